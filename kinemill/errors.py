@@ -1,0 +1,57 @@
+"""The one family of errors: each says where, what was found, what was expected and what to do."""
+
+
+class KinemillError(Exception):
+    """Something a person has to act on.
+
+    Args:
+        where: file, row, channel or setting at fault.
+        found: what was found there.
+        expected: what was expected instead.
+        fix: what to do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, where: object, found: str, *, expected: str | None = None, fix: str | None = None
+    ) -> None:
+        self.where, self.found, self.expected, self.fix = str(where), found, expected, fix
+        parts = [f"{where}: {found}"]
+        if expected:
+            parts.append(f"expected {expected}")
+        if fix:
+            parts.append(fix)
+        super().__init__("; ".join(parts))
+
+
+class BadInput(KinemillError):
+    """A command, setting or argument that cannot be used as it stands."""
+
+    exit_code = 2
+
+
+class TaskError(BadInput):
+    """A task file that does not say what it must, with every problem listed."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        Exception.__init__(self, "\n".join(problems))
+
+
+class BadLog(BadInput):
+    """A raw log, or a stretch of it, that cannot be read as the task describes it."""
+
+
+class Blocked(KinemillError):
+    """A blocking check refused what a stage produced; nothing was handed on."""
+
+    exit_code = 1
+
+
+class CorruptArtifact(KinemillError):
+    """A stored file whose bytes no longer match the digest they were published with."""
+
+
+class TrainingFailed(KinemillError):
+    """Training ended without a usable model."""

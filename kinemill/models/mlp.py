@@ -1,0 +1,51 @@
+"""Multilayer perceptron over the window of the last `history` encoded states and actions.
+
+The carry is the window itself without its newest row, so the network sees exactly `history` rows
+at every step, its own predictions among them.
+"""
+
+from itertools import pairwise
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from kinemill.models._parts import activation
+from kinemill.spec.plugins import MODELS, Model
+
+
+@MODELS.register("mlp")
+class MLP(Model):
+    """Settings of the perceptron."""
+
+    type: Literal["mlp"] = "mlp"
+    hidden_sizes: list[PositiveInt] = Field(default=[128, 128], min_length=1)
+    activation: Literal["tanh", "silu", "elu"] = "tanh"
+
+    def build(self, inputs: int, outputs: int, history: int) -> Any:
+        """Make the network: (B, inputs), carry (B, history - 1, inputs) -> (B, outputs), carry."""
+        import torch
+        from torch import Tensor, nn
+
+        class Network(nn.Module):
+            carry_shapes = ((history - 1, inputs),)
+
+            def __init__(self, settings: MLP) -> None:
+                super().__init__()
+                sizes = [history * inputs, *settings.hidden_sizes]
+                self.layers = nn.ModuleList(
+                    nn.Linear(before, after) for before, after in pairwise(sizes)
+                )
+                self.activation = activation(settings.activation)
+                self.head = nn.Linear(sizes[-1], outputs)
+
+            def warm_up(self, features: Tensor) -> tuple[Tensor]:
+                return (features,)
+
+            def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+                window = torch.cat([window, features.unsqueeze(1)], dim=1)
+                hidden = window.flatten(1)
+                for layer in self.layers:
+                    hidden = self.activation(layer(hidden))
+                return self.head(hidden), window[:, 1:]
+
+        return Network(self)

@@ -1,0 +1,100 @@
+"""A family of plug-ins: a folder of files, read as a mapping from name to plug-in.
+
+The list of files is the list of choices, so looking at a family imports none of it, and asking for
+one member imports that file alone. Third parties add members through entry points whose group is
+the package name (`kinemill.models`, `kinemill.augment`, ...).
+"""
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from kinemill.errors import BadInput
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Say which known name was probably meant: `did you mean 'gru'?`, or list them all."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(sorted(known))}"
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Read-only mapping from plug-in name to plug-in, importing only the file asked for.
+
+    Args:
+        package: dotted name of the folder; its files, leading underscores aside, are the members.
+        what: the word for one member in messages, such as "model".
+    """
+
+    def __init__(self, package: str, what: str) -> None:
+        self.package, self.what = package, what
+        self._loaded: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[U], U]:
+        """Enter the decorated plug-in under `name`; a name taken twice is an error."""
+
+        def enter(plugin: U) -> U:
+            if name in self._loaded:
+                raise BadInput(self.package, f"two {self.what} plug-ins are called {name!r}")
+            self._loaded[name] = cast(T, plugin)
+            return plugin
+
+        return enter
+
+    @cached_property
+    def _files(self) -> list[str]:
+        spec = importlib.util.find_spec(self.package)
+        folders = spec.submodule_search_locations if spec else None
+        return sorted(
+            file.stem
+            for folder in folders or []
+            for file in Path(folder).glob("*.py")
+            if not file.stem.startswith("_")
+        )
+
+    @cached_property
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.package):
+            if point.name in found or point.name in self._files:
+                raise BadInput(self.package, f"two {self.what} plug-ins are called {point.name!r}")
+            found[point.name] = point
+        return found
+
+    def __getitem__(self, name: str) -> T:
+        """Return the plug-in called `name`, importing its file when first asked for.
+
+        Raises:
+            BadInput: no such plug-in, or its file registers nothing under its own name.
+        """
+        if name not in self._loaded:
+            if name in self._files:
+                importlib.import_module(f"{self.package}.{name}")
+            elif name in self._entry_points:
+                self._entry_points[name].load()
+            else:
+                raise BadInput(
+                    f"{self.what} {name!r}", "unknown name", fix=nearest(name, list(self))
+                )
+        if name not in self._loaded:
+            raise BadInput(self.package, f"{name}.py registers no {self.what} called {name!r}")
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files or name in self._loaded or name in self._entry_points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._files, *self._loaded, *self._entry_points}))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

@@ -1,0 +1,41 @@
+"""What a task may say: channels, units, and the settings of every stage, with helpful errors."""
+
+from kinemill.spec.channels import Channel, Source
+from kinemill.spec.load import list_tasks, load_task, parse_overrides, task_path
+from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
+from kinemill.spec.plugins import (
+    AUGMENTATIONS,
+    CHECKS,
+    MODELS,
+    OBJECTIVES,
+    READERS,
+    Plugin,
+    Settings,
+    pick,
+    unknown_channels,
+)
+from kinemill.spec.task import Task
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CHECKS",
+    "MODELS",
+    "OBJECTIVES",
+    "READERS",
+    "Channel",
+    "Dataset",
+    "Ingest",
+    "Learn",
+    "Plugin",
+    "Promote",
+    "Settings",
+    "Source",
+    "Task",
+    "Verify",
+    "list_tasks",
+    "load_task",
+    "parse_overrides",
+    "pick",
+    "task_path",
+    "unknown_channels",
+]

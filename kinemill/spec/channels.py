@@ -1,0 +1,94 @@
+"""Channels: the named signals of a task, with role, unit, kind, limits and where logs keep them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from kinemill.errors import BadInput
+from kinemill.spec.plugins import Settings
+from kinemill.spec.units import check_unit, factor, is_derivative
+
+
+class Source(Settings):
+    """A column of a log that may hold the channel, and the unit it is in there."""
+
+    name: str
+    unit: str | None = None  # None: the channel's own unit
+
+
+def _as_sources(value: Any) -> Any:
+    items = value if isinstance(value, list) else [value]
+    return [{"name": item} if isinstance(item, str) else item for item in items]
+
+
+def _known_unit(value: Any) -> str:
+    try:
+        return check_unit(str(value))
+    except BadInput as error:
+        raise ValueError(str(error)) from error
+
+
+class Channel(Settings):
+    """One signal: what it is, in which unit, and under which names logs carry it."""
+
+    role: Literal["state", "action"]
+    kind: Literal["linear", "angle"] = "linear"
+    unit: Annotated[str, BeforeValidator(_known_unit)]
+    source: Annotated[list[Source], BeforeValidator(_as_sources)] = Field(
+        default=[], description="column names, the first that the log has; default: the own name"
+    )
+    limits: tuple[float, float] | None = Field(
+        default=None, description="lowest and highest physical value, in the channel's unit"
+    )
+    derivative_of: str | None = Field(
+        default=None, description="the channel whose time derivative this one is"
+    )
+
+    @field_validator("limits")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value and value[0] >= value[1]:
+            message = f"the lower limit {value[0]} is not below the upper limit {value[1]}"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _units_convert(self) -> "Channel":
+        if self.kind == "angle" and self.unit != "rad":
+            message = f"an angle is kept in rad, not {self.unit!r}; give the log's unit at `source`"
+            raise ValueError(message)
+        for source in self.source:
+            if source.unit:
+                try:
+                    factor(source.unit, self.unit)
+                except BadInput as error:
+                    raise ValueError(str(error)) from error
+        return self
+
+
+def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...], str]]:
+    """Return what is wrong between channels: (where, message) for parents, cycles and units."""
+    problems: list[tuple[tuple[str, ...], str]] = []
+    for name, channel in channels.items():
+        parent = channel.derivative_of
+        where = ("channels", name, "derivative_of")
+        if parent is None:
+            continue
+        if parent not in channels:
+            problems.append((where, f"unknown channel {parent!r}"))
+        elif _in_cycle(name, channels):
+            problems.append((where, f"{name!r} is, over others, the derivative of itself"))
+        elif not is_derivative(channel.unit, channels[parent].unit):
+            problems.append(
+                (where, f"{channel.unit} is not {channels[parent].unit} per time ({parent!r})")
+            )
+    return problems
+
+
+def _in_cycle(start: str, channels: dict[str, Channel]) -> bool:
+    seen: set[str] = set()
+    name: str | None = start
+    while name in channels and name not in seen:
+        seen.add(name)
+        name = channels[name].derivative_of
+    return name in seen

@@ -1,0 +1,157 @@
+"""The parts of a task file that say how each stage works, with the reason for each default."""
+
+import fnmatch
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
+
+from kinemill.spec.plugins import Plugin, Settings
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Patterns = list[str]
+
+
+class Resample(Settings):
+    """How jittered stamps become the task's fixed time step."""
+
+    method: Literal["linear", "hold"] = "linear"  # hold: the last sample at or before the step
+    max_gap: PositiveFloat | None = Field(
+        default=None, description="a longer silence, in s, ends the episode; default 5 dt"
+    )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Ingest(Settings):
+    """Which files are logs, and how they are read."""
+
+    format: str = "auto"  # by content and suffix
+    time: Annotated[list[str], BeforeValidator(_as_list)] = ["time", "timestamp", "t"]
+    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    include: Annotated[Patterns, BeforeValidator(_as_list)] = ["*"]
+    exclude: Annotated[Patterns, BeforeValidator(_as_list)] = []
+    resample: Resample = Resample()
+    on_time_reversal: Literal["split", "quarantine"] = "split"
+    settle: float = Field(
+        default=2.0, ge=0.0, description="s a file must be unchanged before it is read"
+    )
+    watch: str | None = Field(
+        default=None, description="drop folder; default logs/<task> under KINEMILL_HOME"
+    )
+
+    def wants(self, name: str) -> bool:
+        """Tell whether a log of this name (relative to its folder) belongs to the task."""
+        return _matches(name, self.include) and not _matches(name, self.exclude)
+
+
+def _matches(name: str, patterns: Patterns) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class ValidateBase(Settings):
+    """What happens to episodes that fail a check; each check's own settings join as a key."""
+
+    on_fault: Literal["split", "cut", "quarantine"] = Field(
+        default="split",
+        description="split: the faulty stretch is cut out, what is before and after goes on as "
+        "episodes; cut: the episode ends before its first fault; quarantine: none of it goes on",
+    )
+    max_quarantined_share: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="share of recordings; more blocks the chain"
+    )
+    min_steps: PositiveInt = Field(
+        default=20, description="a shorter piece holds no window worth learning from"
+    )
+
+
+class Tail(Settings):
+    """The last share of every training episode."""
+
+    tail: Share
+
+
+class Dataset(Settings):
+    """Which episodes are for validation, test or nothing; the rest are for training."""
+
+    validation: Tail | Share | Patterns = 0.15
+    test: Share | Patterns = 0.2
+    unused: Patterns = []
+
+    @field_validator("validation", "test", "unused", mode="before")
+    @classmethod
+    def _one_pattern(cls, value: Any) -> Any:
+        return _as_list(value)
+
+
+class AdamW(Settings):
+    """AdamW (Loshchilov and Hutter, 2019)."""
+
+    type: Literal["adamw"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: float = Field(default=1e-5, ge=0.0)
+
+
+class Schedule(Settings):
+    """Learning rate over steps: linear warm-up, then cosine decay, or constant after warm-up."""
+
+    type: Literal["cosine_warmup", "constant"] = "cosine_warmup"
+    warmup_steps: int = Field(default=200, ge=0)
+    decay_steps: PositiveInt | None = None  # None: all steps of the training
+    min_lr: float = Field(default=1e-5, ge=0.0)
+
+
+class Learn(Plugin):
+    """What every way of learning shares: optimizer, budget, stopping, seed."""
+
+    optimizer: AdamW = AdamW()
+    schedule: Schedule = Schedule()
+    batch_size: PositiveInt = 256
+    steps: PositiveInt = 4000
+    patience: PositiveInt | None = Field(
+        default=10, description="evaluations without improvement before stopping"
+    )
+    grad_clip: PositiveFloat | None = 1.0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
+    seed: int = Field(default=0, ge=0)
+    eval_every: PositiveInt = 200
+    save_every: PositiveInt = 500
+    log_every: PositiveInt = 50
+
+
+class Compute(Settings):
+    """Where training runs."""
+
+    type: str = "local"
+    max_runtime: PositiveFloat = Field(default=3600.0, description="s, then the run is stopped")
+
+
+class Verify(Settings):
+    """How the exported model is tried."""
+
+    horizon: PositiveInt = 25
+    stride: PositiveInt = 5
+    latency_p99_ms: PositiveFloat | None = None
+
+
+class Promote(Settings):
+    """When a challenger becomes champion."""
+
+    metric: Literal["test/nrmse"] = "test/nrmse"
+    beats: list[Literal["persistence", "linear", "linear_sincos", "champion"]] = [
+        "persistence",
+        "linear",
+        "champion",
+    ]
+    margin: float = Field(
+        default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
+    )
+
+
+class Retrain(Settings):
+    """When new logs start a training."""
+
+    after_new_recordings: PositiveInt = 1
+    cron: str | None = "0 3 * * *"

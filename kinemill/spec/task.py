@@ -1,0 +1,109 @@
+"""The task file as one model: one robot and one thing to learn about it."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PrivateAttr,
+    SerializeAsAny,
+    create_model,
+)
+
+from kinemill.errors import BadInput
+from kinemill.spec.channels import Channel
+from kinemill.spec.parts import (
+    Compute,
+    Dataset,
+    Ingest,
+    Learn,
+    Promote,
+    Retrain,
+    ValidateBase,
+    Verify,
+)
+from kinemill.spec.plugins import AUGMENTATIONS, CHECKS, OBJECTIVES, Plugin, Settings, pick
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@cache
+def validate_settings() -> type[ValidateBase]:
+    """Return the model of the `validate` part: the common keys and one for each physical check."""
+    fields: dict[str, Any] = {name: (CHECKS[name], CHECKS[name]()) for name in CHECKS}
+    return create_model("Validate", __base__=ValidateBase, **fields)
+
+
+def _validate_part(value: Any) -> Any:
+    return value if isinstance(value, ValidateBase) else validate_settings().model_validate(value)
+
+
+def _task_name(value: str) -> str:
+    if not _NAME.match(value):
+        message = f"{value!r} is no task name; lower-case letters, digits and _ after a letter"
+        raise ValueError(message)
+    return value
+
+
+class Task(Settings):
+    """One robot and one thing to learn about it, as `tasks/<name>.yaml` states it."""
+
+    name: Annotated[str, AfterValidator(_task_name)] = Field(alias="task")
+    description: str = ""
+    dt: PositiveFloat = Field(description="time step of every episode, s")
+    channels: dict[str, Channel] = Field(min_length=1)
+    ingest: Ingest = Ingest()
+    validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
+        alias="validate",
+        default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
+    )
+    dataset: Dataset = Dataset()
+    augment: list[
+        Annotated[SerializeAsAny[Plugin], BeforeValidator(pick(AUGMENTATIONS, Plugin))]
+    ] = []
+    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))]
+    compute: Compute = Compute()
+    verify: Verify = Verify()
+    promote: Promote = Promote()
+    retrain: Retrain = Retrain()
+
+    _path: Path | None = PrivateAttr(default=None)
+    ROLES: ClassVar[tuple[str, ...]] = ("state", "action")
+
+    @property
+    def states(self) -> list[str]:
+        """Names of the state channels, in the task's order: the order of every state tensor."""
+        return [name for name, channel in self.channels.items() if channel.role == "state"]
+
+    @property
+    def actions(self) -> list[str]:
+        """Names of the action channels, in the task's order: the order of every action tensor."""
+        return [name for name, channel in self.channels.items() if channel.role == "action"]
+
+    @property
+    def columns(self) -> list[str]:
+        """States, then actions: the order of columns in packed arrays."""
+        return [*self.states, *self.actions]
+
+    @property
+    def path(self) -> Path | None:
+        """The file this task was read from."""
+        return self._path
+
+    @property
+    def max_gap(self) -> float:
+        """Longest silence between stamps that is bridged, s."""
+        return self.ingest.resample.max_gap or 5.0 * self.dt
+
+    def part(self, *names: str) -> dict[str, Any]:
+        """Return parts of the task as JSON, for digests; `part("learn", "dt")`."""
+        whole = self.model_dump(mode="json", by_alias=True)
+        unknown = set(names) - set(whole)
+        if unknown:
+            raise BadInput(f"task {self.name}", f"has no part {sorted(unknown)}")
+        return {name: whole[name] for name in names}

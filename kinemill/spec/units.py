@@ -1,0 +1,64 @@
+"""Units of channels: spelled as engineers do (`rad/s`, `N*m`, `deg`), converted by pint."""
+
+from functools import cache
+from typing import Any
+
+from kinemill.errors import BadInput
+
+
+@cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
+
+
+@cache
+def factor(source: str, target: str) -> tuple[float, float]:
+    """Return `(scale, offset)` with which a value in `source` becomes `scale * value + offset`.
+
+    Raises:
+        BadInput: a unit is unknown, or the two measure different things.
+    """
+    units = _registry()
+    _parse(source)
+    _parse(target)
+    try:
+        zero = float(units.Quantity(0.0, source).to(target).magnitude)
+        one = float(units.Quantity(1.0, source).to(target).magnitude)
+    except Exception as error:
+        raise BadInput(
+            f"unit {source!r}", f"cannot be converted to {target!r}", fix=str(error)
+        ) from error
+    return one - zero, zero
+
+
+def _parse(unit: str) -> Any:
+    import pint
+
+    try:
+        return _registry().parse_units(unit)
+    except (pint.errors.PintError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"unit {unit!r}",
+            "is not known",
+            expected="a unit such as rad, rad/s, N*m, m, m/s, V, or 1 for none",
+        ) from error
+
+
+def check_unit(unit: str) -> str:
+    """Return `unit` if it is one.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if unit != "1":
+        _parse(unit)
+    return unit
+
+
+def is_derivative(unit: str, of: str) -> bool:
+    """Tell whether `unit` is the unit `of` per time, as rad/s is of rad."""
+    units = _registry()
+    ratio = units.Quantity(1.0, _parse(of)) / units.Quantity(1.0, _parse(unit))
+    return bool(ratio.check("[time]"))

@@ -1,0 +1,131 @@
+"""YAML 1.2 with line numbers: what a task file says, and where it says it.
+
+Stock PyYAML follows YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and keeps the
+last of two equal keys in silence. Here scalars follow the YAML 1.2 core schema and double keys are
+refused.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kinemill.errors import TaskError
+
+Location = tuple[str | int, ...]
+
+_CORE_SCHEMA: list[tuple[str, re.Pattern[str], str]] = [
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), "tTfF"),
+    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), "-+0123456789"),
+    (
+        "float",
+        re.compile(
+            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+        ),
+        "-+.0123456789",
+    ),
+    ("null", re.compile(r"~|null|Null|NULL|"), "~nN"),
+]
+
+
+class _Core(yaml.SafeLoader):
+    """PyYAML's safe loader with the resolvers of the YAML 1.2 core schema."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+for _kind, _pattern, _first in _CORE_SCHEMA:
+    _Core.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}",
+        re.compile(rf"(?:{_pattern.pattern})\Z"),
+        [*_first, ""] if _kind == "null" else list(_first),
+    )
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed YAML file: its value, and the line (from 1) of every key and item in it."""
+
+    path: Path
+    value: Any
+    lines: dict[Location, int] = field(default_factory=dict[Location, int])
+
+    def line(self, location: Location) -> int:
+        """Return the line of `location`, or of the nearest thing around it that has one."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location, 1)
+
+
+def read_yaml(path: Path) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        TaskError: no such file, not UTF-8, not YAML, more than one document, or a key given twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError([f"{path}: cannot be read ({error})"]) from error
+    try:
+        node = _Core(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise TaskError([f"{path}:{line}: not YAML: {error.problem}"]) from error
+    except yaml.YAMLError as error:
+        raise TaskError([f"{path}: not YAML: {error}"]) from error
+    reader = _Reader(path)
+    value = reader.read(node, ()) if node is not None else None
+    if reader.problems:
+        raise TaskError(reader.problems)
+    return Document(path, value, reader.lines)
+
+
+def scalar(text: str) -> Any:
+    """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list."""
+    node = _Core(text).get_single_node()
+    return _Reader(Path("<value>")).read(node, ()) if node is not None else None
+
+
+class _Reader:
+    """Turns YAML nodes into plain values, noting lines and double keys on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: dict[Location, int] = {}
+        self.problems: list[str] = []
+
+    def read(self, node: yaml.Node, at: Location) -> Any:
+        self.lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*at, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in values:
+                first = self.lines[(*at, key)]
+                self.problems.append(
+                    f"{self.path}:{line}: {key!r} is given twice, first in line {first}; keep one"
+                )
+                continue
+            self.lines[(*at, key)] = line
+            values[key] = self.read(value_node, (*at, key))
+        return values
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        kind, text = node.tag.rpartition(":")[2], str(node.value)
+        if kind == "int":
+            return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+        if kind == "float":
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        if kind == "bool":
+            return text.lower() == "true"
+        return None if kind == "null" else text

@@ -1,0 +1,11 @@
+"""The trained model: weights with the smallest validation error, learned from the training set.
+
+From a dataset and its training set. Training runs in its own process, keeps checkpoints that a
+rerun goes on from, and judges itself by validation episodes alone. Errors are in spreads
+(standard deviations) of each channel in training. A new model appears when the dataset, the
+training set, or the task's `learn` part changes.
+"""
+
+from kinemill.train._stage import VERSION, find_model, job_folder, load_model, summary_line, train
+
+__all__ = ["VERSION", "find_model", "job_folder", "load_model", "summary_line", "train"]

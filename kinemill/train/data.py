@@ -1,0 +1,119 @@
+"""Windows of packed episodes as tensors, gathered at once instead of item by item."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
+from kinemill.train.layout import Layout
+
+
+@dataclass(frozen=True)
+class Windows:
+    """All windows of one split: H + T rows each, addressed by their first row.
+
+    Attributes:
+        values: (N, S + A) float32 on the training device.
+        starts: (W,) int64, first row of each window.
+        history: H.
+        horizon: T.
+        states: S.
+    """
+
+    values: Tensor
+    starts: Tensor
+    history: int
+    horizon: int
+    states: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def gather(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (B, H, S) states, (B, H-1, A) past actions, (B, T, A) actions, (B, T, S) truth.
+
+        The last truth needs no action, so a window of H + T rows holds H + T - 1 actions.
+        """
+        rows = self.history + self.horizon
+        index = self.starts[which].unsqueeze(1) + torch.arange(rows, device=self.starts.device)
+        window = self.values.index_select(0, index.flatten()).view(len(which), rows, -1)
+        states, actions = window[..., : self.states], window[..., self.states :]
+        known = self.history
+        return (
+            states[:, :known],
+            actions[:, : known - 1],
+            actions[:, known - 1 : -1],
+            states[:, known:],
+        )
+
+
+def make_windows(
+    dataset: PackedDataset, split: str, layout: Layout, horizon: int, *, most: int | None = None
+) -> Windows:
+    """Return the windows of `split`; with `most`, an evenly spread part of them.
+
+    Raises:
+        BadInput: no episode of the split is long enough for one window.
+    """
+    rows = layout.history + horizon
+    starts = dataset.window_starts(split, rows)
+    if len(starts) == 0:
+        raise BadInput(
+            f"{split} split of {dataset.task}",
+            f"no episode has {rows} steps (learn.history + learn.horizon)",
+            fix="shorten learn.history or learn.horizon, or add longer logs",
+        )
+    if most is not None and len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    return Windows(
+        values=torch.from_numpy(np.array(dataset.values, dtype=np.float32)),
+        starts=torch.from_numpy(np.asarray(starts, dtype=np.int64)),
+        history=layout.history,
+        horizon=horizon,
+        states=len(layout.states),
+    )
+
+
+def on_device(windows: Windows, device: Any) -> Windows:
+    """Return the same windows with their tensors on `device`."""
+    return Windows(
+        windows.values.to(device),
+        windows.starts.to(device),
+        windows.history,
+        windows.horizon,
+        windows.states,
+    )
+
+
+def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
+    """Return the means and spreads that the step scales with, from the training split alone.
+
+    A channel that never moves in training would divide by zero; its spread counts as 1.
+    """
+    count = len(layout.states)
+    mean = torch.tensor(dataset.mean, dtype=torch.float64)
+    std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))
+    delta = _no_zeros(torch.tensor(dataset.delta_std, dtype=torch.float64))
+    output_mean, output_std = list[Tensor](), list[Tensor]()
+    for _, output in layout.outputs:
+        column = layout.states.index(output.of)
+        equal = output.relation == "equal"
+        spread = std[column] if equal else delta[column]
+        output_std.append(spread / layout.dt if output.relation == "derivative" else spread)
+        output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
+    return {
+        "state_mean": mean[:count],
+        "state_std": std[:count],
+        "action_mean": mean[count:],
+        "action_std": std[count:],
+        "output_mean": torch.stack(output_mean),
+        "output_std": torch.stack(output_std),
+    }
+
+
+def _no_zeros(spread: Tensor) -> Tensor:
+    return torch.where(spread > 1e-12, spread, torch.ones_like(spread))

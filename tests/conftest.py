@@ -1,0 +1,25 @@
+"""What tests share: the real logs beside the checkout, and a home of one's own."""
+
+from pathlib import Path
+
+import pytest
+
+from kinemill.home import Home
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real logs, kept beside the checkout and never copied into it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real logs, ../shared/data, is not here")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Home:
+    """An empty home, also set as KINEMILL_HOME."""
+    monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "home"))
+    return Home.resolve()
