@@ -1,0 +1,50 @@
+# kinemill: `make demo` runs the whole chain once, `make test` passes the tests. `make help` lists all.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+export KINEMILL_HOME ?= $(CURDIR)/var
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format ui bench constraints clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv/ and install kinemill in it; quick when nothing changed
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)
+	@$(BIN)/kinemill demo $(if $(FRESH),--fresh)
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest -m 'not slow and not net' --durations=15
+
+test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
+	$(BIN)/python -m pytest -m 'not net'
+
+lint: setup ## ruff, pyright, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pyright
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ui: setup ## Dagster and MLflow in the browser, until Ctrl-C
+	@$(BIN)/kinemill up
+
+bench: setup ## measure, and rewrite the tables of docs/results.md
+	$(BIN)/python -m benchmarks
+
+constraints: setup ## pin what is installed now
+	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \
+	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > constraints.new && mv constraints.new constraints.txt
+
+clean: ## remove the environment and caches; logs and store under var/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from kinemill.errors import TaskError
+from kinemill.spec import load_task
+from kinemill.spec.task import Task
+from kinemill.train.layout import Output, make_layout
+
+CHAIN = {
+    "task": "cart",
+    "dt": 0.0025,
+    "channels": {
+        "position": {"role": "state", "unit": "m"},
+        "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
+        "temperature": {"role": "state", "unit": "kelvin"},
+        "force": {"role": "action", "unit": "N"},
+    },
+    "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+}
+OUTPUTS = {
+    "acceleration": Output(relation="derivative", of="velocity"),
+    "temperature": Output(relation="equal", of="temperature"),
+}
+
+
+def advance(layout, state, outputs):
+    state, outputs = np.asarray(state), np.asarray(outputs)
+    return state + state @ layout.drift + outputs @ layout.gain
+
+
+def test_semi_implicit_integration_by_hand():
+    """Acceleration 4 m/s² over 2.5 ms: v = 2 + 0.01, then x = 1 + 0.0025 · 2.01."""
+    layout = make_layout(Task.model_validate(CHAIN), OUTPUTS, "semi_implicit", 1)
+    found = advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5])
+    assert found == pytest.approx([1.005025, 2.01, 301.5], abs=1e-12)
+
+
+def test_euler_integration_by_hand():
+    """The position moves with the velocity before the step: x = 1 + 0.0025 · 2."""
+    layout = make_layout(Task.model_validate(CHAIN), OUTPUTS, "euler", 1)
+    assert advance(layout, [1.0, 2.0, 300.0], [4.0, 301.5]) == pytest.approx(
+        [1.005, 2.01, 301.5], abs=1e-12
+    )
+
+
+def test_without_outputs_each_state_has_its_delta():
+    layout = make_layout(Task.model_validate(CHAIN), {}, "semi_implicit", 1)
+    assert [name for name, _ in layout.outputs] == [
+        "position_delta",
+        "velocity_delta",
+        "temperature_delta",
+    ]
+    assert advance(layout, [1.0, 2.0, 3.0], [0.1, 0.2, 0.3]) == pytest.approx([1.1, 2.2, 3.3])
+
+
+TASK = """\
+task: cart
+dt: 0.01
+channels:
+  position: {role: state, unit: m}
+  velocity: {role: state, unit: m/s}
+  force:    {role: action, unit: N}
+learn:
+  type: dynamics
+  model: {type: mlp}
+  outputs:
+    acceleration: {relation: derivative, of: %s}
+"""
+
+
+def test_a_state_that_nothing_predicts_is_named(tmp_path):
+    path = tmp_path / "cart.yaml"
+    path.write_text(TASK % "velocity")
+    with pytest.raises(TaskError, match=r"cart.yaml:10: learn.outputs: nothing predicts 'position'"):
+        load_task(path)
+
+
+def test_an_output_of_an_unknown_state_names_the_nearest(tmp_path):
+    path = tmp_path / "cart.yaml"
+    path.write_text(TASK % "velocty")
+    with pytest.raises(TaskError, match=r"cart.yaml:11: .*did you mean 'velocity'\?"):
+        load_task(path)

@@ -1,0 +1,99 @@
+import math
+
+import pytest
+import torch
+
+from kinemill.spec import MODELS
+from kinemill.train.data import scale_of
+from kinemill.train.layout import Output, make_layout
+from kinemill.train.step import Step
+from tests.train.conftest import pendulum_task
+
+H, T, B = 3, 5, 4
+
+
+def make_step(packed, model="mlp", outputs=None, integrator="semi_implicit") -> Step:
+    torch.manual_seed(0)
+    layout = make_layout(pendulum_task(), outputs or {}, integrator, H)
+    network = MODELS[model](type=model).build(layout.features, len(layout.outputs), H)
+    return Step(layout, network, scale_of(packed, layout)).eval()
+
+
+class Constant(torch.nn.Module):
+    """A network whose scaled outputs are given."""
+
+    carry_shapes = ((H - 1, 4),)
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = torch.tensor(outputs)
+
+    def warm_up(self, features):
+        return (features,)
+
+    def forward(self, features, window):
+        return self.outputs.expand(len(features), -1), window
+
+
+def test_an_angle_moves_by_addition_and_wraps_at_pi(packed):
+    """3.1 rad + 0.2 rad is 3.3 rad, which is 3.3 - 2π."""
+    step = make_step(packed)
+    step.network = Constant([0.2 / float(packed.delta_std[0]), 0.0])
+    after, _ = step(torch.tensor([[3.1, 0.0]]), torch.zeros(1, 1), torch.zeros(1, H - 1, 4))
+    assert after[0].tolist() == pytest.approx([3.3 - 2 * math.pi, 0.0], abs=1e-6)
+
+
+def test_an_acceleration_output_moves_velocity_then_angle(packed):
+    """10 rad/s² for 0.02 s: velocity 1.2 rad/s, angle 0.5 + 0.02 · 1.2."""
+    step = make_step(packed, outputs={"alpha": Output(relation="derivative", of="velocity")})
+    step.network = Constant([10.0 / float(step.output_std[0])])
+    after, _ = step(torch.tensor([[0.5, 1.0]]), torch.zeros(1, 1), torch.zeros(1, H - 1, 4))
+    assert after[0].tolist() == pytest.approx([0.524, 1.2], abs=1e-6)
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_a_turn_of_the_angle_changes_nothing(packed, model):
+    step = make_step(packed, model)
+    states, past, actions = torch.randn(B, H, 2), torch.randn(B, H - 1, 1), torch.randn(B, T, 1)
+    turned = states + torch.tensor([2 * math.pi, 0.0])
+    difference = step.wrap(step.rollout(states, past, actions) - step.rollout(turned, past, actions))
+    assert difference.abs().max() < 1e-4  # cos and sin of a float32 angle one turn further
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_a_rollout_is_the_step_fed_with_its_own_output(packed, model):
+    step = make_step(packed, model)
+    states, past, actions = torch.randn(B, H, 2), torch.randn(B, H - 1, 1), torch.randn(B, T, 1)
+    carry = step.initial_carry(B)
+    for k in range(H - 1):
+        _, *rest = step(states[:, k], past[:, k], *carry)
+        carry = tuple(rest)
+    state, rows = states[:, -1], []
+    for k in range(T):
+        state, *rest = step(state, actions[:, k], *carry)
+        carry = tuple(rest)
+        rows.append(state)
+    torch.testing.assert_close(
+        step.rollout(states, past, actions), torch.stack(rows, 1), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("where", ["states", "past_actions", "actions"])
+def test_nan_anywhere_spoils_its_own_row_alone(packed, model, where):
+    step = make_step(packed, model)
+    inputs = {
+        "states": torch.randn(B, H, 2),
+        "past_actions": torch.randn(B, H - 1, 1),
+        "actions": torch.randn(B, T, 1),
+    }
+    inputs[where][1, 0, 0] = torch.nan
+    rolled = step.rollout(*inputs.values())
+    assert torch.isnan(rolled[1]).all()
+    assert torch.isfinite(rolled[[0, 2, 3]]).all()
+
+
+def test_a_channel_that_never_moves_in_training_scales_by_one(packed):
+    still = packed.__class__(**{**vars(packed), "std": packed.std * [1, 1, 0]})
+    layout = make_layout(pendulum_task(), {}, "euler", H)
+    assert scale_of(still, layout)["action_std"].tolist() == [1.0]
