@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ ui: setup ## Dagster and MLflow in the browser, until Ctrl-C
 
 bench: setup ## measure, and rewrite the tables of docs/results.md
 	$(BIN)/python -m benchmarks
+
+prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_accuracy
 
 constraints: setup ## pin what is installed now
 	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \

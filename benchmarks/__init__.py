@@ -1,0 +1,91 @@
+"""Measurements, one module each: `python -m benchmarks.NAME --json`, or `make bench` for all.
+
+Every figure is the median of interleaved rounds in one process, so that ratios hold on a machine
+whose speed drifts; absolute numbers are this machine's.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results.md"
+ROUNDS = 7
+
+Row = dict[str, Any]
+
+
+def interleaved(cases: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Return the median seconds of one call of each case, taken in turn after one warm-up."""
+    for call in cases.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, call in cases.items():
+            began = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def row(work: str, unit: str, ours: float, references: dict[str, float]) -> Row:
+    """Return one row of a result table; ratios are ours over theirs, so above 1 is faster."""
+    return {
+        "work": work,
+        "unit": unit,
+        "ours": ours,
+        "references": references,
+        "ratios": {name: ours / value for name, value in references.items()},
+    }
+
+
+def main(name: str, measure: Callable[[], list[Row]]) -> None:
+    """Run one benchmark: a JSON document with `--json`, else a table."""
+    rows = measure()
+    if "--json" in sys.argv:
+        print(json.dumps({"rows": rows}))
+    else:
+        print(f"## {name}\n\n{table(rows)}")
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as a Markdown table."""
+    lines = ["| work | unit | kinemill | reference | ratio |", "|---|---|---|---|---|"]
+    for each in rows:
+        for reference, value in each["references"].items():
+            ratio = each["ratios"][reference]
+            lines.append(
+                f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} "
+                f"| {reference}: {value:,.3g} | {ratio:.2f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def replace_section(name: str, text: str) -> None:
+    """Put `text` between the markers of section `name` in docs/results.md."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    page = RESULTS.read_text()
+    head, _, rest = page.partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        message = f"{RESULTS.name} has no section {begin} … {end}"
+        raise ValueError(message)
+    RESULTS.write_text(f"{head}{begin}\n{text}{end}{tail}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread, as kinemill's small models do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,26 @@
+"""Run every benchmark in its own process and rewrite the tables of docs/results.md."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import ROOT, replace_section, table
+
+NAMES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if not path.stem.startswith(("_", "prove_"))
+)
+
+for name in NAMES:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rows = json.loads(done.stdout)["rows"]
+    replace_section(name, table(rows))
+    print(f"## {name}\n\n{table(rows)}")

@@ -1,0 +1,11 @@
+"""Simulated robots and the logs they write, for demonstrations and tests without hardware.
+
+Each robot is a file: plant (MuJoCo), exciting inputs, and sensors with encoder resolution, noise
+and a jittering clock. Logs are CSV files with columns `timestamp` (s from the start), `qpos_*`,
+`qvel_*` and `ctrl_*`; some are broken on purpose. `python -m kinemill.sim cart_pole --to FOLDER`.
+"""
+
+from kinemill.sim._logs import SIMULATORS, Simulator, write_logs
+from kinemill.sim._table import Table
+
+__all__ = ["SIMULATORS", "Simulator", "Table", "write_logs"]

@@ -1,0 +1,38 @@
+"""`python -m kinemill.sim SYSTEM --to FOLDER`: write the logs of a simulated robot."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kinemill.errors import KinemillError
+from kinemill.sim import SIMULATORS, write_logs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write logs as the arguments say; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kinemill.sim", description=__doc__)
+    parser.add_argument("system", help=f"one of {', '.join(SIMULATORS)}")
+    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--episodes", type=int, default=24, help="good logs (default 24)")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of each (default 15)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=None, help="default: one a processor")
+    chosen = parser.parse_args(arguments)
+    try:
+        paths = write_logs(
+            chosen.to,
+            chosen.system,
+            episodes=chosen.episodes,
+            seconds=chosen.seconds,
+            seed=chosen.seed,
+            workers=chosen.workers,
+        )
+    except KinemillError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{len(paths)} logs in {chosen.to}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Writing logs of simulated robots as CSV, good ones and broken ones, the same for ever."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.registry import Registry
+from kinemill.sim._defects import DEFECTS, Defect
+from kinemill.sim._table import Table, csv
+from kinemill.store import digest, publish_file
+
+
+class Simulator(Protocol):
+    """A simulated robot with a logger on board."""
+
+    def log(self, seconds: float, random: np.random.Generator) -> Table:
+        """Return columns by name, each (n,), the time stamps in s first."""
+        ...
+
+
+SIMULATORS: Registry[Callable[[], Simulator]] = Registry("kinemill.sim", "simulated robot")
+
+
+def write_logs(
+    folder: Path,
+    system: str = "cart_pole",
+    *,
+    episodes: int = 24,
+    seconds: float = 15.0,
+    seed: int = 0,
+    workers: int | None = None,
+) -> list[Path]:
+    """Write `episodes` logs of a simulated robot into `folder`, and a few broken ones beside them.
+
+    Each log depends on the seed, its own name and its length alone: more episodes add files and
+    change none, and any number of workers writes the same bytes. A file that is there already with
+    the same bytes is left alone.
+
+    Args:
+        folder: made if needed; every file appears in it whole or not at all.
+        system: name of the robot, a file of `kinemill.sim`.
+        episodes: number of good logs.
+        seconds: length of each log, s.
+        seed: of all randomness.
+        workers: threads; default one for each processor.
+
+    Returns:
+        The paths of all logs, sorted.
+
+    Raises:
+        BadInput: an unknown system, no episodes, or a length under a second.
+    """
+    if episodes < 1 or seconds < 1.0 or seed < 0:
+        where = f"logs of {system}"
+        raise BadInput(
+            where,
+            f"{episodes} episodes of {seconds:g} s with seed {seed}",
+            expected="at least 1 episode of at least 1 s, and a seed from 0",
+        )
+    simulator = SIMULATORS[system]()
+    plan: dict[str, Defect | None] = {f"run-{index:04d}.csv": None for index in range(episodes)}
+    plan |= {f"broken-{name}.csv": defect for name, defect in DEFECTS.items()}
+
+    def write(name: str) -> Path:
+        random = np.random.default_rng(int(digest([system, seed, name])[:32], 16))
+        table = simulator.log(seconds, random)
+        defect = plan[name]
+        content = (defect(table) if defect else csv(table)).encode()
+        return _write_once(folder / name, content)
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        paths = list(pool.map(write, plan))
+    first = folder / "run-0000.csv"
+    paths.append(_write_once(folder / "run-0000_copy.csv", first.read_bytes()))
+    return sorted(paths)
+
+
+def _write_once(path: Path, content: bytes) -> Path:
+    if not path.is_file() or path.read_bytes() != content:
+        publish_file(path, content)
+    return path

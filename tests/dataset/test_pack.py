@@ -1,0 +1,276 @@
+"""Packing: rows, statistics and windows of a dataset version."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from math import pi
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset._pack import Moments, pack, whole_turns
+from kinemill.dataset._packed import read_packed
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.spec import Task
+from kinemill.store import once
+
+
+def make_task(**dataset) -> Task:
+    return Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.01,
+            "channels": {
+                "torque": {"role": "action", "unit": "N*m"},
+                "angle": {"role": "state", "unit": "rad", "kind": "angle"},
+                "speed": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+            },
+            "dataset": {"validation": ["val*"], "test": ["test*"], **dataset},
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Content:
+    """An accepted episode that a test wrote."""
+
+    name: str
+    values: np.ndarray  # (rows, 3): angle, speed, torque
+    piece: int = 0
+
+    @property
+    def recording(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return f"{self.recording[:16]}-{self.piece:04d}"
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    def read(self) -> pl.DataFrame:
+        columns = dict(zip(["angle", "speed", "torque"], self.values.T, strict=True))
+        return pl.DataFrame({"time_s": np.arange(self.rows) * 0.01, **columns})
+
+
+def spin(name: str, start: float = 0.0, speed: float = 3.0, rows: int = 50) -> Content:
+    """A joint turning at `speed` rad/s from `start` rad, 0.01 s a row; torque counts rows."""
+    k = np.arange(rows)
+    return Content(name, np.stack([start + speed * 0.01 * k, np.full(rows, speed), k], axis=1))
+
+
+@pytest.fixture
+def contents() -> list[Content]:
+    return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
+
+
+def publish(home, contents):
+    """Publish episodes in the store format of `validate`; return the reference."""
+    entries = []
+    for content in contents:
+
+        def build(folder, content=content):
+            content.read().write_parquet(folder / "episode-0000.parquet")
+            episode = {
+                "id": content.id,
+                "rows": content.rows,
+                "start_s": 0.0,
+                "file": "episode-0000.parquet",
+            }
+            return {
+                "hash": content.recording,
+                "episodes": [episode],
+                "dropped_rows": 0,
+                "reasons": [],
+                "quarantined": False,
+            }
+
+        one = once(home, "validated", "arm", {"of": content.recording, "rows": content.rows}, build)
+        entries.append(
+            {
+                "id": content.id,
+                "recording": content.recording,
+                "name": content.name,
+                "rows": content.rows,
+                "ref": one.ref.to_json(),
+                "file": "episode-0000.parquet",
+            }
+        )
+    entries.sort(key=lambda entry: entry["id"])
+
+    def build_all(folder):
+        (folder / "episodes.json").write_text(json.dumps(entries))
+        (folder / "quarantine.json").write_text("[]")
+        (folder / "checks.json").write_text("[]")
+        return {"accepted": len(entries)}
+
+    key = {"of": [entry["id"] for entry in entries], "rows": [entry["rows"] for entry in entries]}
+    return once(home, "episodes", "arm", key, build_all).ref
+
+
+def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
+    outcome = make_dataset(make_task(), home, publish(home, contents))
+    dataset = load_dataset(home, outcome.ref)
+    assert dataset.columns == ["angle", "speed", "torque"]
+    assert dataset.values.dtype == np.float32
+    assert dataset.values.flags.c_contiguous
+    assert [episode.split for episode in dataset.episodes] == [
+        "train",
+        "train",
+        "validation",
+        "test",
+    ]
+    by_name = {content.name: content for content in contents}
+    for episode in dataset.episodes:
+        wanted = by_name[episode.name].values.copy()
+        wanted[:, 0] -= whole_turns(wanted[0, 0])
+        np.testing.assert_allclose(dataset.rows(episode), wanted, rtol=1e-6)  # float32
+    assert outcome.summary["rows"] == {"train": 100, "validation": 50, "test": 50, "unused": 0}
+    assert dataset.units == {"angle": "rad", "speed": "rad/s", "torque": "N*m"}
+    assert dataset.angles == ["angle"]
+
+
+def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, contents):
+    first = make_dataset(make_task(), home, publish(home, contents))
+    again = make_dataset(make_task(), home, publish(home, list(reversed(contents))))
+    grown = make_dataset(make_task(), home, publish(home, [*contents, spin("c.csv")]))
+    assert (again.known, again.ref) == (True, first.ref)
+    assert not grown.known
+    assert grown.summary["episodes"]["train"] == 3
+
+
+def test_another_order_of_channels_makes_another_version(home, contents):
+    episodes = publish(home, contents)
+    task = make_task()
+    turned = dict(reversed(task.channels.items()))
+    first = make_dataset(task, home, episodes)
+    second = make_dataset(task.model_copy(update={"channels": turned}), home, episodes)
+    assert load_dataset(home, second.ref).columns == ["speed", "angle", "torque"]
+    assert first.ref != second.ref
+
+
+def test_a_changed_byte_in_the_packed_rows_is_noticed(home, contents):
+    ref = make_dataset(make_task(), home, publish(home, contents)).ref
+    file = home.root / ref.path / "values.npy"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorruptArtifact):
+        load_dataset(home, ref)
+
+
+def test_validation_and_test_data_cannot_change_the_statistics(tmp_path, contents):
+    plain = pack(make_task(), contents, tmp_path)["statistics"]
+    wild = [
+        content if content.name in {"a.csv", "b.csv"} else spin(content.name, 1e3, -50.0, 77)
+        for content in contents
+    ]
+    assert pack(make_task(), wild, tmp_path)["statistics"] == plain
+
+
+def test_statistics_are_those_of_the_training_rows(tmp_path, contents):
+    # Two training episodes of 50 rows: torque counts 0..49, whose standard deviation is
+    # sqrt((50^2 - 1) / 12) = 14.4308697; the angle grows by 0.03 rad in every row.
+    statistics = pack(make_task(), contents, tmp_path)["statistics"]
+    assert statistics["torque"]["mean"] == pytest.approx(24.5, rel=1e-12)
+    assert statistics["torque"]["std"] == pytest.approx(14.430869689661812, rel=1e-12)
+    assert statistics["speed"]["std"] == pytest.approx(0.0, abs=1e-12)
+    assert statistics["angle"]["delta_std"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_delta_std_does_not_see_the_jump_of_a_wrapped_angle(tmp_path, contents):
+    # Alternating steps of 1.0 and 1.2 rad over many turns: standard deviation 0.1 rad exactly.
+    # Wrapped to [-π, π) every sixth step would be near -5.2 rad.
+    angle = np.concatenate([[0.0], np.cumsum(np.tile([1.0, 1.2], 50))])
+    turning = Content("a.csv", np.stack([angle, angle * 0, angle * 0], axis=1))
+    others = [content for content in contents if content.name in {"val.csv", "test.csv"}]
+    statistics = pack(make_task(), [turning, *others], tmp_path)["statistics"]
+    assert statistics["angle"]["delta_std"] == pytest.approx(0.1, rel=1e-9)
+
+
+def test_an_angle_of_many_turns_keeps_its_resolution_in_float32(home, contents):
+    turns = 2.0 * pi * 1_000_000
+    far = [
+        replace(item, values=spin(item.name).values + np.array([turns, 0, 0])) for item in contents
+    ]
+    dataset = load_dataset(home, make_dataset(make_task(), home, publish(home, far)).ref)
+    for episode in dataset.episodes:
+        # float32 near 6e6 rad resolves 0.5 rad only; float64 there 1e-9 rad.
+        np.testing.assert_allclose(dataset.rows(episode)[:, 0], 0.03 * np.arange(50), atol=2e-7)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_whole_turns_leave_an_angle_within_half_a_turn(angle):
+    left = angle - whole_turns(angle)
+    assert -pi - 1e-9 <= left <= pi + 1e-9  # 1e-9: float64 at 1e6 rad
+    assert whole_turns(angle) / (2.0 * pi) == pytest.approx(round(whole_turns(angle) / (2.0 * pi)))
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_moments_of_batches_are_those_of_the_whole(sizes, seed):
+    values = np.random.default_rng(seed).normal(1e3, 2.0, (sum(sizes) + 1, 2))
+    moments, start = Moments(2), 0
+    for size in [*sizes, 1]:
+        moments.add(values[start : start + size])
+        start += size
+    np.testing.assert_allclose(moments.mean, values.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.std, values.std(axis=0), rtol=1e-9, atol=1e-12)
+
+
+def test_a_non_finite_value_is_refused_with_its_place(tmp_path, contents):
+    contents[1].values[7, 1] = np.nan
+    with pytest.raises(CorruptArtifact, match="row 7, speed"):
+        pack(make_task(), contents, tmp_path)
+    contents[1].values[7, 1] = 1e300
+    with pytest.raises(CorruptArtifact, match=r"row 7, speed: 1e\+300"):
+        pack(make_task(), contents, tmp_path)
+
+
+def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
+    summary = pack(make_task(unused=["b*", "nope*"]), contents, tmp_path)
+    assert summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 1}
+    assert summary["rows"]["unused"] == 50
+    assert summary["unmatched"] == ["unused: 'nope*'"]
+    assert np.load(tmp_path / "values.npy").shape == (150, 3)
+
+
+@given(st.lists(st.integers(2, 40), min_size=3, max_size=7), st.integers(1, 12), st.integers(1, 5))
+def test_windows_never_cross_episodes(tmp_path_factory, sizes, length, stride):
+    names = ["val.csv", "test.csv", *(f"run{n}.csv" for n in range(len(sizes) - 2))]
+    contents = [spin(name, rows=rows) for name, rows in zip(names, sizes, strict=True)]
+    dataset = packed(contents, tmp_path_factory.mktemp("windows"))
+    owner = np.repeat(range(len(dataset.episodes)), [e.rows for e in dataset.episodes])
+    starts = dataset.window_starts("train", length, stride)
+    assert starts.dtype == np.int64
+    for start in starts:
+        window = owner[start : start + length]
+        assert len(window) == length
+        assert len(set(window)) == 1
+    per_episode = [max(0, (rows - length) // stride + 1) for rows in sizes[2:]]
+    assert len(starts) == sum(per_episode)
+
+
+def packed(contents, folder):
+    pack(make_task(), contents, folder)
+    return read_packed(folder)
+
+
+def test_a_window_of_no_rows_and_an_unknown_split_are_refused(tmp_path, contents):
+    dataset = packed(contents, tmp_path)
+    with pytest.raises(BadInput, match=">= 1"):
+        dataset.window_starts("train", 0)
+    with pytest.raises(BadInput, match="train, validation, test"):
+        dataset.of("trian")
+
+
+def test_a_tail_is_packed_beside_the_validation_of_others(tmp_path, contents):
+    summary = pack(make_task(validation={"tail": 0.4}), contents, tmp_path)
+    assert summary["episodes"] == {"train": 3, "validation": 3, "test": 1, "unused": 0}
+    assert summary["rows"] == {"train": 90, "validation": 60, "test": 50, "unused": 0}

@@ -1,0 +1,163 @@
+"""The split: a rule that looks at one recording alone."""
+
+import hashlib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinemill.dataset._split import check_sides, cut_pieces, position, side_of, unmatched_patterns
+from kinemill.errors import BadInput
+from kinemill.spec import Dataset, Task
+
+
+@dataclass(frozen=True)
+class Log:
+    id: str
+    recording: str
+    name: str
+    rows: int
+
+
+def log(number: int, rows: int = 100, piece: int = 0) -> Log:
+    recording = hashlib.sha256(str(number).encode()).hexdigest()
+    return Log(f"{recording[:16]}-{piece:04d}", recording, f"run-{number:03d}.csv", rows)
+
+
+def task(**dataset) -> Task:
+    return Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.01,
+            "channels": {"angle": {"role": "state", "unit": "rad", "kind": "angle"}},
+            "dataset": dataset,
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+        }
+    )
+
+
+logs = st.lists(
+    st.builds(log, st.integers(0, 10_000), st.integers(1, 400), st.integers(0, 3)),
+    max_size=40,
+    unique_by=lambda item: item.id,
+)
+shares = st.floats(0.05, 0.4)
+rules = st.builds(
+    Dataset,
+    validation=st.one_of(
+        shares, shares.map(lambda tail: {"tail": tail}), st.just(["run-00*", "run-1?.csv"])
+    ),
+    test=st.one_of(shares, st.just(["run-2*"])),
+    unused=st.sampled_from([[], ["*7*"]]),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(rules, logs, logs)
+def test_nothing_changes_side_as_data_grows(rule, before, more):
+    small = {piece.id: piece for piece in cut_pieces(rule, before)}
+    known = {item.id for item in before}
+    grown = cut_pieces(rule, [*(item for item in more if item.id not in known), *before])
+    kept = {piece.id: piece for piece in grown if piece.episode in known}
+    assert kept == small
+
+
+@settings(deadline=None, max_examples=150)
+@given(rules, logs)
+def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, episodes):
+    pieces = cut_pieces(rule, episodes)
+    for item in episodes:
+        mine = [piece for piece in pieces if piece.episode == item.id]
+        assert sum(piece.last - piece.first for piece in mine) == item.rows
+        assert mine[0].first == 0
+        assert mine[-1].last == item.rows
+    for recording in {item.recording for item in episodes}:
+        sides = {piece.split for piece in pieces if piece.recording == recording}
+        if isinstance(rule.validation, float | list):
+            assert len(sides) == 1
+        else:
+            assert sides <= {"train", "validation"} or len(sides) == 1
+
+
+@settings(deadline=None)
+@given(rules, logs)
+def test_a_named_pattern_is_always_obeyed(rule, episodes):
+    for item in episodes:
+        if any(fnmatchcase(item.name, pattern) for pattern in rule.unused):
+            assert side_of(rule, item.recording, item.name) == "unused"
+
+
+def test_the_place_of_a_recording_is_fixed_for_ever():
+    # python3 -c "import hashlib; print(int.from_bytes(hashlib.sha256(b'splitabc')
+    #   .digest()[:8],'big')/2**64)"
+    assert position("abc") == 0.5592494306650524
+
+
+def test_shares_are_met_by_many_recordings():
+    rule = Dataset(test=0.2, validation=0.15)
+    sides = [side_of(rule, item.recording, item.name) for item in map(log, range(4000))]
+    # Three standard deviations of a binomial of 4000 at 0.2 and 0.15: 0.019 and 0.017.
+    assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.019)
+    assert sides.count("validation") / 4000 == pytest.approx(0.15, abs=0.017)
+
+
+def test_the_tail_is_the_last_tenth_of_every_training_episode():
+    pieces = cut_pieces(Dataset(validation={"tail": 0.1}, test=["run-001*"]), [log(0), log(1)])
+    assert [(piece.id[16:], piece.split, piece.first, piece.last) for piece in pieces] == [
+        ("-0000", "train", 0, 90),
+        ("-0000-tail", "validation", 90, 100),
+        ("-0000", "test", 0, 100),
+    ]
+
+
+def test_an_episode_whose_tail_holds_no_window_stays_whole_in_training():
+    rule = Dataset(validation={"tail": 0.1}, test=["x"])
+    (piece,) = cut_pieces(rule, [log(0, rows=190)], shortest=20)  # its tail would be 19 rows
+    assert (piece.split, piece.last) == ("train", 190)
+    assert len(cut_pieces(rule, [log(0, rows=200)], shortest=20)) == 2
+
+
+def test_tails_that_are_all_too_short_ask_for_larger_ones():
+    chosen = task(validation={"tail": 0.1}, test=["run-001*"])
+    with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger tail"):
+        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)], shortest=20))
+
+
+def test_an_empty_validation_proposes_the_tail():
+    chosen = task(validation=0.01, test=["run-000*"])
+    with pytest.raises(BadInput, match=r"validation: \{tail: 0.1\}") as caught:
+        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+    assert "share 0.01 of 2 recordings is none" in str(caught.value)
+
+
+def test_an_empty_test_names_the_pattern_that_matched_nothing():
+    chosen = task(validation={"tail": 0.1}, test=["*traj03*", "*traj9*"])
+    with pytest.raises(BadInput) as caught:
+        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+    message = str(caught.value)
+    assert "nothing matches test: '*traj03*', test: '*traj9*'" in message
+    assert "run-000.csv, run-001.csv" in message
+
+
+def test_patterns_that_an_earlier_rule_took_away_are_said_so():
+    chosen = task(validation=["run-000*"], test=["run-*"])
+    with pytest.raises(BadInput, match="taken by an earlier rule"):
+        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+
+
+def test_a_test_that_takes_everything_leaves_nothing_for_training():
+    chosen = task(validation=["run-000*"], test=["run-001*"])
+    with pytest.raises(BadInput, match="nothing is left for training"):
+        check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
+
+
+def test_no_episode_at_all_points_to_the_quarantine():
+    with pytest.raises(BadInput, match="quarantine"):
+        check_sides(task(), [])
+
+
+def test_only_patterns_without_any_match_are_listed():
+    rule = Dataset(validation={"tail": 0.1}, test=["run-0*", "nope*"], unused=["*7col*"])
+    assert unmatched_patterns(rule, ["run-000.csv"]) == ["unused: '*7col*'", "test: 'nope*'"]
