@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from kinemill.spec.load import load_task
+from tests.conftest import ROOT
+
+
+def keys_of(model: BaseModel) -> set[str]:
+    found: set[str] = set()
+    for name, field in type(model).model_fields.items():
+        found.add(field.alias or name)
+        value = getattr(model, name)
+        for inner in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(inner, BaseModel):
+                found |= keys_of(inner)
+    return found
+
+
+def test_the_page_on_the_task_file_names_every_key():
+    page = (ROOT / "docs" / "task-file.md").read_text()
+    settings_of_checks = {"seconds", "moved", "noise", "ignore", "window", "relative", "shape"}
+    settings_of_checks |= {"absolute", "bounds"}  # explained by `kinemill config`
+    task = load_task(Path(ROOT / "tasks" / "cart_pole.yaml"))
+    missing = [key for key in keys_of(task) - settings_of_checks if key not in page]
+    assert missing == []
