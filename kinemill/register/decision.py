@@ -1,0 +1,90 @@
+"""The decision on paper: the verdict, line by line, in JSON, in the report and in markdown."""
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kinemill.home import Home
+from kinemill.register.rules import Value, Verdict
+from kinemill.store import Json, Outcome, once
+
+MARKER = "<!-- kinemill:decision -->"  # where the report of `verify` leaves room for the verdict
+VERSION = 1
+
+
+def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path) -> Outcome:
+    """Publish `decision.json` and the report with the verdict in it.
+
+    Args:
+        home: where the store lives.
+        facts: task, version, decision and what else belongs into `decision.json`.
+        verdicts: the gate's lines.
+        bundle: folder of the bundle, whose report is completed.
+    """
+    content = {**facts, "gate": [verdict.to_json() for verdict in verdicts]}
+
+    def build(folder: Path) -> Json:
+        (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        page = (bundle / "report.html").read_text(encoding="utf-8")
+        (folder / "report.html").write_text(
+            insert(page, section(facts, verdicts)), encoding="utf-8"
+        )
+        return content
+
+    return once(home, "decision", facts["task"], {**content, "code": VERSION}, build)
+
+
+def insert(page: str, piece: str) -> str:
+    """Put `piece` where the marker is, else before the end of the body, else at the end."""
+    for mark in (MARKER, "</body>"):
+        if mark in page:
+            before, _, after = page.rpartition(mark)
+            return f"{before}{piece}{'' if mark == MARKER else mark}{after}"
+    return page + piece
+
+
+def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
+    """Return the decision as HTML."""
+    rows = "".join(
+        f"<tr><td>{html.escape(item.rule)}</td><td>{'yes' if item.passed else '<b>no</b>'}</td>"
+        f"<td>{html.escape(show_value(item.found))}</td>"
+        f"<td>{html.escape(show_value(item.wanted))}</td></tr>"
+        for item in verdicts
+    )
+    return (
+        f'<section id="decision"><h2>Decision: {html.escape(headline(facts))}</h2>'
+        "<table><thead><tr><th>rule</th><th>passed</th><th>found</th><th>wanted</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></section>\n"
+    )
+
+
+def markdown(facts: Json, verdicts: Sequence[Verdict]) -> str:
+    """Return the decision as the markdown of a version's description."""
+    rows = [
+        f"| {item.rule} | {'yes' if item.passed else '**no**'} | {show_value(item.found)} "
+        f"| {show_value(item.wanted)} |"
+        for item in verdicts
+    ]
+    head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
+    return "\n".join([f"**{headline(facts)}**", "", *head, *rows])
+
+
+def headline(facts: Json) -> str:
+    """Return the decision as one sentence."""
+    name, before = f"{facts['task']} version {facts['version']}", facts["previous_champion"]
+    if facts["decision"] == "champion":
+        return f"{name} is champion" + (f", in place of version {before}" if before else "")
+    kept = f"version {before} stays champion" if before else "there is no champion"
+    return f"{name} is refused, {kept}"
+
+
+def line(verdict: Verdict) -> str:
+    """Return one verdict as the text of a tag."""
+    found, wanted = show_value(verdict.found), show_value(verdict.wanted)
+    return f"{'passed' if verdict.passed else 'refused'}: found {found}, wanted {wanted}"
+
+
+def show_value(value: Value) -> str:
+    """Spell a number to six digits, text as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

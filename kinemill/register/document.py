@@ -1,0 +1,73 @@
+"""The `run` document: what one run of the chain came to, in the form that commands print."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kinemill.register.versions import SHORT
+from kinemill.store import Json
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the stages of one run reported; None for stages that were not reached.
+
+    Attributes:
+        task: name of the task.
+        files: the `files` entries of the ingest report.
+        episodes: summary of the stage `episodes`.
+        dataset: digest of the dataset.
+        verification: content of `verification.json`.
+        registration: a `Registration` as JSON.
+        report: path of the report with the verdict.
+        seconds: wall time by stage, s.
+    """
+
+    task: str
+    files: list[Json] = field(default_factory=list[Json])
+    episodes: Json | None = None
+    dataset: str | None = None
+    verification: Json | None = None
+    registration: Json | None = None
+    report: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+def run_document(facts: RunFacts) -> Json:
+    """Compose the `run` document; without a registration its status is `failed`."""
+    registration = facts.registration or {}
+    return {
+        "task": facts.task,
+        "status": registration.get("status", "failed"),
+        "episodes": _episodes(facts),
+        "dataset": facts.dataset[:SHORT] if facts.dataset else None,
+        "metrics": _metrics(facts.verification),
+        "verification": _verification(facts.verification),
+        "version": registration.get("version"),
+        "alias": registration.get("alias"),
+        "gate": registration.get("gate", []),
+        "report": facts.report,
+        "seconds": {stage: round(value, 3) for stage, value in facts.seconds.items()},
+    }
+
+
+def _episodes(facts: RunFacts) -> Json:
+    summary = facts.episodes or {}
+    return {
+        "accepted": summary.get("accepted", 0),
+        "quarantined": summary.get("quarantined", 0),
+        "known": sum(item["outcome"] == "known" for item in facts.files),
+    }
+
+
+def _metrics(verification: Json | None) -> Json:
+    if verification is None:
+        return {"test": {}, "nrmse": {}}
+    metrics = verification["metrics"]
+    return {"test": metrics["test"], "nrmse": metrics["nrmse"]}
+
+
+def _verification(verification: Json | None) -> Json | None:
+    if verification is None:
+        return None
+    found = verification["verification"]
+    return {name: found[name] for name in ("passed", "parity", "latency_ms")}

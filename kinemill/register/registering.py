@@ -1,0 +1,198 @@
+"""From a verified bundle to a version with a decision, safe to kill anywhere in between.
+
+The order is what makes it safe. The version appears with its key and all its files and tags at
+once; then `challenger` moves to it; the gate's lines are written before `champion` moves; the
+decision comes last. Whoever finds a version with the key but no decision goes on from there. All of
+it happens under a file lock of the task.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal
+
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.bundle import make_bundle
+from kinemill.register.deciding import decide
+from kinemill.register.gate import Evaluate
+from kinemill.register.publish import create_version, link_dataset
+from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
+from kinemill.spec import Task
+from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
+from kinemill.tracking import Tracking, lock, open_tracking, start_run
+
+VERSION = 1
+Status = Literal["done", "refused", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What the chain made, and from what: all that a version is traced back to."""
+
+    verification: Ref
+    onnx_model: Ref
+    model: Ref
+    dataset: Ref
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What came of registering.
+
+    Attributes:
+        version: number of the version in the registry.
+        alias: the alias it has now: champion, challenger or none.
+        status: `done` when it became champion, `refused` when the gate refused it, `unchanged`
+            when it had its decision before; then nothing was made.
+        gate: verdicts as JSON objects: rule, passed, found, wanted.
+        run_id: the run it came from.
+        report: the report with the verdict in it, relative to the home.
+        summary: decision, nrmse, bundle (relative to the home), previous champion.
+    """
+
+    version: int
+    alias: str | None
+    status: Status
+    gate: list[Json]
+    run_id: str | None
+    report: str
+    summary: Json
+
+    def to_json(self) -> Json:
+        """Return the registration as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Json) -> "Registration":
+        """Read a registration back from its JSON object."""
+        return cls(**value)
+
+
+def registration_key(task: Task, produced: Produced) -> str:
+    """Return the digest of what is registered and under which rules: never of the champion."""
+    return digest(
+        {
+            "verification": produced.verification.digest,
+            **task.part("promote"),
+            "version": VERSION,
+        }
+    )
+
+
+def register(
+    task: Task,
+    home: Home,
+    produced: Produced,
+    *,
+    commit: str | None = None,
+    run_id: str | None = None,
+    evaluate: Evaluate | None = None,
+) -> Registration:
+    """Register a verified model as challenger and let the gate decide whether it is champion.
+
+    Args:
+        task: with the rules of the gate.
+        home: where the registry lives.
+        produced: references of the stages before.
+        commit: git commit of the code, if known.
+        run_id: the run that trained the model; None looks for it, or starts one of its own.
+        evaluate: measures a champion; default the verification's own measure on the test split.
+
+    Returns:
+        The version and its decision; `unchanged` if it had been decided before.
+    """
+    tracking, key = open_tracking(home), registration_key(task, produced)
+    measure = evaluate or partial(_error_of, task, home, produced.dataset)
+    with lock(home, f"register-{task.name}"):
+        bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
+        known = _find(tracking, task.name, key)
+        if known and known.decision:
+            return _registration(known, "unchanged")
+        if known is None:
+            run_id = run_id or _run(tracking, task, produced, key)
+            stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
+            folder = open_ref(home, bundle.ref)
+            number = create_version(tracking, task.name, folder, run_id, stamped)
+            known = find_version(tracking, task.name, f":{number}")
+        _link(tracking, known, produced.dataset)
+        decide(tracking, task, known, bundle, measure)
+        decided = find_version(tracking, task.name, f":{known.number}")
+        return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
+
+
+def _registration(version: Version, status: Status) -> Registration:
+    held = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
+    return Registration(
+        version=version.number,
+        alias=held[0] if held else None,
+        status=status,
+        gate=version.gate,
+        run_id=version.run_id,
+        report=version.tags[tags.REPORT],
+        summary={
+            "decision": version.decision,
+            "nrmse": version.metrics["nrmse"],
+            "bundle": version.tags[tags.BUNDLE],
+            "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
+        },
+    )
+
+
+def _error_of(task: Task, home: Home, dataset: Ref, champion: Any) -> float:
+    """Measure a champion as the challenger was: test split, horizon and starts of the task."""
+    from kinemill.dataset import load_dataset
+    from kinemill.verify import evaluate
+
+    packed, wanted = load_dataset(home, dataset), task.verify
+    # From as late as the challenger starts, so that both predict the same rows.
+    history: int | None = getattr(task.learn, "history", None)
+    return evaluate(champion, packed, "test", wanted.horizon, wanted.stride, history).nrmse
+
+
+def _find(tracking: Tracking, task: str, key: str) -> Version | None:
+    found = versions_of(tracking, task, f" and tags.`{tags.KEY}` = '{key}'")
+    return found[0] if found else None
+
+
+def _run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
+    """Return the run that trained the model, as an earlier registration tagged it, or a new one."""
+    trained = tracking.client.search_runs(
+        [tracking.experiment(task.name)],
+        f"tags.`{tags.MODEL}` = '{produced.model.digest}'",
+        max_results=1,
+    )
+    if trained:
+        return trained[0].info.run_id
+    run_id = start_run(tracking.home, task.name, key, tags={"kinemill.stage": "register"})
+    tracking.client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _tags(
+    task: Task, home: Home, produced: Produced, bundle: Outcome, commit: str | None
+) -> dict[str, str]:
+    verification = read_json(open_ref(home, bundle.ref) / "verification.json")
+    metrics = verification["metrics"]
+    return {
+        tags.TASK: digest(task.model_dump(mode="json", by_alias=True)),
+        tags.DATASET: produced.dataset.digest,
+        tags.MODEL: produced.model.digest,
+        tags.VERIFICATION: produced.verification.digest,
+        tags.ONNX: bundle.summary["onnx"],
+        tags.COMMIT: commit or "unknown",
+        tags.BUNDLE: bundle.ref.path,
+        tags.BUNDLE_DIGEST: bundle.ref.digest,
+        tags.SUMS: bundle.summary["sums"],
+        tags.METRICS: json.dumps({"test": metrics["test"], "nrmse": metrics["nrmse"]}),
+    }
+
+
+def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
+    """Write on the run what it learned from and what it became."""
+    client, run_id = tracking.client, version.run_id
+    summary = summary_of(tracking.home, dataset)
+    link_dataset(client, run_id, version.task, dataset.digest, summary)
+    client.set_tag(run_id, tags.VERSION, version.name)
+    for name in (tags.MODEL, tags.DATASET):
+        client.set_tag(run_id, name, version.tags[name])

@@ -1,0 +1,12 @@
+"""The exported file passed its verification: whole, in parity, finite, with its metadata."""
+
+from kinemill.register.rules import RULES, Contest, Verdict
+
+
+@RULES.register("verified")
+def judge(contest: Contest) -> list[Verdict]:
+    """Pass when verification did, with every one of its checks."""
+    passed = contest.verification.get("passed") is True
+    failed = [item["name"] for item in contest.verification["gates"] if not item["passed"]]
+    found = "passed" if passed else f"failed: {', '.join(failed)}"
+    return [Verdict("verified", passed, found, "passed")]

@@ -1,0 +1,18 @@
+"""Names of what a version and its run carry in MLflow."""
+
+KEY = "kinemill.key"  # digest of what was registered under which rules
+TASK = "kinemill.task_digest"
+DATASET = "kinemill.dataset"
+MODEL = "kinemill.model"
+ONNX = "kinemill.onnx"  # sha256 of rollout.onnx
+VERIFICATION = "kinemill.verification"
+COMMIT = "kinemill.commit"
+BUNDLE = "kinemill.bundle"  # folder relative to the home
+BUNDLE_DIGEST = "kinemill.bundle_digest"
+SUMS = "kinemill.sums"  # sha256 of the bundle's sha256sums
+METRICS = "kinemill.metrics"
+GATE = "kinemill.gate"
+PREVIOUS = "kinemill.previous_champion"
+REPORT = "kinemill.report"  # file relative to the home
+DECISION = "kinemill.decision"  # champion or refused; written last
+VERSION = "kinemill.version"  # on the run: which version it became

@@ -1,0 +1,256 @@
+"""Looking into the registry: versions of a task, their aliases, and the files behind them."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.bundle import MODEL_FILES, check_bundle, read_sums
+from kinemill.store import Json, Ref, once, open_ref
+from kinemill.tracking import Tracking, open_tracking
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+SHORT = 12  # characters of a digest that people get to see
+
+_ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9]+)\Z")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version, with the aliases that MLflow's search leaves out."""
+
+    task: str
+    number: int
+    aliases: tuple[str, ...]
+    created: str  # ISO 8601, UTC
+    run_id: str | None
+    source: str
+    description: str
+    tags: dict[str, str]
+
+    @property
+    def decision(self) -> str | None:
+        """What the gate decided, `champion` or `refused`; None while it has not."""
+        return self.tags.get(tags.DECISION)
+
+    @property
+    def gate(self) -> list[Json]:
+        """The gate's verdicts, line by line."""
+        return json.loads(self.tags.get(tags.GATE, "[]"))
+
+    @property
+    def metrics(self) -> Json:
+        """The errors of the model and the baselines on the test split."""
+        return json.loads(self.tags.get(tags.METRICS, "{}"))
+
+    @property
+    def name(self) -> str:
+        """The version as an address."""
+        return f"models:/{self.task}/{self.number}"
+
+
+def aliases_of(tracking: Tracking, task: str) -> dict[str, int]:
+    """Return version by alias; empty when nothing was registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = tracking.client.get_registered_model(task)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+    return {alias: int(version) for alias, version in model.aliases.items()}
+
+
+def versions_of(tracking: Tracking, task: str, condition: str = "") -> list[Version]:
+    """Return the versions of a task, newest first; `condition` narrows MLflow's search."""
+    aliases = aliases_of(tracking, task)
+    found: list[Version] = []
+    token: str | None = None
+    while True:
+        page = tracking.client.search_model_versions(
+            f"name = '{task}'{condition}", order_by=["version_number DESC"], page_token=token
+        )
+        found += [_version(item, aliases) for item in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _version(item: Any, aliases: dict[str, int]) -> Version:
+    number = int(item.version)
+    created = datetime.fromtimestamp(item.creation_timestamp / 1000, tz=UTC)
+    return Version(
+        task=item.name,
+        number=number,
+        aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
+        created=created.isoformat(timespec="seconds"),
+        run_id=item.run_id or None,
+        source=item.source or "",
+        description=item.description or "",
+        tags=dict(item.tags),
+    )
+
+
+def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
+    """Return the version that `@alias`, `:3`, `/3` or "" (champion, else the newest) names.
+
+    Raises:
+        BadInput: there is none, or none of that name.
+    """
+    aliases = aliases_of(tracking, task)
+    if which.startswith("@"):
+        number = aliases.get(which[1:])
+    elif which[1:].isdigit():
+        number = int(which[1:])
+    else:
+        number = aliases.get(CHAMPION) or _newest(tracking, task)
+    if number and (found := _at(tracking, task, number)):
+        return _version(found, aliases)
+    known = versions_of(tracking, task)
+    if not known:
+        raise _nothing(task)
+    there = ", ".join("@".join([str(item.number), *item.aliases]) for item in known[:5])
+    fix = f"kinemill models {task} lists them"
+    if which == f"@{CHAMPION}":
+        fix += "; none passed the gate yet, or the champion was deleted"
+    raise BadInput(task + which, "is no version", expected=f"one of {there}", fix=fix)
+
+
+def _newest(tracking: Tracking, task: str) -> int | None:
+    found = tracking.client.search_model_versions(
+        f"name = '{task}'", max_results=1, order_by=["version_number DESC"]
+    )
+    return int(found[0].version) if found else None
+
+
+def _at(tracking: Tracking, task: str, number: int) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return tracking.client.get_model_version(task, str(number))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def _nothing(task: str) -> BadInput:
+    return BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+
+
+def list_versions(task: str, home: Home) -> Json:
+    """Return the `models` document: every version of a task, newest first."""
+    found = versions_of(open_tracking(home), task) if home.mlflow_db.is_file() else []
+    return {"task": task, "versions": [_line(item) for item in found]}
+
+
+def _line(item: Version) -> Json:
+    return {
+        "version": item.number,
+        "aliases": list(item.aliases),
+        "created": item.created,
+        "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
+        "metrics": item.metrics,
+        "gate": item.gate,
+    }
+
+
+def show(task: str, home: Home, which: str = "") -> Json:
+    """Return all that is known about one version, named by `@alias`, `:number` or "".
+
+    Raises:
+        BadInput: there is no such version.
+    """
+    if not home.mlflow_db.is_file():
+        raise _nothing(task)
+    item = find_version(open_tracking(home), task, which)
+    folder = home.root / item.tags.get(tags.BUNDLE, "")
+    report = item.tags.get(tags.REPORT)
+    lineage = ("DATASET", "MODEL", "ONNX", "VERIFICATION", "TASK", "COMMIT", "PREVIOUS")
+    return {
+        "task": task,
+        **_line(item),
+        "decision": item.decision,
+        "run_id": item.run_id,
+        "address": item.name,
+        "description": item.description,
+        "lineage": {name.lower(): item.tags.get(getattr(tags, name)) for name in lineage},
+        "folder": str(folder),
+        "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
+        "report": str(home.root / report) if report else None,
+        "tags": item.tags,
+    }
+
+
+def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
+    """Return a local folder with a version's io.json, step.onnx and rollout.onnx, hash-checked.
+
+    Args:
+        address: `models:/TASK@champion` or `models:/TASK/3`.
+        home: where the registry lives; default `KINEMILL_HOME`.
+
+    Raises:
+        BadInput: not such an address, or no such version.
+        CorruptArtifact: the version's files are gone or have changed, here and in MLflow.
+    """
+    parsed = _ADDRESS.match(address)
+    if parsed is None:
+        raise BadInput(address, "is no address", expected="models:/TASK@champion, models:/TASK/3")
+    where = home if isinstance(home, Home) else Home.resolve(home)
+    if not where.mlflow_db.is_file():
+        raise BadInput(where.mlflow_db, "is not there", fix=f"kinemill run {parsed['task']}")
+    tracking = open_tracking(where)
+    return bundle_folder(tracking, find_version(tracking, parsed["task"], parsed["which"]))
+
+
+def bundle_folder(tracking: Tracking, version: Version) -> Path:
+    """Return the checked folder of a version's bundle: the store's, else MLflow's copy of it.
+
+    Raises:
+        CorruptArtifact: neither is whole.
+    """
+    home, stamped = tracking.home, version.tags
+    if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
+        raise CorruptArtifact(
+            version.name,
+            "was not registered by kinemill: it names no bundle",
+            fix=f"kinemill run {version.task} registers one that is",
+        )
+    try:
+        return open_ref(home, Ref(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
+    except CorruptArtifact as damage:
+        return _download(tracking, version, damage)
+
+
+def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> Path:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    def build(folder: Path) -> Json:
+        logged = tracking.client.get_logged_model(version.source.removeprefix("models:/"))
+        source = f"{logged.artifact_location}/bundle"
+        copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
+        check_bundle(copy, version.tags[tags.SUMS])
+        for path in sorted(copy.iterdir()):
+            path.rename(folder / path.name)
+        shutil.rmtree(copy)
+        return {"files": list(MODEL_FILES)}
+
+    inputs = {"sums": version.tags[tags.SUMS]}
+    try:
+        fetched = once(tracking.home, "fetched", version.task, inputs, build)
+    except (MlflowException, CorruptArtifact, OSError) as error:
+        last = str(error).strip().splitlines()[-1]
+        raise CorruptArtifact(
+            version.name,
+            f"has no whole files: {damage.where} {damage.found}; MLflow's copy: {last}",
+            fix=f"kinemill run {version.task} with the same logs and settings makes them again",
+        ) from error
+    return open_ref(tracking.home, fetched.ref)

@@ -1,0 +1,23 @@
+"""MLflow behind the `Tracker` port: one SQLite file a home, buffered numbers, runs that end."""
+
+from kinemill.tracking.database import (
+    Tracking,
+    lock,
+    open_tracking,
+    prepare_mlflow,
+    tracking_uri,
+)
+from kinemill.tracking.runs import KEY, MlflowTracker, Status, end_orphans, start_run
+
+__all__ = [
+    "KEY",
+    "MlflowTracker",
+    "Status",
+    "Tracking",
+    "end_orphans",
+    "lock",
+    "open_tracking",
+    "prepare_mlflow",
+    "start_run",
+    "tracking_uri",
+]

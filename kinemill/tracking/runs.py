@@ -1,0 +1,246 @@
+"""Runs in MLflow: started by one process, written by another, and ended when their process dies.
+
+What happens when MLflow cannot be written (locked, disk full): training goes on, the numbers stay
+in memory, a warning is logged, and the next flush tries again. What is still unsent at `close` is
+kept in `runs/unsent/<run id>.json`, which `end_orphans` sends later; only when that file cannot be
+written either is an error raised. A killed process loses at most `FLUSH_SECONDS` of metrics in
+MLflow; the training's own `history.json` has them all.
+"""
+
+import json
+import logging
+import math
+import os
+import platform
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from kinemill.errors import KinemillError
+from kinemill.home import Home
+from kinemill.store import publish_json, read_json
+from kinemill.tracking.database import open_tracking
+
+FLUSH_COUNT = 500  # log_batch takes at most 1000
+FLUSH_SECONDS = 5.0
+RETRY_SECONDS = 30.0  # a locked database costs 5 s a try
+KEY, OWNER = "kinemill.key", "kinemill.owner"
+NONFINITE, ENDED = "kinemill.nonfinite", "kinemill.ended"
+
+_BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in a name
+_log = logging.getLogger(__name__)
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+def start_run(
+    home: Home,
+    task: str,
+    key: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Start a run in the task's experiment and return its id; this process owns it.
+
+    Args:
+        home: where the database lives.
+        task: name of the task, also of the experiment.
+        key: digest of what the run computes; runs of the same key are attempts at the same thing.
+        params: settings, nested or flat.
+        tags: further tags.
+    """
+    tracking = open_tracking(home)
+    run = tracking.client.create_run(
+        tracking.experiment(task),
+        tags={"kinemill.task": task, KEY: key, OWNER: _owner(), **(tags or {})},
+        run_name=f"{task}-{key[:8]}",
+    )
+    if params:
+        MlflowTracker(home, run.info.run_id).log_params(params)
+    return run.info.run_id
+
+
+class MlflowTracker:
+    """A `Tracker` that writes to a started run, from the process that trains.
+
+    Non-finite numbers are not sent (MLflow turns an infinity into 1.8e308); the tag
+    `kinemill.nonfinite` tells for each metric how often, and first at which step with what value.
+
+    Args:
+        home: where the database lives.
+        run_id: a run that `start_run` started; this process becomes its owner.
+    """
+
+    def __init__(self, home: Home, run_id: str) -> None:
+        self.home, self.run_id = home, run_id
+        self._client = open_tracking(home).client
+        self._metrics: list[tuple[str, float, int, int]] = []  # name, value, ms, step
+        self._params: dict[str, str] = {}
+        self._tags: dict[str, str] = {OWNER: _owner()}
+        self._nonfinite: dict[str, dict[str, Any]] = {}
+        self._written, self._retry_at = time.monotonic(), 0.0
+        self._send()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record settings, once; nested ones under dotted names."""
+        self._params.update(_flat(params))
+        self._send()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record metrics at a step; written by count and by time, in batches."""
+        now = int(time.time() * 1000)
+        for name, number in metrics.items():
+            key, value = _BAD_CHARACTERS.sub("_", name), float(number)
+            if math.isfinite(value):
+                self._metrics.append((key, value, now, step))
+            else:
+                first = {"first_step": step, "value": str(value), "count": 0}
+                self._nonfinite.setdefault(key, first)["count"] += 1
+                self._tags[NONFINITE] = json.dumps(self._nonfinite)[:4900]
+        due = time.monotonic() - self._written > FLUSH_SECONDS
+        if due or len(self._metrics) >= FLUSH_COUNT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered; what cannot be written now is kept and tried again later."""
+        if time.monotonic() >= self._retry_at:
+            self._send()
+
+    def close(self) -> None:
+        """Write what is buffered, to a file beside the runs if MLflow cannot be written.
+
+        Raises:
+            KinemillError: neither can be written.
+        """
+        if not self._send() and not self._send():
+            self._keep(None)
+
+    def end(self, status: Status = "FINISHED") -> None:
+        """Write what is buffered and end the run."""
+        from mlflow.exceptions import MlflowException
+
+        self.close()
+        try:
+            self._client.set_terminated(self.run_id, status)
+        except MlflowException as error:
+            _log.warning("run %s could not be ended in MLflow: %s", self.run_id, error)
+            self._keep(status)
+
+    def _send(self) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            _write(self._client, self.run_id, self._unsent())
+        except MlflowException as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            _log.warning(
+                "MLflow cannot be written, %d metrics are kept in memory: %s",
+                len(self._metrics),
+                str(error).splitlines()[0],
+            )
+            return False
+        self._metrics, self._params, self._tags = [], {}, {}
+        self._written, self._retry_at = time.monotonic(), 0.0
+        return True
+
+    def _unsent(self) -> dict[str, Any]:
+        return {"metrics": self._metrics, "params": self._params, "tags": self._tags}
+
+    def _keep(self, status: Status | None) -> None:
+        path = _unsent_folder(self.home) / f"{self.run_id}.json"
+        try:
+            publish_json(path, {**self._unsent(), "status": status})
+        except OSError as error:
+            raise KinemillError(
+                path,
+                f"{len(self._metrics)} metrics could be written neither to MLflow nor here",
+                fix=f"make room or lift the lock ({error})",
+            ) from error
+        _log.warning("what MLflow did not take is in %s and is sent with the next run", path)
+
+
+def _unsent_folder(home: Home) -> Path:
+    return home.runs / "unsent"
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        key = _BAD_CHARACTERS.sub("_", f"{prefix}{name}")
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{key}."))  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            flat[key] = str(value)
+    return flat
+
+
+def _write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = [Param(*item) for item in unsent["params"].items()]
+    metrics = [Metric(*item) for item in unsent["metrics"]]
+    tags = [RunTag(*item) for item in unsent["tags"].items()]
+    for first in range(0, len(params), 100):  # what one batch may hold
+        client.log_batch(run_id, params=params[first : first + 100])
+    for first in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[first : first + 1000])
+    if tags:
+        client.log_batch(run_id, tags=tags)
+
+
+def _owner() -> str:
+    import psutil
+
+    return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
+
+
+def _alive(owner: str) -> bool:
+    """Tell whether the owning process still runs; one of another machine is taken to."""
+    import psutil
+
+    host, pid, started = owner.rsplit(":", 2)
+    if host != platform.node():
+        return True
+    try:
+        process = psutil.Process(int(pid))
+        # The clock may have been set since: 2 s apart is the same process all the same.
+        return (
+            abs(process.create_time() - float(started)) < 2.0
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end_orphans(home: Home) -> list[str]:
+    """Send what was left unsent, mark runs whose process is gone as KILLED; return their ids."""
+    client = open_tracking(home).client
+    _send_kept(home, client)
+    ended: list[str] = []
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    for run in running:
+        owner = run.data.tags.get(OWNER)
+        if owner and not _alive(owner):
+            client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) is gone")
+            client.set_terminated(run.info.run_id, "KILLED")
+            ended.append(run.info.run_id)
+    return ended
+
+
+def _send_kept(home: Home, client: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for path in sorted(_unsent_folder(home).glob("*.json")):
+        kept = read_json(path)
+        try:
+            _write(client, path.stem, kept)
+            if kept["status"]:
+                client.set_terminated(path.stem, kept["status"])
+        except MlflowException as error:
+            _log.warning("%s still cannot be sent: %s", path, str(error).splitlines()[0])
+            continue
+        path.unlink()

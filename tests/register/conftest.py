@@ -1,0 +1,197 @@
+"""A registry to try things on: a task, a tiny ONNX model, and stages with chosen numbers."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kinemill.home import Home
+from kinemill.register import Produced, register
+from kinemill.runtime import Interface
+from kinemill.spec import Task, load_task
+from kinemill.store import Ref, once, publish_json
+from kinemill.tracking import open_tracking
+
+TASK = """
+task: cart
+dt: 0.02
+channels:
+  position: {role: state, unit: m}
+  velocity: {role: state, unit: m/s, derivative_of: position}
+  force: {role: action, unit: N}
+learn: {type: dynamics, model: {type: mlp}, history: 3}
+"""
+BASELINES = {"persistence": 0.9, "linear": 0.3, "linear_sincos": 0.25}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """MLflow's database, made once: making one takes seconds, copying it none."""
+    home = Home(tmp_path_factory.mktemp("template"))
+    open_tracking(home)
+    return home.mlflow_db
+
+
+@pytest.fixture
+def tracked_home(home, empty_database) -> Home:
+    home.root.mkdir(parents=True)
+    shutil.copy(empty_database, home.mlflow_db)
+    return home
+
+
+@pytest.fixture
+def task(tmp_path) -> Task:
+    path = tmp_path / "cart.yaml"
+    path.write_text(TASK)
+    return load_task(path)
+
+
+def interface(**changes) -> Interface:
+    fields = {
+        "task": "cart",
+        "dt": 0.02,
+        "history": 3,
+        "states": ("position", "velocity"),
+        "actions": ("force",),
+        "units": {"position": "m", "velocity": "m/s", "force": "N"},
+        "limits": {},
+        "angles": (),
+        "carry": (),
+        "dataset": "d" * 64,
+        "versions": {},
+    }
+    return Interface(**(fields | changes))
+
+
+def rollout_model(gain: float, described: Interface) -> onnx.ModelProto:
+    """Next states = last state + gain * action: as a rollout.onnx, without learning anything."""
+    history, states, actions = described.history, len(described.states), len(described.actions)
+    gains = np.full((actions, states), gain, dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["states", "last"], ["now"], axis=1),
+            helper.make_node("MatMul", ["actions", "gains"], ["pushed"]),
+            helper.make_node("Add", ["now", "pushed"], ["next_states"]),
+        ],
+        "rollout",
+        [
+            _tensor("states", ["batch", history, states]),
+            _tensor("past_actions", ["batch", history - 1, actions]),
+            _tensor("actions", ["batch", "horizon", actions]),
+        ],
+        [_tensor("next_states", ["batch", "horizon", states])],
+        [
+            numpy_helper.from_array(np.array([history - 1]), "last"),
+            numpy_helper.from_array(gains, "gains"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, described.to_metadata())
+    return model
+
+
+def _tensor(name, shape):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Publishes what the stages before would have, with chosen numbers."""
+
+    home: Home
+    task: Task
+
+    def produce(self, nrmse=0.1, *, gain=0.5, passed=True, p99=0.4, **changes) -> Produced:
+        """Publish a model of this gain and a verification that found this error."""
+        described = interface(**changes)
+        model = self._once("model", {"gain": gain}, lambda _: None)
+        exported = self._once(
+            "onnx_model",
+            {"gain": gain, "as": described.to_metadata()},
+            lambda folder: _export(folder, rollout_model(gain, described)),
+        )
+        document = verification(nrmse, passed, p99)
+        verified = self._once(
+            "verification",
+            {"onnx": exported.digest, "found": json.dumps(document)},
+            lambda folder: _verify(folder, document),
+        )
+        dataset = self._once("dataset", {}, _pack, episodes={"train": 1, "test": 1})
+        return Produced(verified, exported, model, dataset)
+
+    def register(self, *args, evaluate=None, run_id=None, task=None, **kwargs):
+        produced = self.produce(*args, **kwargs)
+        chosen = task or self.task
+        return register(chosen, self.home, produced, run_id=run_id, evaluate=evaluate)
+
+    def _once(self, stage, inputs, write, **summary) -> Ref:
+        def build(folder):
+            write(folder)
+            return summary
+
+        return once(self.home, stage, self.task.name, inputs, build).ref
+
+
+def verification(nrmse, passed=True, p99=0.4):
+    line = {"unit": "m", "model": 0.01, **{name: value / 10 for name, value in BASELINES.items()}}
+    return {
+        "passed": passed,
+        "metrics": {
+            "test": {"position": line, "velocity": line | {"unit": "m/s"}},
+            "nrmse": {"model": nrmse, **BASELINES},
+        },
+        "verification": {
+            "passed": passed,
+            "parity": passed,
+            "latency_ms": {"p50": 0.2, "p99": p99},
+        },
+        "gates": [{"name": "step parity", "passed": passed, "found": "", "wanted": ""}],
+    }
+
+
+def _export(folder: Path, model: onnx.ModelProto) -> None:
+    for name in ("rollout.onnx", "step.onnx"):
+        (folder / name).write_bytes(model.SerializeToString())
+    publish_json(folder / "io.json", {"files": {}})
+
+
+def _verify(folder: Path, document) -> None:
+    (folder / "verification.json").write_text(json.dumps(document))
+    (folder / "report.html").write_text(
+        "<html><body><h1>cart</h1><!-- kinemill:decision --></body></html>"
+    )
+
+
+def _pack(folder: Path) -> None:
+    """Two episodes of 40 rows in which both states go 1, -1, 1, ... and the force is 2 N."""
+    rows = np.empty((80, 3), dtype=np.float32)
+    rows[:, :2] = np.where(np.arange(80) % 2 == 0, 1.0, -1.0)[:, None]
+    rows[:, 2] = 2.0
+    np.save(folder / "values.npy", rows)
+    episodes = [
+        {"id": f"{split}-0000", "recording": split, "name": split, "split": split}
+        | {"start": start, "stop": start + 40}
+        for split, start in (("train", 0), ("test", 40))
+    ]
+    statistics = {"mean": [0.0, 0.0, 2.0], "std": [1.0, 1.0, 0.0], "delta_std": [2.0, 2.0]}
+    described = {
+        "task": "cart",
+        "dt": 0.02,
+        "states": ["position", "velocity"],
+        "actions": ["force"],
+        "units": {"position": "m", "velocity": "m/s", "force": "N"},
+        "angles": [],
+        "episodes": episodes,
+        "statistics": statistics,
+    }
+    publish_json(folder / "dataset.json", described)
+
+
+@pytest.fixture
+def chain(tracked_home, task) -> Chain:
+    return Chain(tracked_home, task)
