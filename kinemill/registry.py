@@ -53,12 +53,14 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _files(self) -> list[str]:
-        spec = importlib.util.find_spec(self.package)
+        # By path: looking for `a.b` through the import system would import `a`, and what it needs.
+        top, *below = self.package.split(".")
+        spec = importlib.util.find_spec(top)
         folders = spec.submodule_search_locations if spec else None
         return sorted(
             file.stem
             for folder in folders or []
-            for file in Path(folder).glob("*.py")
+            for file in Path(folder).joinpath(*below).glob("*.py")
             if not file.stem.startswith("_")
         )
 

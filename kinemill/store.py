@@ -6,15 +6,17 @@ the digest of everything the outcome depends on, so asking twice finds it instea
 again. A crash leaves a folder under `.staging/`, which nothing ever reads.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
@@ -53,16 +55,15 @@ def _sync(path: Path) -> None:
 def publish_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file, the new one, or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".aside-")
+    aside = path.parent / f".aside-{uuid4().hex}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with aside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
     _sync(path.parent)
 
 
@@ -134,7 +135,7 @@ def _check_files(folder: Path) -> None:
                 path,
                 "is missing or its bytes have changed",
                 expected=f"sha256 {entry['sha256'][:12]}…",
-                fix="delete its folder and run the chain again",
+                fix="run the chain again",
             )
 
 
@@ -145,23 +146,42 @@ def summary_of(home: Home, ref: Ref) -> Json:
 
 def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
     """Return the outcome already published under `key`, or None; a damaged one is moved aside."""
-    folder = home.store / stage / task / key[:32]
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    folder = _place(home, stage, task, key)
+    if not folder.exists():
         return None
-    ref = Ref(folder.relative_to(home.root).as_posix(), file_digest(manifest))
-    try:
-        open_ref(home, ref)
-    except CorruptArtifact:
+    if not _is_whole(folder, stage, task, key):
         _set_aside(home, folder)
         return None
-    return Outcome(ref, read_json(folder / SUMMARY), known=True)
+    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+
+
+def _place(home: Home, stage: str, task: str, key: str) -> Path:
+    return home.store / stage / task / key[:32]
+
+
+def _ref(home: Home, folder: Path) -> Ref:
+    return Ref(folder.relative_to(home.root).as_posix(), file_digest(folder / MANIFEST))
+
+
+def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
+    """Tell whether every byte of an outcome, its manifest's included, is as it was published."""
+    try:
+        text = (folder / MANIFEST).read_text()
+        found = json.loads(text)
+        made_from = {"stage": stage, "task": task, "inputs": found["inputs"]}
+        return digest(found["inputs"]) == key and text == _manifest(
+            folder, made_from, list(found["files"])
+        )
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no manifest, or a damaged one: what is missing in it does not matter
 
 
 def _set_aside(home: Home, folder: Path) -> None:
     aside = home.store / ".corrupt"
     aside.mkdir(parents=True, exist_ok=True)
-    folder.rename(Path(tempfile.mkdtemp(dir=aside, prefix=f"{folder.name}-")) / folder.name)
+    # Another process may have moved the damaged folder in the meantime.
+    with suppress(FileNotFoundError):
+        folder.rename(aside / f"{folder.name}-{uuid4().hex}")
 
 
 def once(
@@ -180,45 +200,51 @@ def once(
     key = digest(inputs)
     if known := find(home, stage, task, key):
         return known
-    staging = home.store / ".staging"
-    staging.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=staging, prefix=f"{stage}-{task}-"))
+    aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
+    aside.mkdir(parents=True)
     try:
         summary = build(aside)
         _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
-        return _rename(home, aside, home.store / stage / task / key[:32], summary)
-    except BaseException:
+        if _rename(aside, _place(home, stage, task, key)):
+            ref = _ref(home, _place(home, stage, task, key))
+            return Outcome(ref, read_json(home.root / ref.path / SUMMARY), known=False)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        raise
+    # Another process published the same key first: its outcome is as good as ours.
+    if theirs := find(home, stage, task, key):
+        return theirs
+    raise CorruptArtifact(_place(home, stage, task, key), "was damaged at once", fix="run again")
 
 
 def _seal(folder: Path, made_from: Json, summary: Json) -> None:
     (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    entries = {
-        path.relative_to(folder).as_posix(): {
-            "sha256": file_digest(path),
-            "bytes": path.stat().st_size,
-        }
-        for path in files
-    }
+    names = [path.relative_to(folder).as_posix() for path in files]
     manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({"format": FORMAT, **made_from, "files": entries}, indent=1))
+    manifest.write_text(_manifest(folder, made_from, names))
     for path in (*files, manifest):
         _sync(path)
     for path in sorted({*(file.parent for file in files), folder}):
         _sync(path)
 
 
-def _rename(home: Home, aside: Path, folder: Path, summary: Json) -> Outcome:
+def _manifest(folder: Path, made_from: Json, names: list[str]) -> str:
+    """Spell the manifest of a folder as its files are now."""
+    files = {
+        name: {"sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in names
+    }
+    return json.dumps({"format": FORMAT, **made_from, "files": files}, indent=1)
+
+
+def _rename(aside: Path, folder: Path) -> bool:
+    """Publish `aside` as `folder`, unless there is one already."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         aside.rename(folder)
-    except OSError:
-        # Another process published the same key first: its outcome is as good as ours.
-        if not (folder / MANIFEST).is_file():
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
-        shutil.rmtree(aside)
+        return False
     _sync(folder.parent)
-    ref = Ref(folder.relative_to(home.root).as_posix(), file_digest(folder / MANIFEST))
-    return Outcome(ref, summary, known=False)
+    return True

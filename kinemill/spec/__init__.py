@@ -1,7 +1,8 @@
 """What a task may say: channels, units, and the settings of every stage, with helpful errors."""
 
 from kinemill.spec.channels import Channel, Source
-from kinemill.spec.load import list_tasks, load_task, parse_overrides, task_path
+from kinemill.spec.load import list_tasks, load_task, task_path
+from kinemill.spec.overrides import parse_overrides
 from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
 from kinemill.spec.plugins import (
     AUGMENTATIONS,

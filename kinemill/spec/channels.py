@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from kinemill.errors import BadInput
+from kinemill.registry import nearest
 from kinemill.spec.plugins import Settings
 from kinemill.spec.units import check_unit, factor, is_derivative
 
@@ -75,7 +76,9 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
         if parent is None:
             continue
         if parent not in channels:
-            problems.append((where, f"unknown channel {parent!r}"))
+            problems.append(
+                (where, f"unknown channel {parent!r}; {nearest(parent, list(channels))}")
+            )
         elif _in_cycle(name, channels):
             problems.append((where, f"{name!r} is, over others, the derivative of itself"))
         elif not is_derivative(channel.unit, channels[parent].unit):
@@ -91,4 +94,4 @@ def _in_cycle(start: str, channels: dict[str, Channel]) -> bool:
     while name in channels and name not in seen:
         seen.add(name)
         name = channels[name].derivative_of
-    return name in seen
+    return name == start

@@ -4,7 +4,7 @@ import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,9 +12,10 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.home import project_root
 from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
-from kinemill.spec.plugins import AUGMENTATIONS, MODELS, OBJECTIVES, Settings
+from kinemill.spec.overrides import FAMILIES, blame, override
+from kinemill.spec.plugins import Settings
 from kinemill.spec.task import Task, validate_settings
-from kinemill.spec.yaml import Document, Location, read_yaml, scalar
+from kinemill.spec.yaml import Document, Location, read_yaml
 
 
 def tasks_folder() -> Path:
@@ -61,9 +62,13 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
     if not isinstance(document.value, dict):
         raise TaskError([f"{path}: holds no task; expected keys such as `task`, `dt`, `channels`"])
     value = copy.deepcopy(document.value)
+    notes: list[str] = []
     for key, new in (overrides or {}).items():
-        override(value, key, new)
-    return check_task(document, value, dict(overrides or {}))
+        if dropped := override(value, key, new):
+            notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
+    task = check_task(document, value, dict(overrides or {}))
+    task._notes += notes  # pyright: ignore[reportPrivateUsage]
+    return task
 
 
 def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> Task:
@@ -99,15 +104,17 @@ def _problems(task: Task) -> list[tuple[Location, str]]:
 
 
 def _line(document: Document, overrides: Mapping[str, Any], where: Location, what: str) -> str:
-    key = ".".join(str(part) for part in where)
-    if any(key == name or key.startswith(f"{name}.") for name in overrides):
-        return f"--set {key}: {what}"
-    return f"{document.path}:{document.line(where)}: {key}: {what}"
+    key = ".".join(map(str, where))
+    culprit, surely = blame(document, overrides, where)
+    if surely:
+        return f"--set {culprit}: {what}" if culprit == key else f"--set {culprit}: {key}: {what}"
+    after = f" (after --set {culprit})" if culprit else ""
+    return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
 
 
 def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
-    loc = _real_location(loc, value)
+    loc = _real_location(loc, value, item["type"] in {"extra_forbidden", "missing"})
     if item["type"] == "extra_forbidden":
         known = _known_keys(loc[:-1], value)
         return loc, f"unknown key; {nearest(str(loc[-1]), known)}"
@@ -122,118 +129,57 @@ def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     return loc, f"{message}{found}"
 
 
-def _real_location(loc: Location, value: Any) -> Location:
-    """Drop the parts of pydantic's location that name alternatives of a union, not keys."""
+def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
+    """Drop the parts of pydantic's location that name alternatives of a union, not keys.
+
+    The last part may be a key that the value lacks: one that is missing.
+    """
     real: list[str | int] = []
     for index, part in enumerate(loc):
-        last = index == len(loc) - 1
-        if isinstance(value, dict):
-            if part in value:
-                value = value[part]
-            elif not last:
-                continue
-            real.append(part)
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        last = ends_in_key and index == len(loc) - 1
+        if part in value if isinstance(value, dict) else _is_index(part, value):
             value = value[part]
-            real.append(part)
+        elif not last:
+            continue
+        real.append(part)
     return tuple(real)
 
 
-_PLUGINS = {"learn": OBJECTIVES, "model": MODELS, "augment": AUGMENTATIONS}
+def _is_index(part: str | int, value: Any) -> bool:
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def _known_keys(loc: Location, value: Any) -> list[str]:
     """Return the keys that are valid at `loc`, following plug-ins by their `type`."""
-    model: Any = Task
+    kind: Any = Task
     for depth, part in enumerate(loc):
         value = value[part]
-        named = loc[depth - 1] if isinstance(part, int) else part
-        if part == "validate":
-            model = validate_settings()
-        elif named in _PLUGINS and isinstance(value, dict):
-            model = _PLUGINS[str(named)][value["type"]]
+        family = FAMILIES.get(str(loc[depth - 1] if isinstance(part, int) else part))
+        if part == "validate" and depth == 0:
+            kind = validate_settings()
+        elif family and isinstance(value, dict):
+            kind = family[value["type"]]
         else:
-            model = _field_model(model, str(part))
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            kind = _kind_below(kind, part)
+    settings = _settings_class(kind)
+    if settings is None:
         return []
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in settings.model_fields.items()]
 
 
-def _field_model(model: Any, key: str) -> Any:
-    """Return the settings class behind field `key` of `model`, or the class of its values."""
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return model
-    field = model.model_fields.get(key)
-    return _settings_class(field.annotation) if field else None
+def _kind_below(kind: Any, part: str | int) -> Any:
+    """Return the annotation of what stands at `part`: a field, or a value of a dict or list."""
+    if _is_settings(kind):
+        field = kind.model_fields.get(part)
+        return field.annotation if field else None
+    return next((inner for inner in get_args(kind) if _settings_class(inner)), None)
 
 
-def _settings_class(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _settings_class(inner):
-            return found
-    return None
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def parse_overrides(items: list[str]) -> dict[str, Any]:
-    """Read `key=value` arguments; values are spelled as in a task file.
-
-    Raises:
-        BadInput: an item without `=`.
-    """
-    overrides: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise BadInput(f"--set {item}", "is not key=value", fix="as in --set learn.history=12")
-        overrides[key.strip()] = scalar(text)
-    return overrides
-
-
-def override(value: dict[str, Any], key: str, new: Any) -> list[str]:
-    """Set dotted `key` in `value`, in place.
-
-    A changed `type` drops the keys that the new type lacks; they are returned.
-
-    Raises:
-        BadInput: the path leads through something that is not a mapping.
-    """
-    *folders, last = key.split(".")
-    inner: Any = value
-    for depth, name in enumerate(folders):
-        inner = _enter(inner, name, ".".join(folders[: depth + 1]))
-    if isinstance(inner, list):
-        inner[_index(inner, last, key)] = new
-        return []
-    dropped: list[str] = []
-    if last == "type" and inner.get("type") != new:
-        dropped = _drop_foreign_keys(inner, folders[-1] if folders else "", new)
-    inner[last] = new
-    return dropped
-
-
-def _enter(inner: Any, name: str, so_far: str) -> Any:
-    if isinstance(inner, list):
-        return inner[_index(inner, name, so_far)]
-    found = inner.setdefault(name, {})
-    if not isinstance(found, dict | list):
-        raise BadInput(f"--set {so_far}", f"is {found!r}, which has no keys")
-    return found
-
-
-def _index(items: list[Any], name: str, key: str) -> int:
-    if not name.isdigit() or int(name) >= len(items):
-        raise BadInput(f"--set {key}", f"no item {name!r}", expected=f"0 to {len(items) - 1}")
-    return int(name)
-
-
-def _drop_foreign_keys(inner: dict[str, Any], part: str, new: Any) -> list[str]:
-    family = _PLUGINS.get(part)
-    if family is None or new not in family:
-        return []
-    keep = set(family[str(new)].model_fields)
-    dropped = [name for name in inner if name not in keep]
-    for name in dropped:
-        del inner[name]
-    return dropped
+def _settings_class(kind: Any) -> type[BaseModel] | None:
+    if _is_settings(kind):
+        return kind
+    return next((found for inner in get_args(kind) if (found := _settings_class(inner))), None)

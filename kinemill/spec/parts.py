@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
 
-from kinemill.spec.plugins import Plugin, Settings
+from kinemill.registry import nearest
+from kinemill.spec.plugins import READERS, Plugin, Settings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
@@ -40,6 +41,14 @@ class Ingest(Settings):
     watch: str | None = Field(
         default=None, description="drop folder; default logs/<task> under KINEMILL_HOME"
     )
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value != "auto" and value not in READERS:
+            message = f"unknown log format; {nearest(value, ['auto', *READERS])}"
+            raise ValueError(message)
+        return value
 
     def wants(self, name: str) -> bool:
         """Tell whether a log of this name (relative to its folder) belongs to the task."""

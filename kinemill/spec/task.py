@@ -73,6 +73,7 @@ class Task(Settings):
     retrain: Retrain = Retrain()
 
     _path: Path | None = PrivateAttr(default=None)
+    _notes: list[str] = PrivateAttr(default_factory=list[str])
     ROLES: ClassVar[tuple[str, ...]] = ("state", "action")
 
     @property
@@ -94,6 +95,11 @@ class Task(Settings):
     def path(self) -> Path | None:
         """The file this task was read from."""
         return self._path
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should hear about how this task came to be, such as dropped keys."""
+        return list(self._notes)
 
     @property
     def max_gap(self) -> float:

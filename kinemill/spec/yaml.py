@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kinemill.errors import TaskError
+from kinemill.errors import BadInput, TaskError
 
 Location = tuple[str | int, ...]
 
@@ -84,10 +84,26 @@ def read_yaml(path: Path) -> Document:
     return Document(path, value, reader.lines)
 
 
-def scalar(text: str) -> Any:
-    """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list."""
-    node = _Core(text).get_single_node()
-    return _Reader(Path("<value>")).read(node, ()) if node is not None else None
+def scalar(text: str, where: str = "value") -> Any:
+    """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list.
+
+    Raises:
+        BadInput: the text is not YAML; the message begins with `where`.
+    """
+    reader = _Reader(Path(where))
+    try:
+        node = _Core(text).get_single_node()
+        value = reader.read(node, ()) if node is not None else None
+    except yaml.YAMLError as error:
+        raise BadInput(where, f"{text!r} is not YAML", fix=_first_line(error)) from error
+    if reader.problems:
+        raise BadInput(where, f"{text!r} cannot be used", fix=reader.problems[0])
+    return value
+
+
+def _first_line(error: yaml.YAMLError) -> str:
+    problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+    return problem or str(error).splitlines()[0]
 
 
 class _Reader:
@@ -97,35 +113,48 @@ class _Reader:
         self.path = path
         self.lines: dict[Location, int] = {}
         self.problems: list[str] = []
+        self._open: set[int] = set()  # the nodes around the one being read
 
     def read(self, node: yaml.Node, at: Location) -> Any:
         self.lines.setdefault(at, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, at)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(item, (*at, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        if id(node) in self._open:
+            return self._complain(node, "an alias that stands for what it is in")
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, at)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.read(item, (*at, index)) for index, item in enumerate(node.value)]
+            return self._scalar(node)
+        finally:
+            self._open.remove(id(node))
+
+    def _complain(self, node: yaml.Node, what: str) -> None:
+        self.problems.append(f"{self.path}:{node.start_mark.line + 1}: {what}")
 
     def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in values:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._complain(key_node, "a key that is no plain text")
+            elif key in values:
                 first = self.lines[(*at, key)]
-                self.problems.append(
-                    f"{self.path}:{line}: {key!r} is given twice, first in line {first}; keep one"
-                )
-                continue
-            self.lines[(*at, key)] = line
-            values[key] = self.read(value_node, (*at, key))
+                self._complain(key_node, f"{key!r} is given twice, first in line {first}; keep one")
+            else:
+                self.lines[(*at, key)] = line
+                values[key] = self.read(value_node, (*at, key))
         return values
 
     def _scalar(self, node: yaml.Node) -> Any:
         kind, text = node.tag.rpartition(":")[2], str(node.value)
-        if kind == "int":
-            return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
-        if kind == "float":
-            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        try:
+            if kind == "int":
+                return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+            if kind == "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            return self._complain(node, f"{text!r} is no {kind}")
         if kind == "bool":
             return text.lower() == "true"
         return None if kind == "null" else text

@@ -1,0 +1,122 @@
+"""From a log's stamps to seconds that rise: unit, order, repeats, gaps.
+
+Symbols: N rows of the log, t time in s since the log's first stamp.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.raw import SHOWN, Reason, reason, stretches
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+EXACT = 1e-6  # of a time step: what rounding makes of stamps that are meant to be equal
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The rows with a usable stamp, cut into segments in which time rises without a gap.
+
+    `rows[i]` is the place (from 0) of row i in the log, `seconds[i]` its time in s; `segments` are
+    ranges of i.
+    """
+
+    rows: Rows
+    seconds: Floats
+    segments: list[slice]
+    dropped_rows: int
+    reasons: list[Reason]
+
+
+def read_clock(stamps: pl.Series, ticks: float, max_gap: float, step: float) -> Clock:
+    """Turn stamps into rising seconds.
+
+    Args:
+        stamps: Int64 or Float64 (N,), in units of which `ticks` make a second.
+        ticks: units per second.
+        max_gap: a longer silence starts a new segment, s.
+        step: the task's time step, s; stamps differ when they do by more than 1e-6 of it.
+    """
+    rows, seconds, lost = _finite(stamps, ticks)
+    reasons = [_no_stamp(lost)] if len(lost) else []
+    if not len(rows):
+        return Clock(rows, seconds, [], len(lost), reasons)
+    fresh = np.diff(seconds, prepend=-np.inf) != 0.0
+    if repeated := int(np.count_nonzero(~fresh)):
+        reasons.append(_repeated(rows[~fresh], repeated))
+    rows, seconds = rows[fresh], seconds[fresh]
+    change = np.diff(seconds)
+    back = np.flatnonzero(change < 0.0)
+    silent = np.flatnonzero(change > max_gap + EXACT * step)
+    reasons += [_goes_back(rows, seconds, int(at)) for at in back[:SHOWN]]
+    reasons += [_silent(seconds, int(at), max_gap) for at in silent[:SHOWN]]
+    reasons += _more("time_order", len(back) - SHOWN) + _more("gap", len(silent) - SHOWN)
+    starts = [0, *(np.sort(np.concatenate([back, silent])) + 1).tolist(), len(rows)]
+    segments = [slice(*pair) for pair in pairwise(starts)]
+    return Clock(rows, seconds, segments, len(lost) + repeated, reasons)
+
+
+def _finite(stamps: pl.Series, ticks: float) -> tuple[Rows, Floats, Rows]:
+    """Return places and seconds of the rows with a finite stamp, and places of the others."""
+    good = stamps.is_not_null()
+    if stamps.dtype == pl.Float64:
+        good &= stamps.is_finite().fill_null(value=False)
+    rows = good.arg_true().to_numpy().astype(np.int64)
+    lost = (~good).arg_true().to_numpy().astype(np.int64)
+    values = stamps.gather(rows).to_numpy()
+    # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
+    seconds = (values - values[0]).astype(np.float64) / ticks if len(rows) else values
+    return rows, np.asarray(seconds, dtype=np.float64), lost
+
+
+def _no_stamp(lost: Rows) -> Reason:
+    return reason(
+        "time",
+        stretches(lost + 1),
+        "no finite time stamp",
+        expected="a number in every row",
+        fix="nothing to do: these rows are left out",
+    )
+
+
+def _repeated(rows: Rows, count: int) -> Reason:
+    return reason(
+        "repeated_stamp",
+        stretches(rows + 1),
+        f"{count} with the stamp of the row before",
+        expected="stamps that rise",
+        fix="nothing to do: the first of equal stamps is kept",
+    )
+
+
+def _goes_back(rows: Rows, seconds: Floats, at: int) -> Reason:
+    return reason(
+        "time_order",
+        f"row {rows[at + 1] + 1}",
+        f"time goes back from {seconds[at]:.6g} s to {seconds[at + 1]:.6g} s",
+        expected="stamps that rise",
+        fix="`ingest.on_time_reversal`: split starts a new track, quarantine refuses the log",
+    )
+
+
+def _silent(seconds: Floats, at: int, max_gap: float) -> Reason:
+    return reason(
+        "gap",
+        f"{seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
+        f"{seconds[at + 1] - seconds[at]:.3g} s without a stamp",
+        expected=f"at most {max_gap:.3g} s",
+        fix="`ingest.resample.max_gap` says how long a silence is bridged",
+    )
+
+
+def _more(check: str, count: int) -> list[Reason]:
+    if count <= 0:
+        return []
+    return [
+        reason(check, "later", f"{count} more", expected="none", fix="see the reasons before this")
+    ]

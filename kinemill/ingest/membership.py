@@ -1,0 +1,89 @@
+"""Which recordings a task has, what each was called at first sight, and its raw bytes."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.errors import BadLog, CorruptArtifact
+from kinemill.home import Home
+from kinemill.ingest.files import Sight
+from kinemill.store import file_digest, publish_json, read_json
+
+
+@dataclass(frozen=True)
+class Member:
+    """A recording of a task: its content hash, and what it was called at first sight."""
+
+    hash: str
+    name: str
+    bytes: int
+    suffix: str
+
+
+class Moved(BadLog):
+    """A file that changed, or could no longer be read, while it was read."""
+
+
+def first_sights(hashed: list[tuple[Sight, str]]) -> dict[str, tuple[Member, Path]]:
+    """Return a member and its path for each content, named after the first file that has it."""
+    found: dict[str, tuple[Member, Path]] = {}
+    for sight, hash_ in sorted(hashed, key=lambda item: item[0].name):
+        suffix = sight.path.suffix.lower()
+        found.setdefault(hash_, (Member(hash_, sight.name, sight.size, suffix), sight.path))
+    return found
+
+
+def _folder(home: Home, task: str) -> Path:
+    return home.store / "members" / task
+
+
+def members(home: Home, task: str) -> dict[str, Member]:
+    """Return the members of a task by content hash."""
+    folder = _folder(home, task)
+    found = [Member(**read_json(path)) for path in sorted(folder.glob("*.json"))]
+    return {member.hash: member for member in found}
+
+
+def enter(home: Home, task: str, member: Member) -> None:
+    """Make a recording a member of a task; the name under which it was entered first stays."""
+    entry = _folder(home, task) / f"{member.hash}.json"
+    if not entry.is_file():
+        publish_json(entry, vars(member))
+
+
+def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
+    """Return the kept copy of a recording's bytes, making it from `source` where it is not whole.
+
+    Raises:
+        CorruptArtifact: there is no whole copy and no file to make one from.
+    """
+    raw = home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
+    if raw.is_file() and file_digest(raw) == member.hash:
+        return raw
+    if source is None:
+        raise CorruptArtifact(
+            raw,
+            f"the kept copy of {member.name!r} is gone or damaged, and so is what was made of it",
+            expected=f"sha256 {member.hash[:12]}…",
+            fix=f"put {member.name!r} back into the drop folder and run again",
+        )
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        original = source.open("rb")
+    except OSError as error:
+        raise Moved(source, f"can no longer be read ({error})") from error
+    handle, aside = tempfile.mkstemp(dir=raw.parent, prefix=".aside-")
+    try:
+        with original, os.fdopen(handle, "wb") as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        if file_digest(Path(aside)) != member.hash:
+            raise Moved(source, "changed while it was read")
+        Path(aside).chmod(0o444)
+        Path(aside).replace(raw)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return raw

@@ -1,0 +1,96 @@
+"""Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.spec.plugins import AUGMENTATIONS, MODELS, OBJECTIVES
+from kinemill.spec.yaml import Document, Location, scalar
+
+FAMILIES = {"learn": OBJECTIVES, "model": MODELS, "augment": AUGMENTATIONS}
+
+
+def parse_overrides(items: list[str]) -> dict[str, Any]:
+    """Read `key=value` arguments; values are spelled as in a task file.
+
+    Raises:
+        BadInput: an item without `=`, or a value that is not YAML.
+    """
+    overrides: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"--set {item}", "is not key=value", fix="as in --set learn.history=12")
+        overrides[key.strip()] = scalar(text, f"--set {key.strip()}")
+    return overrides
+
+
+def override(value: dict[str, Any], key: str, new: Any) -> list[str]:
+    """Set dotted `key` in `value`, in place; return the keys that this drops.
+
+    A changed `type` drops the keys that the new type lacks.
+
+    Raises:
+        BadInput: the path leads through something that has no such keys.
+    """
+    *folders, last = key.split(".")
+    inner: Any = value
+    for depth, name in enumerate(folders):
+        inner = _enter(inner, name, ".".join(folders[: depth + 1]))
+    if isinstance(inner, list):
+        inner[_index(inner, last, key)] = new
+        return []
+    dropped = _foreign_keys(inner, folders, new) if last == "type" else []
+    for name in dropped:
+        del inner[name]
+    inner[last] = new
+    return dropped
+
+
+def _enter(inner: Any, name: str, so_far: str) -> Any:
+    if isinstance(inner, list):
+        found = inner[_index(inner, name, so_far)]
+    else:
+        if inner.get(name) is None:
+            inner[name] = {}
+        found = inner[name]
+    if not isinstance(found, dict | list):
+        raise BadInput(f"--set {so_far}", f"is {found!r}, which has no keys")
+    return found
+
+
+def _index(items: list[Any], name: str, key: str) -> int:
+    if not name.isdigit() or int(name) >= len(items):
+        expected = f"0 to {len(items) - 1}" if items else "no key below it: the list is empty"
+        raise BadInput(f"--set {key}", f"no item {name!r}", expected=expected)
+    return int(name)
+
+
+def _foreign_keys(inner: dict[str, Any], folders: list[str], new: Any) -> list[str]:
+    """Return the keys of `inner` that the plug-in `new` has no field for."""
+    words = [name for name in folders if not name.isdigit()]
+    family = FAMILIES.get(words[-1]) if words else None
+    if family is None or inner.get("type") == new or new not in family:
+        return []
+    return [name for name in inner if name not in family[str(new)].model_fields]
+
+
+def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:
+    """Tell which override a problem at `where` comes from, and whether it surely does.
+
+    Returns "" when none has to do with it. An override is surely to blame for what it set and for
+    what it brought into being; it may be to blame for a problem of what it is a part of.
+    """
+    key = ".".join(map(str, where))
+    for name in overrides:
+        if _within(key, name):
+            return name, True
+        parts = tuple(int(part) if part.isdigit() else part for part in name.split("."))
+        made = (parts[:end] for end in range(1, len(parts)) if parts[:end] not in document.lines)
+        if any(_within(key, ".".join(map(str, part))) for part in made):
+            return name, True
+    return next((name for name in overrides if _within(name, key)), ""), False
+
+
+def _within(key: str, folder: str) -> bool:
+    return key == folder or key.startswith(f"{folder}.")

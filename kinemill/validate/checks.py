@@ -1,0 +1,118 @@
+"""Results of checks as every stage shows them, and those that polars can answer by itself.
+
+Great Expectations passes an empty table and a column of NaN, so whether there are rows, and whether
+they are numbers, is settled here before it is asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+
+from kinemill.spec import CHECKS, Task
+from kinemill.validate import nonfinite
+from kinemill.validate.judge import TOO_SHORT
+
+SHOWN = 20  # failing episodes or stretches that are listed with a check
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One answer: did what was looked at pass, does a failure block the chain, with numbers."""
+
+    name: str
+    passed: bool
+    blocking: bool
+    description: str
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PlannedCheck:
+    """A question that `validate` answers for a task, and whether a no blocks the chain."""
+
+    name: str
+    blocking: bool
+    description: str
+
+    def answer(self, passed: bool, values: Mapping[str, Any]) -> CheckResult:
+        """Return the answer to this question."""
+        return CheckResult(self.name, passed, self.blocking, self.description, dict(values))
+
+
+_BLOCKING = {
+    "accepted_not_empty": "at least one episode was accepted",
+    "quarantined_share": "recordings with nothing accepted are no more than the task allows",
+    "row_counts": "every accepted episode has as many rows as the task asks for",
+    "no_nulls": "no accepted episode has a missing value",
+    "finite_values": "no accepted episode has NaN or an infinite value",
+    "schema_episodes": "accepted episodes have names of their own and sane lengths",
+}
+_PHYSICS = {
+    nonfinite.NAME: "no recording holds NaN or infinite values",
+    TOO_SHORT: "no piece was too short to keep",
+}
+
+
+def physical_names() -> list[str]:
+    """Return the names under which rows can be dropped: every check of a recording, in order."""
+    return [nonfinite.NAME, *CHECKS, TOO_SHORT]
+
+
+def planned_checks(task: Task) -> dict[str, PlannedCheck]:
+    """Return every check that `validate` answers for this task, by name, in order.
+
+    Those of what was accepted, and of the quarantined share, block the chain. Those of what was
+    found on the way there tell, and do not block: the faulty rows are out of the chain already.
+    """
+    channels = {f"schema_{name}": f"{name} is within its bounds" for name in task.columns}
+    blocking = {**_BLOCKING, **channels}
+    physics = {
+        f"physics_{name}": _PHYSICS.get(name, f"no recording fails the physical check {name!r}")
+        for name in physical_names()
+    }
+    return {
+        **{name: PlannedCheck(name, True, text) for name, text in blocking.items()},
+        **{name: PlannedCheck(name, False, text) for name, text in physics.items()},
+    }
+
+
+def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
+    """Ask of accepted episodes, before Great Expectations is: enough rows, no null, no NaN.
+
+    Args:
+        task: says how many rows are enough.
+        table: one row an accepted episode, as `kinemill.validate.table.summarise` makes it.
+    """
+    least = task.validation.min_steps
+    numbers = table.select(pl.exclude("episode"))
+    short = pl.col("rows").fill_null(0) < least
+    missing = pl.any_horizontal(pl.col("nulls") != 0, pl.all().is_null())
+    wild = pl.any_horizontal(
+        *(pl.col(f"{name}:nonfinite") != 0 for name in task.columns),
+        *(pl.col(name).is_finite().not_() for name in numbers.columns),
+    ).fill_null(value=False)
+    plans = planned_checks(task)
+    return [
+        _ask(plans["row_counts"], table, short, f"at least {least} rows"),
+        _ask(plans["no_nulls"], table, missing, "no null"),
+        _ask(plans["finite_values"], table, wild, "finite numbers"),
+    ]
+
+
+def _ask(plan: PlannedCheck, table: pl.DataFrame, failing: pl.Expr, expected: str) -> CheckResult:
+    episodes = table.filter(failing)["episode"].to_list()
+    values = {
+        "episodes": table.height,
+        "expected": expected,
+        "failed": len(episodes),
+        "failing": episodes[:SHOWN],
+    }
+    if table.is_empty():
+        values["error"] = "there is no episode to look at"
+    return plan.answer(not episodes and not table.is_empty(), values)

@@ -1,0 +1,144 @@
+"""Validated episodes of one recording: judged once, published once, whatever else arrives."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kinemill.home import Home
+from kinemill.ingest import Recording
+from kinemill.spec import Task
+from kinemill.store import Outcome, once
+from kinemill.validate import table
+from kinemill.validate.judge import Finding, Verdict, judge
+
+STAGE, VERSION = "validated", 1
+SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One accepted episode: continuous rows at the task's dt, free of what the checks look for."""
+
+    id: str
+    recording: str
+    name: str
+    rows: int
+    path: Path
+
+    def read(self) -> pl.DataFrame:
+        """Read `time_s` (s since the recording's first stamp) and the task's columns."""
+        return pl.read_parquet(self.path)
+
+
+def rules(task: Task) -> Json:
+    """Return the part of the task that decides what becomes of a recording."""
+    part = task.part("dt", "validate", "channels")
+    del part["validate"]["max_quarantined_share"]
+    for channel in part["channels"].values():
+        del channel["source"]
+    return {"version": VERSION, **part}
+
+
+def validate_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Outcome:
+    """Judge one recording, or find it judged already.
+
+    Args:
+        task: what to look for and what to do about it.
+        home: where outcomes are kept.
+        recording: a recording with tracks.
+        asked: `rules(task)`, taken once for all recordings.
+    """
+    inputs = {"recording": recording.ref.digest, "rules": asked}
+    return once(home, STAGE, task.name, inputs, lambda folder: _build(task, recording, folder))
+
+
+def _build(task: Task, recording: Recording, folder: Path) -> Json:
+    episodes: list[Json] = []
+    reasons: list[Json] = []
+    kept: list[pl.DataFrame] = []
+    dropped: Counter[str] = Counter()
+    strip: list[Json] = []
+    for track in recording.summary["tracks"]:
+        frame = pl.read_parquet(recording.folder / track["file"])
+        frame = frame.select("time_s", *task.columns)
+        verdict = judge({name: frame[name].to_numpy() for name in task.columns}, task)
+        label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
+        reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
+        dropped.update(verdict.dropped)
+        strip.append(_strip(verdict, frame["time_s"]))
+        for start, stop in verdict.pieces:
+            number = len(episodes)
+            piece = frame.slice(start, stop - start)
+            episodes.append(_publish(folder, recording.hash, number, piece))
+            kept.append(piece.with_columns(pl.lit(episodes[-1]["id"]).alias("episode")))
+    rows = table.summarise(pl.concat(kept), task) if kept else table.empty(task)
+    return {
+        "hash": recording.hash,
+        "quarantined": not episodes,
+        "episodes": episodes,
+        "dropped_rows": sum(dropped.values()),
+        "dropped": dict(sorted(dropped.items())),
+        "found": dict(sorted(Counter(reason["check"] for reason in reasons).items())),
+        "reasons": _few(reasons),
+        "strip": strip,
+        "table": rows.to_dict(as_series=False),
+    }
+
+
+def _publish(folder: Path, recording: str, number: int, piece: pl.DataFrame) -> Json:
+    file = f"episode-{number:04d}.parquet"
+    piece.write_parquet(folder / file, compression="lz4")
+    return {
+        "id": f"{recording[:16]}-{number:04d}",
+        "rows": piece.height,
+        "start_s": float(piece["time_s"][0]),
+        "file": file,
+    }
+
+
+def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
+    fault = finding.fault
+    first, last = fault.start, fault.stop - 1
+    rows = f"grid row {first}" if first == last else f"grid rows {first}-{last}"
+    return {
+        "check": finding.check,
+        "channel": fault.channel,
+        "where": f"{label}{rows}, {time_s[first]:.3f}-{time_s[last]:.3f} s",
+        "found": fault.found,
+        "expected": fault.expected,
+        "fix": fault.fix,
+    }
+
+
+def _few(reasons: list[Json]) -> list[Json]:
+    """Keep the first reasons of each check, and count the rest in one more."""
+    seen: Counter[str] = Counter()
+    few: list[Json] = []
+    for reason in reasons:
+        seen[reason["check"]] += 1
+        if seen[reason["check"]] <= SHOWN:
+            few.append(reason)
+    for check, count in seen.items():
+        if count > SHOWN:
+            last = next(item for item in reversed(few) if item["check"] == check)
+            more = {"where": "further on", "found": f"{count - SHOWN} more like these"}
+            few.append({**last, **more, "channel": None})
+    return few
+
+
+def _strip(verdict: Verdict, time_s: pl.Series) -> Json:
+    """Return when the track, its kept pieces and its faults were, in s, for the picture."""
+    faults = [
+        [item.check, time_s[item.fault.start], time_s[item.fault.stop - 1]]
+        for item in verdict.findings
+    ]
+    return {
+        "track": [time_s[0], time_s[-1]],
+        "kept": [[time_s[start], time_s[stop - 1]] for start, stop in verdict.pieces],
+        "faults": faults[:SHOWN],
+    }

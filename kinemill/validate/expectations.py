@@ -1,0 +1,176 @@
+"""The schema of accepted episodes, asked of Great Expectations: one suite, generated from the task.
+
+It looks at the table of `kinemill.validate.table`, one row an episode, in float64 (float32 costs it
+ten times as much), and only after `sound_rows` passed, because it passes an empty table and a
+column of NaN. Every bound is two-sided and finite: a one-sided one passes infinity. No Data Docs:
+they fetch scripts and a logo from the network when looked at.
+"""
+
+import importlib
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from kinemill.spec import Task
+from kinemill.validate.checks import SHOWN, CheckResult, planned_checks
+
+FAR = 1e6  # a channel without limits: more than any joint, wheel or voltage of a robot
+MANY = 1e9  # rows; 115 days at 100 Hz
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one column of the table may hold, both ends included."""
+
+    check: str
+    column: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Great Expectations said to one bound: failing (episode, value), or why it raised."""
+
+    bound: Bound
+    passed: bool
+    failed: int = 0
+    failing: list[tuple[str, float | str]] = field(default_factory=list[tuple[str, float | str]])
+    error: str | None = None
+
+
+def bounds_of(task: Task) -> list[Bound]:
+    """Return the bounds that the task implies for its table."""
+    least, most = float(task.validation.min_steps), MANY
+    rows = "schema_episodes"
+    bounds = [
+        Bound(rows, "rows", least, most),
+        Bound(rows, "duration_s", least * task.dt * (1 - 1e-9), most * task.dt),
+        Bound(rows, "nulls", 0.0, 0.0),
+    ]
+    return [*bounds, *(bound for name in task.columns for bound in _channel(task, name))]
+
+
+def _channel(task: Task, name: str) -> Iterable[Bound]:
+    channel, check = task.channels[name], f"schema_{name}"
+    low, high = channel.limits or (-FAR, FAR)
+    slack = 1e-9 * (high - low)  # rounding of means and differences
+    jumps: dict[str, float] = getattr(getattr(task.validation, "max_jump", None), "bounds", {})
+    jump = jumps.get(name, math.pi if channel.kind == "angle" else high - low)
+    yield Bound(check, f"{name}:min", low, high)
+    yield Bound(check, f"{name}:max", low, high)
+    yield Bound(check, f"{name}:mean", low - slack, high + slack)
+    yield Bound(check, f"{name}:std", 0.0, (high - low) / 2 + slack)
+    yield Bound(check, f"{name}:max_jump", 0.0, jump * (1 + 1e-6))
+    yield Bound(check, f"{name}:nonfinite", 0.0, 0.0)
+
+
+def schema_checks(task: Task, table: pl.DataFrame) -> list[CheckResult]:
+    """Ask Great Expectations about a table that `sound_rows` passed; one result a channel.
+
+    Args:
+        task: what the suite is generated from.
+        table: one row an accepted episode.
+    """
+    answers = ask(table, bounds_of(task))
+    groups: dict[str, list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault(answer.bound.check, []).append(answer)
+    plans = planned_checks(task)
+    return [
+        plans[name].answer(all(item.passed for item in group), _values(group, table.height))
+        for name, group in groups.items()
+    ]
+
+
+def not_asked(task: Task, why: str) -> list[CheckResult]:
+    """Return the schema's results when it cannot be asked: failed, because nothing was shown."""
+    names = dict.fromkeys(bound.check for bound in bounds_of(task))
+    plans = planned_checks(task)
+    return [plans[name].answer(False, {"error": f"not asked: {why}"}) for name in names]
+
+
+def _values(group: list[Answer], episodes: int) -> dict[str, Any]:
+    failing = [
+        {
+            "episode": episode,
+            "column": answer.bound.column,
+            "value": value,
+            "expected": f"{answer.bound.low:g} to {answer.bound.high:g}",
+        }
+        for answer in group
+        for episode, value in answer.failing
+    ]
+    values: dict[str, Any] = {
+        "episodes": episodes,
+        "expectations": len(group),
+        "failed": sum(answer.failed for answer in group),
+        "failing": failing[:SHOWN],
+    }
+    errors = [f"{item.bound.column}: {item.error}" for item in group if item.error]
+    return {**values, "error": "; ".join(errors)} if errors else values
+
+
+def ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
+    """Let Great Expectations compare `table` with `bounds`, and look for episodes named twice.
+
+    An expectation that raised has failed, with its own message; so has one that gave no answer.
+    """
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
+    gx: Any = importlib.import_module("great_expectations")
+    kinds: Any = importlib.import_module("great_expectations.expectations")
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # else one on stderr for each suite
+    batch = (
+        context.data_sources.add_pandas("episodes")
+        .add_dataframe_asset("table")
+        .add_batch_definition_whole_dataframe("all")
+        .get_batch({"dataframe": table.to_pandas()})
+    )
+    names = Bound("schema_episodes", "episode", 0.0, 0.0)
+    between = [
+        kinds.ExpectColumnValuesToBeBetween(
+            column=item.column, min_value=item.low, max_value=item.high
+        )
+        for item in bounds
+    ]
+    suite = gx.ExpectationSuite(
+        name="task",
+        expectations=[*between, kinds.ExpectColumnValuesToBeUnique(column=names.column)],
+    )
+    wanted = {"result_format": "SUMMARY", "unexpected_index_column_names": ["episode"]}
+    found = batch.validate(suite, result_format=wanted)
+    by_column = {item.expectation_config.kwargs["column"]: item for item in found.results}
+    return [_answer(bound, by_column.get(bound.column)) for bound in [*bounds, names]]
+
+
+def _answer(bound: Bound, result: Any) -> Answer:
+    if result is None:
+        return Answer(bound, passed=False, error="Great Expectations gave no answer")
+    error = _message(result.exception_info)
+    if error:
+        return Answer(bound, passed=False, error=error)
+    details: dict[str, Any] = result.result
+    failing: list[tuple[str, float | str]] = [
+        (str(item["episode"]), _plain(item[bound.column]))
+        for item in details.get("partial_unexpected_index_list") or []
+    ]
+    failed = int(details.get("unexpected_count") or 0)
+    return Answer(bound, bool(result.success), failed, failing)
+
+
+def _plain(value: Any) -> float | str:
+    return value if isinstance(value, str) else float(value)
+
+
+def _message(info: Any) -> str | None:
+    """Return the message of an expectation that raised: its own, or those of its metrics."""
+    if not info:
+        return None
+    parts = [info] if "raised_exception" in info else list(info.values())
+    raised = [str(part["exception_message"]) for part in parts if part.get("raised_exception")]
+    return "; ".join(dict.fromkeys(raised)) or None

@@ -1,0 +1,135 @@
+"""The stage's own page: checks, what was kept of each recording, and why not more.
+
+One file that opens offline. Everything on it is text from robots and people, so jinja2 escapes it;
+nothing is fetched.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kinemill.spec import Task
+from kinemill.validate.checks import CheckResult
+
+RECORDINGS = 60  # strips drawn, those with something dropped first
+QUARANTINED = 200  # recordings listed with their reasons
+BARS = 150  # bars of a channel's picture; more episodes share one
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A recording on the page: its name and reasons, and when it was kept and faulty, in s."""
+
+    entry: Json
+    strip: list[Json]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was read of it was kept."""
+        return not self.entry["reasons"]
+
+    @property
+    def kept(self) -> bool:
+        """Whether any of it was kept."""
+        return any(track["kept"] for track in self.strip)
+
+    @property
+    def end(self) -> float:
+        """Its last stamp, s."""
+        return max((track["track"][1] for track in self.strip), default=0.0)
+
+
+def render(
+    task: Task, summary: Json, checks: list[CheckResult], table: pl.DataFrame, drawn: list[Drawn]
+) -> str:
+    """Return the page as HTML.
+
+    Args:
+        task: gives channels, units and limits.
+        summary: the stage's numbers.
+        checks: every result.
+        table: one row an accepted episode.
+        drawn: every recording.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    chosen = sorted(drawn, key=lambda item: (item.whole, item.entry["name"]))
+    quarantine = [item.entry for item in drawn if not item.kept]
+    partly = [item.entry for item in drawn if item.kept and not item.whole]
+    return pages.get_template("page.html.j2").render(
+        task=task,
+        summary=summary,
+        checks=checks,
+        strips=_strips(chosen[:RECORDINGS]),
+        channels=[_ranges(task, name, table) for name in task.columns if not table.is_empty()],
+        quarantine=quarantine[:QUARANTINED],
+        quarantined=len(quarantine),
+        partly=partly[:QUARANTINED],
+        recordings=len(drawn),
+    )
+
+
+def _strips(drawn: list[Drawn]) -> Json:
+    """Return the recordings as bars over time: (left, width) in percent of the longest one."""
+    end = max((item.end for item in drawn), default=0.0) or 1.0
+
+    def bar(span: list[float]) -> tuple[float, float]:
+        return 100 * span[0] / end, max(0.15, 100 * (span[1] - span[0]) / end)
+
+    rows = [
+        {
+            "name": item.entry["name"],
+            "tracks": [bar(track["track"]) for track in item.strip],
+            "kept": [bar(span) for track in item.strip for span in track["kept"]],
+            "faults": [
+                (fault[0], *bar(fault[1:])) for track in item.strip for fault in track["faults"]
+            ],
+        }
+        for item in drawn
+    ]
+    return {"rows": rows, "end": end}
+
+
+def _ranges(task: Task, name: str, table: pl.DataFrame) -> Json:
+    """Return a channel's lowest and highest value by episode, as bars in percent of the picture."""
+    channel = task.channels[name]
+    each = max(1, -(-table.height // BARS))
+    bars = (
+        table.with_row_index()
+        .group_by(pl.col("index") // each, maintain_order=True)
+        .agg(pl.col(f"{name}:min").min(), pl.col(f"{name}:max").max())
+    )
+    lows, highs = bars[f"{name}:min"].to_list(), bars[f"{name}:max"].to_list()
+    low, high = min(lows), max(highs)
+    shown = channel.limits or (low, high)
+    bottom, top = min(low, shown[0]), max(high, shown[1])
+    height = (top - bottom) or 1.0
+
+    def at(value: float) -> float:
+        return 100 * (top - value) / height
+
+    width = 100 / len(lows)
+    return {
+        "name": name,
+        "unit": channel.unit,
+        "low": low,
+        "high": high,
+        "bottom": bottom,
+        "top": top,
+        "limits": [at(limit) for limit in channel.limits or ()],
+        "bars": [
+            (index * width, 0.8 * width, at(most), max(0.5, at(least) - at(most)))
+            for index, (least, most) in enumerate(zip(lows, highs, strict=True))
+        ],
+    }

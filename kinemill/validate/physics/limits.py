@@ -1,0 +1,43 @@
+"""A channel outside what its joint or motor can do: a spike, a wrong unit or a broken sensor."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from kinemill.spec import CHECKS, Settings, Task
+from kinemill.validate.faults import Fault, Values, runs
+
+
+@CHECKS.register("limits")
+class Limits(Settings):
+    """Every row within the two-sided `limits` of its channel; channels without limits pass."""
+
+    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the rows of channel -> (n,) that lie outside the channel's limits."""
+        return [
+            fault
+            for name, channel in task.channels.items()
+            if channel.limits
+            for fault in _outside(name, values[name], channel.limits, channel.unit)
+        ]
+
+
+def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: str) -> list[Fault]:
+    low, high = limits
+    return [
+        Fault(
+            start,
+            stop,
+            name,
+            found=f"{_farthest(values[start:stop], low, high):.6g} {unit}",
+            expected=f"{low:g} to {high:g} {unit}",
+            fix=f"check the unit of the log's column, or widen channels.{name}.limits",
+        )
+        for start, stop in runs((values < low) | (values > high))
+    ]
+
+
+def _farthest(values: np.ndarray, low: float, high: float) -> float:
+    return float(values[np.argmax(np.maximum(low - values, values - high))])

@@ -1,0 +1,65 @@
+"""A small task whose settings a test can change, and logs written as bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kinemill.spec import Task, load_task
+
+TASK = """
+task: pendulum
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad, source: [position, {name: q_deg, unit: deg}]}
+  velocity: {role: state, unit: rad/s, derivative_of: angle}
+  torque: {role: action, unit: N*m}
+ingest: {settle: 0.0}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def make_task(tmp_path) -> Callable[..., Task]:
+    """A pendulum at 100 Hz: `angle` is `position` rad or `q_deg` deg, `velocity`, `torque`."""
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK)
+
+    def make(**overrides: object) -> Task:
+        return load_task(path, {key.replace("__", "."): new for key, new in overrides.items()})
+
+    return make
+
+
+@pytest.fixture
+def task(make_task) -> Task:
+    return make_task()
+
+
+@pytest.fixture
+def logs(tmp_path) -> Path:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write(logs) -> Callable[..., Path]:
+    """Write rows of time, position, velocity, torque as CSV, or bytes as they are."""
+
+    def write_log(name: str, content: bytes | str | list[tuple[float, ...]]) -> Path:
+        path = logs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, list):
+            lines = ["time,position,velocity,torque", *(",".join(map(repr, r)) for r in content)]
+            content = "\n".join(lines) + "\n"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write_log
+
+
+@pytest.fixture
+def swing() -> list[tuple[float, ...]]:
+    """A hundred rows on the grid: position k/10 rad, velocity 10 rad/s, torque k N*m."""
+    return [(k / 100, k / 10, 10.0, float(k)) for k in range(100)]

@@ -1,0 +1,184 @@
+"""Reading CSV: what polars alone would get wrong, without a word."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.csv import read
+
+HEADER = "time,position,velocity,torque\n"
+
+
+def refusal(path, task) -> list[dict]:
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons
+
+
+def test_columns_are_matched_by_name_whatever_their_order(write, task):
+    log = write("a.csv", "torque,velocity,note,position,time\n5,3,hello,2,0\n6,4,,3,0.01\n")
+    frame = read(log, task).frame
+    assert frame.columns == ["time_s", "angle", "velocity", "torque"]
+    assert frame.rows() == [(0.0, 2.0, 3.0, 5.0), (0.01, 3.0, 4.0, 6.0)]
+
+
+def test_the_first_source_the_log_has_is_taken_with_its_unit(write, task):
+    log = read(write("a.csv", "time,q_deg,velocity,torque\n0,90,0,0\n0.01,90,0,0\n"), task)
+    assert (log.sources["angle"].name, log.sources["angle"].unit) == ("q_deg", "deg")
+    both = "time,q_deg,position,velocity,torque\n0,90,1.5,0,0\n0.01,90,1.5,0,0\n"
+    assert read(write("b.csv", both), task).sources["angle"].name == "position"
+
+
+@pytest.mark.parametrize(
+    "end", ["0.02,3.", "0.02,3.,1,1", "0.02,3.,1,1.2", "0.02,-", "0", "0.02,3.,1e"]
+)
+def test_a_cut_last_line_is_dropped_and_counted(write, task, end):
+    log = read(write("a.csv", f"{HEADER}0,1,1,1\n0.01,2,1,1\n{end}"), task)
+    assert (log.frame.height, log.dropped_rows) == (2, 1)
+    assert log.frame["angle"].to_list() == [1.0, 2.0]
+    assert (log.reasons[0]["check"], log.reasons[0]["where"]) == ("cut_line", "row 3")
+
+
+def test_a_last_line_with_too_few_fields_is_dropped_though_it_ends_in_a_newline(write, task):
+    log = read(write("a.csv", f"{HEADER}0,1,1,1\n0.01,2,1,1\n0.02,3.\n"), task)
+    assert (log.frame.height, log.dropped_rows) == (2, 1)
+
+
+def test_a_whole_file_loses_nothing(write, task):
+    log = read(write("a.csv", f"{HEADER}0,1,1,1\n0.01,2,1,1\n"), task)
+    assert (log.frame.height, log.dropped_rows, log.reasons) == (2, 0, [])
+
+
+def test_a_number_that_turns_from_int_to_float_after_row_5000_is_read(write, task):
+    rows = "".join(f"{k},{k},1,2\n" for k in range(6000))
+    log = read(write("a.csv", f"{HEADER}{rows}6000.5,0.25,1.5,2.5\n"), task)
+    assert log.frame.height == 6001
+    assert log.frame.row(6000) == (6000.5, 0.25, 1.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "time, position, velocity, torque",
+        " time ,position ,velocity ,torque ",
+        "\ufefftime,position,velocity,torque",
+        '"time","position","velocity","torque"',
+        "# time,position,velocity,torque",
+        "time;position;velocity;torque",
+        "time\tposition\tvelocity\ttorque",
+        "time,position,velocity,torque,",
+        "\r\ntime,position,velocity,torque\r",
+    ],
+)
+def test_headers_as_programs_write_them(write, task, header):
+    separator = next(sign for sign in ";\t," if sign in header)
+    rows = "0,1,2,3\n0.01,4,5,6\n".replace(",", separator)
+    if header.endswith(","):
+        rows = rows.replace("\n", ",\n")
+    if header.endswith("\r"):
+        rows = rows.replace("\n", "\r\n")
+    log = read(write("a.csv", f"{header}\n{rows}"), task)
+    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
+    assert log.dropped_rows == 0
+
+
+def test_a_trailing_comma_in_the_rows_alone_is_no_field(write, task):
+    log = read(write("a.csv", f"{HEADER}0,1,2,3,\n0.01,4,5,6,\n"), task)
+    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
+
+
+def test_spaces_around_numbers_and_words_for_missing_are_forgiven(write, task):
+    log = read(write("a.csv", f"{HEADER} 0 , 1 ,NA, 3\n0.01\t,4,null,6 \n"), task)
+    assert log.frame.rows() == [(0.0, 1.0, None, 3.0), (0.01, 4.0, None, 6.0)]
+
+
+def test_blank_lines_at_the_end_are_no_rows(write, task):
+    assert read(write("a.csv", f"{HEADER}0,1,2,3\n0.01,4,5,6\n\n\n"), task).frame.height == 2
+
+
+def test_text_in_a_numeric_column_is_refused_with_row_channel_and_text(write, task):
+    rows = "".join(f"{k / 100},1,1,1\n" for k in range(811))
+    (reason,) = refusal(write("a.csv", f"{HEADER}{rows}8.11,1,err!,1\n8.12,1,2,3\n"), task)
+    assert (reason["check"], reason["channel"], reason["where"]) == (
+        "number",
+        "velocity",
+        "row 812",
+    )
+    assert "'err!'" in str(reason["found"])
+
+
+@pytest.mark.parametrize("text", ["1.5abc", "1_000", "0x10", "1,5", "true", "--1", "\x00\x00"])
+def test_nothing_that_is_no_number_becomes_one(write, task, text):
+    (reason,) = refusal(write("a.csv", f'{HEADER}0,1,"{text}",1\n0.01,1,1,1\n'), task)
+    assert (reason["channel"], reason["where"]) == ("velocity", "row 1")
+
+
+def test_text_in_a_column_nobody_wants_does_no_harm(write, task):
+    content = b"time,position,velocity,torque,note\n0,1,2,3,caf\xe9\n0.01,1,2,3,x\n"
+    assert read(write("a.csv", content), task).frame.height == 2
+
+
+def test_a_short_row_in_the_middle_is_missing_values_not_a_shift(write, task):
+    frame = read(write("a.csv", f"{HEADER}0,1,2,3\n0.01,4\n0.02,7,8,9\n"), task).frame
+    assert frame.row(1) == (0.01, 4.0, None, None)
+    assert frame.row(2) == (0.02, 7.0, 8.0, 9.0)
+
+
+def test_a_row_with_more_fields_than_the_header_is_refused(write, task):
+    (reason,) = refusal(
+        write("a.csv", f"{HEADER}0,1,2,3\n0.01,1,2,30.02,1,2,3\n0.03,1,2,3\n"), task
+    )
+    assert (reason["check"], reason["where"], reason["found"]) == ("fields", "row 2", "7 fields")
+
+
+def test_a_wanted_name_that_stands_twice_is_refused(write, task):
+    log = write("a.csv", "time,position,velocity,torque,position\n0,1,2,3,9\n0.01,1,2,3,9\n")
+    (reason,) = refusal(log, task)
+    assert (reason["channel"], reason["found"]) == ("angle", "column 'position' stands 2 times")
+
+
+def test_an_unwanted_name_may_stand_twice(write, task):
+    log = write("a.csv", "x,time,position,x,velocity,torque\n7,0,1,8,2,3\n7,0.01,1,8,2,3\n")
+    assert read(log, task).frame.row(0) == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_a_missing_column_names_the_nearest(write, task):
+    (reason,) = refusal(write("a.csv", "time,position,velocitty,torque\n0,1,2,3\n"), task)
+    assert (reason["check"], reason["channel"]) == ("columns", "velocity")
+    assert "did you mean 'velocitty'?" in str(reason["fix"])
+
+
+def test_a_missing_time_column_names_the_nearest(write, task):
+    (reason,) = refusal(write("a.csv", "Time,position,velocity,torque\n0,1,2,3\n"), task)
+    assert (reason["channel"], reason["found"]) == (None, "no column 'time' or 'timestamp' or 't'")
+    assert "did you mean 'Time'?" in str(reason["fix"])
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"time,position,velocity,torque", "holds a header and no rows"),
+        (b"time,position,velocity,torque\n\n", "holds a header and no rows"),
+        ("time,position\n0,1\n".encode("utf-16"), "is text in UTF-16"),
+        (b"time,position,velocity,torque\r0,1,2,3\r", "has lines that end in CR alone"),
+    ],
+)
+def test_files_without_rows_are_refused(write, task, content, found):
+    (reason,) = refusal(write("a.csv", content), task)
+    assert reason["found"] == found
+
+
+def test_epoch_nanoseconds_keep_every_nanosecond(write, make_task):
+    start = 1_700_000_000_123_456_789
+    rows = "".join(f"{start + k * 10_000_001},1,2,3\n" for k in range(3))
+    log = read(write("a.csv", HEADER + rows), make_task(ingest__time_unit="ns"))
+    assert log.frame["time_s"].dtype == pl.Int64
+    assert np.diff(log.frame["time_s"].to_numpy()).tolist() == [10_000_001, 10_000_001]
+
+
+def test_a_number_beyond_float64_is_infinite_and_not_hidden(write, task):
+    frame = read(write("a.csv", f"{HEADER}0,1e400,1,1\n0.01,1,1,1\n"), task).frame
+    assert frame["angle"].to_list() == [np.inf, 1.0]

@@ -1,0 +1,110 @@
+"""The arrival sensor's eyes: which files are complete, and whether anything changed."""
+
+import os
+
+import pytest
+
+from kinemill.ingest import fingerprint, settled
+from kinemill.ingest.files import recognise
+from kinemill.spec import READERS
+
+NOW = 2_000_000_000.0
+
+
+@pytest.fixture
+def aged(write):
+    """Write a log whose last change was `age` s before NOW."""
+
+    def write_aged(name, content, age=100.0):
+        path = write(name, content)
+        os.utime(path, (NOW - age, NOW - age))
+        return path
+
+    return write_aged
+
+
+def test_a_file_is_settled_once_it_did_not_change_for_long_enough(make_task, logs, aged, swing):
+    task = make_task(ingest__settle=2.0)
+    old, young = aged("old.csv", swing), aged("young.csv", swing, age=1.5)
+    assert settled(task, logs, NOW) == [old]
+    assert settled(task, logs, NOW + 1.0) == [old, young]
+
+
+def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(make_task, logs, aged, swing):
+    late = aged("late.csv", swing, age=-3600.0)
+    assert settled(make_task(ingest__settle=2.0), logs, NOW) == [late]
+
+
+def test_a_folder_that_is_not_there_holds_nothing(task, logs):
+    assert settled(task, logs / "absent", NOW) == []
+    assert fingerprint(task, logs / "absent") == fingerprint(task, logs)
+
+
+def test_the_fingerprint_changes_exactly_with_the_set_of_contents(make_task, logs, aged, swing):
+    task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
+    prints = [fingerprint(task, logs, NOW)]
+
+    def now(change) -> bool:
+        prints.append(fingerprint(task, logs, NOW))
+        return prints[-1] != prints[-2]
+
+    first = aged("a.csv", swing)
+    assert now("a file arrives")
+    aged("b.csv", swing)
+    assert not now("a copy arrives")
+    aged("noise.csv", swing[:5])
+    aged("notes.txt", "x")
+    aged("c.csv.part", swing[:6])
+    assert not now("what is no log arrives")
+    os.utime(first, (NOW - 50, NOW - 50))
+    assert not now("a file is touched")
+    first.rename(logs / "z.csv")
+    assert not now("a file is renamed")
+    aged("young.csv", swing[:9], age=0.5)
+    assert not now("a file is still growing")
+    os.utime(logs / "young.csv", (NOW - 60, NOW - 60))
+    assert now("it is complete")
+    aged("z.csv", swing[:-1])
+    aged("b.csv", swing[:-1])
+    assert now("contents change")
+
+
+def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, logs, aged):
+    aged("a.csv", "time,x\n0,1\n")
+    one = fingerprint(task, logs, NOW)
+    (logs / "a.csv").unlink()
+    aged("a2.csv", "time,x\n0,2\n")
+    assert fingerprint(task, logs, NOW) != one
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_claims_endings_and_refuses_bytes_of_nothing(name):
+    reader = READERS[name]
+    assert reader.suffixes
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in reader.suffixes)
+    assert not reader.recognises(b"")
+    assert not reader.recognises(bytes(range(256)) * 16)
+
+
+def test_no_ending_is_claimed_twice():
+    endings = [suffix for name in READERS for suffix in READERS[name].suffixes]
+    assert len(endings) == len(set(endings))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("a.csv", "time,x\n", "csv"),
+        ("a.parquet", "time,x\n", "csv"),
+        ("a.csv", b"PAR1....", "parquet"),
+        ("a.parquet", b"PXR1\0\0\0", "parquet"),
+        ("a.csv", b"", "csv"),
+        ("a.dat", b"\0\1\2", "csv"),
+    ],
+)
+def test_content_comes_before_the_ending(task, write, name, content, form):
+    assert recognise(task, write(name, content)) == form
+
+
+def test_a_format_the_task_names_is_the_only_one(make_task, write):
+    assert recognise(make_task(ingest__format="parquet"), write("a.csv", "t,x\n")) == "parquet"

@@ -1,0 +1,392 @@
+"""The stage: idempotent, incremental, atomic, and never touching what it reads."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.home import Home
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest import recordings as stage
+from kinemill.spec import load_task
+from kinemill.store import open_ref, read_json
+
+
+def outcomes(report) -> dict[str, str]:
+    return {entry["file"]: entry["outcome"] for entry in report.files}
+
+
+def bytes_under(folder) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing):
+    write("a.csv", swing)
+    report = ingest(task, home, logs)
+    assert report.outcome.summary == {
+        "recordings": 1,
+        "quarantined": 0,
+        "tracks": 1,
+        "rows": 100,
+        "dropped_rows": 0,
+    }
+    (entry,) = report.files
+    assert set(entry) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
+    assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
+    (recording,) = load_recordings(home, report.outcome.ref)
+    assert (recording.hash, recording.name) == (entry["hash"], "a.csv")
+    frame = pl.read_parquet(recording.folder / recording.summary["tracks"][0]["file"])
+    assert frame.columns == ["time_s", *task.columns]
+    assert frame["angle"].to_list() == [row[1] for row in swing]
+
+
+def test_the_drop_folder_is_the_default(task, home, swing, write):
+    home.logs("pendulum").mkdir(parents=True)
+    shutil.copy(write("a.csv", swing), home.logs("pendulum") / "a.csv")
+    assert ingest(task, home).outcome.summary["recordings"] == 1
+
+
+def test_a_second_run_knows_everything_and_changes_no_byte(task, home, logs, write, swing):
+    write("a.csv", swing)
+    write("bad.csv", "time,position\n0,1\n")
+    first = ingest(task, home, logs)
+    before = bytes_under(home.root)
+    second = ingest(task, home, logs)
+    assert outcomes(first) == {"a.csv": "episodes", "bad.csv": "quarantined"}
+    assert outcomes(second) == {"a.csv": "known", "bad.csv": "known"}
+    assert second.outcome.known
+    assert second.outcome.ref == first.outcome.ref
+    assert bytes_under(home.root) == before
+
+
+def test_the_same_logs_in_another_home_publish_the_same_bytes(task, tmp_path, logs, write, swing):
+    write("a.csv", swing)
+    write("b.csv", swing[:50])
+    refs = {ingest(task, Home(tmp_path / name), logs).outcome.ref for name in ("one", "two")}
+    assert len(refs) == 1
+    assert bytes_under(tmp_path / "one") == bytes_under(tmp_path / "two")
+
+
+def test_one_more_log_brings_one_more_recording(task, home, logs, write, swing):
+    write("a.csv", swing)
+    first = ingest(task, home, logs)
+    write("b.csv", swing[:60])
+    second = ingest(task, home, logs)
+    assert outcomes(second) == {"a.csv": "known", "b.csv": "episodes"}
+    assert second.outcome.summary["recordings"] == 2
+    assert second.outcome.ref != first.outcome.ref
+
+
+def test_a_copy_or_rename_is_known_and_keeps_its_first_name(task, home, logs, write, swing):
+    original = write("a.csv", swing)
+    first = ingest(task, home, logs)
+    shutil.copy(original, logs / "0_copy.csv")
+    original.rename(logs / "renamed.csv")
+    second = ingest(task, home, logs)
+    assert outcomes(second) == {"0_copy.csv": "known", "renamed.csv": "known"}
+    assert second.outcome.ref == first.outcome.ref
+    assert load_recordings(home, second.outcome.ref)[0].name == "a.csv"
+
+
+def test_a_copy_that_arrives_together_with_its_original_is_known(task, home, logs, write, swing):
+    write("b_copy.csv", swing)
+    write("a.csv", swing)
+    report = ingest(task, home, logs)
+    assert outcomes(report) == {"a.csv": "episodes", "b_copy.csv": "known"}
+    assert report.outcome.summary["recordings"] == 1
+
+
+def test_recordings_stay_when_their_files_are_gone(task, home, logs, write, swing):
+    log = write("a.csv", swing)
+    first = ingest(task, home, logs)
+    log.unlink()
+    second = ingest(task, home, logs)
+    assert second.outcome.ref == first.outcome.ref
+    assert second.files == []
+
+
+def test_raw_files_are_not_touched_and_their_bytes_are_kept(task, home, logs, write, swing):
+    log = write("sub/A.CSV", swing)
+    os.utime(log, (1e9, 1e9))
+    before, content = log.stat(), log.read_bytes()
+    report = ingest(task, home, logs)
+    after = log.stat()
+    assert (after.st_mtime_ns, after.st_mode, after.st_nlink) == (
+        before.st_mtime_ns,
+        before.st_mode,
+        1,
+    )
+    assert log.read_bytes() == content
+    hash_ = report.files[0]["hash"]
+    raw = home.store / "raw" / hash_[:2] / f"{hash_}.csv"
+    assert raw.read_bytes() == content
+    assert raw.stat().st_mode & 0o222 == 0
+
+
+def test_names_decide_what_is_wanted(make_task, home, logs, write, swing):
+    write("run/good.csv", swing)
+    write("run/noise.csv", swing[:50])
+    write("desired/good.csv", swing[:60])
+    task = make_task(ingest__include=["run/*"], ingest__exclude=["*noise*"])
+    assert outcomes(ingest(task, home, logs)) == {"run/good.csv": "episodes"}
+
+
+def test_names_at_first_sight_decide_for_ever(make_task, home, logs, write, swing):
+    log = write("noise.csv", swing)
+    write("good.csv", swing[:50])
+    assert ingest(make_task(), home, logs).outcome.summary["recordings"] == 2
+    log.rename(logs / "renamed.csv")
+    report = ingest(make_task(ingest__exclude=["*noise*"]), home, logs)
+    assert report.outcome.summary["recordings"] == 1
+    renamed = next(entry for entry in report.files if entry["file"] == "renamed.csv")
+    assert (renamed["outcome"], renamed["reasons"][0]["check"]) == ("known", "patterns")
+    assert "noise.csv" in renamed["reasons"][0]["found"]
+
+
+def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
+    task, home, logs, write, swing
+):
+    write("a.csv", swing)
+    for name in ("LICENSE", "notes.txt", ".hidden.csv", "b.csv.part", "c.csv.tmp", "d.csv~"):
+        write(name, swing)
+    write(".git/e.csv", swing)
+    report = ingest(task, home, logs)
+    assert report.ignored == ["LICENSE", "notes.txt"]
+    assert outcomes(report) == {"a.csv": "episodes"}
+
+
+def test_a_single_file_is_one_log_whatever_its_ending(task, home, write, swing):
+    report = ingest(task, home, write("a.log", swing))
+    assert outcomes(report) == {"a.log": "episodes"}
+
+
+def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
+    frame = pl.DataFrame(swing, schema=["time", "position", "velocity", "torque"], orient="row")
+    frame.write_parquet(logs / "a.csv")
+    frame.write_csv(logs / "b.parquet")
+    report = ingest(task, home, logs)
+    formats = {r.name: r.summary["format"] for r in load_recordings(home, report.outcome.ref)}
+    assert formats == {"a.csv": "parquet", "b.parquet": "csv"}
+    assert outcomes(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
+
+
+def test_good_and_bad_stretches_live_in_one_recording(task, home, logs, write, swing):
+    late = [(t + 3.0, *rest) for t, *rest in swing[:30]]
+    write("a.csv", [*swing, *late, late[-1], (2.0, 1.0, 1.0, 1.0)])
+    report = ingest(task, home, logs)
+    (entry,) = report.files
+    assert (entry["outcome"], entry["episodes"], entry["rows"]) == ("episodes", 2, 130)
+    assert {item["check"] for item in entry["reasons"]} == {
+        "repeated_stamp",
+        "time_order",
+        "gap",
+        "too_short",
+    }
+    assert report.outcome.summary["dropped_rows"] == 2
+
+
+def test_reasons_are_texts_alone(task, home, logs, write):
+    write("a.csv", "time,position,velocity,torque\n0,1,x,1\n0.01,1,1,1\n")
+    (entry,) = ingest(task, home, logs).files
+    assert entry["outcome"] == "quarantined"
+    for item in entry["reasons"]:
+        assert set(item) == {"check", "channel", "where", "found", "expected", "fix"}
+        assert all(value is None or (isinstance(value, str) and value) for value in item.values())
+
+
+def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
+    make_task, home, logs, write, swing
+):
+    log = write("a.csv", swing)
+    first = ingest(make_task(), home, logs)
+    log.unlink()
+    second = ingest(make_task(dt=0.02), home, logs)
+    assert second.outcome.ref != first.outcome.ref
+    (recording,) = load_recordings(home, second.outcome.ref)
+    assert recording.summary["tracks"][0]["rows"] == 50
+
+
+@pytest.mark.parametrize(
+    "change", [{"ingest__settle": 1e-3}, {"ingest__exclude": ["z"]}, {"learn__seed": 7}]
+)
+def test_settings_that_do_not_matter_to_a_recording_leave_it_as_it_is(
+    make_task, home, logs, write, swing, change
+):
+    write("a.csv", swing)
+    first = ingest(make_task(), home, logs)
+    assert ingest(make_task(**change), home, logs).outcome.ref == first.outcome.ref
+
+
+def test_a_damaged_recording_is_rebuilt_from_the_kept_bytes(task, home, logs, write, swing):
+    log = write("a.csv", swing)
+    first = ingest(task, home, logs)
+    (recording,) = load_recordings(home, first.outcome.ref)
+    track = recording.folder / "track-0000.parquet"
+    content = track.read_bytes()
+    track.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    with pytest.raises(CorruptArtifact, match="track-0000"):
+        load_recordings(home, first.outcome.ref)
+    log.unlink()
+    second = ingest(task, home, logs)
+    assert second.outcome.ref == first.outcome.ref
+    assert track.read_bytes() == content
+    load_recordings(home, second.outcome.ref)
+
+
+def test_damaged_raw_bytes_are_replaced_from_the_file_or_named(task, home, logs, write, swing):
+    log = write("a.csv", swing)
+    report = ingest(task, home, logs)
+    hash_ = report.files[0]["hash"]
+    raw = home.store / "raw" / hash_[:2] / f"{hash_}.csv"
+    raw.chmod(0o644)
+    raw.write_bytes(b"rubbish")
+    (recording,) = load_recordings(home, report.outcome.ref)
+    shutil.rmtree(recording.folder)
+    moved = log.rename(logs.parent / "elsewhere.csv")
+    with pytest.raises(CorruptArtifact, match=r"put 'a.csv' back"):
+        ingest(task, home, logs)
+    moved.rename(log)
+    assert ingest(task, home, logs).outcome.ref == report.outcome.ref
+    assert raw.read_bytes() == log.read_bytes()
+
+
+def test_a_file_that_changes_while_it_is_read_is_unstable(
+    task, home, logs, write, swing, monkeypatch
+):
+    write("a.csv", swing)
+    growing = write("b.csv", swing[:50])
+    digest = stage.file_digest
+
+    def grow_meanwhile(path):
+        found = digest(path)
+        if path == growing:
+            growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
+        return found
+
+    monkeypatch.setattr(stage, "file_digest", grow_meanwhile)
+    report = ingest(task, home, logs)
+    assert outcomes(report) == {"a.csv": "episodes", "b.csv": "unstable"}
+    assert report.outcome.summary["recordings"] == 1
+    monkeypatch.undo()
+    assert outcomes(ingest(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
+
+
+def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, write, swing):
+    settle = 0.4
+    old, growing = write("old.csv", swing), write("growing.csv", swing[:50])
+    os.utime(old, (1e9, 1e9))
+    script = (
+        "import sys, time\n"
+        "with open(sys.argv[1], 'a', buffering=1) as log:\n"
+        "    for k in range(30): log.write(f'{0.5 + k / 100},1,1,1\\n'); time.sleep(0.05)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script, str(growing)])
+    time.sleep(0.2)
+    report = ingest(make_task(ingest__settle=settle), home, logs)
+    writer.wait()
+    assert outcomes(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
+    last = ingest(make_task(ingest__settle=settle), home, logs)
+    assert outcomes(last) == {"growing.csv": "episodes", "old.csv": "known"}
+
+
+def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
+    make_task, home, logs, write, swing
+):
+    write("a.csv", swing)
+    begin = time.monotonic()
+    report = ingest(make_task(ingest__settle=0.3), home, logs)
+    assert outcomes(report) == {"a.csv": "episodes"}
+    assert time.monotonic() - begin >= 0.2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_does_not_stop_the_others(task, home, logs, write, swing):
+    write("a.csv", swing)
+    write("b.csv", swing[:50]).chmod(0)
+    assert outcomes(ingest(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}
+
+
+def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write):
+    write("notes.txt", "hello")
+    with pytest.raises(BadInput, match=r"holds no complete log.*\.csv, \.parquet"):
+        ingest(task, home, logs)
+    with pytest.raises(BadInput, match="is no folder and no file"):
+        ingest(task, home, logs / "absent")
+
+
+def test_progress_hears_of_every_recording(task, home, logs, write, swing):
+    heard = []
+
+    class Ear:
+        def say(self, message):
+            heard.append(message)
+
+        def advance(self, stage, done, total, note=""):
+            heard.append((stage, done, total))
+
+    for count in (30, 40, 50):
+        write(f"{count}.csv", swing[:count])
+    ingest(task, home, logs, Ear())
+    assert heard == [("ingest", 1, 3), ("ingest", 2, 3), ("ingest", 3, 3)]
+
+
+def _ingest_elsewhere(job) -> str:
+    task, home, logs = job
+    return ingest(load_task(task), Home(home), logs).outcome.ref.digest
+
+
+def test_processes_that_ingest_the_same_logs_agree(task, home, logs, write, swing):
+    for count in range(20, 60, 4):
+        write(f"{count}.csv", swing[:count])
+    job = (task.path, home.root, logs)
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        digests = set(pool.map(_ingest_elsewhere, [job] * 3))
+    assert len(digests) == 1
+    assert len(load_recordings(home, ingest(task, home, logs).outcome.ref)) == 10
+    assert list((home.store / ".staging").iterdir()) == []
+
+
+def test_members_are_one_small_file_each(task, home, logs, write, swing):
+    log = write("a.csv", swing)
+    (entry,) = ingest(task, home, logs).files
+    member = read_json(home.store / "members" / "pendulum" / f"{entry['hash']}.json")
+    assert member == {
+        "hash": entry["hash"],
+        "name": "a.csv",
+        "bytes": log.stat().st_size,
+        "suffix": ".csv",
+    }
+
+
+def test_a_moved_home_still_knows_its_recordings(task, tmp_path, logs, write, swing):
+    write("a.csv", swing)
+    ref = ingest(task, Home(tmp_path / "one"), logs).outcome.ref
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert load_recordings(Home(tmp_path / "two"), ref)[0].name == "a.csv"
+    assert str(tmp_path).encode() not in b"".join(bytes_under(tmp_path / "two").values())
+
+
+def test_no_track_holds_a_null(task, home, logs, write, swing):
+    rows = "".join(
+        f"{k / 100},{'' if k % 7 == 3 else k},1,{'' if k > 40 else 2}\n" for k in range(90)
+    )
+    write("a.csv", f"time,position,velocity,torque\n{rows}")
+    report = ingest(task, home, logs)
+    (recording,) = load_recordings(home, report.outcome.ref)
+    folder = open_ref(home, recording.ref)
+    for track in recording.summary["tracks"]:
+        frame = pl.read_parquet(folder / track["file"])
+        assert sum(frame.null_count().row(0)) == 0
+        assert np.isnan(frame["torque"].to_numpy()[41:]).all()

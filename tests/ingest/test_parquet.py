@@ -1,0 +1,94 @@
+"""Reading Parquet: columns by name, times of any kind, damage refused."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.parquet import read
+
+
+@pytest.fixture
+def frame() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "torque": pl.Series([1, 2, 3], dtype=pl.Int16),
+            "note": ["a", "b", "c"],
+            "position": pl.Series([0.5, 0.25, None], dtype=pl.Float32),
+            "velocity": [1.0, 2.0, 3.0],
+            "time": [0.0, 0.01, 0.02],
+        }
+    )
+
+
+def refusal(path, task) -> list[dict]:
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons
+
+
+def test_columns_are_matched_by_name_and_widened(logs, task, frame):
+    frame.write_parquet(logs / "a.parquet")
+    log = read(logs / "a.parquet", task)
+    assert log.frame.rows() == [
+        (0.0, 0.5, 1.0, 1.0),
+        (0.01, 0.25, 2.0, 2.0),
+        (0.02, None, 3.0, 3.0),
+    ]
+    assert set(log.frame.dtypes) == {pl.Float64}
+
+
+def test_datetime_stamps_bring_their_own_unit(logs, task, frame):
+    start = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - a log without a time zone
+    stamps = [start + timedelta(milliseconds=10 * k) for k in range(3)]
+    frame.with_columns(time=pl.Series(stamps, dtype=pl.Datetime("us"))).write_parquet(logs / "a.pq")
+    log = read(logs / "a.pq", task)
+    assert log.frame["time_s"].diff().to_list() == [None, 10_000, 10_000]
+    assert log.ticks == 1e6
+
+
+def test_integer_nanoseconds_stay_integers(logs, make_task, frame):
+    stamps = [1_700_000_000_000_000_001 + k for k in range(3)]
+    frame.with_columns(time=pl.Series(stamps)).write_parquet(logs / "a.parquet")
+    log = read(logs / "a.parquet", make_task(ingest__time_unit="ns"))
+    assert log.frame["time_s"].to_list() == stamps
+
+
+def test_text_and_lists_are_no_numbers(logs, task, frame):
+    odd = frame.with_columns(velocity=pl.lit("fast"), torque=pl.lit([1.0, 2.0]))
+    odd.write_parquet(logs / "a.parquet")
+    reasons = refusal(logs / "a.parquet", task)
+    assert [(item["channel"], item["found"]) for item in reasons] == [
+        ("velocity", "holds String"),
+        ("torque", "holds List(Float64)"),
+    ]
+
+
+def test_a_missing_column_names_the_nearest(logs, task, frame):
+    frame.rename({"torque": "torqe"}).write_parquet(logs / "a.parquet")
+    (reason,) = refusal(logs / "a.parquet", task)
+    assert "did you mean 'torqe'?" in str(reason["fix"])
+
+
+@pytest.mark.parametrize("keep", [0, 3, 4, 100, 600])
+def test_a_cut_file_is_refused(logs, task, frame, keep):
+    path = logs / "a.parquet"
+    frame.write_parquet(path)
+    assert path.stat().st_size > 600
+    path.write_bytes(path.read_bytes()[:keep])
+    (reason,) = refusal(path, task)
+    assert (reason["check"], reason["where"]) == ("format", "file")
+
+
+def test_damage_in_the_footer_is_refused_or_harmless_but_never_a_crash(logs, task, frame):
+    path = logs / "a.parquet"
+    frame.write_parquet(path)
+    whole, refused = path.read_bytes(), 0
+    for place in range(len(whole) - 300, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :])
+        try:
+            read(path, task)
+        except Unreadable:
+            refused += 1
+    assert refused > 20  # of 100; the others hit text that nobody needs

@@ -1,0 +1,171 @@
+"""The table of episodes, what polars asks of it, and then Great Expectations."""
+
+import math
+import os
+import socket
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.validate import expectations, table
+from kinemill.validate.checks import planned_checks, sound_rows
+
+
+def episodes(swing, count=3, rows=50):
+    return pl.concat(
+        pl.DataFrame(swing(rows, phase=index)).with_columns(episode=pl.lit(f"e{index}"))
+        for index in range(count)
+    )
+
+
+@pytest.fixture
+def rows(pendulum, swing):
+    return table.summarise(episodes(swing), pendulum())
+
+
+def by_name(results):
+    return {result.name: result for result in results}
+
+
+def test_the_table_holds_the_numbers_of_each_episode(pendulum):
+    frame = pl.DataFrame(
+        {
+            "episode": ["b", "b", "b", "a"],
+            "angle": [3.0, -3.0, -2.9, 0.0],
+            "velocity": [1.0, -1.0, 3.0, 2.0],
+            "torque": [0.0, math.nan, None, 0.0],
+        }
+    )
+    rows = table.summarise(frame, pendulum())
+    assert rows["episode"].to_list() == ["b", "a"]
+    assert rows["rows"].to_list() == [3.0, 1.0]
+    assert rows["duration_s"].to_list() == pytest.approx([0.03, 0.01])
+    assert rows["angle:max_jump"].to_list() == pytest.approx([2 * math.pi - 6.0, 0.0])
+    assert rows["velocity:max_jump"].to_list() == [4.0, 0.0]
+    assert rows["velocity:mean"].to_list() == [1.0, 2.0]
+    assert rows["velocity:std"].to_list() == pytest.approx([math.sqrt(8 / 3), 0.0])
+    assert rows["torque:nonfinite"].to_list() == [1.0, 0.0]
+    assert rows["nulls"].to_list() == [1.0, 0.0]
+    assert set(rows.dtypes[1:]) == {pl.Float64}
+
+
+def test_five_thousand_episodes_are_summarised_and_checked_in_seconds(pendulum, swing):
+    task, count = pendulum(), 5000
+    names = np.repeat([f"e{index}" for index in range(count)], 50)
+    frame = pl.DataFrame({**swing(50 * count), "episode": names})
+    start = time.perf_counter()
+    rows = table.summarise(frame, task)
+    assert rows.height == count
+    assert time.perf_counter() - start < 2.0  # 0.1 s on an idle core
+    start = time.perf_counter()
+    assert all(result.passed for result in expectations.schema_checks(task, rows))
+    assert time.perf_counter() - start < 20.0  # import 2 to 4 s, suite 0.3 s on an idle core
+
+
+def test_sound_episodes_pass_every_question(pendulum, rows):
+    task = pendulum()
+    results = [*sound_rows(task, rows), *expectations.schema_checks(task, rows)]
+    assert [result.name for result in results] == [
+        "row_counts",
+        "no_nulls",
+        "finite_values",
+        "schema_episodes",
+        "schema_angle",
+        "schema_velocity",
+        "schema_torque",
+    ]
+    assert all(result.passed and result.blocking for result in results)
+
+
+def test_a_column_of_nan_fails_before_great_expectations_which_passes_it(pendulum, rows):
+    wild = rows.with_columns(pl.lit(math.nan).alias("angle:mean"))
+    answers = expectations.ask(wild, [expectations.Bound("schema_angle", "angle:mean", -1.0, 1.0)])
+    assert answers[0].passed  # the trap
+    finite = by_name(sound_rows(pendulum(), wild))["finite_values"]
+    assert not finite.passed
+    assert finite.values["failing"] == ["e0", "e1", "e2"]
+
+
+def test_an_empty_table_fails_before_great_expectations_which_passes_it(pendulum):
+    task = pendulum()
+    nothing = table.empty(task)
+    assert all(answer.passed for answer in expectations.ask(nothing, expectations.bounds_of(task)))
+    results = sound_rows(task, nothing)
+    assert not any(result.passed for result in results)
+    assert results[0].values["error"] == "there is no episode to look at"
+
+
+def test_nulls_and_short_episodes_are_named(pendulum, rows):
+    poor = rows.with_columns(
+        pl.when(pl.col("episode") == "e1").then(2.0).otherwise("nulls").alias("nulls"),
+        pl.when(pl.col("episode") == "e2").then(3.0).otherwise("rows").alias("rows"),
+    )
+    results = by_name(sound_rows(pendulum(), poor))
+    assert results["no_nulls"].values["failing"] == ["e1"]
+    assert results["row_counts"].values["failing"] == ["e2"]
+    assert results["finite_values"].passed
+
+
+@pytest.mark.parametrize("column", ["angle:min", "velocity:std"])
+def test_a_missing_statistic_is_a_null(pendulum, rows, column):
+    task, holed = pendulum(), rows.with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
+    assert not by_name(sound_rows(task, holed))["no_nulls"].passed
+
+
+def test_failing_episodes_and_their_values_are_named(pendulum, rows):
+    bad = rows.with_columns(
+        pl.when(pl.col("episode") == "e1")
+        .then(31.0)
+        .otherwise("velocity:max")
+        .alias("velocity:max")
+    )
+    results = by_name(expectations.schema_checks(pendulum(), bad))
+    failed = results["schema_velocity"]
+    assert not failed.passed
+    assert failed.values["failing"] == [
+        {"episode": "e1", "column": "velocity:max", "value": 31.0, "expected": "-20 to 20"}
+    ]
+    assert results["schema_torque"].passed
+
+
+def test_infinity_does_not_pass_a_channel_without_limits(pendulum, rows):
+    wild = rows.with_columns(pl.lit(math.inf).alias("angle:max"))
+    assert not by_name(expectations.schema_checks(pendulum(), wild))["schema_angle"].passed
+
+
+def test_an_episode_named_twice_fails(pendulum, rows):
+    double = pl.concat([rows, rows.head(1)])
+    failed = by_name(expectations.schema_checks(pendulum(), double))["schema_episodes"]
+    assert not failed.passed
+    assert {item["episode"] for item in failed.values["failing"]} == {"e0"}
+
+
+def test_an_expectation_that_raised_is_a_failure_with_its_own_message(pendulum, rows):
+    results = by_name(expectations.schema_checks(pendulum(), rows.drop("torque:std")))
+    failed = results["schema_torque"]
+    assert not failed.passed
+    assert "torque:std" in failed.values["error"]
+    assert "does not exist" in failed.values["error"]
+    assert results["schema_angle"].passed
+
+
+def test_every_bound_is_two_sided_and_finite_and_every_column_has_one(pendulum):
+    task = pendulum(max_jump={"angle": 0.3})
+    bounds = expectations.bounds_of(task)
+    assert all(math.isfinite(bound.low) and math.isfinite(bound.high) for bound in bounds)
+    assert all(bound.low <= bound.high for bound in bounds)
+    assert ["episode", *(bound.column for bound in bounds)] == table.columns_of(task)
+    assert {bound.check for bound in bounds} <= set(planned_checks(task))
+    jump = next(bound for bound in bounds if bound.column == "angle:max_jump")
+    assert jump.high == pytest.approx(0.3, abs=0.01)
+
+
+def test_nobody_is_called_and_no_progress_bar_is_drawn(pendulum, rows, capsys, monkeypatch):
+    called = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *address: called.append(address))
+    expectations.schema_checks(pendulum(), rows)
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+    assert called == []
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,116 @@
+"""Logs of real robots: what is sensible passes, and damage done to it is found in its rows."""
+
+import numpy as np
+import pytest
+
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+from kinemill.validate import load_checks, load_episodes, validate
+from kinemill.validate.judge import judge
+from tests.validate.conftest import ROOT
+
+
+def of(findings):
+    return [
+        (item.check, item.fault.start, item.fault.stop, item.fault.channel) for item in findings
+    ]
+
+
+def test_every_real_log_is_accepted_whole(double_pendulum, simple_pendulum):
+    for (task, logs), count in ((double_pendulum, 12), (simple_pendulum, 6)):
+        assert len(logs) == count
+        for name, values in logs.items():
+            rows = len(values[task.states[0]])
+            assert judge(values, task).pieces == [(0, rows)], name
+
+
+def test_limits_at_the_motors_own_peak_cut_torque_spikes_out_of_one_run(simple_pendulum):
+    # pd_sysid: three torques of 14.7 to 16.6 N*m, where the motor's peak is 12.
+    # The 11 rows before and 2 rows between the first two are too few to learn from.
+    path = ROOT / "tasks" / "simple_pendulum.yaml"
+    task = load_task(path, {"channels.torque.limits": [-12, 12]})
+    dropped = {name: judge(log, task).dropped for name, log in simple_pendulum[1].items()}
+    assert {name: count for name, count in dropped.items() if count} == {
+        "pd_sysid_measured.csv": {"limits": 3, "min_steps": 13}
+    }
+
+
+def test_a_resting_double_pendulum_is_not_stuck(double_pendulum, shared_data):
+    from tests.validate.conftest import real_logs
+
+    task, _ = double_pendulum
+    every = task.model_copy(update={"ingest": task.ingest.model_copy(update={"exclude": []})})
+    logs = real_logs(every, shared_data / "double_pendulum_sysid")
+    (resting,) = [values for name, values in logs.items() if "noise" in name]
+    assert judge(resting, task).findings == []
+
+
+VELOCITIES = [
+    (1.2, "a velocity 1.2"),
+    (1 / 1.2, "times the position's derivative"),
+    (-1.0, "sign flipped"),
+    (57.29578, "deg/s"),
+]
+
+
+@pytest.mark.parametrize(("factor", "message"), VELOCITIES)
+def test_a_wrong_velocity_is_found_in_every_log(double_pendulum, simple_pendulum, factor, message):
+    for task, logs in (double_pendulum, simple_pendulum):
+        for name, values in logs.items():
+            for channel in (key for key in task.states if task.channels[key].derivative_of):
+                wrong = {**values, channel: factor * values[channel]}
+                faults = task.validation.velocity.find(wrong, task)
+                assert [fault.channel for fault in faults] == [channel], name
+                assert message in faults[0].found, name
+
+
+def test_damage_done_to_a_real_log_is_found_in_its_rows(double_pendulum):
+    task, logs = double_pendulum
+    values = {name: item.copy() for name, item in logs["A0_20220815_traj01.csv"].items()}
+    values["elbow_torque"][100:120] = np.nan
+    values["elbow_angle"][400:500] = values["elbow_angle"][400]
+    values["shoulder_velocity"][700] = 90.0
+    verdict = judge(values, task)
+    # Where the encoder wakes up it jumps, but this task bounds no jump.
+    assert of(verdict.findings) == [
+        ("nonfinite", 100, 120, "elbow_torque"),
+        ("limits", 700, 701, "shoulder_velocity"),
+        ("stuck", 400, 500, "elbow_angle"),
+    ]
+    assert verdict.pieces == [(0, 100), (120, 400), (500, 700), (701, 1000)]
+
+
+def test_encoder_spikes_in_a_real_log_are_found(double_pendulum):
+    task, logs = double_pendulum
+    # The elbow's fastest step in these logs is 0.184 rad.
+    bounded = task.model_copy(
+        update={
+            "validation": task.validation.model_copy(
+                update={"max_jump": type(task.validation.max_jump)(bounds={"elbow_angle": 0.3})}
+            )
+        }
+    )
+    values = {name: item.copy() for name, item in logs["A0_20220815_traj04.csv"].items()}
+    assert judge(values, bounded).findings == []
+    values["elbow_angle"][[250, 251, 640]] += 1.0
+    assert of(judge(values, bounded).findings) == [
+        ("max_jump", 249, 253, "elbow_angle"),
+        ("max_jump", 639, 642, "elbow_angle"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "recordings"),
+    [("double_pendulum", "double_pendulum_sysid", 12), ("simple_pendulum", "simple_pendulum", 6)],
+)
+def test_files_of_real_robots_pass_ingest_and_validation(
+    home, shared_data, name, folder, recordings
+):
+    task = load_task(ROOT / "tasks" / f"{name}.yaml", {"ingest.settle": 0.0})
+    taken = ingest(task, home, shared_data / folder)
+    outcome = validate(task, home, taken.outcome.ref)
+    assert outcome.summary["recordings"] == recordings
+    assert outcome.summary["quarantined"] == 0
+    assert outcome.summary["dropped"] == {}
+    assert len(load_episodes(home, outcome.ref)) == recordings
+    assert all(check.passed for check in load_checks(home, outcome.ref))

@@ -1,0 +1,277 @@
+"""The stage from recordings to episodes: what is published, what is known, what blocks."""
+
+import html.parser
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.store import open_ref, read_json
+from kinemill.validate import episodes as episodes_module
+from kinemill.validate import load_checks, load_episodes, page, planned_checks, table, validate
+from tests.validate.conftest import as_frame
+
+
+@pytest.fixture
+def logs(swing):
+    """A sound recording, one with NaN, one with a flipped velocity, and one nobody could read."""
+    holed, flipped = swing(phase=1.0), swing(phase=2.0)
+    holed["angle"][300:310] = np.nan
+    flipped["velocity"] *= -1
+    return {
+        "good.csv": [as_frame(swing())],
+        "holed.csv": [as_frame(holed)],
+        "flipped.csv": [as_frame(flipped)],
+        "broken.csv": [],
+    }
+
+
+def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, logs):
+    task = pendulum()
+    outcome = validate(task, home, record(task, logs))
+    assert {key: outcome.summary[key] for key in ("accepted", "quarantined", "recordings")} == {
+        "accepted": 3,
+        "quarantined": 2,
+        "recordings": 4,
+    }
+    assert outcome.summary["rows"] == 1990
+    assert outcome.summary["dropped"] == {"nonfinite": 10, "velocity": 1000}
+    assert outcome.summary["dropped_rows"] == 1010
+    folder = open_ref(home, outcome.ref)
+    quarantine = {item["name"]: item["reasons"] for item in read_json(folder / "quarantine.json")}
+    assert set(quarantine) == {"flipped.csv", "broken.csv"}
+    (reason,) = quarantine["flipped.csv"]
+    assert reason["check"] == "velocity"
+    assert reason["where"] == "grid rows 0-999, 0.000-9.990 s"
+    assert "sign flipped" in reason["found"]
+    assert quarantine["broken.csv"][0]["check"] == "readable"
+
+
+def test_episodes_are_the_rows_of_the_recording_unchanged(home, pendulum, record, logs):
+    task = pendulum()
+    outcome = validate(task, home, record(task, logs))
+    pieces = [item for item in load_episodes(home, outcome.ref) if item.name == "holed.csv"]
+    assert [item.id for item in pieces] == [f"{pieces[0].recording[:16]}-{n:04d}" for n in (0, 1)]
+    assert [item.rows for item in pieces] == [300, 690]
+    whole = logs["holed.csv"][0]
+    assert pieces[0].read().equals(whole[:300])
+    assert pieces[1].read().equals(whole[310:])
+
+
+def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum, record, swing):
+    task = pendulum()
+    late = as_frame(swing()).with_columns(pl.col("time_s") + 100.0)
+    late[500, "torque"] = 77.0
+    outcome = validate(task, home, record(task, {"two.csv": [as_frame(swing()), late]}))
+    assert [item.id[-5:] for item in load_episodes(home, outcome.ref)] == [
+        "-0000",
+        "-0001",
+        "-0002",
+    ]
+    limits = {item.name: item for item in load_checks(home, outcome.ref)}["physics_limits"]
+    assert limits.values["failing"][0]["where"] == "track 1, grid row 500, 105.000-105.000 s"
+
+
+def test_checks_tell_what_was_found_and_block_on_what_was_accepted(home, pendulum, record, logs):
+    task = pendulum()
+    outcome = validate(task, home, record(task, logs))
+    checks = load_checks(home, outcome.ref)
+    assert [(c.name, c.blocking) for c in checks] == [
+        (plan.name, plan.blocking) for plan in planned_checks(task).values()
+    ]
+    assert all(check.passed for check in checks if check.blocking)
+    found = {check.name: check for check in checks if not check.passed}
+    assert set(found) == {"physics_nonfinite", "physics_velocity"}
+    assert found["physics_nonfinite"].values["rows"] == 10
+    assert found["physics_nonfinite"].values["recordings"] == 1
+    assert found["physics_nonfinite"].values["failing"][0]["where"] == (
+        "grid rows 300-309, 3.000-3.090 s"
+    )
+
+
+def test_too_much_in_quarantine_blocks_and_is_still_published(home, pendulum, record, logs):
+    task = pendulum(max_quarantined_share=0.4)
+    outcome = validate(task, home, record(task, logs))
+    checks = {check.name: check for check in load_checks(home, outcome.ref)}
+    assert not checks["quarantined_share"].passed
+    assert checks["quarantined_share"].blocking
+    assert checks["quarantined_share"].values["share"] == 0.5
+    assert checks["accepted_not_empty"].passed
+    assert (open_ref(home, outcome.ref) / "page.html").is_file()
+
+
+def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, logs):
+    task = pendulum(max_quarantined_share=1.0)
+    outcome = validate(task, home, record(task, {"broken.csv": logs["broken.csv"]}))
+    failed = {check.name for check in load_checks(home, outcome.ref) if not check.passed}
+    passed = {check.name for check in load_checks(home, outcome.ref) if check.passed}
+    assert "quarantined_share" in passed
+    assert {"accepted_not_empty", "row_counts", "finite_values", "schema_angle"} <= failed
+    assert load_episodes(home, outcome.ref) == []
+
+
+def test_the_same_recordings_are_known(home, pendulum, record, logs):
+    task = pendulum()
+    ref = record(task, logs)
+    first, second = validate(task, home, ref), validate(task, home, ref)
+    assert (first.known, second.known) == (False, True)
+    assert first.ref == second.ref
+
+
+def test_the_same_recordings_give_the_same_bytes_in_another_home(
+    home, pendulum, record, logs, tmp_path
+):
+    from kinemill.home import Home
+
+    task = pendulum()
+    ref = record(task, logs)
+    first = validate(task, home, ref)
+    elsewhere = Home(tmp_path / "elsewhere")
+    for stage in ("recording", "recordings"):
+        (elsewhere.store / stage).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", home.store / stage, elsewhere.store / stage], check=True)
+    assert validate(task, elsewhere, ref).ref == first.ref
+
+
+def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, monkeypatch):
+    task, judged = pendulum(), []
+    real = episodes_module.judge
+
+    def judge(values, task):
+        judged.append(len(values["angle"]))
+        return real(values, task)
+
+    monkeypatch.setattr(episodes_module, "judge", judge)
+    validate(task, home, record(task, logs))
+    assert len(judged) == 3
+    judged.clear()
+    outcome = validate(task, home, record(task, {**logs, "new.csv": [as_frame(swing(500))]}))
+    assert judged == [500]
+    assert outcome.summary["accepted"] == 4
+
+
+def test_another_share_judges_no_recording_again_but_another_limit_does(
+    home, pendulum, record, logs, monkeypatch
+):
+    validate(pendulum(), home, record(pendulum(), logs))
+    monkeypatch.setattr(episodes_module, "judge", lambda *_: pytest.fail("judged again"))
+    outcome = validate(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
+    assert not outcome.known
+    with pytest.raises(pytest.fail.Exception, match="judged again"):
+        validate(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
+
+
+def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
+    class Ear:
+        heard = ()
+
+        def say(self, message):
+            raise AssertionError(message)
+
+        def advance(self, stage, done, total, note=""):
+            self.heard += ((stage, done, total),)
+
+    task, ear = pendulum(), Ear()
+    validate(task, home, record(task, logs), ear)
+    assert ear.heard == tuple(("validate", done, 4) for done in (1, 2, 3, 4))
+
+
+def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(
+    home, pendulum, record, swing
+):
+    task, values = pendulum(), swing(4000)
+    values["torque"][::40] = 9.0
+    outcome = validate(task, home, record(task, {"noisy.csv": [as_frame(values)]}))
+    limits = {item.name: item for item in load_checks(home, outcome.ref)}["physics_limits"]
+    assert limits.values["faults"] == 100
+    assert limits.values["rows"] == 100
+    folder = home.store / "validated" / task.name
+    (summary,) = [read_json(path) for path in folder.glob("*/summary.json")]
+    of_limits = [item for item in summary["reasons"] if item["check"] == "limits"]
+    assert len(of_limits) == 21
+    assert of_limits[-1]["found"] == "80 more like these"
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page would fetch, and its tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.tags, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in {"src", "href", "data", "srcset"}]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, record, logs):
+    task = pendulum()
+    logs["<script>alert(1)</script>.csv"] = logs.pop("flipped.csv")
+    outcome = validate(task, home, record(task, logs))
+    text = (open_ref(home, outcome.ref) / "page.html").read_text()
+    seen = Page()
+    seen.feed(text)
+    assert seen.links == []
+    assert "http" not in text
+    assert "@import" not in text
+    assert "url(" not in text
+    assert not {"script", "link", "img", "iframe"} & set(seen.tags)
+    assert "svg" in seen.tags
+    assert "<script>alert(1)</script>.csv" in seen.text
+    assert "<b>nothing</b>" in seen.text
+    assert "grid rows 300-309, 3.000-3.090 s" in seen.text
+    for plan in planned_checks(task):
+        assert plan in seen.text
+
+
+def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
+    task, count = pendulum(), 10_000
+    names = [f"e{index // 2}" for index in range(2 * count)]
+    rows = table.summarise(pl.DataFrame({**swing(2 * count), "episode": names}), task)
+    strip = [{"track": [0.0, 1.0], "kept": [[0.0, 1.0]], "faults": []}]
+    drawn = [
+        page.Drawn({"recording": name, "name": name, "reasons": []}, strip)
+        for name in rows["episode"]
+    ]
+    told = {"accepted": count, "rows": 0, "dropped_rows": 0, "quarantined": 0, "recordings": count}
+    text = page.render(task, told, [], rows, drawn)
+    assert len(text) < 200_000
+    assert "60 of 10000 recordings" in text
+
+
+def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, record, logs):
+    task = pendulum()
+    ref = record(task, logs)
+    validate(task, home, ref)
+    script = (
+        "import json, sys\n"
+        "from kinemill.home import Home\n"
+        "from kinemill.spec import Task\n"
+        "from kinemill.store import Ref\n"
+        "from kinemill.validate import validate\n"
+        "task, root, ref = json.loads(sys.argv[1])\n"
+        "outcome = validate(Task.model_validate(task), Home.resolve(root), Ref.from_json(ref))\n"
+        "print(json.dumps([outcome.known, 'great_expectations' in sys.modules]))\n"
+    )
+    told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(told)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [True, False]
+
+
+def test_a_hundred_recordings_are_judged_in_seconds(home, pendulum, record, swing):
+    task = pendulum()
+    frames = {f"{n:04d}.csv": [as_frame(swing(100, phase=0.01 * n))] for n in range(100)}
+    ref = record(task, frames)
+    start = time.perf_counter()
+    outcome = validate(task, home, ref)
+    assert outcome.summary["accepted"] == 100
+    assert time.perf_counter() - start < 30.0  # 4 s beside three other jobs
