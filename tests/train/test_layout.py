@@ -71,7 +71,7 @@ learn:
 def test_a_state_that_nothing_predicts_is_named(tmp_path):
     path = tmp_path / "cart.yaml"
     path.write_text(TASK % "velocity")
-    with pytest.raises(TaskError, match=r"cart.yaml:10: learn.outputs: nothing predicts 'position'"):
+    with pytest.raises(TaskError, match=r"cart.yaml:10: .*nothing predicts 'position'"):
         load_task(path)
 
 

@@ -121,7 +121,8 @@ def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: 
     start, stop = where
     return Fault(
         start,
-        stop,
+        # Resampling mixed the last frozen sample into the row after it.
+        min(stop + 1, len(values[name])),
         name,
         found=f"{values[name][start]:.6g} {task.channels[name].unit} for "
         f"{(stop - start - 1) * task.dt:.3g} s while {proof}",
