@@ -64,8 +64,6 @@ def test_the_packed_velocity_is_the_derivative_of_the_packed_angle(demo):
     _, _, dataset = demo
     angle, velocity = (dataset.columns.index(f"pole_{what}") for what in ("angle", "velocity"))
     for episode in dataset.episodes:
-        if not episode.name.startswith("run-"):
-            continue  # the row after a frozen stretch is half frozen: resampling mixed it
         rows = dataset.rows(episode).astype(float)
         moved = rows[-1, angle] - rows[0, angle]
         said = (rows[1:, velocity] + rows[:-1, velocity]).sum() * dataset.dt / 2

@@ -1,0 +1,36 @@
+"""Training set: the training episodes of the dataset and what augmentation adds to them.
+
+From: dataset. Copies are physically consistent, follow from the seed and the episode's id, and
+never touch validation or test. Scaling stays that of the originals. Refreshed with the dataset or
+when the task's `augment` part changes.
+"""
+
+import dagster as dg
+
+from assets.stage import Events, hand_on, mill_of, stage
+from assets.vocabulary import say, table
+from kinemill.spec import Task
+from kinemill.store import Ref
+
+
+def make(task: Task) -> dg.AssetsDefinition:
+    """Make the asset `training_set` of a task."""
+
+    @stage(task, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
+    def training_set(context: dg.AssetExecutionContext, dataset: Ref) -> Events:
+        from kinemill.augment import augment
+
+        mill = mill_of(context)
+        outcome = augment(mill.task, mill.home, dataset)
+        counts = outcome.summary
+        yield from hand_on(
+            context,
+            outcome,
+            say(
+                episodes=counts["episodes"],
+                rows=counts["rows"],
+                added=table([{"type": kind, "episodes": n} for kind, n in counts["added"].items()]),
+            ),
+        )
+
+    return training_set

@@ -1,0 +1,51 @@
+"""Recordings: every raw log of the task, read once, resampled to the task's time step.
+
+From: the files in the drop folder, in any format that a reader knows. A recording is known by the
+hash of its bytes, so copies and renames add nothing, and raw bytes are kept unchanged. Angles are
+in rad, unwrapped; every other channel in the task's unit. A log that cannot be read is put in
+quarantine with its reasons, and the rest goes on. Refreshed when logs arrive.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from assets.stage import Events, Lines, hand_on, mill_of, stage
+from assets.vocabulary import reasons, say, table
+from kinemill.spec import Task
+from resources.io import note
+
+
+class Logs(dg.Config):
+    """Where this run looks for new logs."""
+
+    folder: str | None = Field(default=None, description="a folder or a log; default: drop folder")
+
+
+def make(task: Task) -> dg.AssetsDefinition:
+    """Make the asset `recordings` of a task."""
+
+    @stage(task, "recordings", __doc__, kinds={"parquet", "polars"})
+    def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
+        from kinemill.ingest import ingest
+
+        mill, folder = mill_of(context), Path(config.folder) if config.folder else None
+        report = ingest(mill.task, mill.home, folder, Lines(context))
+        note(mill.home, context.run.run_id, task.name, "files", report.files)
+        summary = report.outcome.summary
+        yield from hand_on(
+            context,
+            report.outcome,
+            say(
+                recordings=summary["recordings"],
+                quarantined=summary["quarantined"],
+                tracks=summary["tracks"],
+                rows=summary["rows"],
+                dropped_rows=summary["dropped_rows"],
+                ignored=table([{"file": name} for name in report.ignored]),
+                reasons=reasons(report.files, "file"),
+            ),
+        )
+
+    return recordings

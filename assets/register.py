@@ -1,0 +1,74 @@
+"""Registered model: a version in the registry, challenger first, champion if the gate lets it.
+
+From: verification and all that it stands on. The version carries signature, files, metrics and
+digests of task, data and code. The gate's rules are shown as checks here and never block: a refusal
+keeps the champion, and the run stays green. Refreshed when the verification or the task's `promote`
+part changes; a model that was decided on before is left as it is.
+"""
+
+import dagster as dg
+
+from assets.stage import Answer, Events, hand_on, mill_of, stage
+from assets.vocabulary import page, say, table
+from kinemill.register.rules import RULES
+from kinemill.spec import Task
+from kinemill.store import Json, Ref
+from resources.io import note
+
+_AFTER = ["dataset", "training_set", "model", "onnx_model", "verification"]
+
+
+def make(task: Task) -> dg.AssetsDefinition:
+    """Make the asset `registered_model` of a task."""
+    checks = {f"gate_{rule}": False for rule in RULES}
+
+    @stage(task, "registered_model", __doc__, after=_AFTER, kinds={"mlflow"}, checks=checks)
+    def registered_model(
+        context: dg.AssetExecutionContext,
+        dataset: Ref,
+        training_set: Ref,
+        model: Ref,
+        onnx_model: Ref,
+        verification: Ref,
+    ) -> Events:
+        from kinemill.register import Produced, register
+        from resources.provenance import commit
+        from resources.registration import outcome_of
+        from resources.training import run_page, tracked_run
+
+        mill = mill_of(context)
+        registration = register(
+            mill.task,
+            mill.home,
+            Produced(verification, onnx_model, model, dataset),
+            commit=commit(),
+            run_id=tracked_run(mill, dataset, training_set),
+        )
+        note(mill.home, context.run.run_id, task.name, "registration", registration.to_json())
+        yield from hand_on(
+            context,
+            outcome_of(mill.home, registration),
+            say(
+                version=registration.version,
+                alias=registration.alias,
+                decision=registration.summary["decision"],
+                gate=table(registration.gate),
+                report=page(mill.home.root / registration.report),
+                mlflow_run=run_page(mill, dataset, training_set),
+            ),
+            _answers(registration.gate),
+        )
+
+    return registered_model
+
+
+def _answers(gate: list[Json]) -> list[Answer]:
+    """Gather the gate's lines by the rule that drew them; a line's name starts with the rule's."""
+    answers: list[Answer] = []
+    for rule in RULES:
+        lines = [line for line in gate if line["rule"].startswith(rule)]
+        if lines:
+            told = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
+            passed = all(line["passed"] for line in lines)
+            answers.append(Answer(f"gate_{rule}", passed, told, {"lines": lines}))
+    return answers

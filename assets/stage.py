@@ -1,0 +1,134 @@
+"""What the assets of all stages share: how one is declared, and how it hands its outcome on."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from assets.vocabulary import say, shown
+from kinemill.spec import Task
+from kinemill.store import Outcome, Ref
+from resources.mill import Mill
+
+OWNERS = ["team:robotics"]
+Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]
+
+
+def stage(
+    task: Task,
+    name: str,
+    page: str | None,
+    *,
+    after: Sequence[str] = (),
+    kinds: set[str],
+    checks: Mapping[str, bool] | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Declare the asset `name` of a task.
+
+    Args:
+        task: the task; its name is the key prefix, the group and the name of the resource.
+        name: of the asset.
+        page: the docstring of the stage's module, shown in the catalogue.
+        after: assets whose references it takes, by parameter name.
+        kinds: what Dagster shows as icons.
+        checks: names of its checks, and whether a failure stops the chain.
+    """
+    key = dg.AssetKey([task.name, name])
+    return dg.asset(
+        key=key,
+        group_name=task.name,
+        description=page,
+        kinds=kinds,
+        owners=OWNERS,
+        ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
+        io_manager_key="refs",
+        required_resource_keys={task.name},
+        check_specs=[
+            dg.AssetCheckSpec(check, asset=key, blocking=blocking)
+            for check, blocking in (checks or {}).items()
+        ],
+    )
+
+
+def mill_of(context: dg.AssetExecutionContext) -> Mill:
+    """Return the resource of the task that the asset belongs to."""
+    return getattr(context.resources, context.asset_key.path[0])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one check found."""
+
+    name: str
+    passed: bool
+    description: str
+    values: Mapping[str, Any]
+
+
+def hand_on(
+    context: dg.AssetExecutionContext,
+    outcome: Outcome,
+    metadata: Mapping[str, Any],
+    answers: Iterable[Answer] = (),
+) -> Events:
+    """Tell the checks, then hand the reference on; a blocking check that failed stops before that.
+
+    Raises:
+        dagster.Failure: a blocking check failed.
+    """
+    mill, refused = mill_of(context), list[str]()
+    for check in _results(context, list(answers)):
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            refused.append(f"{check.check_name}: {check.description}")
+        yield check
+    common = say(
+        digest=outcome.ref.digest,
+        known=outcome.known,
+        store=dg.MetadataValue.path(str(mill.home.root / outcome.ref.path)),
+    )
+    if refused:
+        raise dg.Failure(
+            f"blocked by {len(refused)} check(s): {'; '.join(refused)}",
+            metadata={**metadata, **common},
+            allow_retries=False,
+        )
+    yield dg.Output(
+        outcome.ref,
+        data_version=dg.DataVersion(outcome.ref.digest),
+        metadata={**metadata, **common},
+    )
+
+
+def _results(
+    context: dg.AssetExecutionContext, answers: list[Answer]
+) -> Iterator[dg.AssetCheckResult]:
+    """Answer every check that was declared; overrides may have dropped some and added others."""
+    given = {answer.name: answer for answer in answers}
+    for spec in context.assets_def.check_specs:
+        answer = given.get(spec.name, Answer(spec.name, True, "not asked for in this run", {}))
+        yield dg.AssetCheckResult(
+            check_name=spec.name,
+            passed=answer.passed,
+            severity=dg.AssetCheckSeverity.ERROR if spec.blocking else dg.AssetCheckSeverity.WARN,
+            description=answer.description,
+            metadata=shown(answer.values),
+        )
+
+
+class Lines:
+    """Progress of a stage as lines of the run's log, at most one a second from `advance`."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log, self._last = context.log, time.monotonic()
+
+    def say(self, message: str) -> None:
+        """Write one line."""
+        self._log.info(message)
+
+    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Write how far the stage is, unless that was told less than a second ago."""
+        if time.monotonic() - self._last >= 1.0:
+            self._last = time.monotonic()
+            self._log.info(f"{stage} {done}/{total} {note}")

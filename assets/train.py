@@ -1,0 +1,40 @@
+"""Model: the network that predicts the next state, trained over rollouts of its own predictions.
+
+From: dataset (validation) and training set. Trains in a process of its own with live metrics in
+MLflow and live lines in the run's log, goes on from its checkpoint when it was killed, and keeps
+the weights with the best validation error. Refreshed when the data or the task's `learn` part
+changes; otherwise the known model is handed on and no process starts.
+"""
+
+import dagster as dg
+
+from assets.stage import Events, hand_on, mill_of, stage
+from assets.vocabulary import picture, say
+from kinemill.spec import Task
+from kinemill.store import Ref
+
+
+def make(task: Task) -> dg.AssetsDefinition:
+    """Make the asset `model` of a task."""
+
+    @stage(task, "model", __doc__, after=["dataset", "training_set"], kinds={"pytorch", "mlflow"})
+    def model(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
+        from resources.training import run_page, train_elsewhere
+
+        mill = mill_of(context)
+        outcome = train_elsewhere(context, mill, dataset, training_set)
+        summary = outcome.summary
+        yield from hand_on(
+            context,
+            outcome,
+            say(
+                steps=summary["steps"],
+                loss=summary["best"],
+                parameters=summary["parameters"],
+                seed=mill.task.learn.seed,
+                loss_curve=picture(mill.home.root / outcome.ref.path / "loss.png"),
+                mlflow_run=run_page(mill, dataset, training_set),
+            ),
+        )
+
+    return model

@@ -1,0 +1,49 @@
+"""Episodes: the stretches of the recordings that can be trusted, and why the rest cannot.
+
+From: recordings. Physical checks decide what is cut out, split or put in quarantine, as the task
+says; a schema suite, generated from the task, then judges what was accepted. Its checks, and the
+share in quarantine, block the chain; what was found on the way only warns. Units are the task's,
+rows at its time step. Refreshed with the recordings or when the task's `validate` part changes.
+"""
+
+import dagster as dg
+
+from assets.stage import Answer, Events, Lines, hand_on, mill_of, stage
+from assets.vocabulary import page, reasons, say, table
+from kinemill.spec import Task
+from kinemill.store import Ref, open_ref, read_json
+from kinemill.validate.checks import planned_checks
+
+
+def make(task: Task) -> dg.AssetsDefinition:
+    """Make the asset `episodes` of a task."""
+    checks = {name: check.blocking for name, check in planned_checks(task).items()}
+    kinds = {"polars", "greatexpectations"}
+
+    @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
+    def episodes(context: dg.AssetExecutionContext, recordings: Ref) -> Events:
+        from kinemill.validate import load_checks, validate
+
+        mill = mill_of(context)
+        outcome = validate(mill.task, mill.home, recordings, Lines(context))
+        folder, summary = open_ref(mill.home, outcome.ref), outcome.summary
+        yield from hand_on(
+            context,
+            outcome,
+            say(
+                episodes=summary["accepted"],
+                quarantined=summary["quarantined"],
+                recordings=summary["recordings"],
+                rows=summary["rows"],
+                dropped_rows=summary["dropped_rows"],
+                dropped=table([{"check": k, "rows": n} for k, n in summary["dropped"].items()]),
+                reasons=reasons(read_json(folder / "quarantine.json"), "name"),
+                report=page(folder / "page.html"),
+            ),
+            (
+                Answer(check.name, check.passed, check.description, check.values)
+                for check in load_checks(mill.home, outcome.ref)
+            ),
+        )
+
+    return episodes

@@ -1,0 +1,106 @@
+"""The words assets may use in their metadata, so that the same thing has one name everywhere."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+_SHOWN = 50  # rows of a table in the catalogue
+
+WORDS = {
+    "recordings": "recordings in the snapshot",
+    "quarantined": "recordings of which nothing was accepted",
+    "tracks": "continuous stretches found in the recordings",
+    "episodes": "episodes, accepted or in each split",
+    "rows": "rows at the task's time step",
+    "dropped_rows": "rows left out, with the reasons in the table beside",
+    "dropped": "rows left out, by check",
+    "reasons": "what was left out or quarantined, and why",
+    "ignored": "files in the folder that no reader claims",
+    "splits": "episodes and rows of each split",
+    "statistics": "mean and standard deviation of each channel in the training split",
+    "added": "episodes that augmentation added, by type",
+    "steps": "training steps made",
+    "parameters": "number of weights",
+    "seed": "seed of the training",
+    "loss": "smallest watched validation error",
+    "loss_curve": "losses over the steps",
+    "errors": "error at the horizon by channel and unit, beside the baselines",
+    "error_growth": "error over the horizon by channel",
+    "parity": "largest difference between torch and ONNX, over what is allowed",
+    "gates": "what verification asked for, line by line",
+    "latency": "time of one call, ms",
+    "size": "size of the files, bytes",
+    "version": "version in the registry",
+    "alias": "alias the version got",
+    "decision": "what the gate decided",
+    "gate": "the decision line by line",
+    "report": "the report page, works offline",
+    "mlflow_run": "the run in MLflow",
+    "store": "folder of the outcome",
+    "digest": "digest of the outcome, also its data version",
+    "known": "whether the outcome was there before",
+}
+
+
+def say(**entries: Any) -> dict[str, Any]:
+    """Return metadata made of known words alone; entries that are None are left out.
+
+    Raises:
+        ValueError: a word that is not in the vocabulary.
+    """
+    if unknown := sorted(set(entries) - set(WORDS)):
+        message = f"{unknown} not in assets/vocabulary.py; known: {sorted(WORDS)}"
+        raise ValueError(message)
+    return {word: value for word, value in entries.items() if value is not None}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | None:
+    """Show rows as a table, or nothing when there are none; columns are those of the first row."""
+    if not rows:
+        return None
+    rows, columns = rows[:_SHOWN], list(rows[0])
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: _cell(row.get(name)) for name in columns}) for row in rows],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+    )
+
+
+def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataValue | None:
+    """Show why logs, or stretches of them, were left out; `name` is the key of a log's name."""
+    rows = [{"log": log[name], **reason} for log in logs for reason in log["reasons"]]
+    return table(rows[:_SHOWN])
+
+
+def page(path: Path) -> dg.UrlMetadataValue:
+    """Link to a page in the home."""
+    return dg.MetadataValue.url(path.as_uri())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def picture(path: Path) -> dg.MarkdownMetadataValue | None:
+    """Show a PNG inside the page, so that it needs no server of its own."""
+    if not path.is_file():
+        return None
+    data = base64.b64encode(path.read_bytes()).decode()
+    return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{data})")
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Show what a check found: numbers and text as they are, lists of records as tables."""
+    return {name: _value(value) for name, value in values.items() if value not in (None, [], {})}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return table(value)
+    return dg.MetadataValue.json(value)

@@ -1,0 +1,36 @@
+"""The command line as a whole: its commands, and what an error looks like."""
+
+import sys
+import traceback
+
+import typer
+
+from kinemill.cli import data, models, pages, running, setting_up
+from kinemill.errors import KinemillError
+
+INTERNAL = 3
+
+app = typer.Typer(
+    name="kinemill",
+    help="From robot logs to verified, versioned, deployable simulators.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (setting_up, data, running, models, pages):
+    for command in group.COMMANDS:
+        app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; tell an error in its own words, and exit with its code."""
+    try:
+        app()
+    except KinemillError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - the last frame there is: told in full, then code 3
+        sys.stderr.write(f"{traceback.format_exc()}\nThis is a fault in kinemill itself.\n")
+        sys.exit(INTERNAL)

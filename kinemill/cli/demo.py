@@ -1,0 +1,36 @@
+"""The demo's own business: logs of a simulated robot, and forgetting what was made of them."""
+
+import shutil
+
+from kinemill.home import Home
+from kinemill.spec import Task
+
+
+def write(task: Task, home: Home) -> bool:
+    """Write the demo's logs unless they are there; tell whether any were written."""
+    from kinemill.sim import write_logs
+
+    folder = home.logs(task.name)
+    if folder.is_dir() and any(folder.iterdir()):
+        return False
+    write_logs(folder, task.name)
+    return True
+
+
+def forget(home: Home, task: str) -> None:
+    """Delete all that was made of a task: logs, outcomes, trainings, references and versions."""
+    folders = [home.logs(task), home.runs / task, home.dagster / "trainings" / task]
+    folders += [home.store / "members" / task, home.dagster / "refs" / "latest" / task]
+    folders += [stage / task for stage in home.store.glob("*") if stage.name != "raw"]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    if home.mlflow_db.is_file():
+        _forget_versions(home, task)
+
+
+def _forget_versions(home: Home, task: str) -> None:
+    from kinemill.tracking import open_tracking
+
+    client = open_tracking(home).client
+    if client.search_registered_models(f"name = '{task}'"):
+        client.delete_registered_model(task)

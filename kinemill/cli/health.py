@@ -1,0 +1,114 @@
+"""What `kinemill doctor` looks at, one function a question."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from kinemill.errors import KinemillError
+from kinemill.home import Home, project_root
+
+_NEEDED = [
+    "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
+    "mlflow", "great-expectations", "polars", "pydantic", "safetensors", "mujoco",
+]  # fmt: skip
+_ROOM = 5.0  # GB: a few hundred runs with their artifacts
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer; `ok` is None for what is good to know and nothing to mend."""
+
+    name: str
+    ok: bool | None
+    found: str
+    fix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as a JSON object."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Ask everything; no answer depends on another."""
+    return [_python(), *_packages(), _gpu(), _project(), *_home(), *_tasks()]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()}, {os.cpu_count()} cores, {platform.system()}"
+    return Finding("python", sys.version_info >= (3, 11), found, "needs 3.11 or newer")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in _NEEDED:
+        try:
+            yield Finding(name, ok=True, found=version(name))
+        except PackageNotFoundError:
+            yield Finding(name, False, "not installed", "make setup, or pip install kinemill[mill]")
+
+
+def _gpu() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("gpu", None, "unknown without torch")
+    if torch.cuda.is_available():
+        return Finding("gpu", ok=True, found=torch.cuda.get_device_name(0))
+    if torch.backends.mps.is_available():
+        return Finding("gpu", ok=True, found="Apple MPS")
+    return Finding("gpu", None, "none; training uses the CPU")
+
+
+def _project() -> Finding:
+    root = project_root()
+    fix = "" if root else "set KINEMILL_PROJECT to a checkout; `run` and `up` need it"
+    return Finding("project", root is not None, str(root or "no Dagster project"), fix)
+
+
+def _home() -> Iterator[Finding]:
+    try:
+        home = Home.resolve()
+        home.root.mkdir(parents=True, exist_ok=True)
+        probe = home.root / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except (KinemillError, OSError) as error:
+        yield Finding("home", False, str(error), "set KINEMILL_HOME to a folder you may write to")
+        return
+    yield Finding("home", ok=True, found=str(home.root))
+    free = shutil.disk_usage(home.root).free / 1e9
+    yield Finding("disk", free > _ROOM, f"{free:.0f} GB free", f"keep {_ROOM:g} GB free")
+    yield _registry(home)
+
+
+def _registry(home: Home) -> Finding:
+    if not home.mlflow_db.is_file():
+        return Finding("registry", None, "not there yet; the first run makes it")
+    try:
+        from kinemill.tracking import open_tracking
+
+        models = open_tracking(home).client.search_registered_models()
+    except KinemillError as error:
+        return Finding("registry", False, str(error), "restore mlflow.db from a backup")
+    return Finding("registry", ok=True, found=f"{home.mlflow_db.name}, {len(models)} models")
+
+
+def _tasks() -> Iterator[Finding]:
+    from kinemill.spec import list_tasks, load_task
+
+    try:
+        known = list_tasks()
+    except KinemillError as error:
+        yield Finding("tasks", False, str(error))
+        return
+    for name, path in known.items():
+        try:
+            load_task(path)
+        except KinemillError as error:
+            yield Finding(f"task {name}", False, str(error), f"mend {path}")
+        else:
+            yield Finding(f"task {name}", ok=True, found=str(path))

@@ -1,0 +1,81 @@
+"""Models: what is registered, how good it is, and why it did or did not become champion."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, TaskName, document, table
+
+_SHORT = 16  # characters of a digest that people get to see
+_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
+
+
+def models(task: TaskName, as_json: Json = False) -> None:
+    """List the registered versions of a task, newest first."""
+    from kinemill.home import Home
+    from kinemill.register import list_versions
+    from kinemill.spec import load_task
+
+    found = list_versions(load_task(task).name, Home.resolve())
+    if as_json:
+        document(found)
+        return
+    table(
+        f"models of {found['task']}",
+        ["version", "aliases", "created", "dataset", "nrmse", "gate"],
+        [
+            [
+                line["version"],
+                ", ".join(line["aliases"]),
+                line["created"],
+                line["dataset"][:12],
+                line["metrics"].get("nrmse", {}).get("model"),
+                _refusals(line["gate"]),
+            ]
+            for line in found["versions"]
+        ],
+    )
+
+
+def _refusals(gate: list[dict[str, Any]]) -> str:
+    refused = [line["rule"] for line in gate if not line["passed"]]
+    return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="TASK, TASK@alias or TASK:version.")],
+    as_json: Json = False,
+) -> None:
+    """Show one version: errors, gate, lineage, files; the champion unless another is named."""
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.register import show as look_up
+    from kinemill.spec import load_task
+
+    address = _ADDRESS.match(model)
+    if address is None:
+        raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
+    name = load_task(address["task"]).name
+    found = look_up(name, Home.resolve(), address["which"] or "")
+    if as_json:
+        document(found)
+        return
+    _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from kinemill.cli.summary import errors_table, gate_table
+
+    aliases = "".join(f"@{alias}" for alias in found["aliases"])
+    typer.echo(f"{found['address']} {aliases}  {found['created']}  {found['decision'] or ''}")
+    errors_table(found["metrics"])
+    gate_table(found["gate"])
+    table(
+        "lineage", ["what", "which"], [[k, (v or "")[:_SHORT]] for k, v in found["lineage"].items()]
+    )
+    table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in found["files"].items()])
+    typer.echo(f"folder  {found['folder']}\nreport  {found['report'] or 'none'}")
+
+
+COMMANDS = [models, show]

@@ -1,0 +1,66 @@
+"""Running: the whole chain of a task in this process, and the demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinemill.cli.say import Json, Overrides, TaskName, document, news
+
+_REFUSED = 1
+
+
+def run(
+    task: TaskName,
+    logs: Annotated[
+        Path | None,
+        typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Run the chain: logs in, a verified champion out; what is known already is not done again."""
+    _run(task, logs, overrides, as_json=as_json)
+
+
+def _run(task: str, logs: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
+    from kinemill.cli.project import project
+    from kinemill.cli.summary import run_summary
+    from kinemill.errors import BadInput
+    from kinemill.spec import parse_overrides
+
+    if logs is not None and not logs.exists():
+        raise BadInput(f"--logs {logs}", "is not there")
+    found = project("pipelines.run").run_chain(
+        task,
+        parse_overrides(overrides or []),
+        logs=logs.resolve() if logs else None,
+        watched=True,
+    )
+    if as_json:
+        document(found)
+    else:
+        run_summary(found)
+    if found["status"] == "refused":
+        raise typer.Exit(_REFUSED)
+
+
+def demo(
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier demos first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write logs of a simulated cart-pole, then run the chain on them."""
+    from kinemill.cli.demo import forget, write
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+
+    name, home = "cart_pole", Home.resolve()
+    task = load_task(name)
+    if fresh:
+        forget(home, name)
+    if write(task, home):
+        news(f"logs of a simulated cart-pole are in {home.logs(name)}")
+    _run(name, None, None, as_json=as_json)
+
+
+COMMANDS = [run, demo]

@@ -1,0 +1,47 @@
+"""What commands write: one JSON document or a table on stdout, news on stderr."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12."),
+]
+
+
+def document(value: Mapping[str, Any]) -> None:
+    """Write one JSON document to stdout."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def news(message: str) -> None:
+    """Tell something on stderr."""
+    typer.echo(message, err=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings; numbers to four digits, nothing for None."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(spell(cell) for cell in row))
+    Console().print(drawn)
+
+
+def spell(cell: Any) -> str:
+    """Spell one cell."""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return "" if cell is None else str(cell)

@@ -1,0 +1,10 @@
+"""Export: the trained step becomes `step.onnx` and `rollout.onnx`, in task units, for any batch.
+
+From the stage `model`; refreshed when the weights change. Weights, scaling, angles and integration
+are inside each file, and so is its metadata: channel names, units, dt in s, history, limits, digest
+of the dataset, versions. `io.json` says the same for people, with shapes and digests.
+"""
+
+from kinemill.export.export import VERSION, export
+
+__all__ = ["VERSION", "export"]

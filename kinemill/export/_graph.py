@@ -1,0 +1,90 @@
+"""Small pieces of ONNX graphs: values, constants, and the guard against numbers that are none."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+IR_VERSION = 10
+
+Dim = str | int | None
+
+
+def value(name: str, *shape: Dim) -> onnx.ValueInfoProto:
+    """Describe a float32 tensor."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def shape_of(info: onnx.ValueInfoProto) -> list[Dim]:
+    """Return the declared shape, symbols as names."""
+    dims = info.type.tensor_type.shape.dim
+    return [dim.dim_param or dim.dim_value for dim in dims]
+
+
+def integers(name: str, values: int | list[int]) -> onnx.TensorProto:
+    """Make an int64 constant."""
+    return numpy_helper.from_array(np.asarray(values, dtype=np.int64), name)
+
+
+def scalar(name: str, number: float) -> onnx.TensorProto:
+    """Make a float32 constant without axes."""
+    return numpy_helper.from_array(np.asarray(number, dtype=np.float32), name)
+
+
+class Guard:
+    """Adds 0·Σ(inputs of a row) to every output of that row.
+
+    Nothing for finite input, NaN for a NaN or infinity anywhere in the row. Networks pass NaN on
+    where their operations do, which depends on the operation, the runtime and its vector width,
+    and a window holds it in one row alone; this does not depend on either.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants = [
+            scalar("guard.zero", 0.0),
+            integers("guard.columns", [1]),
+            integers("guard.last", [2]),
+        ]
+
+    def watch(self, names: list[str]) -> None:
+        """Sum up the inputs `names`, each (B, ...), to (B, 1)."""
+        flat = [f"guard.flat.{name}" for name in names]
+        for name, out in zip(names, flat, strict=True):
+            self._node("Flatten", [name], out, axis=1)
+        self._node("Concat", flat, "guard.row", axis=1)
+        self._node("Mul", ["guard.row", "guard.zero"], "guard.nothing")
+        self._node("ReduceSum", ["guard.nothing", "guard.columns"], "guard.sum", keepdims=1)
+
+    def protect(self, name: str, out: str, rank: int) -> None:
+        """Add the sum to output `name` (B, ...) of `rank` axes."""
+        addend = "guard.sum"
+        for axes in range(3, rank + 1):
+            wider = f"guard.sum.{out}.{axes}"
+            self._node("Unsqueeze", [addend, "guard.last"], wider)
+            addend = wider
+        self._node("Add", [name, addend], out)
+
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        node = helper.make_node(kind, inputs, [output], name=f"guard/{output}", **attributes)
+        self.nodes.append(node)
+
+
+def finished(graph: onnx.GraphProto, properties: dict[str, str], version: str) -> onnx.ModelProto:
+    """Wrap a graph as a model with metadata, check it fully, and return it.
+
+    Raises:
+        onnx.checker.ValidationError: the graph is not valid; shapes do not fit.
+    """
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="kinemill",
+        producer_version=version,
+    )
+    helper.set_model_props(model, properties)
+    onnx.checker.check_model(model, full_check=True)
+    return model

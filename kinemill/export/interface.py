@@ -1,0 +1,126 @@
+"""What the exported files say about themselves."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from kinemill.export.step import carries
+from kinemill.runtime import Interface
+from kinemill.store import Json
+
+_LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
+
+
+def describe(model: Mapping[str, Any], step: Any) -> Interface:
+    """Return the interface of `step`, whose `model.json` holds task, units, limits and dataset."""
+    layout = step.layout
+    channels = [*layout.states, *layout.actions]
+    limits = {name: model["limits"][name] for name in channels}
+    return Interface(
+        task=model["task"],
+        dt=layout.dt,
+        history=layout.history,
+        states=tuple(layout.states),
+        actions=tuple(layout.actions),
+        units={name: model["units"][name] for name in channels},
+        limits={name: (float(pair[0]), float(pair[1])) for name, pair in limits.items() if pair},
+        angles=tuple(
+            name for name, angle in zip(layout.states, layout.angles, strict=True) if angle
+        ),
+        carry=carries(step),
+        dataset=model["dataset"],
+        versions={name: version(name) for name in _LIBRARIES},
+    )
+
+
+def io_document(interface: Interface, files: Mapping[str, bytes]) -> Json:
+    """Return io.json: every tensor of both files with name, shape, channels, units and meaning."""
+    sections: Json = {"step.onnx": _step(interface), "rollout.onnx": _rollout(interface)}
+    for name, content in files.items():
+        sections[name]["sha256"] = hashlib.sha256(content).hexdigest()
+        sections[name]["bytes"] = len(content)
+    return {
+        "format": 1,
+        "task": interface.task,
+        "dt": interface.dt,
+        "dt_unit": "s",
+        "history": interface.history,
+        "channels": _channels(interface),
+        "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
+        "dataset": interface.dataset,
+        "versions": interface.versions,
+        "files": sections,
+    }
+
+
+def _step(interface: Interface) -> Json:
+    states, actions, carry = _tensors(interface)
+    return {
+        "inputs": [
+            _shaped(states, "state", ["batch"], "state at step k"),
+            _shaped(actions, "action", ["batch"], "acts from step k to k+1"),
+            *carry,
+        ],
+        "outputs": [
+            _shaped(states, "next_state", ["batch"], "state at step k+1"),
+            *_next(carry, "carry for the step after"),
+        ],
+    }
+
+
+def _rollout(interface: Interface) -> Json:
+    states, actions, carry = _tensors(interface)
+    known = interface.history
+    return {
+        "inputs": [
+            _shaped(states, "states", ["batch", known], "known states, the last is now"),
+            _shaped(actions, "past_actions", ["batch", known - 1], "actions between them"),
+            _shaped(actions, "actions", ["batch", "horizon"], "the first acts from now on"),
+        ],
+        "outputs": [
+            _shaped(states, "next_states", ["batch", "horizon"], "state after each action"),
+            *_next(carry, "carry after the last action, to go on with step.onnx"),
+        ],
+    }
+
+
+def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:
+    states = _columns(interface, interface.states)
+    actions = _columns(interface, interface.actions)
+    carry: list[Json] = [
+        {
+            "name": item.name,
+            "dtype": "float32",
+            "shape": ["batch", *item.shape],
+            "meaning": "carry from the step before; zeros before the first",
+        }
+        for item in interface.carry
+    ]
+    return states, actions, carry
+
+
+def _columns(interface: Interface, names: tuple[str, ...]) -> Json:
+    return {"channels": list(names), "units": [interface.units[name] for name in names]}
+
+
+def _shaped(columns: Json, name: str, leading: list[str | int], meaning: str) -> Json:
+    shape = [*leading, len(columns["channels"])]
+    return {"name": name, "dtype": "float32", "shape": shape, "meaning": meaning, **columns}
+
+
+def _next(carry: list[Json], meaning: str) -> list[Json]:
+    return [{**item, "name": f"next_{item['name']}", "meaning": meaning} for item in carry]
+
+
+def _channels(interface: Interface) -> list[Json]:
+    return [
+        {
+            "name": name,
+            "role": "state" if name in interface.states else "action",
+            "unit": interface.units[name],
+            "kind": "angle" if name in interface.angles else "linear",
+            "limits": list(interface.limits[name]) if name in interface.limits else None,
+        }
+        for name in (*interface.states, *interface.actions)
+    ]

@@ -1,0 +1,136 @@
+"""The step as an ONNX graph: traced by torch, cleaned of what only the exporter needs."""
+
+import copy
+import logging
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from onnx import helper, inliner
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.export._graph import OPSET, Guard, finished, shape_of, value
+from kinemill.runtime import Carry, Interface
+
+
+class WithoutEmptyCarry(nn.Module):
+    """A step whose carry has no tensors of size 0, which a Scan cannot hold.
+
+    A model of history 1 carries an empty window; here it is made inside instead.
+    """
+
+    def __init__(self, step: Any) -> None:
+        super().__init__()
+        self.step = step
+        self.carry_shapes: list[tuple[int, ...]] = [
+            tuple(shape) for shape in step.carry_shapes if 0 not in shape
+        ]
+
+    def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
+        given = iter(carry)
+        shapes = [tuple(shape) for shape in self.step.carry_shapes]
+        whole = [
+            state.new_zeros(state.shape[0], *shape) if 0 in shape else next(given)
+            for shape in shapes
+        ]
+        next_state, *after = self.step(state, action, *whole)
+        kept = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return next_state, *kept
+
+
+def carries(step: Any) -> tuple[Carry, ...]:
+    """Name what `step` carries, empty tensors left out.
+
+    Raises:
+        BadInput: the carry does not start as zeros, which the runtime takes for granted.
+    """
+    if any(bool(part.any()) for part in step.initial_carry(1)):
+        raise BadInput("initial carry", "is not zero", expected="a carry that starts as zeros")
+    shapes = WithoutEmptyCarry(step).carry_shapes
+    return tuple(Carry(f"carry_{index}", shape) for index, shape in enumerate(shapes))
+
+
+def trace(step: Any, interface: Interface) -> onnx.GraphProto:
+    """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
+    module = WithoutEmptyCarry(copy.deepcopy(step).cpu().float()).eval()
+    batch = torch.export.Dim("batch")
+    sizes = [(len(interface.states),), (len(interface.actions),)]
+    sizes += [item.shape for item in interface.carry]
+    names = [item.name for item in interface.carry]
+    carried = [tuple({0: batch} for _ in names)] if names else []
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # about torchvision and the name of the batch axis
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            tuple(torch.zeros(2, *size) for size in sizes),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            dynamic_shapes=({0: batch}, {0: batch}, *carried),
+            input_names=["state", "action", *names],
+            output_names=["next_state", *(f"next_{name}" for name in names)],
+            verbose=False,
+        )
+    return _clean(program.model_proto, interface)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:
+    """Inline functions; drop stack traces (paths of this machine) and inferred shapes."""
+    graph = inliner.inline_local_functions(model).graph
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del graph.input[:], graph.output[:]
+    graph.input.extend(
+        [
+            value("state", "batch", len(interface.states)),
+            value("action", "batch", len(interface.actions)),
+            *(value(item.name, "batch", *item.shape) for item in interface.carry),
+        ]
+    )
+    graph.output.append(value("next_state", "batch", len(interface.states)))
+    graph.output.extend(
+        value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry
+    )
+    return graph
+
+
+def step_model(core: onnx.GraphProto, interface: Interface, version: str) -> onnx.ModelProto:
+    """Return step.onnx: the traced graph, guarded against NaN."""
+    guard = Guard()
+    guard.watch([item.name for item in core.input])
+    nodes = [copy.deepcopy(node) for node in core.node]
+    bare = {item.name: f"unguarded.{item.name}" for item in core.output}
+    for node in nodes:
+        rename(node, bare)
+    for item in core.output:
+        guard.protect(bare[item.name], item.name, len(shape_of(item)))
+    graph = helper.make_graph(
+        [*nodes, *guard.nodes],
+        "step",
+        list(core.input),
+        list(core.output),
+        [*core.initializer, *guard.constants],
+    )
+    return finished(graph, interface.to_metadata(), version)
+
+
+def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
+    """Rename inputs and outputs of `node`, in place; subgraphs are not entered.
+
+    Raises:
+        BadInput: the node holds a subgraph; a step is made of plain operations.
+    """
+    if any(attribute.HasField("g") for attribute in node.attribute):
+        raise BadInput(node.name, "holds a subgraph", expected="a step of plain operations")
+    for index, name in enumerate(node.input):
+        node.input[index] = names.get(name, name)
+    for index, name in enumerate(node.output):
+        node.output[index] = names.get(name, name)

@@ -1,0 +1,14 @@
+"""What a robot imports: a simulator from an ONNX file, with numpy and ONNX Runtime alone.
+
+    simulator = kinemill.runtime.load("models:/double_pendulum@champion")   # or a folder
+    next_states = simulator.rollout(states, past_actions, actions)
+
+Symbols: B batch, H history, T horizon, S states, A actions, k step index. All tensors are batch
+first, float32, in the units that `simulator.units` names. Action k acts from state k to k+1.
+"""
+
+from kinemill.runtime.interface import Carry, Interface, wrapped
+from kinemill.runtime.loading import load
+from kinemill.runtime.simulator import Simulator
+
+__all__ = ["Carry", "Interface", "Simulator", "load", "wrapped"]

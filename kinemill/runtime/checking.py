@@ -1,0 +1,95 @@
+"""Input is checked here, before ONNX Runtime sees it: an empty batch or Scan kills the process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an input: its name, its size (None: any from 1 on), its channels if it has."""
+
+    name: str
+    size: int | None = None
+    channels: tuple[str, ...] = ()
+
+
+def as_input(name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool) -> Array:
+    """Return `value` as a contiguous float32 array with these axes.
+
+    Raises:
+        BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity.
+    """
+    array = _as_float32(name, value)
+    _check_shape(name, array, axes)
+    if finite and not np.isfinite(array).all():
+        raise _not_finite(name, array, axes)
+    return array
+
+
+def _as_float32(name: str, value: ArrayLike) -> Array:
+    try:
+        array: NDArray[Any] = np.asarray(value)
+    except ValueError as error:
+        raise BadInput(name, "has rows of different lengths", expected="one array") from error
+    if array.dtype.kind not in "fiu":
+        raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is found so
+        return np.asarray(array, dtype=np.float32, order="C")
+
+
+def _check_shape(name: str, array: Array, axes: Sequence[Axis]) -> None:
+    wanted = "(" + ", ".join(_spell(axis) for axis in axes) + ")"
+    if array.ndim == len(axes) - 1 and axes[0].name == "batch":
+        fix = f"for a batch of one pass {name}[None]"
+        raise BadInput(name, f"has shape {array.shape}", expected=wanted, fix=fix)
+    if array.ndim != len(axes):
+        raise BadInput(name, f"has shape {array.shape}", expected=wanted)
+    for index, (axis, size) in enumerate(zip(axes, array.shape, strict=True)):
+        if axis.size is None and size == 0:
+            raise BadInput(
+                name, f"has no {axis.name}: shape {array.shape}", expected=f"{wanted}, each >= 1"
+            )
+        if axis.size is not None and size != axis.size:
+            found = f"has shape {array.shape}: axis {index} ({axis.name}) is {size} long"
+            channels = f" for {', '.join(axis.channels)}" if axis.channels else ""
+            raise BadInput(name, found, expected=f"{wanted}: {axis.size} {axis.name}{channels}")
+
+
+def _spell(axis: Axis) -> str:
+    return axis.name if axis.size is None else str(axis.size)
+
+
+def _not_finite(name: str, array: Array, axes: Sequence[Axis]) -> BadInput:
+    where = [int(index) for index in np.argwhere(~np.isfinite(array))[0]]
+    place = [
+        axis.channels[index] if axis.channels else f"{axis.name} {index}"
+        for axis, index in zip(axes, where, strict=True)
+    ]
+    count = int((~np.isfinite(array)).sum())
+    return BadInput(
+        f"{name}, {', '.join(place)}",
+        f"is {array[tuple(where)]} ({count} such value{'s' if count > 1 else ''} in all)",
+        expected="finite numbers",
+        fix="load(..., non_finite='pass') gives NaN for such a row instead of this error",
+    )
+
+
+def same_batch(**arrays: Array) -> int:
+    """Return the batch size that all arrays share.
+
+    Raises:
+        BadInput: they differ.
+    """
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise BadInput("batch", found, expected="the same batch size in all")
+    return next(iter(sizes.values()))

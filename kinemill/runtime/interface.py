@@ -1,0 +1,124 @@
+"""What goes into a model and comes out of it, as its ONNX file says in its own metadata.
+
+The file alone is enough to run it: each field is one metadata property, spelled as JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a step hands to the next one beside the state; all zeros before the first."""
+
+    name: str
+    shape: tuple[int, ...]  # without the batch
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Names, order, units and limits of a dynamics model.
+
+    Attributes:
+        task: name of the task it was made for.
+        dt: time step, s.
+        history: rows known before the first prediction, H; the last of them is the present.
+        states: names, the order of the last axis of every state tensor.
+        actions: names, the order of the last axis of every action tensor.
+        units: unit by channel.
+        limits: lowest and highest physical value, by channel that has them.
+        angles: the states that are angles; they come out wrapped to [-π, π].
+        carry: what travels from step to step beside the state.
+        dataset: digest of the dataset it was trained on.
+        versions: of the libraries that made it.
+    """
+
+    task: str
+    dt: float
+    history: int
+    states: tuple[str, ...]
+    actions: tuple[str, ...]
+    units: dict[str, str]
+    limits: dict[str, tuple[float, float]]
+    angles: tuple[str, ...]
+    carry: tuple[Carry, ...]
+    dataset: str
+    versions: dict[str, str]
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the ONNX metadata properties, each value as JSON."""
+        fields: dict[str, Any] = {
+            "format": FORMAT,
+            "producer": "kinemill",
+            "task": self.task,
+            "dt": self.dt,
+            "history": self.history,
+            "states": self.states,
+            "actions": self.actions,
+            "units": self.units,
+            "limits": self.limits,
+            "angles": self.angles,
+            "carry": [{"name": item.name, "shape": item.shape} for item in self.carry],
+            "dataset": self.dataset,
+            "versions": self.versions,
+        }
+        return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
+
+    @classmethod
+    def from_metadata(cls, where: object, properties: Mapping[str, str]) -> "Interface":
+        """Read the properties of the ONNX file `where`.
+
+        Raises:
+            BadInput: they are not those of a kinemill model, or of a later format.
+        """
+        try:
+            values = {name: json.loads(properties[name]) for name in cls._properties()}
+        except (KeyError, ValueError) as error:
+            raise BadInput(
+                where,
+                f"its metadata lacks or garbles {error}",
+                expected="an ONNX file exported by kinemill",
+            ) from error
+        if values["format"] != FORMAT:
+            raise BadInput(
+                where,
+                f"is of format {values['format']}",
+                expected=f"format {FORMAT}",
+                fix="install the kinemill that exported it",
+            )
+        return cls._from_values(values)
+
+    @classmethod
+    def _properties(cls) -> tuple[str, ...]:
+        return ("format", *cls.__dataclass_fields__)
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any]) -> "Interface":
+        return cls(
+            task=values["task"],
+            dt=values["dt"],
+            history=values["history"],
+            states=tuple(values["states"]),
+            actions=tuple(values["actions"]),
+            units=values["units"],
+            limits={name: (low, high) for name, (low, high) in values["limits"].items()},
+            angles=tuple(values["angles"]),
+            carry=tuple(Carry(item["name"], tuple(item["shape"])) for item in values["carry"]),
+            dataset=values["dataset"],
+            versions=values["versions"],
+        )
+
+
+def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
+    """Bring differences (..., S) of those channels that are angles (S,) to [-π, π] rad."""
+    turns = np.round(difference / (2 * np.pi)) * (2 * np.pi)
+    return difference - np.where(angle, turns, 0.0)

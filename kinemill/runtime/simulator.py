@@ -1,0 +1,232 @@
+"""A learned simulator: rollouts, single steps, and a history kept online.
+
+Symbols: B batch, H history, T horizon, S states, A actions.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kinemill.errors import BadInput
+from kinemill.runtime.checking import Array, Axis, as_input, same_batch
+from kinemill.runtime.interface import Interface
+
+
+class Simulator:
+    """A dynamics model behind ONNX Runtime, in the task's units; made by `load`.
+
+    Args:
+        where: where the model came from, for messages.
+        rollout: bytes of `rollout.onnx`.
+        step: bytes of `step.onnx`, or None if there is none.
+        threads: of ONNX Runtime.
+        finite: refuse NaN and infinity in inputs.
+    """
+
+    def __init__(
+        self, where: Path, rollout: bytes, step: bytes | None, *, threads: int, finite: bool
+    ) -> None:
+        self._where, self._finite = where, finite
+        self._rollout = _session(where, rollout, threads)
+        names = [item.name for item in self._rollout.get_inputs()]
+        if names != ["states", "past_actions", "actions"]:
+            raise BadInput(where, f"its inputs are {names}", expected="a rollout.onnx of kinemill")
+        properties = self._rollout.get_modelmeta().custom_metadata_map
+        self.interface = Interface.from_metadata(where, properties)
+        self._step = _session(where.with_name("step.onnx"), step, threads) if step else None
+        self._batch = Axis("batch")
+        self._state_axis = Axis("states", len(self.states), self.states)
+        self._action_axis = Axis("actions", len(self.actions), self.actions)
+        self._observed: deque[tuple[Array, Array | None]] = deque(maxlen=self.history)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states, in order."""
+        return self.interface.states
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions, in order."""
+        return self.interface.actions
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit by channel."""
+        return self.interface.units
+
+    @property
+    def dt(self) -> float:
+        """Time step, s."""
+        return self.interface.dt
+
+    @property
+    def history(self) -> int:
+        """Rows known before the first prediction, H."""
+        return self.interface.history
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest physical value, by channel that has them."""
+        return self.interface.limits
+
+    def rollout(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> Array:
+        """Predict with the model's own output fed back.
+
+        Args:
+            states: (B, H, S), the last row is the present.
+            past_actions: (B, H-1, A), the actions between those states.
+            actions: (B, T, A), the first acts from the present on.
+
+        Returns:
+            (B, T, S) float32, the states after each of `actions`; angles within [-π, π].
+
+        Raises:
+            BadInput: a shape, a kind of number, or a value that cannot be used.
+        """
+        known = self._input("states", states, Axis("history", self.history), self._state_axis)
+        past = self._past(past_actions)
+        future = self._input("actions", actions, Axis("horizon"), self._action_axis)
+        same_batch(states=known, past_actions=past, actions=future)
+        feed = {"states": known, "past_actions": past, "actions": future}
+        return self._rollout.run(["next_states"], feed)[0]
+
+    def warm_up(self, states: ArrayLike, past_actions: ArrayLike) -> tuple[Array, ...]:
+        """Return the carry for the first `step` after states (B, H, S), past actions (B, H-1, A).
+
+        It has seen all but the last of the states, which is the one to step from.
+        """
+        known = self._input("states", states, Axis("history", self.history), self._state_axis)
+        past = self._past(past_actions)
+        batch = same_batch(states=known, past_actions=past)
+        carry = self.initial_carry(batch)
+        for index in range(self.history - 1):
+            _, *rest = self.step(known[:, index], past[:, index], *carry)
+            carry = tuple(rest)
+        return carry
+
+    def initial_carry(self, batch: int) -> tuple[Array, ...]:
+        """Return the carry before anything was seen: zeros."""
+        shapes = [item.shape for item in self.interface.carry]
+        return tuple(np.zeros((batch, *shape), dtype=np.float32) for shape in shapes)
+
+    def step(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> tuple[Array, ...]:
+        """Advance by one time step.
+
+        Args:
+            state: (B, S).
+            action: (B, A), acts from `state` to the next.
+            carry: from `warm_up` or the step before.
+
+        Returns:
+            The next state (B, S), then the next carry.
+
+        Raises:
+            BadInput: as for `rollout`, or there is no step.onnx.
+        """
+        if self._step is None:
+            raise BadInput(
+                self._where.with_name("step.onnx"), "is not there", expected="both files"
+            )
+        if len(carry) != len(self.interface.carry):
+            wanted = ", ".join(item.name for item in self.interface.carry) or "none"
+            raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see warm_up")
+        feed = {
+            "state": self._input("state", state, self._state_axis),
+            "action": self._input("action", action, self._action_axis),
+        }
+        for item, value in zip(self.interface.carry, carry, strict=True):
+            axes = [Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape)]
+            feed[item.name] = self._input(item.name, value, *axes)
+        same_batch(**feed)
+        return tuple(self._step.run(None, feed))
+
+    def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
+        """Remember what a robot just measured, and the action that acts from there on.
+
+        Args:
+            state: (S,), measured now.
+            action: (A,), acting from `state` to the next; leave it out while it is being chosen
+                (with `predict`), then tell it to `apply`.
+
+        Raises:
+            BadInput: as for `rollout`, or the action after the observation before is not known.
+        """
+        measured = as_input("state", state, [self._state_axis], finite=self._finite)
+        acting = None if action is None else self._one_action(action)
+        if self._observed and self._observed[-1][1] is None:
+            raise BadInput(
+                "observe",
+                "which action led to this state is not known",
+                fix="call apply(action) after each observe(state), or observe(state, action)",
+            )
+        self._observed.append((measured, acting))
+
+    def apply(self, action: ArrayLike) -> None:
+        """Remember the action (A,) that acts from the last observed state to the next."""
+        if not self._observed:
+            raise BadInput("apply", "nothing was observed yet", fix="call observe(state) first")
+        self._observed[-1] = (self._observed[-1][0], self._one_action(action))
+
+    def forget(self) -> None:
+        """Drop the observed history, as after a reset of the robot."""
+        self._observed.clear()
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was observed to `predict`."""
+        return len(self._observed) == self.history
+
+    def predict(self, actions: ArrayLike) -> Array:
+        """Roll candidates out from what was observed last.
+
+        Args:
+            actions: (B, T, A), B candidate sequences; the first of each acts from the state
+                observed last, in place of one it may have been observed with.
+
+        Returns:
+            (B, T, S), the states after each of `actions`.
+
+        Raises:
+            BadInput: fewer than H states were observed, or as for `rollout`.
+        """
+        if not self.ready:
+            raise BadInput(
+                "predict", f"{len(self._observed)} observed", expected=f"{self.history} states"
+            )
+        future = self._input("actions", actions, Axis("horizon"), self._action_axis)
+        states = np.stack([state for state, _ in self._observed])
+        past = [action for _, action in self._observed if action is not None]
+        rows = np.zeros((self.history - 1, len(self.actions)), dtype=np.float32)
+        rows[:] = past[: self.history - 1] if self.history > 1 else rows
+        batch = len(future)
+        return self.rollout(_repeat(states, batch), _repeat(rows, batch), future)
+
+    def _past(self, past_actions: ArrayLike) -> Array:
+        axis = Axis("past actions (history - 1)", self.history - 1)
+        return self._input("past_actions", past_actions, axis, self._action_axis)
+
+    def _input(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
+        return as_input(name, value, [self._batch, *axes], finite=self._finite)
+
+    def _one_action(self, action: ArrayLike) -> Array:
+        return as_input("action", action, [self._action_axis], finite=self._finite)
+
+
+def _repeat(rows: Array, batch: int) -> Array:
+    return np.ascontiguousarray(np.broadcast_to(rows, (batch, *rows.shape)))
+
+
+def _session(where: Path, model: bytes, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated types
+        raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error

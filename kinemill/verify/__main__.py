@@ -1,0 +1,53 @@
+"""The judging process: `python -m kinemill.verify JOB.json`, started by `verify`."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from kinemill.home import Home
+from kinemill.runtime import load
+from kinemill.store import Ref, open_ref, publish_json
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with(parent: int) -> None:
+    """End when the process that started this one does; on Linux alone."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        sys.exit("the process that asked for this verdict is gone")
+
+
+def main(file: Path) -> None:
+    """Do the job that `file` describes and write its answer."""
+    job = json.loads(file.read_bytes())
+    die_with(job["parent"])
+
+    import torch
+
+    from kinemill.dataset import load_dataset
+    from kinemill.spec.parts import Verify
+    from kinemill.train import load_model
+    from kinemill.verify.judge import judge, summary
+    from kinemill.verify.report import write
+
+    torch.set_num_threads(1)
+    home = Home(Path(job["home"]))
+    onnx_model, model, dataset = (
+        Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
+    )
+    folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
+    simulator = load(folder, non_finite="pass")
+    step = load_model(open_ref(home, model))
+    verdict = judge(simulator, folder, step, rows, Verify.model_validate(job["verify"]))
+    write(verdict, rows, Path(job["folder"]))
+    publish_json(Path(job["answer"]), summary(verdict.document))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

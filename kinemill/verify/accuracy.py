@@ -1,0 +1,284 @@
+"""How far a predictor is off, per channel, in units, over the horizon; with intervals.
+
+Symbols: W windows, H history, T horizon, S states, A actions, G groups that are resampled.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
+from kinemill.runtime import wrapped
+
+Floats = NDArray[np.float64]
+CHUNK = 1024  # windows predicted at once, bounds memory
+RESAMPLES = 2000
+FEW_EPISODES = 5
+
+
+class Predictor(Protocol):
+    """What can be rolled out: a `Simulator`, a baseline."""
+
+    @property
+    def history(self) -> int:
+        """Rows that `rollout` wants to know, H."""
+        ...
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
+        """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of measured rows: H known, T to predict.
+
+    Attributes:
+        states: (W, H, S).
+        past_actions: (W, H-1, A).
+        actions: (W, T, A), the first acts from the last known state on.
+        truth: (W, T, S).
+    """
+
+    states: Floats
+    past_actions: Floats
+    actions: Floats
+    truth: Floats
+
+
+def gather(
+    dataset: PackedDataset, starts: NDArray[np.int64], history: int, horizon: int
+) -> Windows:
+    """Cut windows that begin at rows `starts` (W,) out of a dataset."""
+    rows = starts[:, None] + np.arange(history + horizon)
+    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    states, actions = np.split(values, [len(dataset.states)], axis=2)
+    return Windows(
+        states=states[:, :history],
+        past_actions=actions[:, : history - 1],
+        actions=actions[:, history - 1 : -1],
+        truth=states[:, history:],
+    )
+
+
+def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) -> NDArray[np.int64]:
+    """Return the first rows (W,) of the windows of `split`.
+
+    Raises:
+        BadInput: no episode of the split is long enough.
+    """
+    starts = np.asarray(dataset.window_starts(split, rows, stride), dtype=np.int64)
+    if len(starts) == 0:
+        longest = max((item.stop - item.start for item in dataset.of(split)), default=0)
+        raise BadInput(
+            f"{split} split",
+            f"its longest episode has {longest} rows",
+            expected=f"at least history + horizon = {rows}",
+            fix="lower verify.horizon, or give the split longer episodes",
+        )
+    return starts
+
+
+def is_angle(dataset: PackedDataset) -> NDArray[np.bool_]:
+    """Tell which states are angles, (S,)."""
+    return np.array([name in dataset.angles for name in dataset.states])
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one predictor on one split, at each of T steps of its own predictions.
+
+    Attributes:
+        channels: names of the S states.
+        units: their units.
+        dt: time step, s.
+        starts: first row of each window in the dataset, (W,).
+        history: rows known in each window, H.
+        errors: prediction minus truth at the last step, (W, S); angles wrapped to [-π, π].
+        by_step: root mean square over windows after each step, (T, S).
+        spread: standard deviation of each state on the split, (S,); what nrmse divides by.
+        group: what each window is resampled with, (W,): its episode, or its block of time.
+        grouped_by: `episodes` or `blocks`.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    dt: float
+    starts: NDArray[np.int64]
+    history: int
+    errors: Floats
+    by_step: Floats
+    spread: Floats
+    group: NDArray[np.int64]
+    grouped_by: str
+
+    @property
+    def horizon(self) -> int:
+        """Steps predicted, T."""
+        return len(self.by_step)
+
+    @property
+    def rmse(self) -> Floats:
+        """Root mean square error at the last step, (S,), in units."""
+        return self.by_step[-1]
+
+    @property
+    def mean(self) -> Floats:
+        """RMSE averaged over the steps, (S,), in units."""
+        return self.by_step.mean(axis=0)
+
+    @property
+    def mae(self) -> Floats:
+        """Mean absolute error at the last step, (S,), in units."""
+        return np.abs(self.errors).mean(axis=0)
+
+    @property
+    def mse(self) -> Floats:
+        """Mean square error at the last step, (S,), in units squared."""
+        return self.by_step[-1] ** 2
+
+    @property
+    def nrmse(self) -> float:
+        """RMSE over the spread of each channel, averaged over the channels that move at all."""
+        return float(_normalised(self.rmse, self.spread))
+
+    @property
+    def effective_n(self) -> int:
+        """Groups that are resampled: what the intervals are worth."""
+        return len(np.unique(self.group))
+
+    def resampled(self) -> Floats:
+        """Return bootstrap replicates of the RMSE per channel, (R, S).
+
+        Whole groups are drawn, because neighbouring windows err alike. The draws depend on the
+        groups alone, so replicates of two predictors on the same windows are paired.
+        """
+        _, group = np.unique(self.group, return_inverse=True)
+        count = int(group.max()) + 1
+        sums = np.zeros((count, len(self.channels)))
+        np.add.at(sums, group, self.errors**2)
+        sizes = np.bincount(group, minlength=count)
+        rng = np.random.default_rng(0)
+        draws = rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLES)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.sqrt((draws @ sums) / (draws @ sizes)[:, None])
+
+    def intervals(self) -> tuple[Floats, Floats]:
+        """Return 95 % intervals: of the RMSE per channel (S, 2), and of nrmse (2,)."""
+        if self.effective_n < 2:
+            return np.full((len(self.channels), 2), np.nan), np.full(2, np.nan)
+        draws = self.resampled()
+        whole = _normalised(draws, self.spread)
+        levels = [2.5, 97.5]
+        return np.percentile(draws, levels, axis=0).T, np.percentile(whole, levels)
+
+    def ratio_interval(self, reference: "Errors") -> tuple[float, float]:
+        """Return the 95 % interval of nrmse over the reference's, drawn on the same groups."""
+        if self.effective_n < 2:
+            return float("nan"), float("nan")
+        mine = _normalised(self.resampled(), self.spread)
+        other = _normalised(reference.resampled(), reference.spread)
+        low, high = np.percentile(mine / other, [2.5, 97.5])
+        return float(low), float(high)
+
+
+def _normalised(rmse: Floats, spread: Floats) -> Any:
+    moves = spread > 1e-12
+    return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: PackedDataset,
+    split: str = "test",
+    horizon: int = 25,
+    stride: int = 5,
+    history: int | None = None,
+) -> Errors:
+    """Measure a predictor under the true actions, fed with its own predictions.
+
+    Args:
+        predictor: a `Simulator` or a baseline.
+        dataset: what to measure on; channels in the predictor's order.
+        split: `train`, `validation` or `test`.
+        horizon: steps of its own predictions, T.
+        stride: rows between the starts of windows.
+        history: rows known in each window, default the predictor's own; give the longest of several
+            predictors to measure all on the same windows.
+
+    Raises:
+        BadInput: other channels than the dataset's, or no window.
+    """
+    _same_channels(predictor, dataset)
+    known = max(history or 0, predictor.history)
+    starts = window_starts(dataset, split, known + horizon, stride)
+    squares, last = np.zeros((horizon, len(dataset.states))), list[Floats]()
+    for part in _chunks(starts):
+        error = _deviations(predictor, dataset, gather(dataset, part, known, horizon))
+        squares += (error**2).sum(axis=0)
+        last.append(error[:, -1])
+    group, grouped_by = _groups(dataset, split, starts, horizon)
+    return Errors(
+        channels=tuple(dataset.states),
+        units=tuple(dataset.units[name] for name in dataset.states),
+        dt=dataset.dt,
+        starts=starts,
+        history=known,
+        errors=np.concatenate(last),
+        by_step=np.sqrt(squares / len(starts)),
+        spread=_spread(dataset, split),
+        group=group,
+        grouped_by=grouped_by,
+    )
+
+
+def predict(predictor: Predictor, windows: Windows) -> Floats:
+    """Roll `predictor` out over windows that may know more rows than it wants, (W, T, S)."""
+    skip = windows.states.shape[1] - predictor.history
+    with np.errstate(over="ignore", invalid="ignore"):
+        predicted = predictor.rollout(
+            windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
+        )
+    return np.asarray(predicted, dtype=np.float64)
+
+
+def _deviations(predictor: Predictor, dataset: PackedDataset, windows: Windows) -> Floats:
+    """Return prediction minus truth, (W, T, S), angles wrapped."""
+    return wrapped(predict(predictor, windows) - windows.truth, is_angle(dataset))
+
+
+def _spread(dataset: PackedDataset, split: str) -> Floats:
+    rows = np.concatenate([np.arange(item.start, item.stop) for item in dataset.of(split)])
+    states = np.asarray(dataset.values)[rows, : len(dataset.states)]
+    return states.astype(np.float64).std(axis=0)
+
+
+def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, len(starts), CHUNK):
+        yield starts[first : first + CHUNK]
+
+
+def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
+    for role in ("states", "actions"):
+        own, given = getattr(predictor, role, None), list(getattr(dataset, role))
+        if own is not None and list(own) != given:
+            raise BadInput(
+                f"{role} of the model", f"are {list(own)}", expected=f"{given}, as in the dataset"
+            )
+
+
+def _groups(
+    dataset: PackedDataset, split: str, starts: NDArray[np.int64], horizon: int
+) -> tuple[NDArray[np.int64], str]:
+    """Return what each window is resampled with: its episode, or a block of time when few."""
+    first_rows = np.sort([item.start for item in dataset.of(split)])
+    episode = np.searchsorted(first_rows, starts, side="right") - 1
+    if len(np.unique(episode)) >= FEW_EPISODES:
+        return episode.astype(np.int64), "episodes"
+    rows = max(round(1.0 / dataset.dt), horizon)  # at least 1 s and one horizon
+    block = (starts - first_rows[episode]) // rows
+    return episode * (len(dataset.values) // rows + 1) + block, "blocks"

@@ -1,0 +1,174 @@
+"""Line charts as inline SVG: sharp at any size, in the page's own colours, nothing to download."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 26  # margins, px
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its label, the class that gives it its colour, and its points.
+
+    A staircase holds each value until the next, as actions do.
+    """
+
+    label: str
+    style: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    staircase: bool = False
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An interval at one x, drawn as a vertical bar."""
+
+    x: float
+    low: float
+    high: float
+    style: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Size in px, range of x and y, and how they become px."""
+
+    width: int
+    height: int
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def px(self, value: float) -> float:
+        """Return the horizontal place of `value`."""
+        share = (value - self.x[0]) / (self.x[1] - self.x[0])
+        return LEFT + share * (self.width - LEFT - RIGHT)
+
+    def py(self, value: float) -> float:
+        """Return the vertical place of `value`, kept near the frame."""
+        share = (value - self.y[0]) / (self.y[1] - self.y[0])
+        share = min(max(share, -1.0), 2.0)
+        return self.height - BOTTOM - share * (self.height - TOP - BOTTOM)
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    size: tuple[int, int] = (340, 190),
+    y: tuple[float, float] | None = None,
+    whiskers: Sequence[Whisker] = (),
+    now: bool = False,
+) -> str:
+    """Draw `lines`.
+
+    Args:
+        lines: the last one lies on top.
+        size: width and height, px; scales with the page.
+        y: range of the vertical axis; default: all values, with room.
+        whiskers: intervals.
+        now: mark x = 0, where the known past ends.
+    """
+    frame = Frame(*size, _range_x(lines), y or value_range(lines))
+    clip = f"inside-{frame.width}-{frame.height}"  # charts of a size may share it
+    parts = [
+        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img">',
+        f'<clipPath id="{clip}"><rect x="{LEFT}" y="{TOP - 4}" '
+        f'width="{frame.width - LEFT - RIGHT + 5}" height="{frame.height - TOP - BOTTOM + 5}"/>'
+        "</clipPath>",
+        *_axes(frame),
+    ]
+    if now:
+        parts.append(_segment("now", frame.px(0), TOP, frame.px(0), frame.height - BOTTOM))
+    parts.append(f'<g clip-path="url(#{clip})">')
+    parts += [_curve(frame, line) for line in lines]
+    for item in whiskers:
+        x = frame.px(item.x)
+        parts.append(
+            _segment(f"whisker {item.style}", x, frame.py(item.low), x, frame.py(item.high))
+        )
+    return "".join([*parts, "</g></svg>"])
+
+
+def value_range(lines: Sequence[Line]) -> tuple[float, float]:
+    """Return the smallest and largest finite y, with a little room around them."""
+    values = np.concatenate([line.y for line in lines])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
+    return low - room, high + room
+
+
+def _range_x(lines: Sequence[Line]) -> tuple[float, float]:
+    every = np.concatenate([line.x for line in lines])
+    low, high = float(every.min()), float(every.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Return round numbers between `low` and `high`, 1, 2 or 5 times a power of ten apart."""
+    raw = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def number(value: float) -> str:
+    """Spell a number with three digits; a dash if it is none."""
+    if not math.isfinite(value):
+        return "–"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    text = f"{value:#.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return text.rstrip(".").replace("-", "−")
+
+
+def _axes(frame: Frame) -> list[str]:
+    parts: list[str] = []
+    bottom = frame.height - BOTTOM
+    for tick in ticks(*frame.y):
+        y = frame.py(tick)
+        parts.append(_segment("grid", LEFT, y, frame.width - RIGHT, y))
+        parts.append(_text("tick", LEFT - 6, y + 3.5, _round(tick), "end"))
+    for tick in ticks(*frame.x):
+        parts.append(_text("tick", frame.px(tick), bottom + 15, _round(tick), "middle"))
+        parts.append(_segment("axis", frame.px(tick), bottom, frame.px(tick), bottom + 3))
+    return [*parts, _segment("axis", LEFT, bottom, frame.width - RIGHT, bottom)]
+
+
+def _round(tick: float) -> str:
+    return f"{tick:.6g}".replace("-", "−") if abs(tick) > 1e-12 else "0"
+
+
+def _curve(frame: Frame, line: Line) -> str:
+    points: list[str] = []
+    pen = "M"
+    before: float | None = None
+    for x, y in zip(line.x.tolist(), line.y.tolist(), strict=True):
+        if not math.isfinite(y):
+            pen, before = "M", None
+            continue
+        if line.staircase and before is not None:
+            points.append(f"L{frame.px(x):.1f} {frame.py(before):.1f}")
+        points.append(f"{pen}{frame.px(x):.1f} {frame.py(y):.1f}")
+        pen, before = "L", y
+    return (
+        f'<path class="line {line.style}" d="{"".join(points)}">'
+        f"<title>{escape(line.label)}</title></path>"
+    )
+
+
+def _segment(style: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(style: str, x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'

@@ -1,0 +1,65 @@
+"""Pieces of HTML that the report is put together from."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from kinemill.verify.charts import number
+
+
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers_from: int = 99,
+    *,
+    even: bool = False,
+) -> str:
+    """Return a table; columns from `numbers_from` on are set right, equally wide if `even`."""
+    kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
+    head = "".join(
+        f'<th class="{kind}">{item}</th>' for item, kind in zip(heads, kinds, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{kind}">{item}</td>' for item, kind in zip(row, kinds, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    style = ' class="even"' if even else ""
+    whole = f"<table{style}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="panel">{whole}</div>'
+
+
+def card(what: str, big: str, small: str, more: str) -> str:
+    """Return a card with one big number."""
+    return (
+        f'<div class="card"><div class="what">{what}</div>'
+        f'<div class="big">{big} <small>{small}</small></div><div class="more">{more}</div></div>'
+    )
+
+
+def mark(passed: bool) -> str:
+    """Return a tick or a cross."""
+    return '<b class="good">✓</b>' if passed else '<b class="bad">✕</b>'
+
+
+def name_of(name: str, after: str = "") -> str:
+    """Return a name in bold, and what follows it in grey."""
+    return f'<span class="name">{escape(name)}</span> <span class="unit">{escape(after)}</span>'
+
+
+def contest(values: dict[str, float], intervals: dict[str, list[float]]) -> list[str]:
+    """Return a cell for each contestant: value, bar and interval; the best in bold."""
+    finite = [value for value in values.values() if np.isfinite(value)]
+    best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0
+    cells: list[str] = []
+    for name, value in values.items():
+        low, high = intervals[name]
+        width = 100 * value / most if np.isfinite(value) else 100
+        cells.append(
+            f'<span class="{"best" if value == best else ""}">{number(value)}</span>'
+            f'<span class="bar fill-{name}" style="width:{width:.0f}%"></span>'
+            f'<span class="interval">{number(low)} – {number(high)}</span>'
+        )
+    return cells

@@ -1,0 +1,87 @@
+"""Start the judging process, and publish what it wrote."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import kinemill
+from kinemill.errors import Blocked
+from kinemill.home import Home
+from kinemill.spec.ports import Progress, Silence
+from kinemill.spec.task import Task
+from kinemill.store import Json, Outcome, Ref, once, read_json
+
+VERSION = 1
+
+
+def verify(
+    task: Task,
+    home: Home,
+    onnx_model: Ref,
+    model: Ref,
+    dataset: Ref,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Publish verification.json and report.html about an exported model.
+
+    Args:
+        task: its `verify` part says over which horizon, and how quick the model has to be.
+        home: where the refs lie.
+        onnx_model: what is judged.
+        model: the trained step, to compare with.
+        dataset: its test split is what errors are measured on.
+        progress: who hears the process's messages.
+
+    Raises:
+        Blocked: the process ended without a verdict.
+    """
+    inputs = {
+        "onnx_model": onnx_model.digest,
+        "model": model.digest,
+        "dataset": dataset.digest,
+        **task.part("verify"),
+        "version": VERSION,
+    }
+
+    def build(folder: Path) -> Json:
+        refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
+        job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
+        job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
+        (progress or Silence()).say(
+            f"judging the exported files of {task.name} in a process of their own"
+        )
+        return _run(task.name, job)
+
+    return once(home, "verification", task.name, inputs, build)
+
+
+def _run(task: str, job: Json) -> Json:
+    with tempfile.TemporaryDirectory(prefix="kinemill-verify-") as scratch:
+        file, answer = Path(scratch) / "job.json", Path(scratch) / "summary.json"
+        file.write_text(json.dumps(job | {"answer": str(answer)}))
+        done = subprocess.run(
+            [sys.executable, "-m", "kinemill.verify", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environment(),
+        )
+        if done.returncode or not answer.is_file():
+            last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+            raise Blocked(
+                f"{task}: verification",
+                f"its process ended with code {done.returncode} and no verdict:\n{last}",
+                expected="a verdict",
+                fix="negative codes are signals; the lines above are the last it wrote",
+            )
+        return read_json(answer)
+
+
+def _environment() -> dict[str, str]:
+    """Return this environment, with this kinemill on the path and one thread for arithmetic."""
+    root = str(Path(kinemill.__file__).resolve().parents[1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,1 @@
+"""The Dagster project: definitions, jobs, sensors, schedules, and running them from a terminal."""

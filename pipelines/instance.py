@@ -1,0 +1,54 @@
+"""Dagster's own storage: under the home, set up from `dagster.yaml`, never in the checkout."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from kinemill.errors import BadInput
+from kinemill.home import Home, project_root
+from kinemill.store import publish_file
+
+_SETTINGS = "dagster.yaml"
+# Capturing output starts two processes a step and would swallow the live view of a terminal.
+_QUIET = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
+
+
+def checkout() -> Path:
+    """Return the folder of the Dagster project.
+
+    Raises:
+        BadInput: it is not to be found.
+    """
+    root = project_root()
+    if root is None:
+        raise BadInput("KINEMILL_PROJECT", "names no checkout", fix="set it to one")
+    return root
+
+
+def prepare(home: Home) -> Path:
+    """Put `dagster.yaml` where Dagster looks for it, and point DAGSTER_HOME there; return it."""
+    folder = home.dagster
+    settings = (checkout() / _SETTINGS).read_bytes()
+    if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
+        publish_file(folder / _SETTINGS, settings)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["KINEMILL_HOME"] = str(home.root)
+    return folder
+
+
+@contextmanager
+def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
+    """Open the persistent instance for runs in this process, without capturing its output."""
+    folder = prepare(home)
+    ref = InstanceRef.from_dir(str(folder), overrides=_QUIET)
+    with dg.DagsterInstance.from_ref(ref) as instance:
+        yield instance

@@ -1,0 +1,141 @@
+"""The chain of one task in this process, as `kinemill run` does it: no server, no daemon.
+
+The run is kept in the same Dagster storage as every other, so the web pages show it.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.utils import make_new_run_id
+
+from assets import CHAIN
+from kinemill.errors import Blocked, KinemillError
+from kinemill.home import Home
+from kinemill.register.document import RunFacts, run_document
+from kinemill.spec import Task, load_task
+from kinemill.store import Json, Ref, open_ref, read_json, summary_of
+from pipelines.chain import definitions_of
+from pipelines.instance import open_instance
+from pipelines.view import view
+from resources.io import handed_on, read_note
+
+_STAGE = {asset: stage for stage, asset in CHAIN.items()}
+
+
+def run_chain(
+    task: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    logs: Path | None = None,
+    watched: bool = False,
+) -> Json:
+    """Run the whole chain and return the document of `kinemill run`.
+
+    Args:
+        task: name of a task, or path of its file.
+        overrides: dotted key to value.
+        logs: folder with new logs, or one log; default: the task's drop folder.
+        watched: show the stages on stderr as they go.
+
+    Raises:
+        TaskError: the task file or an override is wrong; nothing was started.
+        Blocked: a blocking check refused what a stage made.
+        KinemillError: what else a stage said.
+    """
+    plain, home = load_task(task), Home.resolve()
+    load_task(task, overrides)  # told here, in its own words, before Dagster is asked
+    run_id = make_new_run_id()
+    _silence()
+    with open_instance(home) as instance, view(watched) as seen:
+        instance.add_event_listener(run_id, seen.listen)
+        _execute(instance, plain, overrides or {}, logs, run_id)
+        return _document(instance, home, plain, run_id)
+
+
+def _silence() -> None:
+    """Keep Dagster's own chatter off the terminal; the run's log keeps it all."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    for category in (dg.BetaWarning, dg.PreviewWarning):
+        warnings.filterwarnings("ignore", category=category)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    task: Task,
+    overrides: Mapping[str, Any],
+    logs: Path | None,
+    run_id: str,
+) -> None:
+    job = definitions_of([task]).resolve_job_def(task.name)
+    try:
+        job.execute_in_process(
+            run_config=run_config(task, overrides, logs), instance=instance, run_id=run_id
+        )
+    except dg.Failure as error:
+        raise Blocked(task.name, str(error.description), fix=_look(task)) from error
+    except dg.DagsterError as error:
+        if isinstance(error.__cause__, KinemillError):
+            raise error.__cause__ from error
+        raise
+
+
+def _look(task: Task) -> str:
+    return f"kinemill up shows the checks of {task.name} with the failing values"
+
+
+def run_config(task: Task, overrides: Mapping[str, Any], logs: Path | None) -> Json:
+    """Return the run config: overrides for the task's resource, the folder for `recordings`."""
+    config: Json = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    config["resources"] = {task.name: {"config": nested(overrides)}}
+    if logs is not None:
+        config["ops"] = {f"{task.name}__recordings": {"config": {"folder": str(logs)}}}
+    return config
+
+
+def nested(overrides: Mapping[str, Any]) -> Json:
+    """Turn dotted keys into the nested mapping that the launchpad holds."""
+    whole: Json = {}
+    for key, value in overrides.items():
+        *folders, last = key.split(".")
+        inner = whole
+        for name in folders:
+            inner = inner.setdefault(name, {})
+        inner[last] = value
+    return whole
+
+
+def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> Json:
+    refs = {asset: handed_on(home, run_id, task.name, asset) for asset in CHAIN.values()}
+    registration = read_note(home, run_id, task.name, "registration")
+    facts = RunFacts(
+        task=task.name,
+        files=read_note(home, run_id, task.name, "files") or [],
+        episodes=_summary(home, refs["episodes"]),
+        dataset=refs["dataset"].digest if refs["dataset"] else None,
+        verification=_verification(home, refs["verification"]),
+        registration=registration,
+        report=str(home.root / registration["report"]) if registration else None,
+        seconds=seconds(instance, run_id),
+    )
+    return run_document(facts)
+
+
+def _summary(home: Home, ref: Ref | None) -> Json | None:
+    return summary_of(home, ref) if ref else None
+
+
+def _verification(home: Home, ref: Ref | None) -> Json | None:
+    return read_json(open_ref(home, ref) / "verification.json") if ref else None
+
+
+def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
+    """Return the wall time of each stage of a run, s."""
+    return {
+        _STAGE[str(stat.step_key).partition("__")[2]]: stat.end_time - stat.start_time
+        for stat in instance.get_run_step_stats(run_id)
+        if stat.end_time is not None and stat.start_time is not None
+    }

@@ -1,0 +1,211 @@
+"""The web pages in one terminal: Dagster's webserver and daemon, and MLflow's pages.
+
+Everything listens on this machine alone. Each server writes to a file of its own under the home;
+when one ends by itself, its last lines are shown and all of them are stopped: nothing is started
+again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren included.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.tracking import open_tracking, tracking_uri
+from pipelines.instance import checkout, prepare
+
+LOOPBACK = "127.0.0.1"
+_TRIES = 50  # ports looked at after the wanted one
+_START = 120.0  # s a server may take until it answers
+_GRACE = 15.0  # s for processes to end by themselves
+_TAIL = 20  # lines shown of a server that ended
+
+
+@dataclass
+class Server:
+    """A process to keep: its name, what it runs, and where it answers, if it does."""
+
+    name: str
+    command: Sequence[str]
+    url: str | None = None
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+
+class _Stop(BaseException):
+    """Somebody wants us to end; no error, so no `except Exception` may catch it."""
+
+
+def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, read_only: bool = False) -> int:
+    """Serve until told to stop; return the exit code, 3 when a server ended by itself.
+
+    Args:
+        dagster_port: for Dagster's pages; the next free one if it is taken.
+        mlflow_port: for MLflow's pages, likewise.
+        read_only: Dagster's pages can start and change nothing.
+    """
+    home = Home.resolve()
+    prepare(home)
+    open_tracking(home)  # made here once, so that no server races for it
+    servers = plan(home, free_port(dagster_port), free_port(mlflow_port), read_only=read_only)
+    logs = home.dagster / "servers"
+    logs.mkdir(parents=True, exist_ok=True)
+    with _stopped_by_signals():
+        try:
+            for server in servers:
+                start(server, logs)
+            _say(f"starting; each server writes to {logs}")
+            _wait_for_answers(servers)
+            for server in servers:
+                if server.url:
+                    _say(f"{server.name:<10} {server.url}")
+            _say("Ctrl-C stops all of it")
+            return _watch(servers, logs)
+        except _Stop:
+            _say("stopping")
+            return 0
+        finally:
+            stop(servers)
+
+
+def plan(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) -> list[Server]:
+    """Return the three servers; sets what they need to know in the environment."""
+    workspace = str(checkout() / "workspace.yaml")
+    mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
+    os.environ |= {
+        "KINEMILL_MLFLOW_URL": mlflow_url,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
+        "DO_NOT_TRACK": "1",
+    }
+    dagster = ["-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), "-w", workspace]
+    mlflow = ["-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port)]
+    mlflow += ["--backend-store-uri", tracking_uri(home), "--workers", "1"]
+    mlflow += ["--artifacts-destination", str(home.artifacts), "--serve-artifacts"]
+    return [
+        Server(
+            "Dagster",
+            [sys.executable, *dagster, *(["--read-only"] if read_only else [])],
+            f"http://{LOOPBACK}:{dagster_port}",
+        ),
+        Server("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]),
+        Server("MLflow", [sys.executable, *mlflow], mlflow_url),
+    ]
+
+
+def free_port(wanted: int) -> int:
+    """Return `wanted`, or the first port after it that nobody listens on.
+
+    Raises:
+        BadInput: none of the next 50 is free.
+    """
+    for port in range(wanted, wanted + _TRIES):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise BadInput(f"port {wanted}", f"and the next {_TRIES} are taken", fix="give another one")
+
+
+def start(server: Server, logs: Path) -> None:
+    """Start a server in a session of its own, its output in a file."""
+    with (logs / f"{server.name.lower()}.log").open("wb") as log:
+        server.process = subprocess.Popen(
+            server.command,
+            cwd=checkout(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_for_answers(servers: list[Server]) -> None:
+    deadline = time.monotonic() + _START
+    waiting = [server for server in servers if server.url]
+    while waiting and time.monotonic() < deadline and not ended(servers):
+        waiting = [server for server in waiting if not answers(str(server.url))]
+        time.sleep(0.2)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a web server answers at `url`."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # always one of ours, on loopback
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def ended(servers: list[Server]) -> list[Server]:
+    """Return the servers whose process is gone."""
+    return [server for server in servers if server.process and server.process.poll() is not None]
+
+
+def _watch(servers: list[Server], logs: Path) -> int:
+    while not (gone := ended(servers)):
+        time.sleep(0.5)
+    for server in gone:
+        lines = (logs / f"{server.name.lower()}.log").read_text(errors="replace").splitlines()
+        code = server.process.returncode if server.process else None
+        _say(f"{server.name} ended with code {code}; it last said:")
+        _say("\n".join(lines[-_TAIL:]))
+    return 3
+
+
+def stop(servers: list[Server]) -> None:
+    """End all processes that grew from the servers: ask, wait, then make them."""
+    family: list[psutil.Process] = []
+    for server in servers:
+        if server.process is not None and psutil.pid_exists(server.process.pid):
+            root = psutil.Process(server.process.pid)
+            family += [*root.children(recursive=True), root]
+    for ask in (signal.SIGINT, signal.SIGTERM):
+        for process in family:
+            if process.is_running():
+                _send(process, ask)
+        _, family = psutil.wait_procs(family, timeout=_GRACE / 2)
+    for process in family:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(family, timeout=_GRACE)
+
+
+def _send(process: psutil.Process, what: signal.Signals) -> None:
+    try:
+        process.send_signal(what)
+    except psutil.NoSuchProcess:
+        return  # it ended meanwhile, which is what we want
+
+
+@contextmanager
+def _stopped_by_signals() -> Generator[None]:
+    def stop_now(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)  # once is enough
+        raise _Stop
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop_now) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()

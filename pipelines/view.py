@@ -1,0 +1,145 @@
+"""The stages of a run as they go: a live table on a terminal, a line a stage anywhere else."""
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Protocol
+
+import dagster as dg
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from assets import CHAIN
+
+_MARKS = {"waiting": "·", "done": "✓", "failed": "✗"}
+_STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
+
+
+class View(Protocol):
+    """Who hears the events of a run."""
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        ...
+
+
+class Stages:
+    """What is known of each stage: how it stands, since when, and what it last said."""
+
+    def __init__(self) -> None:
+        self.states = dict.fromkeys(CHAIN.values(), "waiting")
+        self.began: dict[str, float] = {}
+        self.took: dict[str, float] = {}
+        self.notes = dict.fromkeys(CHAIN.values(), "")
+
+    def listen(self, event: dg.EventLogEntry) -> str | None:
+        """Take in one event; return the asset whose stage just ended, if one did."""
+        asset = (event.step_key or "").partition("__")[2]
+        if asset not in self.states:
+            return None
+        if event.dagster_event is None:
+            self.notes[asset] = event.user_message.strip().splitlines()[0]
+            return None
+        kind = event.dagster_event.event_type
+        if kind == dg.DagsterEventType.STEP_START:
+            self.states[asset], self.began[asset] = "running", time.monotonic()
+        if kind in _ENDS:
+            self.states[asset] = _ENDS[kind]
+            self.took[asset] = time.monotonic() - self.began.get(asset, time.monotonic())
+            return asset
+        if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            self.notes[asset] = _result(event.dagster_event)
+        return None
+
+
+_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS: "done",
+    dg.DagsterEventType.STEP_FAILURE: "failed",
+}
+
+
+def _result(event: dg.DagsterEvent) -> str:
+    """Say in a few words what a stage handed on."""
+    metadata = event.step_materialization_data.materialization.metadata
+    numbers = [
+        f"{name} {value.value:.4g}"
+        if isinstance(value, dg.FloatMetadataValue)
+        else f"{name} {value.value}"
+        for name, value in metadata.items()
+        if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue)
+    ]
+    known = metadata["known"].value if "known" in metadata else False
+    return ", ".join([*(["known"] if known else []), *numbers[:4]])
+
+
+class LiveView:
+    """A table on a terminal, redrawn as events come."""
+
+    def __init__(self, console: Console) -> None:
+        self.stages = Stages()
+        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=8)
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        self.stages.listen(event)
+
+    def draw(self) -> Table:
+        """Draw the stages as they stand."""
+        table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+        for asset, state in self.stages.states.items():
+            mark = Spinner("dots") if state == "running" else Text(_MARKS[state])
+            style = _STYLES[state]
+            table.add_row(
+                mark,
+                Text(asset, style=style),
+                Text(self._seconds(asset), style="dim"),
+                Text(self.stages.notes[asset], style="dim", overflow="ellipsis", no_wrap=True),
+            )
+        return table
+
+    def _seconds(self, asset: str) -> str:
+        took = self.stages.took.get(asset)
+        if took is None and asset in self.stages.began:
+            took = time.monotonic() - self.stages.began[asset]
+        return "" if took is None else f"{took:.1f} s"
+
+
+class LineView:
+    """One line a stage as it ends, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self.stages, self.console = Stages(), console
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        ended = self.stages.listen(event)
+        if ended:
+            took, state = self.stages.took[ended], self.stages.states[ended]
+            line = f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Nobody:
+    """A view that nobody looks at."""
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Drop the event."""
+
+
+@contextmanager
+def view(watched: bool) -> Generator[View]:
+    """Show the stages on stderr, live on a terminal, or not at all."""
+    console = Console(stderr=True)
+    if not watched:
+        yield Nobody()
+    elif not sys.stderr.isatty():
+        yield LineView(console)
+    else:
+        shown = LiveView(console)
+        with shown.live:
+            yield shown

@@ -1,0 +1,1 @@
+"""Connections between the assets and what lies outside: store, references, compute, alerts."""

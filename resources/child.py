@@ -1,0 +1,90 @@
+"""What the training process runs: `python -m resources.child JOB PARENT_PID`.
+
+It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from kinemill.errors import KinemillError
+from kinemill.home import Home
+from kinemill.spec import Task
+from kinemill.store import Ref, read_json
+
+_PR_SET_PDEATHSIG = 1
+_LOOK_EVERY = 1.0  # s, where the kernel does not tell
+
+
+def die_with(parent: int) -> None:
+    """End this process as soon as process `parent` ends, even by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it ended before we asked to be told
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)
+
+
+class Lines:
+    """Progress as log lines of the Dagster run, at most one a second from `advance`."""
+
+    def __init__(self, pipes: PipesContext) -> None:
+        self._pipes, self._last = pipes, 0.0
+
+    def say(self, message: str) -> None:
+        """Send one line."""
+        self._pipes.log.info(message)
+
+    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Send how far the training is, unless that was told less than a second ago."""
+        now = time.monotonic()
+        if done == total or now - self._last >= 1.0:
+            self._last = now
+            self._pipes.log.info(f"{stage} {done}/{total} {note}")
+
+
+def work(job: dict[str, Any], pipes: PipesContext) -> None:
+    """Train what the job file asks for."""
+    from kinemill.tracking import MlflowTracker
+    from kinemill.train import train
+
+    task, home = Task.model_validate(job["task"]), Home(Path(job["home"]))
+    dataset, training_set = Ref.from_json(job["dataset"]), Ref.from_json(job["training_set"])
+    tracker = MlflowTracker(home, job["mlflow_run"])
+    try:
+        train(task, home, dataset, training_set, (tracker, Lines(pipes)))
+    except BaseException:
+        tracker.end("FAILED")
+        raise
+    tracker.end()
+
+
+def main() -> int:
+    """Run the job named on the command line; tell a failure in one line, without a traceback."""
+    job, parent = Path(sys.argv[1]), int(sys.argv[2])
+    die_with(parent)
+    with open_dagster_pipes() as pipes:
+        try:
+            work(read_json(job), pipes)
+        except KinemillError as error:
+            sys.stderr.write(f"{error}\n")
+            return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

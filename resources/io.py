@@ -1,0 +1,89 @@
+"""References between assets as small JSON files, one set a run, and the latest of each.
+
+`refs/runs/<run>/<task>/<asset>.json` is what an asset handed on in one run: the next stages of that
+run read it, whatever other runs do meanwhile. `refs/latest/<task>/<asset>.json` is what a stage run
+by itself starts from. An asset whose blocking check failed hands nothing on, so neither file moves.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.store import Ref, publish_json, read_json
+
+_LATEST = "latest"
+_GENERATIONS = 20  # retries of retries looked through for a reference
+
+
+def latest(home: Home, task: str, asset: str) -> Ref | None:
+    """Return what `asset` last handed on, or None."""
+    return handed_on(home, _LATEST, task, asset)
+
+
+def _file(home: Home, run: str, task: str, asset: str) -> Path:
+    folder = home.dagster / "refs"
+    return (folder / run if run == _LATEST else folder / "runs" / run) / task / f"{asset}.json"
+
+
+def note(home: Home, run: str, task: str, name: str, value: Any) -> None:
+    """Keep what a stage reported in one run beside its references, for the run's summary."""
+    publish_json(_file(home, run, task, f"{name}.note"), value)
+
+
+def read_note(home: Home, run: str, task: str, name: str) -> Any:
+    """Return what was kept under `name` in a run, or None."""
+    file = _file(home, run, task, f"{name}.note")
+    return read_json(file) if file.is_file() else None
+
+
+def handed_on(home: Home, run: str, task: str, asset: str) -> Ref | None:
+    """Return what `asset` handed on in a run, or None."""
+    file = _file(home, run, task, asset)
+    return Ref.from_json(read_json(file)) if file.is_file() else None
+
+
+class RefIOManager(dg.IOManager):
+    """Hand references on between the stages of a run, as JSON."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Ref) -> None:
+        """Write the reference for this run, then move the latest one."""
+        home = Home.resolve()
+        task, asset = context.asset_key.path
+        for run in (context.run_id, _LATEST):
+            publish_json(_file(home, run, task, asset), obj.to_json())
+
+    def load_input(self, context: dg.InputContext) -> Ref:
+        """Read the reference of this run, of the run it repeats, or else the latest one.
+
+        Raises:
+            BadInput: the stage before has never handed anything on.
+        """
+        home = Home.resolve()
+        task, asset = context.asset_key.path
+        for run in (*self._generations(context), _LATEST):
+            if found := handed_on(home, run, task, asset):
+                return found
+        raise BadInput(
+            context.asset_key.to_user_string(),
+            "has not been made yet",
+            fix=f"materialise it first, or run the whole chain: kinemill run {task}",
+        )
+
+    def _generations(self, context: dg.InputContext) -> list[str]:
+        """Return the ids of this run and of those it is a retry of, the newest first."""
+        run: dg.DagsterRun | None = context.step_context.dagster_run
+        ids: list[str] = []
+        while run is not None and len(ids) < _GENERATIONS:
+            ids.append(run.run_id)
+            parent = run.parent_run_id or run.tags.get("dagster/parent_run_id")
+            run = context.instance.get_run_by_id(parent) if parent else None
+        return ids
+
+
+@dg.io_manager(description="Hands references on between stages as JSON; nothing is pickled.")
+def refs() -> RefIOManager:
+    """Make the IO manager of every asset."""
+    return RefIOManager()

@@ -1,0 +1,103 @@
+"""What a run works with: its task, with the overrides of the launchpad in force, and the home.
+
+One resource per task carries the overrides, so that every stage of a run sees the same effective
+task. Bounds and names are checked when the resource starts, before any step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_origin
+
+import dagster as dg
+from pydantic import BaseModel
+
+from kinemill.home import Home
+from kinemill.spec import Plugin, Task, load_task
+from resources.compute import COMPUTE
+
+
+@dataclass(frozen=True)
+class Mill:
+    """The effective task of a run, and the folder that everything is kept in."""
+
+    task: Task
+    home: Home
+
+
+def mill(task: Task) -> dg.ResourceDefinition:
+    """Make the resource of one task; its config are overrides, spelled as in the task file."""
+    path = task.path or Path(f"{task.name}.yaml")
+
+    def start(context: dg.InitResourceContext) -> Mill:
+        effective = load_task(path, flatten(context.resource_config or {}))
+        COMPUTE[effective.compute.type]  # an unknown target is refused before any step
+        return Mill(effective, Home.resolve())
+
+    return dg.ResourceDefinition(
+        resource_fn=start,
+        config_schema=dg.Field(launchpad(task), is_required=False),
+        description=f"Overrides of {path.name} for this run; the rest stays as it is there.",
+    )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested overrides into dotted keys, `type` first, since it decides what others mean."""
+    flat: dict[str, Any] = {}
+    for key in sorted(config, key=lambda name: name != "type"):
+        value, dotted = config[key], f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{dotted}.")
+        else:
+            flat[dotted] = value
+    return flat
+
+
+def launchpad(task: Task) -> dg.Permissive:
+    """Make the launchpad's form from the models of the task, today's values in the descriptions.
+
+    There are no defaults: Dagster would merge those of an old `type` into a newly chosen one.
+    """
+    fields = _fields(task)
+    del fields["task"]
+    return dg.Permissive(fields)
+
+
+def _fields(part: BaseModel) -> dict[str, dg.Field]:
+    return {
+        info.alias or name: dg.Field(
+            _shape(info.annotation, getattr(part, name)),
+            is_required=False,
+            description=_describe(info.description, getattr(part, name)),
+        )
+        for name, info in type(part).model_fields.items()
+    }
+
+
+def _shape(annotation: Any, value: Any) -> Any:
+    """Return Dagster's type for one key: known types and parts, anything for the rest."""
+    if isinstance(value, Plugin):
+        return dg.Permissive(_fields(value))
+    if isinstance(value, BaseModel):
+        plain = _is_one_model(annotation) and _spelled_by_field(value)
+        return dg.Shape(_fields(value)) if plain else dg.Any
+    if annotation in (bool, int, float, str):
+        return annotation
+    return dg.Any
+
+
+def _is_one_model(annotation: Any) -> bool:
+    return get_origin(annotation) not in (Union, UnionType)
+
+
+def _spelled_by_field(part: BaseModel) -> bool:
+    """Tell whether a task file spells the part as its fields, not in some shorter way."""
+    names = {info.alias or name for name, info in type(part).model_fields.items()}
+    spelled: object = part.model_dump(by_alias=True)
+    return isinstance(spelled, dict) and set(spelled) == names
+
+
+def _describe(text: str | None, value: Any) -> str:
+    now = "" if isinstance(value, BaseModel) else f"now {value!r}"
+    return ". ".join(part for part in (now, text or "") if part)

@@ -1,0 +1,14 @@
+"""A registration as an outcome, so that the registered model travels and ages like the rest."""
+
+from pathlib import PurePosixPath
+
+from kinemill.home import Home
+from kinemill.register import Registration
+from kinemill.store import MANIFEST, Outcome, Ref, file_digest
+
+
+def outcome_of(home: Home, registration: Registration) -> Outcome:
+    """Return the published decision of a registration: the same for the same version, for ever."""
+    folder = PurePosixPath(registration.report).parent
+    ref = Ref(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
+    return Outcome(ref, registration.summary, known=registration.status == "unchanged")

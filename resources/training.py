@@ -1,0 +1,98 @@
+"""Training as a job of its own: known keys start nothing, others run where `compute.type` says."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.errors import TrainingFailed
+from kinemill.store import Outcome, Ref, publish_json, read_json
+from resources.compute import COMPUTE
+from resources.mill import Mill
+
+_JOB, _RUN = "job.json", "mlflow_run.json"
+
+
+def train_elsewhere(
+    context: dg.AssetExecutionContext, mill: Mill, dataset: Ref, training_set: Ref
+) -> Outcome:
+    """Return the model for this task and data, trained in a process of its own unless known.
+
+    Raises:
+        TrainingFailed: the training ended without a model; its MLflow run says so too.
+    """
+    from kinemill.train import find_model
+
+    if known := find_model(mill.task, mill.home, dataset, training_set):
+        return known
+    job = write_job(mill, dataset, training_set)
+    compute = mill.task.compute
+    try:
+        COMPUTE[compute.type](context, job, compute.max_runtime)
+    except BaseException:
+        _end_run(mill, read_json(job)["mlflow_run"])
+        raise
+    trained = find_model(mill.task, mill.home, dataset, training_set)
+    if trained is None:
+        raise TrainingFailed(job, "the training process ended well but published no model")
+    return Outcome(trained.ref, trained.summary, known=False)
+
+
+def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
+    """Start the MLflow run and write the file that tells the training process all; return it."""
+    from kinemill.tracking import start_run
+
+    folder = _folder(mill, dataset, training_set)
+    settings = {"task": mill.task.name, "dt": mill.task.dt}
+    run = start_run(mill.home, mill.task.name, folder.name, params=settings)
+    publish_json(folder / _RUN, {"run_id": run, "experiment": _experiment(mill)})
+    job = {
+        "task": mill.task.model_dump(mode="json", by_alias=True),
+        "home": str(mill.home.root),
+        "dataset": dataset.to_json(),
+        "training_set": training_set.to_json(),
+        "mlflow_run": run,
+    }
+    publish_json(folder / _JOB, job)
+    return folder / _JOB
+
+
+def tracked_run(mill: Mill, dataset: Ref, training_set: Ref) -> str | None:
+    """Return the MLflow run that trained the model of this task and data, or None."""
+    file = _folder(mill, dataset, training_set) / _RUN
+    return read_json(file)["run_id"] if file.is_file() else None
+
+
+def run_page(mill: Mill, dataset: Ref, training_set: Ref) -> dg.UrlMetadataValue | None:
+    """Return the address of that run in the MLflow pages that `kinemill up` serves, or None."""
+    file = _folder(mill, dataset, training_set) / _RUN
+    if not file.is_file():
+        return None
+    known = read_json(file)
+    pages = os.environ.get("KINEMILL_MLFLOW_URL", "http://127.0.0.1:5000")
+    return dg.MetadataValue.url(
+        f"{pages}/#/experiments/{known['experiment']}/runs/{known['run_id']}"
+    )
+
+
+def _folder(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
+    from kinemill.train import job_folder
+
+    key = job_folder(mill.task, mill.home, dataset, training_set).name
+    return mill.home.dagster / "trainings" / mill.task.name / key
+
+
+def _experiment(mill: Mill) -> str:
+    from kinemill.tracking import open_tracking
+
+    return open_tracking(mill.home).experiment(mill.task.name)
+
+
+def _end_run(mill: Mill, run: str) -> None:
+    """Mark the run of a training process that is gone as KILLED, should it still say RUNNING."""
+    from kinemill.tracking import end_orphans, open_tracking
+
+    end_orphans(mill.home)
+    client = open_tracking(mill.home).client
+    if client.get_run(run).info.status == "RUNNING":  # the process died before it took the run over
+        client.set_terminated(run, "KILLED")

@@ -1,0 +1,199 @@
+import copy
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.export.interface import describe
+from kinemill.export.writing import write_model
+from kinemill.runtime import load
+from kinemill.spec.plugins import MODELS
+from kinemill.store import file_digest
+from tests.export.conftest import DESCRIPTION, batch, published, random_step
+
+
+def angle_free(difference: np.ndarray) -> float:
+    """The largest difference; the first state is an angle, where a whole turn is none."""
+    turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
+    return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
+
+
+@pytest.mark.parametrize("history", [1, 4])
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, history, tmp_path):
+    step = random_step(model, history)
+    simulator = load(published(step, tmp_path))
+    for rows, horizon in ((1, 1), (1, 25), (7, 25), (256, 3)):
+        inputs = batch(rows, history, horizon)
+        with torch.no_grad():
+            wanted = step.rollout(*inputs).numpy()
+        found = simulator.rollout(*(part.numpy() for part in inputs))
+        assert found.shape == (rows, horizon, 2)
+        assert found.dtype == np.float32
+        assert angle_free(found - wanted) < 2e-5  # float32 rounding over 25 steps
+
+        # The rollout is the step, fed back: not close to it, equal to it.
+        states, past, actions = (part.numpy() for part in inputs)
+        state, carry = states[:, -1], simulator.warm_up(states, past)
+        for k in range(horizon):
+            state, *carry = simulator.step(state, actions[:, k], *carry)
+            np.testing.assert_array_equal(state, found[:, k])
+
+
+@pytest.fixture(scope="module")
+def mlp_folder(tmp_path_factory) -> Path:
+    return published(random_step("mlp"), tmp_path_factory.mktemp("mlp"))
+
+
+def test_there_are_three_files_and_weights_are_inside(mlp_folder):
+    assert sorted(path.name for path in mlp_folder.iterdir()) == [
+        "io.json",
+        "rollout.onnx",
+        "step.onnx",
+    ]
+    for name in ("step.onnx", "rollout.onnx"):
+        model = onnx.load(mlp_folder / name, load_external_data=False)
+        onnx.checker.check_model(model, full_check=True)
+        assert all(not item.external_data for item in model.graph.initializer)
+        assert model.opset_import[0].version == 20
+        assert not model.functions
+
+
+def test_the_same_weights_give_the_same_bytes_without_a_trace_of_this_machine(mlp_folder, tmp_path):
+    again = published(random_step("mlp"), tmp_path)
+    for name in ("step.onnx", "rollout.onnx", "io.json"):
+        assert file_digest(again / name) == file_digest(mlp_folder / name)
+        assert not re.search(rb"\.py|/home/|/root/|stack_trace", (again / name).read_bytes())
+
+
+def test_weights_are_held_once_and_a_window_warms_up_without_the_network(mlp_folder):
+    rollout = onnx.load(mlp_folder / "rollout.onnx")
+    scans = {node.name: node for node in rollout.graph.node if node.op_type == "Scan"}
+    bodies = {
+        name: next(item.g for item in node.attribute if item.name == "body")
+        for name, node in scans.items()
+    }
+    assert set(bodies) == {"warm_up", "horizon"}
+    assert not any(body.initializer for body in bodies.values())
+    kinds = {name: {node.op_type for node in body.node} for name, body in bodies.items()}
+    assert "Gemm" in kinds["horizon"]
+    assert "Gemm" not in kinds["warm_up"]
+    sizes = {name: (mlp_folder / name).stat().st_size for name in ("step.onnx", "rollout.onnx")}
+    assert sizes["rollout.onnx"] < 1.1 * sizes["step.onnx"]
+
+
+def test_without_history_there_is_no_warm_up_and_no_empty_carry(tmp_path):
+    folder = published(random_step("mlp", history=1), tmp_path)
+    rollout = onnx.load(folder / "rollout.onnx")
+    assert [node.name for node in rollout.graph.node if node.op_type == "Scan"] == ["horizon"]
+    assert load(folder).interface.carry == ()
+
+
+def test_both_files_say_what_they_are(mlp_folder):
+    for name in ("step.onnx", "rollout.onnx"):
+        model = onnx.load(mlp_folder / name)
+        said = {item.key: json.loads(item.value) for item in model.metadata_props}
+        assert said["states"] == ["angle", "velocity"]
+        assert said["actions"] == ["torque"]
+        assert said["units"] == {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}
+        assert said["limits"] == {"velocity": [-30.0, 30.0], "torque": [-6.0, 6.0]}
+        assert said["angles"] == ["angle"]
+        assert (said["dt"], said["history"], said["producer"]) == (0.02, 4, "kinemill")
+        assert said["dataset"] == "d" * 64
+        assert set(said["versions"]) == {"kinemill", "onnx", "onnxscript", "torch"}
+        assert "commit" not in said
+
+
+def test_io_json_names_every_tensor_of_both_files(mlp_folder):
+    document = json.loads((mlp_folder / "io.json").read_text())
+    for name, section in document["files"].items():
+        graph = onnx.load(mlp_folder / name).graph
+        for role, tensors in (("inputs", graph.input), ("outputs", graph.output)):
+            assert [item["name"] for item in section[role]] == [item.name for item in tensors]
+            for item, tensor in zip(section[role], tensors, strict=True):
+                dims = tensor.type.tensor_type.shape.dim
+                assert item["shape"] == [dim.dim_param or dim.dim_value for dim in dims]
+                assert item["meaning"]
+        assert section["sha256"] == file_digest(mlp_folder / name)
+    assert document["files"]["step.onnx"]["inputs"][0]["units"] == ["rad", "rad/s"]
+
+
+class Odd(nn.Module):
+    """A network of what other runtimes are known to lose NaN in, with dropout in training mode."""
+
+    carry_shapes = ((3, 4),)
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = nn.Linear(16, 64), nn.Linear(64, 2)
+        self.dropout = nn.Dropout(0.5)
+
+    def warm_up(self, features):
+        return (features,)
+
+    def forward(self, features, window):
+        window = torch.cat([window, features.unsqueeze(1)], dim=1)
+        hidden = torch.relu(self.inner(window.flatten(1)))
+        hidden = torch.maximum(hidden.clamp(-1, 1), -torch.ones_like(hidden))
+        return self.head(self.dropout(hidden)), window[:, 1:]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    step = random_step("mlp", 4, network=Odd())
+    folder = tmp_path_factory.mktemp("odd")
+    write_model(copy.deepcopy(step).train(), describe(DESCRIPTION, step), folder)
+    return step, folder
+
+
+def test_dropout_is_off_even_when_exported_in_training_mode(odd):
+    step, folder = odd
+    inputs = batch(5, 4, 6)
+    with torch.no_grad():
+        wanted = step.eval().rollout(*inputs).numpy()
+    found = load(folder).rollout(*(part.numpy() for part in inputs))
+    assert angle_free(found - wanted) < 2e-6
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_in_any_input_is_nan_in_all_of_that_row_and_in_no_other(bad, odd, gru_folder):
+    for folder in (odd[1], gru_folder):
+        simulator = load(folder, non_finite="pass")
+        inputs = [part.numpy() for part in batch(9, 4, 6)]
+        carry = simulator.warm_up(*inputs[:2])
+        single = [inputs[0][:, -1].copy(), inputs[2][:, 0].copy(), *(c.copy() for c in carry)]
+        poison(lambda: [simulator.rollout(*inputs)], inputs, bad)  # noqa: B023
+        poison(lambda: simulator.step(*single), single, bad)  # noqa: B023
+
+
+def poison(run, tensors, bad):
+    """Put `bad` into row 5 of each tensor, at several places, one at a time."""
+    for tensor in tensors:
+        for place in range(0, tensor[0].size, 1 + tensor[0].size // 7):
+            clean = tensor[5].flat[place]
+            tensor[5].flat[place] = bad
+            for output in run():
+                assert np.isnan(output[5]).all()
+                assert np.isfinite(np.delete(output, 5, axis=0)).all()
+            tensor[5].flat[place] = clean
+
+
+def test_a_step_that_gives_nan_is_refused(tmp_path):
+    step = random_step("mlp")
+    with torch.no_grad():
+        step.network.head.weight[0, 0] = torch.nan
+    with pytest.raises(Blocked, match="not finite"):
+        published(step, tmp_path)
+
+
+def test_a_carry_that_does_not_start_as_zeros_is_refused(tmp_path, monkeypatch):
+    step = random_step("gru")
+    monkeypatch.setattr(step, "initial_carry", lambda rows: (torch.ones(rows, 1, 128),))
+    with pytest.raises(BadInput, match="initial carry: is not zero"):
+        published(step, tmp_path)

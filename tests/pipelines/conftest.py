@@ -1,0 +1,104 @@
+"""One small task, one home on which its chain has run, and servers on that home."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kinemill.home import Home
+
+TASK = "tiny"
+
+# A cart-pole with the smallest network that still goes through every stage.
+TINY = """\
+task: tiny
+description: A cart-pole for tests
+dt: 0.02
+channels:
+  cart_position: {role: state, unit: m, source: qpos_cart, limits: [-1.6, 1.6]}
+  pole_angle:    {role: state, kind: angle, unit: rad, source: qpos_pole}
+  cart_velocity: {role: state, unit: m/s, derivative_of: cart_position, source: qvel_cart}
+  pole_velocity: {role: state, unit: rad/s, derivative_of: pole_angle, source: qvel_pole}
+  cart_force:    {role: action, unit: N, source: ctrl_cart, limits: [-10, 10]}
+ingest: {time: timestamp, settle: 0}
+dataset: {validation: ["*0001*"], test: ["*0002*"]}
+learn:
+  type: dynamics
+  model: {type: mlp, hidden_sizes: [16]}
+  history: 3
+  horizon: 4
+  steps: 60
+  batch_size: 64
+  log_every: 10
+  eval_every: 30
+  save_every: 10
+verify: {horizon: 6, stride: 20}
+promote: {beats: [champion], margin: 0.0}
+retrain: {cron: null}
+"""
+
+BROKEN = TINY.replace("task: tiny", "task: broken").replace("dt: 0.02", "dt: -1\nchanels: 3")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home and the tasks beside it."""
+
+    home: Home
+    tasks: Path
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        """Make this the home and these the tasks."""
+        patch.setenv("KINEMILL_HOME", str(self.home.root))
+        patch.setenv("KINEMILL_TASKS", str(self.tasks))
+        patch.setenv("DAGSTER_HOME", str(self.home.dagster))
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory) -> Path:
+    """A folder of tasks: a small one, and one with mistakes."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "broken.yaml").write_text(BROKEN)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory) -> Path:
+    """Logs of a simulated cart-pole: good ones, and broken ones, and a copy under another name."""
+    from kinemill.sim import write_logs
+
+    folder = tmp_path_factory.mktemp("logs")
+    write_logs(folder, "cart_pole", episodes=5, seconds=3.0, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory, tasks, logs) -> tuple[Place, dict]:
+    """A home on which the chain ran once, and the document of that run; nobody may change it."""
+    from pipelines.run import run_chain
+
+    place = Place(Home(tmp_path_factory.mktemp("home")), tasks)
+    shutil.copytree(logs, place.home.logs(TASK))
+    with pytest.MonkeyPatch.context() as patch:
+        place.enter(patch)
+        return place, run_chain(TASK)
+
+
+@pytest.fixture
+def place(tmp_path, tasks, monkeypatch) -> Place:
+    """An empty home with the tasks of the tests."""
+    made = Place(Home(tmp_path / "home"), tasks)
+    made.enter(monkeypatch)
+    return made
+
+
+@pytest.fixture
+def copy(first_run, tmp_path, monkeypatch) -> Place:
+    """A copy of the home on which the chain ran, to do with as one likes."""
+    original, _ = first_run
+    shutil.copytree(original.home.root, tmp_path / "home")
+    made = Place(Home(tmp_path / "home"), original.tasks)
+    made.enter(monkeypatch)
+    return made

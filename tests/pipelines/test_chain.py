@@ -1,0 +1,164 @@
+"""The whole chain on a small task, in this process: first run, second run, one log more."""
+
+import dagster as dg
+import pytest
+
+from assets import CHAIN
+from assets.vocabulary import WORDS
+from kinemill.errors import Blocked
+from kinemill.register import find_version, list_versions
+from kinemill.tracking import open_tracking
+from pipelines.instance import open_instance
+from pipelines.run import run_chain
+from resources.io import latest
+from tests.pipelines.conftest import TASK
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_document_of_a_run_is_that_of_the_design(first_run):
+    place, document = first_run
+    assert set(document) == {
+        "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
+        "gate", "report", "seconds",
+    }  # fmt: skip
+    assert (document["task"], document["status"]) == (TASK, "done")
+    assert document["episodes"]["accepted"] >= 5
+    assert document["episodes"]["known"] == 1  # the copy under another name
+    assert set(document["metrics"]["test"]) == {
+        "cart_position", "pole_angle", "cart_velocity", "pole_velocity",
+    }  # fmt: skip
+    for line in document["metrics"]["test"].values():
+        assert set(line) == {"unit", "model", "persistence", "linear", "linear_sincos"}
+    assert document["verification"]["passed"]
+    assert set(document["verification"]["latency_ms"]) == {"p50", "p99"}
+    assert (document["version"], document["alias"]) == (1, "champion")
+    assert all(line["passed"] for line in document["gate"])
+    assert set(document["seconds"]) == set(CHAIN)
+    assert (place.home.root / document["report"]).is_file()
+
+
+def test_no_pickle_is_left_anywhere_in_the_home(first_run):
+    place, _ = first_run
+    files = [path for path in place.home.root.rglob("*") if path.is_file()]
+    assert [p for p in files if p.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}] == []
+    # Protocol 2 and later start with 0x80 and the protocol's number, and end with a stop sign.
+    pickled = [
+        path
+        for path in files
+        if (content := path.read_bytes())[:1] == b"\x80" and content[-1:] == b"."
+    ]
+    assert pickled == []
+
+
+def test_every_word_of_metadata_is_in_the_vocabulary(first_run):
+    place, _ = first_run
+    for asset, event in _materializations(place).items():
+        metadata = event.asset_materialization.metadata
+        assert set(metadata) - set(WORDS) - {"dagster/materialization_source"} == set(), asset
+
+
+def test_there_is_something_to_look_at_on_every_asset(first_run):
+    place, _ = first_run
+    metadata = {
+        asset: event.asset_materialization.metadata
+        for asset, event in _materializations(place).items()
+    }
+    assert metadata["model"]["loss_curve"].value.startswith("![loss](data:image/png;base64,iVBOR")
+    assert metadata["verification"]["error_growth"].value.startswith("![error_growth](data:image/")
+    assert isinstance(metadata["verification"]["errors"], dg.TableMetadataValue)
+    assert "/runs/" in metadata["model"]["mlflow_run"].value
+    assert metadata["registered_model"]["report"].value.startswith("file://")
+    assert metadata["recordings"]["reasons"].records[0].data["check"]
+
+
+def test_checks_are_told_with_their_numbers(first_run):
+    place, _ = first_run
+    with open_instance(place.home) as instance:
+        records = instance.event_log_storage.get_asset_check_execution_history
+        history = {
+            name: records(dg.AssetCheckKey(dg.AssetKey([TASK, asset]), name), limit=1)[0]
+            for asset, name in [
+                ("episodes", "finite_values"),
+                ("episodes", "physics_nonfinite"),
+                ("verification", "parity"),
+                ("registered_model", "gate_verified"),
+            ]
+        }
+    passed = {name: record.event.dagster_event.asset_check_evaluation_data.passed
+              for name, record in history.items()}  # fmt: skip
+    # A broken log holds NaN: found, cut out, told; but nothing that was accepted holds any.
+    assert passed == {
+        "finite_values": True,
+        "physics_nonfinite": False,
+        "parity": True,
+        "gate_verified": True,
+    }
+
+
+def test_a_second_run_does_nothing(copy):
+    before, versions = _state(copy), _data_versions(copy)
+    document = run_chain(TASK)
+    assert document["status"] == "unchanged"
+    assert document["version"] == 1
+    assert _state(copy) == before
+    assert _data_versions(copy) == versions
+
+
+def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
+    strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
+    refused = run_chain(TASK, strict)
+    assert (refused["status"], refused["version"], refused["alias"]) == ("refused", 2, "challenger")
+    assert [line["rule"] for line in refused["gate"] if not line["passed"]] == ["beats_persistence"]
+    assert find_version(open_tracking(copy.home), TASK, "@champion").number == 1
+    before, versions = _state(copy), _data_versions(copy)
+    assert run_chain(TASK, strict)["status"] == "unchanged"
+    assert (_state(copy), _data_versions(copy)) == (before, versions)
+
+
+def test_one_log_more_brings_one_recording_more(copy):
+    from kinemill.sim import write_logs
+
+    write_logs(copy.home.logs(TASK), "cart_pole", episodes=6, seconds=3.0, workers=1)
+    before = len(list((copy.home.store / "members" / TASK).iterdir()))
+    document = run_chain(TASK)
+    assert len(list((copy.home.store / "members" / TASK).iterdir())) == before + 1
+    assert (document["status"], document["version"]) == ("done", 2)
+
+
+def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
+    before = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
+    with pytest.raises(Blocked, match="row_counts|accepted_not_empty|quarantined_share"):
+        run_chain(TASK, {"validate.min_steps": 5000})
+    assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == before
+    assert len(list_versions(TASK, copy.home)["versions"]) == 1
+
+
+def _materializations(place):
+    with open_instance(place.home) as instance:
+        return {
+            asset: instance.get_latest_materialization_event(dg.AssetKey([TASK, asset]))
+            for asset in CHAIN.values()
+        }
+
+
+def _data_versions(place):
+    return {
+        asset: event.asset_materialization.tags["dagster/data_version"]
+        for asset, event in _materializations(place).items()
+    }
+
+
+def _state(place):
+    """What a run may change: outcomes, trainings started, MLflow runs, versions."""
+    tracking = open_tracking(place.home)
+    runs = tracking.client.search_runs([tracking.experiment(TASK)])
+    return {
+        "outcomes": sorted(str(path) for path in place.home.store.glob("*/*/*/MANIFEST.json")),
+        "jobs": sorted(
+            (str(path), path.stat().st_mtime_ns)
+            for path in (place.home.dagster / "trainings").rglob("job.json")
+        ),
+        "runs": sorted(run.info.run_id for run in runs),
+        "versions": list_versions(TASK, place.home),
+    }

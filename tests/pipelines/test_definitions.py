@@ -1,0 +1,122 @@
+"""What Dagster loads, and what it does not."""
+
+import json
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from assets import CHAIN
+from assets.vocabulary import WORDS, say
+from kinemill.errors import TaskError
+from kinemill.spec import load_task
+from pipelines.chain import definitions_of
+from pipelines.definitions import build
+from pipelines.run import nested, run_config
+from resources.mill import flatten
+from tests.pipelines.conftest import TASK
+
+HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
+
+
+def test_loading_the_definitions_imports_nothing_heavy(place):
+    code = (
+        "import sys, json, pipelines.definitions;"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_edges_run_only_down_the_chain(place):
+    graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
+    order = list(CHAIN.values())
+    edges = [
+        (parent.path[1], key.path[1])
+        for key in graph.get_all_asset_keys()
+        for parent in graph.get(key).parent_keys
+    ]
+    assert len(edges) == 14
+    assert [edge for edge in edges if order.index(edge[0]) >= order.index(edge[1])] == []
+
+
+def test_every_asset_says_what_it_is(place):
+    for spec in definitions_of([load_task(TASK)]).resolve_all_asset_specs():
+        assert spec.key.path[0] == spec.group_name == TASK
+        assert spec.owners
+        assert spec.kinds
+        assert len(spec.description) > 200
+
+
+def test_asset_modules_are_those_of_the_chain(place):
+    made = {key.path[1] for key in definitions_of([load_task(TASK)]).resolve_all_asset_keys()}
+    assert made == set(CHAIN.values())
+
+
+def test_one_job_a_chain_and_no_process_a_step(place):
+    defs = build()
+    assert {job.name for job in defs.resolve_all_job_defs()} >= {TASK}
+    assert defs.resolve_job_def(TASK).executor_def.name == "in_process"
+
+
+def test_training_has_no_retry_policy(place):
+    job = build().resolve_job_def(TASK)
+    assert job.get_node_named(f"{TASK}__model").definition.retry_policy is None
+
+
+def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(place):
+    keys = {key.to_user_string() for key in build().resolve_all_asset_keys()}
+    assert "broken/task_file" in keys
+    assert f"{TASK}/registered_model" in keys
+    (spec,) = [item for item in build().resolve_all_asset_specs() if item.key.path[0] == "broken"]
+    assert "chanels" in spec.description
+    assert "did you mean 'channels'?" in spec.description
+
+
+def test_a_word_outside_the_vocabulary_is_refused():
+    assert say(rows=3, loss=None) == {"rows": 3}
+    with pytest.raises(ValueError, match="lines"):
+        say(lines=3)
+    assert all(meaning for meaning in WORDS.values())
+
+
+def test_launchpad_overrides_are_spelled_as_in_the_task_file():
+    overrides = {"learn.model.type": "gru", "learn.model.hidden_size": 8, "dt": 0.1}
+    assert flatten(nested(overrides)) == overrides
+    assert next(iter(flatten({"hidden_size": 8, "type": "gru"}))) == "type"
+
+
+@pytest.mark.parametrize("name", ["cart_pole", "double_pendulum", "simple_pendulum"])
+def test_the_printed_launchpad_config_is_the_task_itself(name):
+    task = load_task(name)
+    value = task.model_dump(mode="json", by_alias=True)
+    del value["task"]
+    job = definitions_of([task]).resolve_job_def(name)
+    dg.validate_run_config(job, {"resources": {name: {"config": value}}})
+    assert load_task(name, flatten(value)) == task
+
+
+def test_the_launchpad_knows_types_and_names_of_plain_parts(place):
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    for wrong in ({"verify.horzion": 3}, {"verify.horizon": "many"}):
+        with pytest.raises(dg.DagsterInvalidConfigError):
+            dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
+
+
+def test_a_bound_fails_before_any_step(place):
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    config = run_config(load_task(TASK), {"learn.steps": -5}, None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(config, instance=instance, raise_on_error=False)
+        started = [event for event in done.all_events if event.is_step_start]
+    assert not done.success
+    assert started == []
+
+
+def test_a_wrong_override_is_told_in_its_own_words(place):
+    from pipelines.run import run_chain
+
+    with pytest.raises(TaskError, match=r"--set learn.stepps: unknown key; did you mean 'steps'"):
+        run_chain(TASK, {"learn.stepps": 5})
+    assert not (place.home.root / "dagster" / "history").exists()

@@ -1,0 +1,237 @@
+"""The real webserver, daemon and MLflow pages, as `kinemill up` starts them, on a home that ran."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from assets import CHAIN
+from kinemill.home import Home
+from tests.pipelines.conftest import TASK, Place
+
+pytestmark = pytest.mark.e2e
+
+CHROMIUM = shutil.which("chromium")
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
+
+LAUNCH = """
+mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+RUNS = "{ runsOrError { ... on Runs { results { runId status jobName tags { key value } } } } }"
+NODES = """
+query($g: AssetGroupSelector!) { assetNodes(group: $g) {
+  assetKey { path } staleStatus dataVersion
+  assetMaterializations(limit: 1) { metadataEntries { label } } } }
+"""
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+
+
+@dataclass
+class Served:
+    """Running servers: their addresses, their process, their home."""
+
+    place: Place
+    process: subprocess.Popen
+    urls: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, query, **variables):
+        """Ask Dagster's GraphQL, by POST."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"{self.urls['Dagster']}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def runs(self):
+        """Every run that Dagster knows, newest first."""
+        return self.ask(RUNS)["runsOrError"]["results"]
+
+    def launch(self, **config):
+        """Launch the whole chain; return the id of the run."""
+        selector = {**REPOSITORY, "pipelineName": TASK}
+        parameters = {"selector": selector, "mode": "default", "runConfigData": config}
+        return self.ask(LAUNCH, p=parameters)["launchPipelineExecution"]["run"]["runId"]
+
+    def status(self, run_id):
+        """How a run stands."""
+        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
+
+    def champion(self):
+        """The version that MLflow's own pages name champion."""
+        url = f"{self.urls['MLflow']}/api/2.0/mlflow/registered-models/alias"
+        with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as answer:
+            return int(json.load(answer)["model_version"]["version"])
+
+
+def until(found, what, within=120.0):
+    """Wait until `found()` is true and return it."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.3)
+    pytest.fail(f"{what}: not within {within} s")
+
+
+@pytest.fixture(scope="module")
+def served(first_run, tmp_path_factory):
+    """`kinemill up` on a copy of the home on which the chain ran."""
+    original, _ = first_run
+    place = Place(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
+    shutil.copytree(original.home.root, place.home.root)
+    with pytest.MonkeyPatch.context() as patch:
+        place.enter(patch)
+        command = "from kinemill.cli import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", command, "up", "--port", "3900", "--mlflow-port", "5900"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running = Served(place, process)
+        try:
+            for line in process.stderr:
+                if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
+                    running.urls[found[1]] = found[2]
+                if "Ctrl-C" in line:
+                    break
+            yield running
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def arrived(served):
+    """One log more in the drop folder: the runs that the sensor started before it, and for it."""
+
+    def done(count):
+        runs = [run for run in served.runs() if run["jobName"] == TASK and is_sensed(run)]
+        return runs if len(runs) == count and all(r["status"] in ENDED for r in runs) else None
+
+    until(lambda: done(1), "the run for the logs that were there")
+    from kinemill.sim import write_logs
+
+    aside = served.place.tasks.parent / "more"
+    write_logs(aside, "cart_pole", episodes=6, seconds=3.0, workers=1)
+    target = served.place.home.logs(TASK) / "run-0005.csv"
+    shutil.copy(aside / target.name, target.with_suffix(".part"))
+    target.with_suffix(".part").rename(target)
+    return until(lambda: done(2), "the run for the log that arrived")
+
+
+def is_sensed(run):
+    return any(tag["key"] == "dagster/run_key" for tag in run["tags"])
+
+
+def test_the_arrival_sensor_starts_one_run_for_the_logs_there_and_one_for_the_new(served, arrived):
+    assert [run["status"] for run in arrived] == ["SUCCESS", "SUCCESS"]
+    keys = {tag["value"] for run in arrived for tag in run["tags"] if tag["key"] == "dagster/run_key"}
+    assert len(keys) == 2
+    assert served.champion() == 2
+
+
+def test_a_chain_launched_over_graphql_ends_well_and_everything_is_fresh(served, arrived):
+    before = _versions(served)
+    run = served.launch()
+    until(lambda: served.status(run) in ENDED, "the launched run")
+    assert served.status(run) == "SUCCESS"
+    assert _versions(served) == before
+    assert set(before) == set(CHAIN.values())
+    assert {stale for stale, _ in before.values()} == {"FRESH"}
+    assert served.champion() == 2
+
+
+def test_terminate_ends_the_training_process(served, arrived):
+    steps = {"resources": {TASK: {"config": {"learn": {"steps": 1_000_000, "patience": None}}}}}
+    run = served.launch(**steps)
+    training = until(lambda: _training(served), "the training process")
+    served.ask(TERMINATE, id=run)
+    until(lambda: served.status(run) in ENDED, "the end of the run")
+    assert served.status(run) == "CANCELED"
+    until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
+
+
+def test_a_failed_run_is_noted(served, arrived):
+    limits = {"resources": {TASK: {"config": {"validate": {"min_steps": 5000}}}}}
+    run = served.launch(**limits)
+    until(lambda: served.status(run) in ENDED, "the run")
+    assert served.status(run) == "FAILURE"
+    file = served.place.home.dagster / "failures.jsonl"
+    until(file.is_file, "the note of the failure sensor")
+    line = json.loads(file.read_text().splitlines()[-1])
+    assert (line["run"], line["job"]) == (run, TASK)
+    assert "blocked by" in line["steps"][f"{TASK}__episodes"]
+
+
+def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    kept = os.environ.get("KINEMILL_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path
+    page = f"/locations/__repository__@kinemill/asset-groups/{TASK}/lineage"
+    file = screenshot(served.urls["Dagster"] + page, folder / "asset-graph.png", tmp_path)
+    assert colours(file) > 100
+
+
+def _versions(served):
+    nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
+    return {node["assetKey"]["path"][1]: (node["staleStatus"], node["dataVersion"]) for node in nodes}
+
+
+def _training(served):
+    for process in psutil.Process(served.process.pid).children(recursive=True):
+        if process.is_running() and "resources.child" in process.cmdline():
+            return process
+    return None
+
+
+def screenshot(url, file, scratch):
+    """Take a picture of a page once its scripts had time to draw it."""
+    subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--hide-scrollbars", f"--user-data-dir={scratch / 'chromium'}",
+            "--window-size=1600,1000", "--virtual-time-budget=20000", f"--screenshot={file}", url,
+        ],
+        check=True,
+        capture_output=True,
+        timeout=90,
+    )  # fmt: skip
+    return file
+
+
+def colours(file):
+    """Count the colours of a picture; a blank page has a handful."""
+    from matplotlib import image
+
+    pixels = image.imread(file)[..., :3].reshape(-1, 3)
+    return len({tuple(pixel) for pixel in (pixels[::7] * 255).astype(int)})
+
+
+def test_ctrl_c_ends_every_process(served):
+    family = psutil.Process(served.process.pid).children(recursive=True)
+    assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(timeout=60) == 0
+    alive = [
+        process
+        for process in family
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+    assert alive == []

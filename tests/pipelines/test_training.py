@@ -1,0 +1,110 @@
+"""Training in a process of its own: killed, timed out, orphaned, and gone on with."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from kinemill.register import find_version
+from kinemill.tracking import open_tracking
+from pipelines.run import run_chain
+from tests.pipelines.conftest import TASK
+
+pytestmark = pytest.mark.e2e
+
+LONG = {"learn.seed": 3, "learn.steps": 3000, "learn.save_every": 100, "learn.patience": None}
+
+
+def start_run(**more):
+    """Start `kinemill run` as a process of its own."""
+    overrides = [
+        part
+        for key, value in {**LONG, **more}.items()
+        for part in ("--set", f"{key}={'null' if value is None else value}")
+    ]
+    command = "from kinemill.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", command, "run", TASK, "--json", *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def training_of(run, home):
+    """Wait for the training process of a run to have written a checkpoint; return it."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and run.poll() is None:
+        children = psutil.Process(run.pid).children(recursive=True)
+        found = [child for child in children if "resources.child" in child.cmdline()]
+        if found and list(home.runs.rglob("checkpoint.json")):
+            return found[0]
+        time.sleep(0.05)
+    pytest.fail(f"no training started: {run.communicate()}")
+
+
+def gone(process, within=5.0):
+    """Tell whether a process ends within some seconds; a zombie has ended."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def statuses(home):
+    tracking = open_tracking(home)
+    runs = tracking.client.search_runs([tracking.experiment(TASK)])
+    return sorted(run.info.status for run in runs)
+
+
+def test_kills_lose_nothing_and_leave_nobody_behind(copy):
+    # The process that started the training dies: the training dies with it.
+    run = start_run()
+    training = training_of(run, copy.home)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert gone(training)
+
+    # The training dies: the run fails, says how, and MLflow knows.
+    run = start_run()
+    os.kill(training_of(run, copy.home).pid, signal.SIGKILL)
+    _, told = run.communicate()
+    assert run.returncode == 3
+    assert "was killed by signal 9" in told
+    assert "goes on from the last checkpoint" in told
+    assert statuses(copy.home) == ["FINISHED", "KILLED", "KILLED"]
+
+    # And a rerun goes on and ends with a champion, the store intact.
+    document = run_chain(TASK, LONG)
+    assert (document["status"], document["alias"]) == ("done", "champion")
+    assert find_version(open_tracking(copy.home), TASK, "@champion").number == 2
+    assert statuses(copy.home) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
+    assert list(copy.home.store.glob(".corrupt/*")) == []
+
+
+def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
+    run = start_run(**{"compute.max_runtime": 6, "learn.steps": 1_000_000, "learn.save_every": 10})
+    training = training_of(run, copy.home)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 3
+    assert "compute.max_runtime: training was stopped after 6 s" in told
+    assert gone(training)
+
+
+def test_ctrl_c_ends_the_training_too(copy):
+    run = start_run(**{"learn.steps": 1_000_000})
+    training = training_of(run, copy.home)
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+    assert run.returncode not in (0, None)
+    assert gone(training)
+    assert "RUNNING" not in statuses(copy.home)

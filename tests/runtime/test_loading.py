@@ -1,0 +1,85 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime import load
+from tests.export.conftest import batch, published, random_step
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+
+
+@pytest.fixture
+def folder(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "model")
+
+
+def test_rollout_onnx_alone_is_enough_to_run_it(folder, tmp_path):
+    alone = shutil.copy(folder / "rollout.onnx", tmp_path / "elsewhere.onnx")
+    inputs = [part.numpy() for part in batch(2, 4, 5)]
+    found, wanted = load(alone).rollout(*inputs), load(folder).rollout(*inputs)
+    np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(BadInput, match=r"step.onnx: is not there"):
+        load(alone).step(inputs[0][:, -1], inputs[2][:, 0], np.zeros((2, 1, 128)))
+
+
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx"])
+def test_one_flipped_bit_is_found_by_io_json(name, folder):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=f"{name}: its bytes differ from what was published"):
+        load(folder)
+
+
+def test_a_manifest_beside_the_model_counts(folder):
+    wrong = {"files": {"rollout.onnx": {"sha256": "0" * 64}}}
+    (folder / "MANIFEST.json").write_text(json.dumps(wrong))
+    with pytest.raises(CorruptArtifact, match="expected sha256 000000000000…"):
+        load(folder)
+    (folder / "MANIFEST.json").write_text("{")
+    with pytest.raises(CorruptArtifact, match=r"MANIFEST.json: cannot be read"):
+        load(folder)
+
+
+def test_what_is_no_model_is_said_so(folder, tmp_path):
+    with pytest.raises(BadInput, match="nowhere: is not there"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match=r"its inputs are \['state', 'action', 'carry_0'\]"):
+        load(folder / "step.onnx")
+    (tmp_path / "noise.onnx").write_bytes(b"noise")
+    with pytest.raises(BadInput, match="ONNX Runtime cannot load it"):
+        load(tmp_path / "noise.onnx")
+    with pytest.raises(BadInput, match="threads: 0"):
+        load(folder, threads=0)
+    with pytest.raises(BadInput, match="expected 'raise' or 'pass'"):
+        load(folder, non_finite="drop")
+
+
+def test_metadata_of_somebody_else_is_refused(folder, tmp_path):
+    import onnx
+
+    model = onnx.load(folder / "rollout.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(BadInput, match="lacks or garbles 'format'"):
+        load(tmp_path / "bare.onnx")
+
+
+def test_an_address_without_the_registry_extra_says_what_to_install():
+    code = (
+        "import sys; sys.modules['mlflow'] = sys.modules['pydantic'] = None\n"
+        "import kinemill.runtime\n"
+        "try: kinemill.runtime.load('models:/pendulum@champion')\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "BadInput models:/pendulum@champion: a registry address needs" in done.stdout
+    assert "pip install 'kinemill[registry]'" in done.stdout

@@ -1,0 +1,166 @@
+import copy
+import html.parser
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from kinemill.runtime import load
+from kinemill.spec.parts import Verify
+from kinemill.verify.judge import judge, plain, summary
+from kinemill.verify.report import write
+from tests.export.conftest import published, random_step
+
+SETTINGS = Verify(horizon=10, stride=5)
+
+
+@pytest.fixture(scope="module")
+def step():
+    return random_step("gru")
+
+
+@pytest.fixture(scope="module")
+def exported(step, tmp_path_factory):
+    return published(step, tmp_path_factory.mktemp("gru"))
+
+
+@pytest.fixture(scope="module")
+def verdict(exported, step, pendulum):
+    return judge(load(exported, non_finite="pass"), exported, step, pendulum, SETTINGS)
+
+
+def changed(exported, folder, change):
+    """Copy the model with every large weight tensor passed through `change`, as a published one."""
+    for name in ("step.onnx", "rollout.onnx"):
+        model = onnx.load(exported / name)
+        change(model)
+        onnx.save(model, folder / name)
+    return folder
+
+
+def on_head(edit):
+    def change(model):
+        (head,) = [t for t in model.graph.initializer if t.name.endswith("network.head.weight")]
+        head.CopyFrom(numpy_helper.from_array(edit(numpy_helper.to_array(head)), head.name))
+
+    return change
+
+
+def failed(verdict):
+    return {gate.name for gate in verdict.gates if not gate.passed}
+
+
+def test_a_whole_model_passes_every_gate(verdict):
+    assert failed(verdict) == set()
+    assert verdict.document["passed"] is True
+    assert {(row.what, row.probe) for row in verdict.parity} == {
+        (what, probe)
+        for what in ("step", "rollout")
+        for probe in ("held-out", "limits", "zeros", "extremes", "random")
+    }
+    assert {row.batch for row in verdict.parity if row.probe == "held-out"} == {1, 7, 256}
+    assert {row.tensor for row in verdict.poisoned} == {
+        *("states", "past_actions", "actions"),
+        *("state", "action", "carry_0"),
+    }
+
+
+def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendulum, tmp_path):
+    def spoil(weights):
+        weights = weights.copy()
+        weights[0, 0] = np.nan
+        return weights
+
+    folder = changed(exported, tmp_path, on_head(spoil))
+    verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
+    assert failed(verdict) == {"step parity", "rollout parity", "finite", "NaN stays in its row"}
+    assert verdict.document["verification"] | {"latency_ms": None} == {
+        "passed": False,
+        "parity": False,
+        "latency_ms": None,
+    }
+    assert verdict.document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
+    write(verdict, pendulum, tmp_path)
+    assert "This model must not be used" in (tmp_path / "report.html").read_text()
+
+
+def test_weights_off_by_a_thousandth_fail_parity(exported, step, pendulum, tmp_path):
+    folder = changed(exported, tmp_path, on_head(lambda weights: weights * np.float32(1.001)))
+    verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
+    assert failed(verdict) == {"step parity", "rollout parity"}
+
+
+def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, tmp_path):
+    def rename(model):
+        for item in model.metadata_props:
+            if item.key == "units":
+                item.value = json.dumps({"angle": "deg", "velocity": "rad/s", "torque": "N*m"})
+
+    folder = changed(exported, tmp_path, rename)
+    verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
+    assert failed(verdict) == {"metadata"}
+
+
+def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
+    exported, step, pendulum, verdict
+):
+    assert "latency" not in {gate.name for gate in verdict.gates}
+    strict = Verify(horizon=10, stride=5, latency_p99_ms=1e-6)
+    late = judge(load(exported, non_finite="pass"), exported, step, pendulum, strict)
+    assert failed(late) == {"latency"}
+
+
+def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
+    write(verdict, pendulum, tmp_path)
+    document = json.loads((tmp_path / "verification.json").read_text())
+    names = {"model", "persistence", "linear", "linear_sincos"}
+    assert list(document["metrics"]["test"]) == ["angle", "velocity"]
+    for entry in document["metrics"]["test"].values():
+        assert set(entry) == names | {"unit"}
+    assert set(document["metrics"]["nrmse"]) == names
+    assert set(document["verification"]) == {"passed", "parity", "latency_ms"}
+    times = document["verification"]["latency_ms"]
+    assert 0 < times["p50"] <= times["p99"]
+    short = summary(document)
+    assert short["passed"] is True
+    assert short["metrics"] == document["metrics"]
+    assert plain({"a": [float("nan"), 1.0]}) == {"a": [None, 1.0]}
+
+
+class Links(html.parser.HTMLParser):
+    """Collects tags, and whatever a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.outside = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.outside += [value for name, value in attrs if name in {"src", "href", "xlink:href"}]
+
+
+def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_path):
+    write(verdict, pendulum, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert links.outside == []
+    assert not links.tags & {"script", "link", "iframe", "object", "img"}
+    assert "@import" not in page
+    assert "http" not in page
+    for words in ("How errors grow", "Rollouts against the truth", "Worst episodes", "Verified"):
+        assert words in page
+    # Two states: error growth, three rollouts each, and three of the action.
+    assert page.count("<svg") == 2 + 3 * 2 + 3
+
+
+def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):
+    spiked = copy.deepcopy(pendulum)
+    for episode in spiked.episodes:
+        object.__setattr__(episode, "name", "<img src=x>.csv")
+    write(verdict, spiked, tmp_path)
+    links = Links()
+    links.feed((tmp_path / "report.html").read_text())
+    assert "img" not in links.tags

@@ -1,0 +1,90 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import save_file
+
+from kinemill.dataset import create_values, write_description
+from kinemill.errors import Blocked
+from kinemill.export import export
+from kinemill.store import Ref, once, open_ref
+from kinemill.verify import verify
+from tests.export.conftest import DESCRIPTION, random_step, task_of
+
+
+@pytest.fixture
+def refs(home, pendulum) -> dict[str, Ref]:
+    """A dataset and a model with random weights, published as their stages would."""
+
+    def dataset(folder):
+        values = create_values(folder, *pendulum.values.shape)
+        values[:] = pendulum.values
+        values.flush()
+        write_description(folder, pendulum)
+        return {}
+
+    def model(folder):
+        step = random_step("mlp")
+        layout = step.layout
+        save_file(
+            {name: v.contiguous() for name, v in step.state_dict().items()},
+            folder / "weights.safetensors",
+        )
+        described = DESCRIPTION | {
+            "learn": {"model": {"type": "mlp"}},
+            "layout": {
+                **{name: list(getattr(layout, name)) for name in ("states", "actions", "angles")},
+                "outputs": [[name, output.model_dump()] for name, output in layout.outputs],
+                **{"history": layout.history, "dt": layout.dt},
+                **{"drift": layout.drift.tolist(), "gain": layout.gain.tolist()},
+            },
+        }
+        (folder / "model.json").write_text(json.dumps(described))
+        return {}
+
+    return {
+        "dataset": once(home, "dataset", "pendulum", {"of": "tests"}, dataset).ref,
+        "model": once(home, "model", "pendulum", {"of": "tests"}, model).ref,
+    }
+
+
+def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
+    task = task_of({"type": "mlp"}, 4)
+    exported = export(task, home, refs["model"])
+    assert export(task, home, refs["model"]).known
+    outcome = verify(task, home, exported.ref, refs["model"], refs["dataset"])
+    assert outcome.summary["passed"] is True
+    folder = open_ref(home, outcome.ref)
+    document = json.loads((folder / "verification.json").read_text())
+    assert document["metrics"] == outcome.summary["metrics"]
+    assert "http" not in (folder / "report.html").read_text()
+    again = verify(task, home, exported.ref, refs["model"], refs["dataset"])
+    assert (again.known, again.ref) == (True, outcome.ref)
+
+
+def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(home, refs):
+    task = task_of({"type": "mlp"}, 4)
+    exported = export(task, home, refs["model"]).ref
+    (home.root / exported.path / "step.onnx").write_bytes(b"overwritten")
+    with pytest.raises(
+        Blocked, match=r"(?s)ended with code 1 and no verdict.*step.onnx: .*changed"
+    ):
+        verify(task, home, exported, refs["model"], refs["dataset"])
+    assert not (home.store / "verification").exists()
+    assert list((home.store / ".staging").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"parent": os.getpid() + 1}))  # somebody else, as if ours had died
+    done = subprocess.run(
+        [sys.executable, "-m", "kinemill.verify", str(job)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is gone" in done.stderr
