@@ -15,7 +15,7 @@ from kinemill.spec import Task
 from kinemill.store import Json, Ref
 from resources.io import note
 
-_AFTER = ["dataset", "training_set", "model", "onnx_model", "verification"]
+_AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -26,7 +26,6 @@ def make(task: Task) -> dg.AssetsDefinition:
     def registered_model(
         context: dg.AssetExecutionContext,
         dataset: Ref,
-        training_set: Ref,
         model: Ref,
         onnx_model: Ref,
         verification: Ref,
@@ -42,7 +41,7 @@ def make(task: Task) -> dg.AssetsDefinition:
             mill.home,
             Produced(verification, onnx_model, model, dataset),
             commit=commit(),
-            run_id=tracked_run(mill, dataset, training_set),
+            run_id=tracked_run(mill, model),
         )
         note(mill.home, context.run.run_id, task.name, "registration", registration.to_json())
         yield from hand_on(
@@ -54,7 +53,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 decision=registration.summary["decision"],
                 gate=table(registration.gate),
                 report=page(mill.home.root / registration.report),
-                mlflow_run=run_page(mill, dataset, training_set),
+                mlflow_run=run_page(mill, model),
             ),
             _answers(registration.gate),
         )

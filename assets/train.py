@@ -33,7 +33,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 parameters=summary["parameters"],
                 seed=mill.task.learn.seed,
                 loss_curve=picture(mill.home.root / outcome.ref.path / "loss.png"),
-                mlflow_run=run_page(mill, dataset, training_set),
+                mlflow_run=run_page(mill, outcome.ref),
             ),
         )
 

@@ -35,6 +35,7 @@ def train_elsewhere(
     trained = find_model(mill.task, mill.home, dataset, training_set)
     if trained is None:
         raise TrainingFailed(job, "the training process ended well but published no model")
+    publish_json(_run_file(mill, trained.ref), read_json(job.parent / _RUN))
     return Outcome(trained.ref, trained.summary, known=False)
 
 
@@ -57,15 +58,15 @@ def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
     return folder / _JOB
 
 
-def tracked_run(mill: Mill, dataset: Ref, training_set: Ref) -> str | None:
-    """Return the MLflow run that trained the model of this task and data, or None."""
-    file = _folder(mill, dataset, training_set) / _RUN
+def tracked_run(mill: Mill, model: Ref) -> str | None:
+    """Return the MLflow run that trained a model, or None."""
+    file = _run_file(mill, model)
     return read_json(file)["run_id"] if file.is_file() else None
 
 
-def run_page(mill: Mill, dataset: Ref, training_set: Ref) -> dg.UrlMetadataValue | None:
+def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
     """Return the address of that run in the MLflow pages that `kinemill up` serves, or None."""
-    file = _folder(mill, dataset, training_set) / _RUN
+    file = _run_file(mill, model)
     if not file.is_file():
         return None
     known = read_json(file)
@@ -73,6 +74,11 @@ def run_page(mill: Mill, dataset: Ref, training_set: Ref) -> dg.UrlMetadataValue
     return dg.MetadataValue.url(
         f"{pages}/#/experiments/{known['experiment']}/runs/{known['run_id']}"
     )
+
+
+def _run_file(mill: Mill, model: Ref) -> Path:
+    folder = mill.home.dagster / "trainings" / mill.task.name
+    return folder / "models" / f"{model.digest[:32]}.json"
 
 
 def _folder(mill: Mill, dataset: Ref, training_set: Ref) -> Path:

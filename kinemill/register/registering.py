@@ -6,6 +6,7 @@ decision comes last. Whoever finds a version with the key but no decision goes o
 it happens under a file lock of the task.
 """
 
+import math
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -140,14 +141,15 @@ def _registration(version: Version, status: Status) -> Registration:
 
 
 def _error_of(task: Task, home: Home, dataset: Ref, champion: Any) -> float:
-    """Measure a champion as the challenger was: test split, horizon and starts of the task."""
+    """Measure a champion as the challenger was; one whose rollouts diverge errs infinitely."""
     from kinemill.dataset import load_dataset
     from kinemill.verify import evaluate
 
     packed, wanted = load_dataset(home, dataset), task.verify
     # From as late as the challenger starts, so that both predict the same rows.
     history: int | None = getattr(task.learn, "history", None)
-    return evaluate(champion, packed, "test", wanted.horizon, wanted.stride, history).nrmse
+    nrmse = evaluate(champion, packed, "test", wanted.horizon, wanted.stride, history).nrmse
+    return nrmse if math.isfinite(nrmse) else math.inf
 
 
 def _find(tracking: Tracking, task: str, key: str) -> Version | None:

@@ -24,6 +24,8 @@ class Step(nn.Module):
         scale: the tensors named in SCALES, from the training split (`data.scale_of`).
     """
 
+    angle_index: Tensor
+    linear_index: Tensor
     drift: Tensor
     gain: Tensor
     period: Tensor
@@ -39,8 +41,9 @@ class Step(nn.Module):
         super().__init__()
         self.layout, self.network = layout, network
         angles = torch.tensor(layout.angles)
-        self.angle_index = [i for i, angle in enumerate(layout.angles) if angle]
-        self.linear_index = [i for i, angle in enumerate(layout.angles) if not angle]
+        # As tensors, because indexing by a list is exported as three operations instead of one.
+        self.register_buffer("angle_index", angles.nonzero().flatten(), persistent=False)
+        self.register_buffer("linear_index", (~angles).nonzero().flatten(), persistent=False)
         self.register_buffer("drift", torch.tensor(layout.drift, dtype=torch.float32))
         self.register_buffer("gain", torch.tensor(layout.gain, dtype=torch.float32))
         self.register_buffer("period", torch.where(angles, 2 * math.pi, 0.0))
@@ -66,11 +69,11 @@ class Step(nn.Module):
     def encode(self, state: Tensor, action: Tensor) -> Tensor:
         """Encode (..., S) and (..., A) to features (..., F): cos, sin, then scaled values."""
         parts = [(action - self.action_mean) / self.action_std]
-        if self.linear_index:
+        if not all(self.layout.angles):
             scaled = (state - self.state_mean) / self.state_std
-            parts.insert(0, scaled[..., self.linear_index])
-        if self.angle_index:
-            angle = state[..., self.angle_index]
+            parts.insert(0, scaled.index_select(-1, self.linear_index))
+        if any(self.layout.angles):
+            angle = state.index_select(-1, self.angle_index)
             parts = [torch.cos(angle), torch.sin(angle), *parts]
         return torch.cat(parts, dim=-1)
 

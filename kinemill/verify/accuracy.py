@@ -17,6 +17,8 @@ from kinemill.runtime import wrapped
 Floats = NDArray[np.float64]
 CHUNK = 1024  # windows predicted at once, bounds memory
 RESAMPLES = 2000
+# A predictor that runs away is a finding: its errors become infinite, without warnings.
+QUIETLY = np.errstate(over="ignore", invalid="ignore")
 FEW_EPISODES = 5
 
 
@@ -164,9 +166,9 @@ class Errors:
         sizes = np.bincount(group, minlength=count)
         rng = np.random.default_rng(0)
         draws = rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLES)
-        with np.errstate(invalid="ignore", over="ignore"):
-            return np.sqrt((draws @ sums) / (draws @ sizes)[:, None])
+        return np.sqrt((draws @ sums) / (draws @ sizes)[:, None])
 
+    @QUIETLY
     def intervals(self) -> tuple[Floats, Floats]:
         """Return 95 % intervals: of the RMSE per channel (S, 2), and of nrmse (2,)."""
         if self.effective_n < 2:
@@ -176,6 +178,7 @@ class Errors:
         levels = [2.5, 97.5]
         return np.percentile(draws, levels, axis=0).T, np.percentile(whole, levels)
 
+    @QUIETLY
     def ratio_interval(self, reference: "Errors") -> tuple[float, float]:
         """Return the 95 % interval of nrmse over the reference's, drawn on the same groups."""
         if self.effective_n < 2:
@@ -191,6 +194,7 @@ def _normalised(rmse: Floats, spread: Floats) -> Any:
     return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
 
 
+@QUIETLY
 def evaluate(
     predictor: Predictor,
     dataset: PackedDataset,
@@ -236,13 +240,13 @@ def evaluate(
     )
 
 
+@QUIETLY
 def predict(predictor: Predictor, windows: Windows) -> Floats:
     """Roll `predictor` out over windows that may know more rows than it wants, (W, T, S)."""
     skip = windows.states.shape[1] - predictor.history
-    with np.errstate(over="ignore", invalid="ignore"):
-        predicted = predictor.rollout(
-            windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
-        )
+    predicted = predictor.rollout(
+        windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
+    )
     return np.asarray(predicted, dtype=np.float64)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,8 +196,9 @@ def _versions(served):
 
 def _training(served):
     for process in psutil.Process(served.process.pid).children(recursive=True):
-        if process.is_running() and "resources.child" in process.cmdline():
-            return process
+        with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
+            if "resources.child" in process.cmdline():
+                return process
     return None
 
 

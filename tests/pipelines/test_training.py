@@ -1,16 +1,19 @@
 """Training in a process of its own: killed, timed out, orphaned, and gone on with."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 
 from kinemill.register import find_version
 from kinemill.tracking import open_tracking
+from pipelines.instance import open_instance
 from pipelines.run import run_chain
 from tests.pipelines.conftest import TASK
 
@@ -40,11 +43,17 @@ def training_of(run, home):
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and run.poll() is None:
         children = psutil.Process(run.pid).children(recursive=True)
-        found = [child for child in children if "resources.child" in child.cmdline()]
+        found = [child for child in children if is_training(child)]
         if found and list(home.runs.rglob("checkpoint.json")):
             return found[0]
         time.sleep(0.05)
     pytest.fail(f"no training started: {run.communicate()}")
+
+
+def is_training(process):
+    with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
+        return "resources.child" in process.cmdline()
+    return False
 
 
 def gone(process, within=5.0):
@@ -89,6 +98,10 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     assert find_version(open_tracking(copy.home), TASK, "@champion").number == 2
     assert statuses(copy.home) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
     assert list(copy.home.store.glob(".corrupt/*")) == []
+    with open_instance(copy.home) as instance:
+        run_id = instance.get_runs(limit=1)[0].run_id
+        lines = [entry.user_message for entry in instance.all_logs(run_id)]
+    assert [line for line in lines if re.match(r"going on from the checkpoint at step \d+", line)]
 
 
 def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):

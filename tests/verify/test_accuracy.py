@@ -99,3 +99,16 @@ def test_a_model_of_other_channels_is_refused(pendulum):
 
     with pytest.raises(BadInput, match=r"states of the model: are \['velocity', 'angle'\]"):
         evaluate(Other(), pendulum, "test", horizon=5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_predictor_that_runs_away_is_infinitely_off_and_no_warning(pendulum):
+    class Runaway(Persistence):
+        def rollout(self, states, past_actions, actions):
+            return 1e300 * super().rollout(states, past_actions, actions)
+
+    errors = evaluate(Runaway(), pendulum, "test", horizon=5)
+    assert np.isinf(errors.nrmse)
+    steady = evaluate(Persistence(), pendulum, "test", horizon=5)
+    assert np.isnan(errors.intervals()[0]).all()
+    assert np.isnan(steady.ratio_interval(errors)).all()

@@ -19,11 +19,16 @@ def _against(name: str, contest: Contest) -> Verdict:
     errors = contest.verification["metrics"]["nrmse"]
     model, rule = number(errors.get("model")), f"beats_{name}"
     if name != "champion":
-        return _compare(rule, model, number(errors.get(name)), contest.task.promote.margin)
+        return _compare(rule, model, _reference(errors, name), contest.task.promote.margin)
     champion = contest.champion
     if champion is None:
         return Verdict(rule, passed=True, found="no champion", wanted="no champion, or beaten")
     return _against_champion(rule, model, champion, contest)
+
+
+def _reference(errors: dict[str, object], name: str) -> float:
+    """Return a measured reference; null stands for one that diverged, so any model beats it."""
+    return math.inf if name in errors and errors[name] is None else number(errors.get(name))
 
 
 def _against_champion(rule: str, model: float, champion: Champion, contest: Contest) -> Verdict:
@@ -37,7 +42,7 @@ def _against_champion(rule: str, model: float, champion: Champion, contest: Cont
 
 def _compare(rule: str, model: float, reference: float, margin: float, who: str = "") -> Verdict:
     bound = (1.0 - margin) * reference
-    passed = math.isfinite(model) and math.isfinite(reference) and model <= bound
+    passed = math.isfinite(model) and model <= bound  # never true for a NaN on either side
     name = who or rule.removeprefix("beats_")
     wanted = f"<= {bound:.6g} ({name}: {reference:.6g}, margin {margin:g})"
     return Verdict(rule, passed, shown(model), wanted)
