@@ -6,8 +6,8 @@ decision comes last. Whoever finds a version with the key but no decision goes o
 it happens under a file lock of the task.
 """
 
-import math
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal

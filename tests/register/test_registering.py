@@ -117,10 +117,10 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     assert "cannot be tried: test split: its longest episode has 40 rows" in verdict["found"]
 
 
-@pytest.mark.parametrize("found", [float("nan"), float("inf")])
-def test_a_champion_measured_as_not_finite_is_not_beaten(chain, found):
+@pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
+def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, found, status):
     chain.register(0.1)
-    assert chain.register(0.05, gain=0.6, evaluate=lambda champion: found).status == "refused"
+    assert chain.register(0.05, gain=0.6, evaluate=lambda champion: found).status == status
 
 
 def test_an_error_of_nan_beats_nothing(chain):
