@@ -1,7 +1,8 @@
 # kinemill: `make demo` runs the whole chain once, `make test` passes the tests. `make help` lists all.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+EXTRAS ?= cpu
 BIN := .venv/bin
-STAMP := .venv/.installed
+STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow lint format ui bench prove-accuracy constraints clean
@@ -9,12 +10,12 @@ export KINEMILL_HOME ?= $(CURDIR)/var
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv/ and install kinemill in it; quick when nothing changed
+setup: $(STAMP) ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,$(EXTRAS)]'
 	@touch $(STAMP)
 
 demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 starts over)

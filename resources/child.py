@@ -17,7 +17,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Task
-from kinemill.store import Ref, read_json
+from kinemill.store import Ref, publish_json, read_json
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY = 1.0  # s, where the kernel does not tell
@@ -64,12 +64,13 @@ def work(job: dict[str, Any], pipes: PipesContext) -> None:
 
     task, home = Task.model_validate(job["task"]), Home(Path(job["home"]))
     dataset, training_set = Ref.from_json(job["dataset"]), Ref.from_json(job["training_set"])
-    tracker = MlflowTracker(home, job["mlflow_run"])
+    tracker = MlflowTracker(home, job["tracked"]["run_id"])
     try:
-        train(task, home, dataset, training_set, (tracker, Lines(pipes)))
+        model = train(task, home, dataset, training_set, (tracker, Lines(pipes)))
     except BaseException:
         tracker.end("FAILED")
         raise
+    publish_json(Path(job["tracked_models"]) / f"{model.ref.digest[:32]}.json", job["tracked"])
     tracker.end()
 
 

@@ -10,7 +10,7 @@ from kinemill.store import Outcome, Ref, publish_json, read_json
 from resources.compute import COMPUTE
 from resources.mill import Mill
 
-_JOB, _RUN = "job.json", "mlflow_run.json"
+_JOB = "job.json"
 
 
 def train_elsewhere(
@@ -30,12 +30,11 @@ def train_elsewhere(
     try:
         COMPUTE[compute.type](context, job, compute.max_runtime)
     except BaseException:
-        _end_run(mill, read_json(job)["mlflow_run"])
+        _end_run(mill, read_json(job)["tracked"]["run_id"])
         raise
     trained = find_model(mill.task, mill.home, dataset, training_set)
     if trained is None:
         raise TrainingFailed(job, "the training process ended well but published no model")
-    publish_json(_run_file(mill, trained.ref), read_json(job.parent / _RUN))
     return Outcome(trained.ref, trained.summary, known=False)
 
 
@@ -46,13 +45,13 @@ def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
     folder = _folder(mill, dataset, training_set)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
     run = start_run(mill.home, mill.task.name, folder.name, params=settings)
-    publish_json(folder / _RUN, {"run_id": run, "experiment": _experiment(mill)})
     job = {
         "task": mill.task.model_dump(mode="json", by_alias=True),
         "home": str(mill.home.root),
         "dataset": dataset.to_json(),
         "training_set": training_set.to_json(),
-        "mlflow_run": run,
+        "tracked": {"run_id": run, "experiment": _experiment(mill)},
+        "tracked_models": str(_tracked_models(mill)),
     }
     publish_json(folder / _JOB, job)
     return folder / _JOB
@@ -77,8 +76,12 @@ def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
 
 
 def _run_file(mill: Mill, model: Ref) -> Path:
-    folder = mill.home.dagster / "trainings" / mill.task.name
-    return folder / "models" / f"{model.digest[:32]}.json"
+    return _tracked_models(mill) / f"{model.digest[:32]}.json"
+
+
+def _tracked_models(mill: Mill) -> Path:
+    """Return the folder in which trainings note, by model, which MLflow run they were."""
+    return mill.home.dagster / "trainings" / mill.task.name / "models"
 
 
 def _folder(mill: Mill, dataset: Ref, training_set: Ref) -> Path:

@@ -4,6 +4,17 @@ Documents go to stdout and everything else to stderr. Exit codes: 0 done, 1 a bl
 gate refused, 2 bad input or usage, 3 internal failure.
 """
 
-from kinemill.cli.app import main
+import sys
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run the command; where only the runtime is installed, say what is missing."""
+    try:
+        from kinemill.cli.app import main as run
+    except ModuleNotFoundError as missing:
+        sys.stderr.write(
+            f"kinemill: the command needs {missing.name!r}, which is not installed; this is the "
+            "runtime alone. pip install 'kinemill[cpu]' or 'kinemill[gpu]'\n"
+        )
+        raise SystemExit(2) from missing
+    run()

@@ -66,7 +66,7 @@ def _fetch(address: str) -> Path:
         raise BadInput(
             address,
             f"a registry address needs {error.name!r}, which is not installed",
-            fix="pip install 'kinemill[registry]', or load a folder made by `kinemill pull`",
+            fix="pip install 'kinemill[registry]', or load the folder of a model",
         ) from error
 
 

@@ -141,7 +141,9 @@ def is_sensed(run):
 
 def test_the_arrival_sensor_starts_one_run_for_the_logs_there_and_one_for_the_new(served, arrived):
     assert [run["status"] for run in arrived] == ["SUCCESS", "SUCCESS"]
-    keys = {tag["value"] for run in arrived for tag in run["tags"] if tag["key"] == "dagster/run_key"}
+    keys = {
+        tag["value"] for run in arrived for tag in run["tags"] if tag["key"] == "dagster/run_key"
+    }
     assert len(keys) == 2
     assert served.champion() == 2
 
@@ -191,7 +193,9 @@ def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
 
 def _versions(served):
     nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
-    return {node["assetKey"]["path"][1]: (node["staleStatus"], node["dataVersion"]) for node in nodes}
+    return {
+        node["assetKey"]["path"][1]: (node["staleStatus"], node["dataVersion"]) for node in nodes
+    }
 
 
 def _training(served):

@@ -1,0 +1,150 @@
+"""The command line: documents on stdout, news on stderr, exit codes, and a quick start."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from kinemill.cli.app import app
+from kinemill.home import Home
+
+TASK = """\
+task: arm
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  torque: {role: action, unit: N*m}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path, home, monkeypatch):
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "arm.yaml").write_text(TASK)
+    monkeypatch.setenv("KINEMILL_TASKS", str(folder))
+    return folder
+
+
+def kinemill(*arguments):
+    code = "from kinemill.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_starts_quickly_and_imports_nothing_heavy():
+    code = (
+        "import sys; from kinemill.cli.app import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = ['torch', 'mlflow', 'dagster', 'polars', 'numpy', 'pydantic', 'pint']\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
+    )
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        times.append(time.perf_counter() - began)
+    assert done.stderr.strip() == "[]"
+    assert min(times) < 0.6  # 0.1 to 0.3 s on a machine with nothing else to do
+
+
+def test_every_command_says_what_it_does():
+    assert {command.callback.__name__ for command in app.registered_commands} == {
+        "tasks", "doctor", "config", "ingest", "run", "demo", "models", "show", "up",
+    }  # fmt: skip
+    assert all(command.callback.__doc__ for command in app.registered_commands)
+
+
+def test_tasks_lists_the_good_and_the_broken(tasks):
+    (tasks / "bad.yaml").write_text("task: bad\ndt: 0\n")
+    done = kinemill("tasks", "--json")
+    assert done.returncode == 0
+    listed = {row["task"]: row for row in json.loads(done.stdout)["tasks"]}
+    assert listed["arm"]["states"] == ["angle"]
+    assert listed["arm"]["error"] is None
+    assert "bad.yaml:2: dt:" in listed["bad"]["error"]
+
+
+def test_config_fills_in_defaults_and_overrides(tasks):
+    done = kinemill("config", "arm", "--set", "learn.history=7")
+    told = yaml.safe_load(done.stdout)
+    assert (told["learn"]["history"], told["dt"], told["task"]) == (7, 0.01, "arm")
+
+
+def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
+    told = yaml.safe_load(kinemill("config", "arm", "--launchpad").stdout)
+    assert list(told) == ["resources"]
+    assert told["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["config", "amr"], "did you mean 'arm'?"),
+        (["config", "arm", "--set", "learn.hstory=3"], "did you mean 'history'?"),
+        (["config", "arm", "--set", "learn.history"], "is not key=value"),
+        (["run", "arm", "--logs", "/no/such/folder"], "/no/such/folder: is not there"),
+        (["models", "amr"], "did you mean 'arm'?"),
+        (["show", "arm@champion"], "arm: has no version yet; kinemill run arm"),
+        (["show", "@champion"], "names no version"),
+        (["tasks", "--jsn"], "No such option"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_bad_input_is_code_2_and_says_what_to_do(tasks, arguments, said):
+    done = kinemill(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_models_of_a_task_that_never_ran_are_none(tasks):
+    done = kinemill("models", "arm", "--json")
+    assert json.loads(done.stdout) == {"task": "arm", "versions": []}
+
+
+def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
+    log = tmp_path / "a.csv"
+    rows = "".join(f"{k / 100},{k / 1000},0.5\n" for k in range(200))
+    log.write_text(f"time,angle,torque\n{rows}")
+    done = kinemill("ingest", "arm", str(log), "--json")
+    assert done.returncode == 0
+    (file,) = json.loads(done.stdout)["files"]
+    assert set(file) == {"file", "hash", "outcome", "episodes", "rows", "reasons"}
+    assert (file["outcome"], file["episodes"], file["rows"]) == ("episodes", 1, 200)
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
+    done = kinemill("doctor", "--json")
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0
+    assert found["home"]["found"] == str(Home.resolve().root)
+    assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(found)
+    (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
+    done = kinemill("doctor", "--json")
+    assert done.returncode == 1
+    assert "unknown key" in next(
+        check["found"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
+    )
+
+
+def test_an_internal_failure_is_code_3(tasks, home):
+    home.root.mkdir(parents=True)
+    home.mlflow_db.write_text("no database at all, although it is called one")
+    done = kinemill("models", "arm")
+    assert done.returncode == 3
+    assert done.stdout == ""
+
+
+def test_without_a_checkout_run_says_what_is_missing(tasks, tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMILL_PROJECT", str(tmp_path))
+    done = kinemill("run", "arm")
+    assert done.returncode == 2
+    assert "set KINEMILL_PROJECT to the folder of a kinemill checkout" in done.stderr
