@@ -1,5 +1,6 @@
 """What tests share: the real logs beside the checkout, and a home of one's own."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,21 @@ def home(tmp_path, monkeypatch) -> Home:
     """An empty home, also set as KINEMILL_HOME."""
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "home"))
     return Home.resolve()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """MLflow's database, made once: making one takes seconds, copying it none."""
+    from kinemill.tracking import open_tracking
+
+    home = Home(tmp_path_factory.mktemp("template"))
+    open_tracking(home)
+    return home.mlflow_db
+
+
+@pytest.fixture
+def tracked_home(home, empty_database) -> Home:
+    """A home whose MLflow database is there already."""
+    home.root.mkdir(parents=True)
+    shutil.copy(empty_database, home.mlflow_db)
+    return home

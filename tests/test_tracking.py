@@ -1,7 +1,6 @@
 import json
 import math
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,19 +17,9 @@ from kinemill.tracking import MlflowTracker, end_orphans, lock, open_tracking, r
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    home = Home(tmp_path_factory.mktemp("template"))
-    open_tracking(home)
-    return home.mlflow_db
-
-
 @pytest.fixture
-def tracked(home, empty_database) -> Home:
-    """A home whose database is there already: making one takes seconds."""
-    home.root.mkdir(parents=True)
-    shutil.copy(empty_database, home.mlflow_db)
-    return home
+def tracked(tracked_home) -> Home:
+    return tracked_home
 
 
 def _python(code, *args, **kwargs):

@@ -1,7 +1,6 @@
 """A registry to try things on: a task, a tiny ONNX model, and stages with chosen numbers."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from kinemill.register import Produced, register
 from kinemill.runtime import Interface
 from kinemill.spec import Task, load_task
 from kinemill.store import Ref, once, publish_json
-from kinemill.tracking import open_tracking
 
 TASK = """
 task: cart
@@ -27,21 +25,6 @@ channels:
 learn: {type: dynamics, model: {type: mlp}, history: 3}
 """
 BASELINES = {"persistence": 0.9, "linear": 0.3, "linear_sincos": 0.25}
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """MLflow's database, made once: making one takes seconds, copying it none."""
-    home = Home(tmp_path_factory.mktemp("template"))
-    open_tracking(home)
-    return home.mlflow_db
-
-
-@pytest.fixture
-def tracked_home(home, empty_database) -> Home:
-    home.root.mkdir(parents=True)
-    shutil.copy(empty_database, home.mlflow_db)
-    return home
 
 
 @pytest.fixture
