@@ -33,7 +33,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.register import Produced, register
         from resources.provenance import commit
         from resources.registration import outcome_of
-        from resources.training import run_page, tracked_run
+        from resources.training import run_page, tracked_run, version_page
 
         mill = mill_of(context)
         registration = register(
@@ -54,6 +54,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 gate=table(registration.gate),
                 report=page(mill.home.root / registration.report),
                 mlflow_run=run_page(mill, model),
+                registry=version_page(task.name, registration.version),
             ),
             _answers(registration.gate),
         )

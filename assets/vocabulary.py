@@ -39,6 +39,7 @@ WORDS = {
     "gate": "the decision line by line",
     "report": "the report page, works offline",
     "mlflow_run": "the run in MLflow",
+    "registry": "the version in MLflow",
     "store": "folder of the outcome",
     "digest": "digest of the outcome, also its data version",
     "known": "whether the outcome was there before",
@@ -74,9 +75,9 @@ def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataVal
     return table(rows[:_SHOWN])
 
 
-def page(path: Path) -> dg.UrlMetadataValue:
-    """Link to a page in the home."""
-    return dg.MetadataValue.url(path.as_uri())
+def page(path: Path) -> dg.PathMetadataValue:
+    """Name a page in the home; a browser opens no file from a served page, so it is no link."""
+    return dg.MetadataValue.path(str(path))
 
 
 def _cell(value: Any) -> str:

@@ -94,7 +94,7 @@ def _is_one_model(annotation: Any) -> bool:
 def _spelled_by_field(part: BaseModel) -> bool:
     """Tell whether a task file spells the part as its fields, not in some shorter way."""
     names = {info.alias or name for name, info in type(part).model_fields.items()}
-    spelled: object = part.model_dump(by_alias=True)
+    spelled: Any = part.model_dump(by_alias=True)  # whatever a serializer of its own makes of it
     return isinstance(spelled, dict) and set(spelled) == names
 
 

@@ -69,10 +69,17 @@ def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
     if not file.is_file():
         return None
     known = read_json(file)
+    return _mlflow_page(f"experiments/{known['experiment']}/runs/{known['run_id']}")
+
+
+def version_page(task: str, version: int) -> dg.UrlMetadataValue:
+    """Return the address of a registered version in the same pages."""
+    return _mlflow_page(f"models/{task}/versions/{version}")
+
+
+def _mlflow_page(path: str) -> dg.UrlMetadataValue:
     pages = os.environ.get("KINEMILL_MLFLOW_URL", "http://127.0.0.1:5000")
-    return dg.MetadataValue.url(
-        f"{pages}/#/experiments/{known['experiment']}/runs/{known['run_id']}"
-    )
+    return dg.MetadataValue.url(f"{pages}/#/{path}")
 
 
 def _run_file(mill: Mill, model: Ref) -> Path:

@@ -23,7 +23,8 @@ def forget(home: Home, task: str) -> None:
     folders += [home.store / "members" / task, home.dagster / "refs" / "latest" / task]
     folders += [stage / task for stage in home.store.glob("*") if stage.name != "raw"]
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
     if home.mlflow_db.is_file():
         _forget_versions(home, task)
 

@@ -48,7 +48,9 @@ def test_help_starts_quickly_and_imports_nothing_heavy():
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
         times.append(time.perf_counter() - began)
     assert done.stderr.strip() == "[]"
     assert min(times) < 0.6  # 0.1 to 0.3 s on a machine with nothing else to do

@@ -2,12 +2,16 @@
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from assets import CHAIN
 from assets.vocabulary import WORDS
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
+from kinemill.spec import load_task
 from kinemill.tracking import open_tracking
+from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
 from pipelines.run import run_chain
 from resources.io import latest
@@ -68,7 +72,8 @@ def test_there_is_something_to_look_at_on_every_asset(first_run):
     assert metadata["verification"]["error_growth"].value.startswith("![error_growth](data:image/")
     assert isinstance(metadata["verification"]["errors"], dg.TableMetadataValue)
     assert "/runs/" in metadata["model"]["mlflow_run"].value
-    assert metadata["registered_model"]["report"].value.startswith("file://")
+    assert metadata["registered_model"]["report"].value.endswith("report.html")
+    assert metadata["registered_model"]["registry"].value.endswith("/#/models/tiny/versions/1")
     assert metadata["recordings"]["reasons"].records[0].data["check"]
 
 
@@ -103,6 +108,7 @@ def test_a_second_run_does_nothing(copy):
     assert document["version"] == 1
     assert _state(copy) == before
     assert _data_versions(copy) == versions
+    assert _stale(copy) == []
 
 
 def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
@@ -114,6 +120,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     before, versions = _state(copy), _data_versions(copy)
     assert run_chain(TASK, strict)["status"] == "unchanged"
     assert (_state(copy), _data_versions(copy)) == (before, versions)
+    assert _stale(copy) == []
 
 
 def test_one_log_more_brings_one_recording_more(copy):
@@ -128,7 +135,7 @@ def test_one_log_more_brings_one_recording_more(copy):
 
 def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     before = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
-    with pytest.raises(Blocked, match="row_counts|accepted_not_empty|quarantined_share"):
+    with pytest.raises(Blocked, match=r"row_counts|accepted_not_empty|quarantined_share"):
         run_chain(TASK, {"validate.min_steps": 5000})
     assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == before
     assert len(list_versions(TASK, copy.home)["versions"]) == 1
@@ -147,6 +154,15 @@ def _data_versions(place):
         asset: event.asset_materialization.tags["dagster/data_version"]
         for asset, event in _materializations(place).items()
     }
+
+
+def _stale(place):
+    """The assets that Dagster's pages would not show as fresh."""
+    graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
+    with open_instance(place.home) as instance:
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        keys = graph.materializable_asset_keys
+        return [key for key in keys if resolver.get_status(key) != StaleStatus.FRESH]
 
 
 def _state(place):
