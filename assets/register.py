@@ -8,7 +8,7 @@ part changes; a model that was decided on before is left as it is.
 
 import dagster as dg
 
-from assets.stage import Answer, Events, hand_on, mill_of, stage
+from assets.stage import Answer, Asked, Events, hand_on, mill_of, stage
 from assets.vocabulary import page, say, table
 from kinemill.register.rules import RULES
 from kinemill.spec import Task
@@ -20,7 +20,7 @@ _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
-    checks = {f"gate_{rule}": False for rule in RULES}
+    checks = {f"gate_{rule}": Asked(str(RULES[rule].__doc__)) for rule in RULES}
 
     @stage(task, "registered_model", __doc__, after=_AFTER, kinds={"mlflow"}, checks=checks)
     def registered_model(

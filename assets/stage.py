@@ -16,6 +16,14 @@ OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A check that an asset always answers: what it says when it passes, does a failure block."""
+
+    description: str
+    blocking: bool = False
+
+
 def stage(
     task: Task,
     name: str,
@@ -23,7 +31,7 @@ def stage(
     *,
     after: Sequence[str] = (),
     kinds: set[str],
-    checks: Mapping[str, bool] | None = None,
+    checks: Mapping[str, Asked] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Declare the asset `name` of a task.
 
@@ -33,7 +41,7 @@ def stage(
         page: the docstring of the stage's module, shown in the catalogue.
         after: assets whose references it takes, by parameter name.
         kinds: what Dagster shows as icons.
-        checks: names of its checks, and whether a failure stops the chain.
+        checks: what it is asked, by name.
     """
     key = dg.AssetKey([task.name, name])
     return dg.asset(
@@ -46,8 +54,10 @@ def stage(
         io_manager_key="refs",
         required_resource_keys={task.name},
         check_specs=[
-            dg.AssetCheckSpec(check, asset=key, blocking=blocking)
-            for check, blocking in (checks or {}).items()
+            dg.AssetCheckSpec(
+                name, asset=key, blocking=asked.blocking, description=asked.description
+            )
+            for name, asked in (checks or {}).items()
         ],
     )
 
@@ -78,19 +88,18 @@ def hand_on(
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    mill, refused = mill_of(context), list[str]()
-    for check in _results(context, list(answers)):
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            refused.append(f"{check.check_name}: {check.description}")
-        yield check
+    mill, given = mill_of(context), list(answers)
+    yield from _results(context, given)
+    blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
+    refused = [one for one in given if one.name in blocking and not one.passed]
+    folder = mill.home.root / outcome.ref.path
     common = say(
-        digest=outcome.ref.digest,
-        known=outcome.known,
-        store=dg.MetadataValue.path(str(mill.home.root / outcome.ref.path)),
+        digest=outcome.ref.digest, known=outcome.known, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
+        told = "; ".join(_told(one) for one in refused if not _waits(one))
         raise dg.Failure(
-            f"blocked by {len(refused)} check(s): {'; '.join(refused)}",
+            f"blocked by {len(refused)} check(s): {told}; all values are in {folder}",
             metadata={**metadata, **common},
             allow_retries=False,
         )
@@ -99,6 +108,21 @@ def hand_on(
         data_version=dg.DataVersion(outcome.ref.digest),
         metadata={**metadata, **common},
     )
+
+
+def _told(answer: Answer) -> str:
+    """Say what a check that failed has found, in one line."""
+    found = [f"{name} {value}" for name, value in answer.values.items() if not _is_many(value)]
+    return f"{answer.name} ({', '.join(found) or answer.description})"
+
+
+def _waits(answer: Answer) -> bool:
+    """Tell whether a check failed only because one before it did."""
+    return str(answer.values.get("error", "")).startswith("not asked")
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, list | dict)
 
 
 def _results(

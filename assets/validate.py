@@ -8,7 +8,7 @@ rows at its time step. Refreshed with the recordings or when the task's `validat
 
 import dagster as dg
 
-from assets.stage import Answer, Events, Lines, hand_on, mill_of, stage
+from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
 from assets.vocabulary import page, reasons, say, table
 from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json
@@ -17,7 +17,10 @@ from kinemill.validate.checks import planned_checks
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `episodes` of a task."""
-    checks = {name: check.blocking for name, check in planned_checks(task).items()}
+    checks = {
+        name: Asked(check.description, check.blocking)
+        for name, check in planned_checks(task).items()
+    }
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)

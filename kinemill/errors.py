@@ -1,5 +1,7 @@
 """The one family of errors: each says where, what was found, what was expected and what to do."""
 
+from typing import Any
+
 
 class KinemillError(Exception):
     """Something a person has to act on.
@@ -12,6 +14,8 @@ class KinemillError(Exception):
     """
 
     exit_code = 3
+    # What a run that ended in this error came to, in the form that `--json` prints.
+    document: dict[str, Any] | None = None
 
     def __init__(
         self, where: object, found: str, *, expected: str | None = None, fix: str | None = None

@@ -52,7 +52,11 @@ def run_chain(
     _silence()
     with open_instance(home) as instance, view(watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
-        _execute(instance, plain, overrides or {}, logs, run_id)
+        try:
+            _execute(instance, plain, overrides or {}, logs, run_id)
+        except KinemillError as error:
+            error.document = _document(instance, home, plain, run_id)
+            raise
         return _document(instance, home, plain, run_id)
 
 

@@ -26,17 +26,21 @@ def run(
 def _run(task: str, logs: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
     from kinemill.cli.project import project
     from kinemill.cli.summary import run_summary
-    from kinemill.errors import BadInput
-    from kinemill.spec import parse_overrides
+    from kinemill.errors import BadInput, KinemillError
+    from kinemill.spec import load_task, parse_overrides
 
     if logs is not None and not logs.exists():
         raise BadInput(f"--logs {logs}", "is not there")
-    found = project("pipelines.run").run_chain(
-        task,
-        parse_overrides(overrides or []),
-        logs=logs.resolve() if logs else None,
-        watched=True,
-    )
+    changed = parse_overrides(overrides or [])
+    for note in load_task(task, changed).notes:
+        news(note)
+    folder = logs.resolve() if logs else None
+    try:
+        found = project("pipelines.run").run_chain(task, changed, logs=folder, watched=True)
+    except KinemillError as error:
+        if as_json and error.document:
+            document(error.document)
+        raise
     if as_json:
         document(found)
     else:

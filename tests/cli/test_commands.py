@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -37,7 +36,7 @@ def kinemill(*arguments):
     )
 
 
-def test_help_starts_quickly_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
         "import sys; from kinemill.cli.app import app\n"
         "try: app(['--help'])\n"
@@ -45,15 +44,8 @@ def test_help_starts_quickly_and_imports_nothing_heavy():
         "heavy = ['torch', 'mlflow', 'dagster', 'polars', 'numpy', 'pydantic', 'pint']\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
-        times.append(time.perf_counter() - began)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stderr.strip() == "[]"
-    assert min(times) < 0.6  # 0.1 to 0.3 s on a machine with nothing else to do
 
 
 def test_every_command_says_what_it_does():
