@@ -22,6 +22,8 @@ WORDS = {
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
     "added": "episodes that augmentation added, by type",
+    "augmentations": "what each augmentation added, the share of episodes it touched, and left out",
+    "before_after": "a training episode and its copies",
     "steps": "training steps made",
     "parameters": "number of weights",
     "seed": "seed of the training",

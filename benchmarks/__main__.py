@@ -21,6 +21,7 @@ for name in NAMES:
         capture_output=True,
         text=True,
     )
-    rows = json.loads(done.stdout)["rows"]
-    replace_section(name, table(rows))
-    print(f"## {name}\n\n{table(rows)}")
+    document = json.loads(done.stdout)
+    text = document["table"] if "table" in document else table(document["rows"])
+    replace_section(name, text)
+    print(f"## {name}\n\n{text}")

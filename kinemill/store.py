@@ -155,6 +155,14 @@ def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
     return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 
+def peek(home: Home, stage: str, task: str, key: str) -> Outcome | None:
+    """Return the outcome published under `key` as it stands: nothing is checked or moved."""
+    folder = _place(home, stage, task, key)
+    if not (folder / MANIFEST).is_file():
+        return None
+    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+
+
 def _place(home: Home, stage: str, task: str, key: str) -> Path:
     return home.store / stage / task / key[:32]
 

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.home import Home
 from kinemill.store import Json, Ref, once, open_ref, read_json
 
 VERSION = 1
+_ROWS = 300  # of an episode that are drawn
 _WHO = ("model", "persistence", "linear", "linear_sincos")
 
 
@@ -21,6 +25,50 @@ def error_growth(home: Home, task: str, verification: Ref) -> Path:
     inputs = {"verification": verification.digest, "version": VERSION}
     outcome = once(home, "pictures", task, inputs, build)
     return home.root / outcome.ref.path / "error_growth.png"
+
+
+def before_after(home: Home, task: str, training_set: Ref) -> Path | None:
+    """Return a PNG of an original beside one copy of each augmentation, one panel a channel.
+
+    Nothing without copies; the first original that has all of them, or most, is drawn.
+    """
+    packed = load_dataset(home, training_set)
+    if not any("+" in episode.id for episode in packed.episodes):
+        return None
+
+    def build(folder: Path) -> Json:
+        _draw_copies(packed, folder / "before_after.png")
+        return {}
+
+    inputs = {"training_set": training_set.digest, "version": VERSION}
+    outcome = once(home, "pictures", task, inputs, build)
+    return home.root / outcome.ref.path / "before_after.png"
+
+
+def _draw_copies(training_set: PackedDataset, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    families: dict[str, dict[str, np.ndarray]] = {}
+    for episode in training_set.episodes:
+        original, *added = episode.id.split("+")
+        if len(added) <= 1:
+            kind = "".join(added).partition(".")[0] or "original"
+            families.setdefault(original, {}).setdefault(kind, training_set.rows(episode)[:_ROWS])
+    family, columns = max(families.values(), key=len), training_set.columns
+    figure = Figure(figsize=(9.0, 1.5 * len(columns) + 0.6), layout="constrained")
+    panels = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
+    for column, (panel, name) in enumerate(zip(panels, columns, strict=True)):
+        for kind, rows in family.items():
+            seconds, before = np.arange(len(rows)) * training_set.dt, kind == "original"
+            style = {"color": "black", "lw": 2.0, "zorder": 0} if before else {"lw": 0.9}
+            panel.plot(seconds, rows[:, column], label=kind, **style)
+        panel.set_ylabel(f"{name}\n{training_set.units[name]}", fontsize=8)
+        panel.grid(alpha=0.2)
+    panels[-1].set_xlabel("s")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8
+    )
+    figure.savefig(path, dpi=90, metadata={"Software": None})
 
 
 def _draw(accuracy: dict[str, Any], path: Path) -> None:

@@ -1,13 +1,19 @@
-"""The stage: training episodes of a dataset, and what the task's augmentations add to them."""
+"""The stage: training episodes of a dataset, and what the task's augmentations add to them.
 
+Every original is worked on by itself, and its copies come from nothing else; so originals can go
+to any number of workers, a few at a time, and the rows to disk as they come.
+"""
+
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kinemill.augment._plugin import Augmentation, Rows, Signals
 from kinemill.dataset import (
     PackedDataset,
     PackedEpisode,
@@ -19,27 +25,10 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once
+from kinemill.validate.judge import judge
 
-VERSION = 1
-
-
-class Augmentation(Protocol):
-    """A plug-in of this family."""
-
-    @property
-    def type(self) -> str:
-        """Name of the plug-in."""
-        ...
-
-    def vary(
-        self, values: NDArray[np.float32], columns: list[str], random: np.random.Generator
-    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield (label, (rows, C) float32) for every copy made of (rows, C) `values`.
-
-        Columns are states then actions, in task units; `values` may not be written to. `random`
-        is this episode's own; the label tells copies of one episode apart.
-        """
-        ...
+VERSION = 2
+WORKERS = 4  # episodes in memory at a time, with their copies
 
 
 @dataclass(frozen=True)
@@ -47,78 +36,186 @@ class _Content:
     """A training episode before it is packed; `values` (rows, C) float32."""
 
     episode: PackedEpisode
-    values: NDArray[np.float32]
+    values: Rows
 
 
-def augment(task: Task, home: Home, dataset: Ref) -> Outcome:
+@dataclass
+class _Tally:
+    """What one augmentation came to: copies kept, originals touched, copies left out and why."""
+
+    added: int = 0
+    touched: int = 0
+    left_out: int = 0
+    why: str | None = None
+
+    def __iadd__(self, other: "_Tally") -> "_Tally":
+        self.added += other.added
+        self.touched += other.touched
+        self.left_out += other.left_out
+        self.why = self.why or other.why
+        return self
+
+
+@dataclass
+class _Grown:
+    """An original with its copies, sorted by id, and what each augmentation came to."""
+
+    contents: list[_Content]
+    tallies: list[_Tally] = field(default_factory=list[_Tally])
+
+
+def augment(task: Task, home: Home, dataset: Ref, workers: int | None = None) -> Outcome:
     """Publish the training set: the dataset's training episodes and their augmented copies.
 
     Every augmentation is applied to all training episodes so far, copies included, and adds
     copies; originals stay as they are. Validation and test episodes are not looked at, and the
-    statistics stay those of the originals, so that scaling does not depend on augmentation.
+    statistics stay those of the originals, so that scaling does not depend on augmentation. A copy
+    that fails a physical check which its original passes is left out.
 
     Args:
         task: whose `augment` part lists the augmentations, in order.
         home: where it is published.
         dataset: outcome of `make_dataset`.
+        workers: threads; the bytes do not depend on it.
+
+    Raises:
+        BadInput: an augmentation makes values that are not finite, or copies of which none passes.
     """
-    inputs = {"dataset": dataset.digest, "task": task.part("augment"), "version": VERSION}
+    inputs = {
+        "dataset": dataset.digest,
+        "task": task.part("augment", "channels", "dt", "validate") if task.augment else {},
+        "version": VERSION,
+    }
     return once(
         home,
         "training_set",
         task.name,
         inputs,
-        lambda folder: _build(task, load_dataset(home, dataset), folder),
+        lambda folder: _build(task, load_dataset(home, dataset), folder, workers),
     )
 
 
-def _build(task: Task, dataset: PackedDataset, folder: Path) -> Json:
-    contents = [_Content(episode, dataset.rows(episode)) for episode in dataset.of("train")]
-    added: dict[str, int] = {}
-    for index in range(len(task.augment)):
-        copies = list(_copies(task, index, contents, dataset.columns))
-        kind = task.augment[index].type
-        added[kind] = added.get(kind, 0) + len(copies)
-        contents += copies
-    contents.sort(key=lambda content: content.episode.id)
-    rows = _pack(dataset, contents, folder)
-    return {"episodes": len(contents), "rows": rows, "added": added}
-
-
-def _copies(
-    task: Task, index: int, contents: list[_Content], columns: list[str]
-) -> Iterator[_Content]:
-    augmentation = cast(Augmentation, task.augment[index])
-    kinds: list[Any] = [other.type for other in task.augment]
-    twin = f"-{index}" if kinds.count(augmentation.type) > 1 else ""
-    for content in contents:
-        episode = content.episode
-        seed = int(digest([episode.id, augmentation.type, index])[:16], 16)
-        random = np.random.default_rng(seed)
-        for label, values in augmentation.vary(content.values, columns, random):
-            if values.shape != content.values.shape or not np.isfinite(values).all():
-                where = f"augment.{index} ({augmentation.type}), episode {episode.id}"
-                raise BadInput(
-                    where,
-                    f"made an array of shape {values.shape} with non-finite values or another "
-                    "shape than the original",
-                    expected=f"finite values of shape {content.values.shape}",
-                )
-            name = f"{episode.id}+{augmentation.type}{twin}{label}"
-            yield _Content(replace(episode, id=name), values)
-
-
-def _pack(dataset: PackedDataset, contents: list[_Content], folder: Path) -> int:
-    """Write the rows one after the other, and where each episode lies; return their number."""
-    total = sum(len(content.values) for content in contents)
-    packed = create_values(folder, total, len(dataset.columns))
+def _build(task: Task, dataset: PackedDataset, folder: Path, workers: int | None) -> Json:
+    tallies = [_Tally() for _ in task.augment]
     episodes: list[PackedEpisode] = []
-    start = 0
-    for content in contents:
-        stop = start + len(content.values)
-        packed[start:stop] = content.values
-        episodes.append(replace(content.episode, start=start, stop=stop))
-        start = stop
+    aside, stop = folder / "rows.aside", 0
+    with aside.open("wb") as file:
+        for grown in _grow_all(task, dataset, workers or min(WORKERS, os.cpu_count() or 1)):
+            for index, tally in enumerate(grown.tallies):
+                tallies[index] += tally
+            for content in grown.contents:
+                file.write(np.ascontiguousarray(content.values, np.float32).data)
+                start, stop = stop, stop + len(content.values)
+                episodes.append(replace(content.episode, start=start, stop=stop))
+    packed = create_values(folder, stop, len(dataset.columns))
+    if stop:
+        packed[:] = np.memmap(aside, np.float32, "r", shape=packed.shape)
     packed.flush()
+    aside.unlink()
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
-    return total
+    return _summary(task, tallies, len(dataset.of("train")), len(episodes), stop)
+
+
+def _summary(task: Task, tallies: list[_Tally], originals: int, episodes: int, rows: int) -> Json:
+    added: dict[str, int] = {}
+    lines: list[Json] = []
+    for index, (plugin, tally) in enumerate(zip(task.augment, tallies, strict=True)):
+        if tally.left_out and not tally.added:
+            where = f"augment.{index} ({plugin.type})"
+            raise BadInput(
+                where,
+                f"all of its {tally.left_out} copies fail the physical checks; {tally.why}",
+                expected="copies that pass what their originals pass",
+                fix="make it smaller, or widen the task's `validate` part",
+            )
+        added[plugin.type] = added.get(plugin.type, 0) + tally.added
+        lines.append(
+            {
+                "type": plugin.type,
+                "added": tally.added,
+                "touched": tally.touched,
+                "share": tally.touched / originals if originals else 0.0,
+                "left_out": tally.left_out,
+                "why": tally.why,
+            }
+        )
+    return {"episodes": episodes, "rows": rows, "added": added, "augmentations": lines}
+
+
+def _grow_all(task: Task, dataset: PackedDataset, workers: int) -> Iterator[_Grown]:
+    """Yield each original with its copies, in the order of ids, a few in memory at a time."""
+    originals = sorted(dataset.of("train"), key=lambda episode: episode.id)
+    signals = Signals(dataset.columns, task.channels, dataset.dt)
+
+    def grow(episode: PackedEpisode) -> _Grown:
+        return _grow(task, _Content(episode, dataset.rows(episode)), signals)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for first in range(0, len(originals), workers):
+            yield from pool.map(grow, originals[first : first + workers])
+
+
+def _grow(task: Task, original: _Content, signals: Signals) -> _Grown:
+    grown = _Grown([original])
+    for index in range(len(task.augment)):
+        tally, kept = _Tally(), list[_Content]()
+        for content in grown.contents:
+            for copy in _copies(task, index, content, signals):
+                if why := _spoiled(task, content, copy):
+                    tally += _Tally(left_out=1, why=why)
+                else:
+                    kept.append(copy)
+        grown.contents += kept
+        tally += _Tally(added=len(kept), touched=int(bool(kept)))
+        grown.tallies.append(tally)
+    grown.contents.sort(key=lambda content: content.episode.id)
+    return grown
+
+
+def _copies(task: Task, index: int, content: _Content, signals: Signals) -> Iterator[_Content]:
+    """Yield the copies of one episode that one augmentation makes."""
+    plugin, episode = cast(Augmentation, task.augment[index]), content.episode
+    own = [plugin.seed, episode.id, plugin.type, index]
+    if _spot([*own, "share"]) >= plugin.share:
+        return
+    twin = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
+    for number in range(plugin.copies):
+        random = np.random.default_rng(int(digest([*own, number])[:16], 16))
+        values = plugin.vary(content.values, signals, random)
+        if values.shape[1:] != content.values.shape[1:] or not np.isfinite(values).all():
+            where = f"augment.{index} ({plugin.type}), episode {episode.id}"
+            raise BadInput(
+                where,
+                f"made an array of shape {values.shape} with non-finite values or other columns",
+                expected=f"finite values in {content.values.shape[1]} columns",
+            )
+        label = f".{number}" if plugin.copies > 1 else ""
+        name = f"{episode.id}+{plugin.type}{twin}{label}"
+        yield _Content(replace(episode, id=name), values)
+
+
+def _spot(own: list[object]) -> float:
+    """Return a fixed place in [0, 1)."""
+    return int(digest(own)[:16], 16) / 2.0**64
+
+
+def _spoiled(task: Task, content: _Content, copy: _Content) -> str | None:
+    """Say what the physical checks find in a copy and not in what it was made of, or None."""
+    findings = _judged(task, copy.values)
+    if not findings:
+        return None
+    before = {name for name, _ in _judged(task, content.values)}
+    new = [text for name, text in findings if name not in before]
+    return f"{copy.episode.id}: {new[0]}" if new else None
+
+
+def _judged(task: Task, values: Rows) -> list[tuple[str, str]]:
+    """Return (check, what it found) for (rows, C) `values`."""
+    least = task.validation.min_steps
+    if len(values) < least:
+        return [("min_steps", f"min_steps: {len(values)} rows, expected {least}")]
+    columns = {name: values[:, index].astype(np.float64) for index, name in enumerate(task.columns)}
+    return [
+        (found.check, f"{found.check}: {found.fault.found}, expected {found.fault.expected}")
+        for found in judge(columns, task).findings
+    ]

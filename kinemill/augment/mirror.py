@@ -1,19 +1,17 @@
 """Mirror: the episode as its reflection would have run, of robots symmetric about zero."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.spec import AUGMENTATIONS, Channel, Plugin, unknown_channels
-
-Problems = list[tuple[tuple[str | int, ...], str]]
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
+from kinemill.spec import AUGMENTATIONS, Channel, unknown_channels
 
 
 @AUGMENTATIONS.register("mirror")
-class Mirror(Plugin):
+class Mirror(Augmentation):
     """Change the sign of the channels named; twice gives the original."""
 
     type: Literal["mirror"] = "mirror"
@@ -23,7 +21,7 @@ class Mirror(Plugin):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return flips that no mirror could show: unknown, one-sided limits, broken derivatives."""
-        found = unknown_channels(self.flip, channels, "flip")
+        found = same_again(self.copies) + unknown_channels(self.flip, channels, "flip")
         for index, name in enumerate(self.flip):
             if name not in channels:
                 continue
@@ -52,10 +50,8 @@ class Mirror(Plugin):
         ]
         return wrong
 
-    def vary(
-        self, values: NDArray[np.float32], columns: list[str], random: np.random.Generator
-    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield the mirror image, (rows, C) float32, of (rows, C) `values`."""
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return the mirror image of (n, C) `values`."""
         del random
-        sign = np.array([-1.0 if name in self.flip else 1.0 for name in columns], np.float32)
-        yield "", values * sign
+        sign = np.array([-1.0 if name in self.flip else 1.0 for name in signals.columns])
+        return values * sign.astype(np.float32)

@@ -5,7 +5,18 @@ import traceback
 
 import typer
 
-from kinemill.cli import data, models, pages, running, setting_up
+from kinemill.cli import (
+    data,
+    datasets,
+    drafting,
+    exporting,
+    models,
+    pages,
+    quarantine,
+    running,
+    setting_up,
+    viewing,
+)
 from kinemill.errors import KinemillError
 
 INTERNAL = 3
@@ -19,7 +30,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (setting_up, data, running, models, pages):
+for group in (
+    setting_up,
+    drafting,
+    data,
+    exporting,
+    quarantine,
+    viewing,
+    datasets,
+    running,
+    models,
+    pages,
+):
     for command in group.COMMANDS:
         app.command()(command)
 

@@ -1,11 +1,17 @@
-"""Data: reading logs into the store."""
+"""Data: reading logs into the store, trying them before, reading them again, forgetting them."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, table
+from kinemill.cli.say import Json, TaskName, document, news, table
+
+Recording = Annotated[
+    str, typer.Argument(help="Name at first sight, content hash or its beginning, or an episode.")
+]
+Because = Annotated[str, typer.Option("--because", help="Why, for those who read it later.")]
 
 
 def ingest(
@@ -17,30 +23,162 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Read logs into the store, or say why not; known ones add nothing."""
+    from kinemill.cli.progress import Spoken
     from kinemill.home import Home
     from kinemill.ingest import ingest as read_logs
     from kinemill.spec import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [path.resolve() for path in paths or []] or [None]
-    files = [file for folder in folders for file in read_logs(loaded, home, folder).files]
+    files = [file for folder in folders for file in read_logs(loaded, home, folder, Spoken()).files]
+    _show(f"logs of {loaded.name}", files, as_json=as_json)
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Logs to try, or folders of them.")],
+    task: Annotated[str, typer.Option("--task", help="Name of a task, or path of its file.")],
+    as_json: Json = False,
+) -> None:
+    """Say what would become of each log, read and judged; writes nothing."""
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+    from kinemill.validate.foretelling import foretell
+
+    loaded, home = load_task(task), Home.resolve()
+    found = [entry for path in files for entry in foretell(loaded, home, path)]
+    _show(f"logs, as {loaded.name} would take them", found, as_json=as_json)
+
+
+def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         document({"files": files})
         return
-    table(
-        f"logs of {loaded.name}",
-        ["file", "outcome", "episodes", "rows", "reasons"],
-        [
-            [
-                file["file"],
-                file["outcome"],
-                file["episodes"],
-                file["rows"],
-                "\n".join(f"{r['check']} {r['where']}: {r['found']}" for r in file["reasons"]),
-            ]
-            for file in files
-        ],
+    columns = ["file", "outcome", "episodes", "rows", "reasons"]
+    rows = [[*(file[key] for key in columns[:-1]), spell_reasons(file)] for file in files]
+    table(title, columns, rows)
+
+
+def spell_reasons(of: dict[str, Any]) -> str:
+    """Spell reasons one a line."""
+    return "\n".join(
+        f"{item['check']} {item['channel'] or ''} {item['where']}: {item['found']}".replace(
+            "  ", " "
+        )
+        for item in of["reasons"]
     )
 
 
-COMMANDS = [ingest]
+def reprocess(task: TaskName, as_json: Json = False) -> None:
+    """Read and judge known recordings again where rules changed, and say what did."""
+    from kinemill.cli.progress import Spoken
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+    from kinemill.validate.reprocess import reprocess as redo
+
+    loaded = load_task(task)
+    found = redo(loaded, Home.resolve(), Spoken())
+    if as_json:
+        document(found)
+    else:
+        _print_reprocessed(found)
+    if found["failed"]:
+        news(f"blocked by: {', '.join(found['failed'])}")
+        raise typer.Exit(1)
+
+
+def _print_reprocessed(found: dict[str, Any]) -> None:
+    if found["changed"]:
+        columns = ["stage", "rule", "before", "now"]
+        table(
+            "rules that changed", columns, [[c[key] for key in columns] for c in found["changed"]]
+        )
+    rows = [[key, found[key]["known"], found[key]["redone"]] for key in ("recordings", "episodes")]
+    rows = [["read", *rows[0][1:]], ["judged", *rows[1][1:]]]
+    table(f"recordings of {found['task']}", ["", "known", "redone"], rows)
+    typer.echo(
+        f"{found['accepted']} episodes accepted, {found['quarantined']} recordings in quarantine; "
+        f"{found['datasets']} dataset versions stay readable\n"
+        f"kinemill run {found['task']} makes a new one where episodes changed"
+    )
+
+
+def forget(
+    task: TaskName,
+    recording: Recording,
+    because: Because = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Let a forgotten recording be read again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a recording for good, and say which datasets and models used it."""
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+    from kinemill.validate.forgetting import remember
+
+    loaded, home = load_task(task), Home.resolve()
+    if undo:
+        made = remember(loaded, home, recording, because).to_json()
+        text = f"{made['name']} is read again when its file is found again"
+        document(made) if as_json else typer.echo(text)
+        return
+    _forget(loaded, home, recording, because, agreed=yes, as_json=as_json)
+
+
+def _forget(
+    task: Any, home: Any, recording: str, because: str, *, agreed: bool, as_json: bool
+) -> None:
+    from kinemill.ingest.inspecting import find_member
+    from kinemill.register.lineage import uses_of
+    from kinemill.validate.forgetting import forget as remove
+    from kinemill.validate.forgetting import remains
+
+    member = find_member(task, home, recording)
+    used = uses_of(home, task.name, member.hash)["recordings"][0]["datasets"]
+    found = remains(task, home, member)
+    _agree(task.name, member, used, agreed=agreed)
+    removed = {"raw": found.raw is not None, "outcomes": len(found.outcomes), "bytes": found.bytes}
+    decision = remove(task, home, member, because)
+    if as_json:
+        document({**decision.to_json(), "removed": removed, "datasets": used})
+        return
+    typer.echo(f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}")
+
+
+def _agree(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) -> None:
+    """Ask before what cannot be undone.
+
+    Raises:
+        BadInput: there is nobody to ask.
+    """
+    from kinemill.errors import BadInput
+
+    if agreed:
+        return
+    told = f"{member.bytes} bytes of {task} will be removed; {_spell_use(used)}"
+    if not sys.stdin.isatty():
+        raise BadInput(
+            member.name, told, fix="--yes removes it; the log file itself is not touched"
+        )
+    news(f"{member.name}: {told}")
+    typer.confirm("Remove it?", abort=True, err=True)
+
+
+def _spell_use(used: list[dict[str, Any]]) -> str:
+    """Say which dataset and model versions used a recording."""
+    if not used:
+        return "no dataset and no model used it"
+    datasets = ", ".join(f"v{item['version']}" for item in used)
+    models = [
+        "@".join([f"v{model['version']}", *model["aliases"]])
+        for item in used
+        for model in item["models"]
+    ]
+    return (
+        f"used by dataset {datasets}, which keeps its packed rows, and by "
+        f"{'model ' + ', '.join(models) if models else 'no model'}"
+    )
+
+
+COMMANDS = [ingest, check, reprocess, forget]

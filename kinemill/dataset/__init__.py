@@ -1,11 +1,15 @@
 """Dataset versions: which episodes are for training, validation and test, packed and measured.
 
 From the accepted episodes of `validate`. A version is frozen: rows in task units as float32, one
-episode after the other; the split is by recording, through a stable hash or named patterns; mean
-and spread are those of the training episodes alone. A new version appears when an episode is
-accepted or the task's `dataset` part changes.
+episode after the other; the split is by recording, or by session, through a stable hash, named
+patterns or prescribed rows; mean and spread are those of the training episodes alone. A new version
+appears when an episode is accepted or the task's `dataset` part changes, and gets the next number
+in the catalogue.
 """
 
+from kinemill.dataset._catalogue import Version, find_version, versions
+from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
+from kinemill.dataset._listing import scan_listing
 from kinemill.dataset._pack import VERSION, make_dataset
 from kinemill.dataset._packed import (
     PackedDataset,
@@ -19,8 +23,15 @@ __all__ = [
     "VERSION",
     "PackedDataset",
     "PackedEpisode",
+    "Version",
     "create_values",
+    "diff_datasets",
+    "find_version",
+    "list_datasets",
     "load_dataset",
     "make_dataset",
+    "scan_listing",
+    "show_dataset",
+    "versions",
     "write_description",
 ]

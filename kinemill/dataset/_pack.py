@@ -1,6 +1,6 @@
 """Packing: accepted episodes become one array of rows with split and statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import pi
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from kinemill.dataset._catalogue import enter
+from kinemill.dataset._listing import write_listing
 from kinemill.dataset._packed import (
     SPLITS,
     Floats,
@@ -16,20 +18,23 @@ from kinemill.dataset._packed import (
     create_values,
     write_description,
 )
+from kinemill.dataset._sessions import groups_of
 from kinemill.dataset._split import (
+    Known,
     Piece,
     SplitEpisode,
     check_sides,
     cut_pieces,
+    ranges,
     unmatched_patterns,
 )
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
-from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
+from kinemill.store import Json, Outcome, Ref, digest, file_digest, once, open_ref
 from kinemill.validate import load_episodes
 
-VERSION = 1
+VERSION = 2
 
 
 class ReadableEpisode(SplitEpisode, Protocol):
@@ -44,7 +49,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
     """Freeze a dataset version: split by recording, statistics of training, rows packed.
 
     The key knows the accepted episodes alone: a new log that goes to quarantine as a whole makes
-    no new version.
+    no new version. A new version is entered in the catalogue.
 
     Args:
         task: whose `dataset` part names the sides.
@@ -52,33 +57,47 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         episodes: outcome of `validate`.
 
     Raises:
-        BadInput: a side of the split is empty.
+        BadInput: a side of the split is empty, or a recording's session is not known.
     """
+    accepted = load_episodes(home, episodes)
+    groups = groups_of(task, home, accepted)
     inputs = {
         "episodes": file_digest(open_ref(home, episodes) / "episodes.json"),
         "task": task.part("dt", "channels", "dataset"),
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,
+        "groups": digest(groups),
         "version": VERSION,
     }
-    return once(
-        home,
-        "dataset",
-        task.name,
-        inputs,
-        lambda folder: pack(task, load_episodes(home, episodes), folder),
+    outcome = once(
+        home, "dataset", task.name, inputs, lambda folder: pack(task, accepted, folder, groups)
     )
+    enter(home, task.name, outcome.ref)
+    return outcome
 
 
-def pack(task: Task, episodes: Sequence[ReadableEpisode], folder: Path) -> Json:
+def pack(
+    task: Task,
+    episodes: Sequence[ReadableEpisode],
+    folder: Path,
+    groups: Mapping[str, str] | None = None,
+) -> Json:
     """Write the packed rows and their description into `folder`; return the summary.
+
+    Args:
+        task: whose `dataset` part names the sides.
+        episodes: all accepted episodes.
+        folder: empty, or one that may be written over.
+        groups: what stays together by recording, if not the recordings.
 
     Raises:
         BadInput: a side of the split is empty.
         CorruptArtifact: an episode holds a value that is no finite float32.
     """
-    pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps)
-    check_sides(task, pieces)
+    groups = groups or {}
+    known = Known(groups, _starts(task, episodes))
+    pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, known)
+    check_sides(task, pieces, groups)
     unused = [piece for piece in pieces if piece.split == "unused"]
     used = sorted(
         (piece for piece in pieces if piece.split != "unused"),
@@ -86,10 +105,10 @@ def pack(task: Task, episodes: Sequence[ReadableEpisode], folder: Path) -> Json:
     )
     placed = _place(used)
     values = create_values(folder, placed[-1].stop, len(task.columns))
-    known = {episode.id: episode for episode in episodes}
+    by_id = {episode.id: episode for episode in episodes}
     rows, deltas = Moments(len(task.columns)), Moments(len(task.states))
     for piece, place in zip(used, placed, strict=True):
-        content = _read(task, known[piece.episode], piece)
+        content = _read(task, by_id[piece.episode], piece)
         if piece.split == "train":
             rows.add(content)
             deltas.add(np.diff(content[:, : len(task.states)], axis=0))
@@ -97,11 +116,20 @@ def pack(task: Task, episodes: Sequence[ReadableEpisode], folder: Path) -> Json:
     values.flush()
     dataset = _describe(task, placed, values, rows, deltas)
     write_description(folder, dataset)
+    write_listing(folder, pieces, placed, groups)
     summary = summarise(dataset)
     summary["episodes"]["unused"] = len(unused)
     summary["rows"]["unused"] = sum(piece.last - piece.first for piece in unused)
-    summary["unmatched"] = unmatched_patterns(task.dataset, (episode.name for episode in episodes))
+    names = (episode.name for episode in episodes)
+    summary["unmatched"] = unmatched_patterns(task.dataset, names, groups)
     return summary
+
+
+def _starts(task: Task, episodes: Sequence[ReadableEpisode]) -> dict[str, int]:
+    """Return the row of its recording that each episode begins with, if the task counts rows."""
+    if not any(ranges(task.dataset, side) for side in ("unused", "test", "validation")):
+        return {}
+    return {one.id: round(float(one.read()["time_s"][0]) / task.dt) for one in episodes}
 
 
 def _place(pieces: list[Piece]) -> list[PackedEpisode]:

@@ -1,19 +1,25 @@
 """Which side of the split each recording is on: a rule that looks at that recording alone.
 
 Because no rule looks at other recordings, nothing changes side as data grows, and the pieces of one
-recording stay together. Named patterns come before shares: unused, test, validation, then the
-share of test, then the share of validation; the rest is for training.
+recording stay together; where the task says so, those of one session. Named patterns come before
+shares: unused, test, validation, then the share of test, then the share of validation; the rest is
+for training. Rows that a benchmark prescribes are cut out of whatever side they are on.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Protocol
+
+import numpy as np
 
 from kinemill.errors import BadInput
 from kinemill.spec import Dataset, Task
-from kinemill.spec.parts import Tail
+from kinemill.spec.parts import Rows, Tail
+
+_NAMED = ("unused", "test", "validation")  # in the order in which they are asked
 
 
 class SplitEpisode(Protocol):
@@ -53,50 +59,114 @@ class Piece:
     last: int
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the split may know of recordings besides their hashes and names.
+
+    Attributes:
+        groups: session, or what else stays together, by recording; empty: each by itself.
+        starts: row of its recording that an episode begins with, by episode; default 0.
+    """
+
+    groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    starts: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
 def position(recording: str) -> float:
     """Return the fixed place of a recording in [0, 1), from its content hash alone."""
     spot = hashlib.sha256(b"split" + recording.encode()).digest()[:8]
     return int.from_bytes(spot, "big") / 2.0**64
 
 
-def side_of(rules: Dataset, recording: str, name: str) -> str:
+def side_of(rules: Dataset, recording: str, name: str, group: str | None = None) -> str:
     """Return the side of one recording: train, validation, test or unused.
 
     Args:
         rules: the task's `dataset` part.
         recording: content hash.
         name: name at first sight, which patterns are matched against.
+        group: its session, or what else stays together; patterns of test and validation are then
+            matched against that, so that no session is torn.
     """
-    patterns = {"unused": rules.unused, "test": rules.test, "validation": rules.validation}
-    for side, wanted in patterns.items():
-        if isinstance(wanted, list) and any(fnmatchcase(name, pattern) for pattern in wanted):
+    for side in _NAMED:
+        names = [name] if group is None else [group, name] if side == "unused" else [group]
+        if any(fnmatchcase(one, pattern) for one in names for pattern in patterns(rules, side)):
             return side
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
-    spot = position(recording)
+    spot = position(recording if group is None else group)
     if spot < test:
         return "test"
     return "validation" if spot < test + validation else "train"
 
 
-def cut_pieces(rules: Dataset, episodes: Iterable[SplitEpisode], shortest: int = 2) -> list[Piece]:
-    """Return the pieces of all episodes, with the tails of training episodes cut off if asked for.
+def patterns(rules: Dataset, side: str) -> list[str]:
+    """Return the patterns on names that put recordings on `side`."""
+    wanted = getattr(rules, side)
+    return [one for one in wanted if isinstance(one, str)] if isinstance(wanted, list) else []
+
+
+def ranges(rules: Dataset, side: str) -> list[Rows]:
+    """Return the rows of recordings that the task puts on `side`."""
+    wanted = getattr(rules, side)
+    return [one for one in wanted if isinstance(one, Rows)] if isinstance(wanted, list) else []
+
+
+def cut_pieces(
+    rules: Dataset,
+    episodes: Iterable[SplitEpisode],
+    shortest: int = 2,
+    known: Known | None = None,
+) -> list[Piece]:
+    """Return the pieces of all episodes: prescribed rows cut out, tails of training cut off.
 
     Args:
         rules: the task's `dataset` part.
         episodes: all accepted episodes.
         shortest: rows below which a piece holds no window worth having; an episode that cannot
-            give both sides as much stays whole, in training.
+            give both sides as much stays whole, in training. What prescribed rows leave over and
+            is shorter is not used.
+        known: sessions, and where in their recordings episodes begin.
     """
+    known = known or Known()
     pieces: list[Piece] = []
     for episode in episodes:
-        side = side_of(rules, episode.recording, episode.name)
-        cut = _tail_start(rules, episode.rows, shortest) if side == "train" else episode.rows
+        group = known.groups.get(episode.recording)
+        side = side_of(rules, episode.recording, episode.name, group)
         about = (episode.id, episode.recording, episode.name)
-        pieces.append(Piece(episode.id, *about, side, 0, cut))
-        if cut < episode.rows:
-            pieces.append(Piece(f"{episode.id}-tail", *about, "validation", cut, episode.rows))
+        spans = _spans(rules, episode, side, known.starts.get(episode.id, 0), shortest)
+        for side_, first, last in spans:
+            own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
+            cut = _tail_start(rules, last - first, shortest) if side_ == "train" else last - first
+            pieces.append(Piece(own, *about, side_, first, first + cut))
+            if first + cut < last:
+                pieces.append(Piece(f"{own}-tail", *about, "validation", first + cut, last))
     return pieces
+
+
+def _spans(
+    rules: Dataset, episode: SplitEpisode, side: str, start: int, shortest: int
+) -> list[tuple[str, int, int]]:
+    """Return (side, first row, one after the last) of an episode that is on `side` at large."""
+    chosen = [
+        (index, one)
+        for index, named in reversed(list(enumerate(_NAMED)))
+        for one in ranges(rules, named)
+        if fnmatchcase(episode.name, one.of)
+    ]
+    if not chosen or side == "unused":
+        return [(side, 0, episode.rows)]
+    marks = np.full(episode.rows, -1, np.int8)
+    for index, one in chosen:
+        last = episode.rows if one.rows[1] is None else max(one.rows[1] - start, 0)
+        marks[max(one.rows[0] - start, 0) : last] = index
+    edges = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist(), episode.rows]
+    spans: list[tuple[str, int, int]] = []
+    for first, last in pairwise(edges):
+        mark = int(marks[first])
+        left_over = side if last - first >= shortest else "unused"
+        spans.append((left_over if mark < 0 else _NAMED[mark], first, last))
+    return spans
 
 
 def _tail_start(rules: Dataset, rows: int, shortest: int) -> int:
@@ -106,21 +176,34 @@ def _tail_start(rules: Dataset, rows: int, shortest: int) -> int:
     return rows - tail if min(tail, rows - tail) >= shortest else rows
 
 
-def unmatched_patterns(rules: Dataset, names: Iterable[str]) -> list[str]:
-    """Return the patterns that match none of `names`, each as `test: '*x*'`."""
-    known = list(names)
-    patterns = {"unused": rules.unused, "test": rules.test, "validation": rules.validation}
-    return [
-        f"{side}: {pattern!r}"
-        for side, wanted in patterns.items()
-        if isinstance(wanted, list)
-        for pattern in wanted
-        if not any(fnmatchcase(name, pattern) for name in known)
-    ]
+def unmatched_patterns(
+    rules: Dataset, names: Iterable[str], groups: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the patterns that match nothing, each as `test: '*x*'`."""
+    recordings, sessions = list(names), set((groups or {}).values())
+    unmatched: list[str] = []
+    for side in _NAMED:
+        known = recordings if not groups or side == "unused" else []
+        unmatched += [
+            f"{side}: {pattern!r}"
+            for pattern in patterns(rules, side)
+            if not any(fnmatchcase(name, pattern) for name in (*known, *sessions))
+        ]
+        unmatched += [
+            f"{side}: {one.spell()}"
+            for one in ranges(rules, side)
+            if not any(fnmatchcase(name, one.of) for name in recordings)
+        ]
+    return unmatched
 
 
-def check_sides(task: Task, pieces: list[Piece]) -> None:
+def check_sides(task: Task, pieces: list[Piece], groups: Mapping[str, str] | None = None) -> None:
     """Refuse a split with an empty side, saying why it is empty and what would fill it.
+
+    Args:
+        task: whose `dataset` part names the sides.
+        pieces: of all episodes.
+        groups: what stays together by recording, if not the recordings.
 
     Raises:
         BadInput: no episodes at all, or none for training, validation or test.
@@ -128,35 +211,36 @@ def check_sides(task: Task, pieces: list[Piece]) -> None:
     rules, where = task.dataset, f"{task.path or task.name}: dataset"
     if not pieces:
         raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
-    names = sorted({piece.name for piece in pieces})
+    names = sorted(set(groups.values()) if groups else {piece.name for piece in pieces})
+    what = f"values of {rules.by}" if groups else "recordings"
     for side in ("test", "validation", "train"):
         if any(piece.split == side for piece in pieces):
             continue
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
         raise BadInput(
             where if side == "train" else f"{where}.{side}",
-            f"{_why(rules, side, names)}; the recordings are {shown}",
+            f"{_why(rules, side, names, what)}; the {what} are {shown}",
             expected="at least one episode in each of training, validation and test",
             fix=_fix(rules, side, names),
         )
 
 
-def _why(rules: Dataset, side: str, names: list[str]) -> str:
+def _why(rules: Dataset, side: str, names: list[str], what: str) -> str:
     wanted = rules.validation if side == "validation" else rules.test
     if side == "train":
         return "nothing is left for training"
     if isinstance(wanted, Tail):
         return f"no training episode is long enough to give the last {wanted.tail:g} of it away"
     if isinstance(wanted, float):
-        return f"the share {wanted:g} of {len(names)} recordings is none, by their hashes"
+        return f"the share {wanted:g} of {len(names)} {what} is none, by their hashes"
     missed = [spelled for spelled in unmatched_patterns(rules, names) if spelled.startswith(side)]
     if missed:
-        return f"no recording is on this side; nothing matches {', '.join(missed)}"
-    return "all recordings that its patterns match are taken by an earlier rule"
+        return f"none of the {what} is on this side; nothing matches {', '.join(missed)}"
+    return "all that its patterns match is taken by an earlier rule"
 
 
 def _fix(rules: Dataset, side: str, names: list[str]) -> str:
-    by_name = f"`{side}: [{names[-1]!r}]` names recordings by pattern"
+    by_name = f"`{side}: [{names[-1]!r}]` names them by pattern"
     if side == "test":
         return f"{by_name}; a share needs more recordings"
     if side == "validation" and isinstance(rules.validation, Tail):

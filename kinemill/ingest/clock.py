@@ -3,6 +3,7 @@
 Symbols: N rows of the log, t time in s since the log's first stamp.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -33,7 +34,14 @@ class Clock:
     reasons: list[Reason]
 
 
-def read_clock(stamps: pl.Series, ticks: float, max_gap: float, step: float) -> Clock:
+def read_clock(
+    stamps: pl.Series,
+    ticks: float,
+    max_gap: float,
+    step: float,
+    origin: float | None = None,
+    breaks: Sequence[float] = (),
+) -> Clock:
     """Turn stamps into rising seconds.
 
     Args:
@@ -41,8 +49,10 @@ def read_clock(stamps: pl.Series, ticks: float, max_gap: float, step: float) -> 
         ticks: units per second.
         max_gap: a longer silence starts a new segment, s.
         step: the task's time step, s; stamps differ when they do by more than 1e-6 of it.
+        origin: the stamp that becomes 0 s; default: the first.
+        breaks: a new segment starts after each of these times, s.
     """
-    rows, seconds, lost = _finite(stamps, ticks)
+    rows, seconds, lost = _finite(stamps, ticks, origin)
     reasons = [_no_stamp(lost)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
@@ -56,12 +66,13 @@ def read_clock(stamps: pl.Series, ticks: float, max_gap: float, step: float) -> 
     reasons += [_goes_back(rows, seconds, int(at)) for at in back[:SHOWN]]
     reasons += [_silent(seconds, int(at), max_gap) for at in silent[:SHOWN]]
     reasons += _more("time_order", len(back) - SHOWN) + _more("gap", len(silent) - SHOWN)
-    starts = [0, *(np.sort(np.concatenate([back, silent])) + 1).tolist(), len(rows)]
-    segments = [slice(*pair) for pair in pairwise(starts)]
+    broken = [np.flatnonzero((seconds[:-1] <= at) & (seconds[1:] > at)) for at in breaks]
+    cuts = np.unique(np.concatenate([back, silent, *broken])) + 1
+    segments = [slice(*pair) for pair in pairwise([0, *cuts.tolist(), len(rows)])]
     return Clock(rows, seconds, segments, len(lost) + repeated, reasons)
 
 
-def _finite(stamps: pl.Series, ticks: float) -> tuple[Rows, Floats, Rows]:
+def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return places and seconds of the rows with a finite stamp, and places of the others."""
     good = stamps.is_not_null()
     if stamps.dtype == pl.Float64:
@@ -70,7 +81,8 @@ def _finite(stamps: pl.Series, ticks: float) -> tuple[Rows, Floats, Rows]:
     lost = (~good).arg_true().to_numpy().astype(np.int64)
     values = stamps.gather(rows).to_numpy()
     # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
-    seconds = (values - values[0]).astype(np.float64) / ticks if len(rows) else values
+    zero = values[:1] if origin is None else origin
+    seconds = (values - zero).astype(np.float64) / ticks
     return rows, np.asarray(seconds, dtype=np.float64), lost
 
 

@@ -54,7 +54,8 @@ def readers(task: Task) -> dict[str, Reader]:
 def scan(task: Task, folder: Path) -> tuple[list[Sight], list[str]]:
     """List the logs under `folder` that the task wants, and the names of files no reader claims.
 
-    Hidden files and folders, and names that programs give to half-written files, are in neither.
+    Hidden files and folders, and names that programs give to half-written files, are in neither;
+    links that lead out of the folder are among the second.
     A path of one file is a log whatever its ending.
 
     Raises:
@@ -65,15 +66,35 @@ def scan(task: Task, folder: Path) -> tuple[list[Sight], list[str]]:
         return ([only] if only else []), []
     if not folder.is_dir():
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
-    suffixes = tuple(suffix for reader in readers(task).values() for suffix in reader.suffixes)
-    logs, ignored = list[Sight](), list[str]()
+    logs, ignored, admitted = list[Sight](), list[str](), readers(task)
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
-        if not path.name.lower().endswith(suffixes):
+        if _leads_out(path, folder) or not _claimed(path, admitted):
             ignored.append(name)
         elif task.ingest.wants(name) and (sight := see(path, name)):
             logs.append(sight)
     return logs, ignored
+
+
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Tell whether a link leads to what is not in the folder; nothing else is read from there."""
+    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+
+
+def _claimed(path: Path, admitted: dict[str, Reader]) -> bool:
+    """Tell whether a file's ending is that of a log; a shared one is looked into."""
+    name = path.name.lower()
+    ending = [reader for reader in admitted.values() if name.endswith(reader.suffixes)]
+    if not ending or len(admitted) == 1 or not all(reader.shared for reader in ending):
+        return bool(ending)
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return True  # to be told that it cannot be read
+    return any(reader.recognises(head) for reader in ending)
 
 
 def _files(folder: Path) -> list[Path]:

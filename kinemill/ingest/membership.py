@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
@@ -20,6 +20,8 @@ class Member:
     name: str
     bytes: int
     suffix: str
+    # What its side-car file says; not part of what a recording is.
+    meta: dict[str, str] = field(default_factory=dict[str, str], compare=False)
 
 
 class Moved(BadLog):
@@ -46,11 +48,34 @@ def members(home: Home, task: str) -> dict[str, Member]:
     return {member.hash: member for member in found}
 
 
-def enter(home: Home, task: str, member: Member) -> None:
-    """Make a recording a member of a task; the name under which it was entered first stays."""
+def find_member(home: Home, task: str, hash_: str) -> Member | None:
+    """Return the member of that content hash, without looking at any other."""
+    path = _folder(home, task) / f"{hash_}.json"
+    return Member(**read_json(path)) if path.is_file() else None
+
+
+def enter(home: Home, task: str, member: Member, *, anew: bool = False) -> None:
+    """Make a recording a member of a task; the name under which it was entered first stays.
+
+    Args:
+        home: where memberships are kept.
+        task: name of the task.
+        member: the recording.
+        anew: write what is known of it over what was known before.
+    """
     entry = _folder(home, task) / f"{member.hash}.json"
-    if not entry.is_file():
+    if anew or not entry.is_file():
         publish_json(entry, vars(member))
+
+
+def forget_member(home: Home, task: str, member: Member) -> None:
+    """End the membership of a recording."""
+    (_folder(home, task) / f"{member.hash}.json").unlink(missing_ok=True)
+
+
+def raw_path(home: Home, member: Member) -> Path:
+    """Return where the bytes of a recording are kept."""
+    return home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
 
 
 def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
@@ -59,7 +84,7 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
     Raises:
         CorruptArtifact: there is no whole copy and no file to make one from.
     """
-    raw = home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
+    raw = raw_path(home, member)
     if raw.is_file() and file_digest(raw) == member.hash:
         return raw
     if source is None:

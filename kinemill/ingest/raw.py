@@ -1,9 +1,11 @@
 """What readers hand on: one log's stamps and wanted channels, before any unit or clock is applied.
 
 A reader is a `Reader` registered under its format's name in `kinemill/ingest/readers/`. It matches
-columns by name with `match_columns`, reads only those, and says `Unreadable` when it cannot.
+columns by name with `match_columns`, reads only those, and says `Unreadable` when it cannot. A file
+that holds several runs is a list of `RawLog`, one for each, with its `part` named.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,12 +50,36 @@ class Unreadable(BadLog):
 
 
 @dataclass(frozen=True)
+class Signal:
+    """The samples of one channel in a log whose channels have stamps of their own.
+
+    Signals of one topic share one `time` object, and count as one in numbers of rows.
+
+    Args:
+        time: stamps (n,), Int64 or Float64, in units of which the log's `ticks` make a second.
+        values: (n,) Float64 in the unit of the channel's source, null where there is none.
+        order: places of the samples in the file (n,), rising and comparable between signals; they
+            tell what was written before and after a reset of the clock. None: the file has none.
+    """
+
+    time: pl.Series
+    values: pl.Series
+    order: np.ndarray[Any, np.dtype[np.int64]] | None = None
+
+
+@dataclass(frozen=True)
 class RawLog:
-    """One log as its file has it.
+    """One log, or one part of a log, as its file has it.
 
     `frame` holds `time_s` (Int64 or Float64, counted in units of `ticks` per second) and each
     channel (Float64, null where the log has no value) in the unit of its source, row after row as
-    in the file: row 1 is the first after the header.
+    in the file: row 1 is the first after the header. Where channels have stamps of their own,
+    `signals` holds each channel and the frame is empty. A log without stamps counts its rows
+    (`row_numbers`), and `ticks` is its rate in Hz.
+
+    `part` names an episode with its own clock among those of one file, such as `data/demo_3`. A
+    part that cannot be read has no column and no signal, and its reasons: see `refused`. Nothing is
+    interpolated across `breaks`, however short.
     """
 
     frame: pl.DataFrame
@@ -61,6 +87,19 @@ class RawLog:
     ticks: float
     dropped_rows: int = 0
     reasons: list[Reason] = field(default_factory=list[Reason])
+    part: str = ""
+    signals: dict[str, Signal] = field(default_factory=dict[str, Signal])
+    breaks: list[int] = field(default_factory=list[int])  # stamps after which samples were lost
+
+
+def refused(part: str, reasons: list[Reason]) -> RawLog:
+    """Return a part of a log of which nothing can be used; the other parts go on."""
+    return RawLog(pl.DataFrame(), {}, 1.0, 0, reasons, part)
+
+
+def row_numbers(rows: int) -> pl.Series:
+    """Return the stamps of a log without stamps: 0, 1, 2, ... as `time_s`, Int64 (N,)."""
+    return pl.Series(TIME, np.arange(rows, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -70,12 +109,15 @@ class Reader:
     Args:
         suffixes: endings of file names that are logs of this format, in lower case.
         recognises: tells from a file's first 4096 bytes whether it is of this format.
-        read: reads one file; raises `Unreadable`.
+        read: reads one file, one part or several; raises `Unreadable`.
+        shared: other files end so too; one that is not recognised is no log, unless the task names
+            this format.
     """
 
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
-    read: Callable[[Path, Task], RawLog]
+    read: Callable[[Path, Task], RawLog | list[RawLog]]
+    shared: bool = False
 
 
 TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -83,22 +125,47 @@ TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a log keeps what a task wants: positions in its header."""
+    """Where a log keeps what a task wants: positions in its header.
 
-    time: int
+    `time` is None for a log without stamps: row k is at k / `rate` s.
+    """
+
+    time: int | None
     channels: dict[str, int]
     sources: dict[str, Source]
+    rate: float | None = None  # Hz
 
 
-def match_columns(header: Sequence[str], task: Task) -> Columns:
+_INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)
+
+
+def split_index(name: str) -> tuple[str, int | None]:
+    """Split the name of an element from its place: `x[3]` -> ("x", 3), `x` -> ("x", None)."""
+    found = _INDEX.match(name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def elements(name: str, width: int) -> list[str]:
+    """Return the names under which a header lists a vector: `x[0]`, `x[1]`, ..."""
+    return [f"{name}[{index}]" for index in range(width)]
+
+
+def match_columns(header: Sequence[str], task: Task, rate: float | None = None) -> Columns:
     """Find the task's time and channels in `header`, each by the first of its names that is there.
+
+    Args:
+        header: names of the log's columns; a vector stands as its `elements`.
+        task: names what is wanted.
+        rate: rows per second, Hz, that the log states for itself; `ingest.rate` goes before it.
 
     Raises:
         Unreadable: names are missing, or one that is wanted stands twice.
     """
     names = [name.strip() for name in header]
     reasons: list[Reason] = []
-    time = _find(task.ingest.time, names, None, reasons)
+    rate = task.ingest.rate or rate
+    unstamped = rate is not None and not any(name in names for name in task.ingest.time)
+    time = None if unstamped else _find(task.ingest.time, names, None, reasons)
     sources, places = dict[str, Source](), dict[str, int]()
     for channel, spec in task.channels.items():
         wanted = spec.source or [Source(name=channel)]
@@ -107,9 +174,9 @@ def match_columns(header: Sequence[str], task: Task) -> Columns:
             places[channel] = place
             source = next(source for source in wanted if source.name == names[place])
             sources[channel] = source.model_copy(update={"unit": source.unit or spec.unit})
-    if reasons or time is None:
+    if reasons:
         raise Unreadable(*reasons)
-    return Columns(time, places, sources)
+    return Columns(time, places, sources, rate if unstamped else None)
 
 
 def _find(
@@ -123,9 +190,10 @@ def _find(
     if named is not None:
         found, fix = f"column {named!r} stands {names.count(named)} times", "rename all but one"
     else:
-        found = f"no column {' or '.join(map(repr, wanted))}"
+        found = f"no column {' or '.join(map(repr, wanted)) or 'with stamps'}"
         close = next((hint for name in wanted if "did you" in (hint := nearest(name, names))), "")
-        fix = f"{close} name the log's column at `{key}`".strip()
+        unstamped = "" if channel else "; for a log without stamps, its `ingest.rate` in Hz"
+        fix = f"{close} name the log's column at `{key}`{unstamped}".strip()
     reasons.append(
         reason(
             "columns",

@@ -50,6 +50,11 @@ def _report(
     }
 
 
+def left_out(sight: Sight, hash_: str, why: Reason) -> Json:
+    """Return the report's entry of a file whose content is known and not wanted."""
+    return _report(sight, hash_, "known", {}, [why])
+
+
 def unstable(sight: Sight) -> Json:
     """Return the report's entry of a file that is not complete yet."""
     unsettled = reason(

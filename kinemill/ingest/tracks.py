@@ -1,33 +1,48 @@
 """From a raw log to tracks: continuous stretches on the task's grid, in the task's units.
 
-Symbols: n rows of a segment, m steps of its grid, C channels in the task's order (states, then
-actions), t time in s.
+Each clock of a log (one for a table, one for each topic of a bag) is cut where it goes back or is
+silent; a track is a stretch that lies inside one piece of every clock, and every channel comes to
+its grid by its own method. Nothing is interpolated across a gap.
+
+Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.clock import EXACT, Clock, Floats, read_clock
-from kinemill.ingest.raw import TIME, RawLog, Reason, reason, stretches
+from kinemill.ingest.channels import on_grid
+from kinemill.ingest.clock import EXACT, Floats
+from kinemill.ingest.raw import SHOWN, TIME, RawLog, Reason, reason
+from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.spec import Task
-from kinemill.spec.units import factor
-
-TURN = 2.0 * np.pi
-# An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
-WRAPPED_RANGE = TURN + 0.1
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """The usable stretches of one log: frames of `time_s` and the task's columns."""
+    """The usable stretches of one log: frames of `time_s` and the task's columns.
+
+    Rows are samples: those of a log with several clocks count for each clock.
+    """
 
     frames: list[pl.DataFrame]
     rows: int
     dropped_rows: int
     reasons: list[Reason]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stretch that lies inside one piece of every clock.
+
+    `samples` are those of each topic that its grid needs: the ones inside, and at either edge the
+    neighbour outside, if the piece goes on; `rows` counts the ones inside.
+    """
+
+    span: Span
+    samples: list[slice]
+    rows: int
 
 
 def make_tracks(log: RawLog, task: Task) -> Tracks:
@@ -36,135 +51,169 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     Missing and infinite values become NaN, and so do the steps beside them; what to do about NaN
     is for validation to say.
     """
-    values, odd = _values(log, task)
-    clock = read_clock(log.frame[TIME], log.ticks, task.max_gap, task.dt)
-    reasons = [*log.reasons, *clock.reasons, *odd]
-    lost = log.dropped_rows + clock.dropped_rows
-    if task.ingest.on_time_reversal == "quarantine" and _goes_back(clock):
-        return Tracks([], 0, lost + len(clock.rows), reasons)
-    frames, short = list[pl.DataFrame](), 0
-    for segment in clock.segments:
-        grid = _grid(clock.seconds[segment], task.dt)
-        if len(grid) < 2:
-            short += segment.stop - segment.start
-            continue
-        raw = values[clock.rows[segment]]
-        frames.append(_on_grid(clock.seconds[segment], raw, grid, task))
+    if not log.signals and not log.frame.width:
+        return Tracks([], 0, log.dropped_rows, log.reasons)
+    topics, reasons = read_topics(log, task)
+    reasons = [*log.reasons, *reasons]
+    total = sum(len(topic.clock.rows) for topic in topics)
+    lost = log.dropped_rows + sum(topic.clock.dropped_rows for topic in topics)
+    back = any(item["check"] == "time_order" for item in reasons)
+    if task.ingest.on_time_reversal == "quarantine" and back:
+        return Tracks([], 0, lost + total, reasons)
+    stretches = _shared(topics, EXACT * task.dt)
+    long = [item for item in stretches if len(_grid(item.span, task.dt)) > 1]
+    frames = [_frame(item, topics, task) for item in long]
+    rows = sum(item.rows for item in long)
+    reasons += _uncovered(topics, stretches, task)
+    short = sum(item.rows for item in stretches) - rows
     if short or not frames:
-        reasons.append(_too_short(short, clock, task))
-    return Tracks(frames, len(clock.rows) - short, lost + short, reasons)
+        reasons.append(_too_short(short, total, topics, task))
+    return Tracks(frames, rows, lost + total - rows, reasons)
 
 
-def _goes_back(clock: Clock) -> bool:
-    return any(item["check"] == "time_order" for item in clock.reasons)
+def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
+    """Return the stretches that lie inside one piece of every topic, in the order of time."""
+    common: list[tuple[Span, list[slice]]] = [(span, [own]) for span, own in topics[0].pieces()]
+    for topic in topics[1:]:
+        common = _overlaps(common, topic.pieces())
+    found: list[_Stretch] = []
+    for span, pieces in common:
+        inside = [
+            _inside(topic.clock.seconds, own, span, exact)
+            for topic, own in zip(topics, pieces, strict=True)
+        ]
+        near = [
+            slice(max(there.start - 1, own.start), min(there.stop + 1, own.stop))
+            for there, own in zip(inside, pieces, strict=True)
+        ]
+        found.append(_Stretch(span, near, sum(there.stop - there.start for there in inside)))
+    return found
 
 
-def _values(log: RawLog, task: Task) -> tuple[Floats, list[Reason]]:
-    """Return the channels in the task's units, (N, C), and a reason for each with odd values."""
-    columns, reasons = list[Floats](), list[Reason]()
-    for name in task.columns:
-        series = log.frame[name]
-        reasons += _missing(name, series) + _infinite(name, series)
-        value = series.fill_null(np.nan).to_numpy().copy()
-        value[np.isinf(value)] = np.nan
-        own, unit = log.sources[name].unit, task.channels[name].unit
-        if own and own != unit:
-            scale, offset = factor(own, unit)
-            value = scale * value + offset
-        columns.append(value)
-    return np.stack(columns, axis=1), reasons
+def _overlaps(
+    common: list[tuple[Span, list[slice]]], pieces: list[Piece]
+) -> list[tuple[Span, list[slice]]]:
+    found: list[tuple[Span, list[slice]]] = []
+    left = right = 0
+    while left < len(common) and right < len(pieces):
+        (ours, owns), (theirs, own) = common[left], pieces[right]
+        start, stop = max(ours.start, theirs.start), min(ours.stop, theirs.stop)
+        if ours.lap == theirs.lap and start <= stop:
+            found.append((Span(ours.lap, start, stop), [*owns, own]))
+        first = (ours.lap, ours.stop) <= (theirs.lap, theirs.stop)
+        left, right = (left + 1, right) if first else (left, right + 1)
+    return found
 
 
-def _missing(name: str, series: pl.Series) -> list[Reason]:
-    rows = series.is_null().arg_true().to_numpy().astype(np.int64)
-    if not len(rows):
+def _inside(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
+    """Return the samples of a piece of a clock that lie in a span."""
+    first = int(np.searchsorted(seconds[piece], span.start - exact, side="left"))
+    last = int(np.searchsorted(seconds[piece], span.stop + exact, side="right"))
+    return slice(piece.start + first, piece.start + last)
+
+
+def _grid(span: Span, dt: float) -> Floats:
+    """Return the grid of a stretch (m,): its first second and every `dt` s from there, in s."""
+    steps = int(np.floor((span.stop - span.start) / dt + EXACT)) + 1
+    return span.start + dt * np.arange(steps, dtype=np.float64)
+
+
+def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
+    """Resample every topic onto the grid of a stretch: `time_s` and C columns of m rows."""
+    grid, columns = _grid(stretch.span, task.dt), dict[str, Floats]()
+    for topic, near in zip(topics, stretch.samples, strict=True):
+        out = on_grid(topic.names, topic.clock.seconds[near], topic.values[near], grid, task)
+        columns |= {name: np.ascontiguousarray(out[:, at]) for at, name in enumerate(topic.names)}
+    return pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.columns}})
+
+
+def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
+    """Return a reason for each of the longest times in which not every channel has samples."""
+    if len(topics) == 1:
         return []
-    found = f"no value in {len(rows)} of {len(series)} rows"
-    return [_odd(name, "missing", rows, found)]
-
-
-def _infinite(name: str, series: pl.Series) -> list[Reason]:
-    rows = series.is_infinite().fill_null(value=False).arg_true().to_numpy().astype(np.int64)
-    if not len(rows):
-        return []
+    used = [item.span for item in stretches]
+    lost = {
+        (name, span)
+        for topic in topics
+        for piece, _ in topic.pieces()
+        for span in _rest(piece, used)
+        for name in _silent(span, topics)[:1]
+    }
+    longest = sorted(_merged(lost), key=lambda item: item[1].start - item[1].stop)
     return [
-        _odd(name, "finite", rows, f"{series[int(rows[0])]}, or a number beyond float64 (1e308)")
+        reason(
+            "coverage",
+            f"{span.start:.6g}-{span.stop:.6g} s",
+            f"{span.stop - span.start:.3g} s with samples of other channels, and none of this",
+            channel=channel,
+            expected="samples of every channel, or `channels.*.resample.max_gap` to bridge",
+            fix="nothing to do: this time is left out",
+        )
+        for channel, span in longest[:SHOWN]
+        if span.stop - span.start > task.max_gap
     ]
 
 
-def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found: str) -> Reason:
-    return reason(
-        check,
-        stretches(rows + 1),
-        found,
-        channel=name,
-        expected="a finite number in every row",
-        fix="nothing to do: read as NaN, which validation cuts out",
-    )
+def _rest(piece: Span, used: list[Span]) -> list[Span]:
+    """Return what is left of a piece when the stretches in use are taken out."""
+    within = [span for span in used if span.lap == piece.lap and span.stop >= piece.start]
+    within = sorted((span for span in within if span.start <= piece.stop), key=lambda s: s.start)
+    edges = [
+        piece.start,
+        *(edge for span in within for edge in (span.start, span.stop)),
+        piece.stop,
+    ]
+    return [
+        Span(piece.lap, start, stop)
+        for start, stop in zip(edges[::2], edges[1::2], strict=True)
+        if stop > start
+    ]
 
 
-def _too_short(rows: int, clock: Clock, task: Task) -> Reason:
-    rising = np.diff(clock.seconds)
-    rising = rising[rising > 0.0]
-    usual = f"; stamps are usually {np.median(rising):.3g} s apart" if len(rising) else ""
+def _merged(lost: set[tuple[str, Span]]) -> list[tuple[str, Span]]:
+    """Join the times that overlap: every topic that has samples there tells of the same silence."""
+    found: list[tuple[str, Span]] = []
+    for name, span in sorted(lost, key=lambda item: (item[0], item[1].lap, item[1].start)):
+        last = found[-1] if found else ("", span)
+        if last[0] == name and last[1].lap == span.lap and span.start <= last[1].stop:
+            found[-1] = (name, Span(span.lap, last[1].start, max(span.stop, last[1].stop)))
+        else:
+            found.append((name, span))
+    return found
+
+
+def _silent(span: Span, topics: list[Topic]) -> list[str]:
+    """Return the first channel of each topic that has not begun in the middle of a span, or ended.
+
+    A silence between two of its pieces is a gap, and was said with its clock.
+    """
+    middle, found = 0.5 * (span.start + span.stop), list[str]()
+    for topic in topics:
+        own = [piece for piece, _ in topic.pieces() if piece.lap == span.lap]
+        begun = any(piece.start <= middle for piece in own)
+        if not (begun and any(piece.stop >= middle for piece in own)):
+            found.append(topic.names[0])
+    return found
+
+
+def _too_short(rows: int, total: int, topics: list[Topic], task: Task) -> Reason:
+    step = max(topic.usual_step() for topic in topics)
+    usual = f"; stamps are usually {step:.3g} s apart" if step else ""
+    unit = _likely_unit(step, task.dt)
     return reason(
         "too_short",
-        "whole log" if rows == len(clock.rows) else "between gaps",
+        "whole log" if rows == total else "between gaps",
         f"{rows} rows in stretches shorter than two steps{usual}",
         expected=f"stretches of at least {task.dt:.3g} s without a gap of {task.max_gap:.3g} s",
-        fix="if the log is meant to be slow, raise `dt` or `ingest.resample.max_gap`",
+        fix=f"if the stamps are in {unit}, say so at `ingest.time_unit`"
+        if unit
+        else "if the log is meant to be slow, raise `dt` or `ingest.resample.max_gap`",
     )
 
 
-def _grid(seconds: Floats, dt: float) -> Floats:
-    """Return the grid of a segment (m,): its first stamp and every `dt` s from there, in s."""
-    steps = int(np.floor((seconds[-1] - seconds[0]) / dt + EXACT)) + 1
-    return seconds[0] + dt * np.arange(steps)
-
-
-def _on_grid(seconds: Floats, values: Floats, grid: Floats, task: Task) -> pl.DataFrame:
-    """Resample one segment: times (n,) s, values (n, C) -> `time_s` and C columns of m rows."""
-    smooth = values.copy()
-    for index, name in enumerate(task.columns):
-        if task.channels[name].kind == "angle":
-            smooth[:, index] = unwrap(values[:, index])
-    resample = linear if task.ingest.resample.method == "linear" else hold
-    out = resample(seconds, smooth, grid, EXACT * task.dt)
-    columns = {name: np.ascontiguousarray(out[:, index]) for index, name in enumerate(task.columns)}
-    return pl.DataFrame({TIME: grid, **columns})
-
-
-def unwrap(angle: Floats) -> Floats:
-    """Make an angle (n,) rad continuous where an encoder wrapped it; NaN stay where they are.
-
-    An angle that covers more than one turn was not wrapped, and is returned as it is: a jump in it
-    is a fault that validation must see.
-    """
-    finite = np.isfinite(angle)
-    known = angle[finite]
-    if not len(known) or np.ptp(known) > WRAPPED_RANGE:
-        return angle
-    out = angle.copy()
-    out[finite] = np.unwrap(known)
-    return out
-
-
-def linear(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
-    """Interpolate (n,) s, (n, C) onto (m,) s -> (m, C); a step on a stamp takes that row alone.
-
-    NaN reaches the steps between it and its neighbours, and no further.
-    """
-    left = np.clip(np.searchsorted(seconds, grid, side="right") - 1, 0, len(seconds) - 2)
-    width = seconds[left + 1] - seconds[left]
-    share = (grid - seconds[left]) / width
-    share = np.where(np.abs(share * width) <= exact, 0.0, share)
-    share = np.where(np.abs((1.0 - share) * width) <= exact, 1.0, share)[:, None]
-    low, high = values[left], values[left + 1]
-    between = low + share * (high - low)
-    return np.where(share == 0.0, low, np.where(share == 1.0, high, between))
-
-
-def hold(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
-    """Take for each step of (m,) s the last row at or before it: (n,) s, (n, C) -> (m, C)."""
-    last = np.searchsorted(seconds, grid + exact, side="right") - 1
-    return values[np.clip(last, 0, len(seconds) - 1)]
+def _likely_unit(step: float, dt: float) -> str | None:
+    """Return the unit in which stamps `step` apart would lie about `dt` apart; None if s."""
+    for unit, ticks in (("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if 0.1 * dt < step / ticks < 10.0 * dt:
+            return unit
+    return None

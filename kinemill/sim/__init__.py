@@ -3,9 +3,11 @@
 Each robot is a file: plant (MuJoCo), exciting inputs, and sensors with encoder resolution, noise
 and a jittering clock. Logs are CSV files with columns `timestamp` (s from the start), `qpos_*`,
 `qvel_*` and `ctrl_*`; some are broken on purpose. `python -m kinemill.sim cart_pole --to FOLDER`.
+Dummy logs have a task's own channels instead of a robot's: `kinemill run TASK --dummy`.
 """
 
+from kinemill.sim._dummy import dummy_overrides, write_dummy_logs
 from kinemill.sim._logs import SIMULATORS, Simulator, write_logs
 from kinemill.sim._table import Table
 
-__all__ = ["SIMULATORS", "Simulator", "Table", "write_logs"]
+__all__ = ["SIMULATORS", "Simulator", "Table", "dummy_overrides", "write_dummy_logs", "write_logs"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, field_validator, model_validator
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -11,10 +11,34 @@ from kinemill.spec.units import check_unit, factor, is_derivative
 
 
 class Source(Settings):
-    """A column of a log that may hold the channel, and the unit it is in there."""
+    """A column of a log that may hold the channel: `scale` x value + `offset` is in `unit`."""
 
-    name: str
+    name: str = Field(description="`state[3]` is an element, `topic.field` a field of a message")
     unit: str | None = None  # None: the channel's own unit
+    scale: float = Field(default=1.0, description="of raw values such as encoder ticks; -1 flips")
+    offset: float = 0.0
+
+    @field_validator("scale")
+    @classmethod
+    def _not_zero(cls, value: float) -> float:
+        if value == 0.0:
+            message = "a scale of 0 leaves nothing of the values"
+            raise ValueError(message)
+        return value
+
+
+class ChannelResample(Settings):
+    """How this channel comes to the task's time step, where it differs from `ingest.resample`."""
+
+    method: Literal["linear", "hold"] | None = None
+    max_gap: PositiveFloat | None = Field(
+        default=None,
+        description="longest silence of a signal with stamps of its own that is bridged, s",
+    )
+
+
+def _as_resample(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
 
 
 def _as_sources(value: Any) -> Any:
@@ -44,6 +68,7 @@ class Channel(Settings):
     derivative_of: str | None = Field(
         default=None, description="the channel whose time derivative this one is"
     )
+    resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
 
     @field_validator("limits")
     @classmethod

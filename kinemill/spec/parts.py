@@ -1,15 +1,24 @@
 """The parts of a task file that say how each stage works, with the reason for each default."""
 
 import fnmatch
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 from kinemill.registry import nearest
 from kinemill.spec.plugins import READERS, Plugin, Settings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
+_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 class Resample(Settings):
@@ -25,15 +34,58 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+class Meta(Settings):
+    """Where it is said which session, robot or operator a recording is of."""
+
+    name: str | None = Field(
+        default=None,
+        description="regular expression on the log's name at first sight, relative to its folder; "
+        "its named groups are metadata: `(?P<session>[^/]+)/.*`",
+    )
+    sidecar: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default=[".meta.json", ".meta.yaml", ".meta.yml"],
+        description="ends of a file beside the log, `run7.meta.yaml` or `run7.csv.meta.yaml` for "
+        "`run7.csv`, that holds metadata; it has the last word",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _has_groups(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            groups = re.compile(value).groupindex
+        except re.error as error:
+            message = f"is no regular expression ({error})"
+            raise ValueError(message) from error
+        if not groups:
+            message = "has no named group; expected such as `(?P<session>[^/]+)/.*`"
+            raise ValueError(message)
+        return value
+
+    def is_sidecar(self, name: str) -> bool:
+        """Tell whether a file of this name holds metadata of the log beside it."""
+        return bool(self.sidecar) and name.lower().endswith(tuple(self.sidecar))
+
+
 class Ingest(Settings):
     """Which files are logs, and how they are read."""
 
     format: str = "auto"  # by content and suffix
     time: Annotated[list[str], BeforeValidator(_as_list)] = ["time", "timestamp", "t"]
-    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    time_unit: Literal["s", "ms", "us", "ns"] | PositiveFloat = Field(
+        default="s", description="of stamps that are numbers; a number is s per tick of a counter"
+    )
+    rate: PositiveFloat | None = Field(
+        default=None, description="rows per second of logs without stamps, Hz"
+    )
+    groups: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
+        default=[], description="patterns on names of groups in a file that are episodes"
+    )
     include: Annotated[Patterns, BeforeValidator(_as_list)] = ["*"]
     exclude: Annotated[Patterns, BeforeValidator(_as_list)] = []
     resample: Resample = Resample()
+    meta: Meta = Meta()
     on_time_reversal: Literal["split", "quarantine"] = "split"
     settle: float = Field(
         default=2.0, ge=0.0, description="s a file must be unchanged before it is read"
@@ -50,8 +102,16 @@ class Ingest(Settings):
             raise ValueError(message)
         return value
 
+    @property
+    def ticks(self) -> float:
+        """Units of the log's stamps per second."""
+        unit = self.time_unit
+        return _TICKS[unit] if isinstance(unit, str) else 1.0 / unit
+
     def wants(self, name: str) -> bool:
         """Tell whether a log of this name (relative to its folder) belongs to the task."""
+        if self.meta.is_sidecar(name):
+            return False
         return _matches(name, self.include) and not _matches(name, self.exclude)
 
 
@@ -62,10 +122,14 @@ def _matches(name: str, patterns: Patterns) -> bool:
 class ValidateBase(Settings):
     """What happens to episodes that fail a check; each check's own settings join as a key."""
 
-    on_fault: Literal["split", "cut", "quarantine"] = Field(
+    on_fault: Literal["split", "cut", "quarantine", "repair"] = Field(
         default="split",
         description="split: the faulty stretch is cut out, what is before and after goes on as "
-        "episodes; cut: the episode ends before its first fault; quarantine: none of it goes on",
+        "episodes; cut: the episode ends before its first fault; quarantine: none of it goes on; "
+        "repair: as split, but lost values and spikes of up to repair_rows are interpolated",
+    )
+    repair_rows: PositiveInt = Field(
+        default=5, description="longest stretch that `on_fault: repair` interpolates"
     )
     max_quarantined_share: float = Field(
         default=0.5, ge=0.0, le=1.0, description="share of recordings; more blocks the chain"
@@ -81,17 +145,46 @@ class Tail(Settings):
     tail: Share
 
 
+class Rows(Settings):
+    """Rows of recordings, as a benchmark prescribes them, on the grid of the task's time step."""
+
+    rows: tuple[NonNegativeInt, PositiveInt | None] = Field(
+        description="the first, from 0, and the one after the last; null: to the end"
+    )
+    of: str = Field(default="*", description="pattern on the recordings' names")
+
+    @field_validator("rows")
+    @classmethod
+    def _not_empty(cls, value: tuple[int, int | None]) -> tuple[int, int | None]:
+        if value[1] is not None and value[1] <= value[0]:
+            message = f"rows {list(value)} are none; expected [first, one after the last]"
+            raise ValueError(message)
+        return value
+
+    def spell(self) -> str:
+        """Spell the choice as a task file does."""
+        last = "null" if self.rows[1] is None else self.rows[1]
+        return f"{{rows: [{self.rows[0]}, {last}], of: {self.of!r}}}"
+
+
+Choice = list[str | Rows]
+
+
 class Dataset(Settings):
     """Which episodes are for validation, test or nothing; the rest are for training."""
 
-    validation: Tail | Share | Patterns = 0.15
-    test: Share | Patterns = 0.2
-    unused: Patterns = []
+    by: str = Field(
+        default="recording",
+        description="what stays together: `recording`, or a key of the metadata such as `session`",
+    )
+    validation: Tail | Share | Choice = 0.15
+    test: Share | Choice = 0.2
+    unused: Choice = []
 
     @field_validator("validation", "test", "unused", mode="before")
     @classmethod
-    def _one_pattern(cls, value: Any) -> Any:
-        return _as_list(value)
+    def _one_choice(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) and "rows" in value else _as_list(value)
 
 
 class AdamW(Settings):

@@ -106,6 +106,14 @@ class Task(Settings):
         """Longest silence between stamps that is bridged, s."""
         return self.ingest.resample.max_gap or 5.0 * self.dt
 
+    def method(self, channel: str) -> str:
+        """Return how a channel comes to the task's time step: `linear` or `hold`."""
+        return self.channels[channel].resample.method or self.ingest.resample.method
+
+    def bridged(self, channel: str) -> float:
+        """Return the longest silence of a channel with stamps of its own that is bridged, s."""
+        return self.channels[channel].resample.max_gap or self.max_gap
+
     def part(self, *names: str) -> dict[str, Any]:
         """Return parts of the task as JSON, for digests; `part("learn", "dt")`."""
         whole = self.model_dump(mode="json", by_alias=True)

@@ -75,7 +75,7 @@ def read_yaml(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TaskError([f"{path}:{line}: not YAML: {error.problem}"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise TaskError([f"{path}: not YAML: {error}"]) from error
     reader = _Reader(path)
     value = reader.read(node, ()) if node is not None else None
@@ -106,6 +106,10 @@ def _first_line(error: yaml.YAMLError) -> str:
     return problem or str(error).splitlines()[0]
 
 
+MOST_VALUES = 100_000  # a task has a few hundred
+MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are used"
+
+
 class _Reader:
     """Turns YAML nodes into plain values, noting lines and double keys on the way."""
 
@@ -114,9 +118,13 @@ class _Reader:
         self.lines: dict[Location, int] = {}
         self.problems: list[str] = []
         self._open: set[int] = set()  # the nodes around the one being read
+        self._left = MOST_VALUES
 
     def read(self, node: yaml.Node, at: Location) -> Any:
         self.lines.setdefault(at, node.start_mark.line + 1)
+        self._left -= 1
+        if self._left <= 0:  # aliases of aliases make gigabytes of a few lines
+            return self._complain(node, MANY) if self._left == 0 else None
         if id(node) in self._open:
             return self._complain(node, "an alias that stands for what it is in")
         self._open.add(id(node))

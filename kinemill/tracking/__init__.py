@@ -1,8 +1,8 @@
 """MLflow behind the `Tracker` port: one SQLite file a home, buffered numbers, runs that end."""
 
+from kinemill.locks import lock
 from kinemill.tracking.database import (
     Tracking,
-    lock,
     open_tracking,
     prepare_mlflow,
     tracking_uri,

@@ -5,7 +5,6 @@ fresh home at once. MLflow stores absolute artifact paths; a home that was moved
 rewritten when it is next opened, so nothing reaches back to the old folder.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -19,6 +18,7 @@ from typing import Any
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
+from kinemill.locks import lock
 
 _DEFAULT = threading.Lock()  # the default is one for the whole process
 _ABSOLUTE_PATHS = {
@@ -27,16 +27,6 @@ _ABSOLUTE_PATHS = {
     "logged_models": ["artifact_location"],
     "model_versions": ["source", "storage_location"],
 }
-
-
-@contextmanager
-def lock(home: Home, name: str) -> Generator[None]:
-    """Hold the home's file lock `name`; the system releases it when its holder dies."""
-    path = home.root / ".locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def prepare_mlflow() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from kinemill.spec import CHECKS, Task
-from kinemill.validate import nonfinite
+from kinemill.validate import across, nonfinite
 from kinemill.validate.judge import TOO_SHORT
 
 SHOWN = 20  # failing episodes or stretches that are listed with a check
@@ -76,9 +76,10 @@ def planned_checks(task: Task) -> dict[str, PlannedCheck]:
         f"physics_{name}": _PHYSICS.get(name, f"no recording fails the physical check {name!r}")
         for name in physical_names()
     }
+    telling = {**physics, **across.CHECKS}
     return {
         **{name: PlannedCheck(name, True, text) for name, text in blocking.items()},
-        **{name: PlannedCheck(name, False, text) for name, text in physics.items()},
+        **{name: PlannedCheck(name, False, text) for name, text in telling.items()},
     }
 
 

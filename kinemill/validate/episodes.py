@@ -11,10 +11,11 @@ from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.spec import Task
 from kinemill.store import Outcome, once
-from kinemill.validate import table
+from kinemill.validate import across, table
 from kinemill.validate.judge import Finding, Verdict, judge
+from kinemill.validate.release import pardon
 
-STAGE, VERSION = "validated", 1
+STAGE, VERSION = "validated", 2
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]
@@ -53,23 +54,34 @@ def validate_recording(task: Task, home: Home, recording: Recording, asked: Json
         recording: a recording with tracks.
         asked: `rules(task)`, taken once for all recordings.
     """
+    inputs = validated_inputs(recording, asked)
+    return once(home, STAGE, task.name, inputs, lambda folder: judge_into(task, recording, folder))
+
+
+def validated_inputs(recording: Recording, asked: Json) -> Json:
+    """Return everything that becomes of a recording depends on; `asked` is `rules(task)`."""
     inputs = {"recording": recording.ref.digest, "rules": asked}
-    return once(home, STAGE, task.name, inputs, lambda folder: _build(task, recording, folder))
+    return inputs | ({"released": True} if recording.released else {})
 
 
-def _build(task: Task, recording: Recording, folder: Path) -> Json:
+def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
+    """Judge a recording, write its episodes into `folder`, and return the summary."""
     episodes: list[Json] = []
     reasons: list[Json] = []
     kept: list[pl.DataFrame] = []
     dropped: Counter[str] = Counter()
     strip: list[Json] = []
+    measured: list[Json] = []
     for track in recording.summary["tracks"]:
         frame = pl.read_parquet(recording.folder / track["file"])
         frame = frame.select("time_s", *task.columns)
-        verdict = judge({name: frame[name].to_numpy() for name in task.columns}, task)
+        values = {name: frame[name].to_numpy() for name in task.columns}
+        verdict = pardon(values, task) if recording.released else judge(values, task)
         label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
         reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
+        frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
         dropped.update(verdict.dropped)
+        measured.append(verdict.measured)
         strip.append(_strip(verdict, frame["time_s"]))
         for start, stop in verdict.pieces:
             number = len(episodes)
@@ -85,6 +97,8 @@ def _build(task: Task, recording: Recording, folder: Path) -> Json:
         "dropped": dict(sorted(dropped.items())),
         "found": dict(sorted(Counter(reason["check"] for reason in reasons).items())),
         "reasons": _few(reasons),
+        "measured": measured,
+        "sketch": across.sketch(max(kept, key=len), task) if kept else None,
         "strip": strip,
         "table": rows.to_dict(as_series=False),
     }
@@ -109,7 +123,7 @@ def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
         "check": finding.check,
         "channel": fault.channel,
         "where": f"{label}{rows}, {time_s[first]:.3f}-{time_s[last]:.3f} s",
-        "found": fault.found,
+        "found": f"{fault.found}; interpolated" if finding.repaired else fault.found,
         "expected": fault.expected,
         "fix": fault.fix,
     }

@@ -20,7 +20,10 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Fault:
-    """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why."""
+    """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why.
+
+    `repairable`: values between good rows that interpolation may put back, where the task allows.
+    """
 
     start: int
     stop: int
@@ -28,20 +31,38 @@ class Fault:
     found: str
     expected: str
     fix: str
+    repairable: bool = False
+
+
+Phase = Literal["identity", "stretch", "pattern", "outlier", "episode"]
+PHASES: tuple[Phase, ...] = ("identity", "stretch", "pattern", "outlier", "episode")
 
 
 class Check(Protocol):
     """A physical check: its settings, and how it looks at an episode.
 
-    `judges` says what a fault means, and what the check is given. One of a "stretch" gets rows
-    without NaN and says which of them are faulty. One of a whole "episode" gets all rows, those
-    already found faulty as NaN, so that one spike does not condemn it, and takes all or none.
+    `judges` says when it looks, and what it is given. "identity": all rows, before anything else is
+    judged; a log in another unit or with channels exchanged would fail every check after it.
+    "stretch": stretches of rows without NaN, of which it says which are faulty. "pattern", then
+    "outlier": all rows, those found faulty so far as NaN, so that what has a recognisable form is
+    named by it. "episode": likewise, last; one spike does not condemn an episode, and it takes all
+    or none.
+
+    One that is also `Measuring` reports numbers about every track, faulty or not.
     """
 
-    judges: ClassVar[Literal["stretch", "episode"]]
+    judges: ClassVar[Phase]
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the faults in the rows of channel -> (n,), in the task's units."""
+        ...
+
+
+class Measuring(Protocol):
+    """A check that reports what it measures, beside what it finds."""
+
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return numbers by name about channel -> (n,), faulty rows being NaN."""
         ...
 
 
@@ -49,9 +70,15 @@ CHECKS = cast("Registry[type[Any]]", _SETTINGS)
 
 
 def checks_of(task: Task) -> dict[str, Check]:
-    """Return the checks of a task by name, those of stretches before those of whole episodes."""
+    """Return the checks of a task by name, in the order in which they look."""
     checks: dict[str, Check] = {name: getattr(task.validation, name) for name in CHECKS}
-    return dict(sorted(checks.items(), key=lambda item: item[1].judges == "episode"))
+    return dict(sorted(checks.items(), key=lambda item: PHASES.index(item[1].judges)))
+
+
+def measuring(task: Task) -> dict[str, Measuring]:
+    """Return the checks of a task that report what they measure, by name."""
+    checks = {name: getattr(task.validation, name) for name in CHECKS}
+    return {name: check for name, check in checks.items() if hasattr(check, "measure")}
 
 
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:

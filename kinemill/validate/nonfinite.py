@@ -25,6 +25,7 @@ def find(values: Values) -> list[Fault]:
                     found=f"{', '.join(kinds)} in {stop - start} rows",
                     expected="finite numbers",
                     fix="look for a lost sensor or a division by zero where the log was written",
+                    repairable=True,
                 )
             )
     return faults

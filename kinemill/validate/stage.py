@@ -14,7 +14,7 @@ from kinemill.ingest import Recording, load_recordings
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
 from kinemill.store import Outcome, Ref, once, open_ref, publish_json, read_json
-from kinemill.validate import expectations, page, table
+from kinemill.validate import across, expectations, page, table
 from kinemill.validate.checks import (
     SHOWN,
     CheckResult,
@@ -23,8 +23,9 @@ from kinemill.validate.checks import (
     sound_rows,
 )
 from kinemill.validate.episodes import Episode, rules, validate_recording
+from kinemill.validate.release import without_released
 
-STAGE, VERSION = "episodes", 1
+STAGE, VERSION = "episodes", 2
 
 Json = dict[str, Any]
 
@@ -120,7 +121,8 @@ def _build(task: Task, judging: Iterator[Judged], folder: Path) -> Json:
     judged = list(judging)
     quarantine = [item for item in judged if not item.episodes]
     rows = _table(task, judged)
-    checks = [*_amounts(task, judged), *_schema(task, rows), *_physics(task, judged)]
+    checks = [*_amounts(task, judged), *_schema(task, rows, judged), *_physics(task, judged)]
+    checks += _across(task, judged, rows)
     publish_json(folder / "episodes.json", [entry for item in judged for entry in _entries(item)])
     publish_json(folder / "quarantine.json", [_with_reasons(item) for item in quarantine])
     publish_json(folder / "checks.json", [check.to_json() for check in checks])
@@ -192,12 +194,12 @@ def _amounts(task: Task, judged: list[Judged]) -> list[CheckResult]:
     ]
 
 
-def _schema(task: Task, rows: pl.DataFrame) -> list[CheckResult]:
+def _schema(task: Task, rows: pl.DataFrame, judged: list[Judged]) -> list[CheckResult]:
     sound = sound_rows(task, rows)
     failed = [check.name for check in sound if not check.passed]
     if failed:
         return [*sound, *expectations.not_asked(task, f"{', '.join(failed)} failed")]
-    return [*sound, *expectations.schema_checks(task, rows)]
+    return [*sound, *expectations.schema_checks(task, without_released(rows, judged))]
 
 
 def _physics(task: Task, judged: list[Judged]) -> list[CheckResult]:
@@ -212,7 +214,31 @@ def _physics(task: Task, judged: list[Judged]) -> list[CheckResult]:
     for item in judged:
         for name, count in item.summary.get("found", {}).items():
             results[name] = _add(results[name], item, name, count)
-    return list(results.values())
+    return [_measured(result, name, judged) for name, result in results.items()]
+
+
+def _measured(result: CheckResult, name: str, judged: list[Judged]) -> CheckResult:
+    """Add what the check reports: the least, median and largest of each number over all tracks."""
+    tracks = [track for item in judged for track in item.summary.get("measured", [])]
+    found = across.spans([track[name] for track in tracks if name in track])
+    return replace(result, values={**result.values, "measured": found}) if found else result
+
+
+def _across(task: Task, judged: list[Judged], rows: pl.DataFrame) -> list[CheckResult]:
+    """Tell what only shows between recordings."""
+    plans = planned_checks(task)
+    sketches = {
+        item.recording.name: item.summary["sketch"] for item in judged if item.summary.get("sketch")
+    }
+    names = {entry["id"]: item.recording.name for item in judged for entry in item.episodes}
+    found = {
+        across.NEAR_DUPLICATES: across.near_duplicates(sketches, task),
+        across.FOREIGN_UNITS: across.foreign_units(rows, names, task),
+    }
+    return [
+        plans[name].answer(not items, {"found": len(items), "failing": items[:SHOWN]})
+        for name, items in found.items()
+    ]
 
 
 def _add(result: CheckResult, item: Judged, name: str, count: int) -> CheckResult:

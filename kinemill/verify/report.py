@@ -1,18 +1,17 @@
 """report.html: one page that opens anywhere, with everything a person asks about a model."""
 
-import importlib.resources
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from kinemill.dataset import PackedDataset
+from kinemill.drawing.charts import number
+from kinemill.drawing.pieces import card, contest, mark, name_of, style, table
 from kinemill.store import publish_json
 from kinemill.verify.accuracy import Errors
-from kinemill.verify.charts import number
 from kinemill.verify.figures import LABELS, error_growth, legend, pictured, rollouts, window_errors
 from kinemill.verify.judge import Verdict
-from kinemill.verify.pieces import card, contest, mark, name_of, table
 
 WORST = 10  # episodes listed
 
@@ -25,7 +24,6 @@ def write(verdict: Verdict, dataset: PackedDataset, folder: Path) -> None:
 
 def page(verdict: Verdict, dataset: PackedDataset) -> str:
     """Return the whole report as one HTML document without links to anything outside."""
-    style = importlib.resources.files("kinemill.verify").joinpath("report.css").read_text("utf-8")
     task = escape(verdict.simulator.interface.task)
     sections = [
         _header(verdict, task),
@@ -40,7 +38,7 @@ def page(verdict: Verdict, dataset: PackedDataset) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{task}: verification</title><style>{style}</style></head>"
+        f"<title>{task}: verification</title><style>{style()}</style></head>"
         f"<body><main>{''.join(sections)}"
         "<footer>Made by kinemill from the exported ONNX files alone. "
         "The numbers are in verification.json beside this page.</footer></main></body></html>\n"

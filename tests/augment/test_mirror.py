@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from kinemill.augment import Signals
 from kinemill.augment.mirror import Mirror
 from kinemill.spec import Channel
 
@@ -14,9 +15,8 @@ EXAMPLE = {"type": "mirror", "flip": ["angle", "speed", "torque"]}
 
 
 def mirrored(values, *flip):
-    ((label, copy),) = Mirror(flip=list(flip)).vary(values, COLUMNS, np.random.default_rng(0))
-    assert label == ""
-    return copy
+    signals = Signals(COLUMNS, channels(), 0.01)
+    return Mirror(flip=list(flip)).vary(values, signals, np.random.default_rng(0))
 
 
 def channels(**changes) -> dict[str, Channel]:
@@ -70,3 +70,7 @@ def test_a_flip_that_no_mirror_shows_is_a_problem(flip, changes, message):
 def test_a_flip_of_everything_symmetric_is_none():
     assert Mirror(flip=COLUMNS).problems(channels()) == []
     assert Mirror(flip=["torque"]).problems(channels()) == []
+
+
+def test_a_second_copy_would_be_the_first_again():
+    assert "all be the same" in Mirror(flip=["torque"], copies=2).problems(channels())[0][1]

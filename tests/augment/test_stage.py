@@ -1,8 +1,6 @@
 """The training set: originals kept, copies added, nothing but training looked at."""
 
-import runpy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,47 +14,30 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.spec import AUGMENTATIONS, Task, load_task
+from kinemill.spec import load_task
 from kinemill.store import once
+from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
-CHANNELS = {
-    "angle": {"role": "state", "unit": "rad", "kind": "angle"},
-    "speed": {"role": "state", "unit": "rad/s", "derivative_of": "angle", "limits": [-9, 9]},
-    "torque": {"role": "action", "unit": "N*m"},
-    "valve": {"role": "action", "unit": "V", "limits": [0, 5]},
-}
-NOISE = {"type": "gaussian_noise", "std": {"speed": 0.5}}
+NOISE = {"type": "gaussian_noise", "std": {"speed": 0.05}}
 MIRROR = {"type": "mirror", "flip": ["angle", "speed", "torque"]}
-
-
-def make_task(*augmentations) -> Task:
-    return Task.model_validate(
-        {
-            "task": "arm",
-            "dt": 0.01,
-            "channels": CHANNELS,
-            "augment": list(augmentations),
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-        }
-    )
 
 
 def publish(home, scale: float = 1.0):
     """Publish a dataset of two training episodes and one each of validation and test."""
-    rows = [400, 30, 20, 10]
+    rows = [400, 200, 20, 10]
     splits = ["train", "train", "validation", "test"]
-    values = np.random.default_rng(0).normal(size=(sum(rows), 4)).astype(np.float32)
-    values[430:] *= scale
+    values = np.concatenate([swing(size, seed) for seed, size in enumerate(rows)])
+    values[600:] *= scale
     stops = np.cumsum(rows).tolist()
     episodes = [
         PackedEpisode(f"episode-{n}", f"hash-{n}", f"log-{n}.csv", split, stop - size, stop)
         for n, (split, size, stop) in enumerate(zip(splits, rows, stops, strict=True))
     ]
-    ones = np.ones(4)
+    ones = np.ones(6)
     dataset = PackedDataset(
-        "arm", 0.01, ["angle", "speed"], ["torque", "valve"],
+        "arm", DT, list(CHANNELS)[:4], ["torque", "valve"],
         {name: channel["unit"] for name, channel in CHANNELS.items()}, ["angle"],
-        episodes, values, ones, 2 * ones, 3 * ones[:2],
+        episodes, values, ones, 2 * ones, 3 * ones[:4],
     )  # fmt: skip
 
     def build(folder):
@@ -75,9 +56,11 @@ def test_without_augmentations_the_training_set_is_the_training_episodes(home):
     ref, dataset = publish(home)
     outcome = augment(make_task(), home, ref)
     training = load_dataset(home, outcome.ref)
-    assert outcome.summary == {"episodes": 2, "rows": 430, "added": {}}
+    assert outcome.summary == {
+        "episodes": 2, "rows": 600, "added": {}, "augmentations": []
+    }  # fmt: skip
     assert {episode.split for episode in training.episodes} == {"train"}
-    np.testing.assert_array_equal(training.values, dataset.values[:430])
+    np.testing.assert_array_equal(training.values, dataset.values[:600])
     np.testing.assert_array_equal(training.std, dataset.std)
     np.testing.assert_array_equal(training.delta_std, dataset.delta_std)
 
@@ -86,20 +69,20 @@ def test_each_augmentation_adds_copies_of_all_so_far_and_keeps_the_originals(hom
     ref, dataset = publish(home)
     outcome = augment(make_task({**NOISE, "copies": 2}, MIRROR), home, ref)
     assert outcome.summary["added"] == {"gaussian_noise": 4, "mirror": 6}
-    assert (outcome.summary["episodes"], outcome.summary["rows"]) == (12, 6 * 430)
+    assert (outcome.summary["episodes"], outcome.summary["rows"]) == (12, 6 * 600)
     found = contents(load_dataset(home, outcome.ref))
     assert sorted(name for name in found if name.startswith("episode-0")) == [
         "episode-0",
-        "episode-0+gaussian_noise0",
-        "episode-0+gaussian_noise0+mirror",
-        "episode-0+gaussian_noise1",
-        "episode-0+gaussian_noise1+mirror",
+        "episode-0+gaussian_noise.0",
+        "episode-0+gaussian_noise.0+mirror",
+        "episode-0+gaussian_noise.1",
+        "episode-0+gaussian_noise.1+mirror",
         "episode-0+mirror",
     ]
     np.testing.assert_array_equal(found["episode-0"], dataset.values[:400])
     np.testing.assert_array_equal(
-        found["episode-0+gaussian_noise1+mirror"],
-        found["episode-0+gaussian_noise1"] * np.array([-1, -1, -1, 1], np.float32),
+        found["episode-0+gaussian_noise.1+mirror"],
+        found["episode-0+gaussian_noise.1"] * np.array([-1, -1, 1, 1, -1, 1], np.float32),
     )
 
 
@@ -127,13 +110,13 @@ def test_two_augmentations_of_one_type_keep_their_copies_apart(home):
     found = contents(load_dataset(home, outcome.ref))
     assert outcome.summary["added"] == {"gaussian_noise": 2 + 4}
     assert len(found) == 8
-    first, second = found["episode-0+gaussian_noise-00"], found["episode-0+gaussian_noise-10"]
-    assert np.abs(first - second)[:, 1].max() > 0.1
+    first, second = found["episode-0+gaussian_noise-0"], found["episode-0+gaussian_noise-1"]
+    assert np.abs(first - second)[:, 1].max() > 0.05
 
 
 def test_noise_that_leaves_float32_is_refused_with_the_episode(home):
     ref, _ = publish(home)
-    task = make_task({"type": "gaussian_noise", "std": {"torque": 1e39}})
+    task = make_task({"type": "gaussian_noise", "std": {"pace": 1e39}})
     with (
         pytest.warns(RuntimeWarning, match="overflow"),
         pytest.raises(BadInput, match=r"augment\.0 .*episode-0"),
@@ -154,40 +137,50 @@ def test_a_flip_that_no_mirror_shows_names_file_and_line(tmp_path):
         load_task(str(file))
 
 
-def example(name):
-    """Return the settings to try a plug-in with: `EXAMPLE` of its own test file, on CHANNELS."""
-    file = Path(__file__).with_name(f"test_{name}.py")
-    return runpy.run_path(str(file))["EXAMPLE"]
+def test_any_number_of_workers_makes_the_same_bytes(tmp_path, home):
+    task = make_task({**NOISE, "copies": 3}, {"type": "time_scale", "copies": 2}, MIRROR)
+    refs = []
+    for workers in (1, 2, 5):
+        root = replace(home, root=tmp_path / str(workers))
+        refs.append(augment(task, root, publish(root)[0], workers=workers).ref)
+    assert refs[0] == refs[1] == refs[2]
 
 
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
-class TestEveryAugmentation:
-    """What every member of the family promises."""
+def test_the_seed_and_the_episode_decide_and_nothing_else(home):
+    ref, _ = publish(home)
+    plain, other = (
+        contents(load_dataset(home, augment(make_task({**NOISE, "seed": seed}), home, ref).ref))
+        for seed in (0, 1)
+    )
+    first, second = plain["episode-0+gaussian_noise"], plain["episode-1+gaussian_noise"]
+    assert np.abs(first - other["episode-0+gaussian_noise"])[:, 1].max() > 0.05
+    noise = [(item - swing(400, 0)[: len(item)])[:, 1][:200] for item in (first, second)]
+    assert np.abs(noise[0] - noise[1]).max() > 0.05
 
-    def vary(self, name, seed=0):
-        values = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
-        values.flags.writeable = False
-        plugin = AUGMENTATIONS[name].model_validate(example(name))
-        return values, list(plugin.vary(values, list(CHANNELS), np.random.default_rng(seed)))
 
-    def test_copies_have_the_shape_type_and_own_labels(self, name):
-        values, copies = self.vary(name)
-        assert copies
-        assert len({label for label, _ in copies}) == len(copies)
-        for _, copy in copies:
-            assert (copy.shape, copy.dtype) == (values.shape, np.float32)
-            assert np.isfinite(copy).all()
-            assert not np.array_equal(copy, values)
+def test_a_copy_that_breaks_a_physical_check_is_left_out_and_counted(home):
+    # Noise of 1 rad/s jumps by more than 1 rad/s in every second pair of rows.
+    ref, _ = publish(home)
+    task = make_task({"type": "gaussian_noise", "std": {"speed": 1.0}})
+    with pytest.raises(
+        BadInput, match=r"augment\.0 \(gaussian_noise\): all of its 2 copies .*jump"
+    ):
+        augment(task, home, ref)
+    wide = {"type": "time_scale", "factor": [0.9, 19.0], "copies": 9}
+    (line,) = augment(make_task(wide), home, ref).summary["augmentations"]
+    assert line["added"] + line["left_out"] == 18
+    assert 0 < line["added"] < 9  # few of these speeds stay below 9 rad/s
+    assert line["touched"] <= 2
+    assert "limits: " in line["why"]
 
-    def test_the_same_randomness_gives_the_same_copies(self, name):
-        (_, once_), (_, again) = self.vary(name), self.vary(name)
-        for (_, first), (_, second) in zip(once_, again, strict=True):
-            np.testing.assert_array_equal(first, second)
 
-    def test_its_type_is_its_file(self, name):
-        assert AUGMENTATIONS[name].model_validate(example(name)).type == name
-
-    def test_it_complains_about_channels_the_task_lacks(self, name):
-        plugin = AUGMENTATIONS[name].model_validate(example(name))
-        assert plugin.problems({"other": make_task().channels["angle"]})
-        assert not plugin.problems(make_task().channels)
+def test_a_share_of_the_episodes_is_touched_and_always_the_same_one(home):
+    ref, _ = publish(home)
+    touched = {}
+    for seed in range(8):  # an even share of two: each is touched or not by a coin of its own
+        task = make_task({**NOISE, "share": 0.5, "seed": seed})
+        summary = augment(task, home, ref).summary
+        (line,) = summary["augmentations"]
+        assert line["share"] == line["added"] / 2
+        touched[seed] = line["added"]
+    assert len(set(touched.values())) > 1

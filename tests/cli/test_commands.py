@@ -50,7 +50,8 @@ def test_help_imports_nothing_heavy():
 
 def test_every_command_says_what_it_does():
     assert {command.callback.__name__ for command in app.registered_commands} == {
-        "tasks", "doctor", "config", "ingest", "run", "demo", "models", "show", "up",
+        "tasks", "doctor", "config", "new", "ingest", "check", "quarantine", "view", "reprocess",
+        "forget", "datasets", "lineage", "export_data", "run", "demo", "models", "show", "up",
     }  # fmt: skip
     assert all(command.callback.__doc__ for command in app.registered_commands)
 

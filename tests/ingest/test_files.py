@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from kinemill.ingest import fingerprint, settled
-from kinemill.ingest.files import recognise
+from kinemill.ingest import fingerprint, ingest, settled
+from kinemill.ingest.files import recognise, scan
 from kinemill.spec import READERS
 
 NOW = 2_000_000_000.0
@@ -108,3 +108,23 @@ def test_content_comes_before_the_ending(task, write, name, content, form):
 
 def test_a_format_the_task_names_is_the_only_one(make_task, write):
     assert recognise(make_task(ingest__format="parquet"), write("a.csv", "t,x\n")) == "parquet"
+
+
+def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing, tmp_path):
+    real = aged("real.csv", swing)
+    secret = tmp_path / "secret.csv"
+    secret.write_bytes(real.read_bytes())
+    (logs / "out.csv").symlink_to(secret)
+    (logs / "in.csv").symlink_to(real)
+    (logs / "gone.csv").symlink_to(tmp_path / "gone.csv")
+    (logs / "folder").symlink_to(tmp_path)
+    os.mkfifo(logs / "pipe.csv")
+    found, ignored = scan(task, logs)
+    assert [sight.name for sight in found] == ["in.csv", "real.csv"]
+    assert ignored == ["gone.csv", "out.csv"]
+
+
+def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):
+    write("a $(touch owned)\n; rm -rf x.csv", swing)
+    (entry,) = ingest(task, home, logs).files
+    assert (entry["file"], entry["outcome"]) == ("a $(touch owned)\n; rm -rf x.csv", "episodes")

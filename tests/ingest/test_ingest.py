@@ -320,7 +320,7 @@ def test_a_file_that_may_not_be_read_does_not_stop_the_others(task, home, logs, 
 
 def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write):
     write("notes.txt", "hello")
-    with pytest.raises(BadInput, match=r"holds no complete log.*\.csv, \.parquet"):
+    with pytest.raises(BadInput, match=r"holds no complete log.*\.csv.*\.parquet"):
         ingest(task, home, logs)
     with pytest.raises(BadInput, match="is no folder and no file"):
         ingest(task, home, logs / "absent")

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.ingest.channels import hold, linear, unwrap
 from kinemill.ingest.raw import RawLog, stretches
-from kinemill.ingest.tracks import hold, linear, make_tracks, unwrap
+from kinemill.ingest.tracks import make_tracks
 from kinemill.spec import Source
 
 EXACT = 1e-8

@@ -1,6 +1,7 @@
 """YAML 1.2 scalars, line numbers, and what is refused."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -72,6 +73,15 @@ def test_every_key_and_item_has_its_line(tmp_path):
         ("a: 1\n---\nb: 2\n", "a.yaml:2: not YAML: but found another document"),
         ("a: *b\n", "a.yaml:1: not YAML: found undefined alias"),
         ("a: &b [*b]\n", "a.yaml:1: an alias that stands for what it is in"),
+        (
+            "a: &a [1, 1, 1, 1]\n"
+            + "".join(
+                f"{new}: &{new} [*{old}, *{old}, *{old}, *{old}]\n"
+                for old, new in pairwise("abcdefghijklmnopqrst")
+            ),
+            "more than 100000 values, aliases counted as often as they are used",
+        ),
+        ("[" * 5000, "a.yaml: not YAML: maximum recursion depth exceeded"),
         ("a: !!int twelve\n", "a.yaml:1: 'twelve' is no int"),
         ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is no plain text"),
         ("a: \0\n", "a.yaml: not YAML: unacceptable character"),

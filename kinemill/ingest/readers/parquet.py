@@ -1,21 +1,59 @@
-"""Parquet logs: one row per time stamp, one numeric column per channel."""
+"""Parquet logs: one row per time stamp, one column per channel, or vectors of them (`state[3]`).
+
+Files of LeRobot data sets, known by their columns, come out as its episodes: see `_lerobot.py`.
+pyarrow reads the bytes, because polars ends the process on some damaged files.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 
-from kinemill.ingest.raw import TICKS, TIME, RawLog, Reader, Unreadable, match_columns, reason
+from kinemill.ingest.raw import (
+    TICKS,
+    TIME,
+    RawLog,
+    Reader,
+    Unreadable,
+    elements,
+    match_columns,
+    reason,
+    row_numbers,
+)
+from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged
+from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
 MAGIC = b"PAR1"
-# polars panics on some damaged files; its exception is no Exception.
-_DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+# polars panics on some damaged files; its exception is no Exception. Arrow's are of these kinds.
+_DAMAGE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+)
 
 
-def read(path: Path, task: Task) -> RawLog:
-    """Read one Parquet file, columns matched by name.
+@dataclass(frozen=True)
+class _Column:
+    """What a name in the header stands for."""
+
+    name: str
+    kind: pl.DataType
+    expression: pl.Expr
+    stored: str  # the column of the file it is taken from
+    width: int = 1  # numbers that are read for each row
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Read one Parquet file, columns matched by name; one of LeRobot is cut into its episodes.
 
     Values keep the log's own units. A column of time stamps (`datetime`, `duration`) keeps its own
     unit too; a plain number is in `ingest.time_unit`.
@@ -23,50 +61,109 @@ def read(path: Path, task: Task) -> RawLog:
     Raises:
         Unreadable: the file is damaged, a column is missing, or one holds no numbers.
     """
+    from pyarrow.parquet import ParquetFile
+
     try:
-        schema = pl.read_parquet_schema(path)
-        columns = match_columns(list(schema), task)
-        names = list(schema)
-        kinds = {channel: schema[names[place]] for channel, place in columns.channels.items()}
-        _refuse_text(kinds)
-        time, ticks = _time(names[columns.time], schema, task)
-        wanted = [
-            pl.col(names[at]).cast(pl.Float64).alias(channel)
-            for channel, at in columns.channels.items()
-        ]
-        frame = pl.scan_parquet(path).select(time.alias(TIME), *wanted).collect()
+        with ParquetFile(path) as file:
+            schema = _frame(file.schema_arrow.empty_table()).schema
+            counters = COUNTERS if set(schema) >= set(COUNTERS) else []
+            log, counts = _read(file, schema, counters, task)
     except _DAMAGE as error:
-        raise Unreadable(
-            reason(
-                "format",
-                "file",
-                f"is no whole Parquet file ({_first_line(error)})",
-                expected="a file that polars or pyarrow can read",
-                fix="copy it from the robot again",
-            )
-        ) from error
-    return RawLog(frame, columns.sources, ticks)
+        raise damaged("Parquet", error) from error
+    return episodes(log, counts) if counters else log
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or ["no message"])[0]
+def _frame(table: Any) -> pl.DataFrame:
+    return cast(pl.DataFrame, pl.from_arrow(table))
 
 
-def _refuse_text(kinds: dict[str, pl.DataType]) -> None:
+def _read(
+    file: Any, schema: Mapping[str, pl.DataType], beside: list[str], task: Task
+) -> tuple[RawLog, pl.DataFrame]:
+    """Read what the task wants, and the columns `beside` it."""
+    header = _header(file, schema, task)
+    found = match_columns([column.name for column in header], task)
+    chosen = {channel: header[place] for channel, place in found.channels.items()}
+    rows = int(file.metadata.num_rows)
+    _refuse_text({channel: column.kind for channel, column in chosen.items()})
+    _refuse_size(rows, sum(column.width for column in chosen.values()))
+    wanted = [c.expression.cast(pl.Float64).alias(channel) for channel, c in chosen.items()]
+    stored, ticks = {*beside, *(c.stored for c in chosen.values())}, found.rate or 1.0
+    if found.time is not None:
+        stamps = header[found.time].name
+        time, ticks = _time(stamps, schema, task)
+        wanted, stored = [time.alias(TIME), *wanted], {*stored, stamps}
+    whole = _frame(file.read(columns=sorted(stored)))
+    frame = whole.select(wanted)
+    if found.time is None:
+        frame = frame.insert_column(0, row_numbers(rows))
+    return RawLog(frame, found.sources, ticks), whole.select(beside)
+
+
+def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
+    """List all columns, and the elements of those that are vectors."""
+    sources = [source.name for channel in task.channels.values() for source in channel.source]
+    wanted = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
+    header: list[_Column] = []
+    for name, kind in schema.items():
+        header.append(_Column(name, kind, pl.col(name), name))
+        if name not in wanted or not isinstance(kind, pl.Array | pl.List):
+            continue
+        width, inner = _width(file, name, kind), cast(pl.DataType, kind.inner)
+        for place, element in enumerate(elements(name, min(width, WIDEST))):
+            column = pl.col(name)
+            get = column.arr.get if isinstance(kind, pl.Array) else column.list.get
+            one = get(place, null_on_oob=True)
+            header.append(_Column(element, inner, one, name, width))
+    return header
+
+
+def _width(file: Any, name: str, kind: pl.Array | pl.List) -> int:
+    if isinstance(kind, pl.Array):
+        return kind.shape[0]
+    lengths = _frame(file.read(columns=[name])).select(pl.col(name).list.len().max())
+    return int(lengths.item() or 0)
+
+
+def _refuse_text(kinds: Mapping[str, pl.DataType]) -> None:
     reasons = [
         reason(
             "number",
             "column",
-            f"holds {kind}",
+            f"holds {_spelled(kind)}",
             channel=channel,
             expected="numbers",
-            fix="write the column as float64",
+            fix=_fix(kind),
         )
         for channel, kind in kinds.items()
         if not (kind.is_numeric() or kind == pl.Boolean)
     ]
     if reasons:
         raise Unreadable(*reasons)
+
+
+def _spelled(kind: pl.DataType) -> str:
+    image = isinstance(kind, pl.Struct) and {field.name for field in kind.fields} >= {"bytes"}
+    return f"images ({kind})" if image else str(kind)
+
+
+def _fix(kind: pl.DataType) -> str:
+    if isinstance(kind, pl.Array | pl.List):
+        return "name one element at `source`, such as `state[0]`"
+    return "write the column as float64"
+
+
+def _refuse_size(rows: int, width: int) -> None:
+    if rows * width * 8 > LARGEST:
+        raise Unreadable(
+            reason(
+                "size",
+                "file",
+                f"declares {rows} rows, {rows * width * 8:.3g} bytes",
+                expected=f"at most {LARGEST:.3g} bytes for all channels",
+                fix="cut the log into shorter files, or name fewer channels",
+            )
+        )
 
 
 def _time(name: str, schema: Mapping[str, pl.DataType], task: Task) -> tuple[pl.Expr, float]:
@@ -76,7 +173,7 @@ def _time(name: str, schema: Mapping[str, pl.DataType], task: Task) -> tuple[pl.
         return column.cast(pl.Int64), TICKS[kind.time_unit or "us"]
     _refuse_text({"time": kind})
     wide = column.cast(pl.Int64 if kind.is_integer() else pl.Float64)
-    return wide, TICKS[task.ingest.time_unit]
+    return wide, task.ingest.ticks
 
 
 READERS.register("parquet")(Reader((".parquet", ".pq"), lambda head: head.startswith(MAGIC), read))

@@ -71,7 +71,7 @@ class Stuck(Settings):
         if parent:
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
-            if (distance := float(np.ptp(path - line))) > self.moved:
+            if (distance := _moved(path - line)) > self.moved:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g} {unit} away from that velocity"
         if children or parent:
@@ -109,6 +109,13 @@ class Stuck(Settings):
             if other != name and usual > 0 and here > usual / 4:
                 return f"{other} moves, and {name} never rests elsewhere"
         return None
+
+
+def _moved(path: Array) -> float:
+    """Return how far (n,) goes without its largest step: a position that steps has slipped."""
+    change = np.diff(path)
+    change[np.argmax(np.abs(change))] = 0.0
+    return float(np.ptp(np.cumsum(change)))
 
 
 def _still(values: Array) -> list[tuple[int, int]]:

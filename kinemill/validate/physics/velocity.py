@@ -1,35 +1,41 @@
-"""A velocity that is not the derivative of its position: scaled, flipped, offset or unrelated.
+"""A velocity that is not its position's derivative: scaled, flipped, offset, late or unrelated.
 
 Differentiating an encoder amplifies its steps (2.9 mrad at 500 Hz is 1.5 rad/s), so the velocity is
 integrated instead: over windows of T s, the integral of the velocity stands against the difference
-of the positions. On 32 channels of real logs the two agree within 1 %, and within 4 % on the one
-whose velocity is full of spikes.
+of the positions. Scale and offset are fitted together, deaf to spikes, and each may be off by a
+tolerance and by what the windows scatter. On 32 channels of real logs the scale is within 1 % of 1
+and the offset within 0.02 rad/s; the one whose velocity is full of spikes has 3 % and 0.3 rad/s.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.validate.faults import Array, Fault, Values
+from kinemill.validate.motion import lag, pairs, rms, sensor_noise, slope_and_offset, windows
 
 # What a velocity is multiplied with when it is in another unit than the task believes.
 _FOREIGN = {
     "rad": {"deg/s": 57.29578, "rpm": 9.549297, "turns/s": 0.1591549},
     "m": {"mm/s": 1000.0, "cm/s": 100.0, "km/h": 3.6},
 }
+_SCATTER = 3.0  # standard errors beyond a tolerance that are still no finding
+_SHORT = 0.07  # of scale, granted beside a tolerance where fewer than four windows fit
+_SHARE = 0.003  # of a velocity's rms that an offset may be, where a log shows no noise
 
 
 @CHECKS.register("velocity")
 class Velocity(Settings):
     """The velocity's integral over `window` follows the position's difference."""
 
-    judges: ClassVar[Literal["stretch", "episode"]] = "episode"
+    judges: ClassVar[Literal["episode"]] = "episode"
     window: PositiveFloat = Field(default=0.5, description="s over which velocity is integrated")
     relative: PositiveFloat = Field(
-        default=0.1, description="largest error of scale; real logs stay below 0.04"
+        default=0.03, description="largest error of scale, beside its scatter; real logs have 0.01"
     )
     shape: PositiveFloat = Field(
         default=0.35,
@@ -38,8 +44,16 @@ class Velocity(Settings):
     )
     absolute: PositiveFloat = Field(
         default=0.02,
-        description="rms difference below which nothing is judged, in the position's unit: a robot "
-        "at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
+        description="difference over a window that is harmless at any noise, in the position's "
+        "unit: a robot at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
+    )
+    noise: PositiveFloat = Field(
+        default=2.0, description="offset, over the velocity's own noise, that is harmless"
+    )
+    lag: PositiveFloat = Field(
+        default=0.015,
+        description="s, beside half a row, by which a velocity may come after its position (a "
+        "backward difference is half a row late) or before it",
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
@@ -56,77 +70,128 @@ class Velocity(Settings):
                 faults += [fault] if fault else []
         return faults
 
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, of those that move."""
+        found: dict[str, float] = {}
+        for name, position in pairs(task):
+            fit = _fit(values[name], values[position], self.window, task.dt)
+            if fit and rms(fit.moved) > self.absolute and np.isfinite(fit.scale):
+                found |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
+                found[f"{name}:lag_s"] = fit.late
+        return found
+
     def _judge(self, name: str, velocity: Array, position: Array, task: Task) -> Fault | None:
-        said, moved, window = _windows(velocity, position, self.window, task.dt)
+        fit = _fit(velocity, position, self.window, task.dt)
         channel = task.channels[name]
         parent = channel.derivative_of or ""
-        if not len(said) or _rms(said - moved) <= self.absolute:
+        found = fit and self._explain(fit, channel.unit, task.channels[parent].unit)
+        if fit is None or found is None:
             return None
-        found = self._explain(said, moved, window, (channel.unit, task.channels[parent].unit))
-        if found is None:
-            return None
+        off = rms(fit.said - fit.moved)
         return Fault(
             0,
             len(position),
             name,
-            found=f"{found} (rms difference {_rms(said - moved):.3g} over {window:g} s)",
+            found=f"{found} (rms difference {off:.3g} over {fit.window:g} s)",
             expected=f"the derivative of {parent} within {100 * self.relative:g} %, "
             f"in {channel.unit}",
             fix="check the column's name, sign and unit (`source: {name: ..., unit: ...}`); "
             "or name it in validate.velocity.ignore",
         )
 
-    def _explain(
-        self, said: Array, moved: Array, window: float, units: tuple[str, str]
-    ) -> str | None:
-        """Say in which way `said` is not `moved`, both (m,) in the position's unit, or None."""
-        error = said - moved
-        offset, scale = float(np.median(error)), _scale(said, moved)
-        size = max(self.absolute, self.relative * _rms(moved))
-        if abs(offset) > size and _rms(error - offset) < 0.5 * _rms(error):
-            return f"a velocity offset by {offset / window:.3g} {units[0]}"
-        if abs(scale - 1) > self.relative:
-            return _explain_scale(scale, units[1])
-        if _rms(error) > self.shape * _rms(moved):
+    def _explain(self, fit: "_Fit", unit: str, parent: str) -> str | None:
+        """Say in which way a velocity is not its position's derivative, or None."""
+        moves = max(rms(fit.said), rms(fit.moved))
+        if not np.isfinite(fit.scale):
+            return _explain_scale(fit.scale, parent) if moves > self.absolute else None
+        if fit.error > max(self.absolute, self.shape * moves):
             return "a velocity that does not follow the position"
+        size, off = max(rms(fit.moved), 1e-12), abs(fit.scale - 1) * rms(fit.moved)
+        spread = max(float(np.std(fit.moved)), 1e-12)  # all windows alike: offset or scale?
+        tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / spread
+        if abs(fit.scale - 1) > tolerance and max(off, moves - size) > 0.1 * self.absolute:
+            return _explain_scale(fit.scale, parent)
+        harmless = self.absolute / fit.window
+        if not fit.short:
+            harmless = min(harmless, max(self.noise * fit.noise, _SHARE * fit.speed))
+        if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / spread):
+            return f"a velocity offset by {fit.offset:.3g} {unit}"
+        if abs(fit.late) > self.lag + 0.5 * fit.dt:
+            when = "after" if fit.late > 0 else "before"
+            return f"a velocity {abs(fit.late):.3g} s {when} its position"
         return None
 
 
-def _windows(
-    velocity: Array, position: Array, window: float, dt: float
-) -> tuple[Array, Array, float]:
-    """Compare (n,) unit/s and (n,) unit over every window without NaN.
+@dataclass(frozen=True)
+class _Fit:
+    """A velocity as scale x (its position's change) + offset, `late` s after it.
 
-    Returns:
-        the integral of the velocity (m,) and the difference of the positions (m,), in unit, and the
-        windows' length in s: `window`, or half of the longest stretch without NaN.
+    `said`, `moved` (m,) are its integral and the position's difference over `window` s; `error` is
+    the rms of what the fit leaves, and `scatter` what the mean of that may be off by chance, in the
+    position's unit; `noise` and `speed` are the velocity's own noise and rms, unit/s.
     """
-    known = np.isfinite(velocity) & np.isfinite(position)
-    longest = max((stop - start for start, stop in runs(known)), default=0)
-    rows = min(max(1, round(window / dt)), longest // 2)
-    if rows < 1:
-        return np.empty(0), np.empty(0), window
-    filled = np.where(known, velocity, 0.0)
-    path = np.concatenate(([0.0], np.cumsum(0.5 * dt * (filled[1:] + filled[:-1]))))
-    unknown = np.concatenate(([0], np.cumsum(~known)))
-    whole = unknown[rows + 1 :] == unknown[: -rows - 1]
-    said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
-    return said[whole], moved[whole], rows * dt
+
+    said: Array
+    moved: Array
+    window: float
+    dt: float
+    scale: float
+    offset: float
+    late: float
+    error: float
+    noise: float
+    speed: float
+
+    @property
+    def scatter(self) -> float:
+        """Standard error of the mean over windows, as many as fit side by side, three times."""
+        return _SCATTER * self.error / float(np.sqrt(self.alone))
+
+    @property
+    def alone(self) -> float:
+        """Windows that do not overlap."""
+        return max(1.0, self.dt * len(self.said) / self.window)
+
+    @property
+    def short(self) -> bool:
+        """Whether there are too few windows to tell how much they scatter."""
+        return self.alone < 4.0
 
 
-def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(values**2)))
+def _fit(velocity: Array, position: Array, window: float, dt: float) -> _Fit | None:
+    """Fit (n,) unit/s to (n,) unit over windows of `window` s; None without one."""
+    said, moved, length = windows(velocity, position, window, dt)
+    if not len(said):
+        return None
+    scale, offset, error = _line(said, moved, length)
+    late = 0.0
+    if scale > 0.0 or error > 0.3 * rms(said):  # else it is flipped: half a period late, as well
+        late = lag(velocity, position, dt)
+    if late and error > 0.02 * rms(moved):
+        rows = np.arange(len(velocity), dtype=np.float64)
+        velocity = np.interp(rows + late / dt, rows, velocity)
+        said, moved, length = windows(velocity, position, window, dt)
+        scale, offset, error = _line(said, moved, length)
+    known = velocity[np.isfinite(velocity)]
+    return _Fit(
+        said,
+        moved,
+        length,
+        dt,
+        scale,
+        offset,
+        late,
+        error=error,
+        noise=sensor_noise(velocity, position, dt),
+        speed=rms(known),
+    )
 
 
-def _scale(said: Array, moved: Array) -> float:
-    """Return the s that minimises sum |said - s moved|: a weighted median, deaf to spikes."""
-    used = moved != 0.0
-    if not used.any():
-        return float("inf")
-    ratio, weight = said[used] / moved[used], np.abs(moved[used])
-    order = np.argsort(ratio)
-    total = np.cumsum(weight[order])
-    return float(ratio[order][np.searchsorted(total, total[-1] / 2)])
+def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float]:
+    """Return scale, offset in unit/s, and the rms that both leave of (m,) and (m,) in unit."""
+    scale, offset = slope_and_offset(said, moved, window)
+    rest = said - (scale if np.isfinite(scale) else 1.0) * moved - offset * window
+    return scale, offset, rms(rest)
 
 
 def _explain_scale(scale: float, unit: str) -> str:

@@ -36,6 +36,16 @@ class Whisker:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A stretch of x marked over the whole height, as what a check found there."""
+
+    start: float
+    stop: float
+    style: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Frame:
     """Size in px, range of x and y, and how they become px."""
 
@@ -62,6 +72,7 @@ def line_chart(
     size: tuple[int, int] = (340, 190),
     y: tuple[float, float] | None = None,
     whiskers: Sequence[Whisker] = (),
+    bands: Sequence[Band] = (),
     now: bool = False,
 ) -> str:
     """Draw `lines`.
@@ -71,6 +82,7 @@ def line_chart(
         size: width and height, px; scales with the page.
         y: range of the vertical axis; default: all values, with room.
         whiskers: intervals.
+        bands: marked stretches, behind the lines.
         now: mark x = 0, where the known past ends.
     """
     frame = Frame(*size, _range_x(lines), y or value_range(lines))
@@ -85,6 +97,7 @@ def line_chart(
     if now:
         parts.append(_segment("now", frame.px(0), TOP, frame.px(0), frame.height - BOTTOM))
     parts.append(f'<g clip-path="url(#{clip})">')
+    parts += [_band(frame, band) for band in bands]
     parts += [_curve(frame, line) for line in lines]
     for item in whiskers:
         x = frame.px(item.x)
@@ -138,7 +151,7 @@ def _axes(frame: Frame) -> list[str]:
         y = frame.py(tick)
         parts.append(_segment("grid", LEFT, y, frame.width - RIGHT, y))
         parts.append(_text("tick", LEFT - 6, y + 3.5, _round(tick), "end"))
-    for tick in ticks(*frame.x):
+    for tick in ticks(*frame.x, about=max(4, frame.width // 130)):
         parts.append(_text("tick", frame.px(tick), bottom + 15, _round(tick), "middle"))
         parts.append(_segment("axis", frame.px(tick), bottom, frame.px(tick), bottom + 3))
     return [*parts, _segment("axis", LEFT, bottom, frame.width - RIGHT, bottom)]
@@ -146,6 +159,16 @@ def _axes(frame: Frame) -> list[str]:
 
 def _round(tick: float) -> str:
     return f"{tick:.6g}".replace("-", "−") if abs(tick) > 1e-12 else "0"
+
+
+def _band(frame: Frame, band: Band) -> str:
+    """Draw a marked stretch, at least 2 px wide so that a single row is seen."""
+    left, right = frame.px(band.start), frame.px(band.stop)
+    width = max(right - left, 2.0)
+    return (
+        f'<rect class="band {band.style}" x="{left:.1f}" y="{TOP - 4}" width="{width:.1f}" '
+        f'height="{frame.height - TOP - BOTTOM + 4}"><title>{escape(band.label)}</title></rect>'
+    )
 
 
 def _curve(frame: Frame, line: Line) -> str:

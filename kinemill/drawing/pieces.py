@@ -1,11 +1,17 @@
-"""Pieces of HTML that the report is put together from."""
+"""Pieces of HTML that pages are put together from."""
 
+import importlib.resources
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
-from kinemill.verify.charts import number
+from kinemill.drawing.charts import number
+
+
+def style() -> str:
+    """Return the style sheet that goes inline into every page."""
+    return importlib.resources.files("kinemill.drawing").joinpath("page.css").read_text("utf-8")
 
 
 def table(

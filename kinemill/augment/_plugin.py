@@ -1,0 +1,91 @@
+"""What every augmentation is given, and what every one of them can be told in a task file.
+
+Symbols: n rows of an episode, C channels (states, then actions), dt time step in s.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+
+from kinemill.spec import Channel, Plugin
+
+Rows = NDArray[np.float32]
+Problems = list[tuple[tuple[str | int, ...], str]]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the columns of an episode are.
+
+    Attributes:
+        columns: names of the C columns, states then actions.
+        channels: unit, kind, limits and parent of each.
+        dt: time step, s.
+    """
+
+    columns: Sequence[str]
+    channels: Mapping[str, Channel]
+    dt: float
+
+    def where(self, names: Sequence[str]) -> list[int]:
+        """Return the columns of the channels named."""
+        return [self.columns.index(name) for name in names]
+
+    def spread(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
+        """Return a number by channel as (C,), 0 for the channels it does not name."""
+        return np.array([by_channel.get(name, 0.0) for name in self.columns], np.float64)
+
+    def order(self, name: str) -> int:
+        """Return how many time derivatives lie between a channel and what it derives from."""
+        parent, order = self.channels[name].derivative_of, 0
+        while parent is not None:
+            parent, order = self.channels[parent].derivative_of, order + 1
+        return order
+
+    def saturate(self, values: NDArray[np.floating]) -> Rows:
+        """Return (n, C) as float32 within the channels' limits, as a sensor at its end reads."""
+        rows = values.astype(np.float32)
+        for column, name in enumerate(self.columns):
+            if limits := self.channels[name].limits:
+                np.clip(rows[:, column], *_inside(limits), out=rows[:, column])
+        return rows
+
+
+def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
+    """Return the outermost float32 that lie within `limits`: 0.1 as float32 is above 0.1."""
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    low = low if float(low) >= limits[0] else np.nextafter(low, np.float32(np.inf))
+    high = high if float(high) <= limits[1] else np.nextafter(high, np.float32(-np.inf))
+    return low, high
+
+
+class Augmentation(Plugin):
+    """A way to make more of the training episodes; copies are added, originals stay."""
+
+    copies: PositiveInt = 1
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="share of the episodes that is varied, by stable hash"
+    )
+    seed: int = Field(default=0, ge=0)
+
+    @abstractmethod
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return one copy, (m, C) float32, of (n, C) `values`, which may not be written to.
+
+        Args:
+            values: in task units; angles are continuous over whole turns.
+            signals: what the columns are.
+            random: this copy's own, from seed, episode and augmentation.
+        """
+
+
+def same_again(copies: int) -> Problems:
+    """Return a problem for more than one copy of what has nothing random in it."""
+    if copies == 1:
+        return []
+    return [(("copies",), f"{copies} copies would all be the same; leave it at 1")]

@@ -1,0 +1,61 @@
+"""Action delay: copies of a robot whose drives answer later, or not always equally late.
+
+A drive that answers d steps later moves alike if its commands come d steps earlier. So the actions
+move up against the states, and the last rows, whose commands nobody knows, go.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, field_validator
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("action_delay")
+class ActionDelay(Augmentation):
+    """Log actions earlier than they take effect, by a random delay and, in each row, jitter."""
+
+    type: Literal["action_delay"] = "action_delay"
+    delay: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        description="shortest and longest further delay, s"
+    )
+    jitter: NonNegativeFloat = Field(
+        default=0.0, description="longest random delay of a single command on top, s"
+    )
+    channels: list[str] = Field(default=[], description="actions; default: all")
+
+    @field_validator("delay")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            message = f"the shortest delay {value[0]} s is above the longest {value[1]} s"
+            raise ValueError(message)
+        return value
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no action of the task."""
+        found = unknown_channels(self.channels, channels, "channels")
+        found += [
+            (("channels", name), "is a state; only actions are delayed")
+            for name in self.channels
+            if name in channels and channels[name].role != "action"
+        ]
+        if not any(channel.role == "action" for channel in channels.values()):
+            found.append((("type",), "the task has no action"))
+        return found
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return the first m of the (n, C) `values`, actions from up to n - m rows later."""
+        steps = round(random.uniform(*self.delay) / signals.dt)
+        jitter = round(self.jitter / signals.dt)
+        rows = max(len(values) - steps - jitter, 0)
+        actions = [name for name in signals.columns if signals.channels[name].role == "action"]
+        late = np.arange(rows) + steps + random.integers(0, jitter + 1, rows)
+        late = np.maximum.accumulate(late)  # no command overtakes another
+        delayed = values[:rows].copy()
+        for column in signals.where(self.channels or actions):
+            delayed[:, column] = values[late, column]
+        return delayed

@@ -1,0 +1,42 @@
+"""Angle turn: the same motion some whole turns further on, of joints that may turn for ever.
+
+A model that is given raw angles learns that 2π rad more change nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("angle_turn")
+class AngleTurn(Augmentation):
+    """Add the same number of turns, not 0, to all channels named and to all rows."""
+
+    type: Literal["angle_turn"] = "angle_turn"
+    channels: Annotated[list[str], Field(min_length=1)] = Field(
+        description="an angle and whatever else counts the same turns, such as its set-point"
+    )
+    turns: PositiveInt = Field(default=1, description="most turns, either way")
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the channels that are unknown, no angle, or limited and so not free to turn."""
+        found = unknown_channels(self.channels, channels, "channels")
+        for name in self.channels:
+            where = ("channels", name)
+            if name in channels and channels[name].kind != "angle":
+                found.append((where, "is no angle (`kind: angle`)"))
+            elif name in channels and channels[name].limits:
+                found.append((where, f"has limits {list(channels[name].limits)}"))
+        return found
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values`, whole turns of 2π rad away."""
+        turns = int(random.integers(1, self.turns + 1)) * int(random.choice([-1, 1]))
+        turned = values.astype(np.float64)
+        turned[:, signals.where(self.channels)] += turns * 2.0 * np.pi
+        return turned.astype(np.float32)

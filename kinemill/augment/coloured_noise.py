@@ -1,0 +1,48 @@
+"""Coloured noise: copies with noise that is correlated in time, as most real noise is.
+
+Its power falls as 1 / frequency^exponent: 0 is white, 1 pink (amplifiers, friction), 2 brown.
+Made in the frequency domain (Timmer and König 1995), of the standard deviation asked for.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("coloured_noise")
+class ColouredNoise(Augmentation):
+    """Add noise of mean 0 and falling spectrum to the channels named."""
+
+    type: Literal["coloured_noise"] = "coloured_noise"
+    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+        description="standard deviation by channel, in the channel's unit"
+    )
+    exponent: float = Field(default=1.0, ge=0.0, le=2.0, description="0 white, 1 pink, 2 brown")
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the task."""
+        return unknown_channels(self.std, channels, "std")
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with noise, within the channels' limits."""
+        noise = coloured(random.standard_normal(values.shape), self.exponent)
+        return signals.saturate(values + signals.spread(self.std) * noise)
+
+
+def coloured(white: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Return white noise (n, C) of variance 1 as noise of that exponent, mean 0 and variance 1."""
+    n = len(white)
+    if n < 2:
+        return np.zeros_like(white)
+    gain = np.zeros(n // 2 + 1)
+    gain[1:] = np.arange(1, n // 2 + 1) ** (-exponent / 2.0)
+    # Each frequency but the highest of an even n stands for itself and its negative.
+    power = 2.0 * float(np.sum(gain**2)) - (float(gain[-1] ** 2) if n % 2 == 0 else 0.0)
+    spectrum = np.fft.rfft(white, axis=0) * (gain / np.sqrt(power / n))[:, None]
+    return np.fft.irfft(spectrum, n, axis=0)

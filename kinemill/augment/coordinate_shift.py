@@ -1,0 +1,53 @@
+"""Coordinate shift: the same motion from another place, where physics does not care which.
+
+A cart on a level track, or a vehicle on a floor. All that is measured from the same origin moves
+together: position, set-point, obstacle. Derivatives stay as they are.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("coordinate_shift")
+class CoordinateShift(Augmentation):
+    """Add one random number for the whole episode to all channels named, within their limits."""
+
+    type: Literal["coordinate_shift"] = "coordinate_shift"
+    channels: Annotated[list[str], Field(min_length=1)] = Field(
+        description="a coordinate and whatever else is measured from the same origin"
+    )
+    by: PositiveFloat = Field(description="largest shift, in the channels' unit")
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the channels that are unknown, no coordinate, or in another unit."""
+        found = unknown_channels(self.channels, channels, "channels")
+        known = [(name, channels[name]) for name in self.channels if name in channels]
+        for name, channel in known:
+            where = ("channels", name)
+            if channel.kind == "angle":
+                found.append((where, "is an angle; `angle_turn` adds whole turns"))
+            elif channel.derivative_of:
+                what = f"is the derivative of {channel.derivative_of!r}; a shift would bias it"
+                found.append((where, what))
+            elif channel.unit != known[0][1].unit:
+                what = f"is in {channel.unit}, and {known[0][0]!r} in {known[0][1].unit}"
+                found.append((where, what))
+        return found
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` from another place."""
+        columns = signals.where(self.channels)
+        low, high = -self.by, self.by
+        for column, name in zip(columns, self.channels, strict=True):
+            if limits := signals.channels[name].limits:
+                low = max(low, limits[0] - float(values[:, column].min()))
+                high = min(high, limits[1] - float(values[:, column].max()))
+        shifted = values.astype(np.float64)
+        shifted[:, columns] += random.uniform(min(low, 0.0), max(high, 0.0))
+        return signals.saturate(shifted)

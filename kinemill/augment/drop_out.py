@@ -1,0 +1,54 @@
+"""Drop-out: copies in which messages are lost, and their last values stand in, or a line does."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("drop_out")
+class DropOut(Augmentation):
+    """Lose rows of the channels named at random, all of them at once, as one message carries them.
+
+    Keep `longest` below what the check `stuck` takes for a frozen sensor.
+    """
+
+    type: Literal["drop_out"] = "drop_out"
+    channels: Annotated[list[str], Field(min_length=1)] = Field(
+        description="channels of the message that is lost"
+    )
+    probability: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.01, description="of a loss that begins, in each row"
+    )
+    longest: PositiveInt = Field(default=3, description="rows lost at a time, 1 to this many")
+    fill: Literal["hold", "linear"] = Field(
+        default="hold", description="hold: the last value; linear: a line to the next one"
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the task."""
+        return unknown_channels(self.channels, channels, "channels")
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with the lost rows filled; the first row is never lost."""
+        known = ~self._lost(len(values), random)
+        rows, filled = np.arange(len(values)), values.copy()
+        last = np.maximum.accumulate(np.where(known, rows, 0))
+        for column in signals.where(self.channels):
+            signal = values[:, column]
+            line = np.interp(rows, rows[known], signal[known]) if self.fill == "linear" else None
+            filled[:, column] = signal[last] if line is None else line
+        return filled
+
+    def _lost(self, n: int, random: np.random.Generator) -> NDArray[np.bool_]:
+        rows = np.arange(n)
+        begins = random.uniform(size=n) < self.probability
+        ends = np.where(begins, rows + random.integers(1, self.longest + 1, n), 0)
+        lost = rows < np.maximum.accumulate(ends)
+        lost[:1] = False
+        return lost

@@ -1,0 +1,33 @@
+"""Quantisation: copies as a coarser encoder or converter would have logged the episode."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("quantisation")
+class Quantisation(Augmentation):
+    """Round the channels named to steps; where the steps lie is random, as an encoder's zero is."""
+
+    type: Literal["quantisation"] = "quantisation"
+    step: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+        description="size of a step by channel, in the channel's unit"
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the task."""
+        return unknown_channels(self.step, channels, "step")
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values`, at most half a step away, within the channels' limits."""
+        rounded = values.astype(np.float64)
+        for name, step in self.step.items():
+            (column,) = signals.where([name])
+            zero = step * random.uniform()
+            rounded[:, column] = zero + step * np.round((rounded[:, column] - zero) / step)
+        return signals.saturate(rounded)

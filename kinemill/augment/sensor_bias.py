@@ -1,0 +1,33 @@
+"""Sensor bias: copies as a sensor with another zero would have logged the episode.
+
+A velocity's bias must stay below what its check allows (0.04 rad/s by default); a robot's zero is
+seldom known to better than its encoder's step.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("sensor_bias")
+class SensorBias(Augmentation):
+    """Add one normal number for the whole episode to each of the channels named."""
+
+    type: Literal["sensor_bias"] = "sensor_bias"
+    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+        description="standard deviation of the bias by channel, in the channel's unit"
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the task."""
+        return unknown_channels(self.std, channels, "std")
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with another zero, within the channels' limits."""
+        bias = signals.spread(self.std) * random.standard_normal(values.shape[1])
+        return signals.saturate(values + bias)

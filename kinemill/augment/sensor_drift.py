@@ -1,0 +1,34 @@
+"""Sensor drift: copies as a sensor whose zero wanders would have logged the episode.
+
+A random walk, b[k+1] = b[k] + std sqrt(dt) w[k] with w normal, as temperature moves a gyroscope's
+zero: after t s its standard deviation is std sqrt(t), whatever the time step.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.spec import AUGMENTATIONS, unknown_channels
+
+
+@AUGMENTATIONS.register("sensor_drift")
+class SensorDrift(Augmentation):
+    """Add a random walk that starts at 0 to each of the channels named."""
+
+    type: Literal["sensor_drift"] = "sensor_drift"
+    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+        description="standard deviation after 1 s by channel, in the channel's unit"
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the task."""
+        return unknown_channels(self.std, channels, "std")
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with a wandering zero, within the channels' limits."""
+        steps = random.standard_normal(values.shape) * (signals.spread(self.std) * signals.dt**0.5)
+        steps[:1] = 0.0
+        return signals.saturate(values + np.cumsum(steps, axis=0))

@@ -1,0 +1,165 @@
+"""Datasets: the versions of a task, what two of them differ in, and lineage in both directions."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, TaskName, document, table
+
+_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
+_SHORT = 12  # characters of a digest that people get to see
+_SPLITS = ("train", "validation", "test")
+
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
+
+
+def datasets(
+    task: TaskName,
+    what: Annotated[str, typer.Argument(help="list, show V, or diff A B.")] = "list",
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[V...]", help="Number, start of a digest, or latest."),
+    ] = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    as_json: Json = False,
+) -> None:
+    """List the dataset versions of a task, show one, or compare two."""
+    from kinemill.dataset import diff_datasets, list_datasets, show_dataset
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+
+    name, home, named = load_task(task).name, Home.resolve(), which or []
+    if what == "list" and not named:
+        found, tell = list_datasets(home, name, offset, limit), _tell_list
+    elif what == "show" and len(named) <= 1:
+        version = named[0] if named else "latest"
+        found, tell = show_dataset(home, name, version, offset, limit), _tell_one
+    elif what == "diff" and len(named) == 2:
+        found, tell = diff_datasets(home, name, named[0], named[1], offset, limit), _tell_diff
+    else:
+        spelled = " ".join(["datasets", task, what, *named])
+        raise BadInput(spelled, "says too little or too much", expected="list, show V or diff A B")
+    if as_json:
+        document(found)
+    else:
+        tell(found)
+
+
+def _tell_list(found: dict[str, Any]) -> None:
+    rows = [
+        [
+            line["version"],
+            line["digest"][:_SHORT],
+            line["status"],
+            line["created"][:16].replace("T", " "),
+            *(line["episodes"].get(split) for split in _SPLITS),
+        ]
+        for line in found["datasets"]
+    ]
+    columns = ["v", "digest", "status", "created, UTC", *_SPLITS]
+    table(f"datasets of {found['task']}, {len(rows)} of {found['total']}", columns, rows)
+
+
+def _counts(episodes: dict[str, int]) -> str:
+    return ", ".join(f"{number} {split}" for split, number in episodes.items() if number)
+
+
+def _tell_one(found: dict[str, Any]) -> None:
+    typer.echo(
+        f"{found['name']}  {found['digest'][:_SHORT]}  {found['status']}  {found['created']}  "
+        f"{found['owner']}\n{found['states']} states, {found['actions']} actions, "
+        f"dt {found['dt']} s, {found['recordings']} recordings, {_counts(found['episodes'])}"
+    )
+    columns = ["name", "role", "unit", "kind", "mean", "std", "delta_std"]
+    table("features", columns, [[line[key] for key in columns] for line in found["features"]])
+    shown, total = found["list"]["episodes"], found["list"]["total"]
+    columns = ["id", "split", "name", "group", "rows"]
+    rows = [[line[key] for key in columns] for line in shown]
+    table(f"episodes, {len(rows)} of {total} (--offset, --limit)", columns, rows)
+
+
+def _tell_diff(found: dict[str, Any]) -> None:
+    kinds = ("added", "removed", "moved", "changed")
+    counts = ", ".join(f"{found[kind]} {kind}" for kind in kinds)
+    typer.echo(f"{found['task']}/v{found['a']['version']} -> v{found['b']['version']}: {counts}")
+    rows = [[line["key"], str(line["a"]), str(line["b"])] for line in found["rules"]]
+    table("rules", ["key", "before", "after"], rows or [["none changed", "", ""]])
+    for kind in kinds:
+        if shown := found["episodes"][kind]:
+            rows = [
+                [line["id"], line["name"], line["split"], line["split_b"], line["rows"]]
+                for line in shown
+            ]
+            columns = ["id", "name", "before", "after", "rows before"]
+            table(f"{kind}, {len(rows)} of {found[kind]}", columns, rows)
+
+
+def lineage(
+    model: Annotated[str, typer.Argument(help="TASK, TASK@alias or TASK:version.")],
+    recording: Annotated[
+        str | None,
+        typer.Option("--recording", help="Hash or name: what this recording went into instead."),
+    ] = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    as_json: Json = False,
+) -> None:
+    """Tell which recordings made a model; with --recording, what a recording went into."""
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.register.lineage import made_from, uses_of
+    from kinemill.spec import load_task
+
+    address = _ADDRESS.match(model)
+    if address is None or (recording and address["which"]):
+        raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
+    name, home = load_task(address["task"]).name, Home.resolve()
+    if recording:
+        found, tell = uses_of(home, name, recording), _tell_uses
+    else:
+        found, tell = made_from(home, name, address["which"] or "", offset, limit), _tell_made
+    if as_json:
+        document(found)
+    else:
+        tell(found)
+
+
+def _spell(model: dict[str, Any]) -> str:
+    return "".join([f":{model['version']}", *(f" @{alias}" for alias in model["aliases"])])
+
+
+def _tell_made(found: dict[str, Any]) -> None:
+    dataset = found["dataset"]
+    typer.echo(
+        f"{found['task']}{_spell(found['model'])} learned from dataset v{dataset['version']} "
+        f"({dataset['digest'][:_SHORT]})"
+    )
+    columns = ["name", "group", *_SPLITS, "rows"]
+    rows = [
+        [line["recording"][:_SHORT], *(line[key] for key in columns)]
+        for line in found["recordings"]
+    ]
+    table(f"recordings, {len(rows)} of {found['total']}", ["recording", *columns], rows)
+
+
+def _tell_uses(found: dict[str, Any]) -> None:
+    for one in found["recordings"]:
+        rows = [
+            [
+                f"v{use['version']}",
+                use["digest"][:_SHORT],
+                _counts(use["episodes"]),
+                ", ".join(_spell(model) for model in use["models"]) or "none",
+            ]
+            for use in one["datasets"]
+        ]
+        title = f"{one['name']} ({one['hash'][:_SHORT]})"
+        columns = ["dataset", "digest", "episodes", "models"]
+        table(title if rows else f"{title}: in no dataset", columns, rows)
+
+
+COMMANDS = [datasets, lineage]

@@ -1,0 +1,62 @@
+"""A new task, drafted from the columns of a log."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, document
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the task: lower case, digits, _.")],
+    log: Annotated[Path, typer.Option("--from", help="A CSV or Parquet log, or a folder of them.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write; default: NAME.yaml among the tasks.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a task file from logs: channels, roles, units, time step and limits, guesses marked."""
+    from kinemill.ingest.draft import draft
+    from kinemill.spec.load import tasks_folder
+    from kinemill.store import publish_file
+
+    target = (to or tasks_folder() / f"{name}.yaml").absolute()
+    _refuse(name, target)
+    text = draft(name, log)
+    found = _read_back(name, text)
+    publish_file(target, text.encode())
+    if as_json:
+        document({"task": name, "file": str(target), **found})
+        return
+    typer.echo(f"{text}\nwritten to {target}; next: kinemill check {log} --task {to or name}")
+
+
+def _refuse(name: str, target: Path) -> None:
+    from kinemill.errors import BadInput
+
+    if target.exists():
+        raise BadInput(target, "is there already", fix="choose another name, or delete it first")
+    if target.stem != name or target.suffix not in {".yaml", ".yml"}:
+        raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")
+
+
+def _read_back(name: str, text: str) -> dict[str, Any]:
+    """Load the draft as any task is loaded, before anybody sees it."""
+    from kinemill.spec import load_task
+
+    with TemporaryDirectory(prefix="kinemill-draft-") as folder:
+        path = Path(folder) / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        task = load_task(path)
+    unsure = [line.strip() for line in text.splitlines() if "  # " in line and "role:" in line]
+    return {
+        "dt": task.dt,
+        "states": task.states,
+        "actions": task.actions,
+        "guesses": {line.split(":")[0]: line.split("  # ")[1] for line in unsure},
+    }
+
+
+COMMANDS = [new]

@@ -1,0 +1,99 @@
+"""The quarantine: what is held back, why, and a person's way to let it through or shut it out."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kinemill.cli.data import Because, spell_reasons
+from kinemill.cli.say import Json, TaskName, document, table
+
+Action = Literal["list", "show", "release", "reject", "undo"]
+
+
+def quarantine(
+    task: TaskName,
+    action: Annotated[
+        Action, typer.Argument(help="What to do; all but `list` need a recording.")
+    ] = "list",
+    recording: Annotated[
+        str | None, typer.Argument(help="Name at first sight, or content hash or its beginning.")
+    ] = None,
+    because: Because = "",
+    as_json: Json = False,
+) -> None:
+    """List what is held back, show why, release it, reject it, or undo a decision."""
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+
+    loaded, home = load_task(task), Home.resolve()
+    if action == "list":
+        _list(loaded, home, as_json=as_json)
+        return
+    if recording is None:
+        raise BadInput(action, "no recording named", fix=f"kinemill quarantine {task} list")
+    if action == "show":
+        _show(loaded, home, recording, as_json=as_json)
+        return
+    _decide(loaded, home, action, recording, because, as_json=as_json)
+
+
+def _list(task: Any, home: Any, *, as_json: bool) -> None:
+    from kinemill.validate.standing import standings
+
+    held = [item.to_json() for item in standings(task, home) if item.word != "accepted"]
+    if as_json:
+        document({"task": task.name, "recordings": held})
+        return
+    rows = [
+        [
+            item["name"],
+            item["recording"][:16],
+            item["standing"],
+            item["episodes"],
+            _decision(item["decision"]) or spell_reasons({"reasons": item["reasons"][:3]}),
+        ]
+        for item in held
+    ]
+    table(f"held back of {task.name}", ["recording", "hash", "standing", "episodes", "why"], rows)
+
+
+def _decision(made: dict[str, Any] | None) -> str:
+    if made is None:
+        return ""
+    because = f": {made['because']}" if made["because"] else ""
+    return f"{made['decision']}, {made['who']}, {made['when']}{because}"
+
+
+def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
+    from kinemill.ingest.decisions import audit, decided
+    from kinemill.ingest.inspecting import find_member
+    from kinemill.validate.standing import standing_of
+
+    member = find_member(task, home, which)
+    standing = standing_of(task, home, member, decided(home, task.name).get(member.hash))
+    trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
+    found = {"task": task.name, **standing.to_json(), "audit": trail}
+    if as_json:
+        document(found)
+        return
+    typer.echo(f"{member.name} ({member.hash[:16]}): {standing.word}")
+    columns = ["check", "channel", "where", "found", "expected", "fix"]
+    table("reasons", columns, [[item[key] for key in columns] for item in standing.reasons])
+    columns = ["decision", "who", "when", "because"]
+    table("decisions", columns, [[item[key] for key in columns] for item in trail])
+
+
+def _decide(task: Any, home: Any, action: str, which: str, because: str, *, as_json: bool) -> None:
+    from kinemill.validate import deciding
+
+    doing = {"release": deciding.release, "reject": deciding.reject, "undo": deciding.withdraw}
+    made = doing[action](task, home, which, because).to_json()
+    if as_json:
+        document({"task": task.name, **made})
+        return
+    typer.echo(f"{made['name']}: {_decision(made)}")
+    typer.echo(f"kinemill run {task.name} follows it: episodes, dataset and model change by it")
+
+
+COMMANDS = [quarantine]

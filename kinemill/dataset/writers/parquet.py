@@ -1,0 +1,25 @@
+"""Parquet: one file an episode, `time` in s and a column for each channel.
+
+Units and the time step stand in the task file, and in each file's own metadata under `kinemill`.
+"""
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from kinemill.dataset._packed import PackedDataset
+from kinemill.dataset.writers import TIME, WRITERS, Export, one_file_each
+
+
+@WRITERS.register("parquet")
+def write(dataset: PackedDataset, folder: Path) -> Export:
+    """Write `<split>/<episode>.parquet` for each episode."""
+    about = {"task": dataset.task, "dt": dataset.dt, "units": dataset.units}
+    metadata = {"kinemill": json.dumps(about, allow_nan=False)}
+
+    def save(frame: pl.DataFrame, path: Path) -> None:
+        frame.write_parquet(path, metadata=metadata)
+
+    files = one_file_each(dataset, folder, ".parquet", save)
+    return Export({"format": "parquet", "time": [TIME]}, files)

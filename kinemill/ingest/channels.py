@@ -1,0 +1,115 @@
+"""Channels of a log: from raw values to the task's units, and onto the task's grid.
+
+Symbols: n samples, m steps of the grid, t time in s.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.clock import EXACT, Floats
+from kinemill.ingest.raw import Reason, reason, stretches
+from kinemill.spec import Source, Task
+from kinemill.spec.units import factor
+
+TURN = 2.0 * np.pi
+# An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
+WRAPPED_RANGE = TURN + 0.1
+
+
+def in_units(
+    name: str, series: pl.Series, source: Source, task: Task
+) -> tuple[Floats, list[Reason]]:
+    """Return a channel (n,) in the task's unit, odd values as NaN, and the reasons for those."""
+    reasons = _missing(name, series) + _infinite(name, series)
+    value = source.scale * series.fill_null(np.nan).to_numpy() + source.offset
+    value[np.isinf(value)] = np.nan
+    own, unit = source.unit, task.channels[name].unit
+    if own and own != unit:
+        scale, offset = factor(own, unit)
+        value = scale * value + offset
+    return value, reasons
+
+
+def _missing(name: str, series: pl.Series) -> list[Reason]:
+    rows = series.is_null().arg_true().to_numpy().astype(np.int64)
+    if not len(rows):
+        return []
+    found = f"no value in {len(rows)} of {len(series)} rows"
+    return [_odd(name, "missing", rows, found)]
+
+
+def _infinite(name: str, series: pl.Series) -> list[Reason]:
+    rows = series.is_infinite().fill_null(value=False).arg_true().to_numpy().astype(np.int64)
+    if not len(rows):
+        return []
+    return [
+        _odd(name, "finite", rows, f"{series[int(rows[0])]}, or a number beyond float64 (1e308)")
+    ]
+
+
+def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found: str) -> Reason:
+    return reason(
+        check,
+        stretches(rows + 1),
+        found,
+        channel=name,
+        expected="a finite number in every row",
+        fix="nothing to do: read as NaN, which validation cuts out",
+    )
+
+
+def on_grid(names: list[str], seconds: Floats, values: Floats, grid: Floats, task: Task) -> Floats:
+    """Resample channels of one clock, each by its own method: (n,) s, (n, C) at (m,) s -> (m, C).
+
+    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0.
+    """
+    out = np.empty((len(grid), len(names)))
+    for method in {task.method(name) for name in names}:
+        chosen = [place for place, name in enumerate(names) if task.method(name) == method]
+        smooth = values[:, chosen]
+        for column, place in enumerate(chosen):
+            if task.channels[names[place]].kind == "angle":
+                smooth[:, column] = unwrap(smooth[:, column])
+        resample = linear if method == "linear" else hold
+        out[:, chosen] = resample(seconds, smooth, grid, EXACT * task.dt)
+    return out
+
+
+def unwrap(angle: Floats) -> Floats:
+    """Make an angle (n,) rad continuous where an encoder wrapped it; NaN stay where they are.
+
+    An angle that covers more than one turn was not wrapped, and is returned as it is: a jump in it
+    is a fault that validation must see.
+    """
+    finite = np.isfinite(angle)
+    known = angle[finite]
+    if not len(known) or np.ptp(known) > WRAPPED_RANGE:
+        return angle
+    out = angle.copy()
+    out[finite] = np.unwrap(known)
+    return out
+
+
+def linear(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
+    """Interpolate (n,) s, (n, C) onto (m,) s -> (m, C); a step on a stamp takes that row alone.
+
+    NaN reaches the steps between it and its neighbours, and no further.
+    """
+    if len(seconds) == len(grid) and np.abs(seconds - grid).max() <= exact:
+        return values
+    left = np.clip(np.searchsorted(seconds, grid, side="right") - 1, 0, len(seconds) - 2)
+    width = seconds[left + 1] - seconds[left]
+    share = (grid - seconds[left]) / width
+    share = np.where(np.abs(share * width) <= exact, 0.0, share)
+    share = np.where(np.abs((1.0 - share) * width) <= exact, 1.0, share)[:, None]
+    low, high = values[left], values[left + 1]
+    between = low + share * (high - low)
+    return np.where(share == 0.0, low, np.where(share == 1.0, high, between))
+
+
+def hold(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
+    """Take for each step of (m,) s the last row at or before it: (n,) s, (n, C) -> (m, C)."""
+    last = np.searchsorted(seconds, grid + exact, side="right") - 1
+    return values[np.clip(last, 0, len(seconds) - 1)]

@@ -1,0 +1,283 @@
+"""A first task file, drafted from logs: what their columns probably are, with every guess marked.
+
+Readings of one quantity (measured, filtered) are one channel; plans and columns that never change
+are left out and named in comments. A velocity is the derivative of a position only where its
+integral follows the position in the data.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.errors import BadInput, BadLog
+from kinemill.ingest.channels import TURN, unwrap
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table, read_table
+from kinemill.ingest.drafted import Column, Draft, write_task
+from kinemill.ingest.guessing import Guess, guess
+
+ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
+MOST_LOGS = 40  # of a folder that are looked at
+WINDOW = 0.5  # s over which a velocity is integrated
+NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
+MARGIN = 0.5  # of the range seen, added on both sides of it
+REST = 0.1  # of the largest value likewise: a joint that rests in one log moves in another
+_DEGREES = 180.0 / np.pi
+
+
+def draft(name: str, source: Path) -> str:
+    """Draft the task file `name` from a log, or from all logs of a folder.
+
+    Args:
+        name: what the task will be called.
+        source: a CSV or Parquet log, or a folder of them.
+
+    Raises:
+        BadInput: there is no log of such a format, or none of its columns can be learned from.
+        BadLog: the only log holds no table.
+    """
+    tables = _tables(source)
+    columns, left_out = _columns(tables)
+    if not any(column.guess.role == "state" for column in columns):
+        raise BadInput(
+            source,
+            f"no column can be a state; left out are {', '.join(left_out) or 'none'}",
+            expected="numbers that change, such as positions and velocities",
+        )
+    step = max(float(np.median(np.diff(table.seconds))) for table in tables)
+    units = _units(_angles(columns))
+    known = [_limited(column) for column in _derivatives(units)]
+    known.sort(key=lambda column: column.guess.role == "action")
+    return write_task(Draft(name, source, tables, nice(step), step, known, left_out))
+
+
+def _tables(source: Path) -> list[Table]:
+    if source.is_file():
+        return [read_table(source)]
+    if not source.is_dir():
+        raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
+    found, problems = list[Table](), list[str]()
+    for path in _logs(source):
+        try:
+            found.append(read_table(path))
+        except BadLog as error:
+            problems.append(str(error))
+    if not found:
+        raise BadInput(
+            source,
+            problems[0] if problems else "holds no log that a draft can be made from",
+            expected=f"files that end in {', '.join(ENDINGS)}",
+        )
+    return found
+
+
+def _logs(folder: Path) -> list[Path]:
+    found = [
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(ENDINGS) and not name.startswith((".", "~"))
+    ]
+    return sorted(found)[:MOST_LOGS]
+
+
+def nice(step: float) -> float:
+    """Round a time step, s: to a usual one within 8 %, else to two digits."""
+    power = 10.0 ** np.floor(np.log10(step))
+    usual = min((digit * power for digit in NICE), key=lambda known: abs(known - step))
+    if abs(usual - step) <= 0.08 * step:
+        return float(f"{usual:.4g}")
+    return float(f"{step:.2g}")
+
+
+def _columns(tables: list[Table]) -> tuple[list[Column], dict[str, str]]:
+    """Return the channels that at least half of the logs have, and why others are left out."""
+    chosen: dict[str, list[tuple[Table, Guess]]] = {}
+    left_out: dict[str, str] = {}
+    for table in tables:
+        left_out |= table.left_out
+        taken, others = _choose(table)
+        left_out |= others
+        for family, found in taken.items():
+            chosen.setdefault(family, []).append((table, found))
+    columns: list[Column] = []
+    for family in sorted(chosen, key=list(chosen).index):
+        readings = chosen[family]
+        column = _column(readings)
+        if 2 * len(readings) < len(tables):
+            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(tables)} logs")
+        elif np.ptp(column.values) == 0.0 if len(column.values) else True:
+            left_out |= dict.fromkeys(column.names, "never changes")
+        else:
+            columns.append(column)
+    taken = {name for column in columns for name in column.names}
+    return columns, {name: why for name, why in left_out.items() if name not in taken}
+
+
+def _choose(table: Table) -> tuple[dict[str, Guess], dict[str, str]]:
+    """Take the best reading of each quantity of a log; say what the others are."""
+    taken: dict[str, Guess] = {}
+    others: dict[str, str] = {}
+    guesses = [guess(name) for name in table.values]
+    for found in sorted(guesses, key=lambda item: item.preference):
+        # Plain unknown columns are quantities of their own, whatever words they share.
+        family = found.name if found.what == "unknown" else f"{found.what} {found.family}"
+        if found.role is None:
+            others[found.name] = "a plan, a disturbance, a model or a counter, by its name"
+        elif family in taken:
+            others[found.name] = f"another reading of {taken[family].name}"
+        else:
+            taken[family] = found
+    order = list(table.values)
+    return dict(sorted(taken.items(), key=lambda item: order.index(item[1].name))), others
+
+
+def _column(readings: list[tuple[Table, Guess]]) -> Column:
+    usual = Counter(found.name for _, found in readings).most_common(1)[0][0]
+    first = next(found for _, found in readings if found.name == usual)
+    names = list(dict.fromkeys([usual, *(found.name for _, found in readings)]))
+    samples = {table.path: (table.seconds, table.values[found.name]) for table, found in readings}
+    return Column(first, names, samples)
+
+
+def _angles(columns: list[Column]) -> list[Column]:
+    """Recognise angles: by name, by a torque on the same joint, or by a range of one turn."""
+    torques = {
+        column.guess.index
+        for column in columns
+        if {"tau", "torque"} & set(column.guess.family.split())
+    }
+    return [_angle(column, torques) for column in columns]
+
+
+def _angle(column: Column, torques: set[str]) -> Column:
+    found, span = column.guess, float(np.ptp(column.values))
+    if found.what != "position" or found.unit not in {None, "rad", "deg"}:
+        return column
+    if found.unit == "deg" or 340.0 < span < 361.0:
+        note = [] if found.unit else [f"guessed deg: the range is {span:.4g}"]
+        return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=note)
+    if found.unit == "rad" or found.turning:
+        return replace(column, kind="angle", unit="rad", sure=True)
+    if found.index in torques:
+        note = ["guessed an angle: a torque acts on it"]
+        return replace(column, kind="angle", unit="rad", sure=True, notes=note)
+    if 0.9 * TURN < span < TURN + 0.1:
+        note = ["guessed an angle: the range is one turn"]
+        return replace(column, kind="angle", unit="rad", sure=True, notes=note)
+    return column
+
+
+def _units(columns: list[Column]) -> list[Column]:
+    return [
+        replace(column, unit=column.guess.unit, sure=True)
+        if column.guess.unit and not column.sure
+        else column
+        for column in columns
+    ]
+
+
+def _derivatives(columns: list[Column]) -> list[Column]:
+    """Find for each velocity the position whose derivative it is, in the data."""
+    positions = [column for column in columns if column.guess.what in {"position", "unknown"}]
+    return [
+        _derivative(column, positions) if column.guess.what == "velocity" else column
+        for column in columns
+    ]
+
+
+def _derivative(column: Column, positions: list[Column]) -> Column:
+    fitting = [
+        (parent.guess.index != column.guess.index, error, parent, unit)
+        for parent in positions
+        for error, unit in _follows(column, parent)
+    ]
+    if not fitting:
+        turning = any(item.kind == "angle" and _same(item, column) for item in positions)
+        note = ["follows no position in the data"]
+        unit = "rad/s" if turning and not column.sure else column.unit
+        return replace(column, unit=unit, sure=column.sure or turning, notes=note)
+    _, _, parent, log_unit = min(fitting, key=lambda item: item[:2])
+    unit = (
+        "rad/s" if parent.kind == "angle" else "1/s" if parent.unit == "1" else f"{parent.unit}/s"
+    )
+    note = [f"in {log_unit}, by {parent.guess.name}"] if log_unit else []
+    return replace(
+        column,
+        unit=unit,
+        sure=parent.sure,
+        log_unit=log_unit,
+        derivative_of=parent.guess.name,
+        notes=note,
+    )
+
+
+def _same(one: Column, other: Column) -> bool:
+    return one.guess.index == other.guess.index
+
+
+def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
+    """Yield the error and the log's unit of the velocity if its integral follows the position."""
+    both = [log for log in velocity.samples if log in position.samples]
+    pairs = [_integrals(velocity.samples[log], position.samples[log], position) for log in both]
+    if not pairs:
+        return
+    said = np.concatenate([pair[0] for pair in pairs])
+    moved = np.concatenate([pair[1] for pair in pairs])
+    moving = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
+    if not moving > 0.0:
+        return
+    scales = {1.0: None} | ({_DEGREES: "deg/s"} if position.kind == "angle" else {})
+    for scale, unit in scales.items():
+        error = float(np.sqrt(np.mean((said / scale - moved) ** 2))) / moving
+        if error < 0.3:
+            yield error, unit
+
+
+def _integrals(
+    velocity: tuple[Floats, Floats], position: tuple[Floats, Floats], column: Column
+) -> tuple[Floats, Floats]:
+    """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
+    seconds, speed = velocity
+    place = position[1] / (_DEGREES if column.log_unit == "deg" else 1.0)
+    if len(place) != len(speed) or len(speed) < 4:
+        return np.empty(0), np.empty(0)
+    place = unwrap(place) if column.kind == "angle" else place
+    steps = np.diff(seconds)
+    area = 0.5 * steps * (speed[1:] + speed[:-1])
+    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile.
+    unknown = ~np.isfinite(area) | (steps > 5 * np.median(steps))
+    path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
+    holes = np.concatenate(([0], np.cumsum(unknown)))
+    rows = max(1, min(round(WINDOW / float(np.median(steps))), len(speed) // 3))
+    said, moved = path[rows:] - path[:-rows], place[rows:] - place[:-rows]
+    known = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
+    return said[known], moved[known]
+
+
+def _limited(column: Column) -> Column:
+    """Give all but angles limits: the range seen, without its rarest thousandths, and a margin."""
+    if column.kind == "angle":
+        return column
+    values = column.values / (_DEGREES if column.log_unit == "deg/s" else 1.0)
+    low, high = (float(end) for end in np.quantile(values, [0.0005, 0.9995]))
+    room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
+    low, high = low - room, high + room
+    if low < 0.0 < high and min(-low, high) > 0.5 * max(-low, high):
+        low, high = -max(-low, high), max(-low, high)
+    limits = (-_up(-low), _up(high))
+    beyond = int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
+    notes = [f"{beyond} samples lie beyond these limits"] if beyond else []
+    return replace(column, limits=limits, notes=[*column.notes, *notes])
+
+
+def _up(value: float) -> float:
+    """Round up to two digits."""
+    if value == 0.0:
+        return 0.0
+    power = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
+    return float(f"{np.ceil(value / power - 1e-9) * power:.12g}") + 0.0  # no -0

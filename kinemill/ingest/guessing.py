@@ -1,0 +1,109 @@
+"""What a column's name says about it: role, unit, and which of several readings to take.
+
+Names are cut into words at separators, capitals and digits: `vel_meas1` is vel, meas and 1.
+"""
+
+import re
+from dataclasses import dataclass
+
+POSITION = {"pos", "position", "q", "qpos", "angle", "theta", "th", "phi", "psi", "joint", "roll",
+            "pitch", "yaw", "x", "y", "z", "height"}  # fmt: skip
+VELOCITY = {"vel", "velocity", "qd", "dq", "qvel", "omega", "thetadot", "dot", "speed", "rate",
+            "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
+COMMAND = {"tau", "torque", "u", "ctrl", "control", "cmd", "command", "action", "act", "force",
+           "effort", "voltage", "pwm"}  # fmt: skip
+DRIVE = {"motor", "input", "current"}  # an action only if nothing else in the name says otherwise
+TURNING = {"angle", "theta", "th", "phi", "psi", "roll", "pitch", "yaw", "joint"}
+_KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
+STAMP = {"time", "timestamp", "t", "stamp", "sec", "secs", "seconds"}
+# Which reading of a quantity to take, best first: a plain one, what was measured or commanded.
+_READINGS = {
+    "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
+    "action": [
+        {"cmd", "command", "con", "commanded", "ctrl", "control"},
+        set[str](),
+        {"meas", "measured", "raw"},
+        {"filt", "filtered", "est"},
+    ],
+}
+# Plans, disturbances and models of friction are neither what the robot did nor what it was told,
+# and counters count rows.
+_ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric", "friction",
+          "pert", "perturbation", "acc", "accel", "acceleration", "qdd", "ddq", "err",
+          "error", "index", "idx", "frame", "seq", "counter", "id"}  # fmt: skip
+_UNITS = {
+    "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
+    "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
+    "degs": "deg/s", "mps": "m/s",
+}  # fmt: skip
+_FAMILIES = {
+    "tau": "N*m", "torque": "N*m", "effort": "N*m", "force": "N", "voltage": "V", "current": "A",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a name tells: `family` groups readings of one quantity, as `tau 1`."""
+
+    name: str
+    role: str | None  # state, action, or None: not worth learning by its name
+    what: str  # position, velocity, action or unknown
+    unit: str | None
+    family: str
+    index: str  # of the joint: the digits at the end
+    preference: int  # among readings of the same family, the lowest is taken
+    turning: bool
+
+
+def words(name: str) -> list[str]:
+    """Cut a column's name into lower-case words and numbers."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def guess(name: str) -> Guess:
+    """Say what a column probably is, from its name alone."""
+    parts = words(name)
+    found = set(parts)
+    what = _what(found)
+    role = None if found & _ASIDE else "action" if what == "action" else "state"
+    digits = [part for part in parts if part.isdigit()]
+    readings = _READINGS[role or "state"]
+    told = set[str]().union(*readings)
+    preference = next(
+        (place for place, reading in enumerate(readings) if reading and reading & found),
+        readings.index(set()),
+    )
+    family = " ".join(part for part in parts if part not in told | set(_UNITS) | _ASIDE)
+    return Guess(
+        name,
+        role,
+        what,
+        _unit(found, what),
+        family or " ".join(parts),
+        digits[-1] if digits else "",
+        preference,
+        bool(found & TURNING),
+    )
+
+
+def _what(found: set[str]) -> str:
+    for what, known in _KINDS:
+        if found & known:
+            return what
+    return "unknown"
+
+
+def _unit(found: set[str], what: str) -> str | None:
+    stated = [unit for word, unit in _UNITS.items() if word in found]
+    if stated:
+        return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
+    if what == "action":
+        return next((unit for word, unit in _FAMILIES.items() if word in found), None)
+    return None
+
+
+def is_stamp(name: str) -> bool:
+    """Tell whether a column is probably the log's clock."""
+    parts = words(name)
+    return bool(parts) and parts[0] in STAMP

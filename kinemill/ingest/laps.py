@@ -1,0 +1,50 @@
+"""Which samples of different topics belong together when a log's clock was reset.
+
+A lap is what was logged from one reset of the clock to the next: a simulator that starts an
+episode anew sets the time back to zero, and stamps alone no longer tell the episodes apart.
+
+Symbols: n samples of a topic, t its time in s.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.ingest.clock import Floats, Rows
+
+Laps = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """The clock of one topic: times (n,) s as logged, and places in the file (n,), if it has."""
+
+    seconds: Floats
+    order: Rows | None
+
+
+def laps(topics: list[Stamps]) -> list[Laps]:
+    """Return the number, from 0, of the lap of each sample of each topic.
+
+    A topic whose time goes back was reset somewhere between two of its samples; the fewest resets
+    that explain all topics are taken, each right before the sample that shows it first. Without
+    places in the file the k-th reset of one topic is taken for the k-th of every other.
+    """
+    orders = [topic.order for topic in topics if topic.order is not None]
+    if len(orders) < len(topics):
+        return [_own(topic.seconds) for topic in topics]
+    spans: list[tuple[int, int]] = []
+    for topic, order in zip(topics, orders, strict=True):
+        back = np.flatnonzero(np.diff(topic.seconds) < 0.0)
+        spans += [(int(order[at]), int(order[at + 1])) for at in back]
+    resets: list[int] = []
+    for before, after in sorted(spans, key=lambda span: span[1]):
+        if not resets or resets[-1] <= before:
+            resets.append(after)
+    return [np.searchsorted(resets, order, side="right").astype(np.int64) for order in orders]
+
+
+def _own(seconds: Floats) -> Laps:
+    back = np.diff(seconds, prepend=seconds[:1]) < 0.0
+    return np.cumsum(back).astype(np.int64)

@@ -1,0 +1,179 @@
+"""Arrays as files declare them, their columns, and the sizes that are refused unread.
+
+Symbols: N rows, C columns of an array.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from kinemill.ingest.raw import TIME, Reason, Unreadable, elements, reason
+
+Values = np.ndarray[Any, np.dtype[Any]]
+
+LARGEST = 2 << 30  # bytes that the arrays of one part may declare
+SMALL = 64 << 20  # bytes that an array may declare however little of it is stored
+DENSEST = 1100  # declared bytes per stored byte; deflate reaches 1032
+WIDEST = 4096  # columns of an array that are listed one by one
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array as its file declares it, rows first.
+
+    Args:
+        shape: (N,), (N, C) or anything else, which then cannot be a channel.
+        dtype: of its elements.
+        load: reads all of it, in the declared shape.
+        stored: bytes that it takes in the file; None when the file does not say.
+        trouble: why it cannot be read, such as `is a link to another file`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[], Values]
+    stored: int | None = None
+    trouble: str = ""
+
+    @property
+    def size(self) -> int:
+        """Declared bytes."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of one array; `trouble` says why it is none."""
+
+    name: str
+    array: Array
+    place: int | str | None = None
+    trouble: str = ""
+
+    def take(self, values: Values) -> Values:
+        if self.place is None:
+            return values.reshape(-1)
+        return values[self.place] if isinstance(self.place, str) else values[:, self.place]
+
+
+def columns_of(name: str, array: Array) -> list[Column]:
+    """List the columns of an array, and under its bare name why it is no single one."""
+    if array.trouble:
+        return [Column(name, array, trouble=array.trouble)]
+    if array.dtype.names:
+        fields = [(name_, array.dtype[name_]) for name_ in array.dtype.names[:WIDEST]]
+        inner = [
+            Column(f"{name}[{field}]" if name else field, array, field, _no_number(kind))
+            for field, kind in fields
+        ]
+        whole = Column(name, array, trouble=f"has fields; name one, such as {inner[0].name!r}")
+        return [whole, *inner] if name else inner
+    if trouble := _no_number(array.dtype) or _no_column(array):
+        return [Column(name, array, trouble=trouble)]
+    if len(array.shape) == 1:
+        return [Column(name, array)]
+    width = array.shape[1]
+    trouble = "" if width == 1 else f"has {width} columns; name one, such as `{name}[0]`"
+    inner = elements(name, min(width, WIDEST))
+    return [
+        Column(name, array, trouble=trouble),
+        *(Column(element, array, place) for place, element in enumerate(inner)),
+    ]
+
+
+def _no_number(dtype: np.dtype[Any]) -> str:
+    if dtype.kind in "SU":
+        return "holds text; numbers alone can be channels"
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        return f"holds {dtype}; numbers of at most 64 bits alone can be channels"
+    return "" if not dtype.shape else f"holds arrays of shape {dtype.shape}"
+
+
+def _no_column(array: Array) -> str:
+    shape = array.shape
+    if array.dtype == np.uint8 and len(shape) > 2:
+        return f"holds images, {shape}; numbers alone can be channels so far"
+    if len(shape) not in (1, 2):
+        return f"has the shape {shape}" if shape else "is one number, not one for each row"
+    return ""
+
+
+def judge(chosen: dict[str, Column]) -> None:
+    """Refuse columns that are none, and declared sizes that no honest file has.
+
+    Raises:
+        Unreadable: with a reason for each channel.
+    """
+    reasons = [
+        reason(
+            "number",
+            f"array {column.name!r}",
+            column.trouble,
+            channel=None if name == TIME else name,
+            expected="one number for each row",
+            fix="name another array at `source`, or write the log with one",
+        )
+        for name, column in chosen.items()
+        if column.trouble
+    ]
+    arrays = {id(column.array): column for column in chosen.values() if not column.trouble}
+    reasons += [found for column in arrays.values() if (found := _hollow(column))]
+    total = sum(column.array.size for column in arrays.values())
+    if total > LARGEST and not reasons:
+        reasons.append(_too_large("file", total))
+    if reasons:
+        raise Unreadable(*reasons)
+
+
+def _hollow(column: Column) -> Reason | None:
+    array, where = column.array, f"array {column.name!r}"
+    if array.size > LARGEST:
+        return _too_large(where, array.size)
+    if array.stored is None or array.size <= max(SMALL, DENSEST * array.stored):
+        return None
+    return reason(
+        "size",
+        where,
+        f"declares {array.size:.3g} bytes, of which {array.stored} are stored",
+        expected=f"at least 1 stored byte for {DENSEST} declared ones",
+        fix="the file is damaged or was never filled; record it again",
+    )
+
+
+def _too_large(where: str, size: int) -> Reason:
+    return reason(
+        "size",
+        where,
+        f"declares {size:.3g} bytes",
+        expected=f"at most {LARGEST:.3g} for all channels of an episode",
+        fix="cut the log into shorter files, or name fewer channels",
+    )
+
+
+def damaged(what: str, error: BaseException) -> Unreadable:
+    """Return the refusal of a file that is not what it says it is."""
+    first = (str(error).splitlines() or ["no message"])[0][:200]
+    return Unreadable(
+        reason(
+            "format",
+            "file",
+            f"is no whole {what} file ({type(error).__name__}: {first})",
+            expected=f"a file that other programs for {what} can read",
+            fix="copy it from the robot again",
+        )
+    )
+
+
+def unusable(trouble: str) -> Array:
+    """Return an array that cannot be read, and why."""
+    return Array((0,), np.dtype(np.float64), lambda: np.empty(0), trouble=trouble)
+
+
+def only_number(array: Array | None) -> float | None:
+    """Return the number that an array of one element holds."""
+    if array is None or array.trouble or array.dtype.kind not in "fiu" or prod(array.shape) != 1:
+        return None
+    return float(array.load().reshape(-1)[0])

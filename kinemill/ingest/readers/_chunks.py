@@ -1,0 +1,141 @@
+"""The records of an MCAP file from its start, as far as they are whole."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.ingest.raw import Unreadable, reason
+
+MAGIC = b"\x89MCAP0\r\n"
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, INDEX, STATISTICS = 2, 3, 4, 5, 6, 7, 11
+ATTACHMENT = 9
+LARGEST_CHUNK = 1 << 30  # bytes when unpacked; writers make chunks of about 1 MB
+_HEAD = struct.Struct("<BQ")
+_FOOTER = struct.Struct("<BQQQI")
+
+
+class Damaged(Exception):
+    """A record that is not what it says it is, or that is cut."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: its opcode, its bytes, and where it begins; `cut` if the file ends inside it."""
+
+    opcode: int
+    payload: bytes
+    offset: int
+    cut: bool = False
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Yield the records of a file up to its footer; attachments are passed over.
+
+    Raises:
+        Unreadable: it is no MCAP file.
+        Damaged: the file ends before its footer, or bytes are no record.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            found = "does not begin like an MCAP file"
+            raise Unreadable(
+                reason("format", "file", found, expected="an MCAP file", fix="copy it again")
+            )
+        while True:
+            offset = file.tell()
+            head = file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
+                raise Damaged(f"ends at byte {size} without a footer")
+            opcode, length = _HEAD.unpack(head)
+            cut = length > size - file.tell()
+            if opcode == 0 or (cut and opcode > 0x0F):
+                raise Damaged(f"holds no record at byte {offset}")
+            if opcode == FOOTER:
+                return
+            if opcode == ATTACHMENT and not cut:
+                file.seek(length, io.SEEK_CUR)
+                continue
+            yield Record(opcode, file.read(min(length, size - file.tell())), offset, cut)
+            if cut:
+                raise Damaged(f"ends at byte {size}, inside a record of {length} bytes")
+
+
+def definitions(path: Path) -> Iterator[Record]:
+    """Yield the schemas and channels that the summary at the end of a file repeats, if it is whole.
+
+    They stand in the chunk of their first message too, which may be damaged.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - _FOOTER.size - len(MAGIC)))
+        footer = file.read(_FOOTER.size)
+        if len(footer) < _FOOTER.size:
+            return
+        opcode, length, start, *_ = _FOOTER.unpack(footer)
+        if opcode != FOOTER or length != 20 or not 0 < start < size:
+            return
+        file.seek(start)
+        summary = file.read(size - start)
+    yield from (own for own in inner(summary, start) if own.opcode in {SCHEMA, CHANNEL})
+
+
+def unpack(record: Record) -> bytes:
+    """Return the bytes of a chunk; of one that is cut, as many as can be had.
+
+    Raises:
+        Damaged: its checksum or its size is not what it says, or it cannot be unpacked.
+    """
+    try:
+        _, _, size, crc, name = struct.unpack_from("<QQQII", record.payload)
+        start = 32 + name + 8
+        compression = record.payload[32 : 32 + name].decode()
+        data = record.payload[start:]
+        if size > LARGEST_CHUNK:
+            raise Damaged(f"says that it unpacks to {size / 1e9:.3g} GB")
+        out = _decompress(compression, data, size)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise Damaged(str(error)) from error
+    if record.cut:
+        return out[:size]
+    if len(out) != size or (crc and zlib.crc32(out) != crc):
+        raise Damaged("does not unpack to what its size and checksum say")
+    return out
+
+
+def _decompress(compression: str, data: bytes, size: int) -> bytes:
+    """Unpack at most `size` + 1 bytes, whatever the packed bytes claim to hold."""
+    import lz4.frame
+    import zstandard
+
+    try:
+        if compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(data) as stream:
+                return stream.read(size + 1)
+        if compression == "lz4":
+            return lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=size + 1)
+    except (zstandard.ZstdError, RuntimeError, EOFError) as error:
+        raise Damaged(str(error)) from error
+    if compression:
+        raise Damaged(f"is compressed by {compression!r}, which is not known")
+    return data
+
+
+def inner(data: bytes, offset: int) -> Iterator[Record]:
+    """Yield the records in the bytes of a chunk, up to the first that is cut.
+
+    Args:
+        data: of the chunk, unpacked.
+        offset: where the chunk begins in the file.
+    """
+    at = 0
+    while at + _HEAD.size <= len(data):
+        opcode, length = _HEAD.unpack_from(data, at)
+        at += _HEAD.size
+        if length > len(data) - at:
+            return
+        yield Record(opcode, data[at : at + length], offset)
+        at += length

@@ -1,0 +1,177 @@
+"""How one CSV file is written: what must be known before its rows can be read."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.ingest.raw import Reason, Unreadable, reason
+
+LONGEST_LINE = 1 << 18  # bytes: ten thousand columns; no header or row is longer
+BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+COMMENT = "#"
+EXACT_DIGITS = 15  # float64 holds integers of as many digits exactly; epoch ns have 19
+
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One file's header and edges.
+
+    Args:
+        names: of the header, spaces and quotes taken off.
+        separator: of fields.
+        before: lines before the header.
+        start: bytes before the first line under the header.
+        first_row: without its newline.
+        last_row: without its newline.
+        cut: the file does not end in a newline.
+        blank_end: blank lines at the end.
+        decimal_comma: numbers are written as 1,5.
+        comments: lines under the header that start with # were seen.
+    """
+
+    names: list[str]
+    separator: str
+    before: int
+    start: int
+    first_row: bytes
+    last_row: bytes
+    cut: bool
+    blank_end: int
+    decimal_comma: bool
+    comments: bool
+
+    def fields(self, line: bytes) -> list[str]:
+        """Split one line."""
+        return split(line.decode(errors="replace"), self.separator)
+
+    def first(self, place: int) -> str:
+        """Return a field of the first row; nothing if the row is shorter."""
+        fields = self.fields(self.first_row)
+        return fields[place].strip() if place < len(fields) else ""
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether the last row may be half a row: `2,3.` would be read as 3.0."""
+        if not self.last_row or self.last_row.startswith(COMMENT.encode()):
+            return False
+        named = max(index for index, name in enumerate(self.names) if name) + 1
+        return self.cut or len(self.fields(self.last_row)) < named
+
+
+def whole_file(found: str, expected: str, fix: str) -> Reason:
+    """Return a reason about the file as a whole."""
+    return reason("format", "file", found, expected=expected, fix=fix)
+
+
+def split(line: str, separator: str) -> list[str]:
+    """Split one line into fields, quotes taken off.
+
+    Raises:
+        Unreadable: it has a carriage return inside, or a field without end.
+    """
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
+    except csv.Error as error:
+        found = f"has a line that is none ({error})"
+        raise Unreadable(whole_file(found, "rows of separated fields", "repair it")) from error
+
+
+def is_date(text: str) -> bool:
+    """Tell a stamp such as `2024-05-01T12:00:00.25Z` (ISO 8601) from anything else."""
+    return _DATE.match(text) is not None
+
+
+def is_long_integer(text: str) -> bool:
+    """Tell an integer that float64 would round, such as epoch nanoseconds."""
+    return re.fullmatch(rf"[+-]?\d{{{EXACT_DIGITS + 1},}}", text) is not None
+
+
+def inspect(path: Path) -> Layout:
+    """Look at the first and the last lines of a file.
+
+    Raises:
+        Unreadable: it is no text in UTF-8, or has no header, or no rows.
+    """
+    with path.open("rb") as file:
+        head = file.read(LONGEST_LINE)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - LONGEST_LINE))
+        tail = file.read()
+    if head.startswith(UTF16):
+        raise Unreadable(whole_file("is text in UTF-16", "UTF-8", "save it as UTF-8"))
+    lines = [line + b"\n" for line in head.split(b"\n")]
+    header, place = _header(lines)
+    separator = _separator(header)
+    names = [name.strip() for name in split(header.decode(errors="replace"), separator)]
+    names[0] = names[0].lstrip(COMMENT).strip()  # numpy.savetxt writes `# time,...`
+    rows = [line.strip(b"\r\n") for line in lines[place + 1 :] if _is_content(line)]
+    if not rows:
+        found = "holds a header and no rows"
+        raise Unreadable(whole_file(found, "rows under it", "delete it"))
+    end = tail.rstrip(b"\r\n")
+    newlines = tail[len(end) :].count(b"\n")
+    return Layout(
+        names,
+        separator,
+        place,
+        sum(map(len, lines[: place + 1])),
+        rows[0],
+        end.rsplit(b"\n", 1)[-1],
+        newlines == 0,
+        max(newlines - 1, 0),
+        separator != "," and _commas(rows[:20], separator),
+        b"\n#" in tail or any(line.startswith(b"#") for line in lines[place + 1 :]),
+    )
+
+
+def _is_content(line: bytes) -> bool:
+    return bool(line.strip()) and not line.startswith(COMMENT.encode())
+
+
+def _header(lines: list[bytes]) -> tuple[bytes, int]:
+    """Return the header and its place among the lines.
+
+    It is the first line that is no comment; or the last comment before it, if that first line has
+    as many fields and most of them are numbers.
+    """
+    lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
+    content = next((at for at, line in enumerate(lines) if _is_content(line)), len(lines))
+    comments = [at for at, line in enumerate(lines[:content]) if line.strip()]
+    text = lines[content].strip() if content < len(lines) else b""
+    if comments:
+        comment = lines[comments[-1]].strip()
+        if not text or _is_row(text, comment):
+            return comment, comments[-1]
+    if not text:
+        raise Unreadable(whole_file("is empty", "a header line and rows", "delete it"))
+    if b"\r" in text:
+        found = "has lines that end in CR alone"
+        raise Unreadable(whole_file(found, "LF or CRLF", "convert it"))
+    return text, content
+
+
+def _separator(header: bytes) -> str:
+    return max(",;\t", key=header.decode(errors="replace").count)
+
+
+def _is_row(text: bytes, header: bytes) -> bool:
+    """Tell whether a line is a row under a header: as many fields, most of them numbers."""
+    separator = _separator(header)
+    width = len(split(header.decode(errors="replace"), separator))
+    fields = [field.strip() for field in split(text.decode(errors="replace"), separator)]
+    numbers = [field for field in fields if _NUMBER.fullmatch(field) or is_date(field)]
+    return len(fields) == width > 1 and len(numbers) * 2 > width
+
+
+def _commas(rows: list[bytes], separator: str) -> bool:
+    """Tell whether numbers are written with a decimal comma: some are, and none with a point."""
+    fields = [field for row in rows for field in split(row.decode(errors="replace"), separator)]
+    points = any("." in field and _NUMBER.fullmatch(field.strip()) for field in fields)
+    return not points and any(_WITH_COMMA.fullmatch(field.strip()) for field in fields)

@@ -1,0 +1,278 @@
+"""Messages on topics, as MCAP files and ROS bags hold them: each wanted field becomes a signal.
+
+A field is named `topic.field.sub[2]`, with the topic as it stands in the log. Stamps are the times
+at which messages were logged, in ns, or a field of the message that `ingest.time` names, such as
+`header.stamp`; a topic has one clock.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.raw import (
+    RawLog,
+    Reason,
+    Signal,
+    Unreadable,
+    elements,
+    match_columns,
+    reason,
+    stretches,
+)
+from kinemill.spec import Ingest, Source, Task
+
+LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
+NS = 1_000_000_000
+SHOWN_FIELDS, SHOWN_ELEMENTS = 500, 16  # names kept for messages about columns that are not there
+
+_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_FRACTIONS = ("nsec", "nanosec", "nsecs")
+_INT64 = 2**63
+
+Path = tuple[str | int, ...]
+
+
+@dataclass
+class _Topic:
+    """What has been read of one topic: a value, or nothing, for each of its messages."""
+
+    paths: dict[str, Path]
+    clocks: dict[str, Path]
+    order: list[int] = field(default_factory=list[int])
+    stamps: dict[str, list[int | None]] = field(default_factory=dict[str, list[int | None]])
+    values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
+    broken: list[int] = field(default_factory=list[int])  # places of messages that do not decode
+
+
+class Gathering:
+    """The fields that a task wants, gathered message by message in the order of the file."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._topics: dict[str, _Topic] = {}
+        self._seen: dict[str, list[str]] = {}
+        self._count = 0
+        self._names = [
+            source.name
+            for channel, spec in task.channels.items()
+            for source in spec.source or [Source(name=channel)]
+        ]
+
+    def wants(self, topic: str) -> bool:
+        """Tell whether a wanted name may be a field of a topic."""
+        return any(name.startswith(f"{topic}.") for name in self._names)
+
+    def is_new(self, topic: str) -> bool:
+        """Tell whether no message of a topic was shown yet."""
+        return topic not in self._seen
+
+    def show(self, topic: str, message: object) -> None:
+        """Remember what the first message of a topic holds, for who asks for what is not there."""
+        self._seen.setdefault(topic, [f"{topic}.{name}" for name in _fields(message)])
+
+    def add(self, topic: str, message: object, logged: int, published: int | None = None) -> None:
+        """Take the wanted fields of one message.
+
+        Args:
+            topic: as in the log.
+            message: a JSON value or a ROS message; None if it could not be decoded.
+            logged: when it was logged, ns.
+            published: when it was published, ns.
+        """
+        self._count += 1
+        one = self._topics.get(topic) or self._open(topic)
+        if message is None:
+            one.broken.append(len(one.order) + len(one.broken) + 1)
+            return
+        one.order.append(self._count)
+        one.stamps[LOGGED].append(_within(logged))
+        one.stamps[PUBLISHED].append(_within(logged if published is None else published))
+        for name, path in one.clocks.items():
+            one.stamps[name].append(_stamp(_follow(message, path), self._task.ingest.ticks))
+        for name, path in one.paths.items():
+            one.values[name].append(_number(_follow(message, path)))
+
+    def _open(self, topic: str) -> _Topic:
+        names = [name for name in self._names if name.startswith(f"{topic}.")]
+        own = f"{topic}."
+        times = {name: name.removeprefix(own) for name in self._task.ingest.time}
+        clocks = {
+            name: _path(inside) for name, inside in times.items() if name not in {LOGGED, PUBLISHED}
+        }
+        one = _Topic({name: _path(name.removeprefix(own)) for name in names}, clocks)
+        one.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
+        one.values = {name: [] for name in one.paths}
+        self._topics[topic] = one
+        return one
+
+    def log(self, dropped: int = 0, reasons: list[Reason] | None = None) -> RawLog:
+        """Return the log that was gathered.
+
+        Args:
+            dropped: messages that were lost on the way.
+            reasons: why.
+
+        Raises:
+            Unreadable: a channel, or the stamp that the task names, is in no message.
+        """
+        mute = [name for name, topic in self._topics.items() if topic.broken and not topic.order]
+        if mute:
+            raise Unreadable(*map(_no_message, mute))
+        found = {
+            name: topic
+            for topic in self._topics.values()
+            for name, values in topic.values.items()
+            if any(value is not None for value in values)
+        }
+        shown = [name for names in self._seen.values() for name in names]
+        columns = match_columns([*dict.fromkeys([*found, *shown])], self._task, rate=1.0)
+        reasons = list(reasons or [])
+        signals: dict[str, Signal] = {}
+        clocks: dict[int, pl.Series] = {}
+        for channel, source in columns.sources.items():
+            topic = found.get(source.name)
+            if topic is None:
+                raise Unreadable(_no_number(channel, source.name))
+            if id(topic) not in clocks:
+                clocks[id(topic)] = self._clock(topic, channel)
+                reasons += _undecoded(topic, channel)
+                dropped += len(topic.broken)
+            values = pl.Series(channel, topic.values[source.name], dtype=pl.Float64)
+            order = np.array(topic.order, dtype=np.int64)
+            signals[channel] = Signal(clocks[id(topic)], values, order)
+        return RawLog(pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals)
+
+    def _clock(self, topic: _Topic, channel: str) -> pl.Series:
+        """Return the stamps of a topic, Int64 ns: the first that `ingest.time` names and it has."""
+        wanted = self._task.ingest.time
+        for name in wanted:
+            stamps = topic.stamps.get(name, [])
+            if any(stamp is not None for stamp in stamps):
+                return pl.Series(stamps, dtype=pl.Int64)
+        if wanted != Ingest().time:
+            raise Unreadable(_no_stamp(channel, wanted))
+        return pl.Series(topic.stamps[LOGGED], dtype=pl.Int64)
+
+
+def _path(name: str) -> Path:
+    """Split `field.sub[2]` into ("field", "sub", 2)."""
+    return tuple(word or int(place) for word, place in _TOKEN.findall(name))
+
+
+def _follow(message: Any, path: Path) -> Any:
+    """Return what lies at a path in a message, None if there is nothing."""
+    for key in path:
+        if isinstance(key, int):
+            listed = isinstance(message, list | tuple | np.ndarray)
+            message = message[key] if listed and key < len(message) else None
+        elif isinstance(message, Mapping):
+            message = message.get(key)
+        else:
+            there = key in getattr(message, "__dataclass_fields__", ())
+            message = getattr(message, key) if there else None
+    return message
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a number, None if it is none; an integer beyond float64 is infinite."""
+    if not isinstance(value, int | float | np.number | np.bool_):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def _stamp(value: Any, ticks: float) -> int | None:
+    """Return a stamp in ns, of seconds and a fraction, or of a number of `ticks` per second."""
+    seconds = _follow(value, ("sec",)) if value is not None else None
+    if isinstance(seconds, int | np.integer):
+        parts = [_follow(value, (name,)) for name in _FRACTIONS]
+        fraction = next((part for part in parts if isinstance(part, int | np.integer)), 0)
+        return _within(int(seconds) * NS + int(fraction))
+    number = _number(value)
+    if number is None or not np.isfinite(number):
+        return None
+    if ticks == NS and isinstance(value, int | np.integer):
+        return _within(int(value))
+    return _within(round(number * (NS / ticks)))
+
+
+def _within(stamp: int) -> int | None:
+    return stamp if -_INT64 <= stamp < _INT64 else None
+
+
+def _fields(message: Any) -> list[str]:
+    """Return the names of the numbers in a message, the first few of each array."""
+    found: list[str] = []
+    for name in _names(message, ""):
+        found.append(name)
+        if len(found) == SHOWN_FIELDS:
+            break
+    return found
+
+
+def _names(value: Any, name: str) -> Iterator[str]:
+    if _number(value) is not None:
+        yield name
+    elif isinstance(value, list | tuple | np.ndarray):
+        for place, inner in zip(elements(name, SHOWN_ELEMENTS), value, strict=False):
+            yield from _names(inner, place)
+    else:
+        own = getattr(value, "__dataclass_fields__", ())
+        inside = value if isinstance(value, Mapping) else {key: getattr(value, key) for key in own}
+        for key, inner in inside.items():
+            if not key.startswith("__"):
+                yield from _names(inner, f"{name}.{key}" if name else key)
+
+
+def _undecoded(topic: _Topic, channel: str) -> list[Reason]:
+    if not topic.broken:
+        return []
+    rows = np.array(topic.broken, dtype=np.int64)
+    return [
+        reason(
+            "message",
+            stretches(rows).replace("row", "message"),
+            f"{len(rows)} of {len(topic.order) + len(rows)} messages cannot be decoded",
+            channel=channel,
+            expected="messages as the topic's schema says",
+            fix="nothing to do: these messages are left out",
+        )
+    ]
+
+
+def _no_message(topic: str) -> Reason:
+    return reason(
+        "encoding",
+        f"topic {topic}",
+        "none of its messages can be decoded",
+        expected="messages as the topic's schema says",
+        fix="check with the program that wrote the log, or name fields of another topic",
+    )
+
+
+def _no_number(channel: str, name: str) -> Reason:
+    return reason(
+        "number",
+        "every message",
+        f"the field {name!r} holds no number",
+        channel=channel,
+        expected="a number, or an element of an array by its place, as in `topic.field[0]`",
+        fix=f"name the field at `channels.{channel}.source`",
+    )
+
+
+def _no_stamp(channel: str, wanted: list[str]) -> Reason:
+    return reason(
+        "columns",
+        "every message",
+        f"its topic has no stamp {' or '.join(map(repr, wanted))}",
+        channel=channel,
+        expected=f"a field of its messages, {LOGGED} or {PUBLISHED}",
+        fix=f"name one at `ingest.time`, or add {LOGGED} to the list",
+    )

@@ -1,0 +1,78 @@
+"""ROS messages, decoded by what their own log says about their types (rosbags)."""
+
+import re
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+Decoder = Callable[[bytes], object]
+
+FORMATS = ("ros2msg", "ros2idl", "ros1msg")  # encodings of definitions
+_NAME = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
+_ONE_AT_A_TIME = Lock()  # rosbags passes the classes that it makes through one global module
+
+
+class Undecodable(Exception):
+    """A message, or the definition of its type, that rosbags cannot read."""
+
+
+def decoder(name: str, encoding: str, definition: str) -> Decoder:
+    """Return what decodes the bytes of a message; it raises `Undecodable`.
+
+    Args:
+        name: type of the message, such as `sensor_msgs/msg/JointState`.
+        encoding: of the definition, one of `FORMATS`; "" for a type that every ROS 2 knows.
+        definition: the type and all it is made of.
+
+    Raises:
+        Undecodable: the definition cannot be read.
+    """
+    kind = name if "/msg/" in name else name.replace("/", "/msg/", 1)
+    try:
+        with _ONE_AT_A_TIME:
+            store = _types(kind, encoding, definition)
+        decode: Any = store.deserialize_ros1 if encoding == "ros1msg" else store.deserialize_cdr
+    except Exception as error:  # rosbags' own, and what its parser trips over
+        raise Undecodable(f"type {name!r}: {_first_line(error)}") from error
+
+    def read(data: bytes) -> object:
+        try:
+            return decode(data, kind)
+        except Exception as error:  # asserts, struct, numpy, ...
+            raise Undecodable(_first_line(error)) from error
+
+    return read
+
+
+def _types(kind: str, encoding: str, definition: str) -> Any:
+    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+    if not encoding:
+        known = get_typestore(Stores.LATEST)
+        if kind not in known.fielddefs:
+            raise Undecodable("is defined neither in the log nor by ROS 2")
+        return known
+    store, types = get_typestore(Stores.EMPTY), dict[str, Any]()
+    if encoding == "ros2idl":
+        for part in re.split(r"^=+\n(?:IDL: .*\n)?", definition, flags=re.MULTILINE):
+            types |= get_types_from_idl(part) if part.strip() else {}
+    else:
+        types |= get_types_from_msg(definition, kind)
+    # rosbags makes Python code of these names and runs it: nothing but names may get there.
+    names = [
+        name
+        for name, (consts, fields) in types.items()
+        for name in (name, *_inside(consts, fields))
+    ]
+    if odd := [name for name in names if not _NAME.fullmatch(name)]:
+        raise Undecodable(f"{odd[0]!r} is no name")
+    store.register(types)
+    return store
+
+
+def _inside(constants: Any, fields: Any) -> list[str]:
+    return [str(item[0]) for item in (*constants, *fields)]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,195 @@
+"""Files of named arrays (HDF5, NPZ, MATLAB): what they declare, and columns from what they hold.
+
+A file is a tree of arrays under names with `/` in them. A part, one episode, is a group of that
+tree; a channel's source is the name of an array below the part (`obs/joint_pos[3]`), or with a
+leading `/` of one anywhere in the file. Nothing is read before its declared size was judged.
+
+Symbols: N rows of a part, C columns of an array.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.raw import (
+    TIME,
+    Columns,
+    RawLog,
+    Reason,
+    Unreadable,
+    match_columns,
+    reason,
+    refused,
+    row_numbers,
+)
+from kinemill.ingest.readers._arrays import Array, Column, Values, columns_of, judge
+from kinemill.spec import Task
+
+EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
+PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz
+STEP = ("Ts", "dt")  # s
+
+
+class Tree(Protocol):
+    """The arrays of one file."""
+
+    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+        """Yield the names of all groups, without a leading `/`, but none below a wanted one."""
+        ...
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        """Return the arrays below a group, by their names relative to it; "" is the file."""
+        ...
+
+    def number(self, group: str, name: str) -> float | None:
+        """Return the one number that an array or attribute of a group holds, if it does."""
+        ...
+
+
+def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
+    """Read every part of a file; one that cannot be read does not spoil the others.
+
+    Raises:
+        Unreadable: no group matches `ingest.groups`, or the file is one part and cannot be read.
+    """
+    outside = _absolute(tree, task)
+    parts = _parts(tree, task)
+    if parts == [""]:
+        return _read_part(tree, "", outside, task)
+    logs: list[RawLog] = []
+    for part in parts:
+        try:
+            logs.append(_read_part(tree, part, outside, task))
+        except Unreadable as error:
+            logs.append(refused(part, error.reasons))
+    return logs
+
+
+def _absolute(tree: Tree, task: Task) -> dict[str, Array]:
+    """Return all arrays of the file by names with a leading `/`, if the task names one so."""
+    if not any(name.startswith("/") for name in _wanted(task)):
+        return {}
+    return {f"/{name}": array for name, array in tree.arrays("").items()}
+
+
+def _parts(tree: Tree, task: Task) -> list[str]:
+    """Return the groups that are parts, `episode_2` before `episode_10`; [""] is the whole file."""
+    patterns = task.ingest.groups or EPISODES
+
+    def wanted(group: str) -> bool:
+        return any(fnmatchcase(group, pattern) for pattern in patterns)
+
+    groups = list(tree.groups(wanted))
+    found = sorted(filter(wanted, groups), key=_natural)
+    if found or not task.ingest.groups:
+        return found or [""]
+    raise Unreadable(
+        reason(
+            "groups",
+            "file",
+            f"no group matches {', '.join(map(repr, patterns))}",
+            expected=f"an episode in each; the file has {', '.join(groups[:12]) or 'no group'}",
+            fix="correct `ingest.groups`, or leave it out where the file is one episode",
+        )
+    )
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sort key in which numbers count as numbers."""
+    pieces = re.findall(r"\d{1,18}|\D+|\d", name)
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces]
+
+
+def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> RawLog:
+    arrays = tree.arrays(part) | outside
+    listed = [column for name, array in arrays.items() for column in columns_of(name, array)]
+    rate = _rate(tree, part, [column.name for column in listed], task)
+    found = match_columns([column.name for column in listed], task, rate)
+    places = {} if found.time is None else {TIME: found.time}
+    chosen = {name: listed[place] for name, place in (places | found.channels).items()}
+    judge(chosen)
+    return _log(_load(chosen), found, task, part)
+
+
+def _wanted(task: Task) -> list[str]:
+    names = [source.name for channel in task.channels.values() for source in channel.source]
+    return [*names, *task.ingest.time]
+
+
+def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
+    """Return the rows per second, Hz, that a file states beside the channels or further out."""
+    known = set(names)
+    first = next((name for name in [*_wanted(task), *task.channels] if name in known), "")
+    near = first if first.startswith("/") else f"{part}/{first}"
+    group = near.rpartition("/")[0].strip("/")
+    while True:
+        for name in (*PER_SECOND, *STEP):
+            number = tree.number(group, name)
+            if number is not None and 0.0 < number < 1e9:
+                return number if name in PER_SECOND else 1.0 / number
+        if not group:
+            return None
+        group = group.rpartition("/")[0]
+
+
+def _load(chosen: dict[str, Column]) -> dict[str, Values]:
+    loaded: dict[int, Values] = {}
+    for column in chosen.values():
+        if id(column.array) not in loaded:
+            loaded[id(column.array)] = column.array.load()
+    return {name: column.take(loaded[id(column.array)]) for name, column in chosen.items()}
+
+
+def _log(values: dict[str, Values], found: Columns, task: Task, part: str) -> RawLog:
+    rows, reasons = _common_rows(values, task)
+    stamps = values.pop(TIME, None)
+    time = row_numbers(rows) if stamps is None else _stamps(stamps[:rows])
+    columns = {name: np.ascontiguousarray(v[:rows], np.float64) for name, v in values.items()}
+    frame = pl.DataFrame([time, *(pl.Series(name, column) for name, column in columns.items())])
+    ticks = found.rate if stamps is None and found.rate else task.ingest.ticks
+    return RawLog(frame, found.sources, ticks, len(reasons), reasons, part)
+
+
+def _stamps(values: Values) -> pl.Series:
+    exact = values.dtype.kind in "iu" and values.dtype != np.uint64
+    return pl.Series(TIME, np.ascontiguousarray(values, np.int64 if exact else np.float64))
+
+
+def _common_rows(values: dict[str, Values], task: Task) -> tuple[int, list[Reason]]:
+    """Return how many rows all columns have, without a last observation that no action follows.
+
+    Raises:
+        Unreadable: the columns have different numbers of rows.
+    """
+    counts = {name: len(column) for name, column in values.items()}
+    fewest, most = min(counts.values()), max(counts.values())
+    if fewest == most and fewest > 0:
+        return fewest, []
+    acting = {counts[name] for name in task.actions}
+    seeing = {counts[name] for name in task.states}
+    if acting == {fewest} and seeing == {most} and most == fewest + 1 and fewest > 0:
+        return fewest, [_last_observation(most)]
+    shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+    raise Unreadable(
+        reason(
+            "rows",
+            "whole log",
+            f"columns of different or no length: {shown}",
+            expected="as many rows in each (observations may have one more than actions)",
+            fix="name arrays that belong together at `source`",
+        )
+    )
+
+
+def _last_observation(row: int) -> Reason:
+    return reason(
+        "last_row",
+        f"row {row}",
+        "an observation that no action follows",
+        expected="an action in each row",
+        fix="nothing to do: the row is left out",
+    )

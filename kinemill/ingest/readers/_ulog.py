@@ -1,0 +1,162 @@
+"""What is in a PX4 ULog file: the records of its topics, and what became of it.
+
+The format is PX4's (docs.px4.io, "ULog File Format", version 1): a header of 16 bytes, then records
+of a size (uint16), a type (one letter) and a payload, without checksums. After damage reading goes
+on behind the next synchronisation record.
+"""
+
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kinemill.ingest.raw import Unreadable, reason
+
+MAGIC = b"ULog\x01\x12\x35"
+SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"
+TICKS = 1e6  # stamps are µs since the flight controller started
+LARGEST_RECORD = 1 << 16
+_KNOWN = b"BFIMPQARDLCSO"
+_TYPES = {
+    "int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "uint16_t": "<u2", "int32_t": "<i4",
+    "uint32_t": "<u4", "int64_t": "<i8", "uint64_t": "<u8", "float": "<f4", "double": "<f8",
+    "bool": "<u1", "char": "<u1",
+}  # fmt: skip
+_FIELD = re.compile(r"(\w+)(?:\[(\d{1,5})\])? (\w+)")
+_DEEPEST, _MOST_FIELDS = 8, 10_000  # of types in types, and of fields: none of PX4's is near
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Fields = dict[str, tuple[str, int]]  # name -> type and place in the record
+
+
+@dataclass
+class Topic:
+    """One instance of a topic: where its records are in the file, and their place among all."""
+
+    name: str
+    at: list[int] = field(default_factory=list[int])
+    sizes: list[int] = field(default_factory=list[int])
+    order: list[int] = field(default_factory=list[int])
+
+
+@dataclass
+class Contents:
+    """What a walk through a file found."""
+
+    formats: dict[str, str] = field(default_factory=dict[str, str])
+    topics: dict[str, Topic] = field(default_factory=dict[str, Topic])
+    dropouts: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # bytes
+    records: int = 0
+    cut: int | None = None  # byte at which the record begins in which the file ends
+    unclosed: bool = False  # the logger wrote what it writes at the start, and not at the end
+    appended: list[int] = field(default_factory=list[int])
+
+
+def walk(data: bytes) -> Contents:
+    """Go through all records of a file.
+
+    Raises:
+        Unreadable: it is no ULog file, or needs what is not known here.
+    """
+    if not data.startswith(MAGIC) or len(data) < 16:
+        raise Unreadable(whole("does not begin like a ULog file"))
+    found, ids, at = Contents(), dict[int, Topic](), 16
+    before = after = False
+    while at < len(data):
+        size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, 68)
+        stop = at + 3 + size
+        if found.appended and stop > found.appended[0]:
+            at = max(at, found.appended.pop(0))
+        elif size == 0 or kind not in _KNOWN:
+            following = data.find(SYNC, at)
+            following = len(data) if following < 0 else following + len(SYNC)
+            found.damaged.append((at, following))
+            at = following
+        elif stop > len(data):
+            found.cut = at
+            break
+        else:
+            found.records += 1
+            _note(chr(kind), at + 3, data[at + 3 : stop], found, ids)
+            if kind == ord("M"):
+                before |= b"_preflight" in data[at + 3 : at + 63]
+                after |= b"_postflight" in data[at + 3 : at + 63]
+            at = stop
+    found.unclosed = before and not after
+    return found
+
+
+def _note(kind: str, at: int, payload: bytes, found: Contents, ids: dict[int, Topic]) -> None:
+    if kind == "D" and len(payload) > 2:
+        topic = ids.get(int.from_bytes(payload[:2], "little"))
+        if topic is not None:
+            topic.at.append(at + 2)
+            topic.sizes.append(len(payload) - 2)
+            topic.order.append(found.records)
+    elif kind == "F":
+        name, _, fields = payload.decode(errors="replace").partition(":")
+        found.formats[name] = fields
+    elif kind == "A" and len(payload) > 3:
+        name = payload[3:].decode(errors="replace")
+        name = f"{name}[{payload[0]}]" if payload[0] else name
+        topic = found.topics.setdefault(name, Topic(payload[3:].decode(errors="replace")))
+        ids[int.from_bytes(payload[1:3], "little")] = topic
+    elif kind == "O" and len(payload) == 2:
+        found.dropouts.append((found.records, int.from_bytes(payload, "little") / 1e3))
+    elif kind == "B" and len(payload) >= 40:
+        _note_flags(payload, found)
+
+
+def _note_flags(payload: bytes, found: Contents) -> None:
+    if payload[8] & ~1 or any(payload[9:16]):
+        raise Unreadable(whole("sets flags of a newer version of the format"))
+    if payload[8] & 1:
+        found.appended = sorted(at for at in struct.unpack_from("<3Q", payload, 16) if at)
+
+
+def fields_of(name: str, formats: dict[str, str]) -> tuple[Fields, int]:
+    """Return the fields of a type, those of types in it included, and the size of its record.
+
+    Raises:
+        Unreadable: the file does not define the type, or defines it without end.
+    """
+    found = dict[str, tuple[str, int]]()
+    size = _lay_out(name, "", 0, formats, found)
+    return found, size
+
+
+def _lay_out(
+    name: str, prefix: str, at: int, formats: dict[str, str], found: Fields, depth: int = 0
+) -> int:
+    if name not in formats or depth > _DEEPEST or len(found) > _MOST_FIELDS:
+        raise Unreadable(whole(f"does not define the type {name!r} of a wanted topic"))
+    end = at
+    for kind, count, own in _FIELD.findall(formats[name]):
+        for index in range(int(count or 1)):
+            label = f"{prefix}{own}[{index}]" if count else f"{prefix}{own}"
+            if kind in _TYPES:
+                found[label] = (_TYPES[kind], at)
+                at += np.dtype(_TYPES[kind]).itemsize
+            else:
+                at = _lay_out(kind, f"{label}.", at, formats, found, depth + 1)
+            if at > LARGEST_RECORD or len(found) > _MOST_FIELDS:
+                raise Unreadable(whole(f"defines a type {name!r} that no record can hold"))
+        # Padding at the end of a record is defined, and not written.
+        end = end if own.startswith("_padding") else at
+    return end if depth == 0 else at
+
+
+def column(data: bytes, at: np.ndarray[Any, np.dtype[np.int64]], kind: str) -> Any:
+    """Return the values of a field, (n,) of its type, from their places in the file."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    width = np.dtype(kind).itemsize
+    return np.ascontiguousarray(raw[at[:, None] + np.arange(width)]).view(kind)[:, 0]
+
+
+def whole(found: str) -> Any:
+    """Return a reason about the file as a whole."""
+    fix = "copy it from the flight controller again"
+    return reason("format", "file", found, expected="a whole ULog file", fix=fix)

@@ -1,0 +1,163 @@
+"""HDF5 logs: one file of one episode, or a group for each episode.
+
+Groups called `episode_*` (Minari) or `data/demo_*` (robomimic) are episodes, or those which
+`ingest.groups` names; otherwise the file is one. Sources are names of data sets below the group,
+`observations/joint_pos[3]`. Nothing outside the file is read: links to other files, external
+storage and virtual data sets are refused.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from kinemill.ingest.raw import RawLog, Reader
+from kinemill.ingest.readers._arrays import (
+    Array,
+    Values,
+    damaged,
+    only_number,
+    unusable,
+)
+from kinemill.ingest.readers._tree import read_tree
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+STARTS = (0, 512, 1024, 2048)  # where a user block may push the signature to, in the first 4096
+DEEPEST = 8  # groups inside groups
+MOST = 1_000_000  # objects that are looked at; groups can hold each other in circles
+CHUNK = 256 << 20  # bytes of one chunk, which is unpacked as a whole
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    AttributeError,
+)
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Read the data sets that the task names, of each episode.
+
+    Raises:
+        Unreadable: the file is damaged, or is one episode that lacks what the task names.
+    """
+    return read_file(path, task, "HDF5")
+
+
+def read_file(path: Path, task: Task, what: str, *, columns_first: bool = False) -> Any:
+    """Read an HDF5 file; MATLAB's have columns first and call themselves something else."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return read_tree(_Hdf5(file, columns_first), task)
+    except _DAMAGE as error:
+        raise damaged(what, error) from error
+
+
+class _Hdf5:
+    """The data sets of one open file, found through hard links alone."""
+
+    def __init__(self, file: Any, columns_first: bool) -> None:
+        self._file, self._columns_first = file, columns_first
+
+    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+        for name, item in self._walk(self._file, wanted):
+            if _is_group(item):
+                yield name
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        start = self._file[group] if group else self._file
+        below = self._walk(start, lambda _: False)
+        return {name: self._array(item) for name, item in below if not _is_group(item)}
+
+    def number(self, group: str, name: str) -> float | None:
+        here = self._file.get(group) if group else self._file
+        if not _is_group(here):
+            return None
+        if name in here.attrs:
+            kind = here.attrs.get_id(name)
+            numeric = kind.dtype.kind in "fiu" and kind.shape in ((), (1,), (1, 1))
+            return float(np.asarray(here.attrs[name]).reshape(-1)[0]) if numeric else None
+        return only_number(self._array(_reach(here, name))) if name in here else None
+
+    def _walk(self, start: Any, closed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+        """Yield what is below `start`, by relative name, and nothing below `closed` groups.
+
+        A link that leaves the file, or might, is the text that says so.
+        """
+        open_groups, seen = [("", start)], 0
+        while open_groups:
+            above, group = open_groups.pop()
+            for name in group:
+                path, item = f"{above}{name}", _reach(group, name)
+                if (seen := seen + 1) > MOST or path.count("/") > DEEPEST:
+                    message = f"more than {MOST} objects, or {DEEPEST} groups inside each other"
+                    raise ValueError(message)
+                yield path, item
+                if _is_group(item) and not closed(path):
+                    open_groups.append((f"{path}/", item))
+
+    def _array(self, item: Any) -> Array:
+        if trouble := _trouble(item):
+            return unusable(trouble)
+        shape = tuple(int(n) for n in item.shape)
+        vector = self._columns_first and len(shape) == 2 and 1 in shape
+        if vector:
+            shape = (max(shape),)
+        elif self._columns_first:
+            shape = shape[::-1]
+
+        def load() -> Values:
+            values = cast(Values, item[...])
+            return values.reshape(shape) if vector or not self._columns_first else values.T
+
+        return Array(shape, item.dtype, load, int(item.id.get_storage_size()))
+
+
+def _reach(group: Any, name: str) -> Any:
+    """Return what is stored under a name, or where its link leads."""
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        return f"is a link into another file, {link.filename!r}, which is not read"
+    if isinstance(link, h5py.SoftLink):
+        return f"is a soft link to {link.path!r}; name the data set by its own path"
+    return group[name]
+
+
+def _is_group(item: Any) -> bool:
+    import h5py
+
+    return isinstance(item, h5py.Group)
+
+
+def _trouble(item: Any) -> str:
+    """Say why an object, or the text that `_reach` gave for it, must not or cannot be read."""
+    import h5py
+
+    if isinstance(item, str):
+        return item
+    if not isinstance(item, h5py.Dataset) or item.shape is None:
+        return "is no data set with a shape"
+    if item.is_virtual or item.external:
+        return "keeps its data in another file"
+    if item.dtype.hasobject:
+        return "holds text, references or arrays of various lengths, not numbers"
+    chunk = int(np.prod(item.chunks, dtype=float)) * item.dtype.itemsize if item.chunks else 0
+    return f"is stored in chunks of {chunk:.3g} bytes" if chunk > CHUNK else ""
+
+
+def _recognises(head: bytes) -> bool:
+    starts = any(head[start:].startswith(SIGNATURE) for start in STARTS)
+    return starts and not head.startswith(b"MATLAB")
+
+
+READERS.register("hdf5")(Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognises, read))

@@ -1,0 +1,57 @@
+"""MATLAB logs: `.mat` files of versions 5 to 7 and 7.3, one array for each name.
+
+A row or column vector is a channel under its own name; column k of a matrix, counted from 0, is
+`x[k]`. `Ts` or `dt` (s), `fs` (Hz) beside them tell the time of logs without stamps. Structs, cells
+and objects are not read, except that version 7.3 keeps the fields of a struct as `s/field`.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kinemill.ingest.raw import RawLog, Reader
+from kinemill.ingest.readers._arrays import Array, damaged, only_number
+from kinemill.ingest.readers._mat5 import arrays
+from kinemill.ingest.readers._tree import read_tree
+from kinemill.ingest.readers.hdf5 import read_file
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+HDF5 = b"MATLAB 7.3"
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Read the arrays that the task names.
+
+    Raises:
+        Unreadable: the file is damaged, declares more than it holds, or lacks an array.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(HDF5))
+    if head == HDF5:
+        return read_file(path, task, "MATLAB", columns_first=True)
+    try:
+        return read_tree(_Mat(path), task)
+    except (OSError, ValueError, MemoryError, zlib.error) as error:
+        raise damaged("MATLAB", error) from error
+
+
+class _Mat:
+    """The variables of a file of versions 5 to 7."""
+
+    def __init__(self, path: Path) -> None:
+        self._arrays = arrays(path)
+
+    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+        del wanted
+        yield from ()
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        del group
+        return dict(self._arrays)
+
+    def number(self, group: str, name: str) -> float | None:
+        return None if group else only_number(self._arrays.get(name))
+
+
+READERS.register("mat")(Reader((".mat",), lambda head: head.startswith(b"MATLAB "), read))

@@ -1,0 +1,225 @@
+"""MCAP logs: JSON and ROS messages on topics; a file cut short is read as far as it goes.
+
+The file is read from its start, record by record, and not by the index at its end, so that a log
+of a robot that lost power is as good as what was written of it.
+"""
+
+import io
+import json
+import struct
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.readers._chunks import (
+    CHANNEL,
+    CHUNK,
+    INDEX,
+    MAGIC,
+    MESSAGE,
+    SCHEMA,
+    STATISTICS,
+    Damaged,
+    Record,
+    definitions,
+    inner,
+    records,
+    unpack,
+)
+from kinemill.ingest.readers._messages import Gathering
+from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+_MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish time in ns
+
+
+@dataclass
+class _Reading:
+    """What is known of a file after some of its records."""
+
+    gathering: Gathering
+    schemas: dict[int, Any] = field(default_factory=dict[int, Any])
+    topics: dict[int, str] = field(default_factory=dict[int, str])
+    decoders: dict[int, Decoder] = field(default_factory=dict[int, Decoder])
+    refused: dict[str, Reason] = field(default_factory=dict[str, Reason])  # by topic
+    reasons: list[Reason] = field(default_factory=list[Reason])
+    seen: Counter[int] = field(default_factory=Counter[int])  # messages by channel
+    lost: Counter[int] = field(default_factory=Counter[int])
+    damaged: bool = False  # the last chunk was; the index after it tells what is lost
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one MCAP file, fields matched by `topic.field.sub[2]`.
+
+    A damaged chunk is left out, and its messages are counted if its index is whole; what follows
+    the place where a file is cut is lost.
+
+    Raises:
+        Unreadable: the file is no MCAP file, holds no message, or lacks a wanted field; or a wanted
+            topic is in an encoding other than JSON and ROS.
+    """
+    reading = _Reading(Gathering(task))
+    with suppress(Damaged):  # what matters in a damaged summary stands in the chunks too
+        for record in definitions(path):
+            _take(record, reading)
+    try:
+        for record in records(path):
+            _take(record, reading)
+    except Damaged as error:
+        reading.reasons.append(_cut(str(error), sum(reading.seen.values())))
+    if reading.refused:
+        raise Unreadable(*reading.refused.values())
+    if not reading.seen:
+        found = reading.reasons[0]["found"] if reading.reasons else "holds no message"
+        raise Unreadable(_whole(str(found)))
+    lost = sum(count for channel, count in reading.lost.items() if channel in reading.decoders)
+    return reading.gathering.log(lost, reading.reasons)
+
+
+def _take(record: Record, reading: _Reading) -> None:
+    try:
+        if record.opcode == CHUNK:
+            _take_chunk(record, reading)
+        elif record.opcode == INDEX and reading.damaged:
+            channel, length = struct.unpack_from("<HI", record.payload)
+            reading.lost[channel] += length // 16
+        elif record.opcode == MESSAGE:
+            _take_message(record.payload, reading)
+        elif record.opcode == SCHEMA:
+            _take_schema(record.payload, reading)
+        elif record.opcode == CHANNEL:
+            _take_channel(record.payload, reading)
+        elif record.opcode == STATISTICS and not record.cut:
+            _compare(record.payload, reading)
+    except (struct.error, ValueError) as error:
+        raise Damaged(f"holds a damaged record at byte {record.offset} ({error})") from error
+
+
+def _take_chunk(record: Record, reading: _Reading) -> None:
+    try:
+        data = unpack(record)
+    except Damaged as error:
+        reading.damaged = True
+        reading.reasons.append(_damaged_chunk(record, str(error)))
+        return
+    reading.damaged = False
+    for own in inner(data, record.offset):
+        if own.opcode in {SCHEMA, CHANNEL, MESSAGE}:  # a chunk in a chunk would go on for ever
+            _take(own, reading)
+
+
+def _take_schema(payload: bytes, reading: _Reading) -> None:
+    from mcap.data_stream import ReadDataStream
+    from mcap.exceptions import McapError
+    from mcap.records import Schema
+
+    try:
+        schema = Schema.read(ReadDataStream(io.BytesIO(payload)))
+    except McapError as error:
+        raise ValueError(str(error)) from error
+    reading.schemas[schema.id] = schema
+
+
+def _take_channel(payload: bytes, reading: _Reading) -> None:
+    """Note a channel's topic, and how its messages are decoded if one of its fields is wanted."""
+    from mcap.data_stream import ReadDataStream
+    from mcap.exceptions import McapError
+    from mcap.records import Channel
+
+    try:
+        channel = Channel.read(ReadDataStream(io.BytesIO(payload)))
+    except McapError as error:
+        raise ValueError(str(error)) from error
+    reading.topics[channel.id] = channel.topic
+    if channel.id in reading.decoders or channel.topic in reading.refused:
+        return
+    wanted = reading.gathering.wants(channel.topic)
+    schema = reading.schemas.get(channel.schema_id)
+    try:
+        if channel.message_encoding == "json":
+            reading.decoders[channel.id] = _from_json
+        elif wanted and schema and schema.encoding in FORMATS:
+            definition = schema.data.decode(errors="replace")
+            reading.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
+        elif wanted:
+            form = f"{channel.message_encoding!r} messages"
+            reading.refused[channel.topic] = _other_encoding(channel.topic, f"holds {form}")
+    except Undecodable as error:
+        reading.refused[channel.topic] = _other_encoding(channel.topic, f"is of no known {error}")
+
+
+def _from_json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Undecodable(str(error)) from error
+
+
+def _take_message(payload: bytes, reading: _Reading) -> None:
+    channel, _, logged, published = _MESSAGE.unpack_from(payload)
+    reading.seen[channel] += 1
+    gathering, topic = reading.gathering, reading.topics.get(channel, "")
+    decode = reading.decoders.get(channel)
+    if decode is None:
+        return
+    wanted = gathering.wants(topic)
+    if not (wanted or gathering.is_new(topic)):
+        return
+    try:
+        message = decode(payload[_MESSAGE.size :])
+    except Undecodable:
+        message = None
+    if gathering.is_new(topic) and message is not None:
+        gathering.show(topic, message)
+    if wanted:
+        gathering.add(topic, message, logged, published)
+
+
+def _compare(payload: bytes, reading: _Reading) -> None:
+    """Compare the numbers of messages with those that the file states for itself."""
+    (length,) = struct.unpack_from("<I", payload, 42)
+    for channel, count in struct.iter_unpack("<HQ", payload[46 : 46 + length - length % 10]):
+        reading.lost[channel] = max(count - reading.seen[channel], 0)
+
+
+def _cut(found: str, messages: int) -> Reason:
+    return reason(
+        "cut_file",
+        "end of file",
+        f"the file {found}; {messages} messages came before",
+        expected="an MCAP file with a footer",
+        fix="nothing to do: what came before is used; copy the file again if it was longer",
+    )
+
+
+def _damaged_chunk(record: Record, found: str) -> Reason:
+    first, last = struct.unpack_from("<QQ", record.payload.ljust(16, b"\0"))
+    return reason(
+        "damaged",
+        f"messages from {first / 1e9:.6g} to {last / 1e9:.6g} s",
+        f"the chunk at byte {record.offset} {found}",
+        expected="a whole chunk",
+        fix="nothing to do: these messages are left out; copy the file again if it was whole",
+    )
+
+
+def _whole(found: str) -> Reason:
+    fix = "copy it from the robot again"
+    return reason("format", "file", found, expected="an MCAP file with messages", fix=fix)
+
+
+def _other_encoding(topic: str, found: str) -> Reason:
+    return reason(
+        "encoding",
+        f"topic {topic}",
+        found,
+        expected="JSON, or ROS 1 or 2 messages with their definition",
+        fix="convert the log, or name fields of another topic",
+    )
+
+
+READERS.register("mcap")(Reader((".mcap",), lambda head: head.startswith(MAGIC), read))

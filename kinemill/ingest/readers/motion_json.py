@@ -1,0 +1,151 @@
+"""Reference motions as JSON: `Frames` of numbers, laid out by `Frame_offset` and `Frame_size`.
+
+Sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`;
+commands of the whole clip, such as `Vel_x`, are channels with the same value in each row. Row k is
+at k / `FPS`, or k x `FrameDuration` s where there is no `FPS`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.raw import (
+    TIME,
+    RawLog,
+    Reader,
+    Unreadable,
+    elements,
+    match_columns,
+    reason,
+    row_numbers,
+)
+from kinemill.ingest.readers._arrays import damaged
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+LARGEST = 256 << 20  # bytes of a file; in memory its numbers take ten times as much
+KEYS = (b'"Frames"', b'"FrameDuration"', b'"Frame_offset"')
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One motion: (n, w) values, the column of each name, and the values of the whole clip."""
+
+    values: np.ndarray[Any, np.dtype[np.float64]]
+    columns: dict[str, int]
+    constants: dict[str, float]
+    rate: float | None  # Hz
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one clip.
+
+    Raises:
+        Unreadable: the file is no whole clip, its frames differ in width or hold anything but
+            numbers, its layout does not fit them, or a channel is missing.
+    """
+    clip = _clip(_parse(path))
+    header = [*clip.columns, *clip.constants]
+    found = match_columns(header, task, clip.rate)
+    rows = len(clip.values)
+
+    def take(place: int) -> pl.Series:
+        name = header[place]
+        if name in clip.columns:
+            return pl.Series(clip.values[:, clip.columns[name]])
+        return pl.Series(np.full(rows, clip.constants[name]))
+
+    time = row_numbers(rows) if found.time is None else take(found.time)
+    columns = [take(place).alias(channel) for channel, place in found.channels.items()]
+    ticks = found.rate if found.time is None and found.rate else task.ingest.ticks
+    return RawLog(pl.DataFrame([time.alias(TIME), *columns]), found.sources, ticks)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise _unfit("size", f"{size} bytes of text", f"at most {LARGEST}")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged("JSON", error) from error
+    if not isinstance(content, dict) or "Frames" not in content:
+        raise _unfit("format", "JSON without `Frames`", "a reference motion")
+    return cast(dict[str, Any], content)
+
+
+def _clip(content: dict[str, Any]) -> _Clip:
+    values = _frames(content["Frames"])
+    offsets, sizes = (_layout(content, key) for key in ("Frame_offset", "Frame_size"))
+    joints = [str(name) for name in _list(content.get("Joints"))]
+    columns: dict[str, int] = {}
+    for name, first in offsets.items():
+        width = sizes.get(name, 0)
+        if width < 1 or first < 0 or first + width > values.shape[1]:
+            found = f"{name!r} from column {first}, {width} wide"
+            raise _unfit("layout", found, f"columns among the {values.shape[1]} of each frame")
+        columns |= {name: first} if width == 1 else {}
+        columns |= dict(zip(elements(name, width), range(first, first + width), strict=True))
+        if width == len(joints):
+            columns |= {f"{name}[{joint}]": first + k for k, joint in enumerate(joints)}
+    constants = {
+        name: float(value)
+        for name, value in content.items()
+        if type(value) in (int, float) and abs(value) < 1e300 and name not in columns
+    }
+    return _Clip(values, columns, constants, _rate(content))
+
+
+def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    rows = _list(frames)
+    widths = {len(_list(row)) for row in rows}
+    if len(widths) != 1 or widths == {0}:
+        raise _unfit("layout", f"frames of {sorted(widths)[:5]} numbers", "frames of one width")
+    kinds = {type(value) for row in rows for value in row}
+    if not kinds <= {int, float}:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds - {int, float}))
+        raise _unfit("number", f"{found} among the numbers of `Frames`", "numbers")
+    try:
+        return np.array(rows, np.float64)
+    except OverflowError as error:
+        raise damaged("JSON", error) from error
+
+
+def _layout(content: dict[str, Any], key: str) -> dict[str, int]:
+    given = content.get(key)
+    first = _list(given)[0] if isinstance(given, list) and given else given
+    if not isinstance(first, dict):
+        raise _unfit("layout", f"no `{key}`", "the first column and the width of each name")
+    named = cast(dict[str, Any], first)
+    if odd := [name for name, value in named.items() if type(value) is not int]:
+        raise _unfit("layout", f"`{key}` of {odd[0]!r} is {named[odd[0]]!r}", "a whole number")
+    return named
+
+
+def _list(value: Any) -> list[Any]:
+    return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def _rate(content: dict[str, Any]) -> float | None:
+    """Return frames per second, Hz: `FPS`, for `FrameDuration` is often rounded to 0.1 ms."""
+    for key, per_second in (("FPS", True), ("FrameDuration", False)):
+        value = content.get(key)
+        if isinstance(value, int | float) and 1e-6 < value < 1e6:
+            return float(value) if per_second else 1.0 / float(value)
+    return None
+
+
+def _unfit(check: str, found: str, expected: str) -> Unreadable:
+    fix = "correct the clip, or take it out of `ingest.include`"
+    return Unreadable(reason(check, "file", found, expected=expected, fix=fix))
+
+
+def _recognises(head: bytes) -> bool:
+    return head.lstrip().startswith(b"{") and any(key in head for key in KEYS)
+
+
+READERS.register("motion_json")(Reader((".json",), _recognises, read, shared=True))

@@ -1,0 +1,147 @@
+"""NumPy logs: `.npz` with one array for each name, or one `.npy`, which is called `arr_0`.
+
+Columns of a matrix are `x[3]`; fields of a structured array are `log[angle]`, or in a `.npy` their
+own names. Pickled objects are refused.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from kinemill.ingest.raw import RawLog, Reader
+from kinemill.ingest.readers._arrays import (
+    Array,
+    Values,
+    damaged,
+    only_number,
+    unusable,
+)
+from kinemill.ingest.readers._tree import read_tree
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
+ALONE = "arr_0"  # what numpy.savez calls an array without a name
+_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    MemoryError,
+    RuntimeError,  # an encrypted member
+    SyntaxError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Read the arrays that the task names.
+
+    Raises:
+        Unreadable: the file is damaged, declares more than it holds, or lacks an array.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(NPY)) == NPY:
+                return read_tree(_Npy(path), task)
+        with zipfile.ZipFile(path) as archive:
+            return read_tree(_Npz(archive), task)
+    except _DAMAGE as error:
+        raise damaged("NumPy", error) from error
+
+
+class _Npy:
+    """One array."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._array = _declared(file, path.stat().st_size, lambda: path.open("rb"))
+
+    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+        del wanted
+        yield from ()
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        del group
+        return {"" if self._array.dtype.names else ALONE: self._array}
+
+    def number(self, group: str, name: str) -> float | None:
+        del group, name
+        return None
+
+
+class _Npz:
+    """A zip archive of arrays; a `/` in a name makes a group."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members = {
+            member.filename.removesuffix(".npy"): member
+            for member in archive.infolist()
+            if member.filename.endswith(".npy")
+        }
+
+    def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
+        del wanted
+        names = (name.split("/")[:-1] for name in self._members)
+        paths = ("/".join(path[: depth + 1]) for path in names for depth in range(len(path)))
+        yield from dict.fromkeys(paths)
+
+    def arrays(self, group: str) -> dict[str, Array]:
+        below = f"{group}/" if group else ""
+        return {
+            name.removeprefix(below): self._array(member)
+            for name, member in self._members.items()
+            if name.startswith(below)
+        }
+
+    def number(self, group: str, name: str) -> float | None:
+        member = self._members.get(f"{group}/{name}" if group else name)
+        return only_number(self._array(member)) if member else None
+
+    def _array(self, member: zipfile.ZipInfo) -> Array:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            trouble = f"is compressed by method {member.compress_type}, not by deflate"
+            return unusable(trouble)
+        with self._archive.open(member) as file:
+            return _declared(
+                file, member.file_size, lambda: self._archive.open(member), member.compress_size
+            )
+
+
+def _declared(file: IO[bytes], size: int, reopen: Any, stored: int | None = None) -> Array:
+    """Read the header of an array at the start of `file`, which holds `size` bytes."""
+    version = np.lib.format.read_magic(file)
+    headers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in headers:
+        return unusable(f"is written in version {version} of the format, not 1.0 or 2.0")
+    shape, _, dtype = headers[version](file)
+    if dtype.hasobject:
+        return unusable("holds pickled objects, which could run code; they are not read")
+
+    def load() -> Values:
+        with reopen() as again:
+            return np.lib.format.read_array(again, allow_pickle=False)
+
+    array = Array(tuple(shape), dtype, load, stored)
+    if min(shape, default=0) < 0 or file.tell() + array.size > size:
+        return unusable(f"declares the shape {shape}, and the file holds {size} bytes")
+    return array
+
+
+def _recognises(head: bytes) -> bool:
+    return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[:300])
+
+
+READERS.register("npz")(Reader((".npz", ".npy"), _recognises, read))

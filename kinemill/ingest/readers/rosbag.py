@@ -1,0 +1,132 @@
+"""ROS bags: ROS 1 `.bag` files and the SQLite files (`.db3`) of ROS 2 bag folders.
+
+Each storage file of a ROS 2 bag is a log; the `metadata.yaml` beside it is not needed. Storage
+files in MCAP are read as `mcap.py` says. Stamps are the times of recording, unless `ingest.time`
+names a field such as `header.stamp`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.readers._messages import Gathering
+from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+BAG, SQLITE = b"#ROSBAG V2.0", b"SQLite format 3\0"
+_ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one bag file, fields matched by `topic.field.sub[2]`.
+
+    Of a bag that breaks off in the middle, the messages before are used.
+
+    Raises:
+        Unreadable: the file is no bag or damaged, its types are not known, or a field is missing.
+    """
+    gathering, reasons = Gathering(task), list[Reason]()
+    count = 0
+    try:
+        for topic, message, stamp in _messages(path, gathering):
+            count += 1
+            if message is not None and gathering.is_new(topic):
+                gathering.show(topic, message)
+            if gathering.wants(topic):
+                gathering.add(topic, message, stamp)
+    except _Broken as error:
+        if not count:
+            raise Unreadable(_whole(str(error))) from error
+        reasons.append(_cut(str(error), count))
+    return gathering.log(0, reasons)
+
+
+class _Broken(Exception):
+    """A bag that cannot be opened, or cannot be read on."""
+
+
+def _messages(path: Path, gathering: Gathering) -> Iterator[tuple[str, object, int]]:
+    """Yield topic, message (None if it cannot be decoded) and stamp, ns, of each wanted message."""
+    with path.open("rb") as file:
+        ros1 = file.read(len(BAG)) == BAG
+    try:
+        with _open(path, ros1) as bag:
+            decoders = _decoders(bag.connections, gathering, ros1)
+            wanted = [one for one in bag.connections if one.id in decoders]
+            for connection, stamp, data in bag.messages(wanted) if wanted else []:
+                yield connection.topic, _decoded(decoders[connection.id], data), stamp
+    except Unreadable:
+        raise
+    except Exception as error:  # rosbags' own, and what bytes that are no bag make it trip over
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _Broken(f"cannot be read ({line[:200]})") from error
+
+
+def _open(path: Path, ros1: bool) -> Any:
+    if ros1:
+        from rosbags.rosbag1 import Reader as Ros1
+
+        return Ros1(path)
+    from rosbags.rosbag2 import Reader as Ros2
+
+    return Ros2(path)
+
+
+def _decoders(connections: Any, gathering: Gathering, ros1: bool) -> dict[int, Decoder]:
+    """Return what decodes the messages of each topic of which a field is wanted, or any of all.
+
+    A topic that nobody wants is decoded too, as long as none is wanted: its fields are shown.
+    """
+    wanted = [one for one in connections if gathering.wants(one.topic)] or list(connections)
+    found: dict[int, Decoder] = {}
+    reasons: list[Reason] = []
+    for one in wanted:
+        encoding = "ros1msg" if ros1 else _ENCODINGS[one.msgdef.format.name]
+        try:
+            found[one.id] = decoder(one.msgtype, encoding, one.msgdef.data)
+        except Undecodable as error:
+            reasons.append(_unknown(one.topic, str(error)))
+    if reasons and (not found or gathering.wants(wanted[0].topic)):
+        raise Unreadable(*reasons)
+    return found
+
+
+def _decoded(decode: Decoder, data: bytes) -> object:
+    try:
+        return decode(data)
+    except Undecodable:
+        return None
+
+
+def _whole(found: str) -> Reason:
+    fix = "copy it from the robot again; `rosbag reindex` repairs a ROS 1 bag that was not closed"
+    return reason("format", "file", found, expected="a ROS bag that was closed", fix=fix)
+
+
+def _cut(found: str, count: int) -> Reason:
+    return reason(
+        "cut_file",
+        f"message {count + 1}",
+        f"the bag {found}; {count} messages came before",
+        expected="a whole bag",
+        fix="nothing to do: what came before is used; copy the file again if it was longer",
+    )
+
+
+def _unknown(topic: str, found: str) -> Reason:
+    return reason(
+        "encoding",
+        f"topic {topic}",
+        found,
+        expected="a type that the bag defines, or that every ROS 2 knows",
+        fix="record with ROS 2 Iron or later, which stores definitions, or convert to MCAP",
+    )
+
+
+def _recognises(head: bytes) -> bool:
+    return head.startswith((BAG, SQLITE))
+
+
+READERS.register("rosbag")(Reader((".bag", ".db3"), _recognises, read))

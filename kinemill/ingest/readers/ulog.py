@@ -1,0 +1,194 @@
+"""PX4 ULog: topics of a flight controller, each at a rate of its own.
+
+A field is named `topic.field[i]`, one of a further instance `topic[1].field[i]`. Stamps
+are µs since the controller started (`timestamp`, unless `ingest.time` names another field). A
+drop-out that the logger recorded splits the log; a file that was cut short is used and said to be.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.clock import Rows
+from kinemill.ingest.raw import (
+    SHOWN,
+    RawLog,
+    Reader,
+    Reason,
+    Signal,
+    Unreadable,
+    match_columns,
+    reason,
+)
+from kinemill.ingest.readers._ulog import (
+    MAGIC,
+    TICKS,
+    Contents,
+    Fields,
+    Topic,
+    column,
+    fields_of,
+    walk,
+    whole,
+)
+from kinemill.spec import Task
+from kinemill.spec.plugins import READERS
+
+STAMP = "timestamp"
+NEVER = 1 << 63  # µs; a stamp beyond is damage
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The whole records of one topic: where they are, (n,), and what is in them.
+
+    Stale are those stamped before the log began: the logger takes the last message of each topic
+    along, however old.
+    """
+
+    name: str
+    fields: Fields
+    at: Rows
+    time: pl.Series
+    order: Rows
+    short: int  # records that are smaller than their type
+    stale: int
+
+    def values(self, name: str, data: bytes) -> pl.Series:
+        kind, place = self.fields[name]
+        return pl.Series(column(data, self.at + place, kind).astype(np.float64))
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one ULog file, fields matched by `topic.field`.
+
+    Raises:
+        Unreadable: the file is no ULog file, holds no data, or lacks a wanted field.
+    """
+    data = path.read_bytes()
+    contents = walk(data)
+    layouts = {
+        name: fields_of(topic.name, contents.formats)
+        for name, topic in contents.topics.items()
+        if topic.at
+    }
+    if not layouts:
+        raise Unreadable(whole("holds no data"))
+    header = {f"{name}.{own}": (name, own) for name, (own_, _) in layouts.items() for own in own_}
+    columns = match_columns(list(header), task, rate=TICKS)
+    places = {channel: header[source.name] for channel, source in columns.sources.items()}
+    topics = {
+        name: _records(contents.topics[name], layouts[name], data, task)
+        for name, _ in places.values()
+    }
+    signals = {
+        channel: Signal(topics[name].time, topics[name].values(own, data), topics[name].order)
+        for channel, (name, own) in places.items()
+    }
+    breaks, reasons = _dropouts(contents, list(topics.values()))
+    short = sum(records.short for records in topics.values())
+    stale = sum(records.stale for records in topics.values())
+    reasons += [_stale(one) for one in topics.values() if one.stale]
+    return RawLog(
+        pl.DataFrame(),
+        columns.sources,
+        TICKS,
+        short + stale,
+        [*_said(contents, len(data), short), *reasons],
+        signals=signals,
+        breaks=breaks,
+    )
+
+
+def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) -> _Records:
+    fields, size = layout
+    full = np.array(topic.sizes) >= size
+    at = np.array(topic.at, dtype=np.int64)[full]
+    wanted = [*(name for name in task.ingest.time if name in fields), STAMP]
+    if wanted[0] not in fields:
+        raise Unreadable(whole(f"has no stamps in the topic {topic.name!r}"))
+    kind, place = fields[wanted[0]]
+    stamps = column(data, at + place, kind)
+    start = int.from_bytes(data[8:16], "little")
+    stale = (stamps < start) | (stamps >= NEVER)
+    time = pl.Series(stamps[~stale].astype(np.int64))
+    order = np.array(topic.order, dtype=np.int64)[full][~stale]
+    lost = int(np.count_nonzero(~full)), int(np.count_nonzero(stale))
+    return _Records(topic.name, fields, at[~stale], time, order, *lost)
+
+
+def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], list[Reason]]:
+    """Return the last stamps before drop-outs, and a reason for each.
+
+    Only what the log has before a drop-out tells when it was, and only in the topics that are
+    read: the latest stamp of a log may be one that was stale when it was logged.
+    """
+    breaks, reasons = list[int](), list[Reason]()
+    for place, seconds in contents.dropouts:
+        last = [
+            stamp
+            for one in topics
+            for stamp in one.time.head(int(np.searchsorted(one.order, place))).tail(1).to_list()
+            if stamp is not None
+        ]
+        if last:
+            breaks.append(max(last))
+        reasons.append(
+            reason(
+                "dropout",
+                f"stamp {max(last)} us" if last else "start",
+                f"the logger lost what came in {seconds:.3g} s",
+                expected="a log without drop-outs",
+                fix="nothing to do: the log is split there; a faster SD card loses less",
+            )
+        )
+    return breaks, reasons
+
+
+def _said(contents: Contents, size: int, short: int) -> list[Reason]:
+    """Return what a person should know about the file as it was found."""
+    found: list[Reason] = []
+    if contents.cut is not None:
+        found.append(_cut(f"byte {contents.cut}", f"the file ends at byte {size} inside a record"))
+    elif contents.unclosed:
+        found.append(_cut("end of file", "the logger did not write what it writes when it stops"))
+    for start, stop in contents.damaged[:SHOWN]:
+        found.append(_damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are no records"))
+    if short:
+        found.append(_damage("data", f"{short} records that are smaller than their type"))
+    return found
+
+
+def _stale(records: _Records) -> Reason:
+    return reason(
+        "stale_stamp",
+        f"topic {records.name}",
+        f"{records.stale} records are stamped before the log began",
+        expected="stamps after the start that the file states",
+        fix="nothing to do: they are left out",
+    )
+
+
+def _cut(where: str, found: str) -> Reason:
+    return reason(
+        "cut_file",
+        where,
+        found,
+        expected="a log that was stopped before it was copied",
+        fix="nothing to do: what is there is used; copy the file again if the flight was longer",
+    )
+
+
+def _damage(where: str, found: str) -> Reason:
+    return reason(
+        "damaged",
+        where,
+        found,
+        expected="whole records from start to end",
+        fix="nothing to do: they are left out; copy the file again if it was whole",
+    )
+
+
+READERS.register("ulog")(Reader((".ulg", ".ulog"), lambda head: head.startswith(MAGIC), read))

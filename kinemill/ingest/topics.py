@@ -1,0 +1,150 @@
+"""The clocks of a log, each cut where it goes back or is silent, and what they have in common.
+
+Symbols: N rows of a clock as logged, n of them with a usable stamp, C channels, t time in s.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.channels import in_units
+from kinemill.ingest.clock import Clock, Floats, read_clock
+from kinemill.ingest.laps import Laps, Stamps, laps
+from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
+from kinemill.spec import Task
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time between two resets of the clock, from `start` to `stop` s inclusive."""
+
+    lap: int
+    start: float
+    stop: float
+
+
+Piece = tuple[Span, slice]  # what a stretch spans, and which of a topic's n samples are in it
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Channels that share a clock: values (n, C) in the task's units, laps (n,)."""
+
+    names: list[str]
+    values: Floats
+    clock: Clock
+    laps: Laps
+
+    def pieces(self) -> list[Piece]:
+        """Return the stretches without a gap or a reset."""
+        if not len(self.laps):
+            return []
+        cuts = (np.flatnonzero(np.diff(self.laps)) + 1).tolist()
+        starts = sorted({*(segment.start for segment in self.clock.segments), *cuts})
+        ends = [*starts[1:], len(self.laps)]
+        seconds = self.clock.seconds
+        return [
+            (
+                Span(int(self.laps[start]), float(seconds[start]), float(seconds[end - 1])),
+                slice(start, end),
+            )
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def usual_step(self) -> float:
+        """Return the usual distance of two stamps in s; 0 if there is none."""
+        rising = np.diff(self.clock.seconds)
+        rising = rising[rising > 0.0]
+        return float(np.median(rising)) if len(rising) else 0.0
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """One clock as logged, its `signal.time`, and the values (N,) of each channel on it."""
+
+    signal: Signal
+    max_gap: float
+    channels: dict[str, pl.Series]
+
+
+def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
+    """Read every clock of a log: one for a table, one for each topic of a bag."""
+    shared = _by_clock(log.signals, task) if log.signals else _of_table(log.frame, task)
+    origin = _first_stamp(shared) if len(shared) > 1 or log.breaks else None
+    breaks = [(stamp - origin) / log.ticks for stamp in log.breaks] if origin is not None else []
+    clocks = [
+        read_clock(one.signal.time, log.ticks, one.max_gap, task.dt, origin, breaks)
+        for one in shared
+    ]
+    stamps = [
+        Stamps(clock.seconds, None if one.signal.order is None else one.signal.order[clock.rows])
+        for one, clock in zip(shared, clocks, strict=True)
+    ]
+    topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
+    for one, clock, lap in zip(shared, clocks, laps(stamps), strict=True):
+        values, found = _in_units(one, log, task)
+        topics.append(Topic(list(one.channels), values[clock.rows], clock, lap))
+        reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
+        odd += found
+    return topics, reasons + odd
+
+
+def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
+    """Group signals by their stamps; what may be bridged is part of a clock too."""
+    own: dict[tuple[int, float], _Shared] = {}
+    for name in task.columns:
+        signal, gap = signals[name], task.bridged(name)
+        one = own.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
+        one.channels[name] = signal.values
+    return list(own.values())
+
+
+def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
+    """Group the columns of a table: all on the one clock of its rows.
+
+    A channel with a `max_gap` of its own that has empty cells is sampled less often: its clock are
+    the rows in which it has a value.
+    """
+    rows = np.arange(frame.height, dtype=np.int64)
+    table = _Shared(Signal(frame[TIME], pl.Series(), rows), task.max_gap, {})
+    sparse = dict[str, Signal]()
+    for name in task.columns:
+        values = frame[name]
+        if task.channels[name].resample.max_gap and values.null_count():
+            there = values.is_not_null()
+            sparse[name] = Signal(
+                frame[TIME].filter(there), values.filter(there), rows[there.to_numpy()]
+            )
+        else:
+            table.channels[name] = values
+    alone = [_Shared(one, task.bridged(name), {name: one.values}) for name, one in sparse.items()]
+    return [*([table] if table.channels else []), *alone]
+
+
+def _first_stamp(shared: list[_Shared]) -> float | None:
+    """Return the least of the topics' first stamps, as it is in the log."""
+    stamps: list[float] = []
+    for one in shared:
+        time = one.signal.time
+        good = time.filter(time.is_not_null() & time.cast(pl.Float64).is_finite())
+        stamps += good.head(1).to_list()
+    return min(stamps, default=None)
+
+
+def _in_units(one: _Shared, log: RawLog, task: Task) -> tuple[Floats, list[Reason]]:
+    columns, reasons = list[Floats](), list[Reason]()
+    for name, series in one.channels.items():
+        values, found = in_units(name, series, log.sources[name], task)
+        columns.append(values)
+        reasons += found
+    return np.stack(columns, axis=1), reasons
+
+
+def _of_topic(one: _Shared, reasons: list[Reason]) -> list[Reason]:
+    """Say whose clock it is: the first of its channels stands for all."""
+    name = next(iter(one.channels))
+    return [
+        {**item, "channel": name, "where": (item["where"] or "").replace("row", "sample")}
+        for item in reasons
+    ]

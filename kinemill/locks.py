@@ -1,0 +1,85 @@
+"""Locks on a home that say who holds them, and that nobody has to take from a dead process.
+
+A lock is a file under `.locks/` on which its holder has a `flock`: the system lets go of it when
+the holder dies, however it dies. The file names its holder, for people.
+"""
+
+import fcntl
+import getpass
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from kinemill.home import Home
+
+
+@contextmanager
+def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) -> Generator[None]:
+    """Hold the home's lock `name`, waiting for whoever holds it.
+
+    Args:
+        home: where the lock file lives.
+        name: what is guarded.
+        waiting: told, once, who holds the lock when it is not free.
+    """
+    path = home.root / ".locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting(f"waiting for the lock {name!r}: {holder(path)}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def holder(path: Path) -> str:
+    """Say who holds the lock file `path`, as far as it tells."""
+    try:
+        who = json.loads(path.read_text())
+        return (
+            f"held by {who['who']}, process {who['pid']} on {who['host']} "
+            f"({who['command']}) since {who['since']}"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        # Between taking the lock and signing it there is a moment without a name.
+        return "held by another process"
+
+
+def whoever() -> str:
+    """Return the name of the person this process works for."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"  # a container may have no entry for its user
+
+
+def now() -> str:
+    """Return the present time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sign(file: IO[str]) -> None:
+    """Write who holds the lock into its file."""
+    mine = {
+        "who": whoever(),
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "command": Path(sys.argv[0]).name or "python",
+        "since": now(),
+    }
+    file.seek(0)
+    file.truncate()
+    file.write(json.dumps(mine) + "\n")
+    file.flush()

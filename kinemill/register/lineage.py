@@ -1,0 +1,125 @@
+"""Lineage in both directions: which recordings made a model, and what a recording went into."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset import scan_listing, versions
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.ingest.membership import Member, find_member, members
+from kinemill.register import tags
+from kinemill.register.versions import Version, find_version, versions_of
+from kinemill.store import Json
+from kinemill.tracking import open_tracking
+
+PAGE = 20
+_USED = ("train", "validation", "test")
+
+
+def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: int = PAGE) -> Json:
+    """Return the recordings that a model version learned from and was judged on.
+
+    Args:
+        home: where the registry lives.
+        task: name of the task.
+        which: `@alias`, `:number`, or "" for the champion, else the newest.
+        offset: recordings left out at the start of the page.
+        limit: recordings on the page.
+
+    Raises:
+        BadInput: no such version, or its dataset is not in this home.
+    """
+    if not home.mlflow_db.is_file():
+        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+    model = find_version(open_tracking(home), task, which)
+    dataset = find_dataset(home, task, model.tags[tags.DATASET])
+    used = scan_listing(dataset.folder(home)).filter(pl.col("split").is_in(_USED))
+    recordings = used.group_by("recording", "name", "group").agg(
+        *(pl.col("split").eq(split).sum().alias(split) for split in _USED), pl.col("rows").sum()
+    )
+    names = ("TASK", "COMMIT", "MODEL", "ONNX", "VERIFICATION")
+    return {
+        "task": task,
+        "model": _model(model),
+        "dataset": {"version": dataset.number, "digest": dataset.ref.digest},
+        "made_by": {name.lower(): model.tags.get(getattr(tags, name)) for name in names},
+        "total": recordings.select(pl.len()).collect().item(),
+        "offset": offset,
+        "recordings": recordings.sort("name", "recording")
+        .slice(offset, limit)
+        .collect()
+        .to_dicts(),
+    }
+
+
+def uses_of(home: Home, task: str, recording: str) -> Json:
+    """Return the dataset and model versions that a recording went into, newest first.
+
+    Args:
+        home: where the registry lives.
+        task: name of the task.
+        recording: its content hash or the start of it, or its name at first sight.
+
+    Raises:
+        BadInput: the task never had such a recording.
+    """
+    models = versions_of(open_tracking(home), task) if home.mlflow_db.is_file() else []
+    known = _members(home, task, recording)
+    found = {member.hash: (member.name, list[Json]()) for member in known}
+    wanted = (pl.col("name") == recording) | pl.col("recording").is_in([*found])
+    if _is_hash(recording):
+        wanted |= pl.col("recording").str.starts_with(recording)
+    for dataset in versions(home, task):
+        if dataset.status(home) == "gone":
+            continue
+        rows = scan_listing(dataset.folder(home)).filter(wanted)
+        counted = rows.group_by("recording", "name", "split").len().sort("split").collect()
+        for (hash_, name), part in counted.group_by("recording", "name", maintain_order=True):
+            use = {
+                "version": dataset.number,
+                "digest": dataset.ref.digest,
+                "episodes": dict(zip(part["split"], part["len"], strict=True)),
+                "models": _of_dataset(models, dataset.ref.digest),
+            }
+            found.setdefault(str(hash_), (str(name), []))[1].append(use)
+    if not found:
+        raise BadInput(
+            f"recording {recording!r}",
+            f"was never one of task {task!r}",
+            expected="the name it had at first sight, or the start of its sha256",
+        )
+    listed = [
+        {"hash": hash_, "name": name, "datasets": uses} for hash_, (name, uses) in found.items()
+    ]
+    return {"task": task, "recordings": sorted(listed, key=lambda item: item["hash"])}
+
+
+def _is_hash(recording: str) -> bool:
+    return len(recording) >= 6 and set(recording) <= set("0123456789abcdef")
+
+
+def _members(home: Home, task: str, recording: str) -> list[Member]:
+    if len(recording) == 64 and _is_hash(recording):
+        member = find_member(home, task, recording)
+        return [member] if member else []
+    known = members(home, task).values()
+    return [
+        member
+        for member in known
+        if member.name == recording or (_is_hash(recording) and member.hash.startswith(recording))
+    ]
+
+
+def _of_dataset(models: Sequence[Version], digest: str) -> list[Json]:
+    return [_model(model) for model in models if model.tags.get(tags.DATASET) == digest]
+
+
+def _model(model: Version) -> Json:
+    return {
+        "version": model.number,
+        "aliases": list(model.aliases),
+        "created": model.created,
+        "decision": model.decision,
+    }

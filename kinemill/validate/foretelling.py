@@ -1,0 +1,84 @@
+"""What would happen to a log: read and judged by the same code, outside the home.
+
+Nothing is written into the home, and no log becomes known by being looked at.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.ingest import Recording
+from kinemill.ingest.decisions import decided
+from kinemill.ingest.files import scan
+from kinemill.ingest.inspecting import read_aside
+from kinemill.ingest.membership import members
+from kinemill.ingest.raw import Reason, reason
+from kinemill.spec import Task
+from kinemill.store import Json, file_digest
+from kinemill.validate.episodes import judge_into
+
+
+def foretell(task: Task, home: Home, path: Path) -> list[Json]:
+    """Return the entries (DESIGN section 6, `files`) that logs would get, with their episodes.
+
+    Args:
+        task: how they would be read and judged.
+        home: where they may be known already; only looked at.
+        path: a log, or a folder of logs.
+
+    Raises:
+        BadInput: there is no such file or folder, or the folder holds no log.
+    """
+    if path.is_file():
+        return [_foretell(task, home, path, path.name)]
+    logs, _ = scan(task, path)
+    if not logs:
+        raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
+    return [_foretell(task, home, sight.path, sight.name) for sight in logs]
+
+
+def _foretell(task: Task, home: Home, path: Path, name: str) -> Json:
+    """Return the entry of one log that would be called `name` at first sight."""
+    hash_ = file_digest(path)
+    known, decision = members(home, task.name), decided(home, task.name).get(hash_)
+    if decision and decision.bars:
+        return _entry(path, hash_, "known", [decision.reason(task.name)])
+    member = known.get(hash_)
+    name = member.name if member else name
+    if not task.ingest.wants(name):
+        return _entry(path, hash_, "known" if member else "quarantined", [_unwanted(name)])
+    with TemporaryDirectory(prefix="kinemill-check-") as scratch:
+        recording = read_aside(task, home, path, Path(scratch))
+        judged = judge_into(task, recording, Path(scratch)) if recording.summary["tracks"] else {}
+    return _verdict(path, recording, judged, known=member is not None)
+
+
+def _verdict(path: Path, recording: Recording, judged: Json, *, known: bool) -> Json:
+    episodes = judged.get("episodes", [])
+    outcome = "known" if known else "episodes" if episodes else "quarantined"
+    reasons = [*recording.summary["reasons"], *judged.get("reasons", [])]
+    found = _entry(path, recording.hash, outcome, reasons)
+    rows = sum(episode["rows"] for episode in episodes)
+    return {**found, "episodes": len(episodes), "rows": rows}
+
+
+def _entry(path: Path, hash_: str, outcome: str, reasons: list[Reason]) -> Json:
+    return {
+        "file": str(path),
+        "hash": hash_,
+        "outcome": outcome,
+        "episodes": 0,
+        "rows": 0,
+        "reasons": reasons,
+    }
+
+
+def _unwanted(name: str) -> Reason:
+    return reason(
+        "patterns",
+        "file",
+        f"the name {name!r} is not wanted",
+        expected="a name that `ingest.include` and `exclude` admit",
+        fix="change the patterns, or the name before it is first read",
+    )

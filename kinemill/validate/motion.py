@@ -1,0 +1,195 @@
+"""What positions and velocities say about each other, and how much of it is noise.
+
+Symbols: x position, v its velocity, dt time step in s, k row, m windows. Noise is measured in the
+log itself, so that a check needs no number of the robot: the error of the quiet rows around a row
+says what an error of that row is worth.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kinemill.spec import Channel, Task
+from kinemill.validate.faults import Array, Values, runs
+
+BLOCK = 25  # rows over which noise is taken as constant
+_QUIET = 0.75  # quantile of a block's errors that stands for its noise
+_ROUNDS = 5  # of reweighting; the third digit is settled after four
+_FEW = 200  # windows that a fit looks at: neighbours say nearly the same
+
+
+def pairs(task: Task) -> Iterator[tuple[str, str]]:
+    """Yield (velocity, position) for every state that is the derivative of another channel."""
+    for name, channel in task.channels.items():
+        if channel.derivative_of:
+            yield name, channel.derivative_of
+
+
+def derivative(position: Array, dt: float) -> Array:
+    """Return the central difference of (n,) unit as (n,) unit/s; both ends are NaN."""
+    slope = np.full(len(position), np.nan)
+    slope[1:-1] = (position[2:] - position[:-2]) / (2.0 * dt)
+    return slope
+
+
+def unlike_slope(velocity: Array, position: Array, dt: float) -> Array:
+    """Return |v - slope| (n,), unit/s, of the slope before, around or after a row that suits best.
+
+    Robots differentiate backwards as often as around a row; both are sound.
+    """
+    change = np.diff(position) / dt
+    error = np.abs(velocity - derivative(position, dt))
+    error[1:] = np.fmin(error[1:], np.abs(velocity[1:] - change))
+    error[:-1] = np.fmin(error[:-1], np.abs(velocity[:-1] - change))
+    return error
+
+
+def reach_of(values: Array, channel: Channel) -> float:
+    """Return half of what a channel (n,) can reach: its limits, or twice its own deviation.
+
+    An angle reaches half a turn at most, however often it goes round.
+    """
+    if channel.limits:
+        return 0.5 * (channel.limits[1] - channel.limits[0])
+    known = values[np.isfinite(values)]
+    spans = 2.0 * float(known.std()) if len(known) else 0.0
+    return min(spans, np.pi) if channel.kind == "angle" else spans
+
+
+def noise(error: Array) -> Array:
+    """Return the noise around each row of |error| (n,): that of its block and both neighbours.
+
+    Never below the noise of the whole, so that a rounded log at rest has none of zero.
+    """
+    filled = np.abs(error)
+    known = np.isfinite(filled)
+    whole = float(np.quantile(filled[known], _QUIET)) if known.any() else 0.0
+    rows = -(-len(filled) // BLOCK) * BLOCK
+    blocks = np.concatenate((filled, np.full(rows - len(filled), np.nan))).reshape(-1, BLOCK)
+    ranked = np.sort(blocks, axis=1)  # NaN last
+    rank = (_QUIET * np.count_nonzero(np.isfinite(blocks), axis=1)).astype(np.intp)
+    own = np.nan_to_num(ranked[np.arange(len(ranked)), np.minimum(rank, BLOCK - 1)])
+    padded = np.concatenate(([0.0], own, [0.0]))
+    around = np.maximum(np.maximum(padded[:-2], padded[2:]), own)
+    return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
+
+
+def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
+    """Return a velocity's (n,) noise about its position's slope, deaf to spikes, unit/s."""
+    error = velocity - derivative(position, dt)
+    known = error[np.isfinite(error)]
+    if not len(known):
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(known - np.median(known))))
+
+
+def windows(
+    velocity: Array, position: Array, window: float, dt: float
+) -> tuple[Array, Array, float]:
+    """Compare (n,) unit/s and (n,) unit over every window without NaN.
+
+    Returns:
+        the integral of the velocity (m,) and the difference of the positions (m,), in unit, and the
+        windows' length in s: `window`, or half of the longest stretch without NaN.
+    """
+    known = np.isfinite(velocity) & np.isfinite(position)
+    longest = max((stop - start for start, stop in runs(known)), default=0)
+    rows = min(max(1, round(window / dt)), longest // 2)
+    if rows < 1:
+        return np.empty(0), np.empty(0), window
+    filled = np.where(known, velocity, 0.0)
+    path = np.concatenate(([0.0], np.cumsum(0.5 * dt * (filled[1:] + filled[:-1]))))
+    unknown = np.concatenate(([0], np.cumsum(~known)))
+    whole = unknown[rows + 1 :] == unknown[: -rows - 1]
+    said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
+    return said[whole], moved[whole], rows * dt
+
+
+def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, float]:
+    """Return s and b of said = s moved + b window by weighted least squares: deaf to spikes.
+
+    Windows off by more than the mean count as in a sum of |error|, the rest as in one of squares.
+
+    Args:
+        said: integral of the velocity over a window, (m,) unit.
+        moved: difference of the positions, (m,) unit.
+        window: s.
+
+    Returns:
+        s without unit, b in unit/s.
+    """
+    few = slice(None, None, max(1, len(said) // _FEW))
+    y, x = said[few], moved[few]
+    weight, slope, offset = np.ones(len(y)), 1.0, 0.0
+    for _ in range(_ROUNDS):
+        total = weight.sum()
+        x_mean, y_mean = float(weight @ x / total), float(weight @ y / total)
+        spread = float(weight @ (x - x_mean) ** 2)
+        if spread <= 0.0:
+            return float("inf") if float(np.ptp(y)) > 0.0 else 1.0, 0.0
+        slope = float(weight @ ((x - x_mean) * (y - y_mean))) / spread
+        offset = y_mean - slope * x_mean
+        error = np.abs(y - slope * x - offset)
+        weight = 1.0 / np.maximum(error, float(error.mean()) + 1e-12)
+    return slope, offset / window
+
+
+def lag(velocity: Array, position: Array, dt: float) -> float:
+    """Return by how many s a velocity (n,) comes after the position's slope; 0 where unclear.
+
+    The shift of the slope that leaves the smallest rest, to a part of a row by the parabola through
+    the best three. Both are averaged over five rows, for the encoder's sake. Within 0.25 s.
+    """
+    known = np.isfinite(velocity) & np.isfinite(position)
+    first, last = max(runs(known), key=lambda run: run[1] - run[0], default=(0, 0))
+    most = min(round(0.25 / dt), (last - first) // 6)
+    if most < 2:
+        return 0.0
+    total = np.concatenate(([0.0], np.cumsum(velocity[first:last])))
+    v = (total[5:] - total[:-5]) / 5.0
+    # The mean of five central differences, at the same rows.
+    x = position[first:last]
+    slope = np.full(len(v), np.nan)
+    slope[1:-1] = (x[6:] + x[5:-1] - x[1:-5] - x[:-6]) / (10.0 * dt)
+    v, slope = v[1:-1] - v[1:-1].mean(), slope[1:-1] - slope[1:-1].mean()
+    middle = v[most:-most]
+    shifted = np.lib.stride_tricks.sliding_window_view(slope, len(middle))  # row 0: slope earlier
+    rest = np.sum(shifted**2, axis=1) - 2.0 * (shifted @ middle) + float(middle @ middle)
+    best = int(np.argmin(rest))
+    unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
+    if unclear or best in {0, 2 * most}:
+        return 0.0
+    before, at, after = rest[best - 1 : best + 2]
+    bend = before - 2.0 * at + after
+    part = 0.5 * (before - after) / bend if bend > 0.0 else 0.0
+    return float((most - best - part) * dt)
+
+
+def scales(values: Values, task: Task, window: float, least: float) -> dict[str, float]:
+    """Return velocity over its position's change, for those of channel -> (n,) far off 1.
+
+    Args:
+        values: the task's units.
+        task: gives the pairs and dt.
+        window: s over which velocity is integrated.
+        least: factor, above 1, from which a scale is far off, either way.
+
+    Returns:
+        velocity channel -> scale, positive; none that is at rest or does not follow its position.
+    """
+    found: dict[str, float] = {}
+    for velocity, position in pairs(task):
+        said, moved, length = windows(values[velocity], values[position], window, task.dt)
+        told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
+        if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
+            continue
+        scale, offset = slope_and_offset(said, moved, length)
+        far = scale > least or 0.0 < scale < 1.0 / least
+        if far and rms(said - scale * moved - offset * length) < 0.5 * rms(said):
+            found[velocity] = scale
+    return found
+
+
+def rms(values: Array) -> float:
+    """Return the root of the mean square of (n,)."""
+    return float(np.sqrt(np.mean(values**2)))

@@ -1,0 +1,44 @@
+"""The step in which a sensor counts: reported, never blamed, because a model can live with it."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.spec import CHECKS, Settings, Task
+from kinemill.validate.faults import Array, Fault, Values
+
+_SAME = 1e-7  # share of the span within which two values are one
+
+
+@CHECKS.register("quantisation")
+class Quantisation(Settings):
+    """How coarse the states are that show few different values."""
+
+    judges: ClassVar[Literal["episode"]] = "episode"
+    share: PositiveFloat = Field(
+        default=0.25,
+        le=1.0,
+        description="different values over rows, above which a channel is taken as continuous; "
+        "resampling mixes the steps of a sensor that is read at another rate",
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return nothing: channel -> (n,) is measured, not blamed."""
+        del values, task
+        return []
+
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return `<state>:step`, in the channel's unit, of the states that count in steps."""
+        found = {f"{name}:step": self._step(values[name]) for name in task.states}
+        return {name: step for name, step in found.items() if step > 0.0}
+
+    def _step(self, values: Array) -> float:
+        """Return the usual distance between neighbouring values of (n,), or 0 if continuous."""
+        known = np.sort(values[np.isfinite(values)])
+        span = float(known[-1] - known[0]) if len(known) else 0.0
+        gaps = np.diff(known)
+        gaps = gaps[gaps > _SAME * span]
+        if span <= 0.0 or len(gaps) + 1 > self.share * len(known):
+            return 0.0
+        return float(np.median(gaps))

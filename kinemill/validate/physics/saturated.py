@@ -1,0 +1,93 @@
+"""A sensor at the end of its range: it repeats its largest value while the robot goes on.
+
+Standing at a stop looks the same, so the other channel of the pair has to contradict it: a position
+that moves faster than the clipped velocity, or a velocity that leads beyond the clipped position.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.spec import CHECKS, Settings, Task
+from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.validate.motion import pairs
+
+_SAME = 1e-9  # interpolation between two equal values may differ from them in the last bits
+
+
+@CHECKS.register("saturated")
+class Saturated(Settings):
+    """No state repeats its own extreme value while it should go beyond."""
+
+    judges: ClassVar[Literal["stretch"]] = "stretch"
+    rows: PositiveInt = Field(default=3, description="equal rows in a row that are looked at")
+    share: PositiveFloat = Field(
+        default=0.02, description="of the channel's span, by which it has to be contradicted"
+    )
+    moved: PositiveFloat = Field(
+        default=0.02, description="and by which a position at rest is, in its unit"
+    )
+    noise: PositiveFloat = Field(default=4.0, description="times the noise of what contradicts it")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) at an extreme that the other channel denies."""
+        faults: list[Fault] = []
+        for velocity, position in pairs(task):
+            v, x = values[velocity], values[position]
+            if len(v) > self.rows:
+                faults += self._velocity(velocity, v, x, task)
+                faults += self._position(position, v, x, task)
+        return faults
+
+    def _velocity(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
+        """Blame a velocity for rows at its extreme in which the position is faster."""
+        found: list[tuple[int, int, float]] = []
+        for start, stop, sign in self._at_an_end(v):
+            last = stop - 1
+            faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
+            error = self.noise * _uncertain(v, x, task.dt) / (last - start)
+            if faster > self.share * float(np.ptp(v)) + error:
+                found.append((start, stop, faster))
+        return [self._fault(name, where, v, task, "the position moves faster") for where in found]
+
+    def _position(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
+        """Blame a position for rows at its extreme in which the velocity leads beyond it."""
+        found: list[tuple[int, int, float]] = []
+        for start, stop, sign in self._at_an_end(x):
+            beyond = float(np.max(sign * np.cumsum(v[start:stop]))) * task.dt
+            error = self.noise * _uncertain(v, x, task.dt) * task.dt
+            if beyond > max(self.moved, self.share * float(np.ptp(x))) + error:
+                found.append((start, stop, beyond))
+        return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
+
+    def _at_an_end(self, values: Array) -> list[tuple[int, int, int]]:
+        """Return (start, stop, sign) of repeated extremes of (n,)."""
+        tolerance = _SAME * float(np.abs(values).max())
+        ends = ((float(values.max()), 1), (float(values.min()), -1))
+        return [
+            (start, stop, sign)
+            for end, sign in ends
+            for start, stop in runs(np.abs(values - end) <= tolerance)
+            if stop - start >= self.rows
+        ]
+
+    def _fault(
+        self, name: str, where: tuple[int, int, float], values: Array, task: Task, why: str
+    ) -> Fault:
+        start, stop, size = where
+        unit = task.channels[name].unit
+        return Fault(
+            start,
+            stop,
+            name,
+            found=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
+            f"by {size:.3g} {unit}",
+            expected="a sensor whose range holds all that the robot does",
+            fix="widen the range of the sensor or driver, or leave such runs out",
+        )
+
+
+def _uncertain(v: Array, x: Array, dt: float) -> float:
+    """Return the usual |v - dx/dt| of (n,), unit/s."""
+    return float(np.median(np.abs(0.5 * (v[1:] + v[:-1]) - np.diff(x) / dt)))

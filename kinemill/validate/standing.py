@@ -1,0 +1,86 @@
+"""Where each recording of a task stands: how it was read and judged, and what people decided.
+
+Only looks: what was not read or judged yet under the task's present rules is said to be so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kinemill.home import Home
+from kinemill.ingest.decisions import Decision, decided
+from kinemill.ingest.inspecting import as_recording, read_before
+from kinemill.ingest.membership import Member, members
+from kinemill.spec import Task
+from kinemill.store import Json, digest, peek
+from kinemill.validate.episodes import STAGE, rules, validated_inputs
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One recording: `read` and `judged` are the summaries of what was published, if it was."""
+
+    member: Member
+    decision: Decision | None
+    read: Json | None
+    judged: Json | None
+
+    @property
+    def word(self) -> str:
+        """The standing in one word."""
+        if self.decision and self.decision.bars:
+            return "forgotten" if self.decision.decision == "forget" else "rejected"
+        if self.read is None or (self.read["tracks"] and self.judged is None):
+            return "not judged"
+        if self.decision:
+            return "released"
+        if not self.episodes:
+            return "quarantined"
+        return "partly" if self.reasons else "accepted"
+
+    @property
+    def episodes(self) -> list[Json]:
+        """Its accepted episodes; none of one that is not to be taken."""
+        if self.decision and self.decision.bars:
+            return []
+        return (self.judged or {}).get("episodes", [])
+
+    @property
+    def reasons(self) -> list[Json]:
+        """Everything wrong with it."""
+        return [*(self.read or {}).get("reasons", []), *(self.judged or {}).get("reasons", [])]
+
+    def to_json(self) -> Json:
+        """Return the standing as a JSON object."""
+        return {
+            "recording": self.member.hash,
+            "name": self.member.name,
+            "standing": self.word,
+            "episodes": len(self.episodes),
+            "rows": sum(episode["rows"] for episode in self.episodes),
+            "reasons": self.reasons,
+            "decision": self.decision.to_json() if self.decision else None,
+        }
+
+
+def standings(task: Task, home: Home) -> Iterator[Standing]:
+    """Yield where each recording of a task stands, by name, forgotten ones last."""
+    decisions, known = decided(home, task.name), members(home, task.name)
+    for member in sorted(known.values(), key=lambda item: (item.name, item.hash)):
+        yield standing_of(task, home, member, decisions.get(member.hash))
+    for hash_, decision in decisions.items():
+        if hash_ not in known:
+            yield Standing(Member(hash_, decision.name, 0, ""), decision, None, None)
+
+
+def standing_of(task: Task, home: Home, member: Member, decision: Decision | None) -> Standing:
+    """Return where one recording stands under the task's present rules."""
+    read = read_before(task, home, member)
+    judged = None
+    if read and read.summary["tracks"]:
+        released = decision is not None and decision.decision == "release"
+        recording = as_recording(home, member, read, released=released)
+        key = digest(validated_inputs(recording, rules(task)))
+        judged = peek(home, STAGE, task.name, key)
+    return Standing(
+        member, decision, read.summary if read else None, judged.summary if judged else None
+    )

@@ -1,0 +1,90 @@
+"""`kinemill datasets` and `kinemill lineage`: documents and tables."""
+
+import json
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.dataset import make_dataset
+from kinemill.errors import BadInput
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+from kinemill.validate import validate
+from tests.cli.test_commands import tasks  # noqa: F401  (a fixture)
+
+TASK = """\
+task: arm
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  torque: {role: action, unit: N*m}
+ingest: {settle: 0.0, meta: {name: "(?P<session>[^/]+)/.*"}}
+dataset: {by: session, validation: [b], test: [c]}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def versions(tasks, home, tmp_path):  # noqa: F811
+    """Two dataset versions: of sessions a, b, c, and of one log more in session a."""
+    (tasks / "arm.yaml").write_text(TASK)
+    task, logs = load_task("arm"), tmp_path / "logs"
+    for number, name in enumerate(["a/1.csv", "b/1.csv", "c/1.csv", "a/2.csv"]):
+        (logs / name).parent.mkdir(parents=True, exist_ok=True)
+        wave = [(0.7 * ((k * (number + 3)) % 11) / 11, (k * 7) % 5) for k in range(100)]
+        rows = "".join(f"{k / 100},{angle},{torque}\n" for k, (angle, torque) in enumerate(wave))
+        (logs / name).write_text(f"time,angle,torque\n{rows}")
+        if number >= 2:
+            accepted = validate(task, home, ingest(task, home, logs).outcome.ref)
+            make_dataset(task, home, accepted.ref)
+
+
+def kinemill(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_versions_are_listed_shown_and_compared(versions):
+    listed = json.loads(kinemill("datasets", "arm", "--json", "--limit", "1").stdout)
+    assert (listed["total"], [line["version"] for line in listed["datasets"]]) == (2, [2])
+    shown = json.loads(kinemill("datasets", "arm", "show", "2", "--json").stdout)
+    assert {row["name"]: row["group"] for row in shown["list"]["episodes"]}["a/2.csv"] == "a"
+    assert shown["digest"] == listed["datasets"][0]["digest"]
+    told = json.loads(kinemill("datasets", "arm", "diff", "1", "2", "--json").stdout)
+    assert (told["added"], told["moved"], told["rules"]) == (1, 0, [])
+    assert told["episodes"]["added"][0]["name"] == "a/2.csv"
+
+
+def test_people_get_tables(versions):
+    lines = kinemill("datasets", "arm").stdout.splitlines()
+    assert lines[0].strip() == "datasets of arm, 2 of 2"
+    assert [line.split()[0] for line in lines[4:6]] == ["2", "1"]
+    assert lines[4].split()[-3:] == ["2", "1", "1"]
+    assert "1 states, 1 actions, dt 0.01 s" in kinemill("datasets", "arm", "show").stdout
+    assert "arm/v1 -> v2: 1 added" in kinemill("datasets", "arm", "diff", "1", "2").stdout
+
+
+def test_a_recording_tells_where_it_went(versions):
+    told = json.loads(kinemill("lineage", "arm", "--recording", "a/1.csv", "--json").stdout)
+    (recording,) = told["recordings"]
+    assert [use["version"] for use in recording["datasets"]] == [2, 1]
+    assert [use["models"] for use in recording["datasets"]] == [[], []]
+    by_hash = kinemill("lineage", "arm", "--recording", recording["hash"][:12])
+    assert "a/1.csv" in by_hash.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["datasets", "arm", "show", "9"], "expected 1 to 2"),
+        (["datasets", "arm", "diff", "1"], "list, show V or diff A B"),
+        (["lineage", "arm"], "has no version yet"),
+        (["lineage", "arm", "--recording", "z.csv"], "was never one of task 'arm'"),
+    ],
+)
+def test_what_is_not_there_is_told(versions, arguments, said):
+    done = kinemill(*arguments)
+    assert isinstance(done.exception, BadInput)
+    assert said in str(done.exception)
+    assert done.stdout == ""

@@ -1,0 +1,120 @@
+"""`kinemill quarantine`: what is held back, and what people decide about it."""
+
+import getpass
+
+import pytest
+
+from kinemill.dataset import make_dataset
+from kinemill.errors import BadInput
+from kinemill.ingest import ingest
+from kinemill.ingest.decisions import audit
+from kinemill.validate import load_checks, load_episodes
+from tests.cli.conftest import spike
+
+
+@pytest.fixture
+def held(swing, log, judged):
+    """Two good logs, and one with a spike that holds all of it back."""
+    log("a.csv")
+    log("b.csv", phase=1.0)
+    path = log("held.csv", phase=2.0, spoil=spike)
+    task = swing("learn:", "validate: {on_fault: quarantine}\nlearn:")
+    return task, path.parent, judged(task, path.parent)
+
+
+def standing(kinemill, name):
+    listed = kinemill("quarantine", "swing", "list", "--json")["recordings"]
+    return {item["name"]: item for item in listed}.get(name, {}).get("standing")
+
+
+def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
+    (item,) = kinemill("quarantine", "swing", "list", "--json")["recordings"]
+    assert (item["name"], item["standing"], item["episodes"]) == ("held.csv", "quarantined", 0)
+    assert "limits" in {reason["check"] for reason in item["reasons"]}
+    assert "held.csv" in kinemill("quarantine", "swing", "list")
+
+
+def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, judged, home):
+    task, folder, before = held
+    made = kinemill(
+        "quarantine", "swing", "release", "held.csv", "--because", "a real swing", "--json"
+    )
+    assert (made["decision"], made["who"]) == ("release", getpass.getuser())
+    assert made["because"] == "a real swing"
+    after = judged(task, folder)
+    assert after.ref != before.ref
+    assert (after.summary["accepted"], after.summary["rows"]) == (3, 1800)
+    assert all(check.passed for check in load_checks(home, after.ref) if check.blocking)
+    assert standing(kinemill, "held.csv") == "released"
+    datasets = {make_dataset(task, home, outcome.ref).ref for outcome in (before, after)}
+    assert len(datasets) == 2
+
+
+def test_undoing_a_release_brings_the_old_outcome_back(held, kinemill, judged):
+    task, folder, before = held
+    kinemill("quarantine", "swing", "release", "held.csv")
+    judged(task, folder)
+    kinemill("quarantine", "swing", "undo", "held.csv", "--because", "a mistake")
+    again = judged(task, folder)
+    assert again.known
+    assert again.ref == before.ref
+    shown = kinemill("quarantine", "swing", "show", "held.csv", "--json")
+    assert [made["decision"] for made in shown["audit"]] == ["release", "withdraw"]
+    assert shown["standing"] == "quarantined"
+
+
+def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill, home):
+    def spoil(rows):
+        rows[100, 1] = float("nan")
+        spike(rows)
+
+    path = log("held.csv", spoil=spoil)
+    log("a.csv")
+    task = swing()
+    judged(task, path.parent)
+    kinemill("quarantine", "swing", "release", "held.csv")
+    outcome = judged(task, path.parent)
+    rows = [item.rows for item in load_episodes(home, outcome.ref) if item.name == "held.csv"]
+    assert sum(rows) == 599
+
+
+def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill, judged, home):
+    task, folder, _ = held
+    kinemill("quarantine", "swing", "reject", "a.csv", "--because", "wrong robot")
+    report = ingest(task, home, folder)
+    assert report.outcome.summary["recordings"] == 2
+    entry = next(file for file in report.files if file["file"] == "a.csv")
+    assert (entry["outcome"], entry["episodes"]) == ("known", 0)
+    (reason,) = entry["reasons"]
+    assert reason["check"] == "rejected"
+    assert "wrong robot" in reason["found"]
+    assert standing(kinemill, "a.csv") == "rejected"
+    kinemill("quarantine", "swing", "undo", "a.csv")
+    assert ingest(task, home, folder).outcome.summary["recordings"] == 3
+
+
+def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
+    log("a.csv").with_name("torn.csv").write_text("time,angle\n0.0,1.0\n")
+    judged(swing(), log("b.csv", phase=1.0).parent)
+    with pytest.raises(BadInput, match="nothing of it could be read"):
+        kinemill("quarantine", "swing", "release", "torn.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show"], "no recording named"),
+        (["release", "hold.csv"], "did you mean 'held.csv'"),
+        (["undo", "a.csv"], "nothing was decided"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(held, kinemill, arguments, said):
+    with pytest.raises(BadInput, match=said):
+        kinemill("quarantine", "swing", *arguments)
+
+
+def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(held, kinemill, home):
+    kinemill("quarantine", "swing", "reject", "a.csv")
+    with pytest.raises(BadInput, match="already"):
+        kinemill("quarantine", "swing", "reject", "a.csv")
+    assert [made.decision for made in audit(home, "swing")] == ["reject"]

@@ -1,0 +1,67 @@
+"""`kinemill reprocess`: what rules changed, and only what they touch done again."""
+
+import pytest
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.errors import BadInput
+
+
+@pytest.fixture
+def two(swing, log, judged):
+    log("a.csv")
+    path = log("b.csv", phase=1.0)
+    task = swing()
+    return task, path.parent, judged(task, path.parent)
+
+
+def test_nothing_changed_is_nothing_redone(two, kinemill):
+    found = kinemill("reprocess", "swing", "--json")
+    assert found["changed"] == []
+    assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
+    assert (found["accepted"], found["quarantined"], found["failed"]) == (2, 0, [])
+
+
+def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, home):
+    task, _, episodes = two
+    old = make_dataset(task, home, episodes.ref).ref
+    swing("[-20, 20]", "[-4, 20]")
+    found = kinemill("reprocess", "swing", "--json")
+    assert found["changed"] == [
+        {
+            "stage": "validate",
+            "rule": "channels.velocity.limits",
+            "before": [-20.0, 20.0],
+            "now": [-4.0, 20.0],
+        }
+    ]
+    assert found["recordings"] == {"known": 2, "redone": 0}
+    assert found["episodes"] == {"known": 0, "redone": 2}
+    assert found["accepted"] > 2
+    assert found["datasets"] == 1
+    assert len(load_dataset(home, old).values) == 1200
+
+
+def test_a_changed_time_step_reads_again_and_going_back_knows_all(two, swing, kinemill):
+    swing("dt: 0.01", "dt: 0.02")
+    found = kinemill("reprocess", "swing", "--json")
+    assert {(item["stage"], item["rule"]) for item in found["changed"]} >= {("ingest", "dt")}
+    assert found["recordings"] == {"known": 0, "redone": 2}
+    swing("dt: 0.02", "dt: 0.01")
+    found = kinemill("reprocess", "swing", "--json")
+    assert found["recordings"] == found["episodes"] == {"known": 2, "redone": 0}
+
+
+def test_a_blocking_check_that_fails_is_exit_code_1(two, swing, kinemill):
+    swing("[-20, 20]", "[19, 20]")
+    with pytest.raises(AssertionError, match="blocked by: accepted_not_empty"):
+        kinemill("reprocess", "swing", "--json")
+
+
+def test_new_files_in_the_drop_folder_are_left_to_ingest(two, log, kinemill):
+    log("c.csv", phase=2.0)
+    assert kinemill("reprocess", "swing", "--json")["recordings"]["known"] == 2
+
+
+def test_a_task_without_recordings_is_bad_input(swing, kinemill):
+    with pytest.raises(BadInput, match="kinemill ingest swing"):
+        kinemill("reprocess", "swing")

@@ -1,0 +1,110 @@
+"""Accepted episodes that a test wrote, and a task for them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.spec import Task
+from kinemill.store import once
+
+
+def make_task(parts: dict | None = None, **dataset) -> Task:
+    return Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.01,
+            "channels": {
+                "torque": {"role": "action", "unit": "N*m"},
+                "angle": {"role": "state", "unit": "rad", "kind": "angle"},
+                "speed": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+            },
+            "dataset": {"validation": ["val*"], "test": ["test*"], **dataset},
+            **(parts or {}),
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Content:
+    """An accepted episode that a test wrote."""
+
+    name: str
+    values: np.ndarray  # (rows, 3): angle, speed, torque
+    piece: int = 0
+    start: int = 0  # row of the recording that the episode begins with
+
+    @property
+    def recording(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return f"{self.recording[:16]}-{self.piece:04d}"
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    def read(self) -> pl.DataFrame:
+        columns = dict(zip(["angle", "speed", "torque"], self.values.T, strict=True))
+        return pl.DataFrame({"time_s": (self.start + np.arange(self.rows)) * 0.01, **columns})
+
+
+def spin(name: str, start: float = 0.0, speed: float = 3.0, rows: int = 50) -> Content:
+    """A joint turning at `speed` rad/s from `start` rad, 0.01 s a row; torque counts rows."""
+    k = np.arange(rows)
+    return Content(name, np.stack([start + speed * 0.01 * k, np.full(rows, speed), k], axis=1))
+
+
+@pytest.fixture
+def contents() -> list[Content]:
+    return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
+
+
+def publish(home, contents):
+    """Publish episodes in the store format of `validate`; return the reference."""
+    entries = []
+    for content in contents:
+
+        def build(folder, content=content):
+            content.read().write_parquet(folder / "episode-0000.parquet")
+            episode = {
+                "id": content.id,
+                "rows": content.rows,
+                "start_s": 0.0,
+                "file": "episode-0000.parquet",
+            }
+            return {
+                "hash": content.recording,
+                "episodes": [episode],
+                "dropped_rows": 0,
+                "reasons": [],
+                "quarantined": False,
+            }
+
+        one = once(home, "validated", "arm", {"of": content.recording, "rows": content.rows}, build)
+        entries.append(
+            {
+                "id": content.id,
+                "recording": content.recording,
+                "name": content.name,
+                "rows": content.rows,
+                "ref": one.ref.to_json(),
+                "file": "episode-0000.parquet",
+            }
+        )
+    entries.sort(key=lambda entry: entry["id"])
+
+    def build_all(folder):
+        (folder / "episodes.json").write_text(json.dumps(entries))
+        (folder / "quarantine.json").write_text("[]")
+        (folder / "checks.json").write_text("[]")
+        return {"accepted": len(entries)}
+
+    key = {"of": [entry["id"] for entry in entries], "rows": [entry["rows"] for entry in entries]}
+    return once(home, "episodes", "arm", key, build_all).ref

@@ -1,0 +1,124 @@
+"""Rows that a benchmark prescribes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset._split import Known, cut_pieces, unmatched_patterns
+from kinemill.ingest import ingest
+from kinemill.spec import Dataset, load_task
+from kinemill.validate import validate
+from tests.dataset.conftest import make_task, publish, spin
+
+
+def cut(rules: Dataset, episode, shortest=2, start=0):
+    known = Known(starts={episode.id: start})
+    pieces = cut_pieces(rules, [episode], shortest, known)
+    return [(piece.split, piece.first, piece.last) for piece in pieces]
+
+
+def test_the_split_of_silverbox_comes_out_to_the_row():
+    # Rows 100:40575 test (arrow); 40650:127400 multisine, its last quarter test as well.
+    rules = Dataset(
+        test=[{"rows": [100, 40575]}, {"rows": [105712, 127400]}],
+        validation={"rows": [97000, 105712]},
+        unused=[{"rows": [0, 100]}, {"rows": [40575, 40650]}, {"rows": [127400, None]}],
+    )
+    assert cut(rules, spin("SNLS80mV.csv", rows=131072)) == [
+        ("unused", 0, 100),
+        ("test", 100, 40575),
+        ("unused", 40575, 40650),
+        ("train", 40650, 97000),
+        ("validation", 97000, 105712),
+        ("test", 105712, 127400),
+        ("unused", 127400, 131072),
+    ]
+
+
+def test_rows_are_those_of_the_recording_wherever_its_episodes_begin():
+    rules = Dataset(test=[{"rows": [100, 200]}], validation={"tail": 0.5})
+    assert cut(rules, spin("a.csv", rows=150), start=70) == [
+        ("train", 0, 15), ("validation", 15, 30), ("test", 30, 130), ("train", 130, 140),
+        ("validation", 140, 150),
+    ]  # fmt: skip
+    assert cut(rules, spin("a.csv", rows=50), start=300) == [
+        ("train", 0, 25), ("validation", 25, 50),
+    ]  # fmt: skip
+
+
+def test_what_is_left_over_and_too_short_is_not_used():
+    rules = Dataset(test=[{"rows": [10, 90]}], validation=["x"])
+    assert cut(rules, spin("a.csv", rows=130), shortest=20) == [
+        ("unused", 0, 10), ("test", 10, 90), ("train", 90, 130),
+    ]  # fmt: skip
+
+
+def test_rows_may_be_those_of_some_recordings_only():
+    rules = Dataset(test=[{"rows": [0, 10], "of": "b*"}, "c*"], validation=["x"])
+    assert cut(rules, spin("a.csv")) == [("train", 0, 50)]
+    assert cut(rules, spin("b.csv")) == [("test", 0, 10), ("train", 10, 50)]
+    assert cut(rules, spin("c.csv")) == [("test", 0, 50)]
+    assert unmatched_patterns(rules, ["a.csv", "c.csv", "x"]) == ["test: {rows: [0, 10], of: 'b*'}"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(1, 60)), max_size=4),
+    st.integers(1, 120),
+    st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=80)
+def test_every_row_is_in_one_piece_and_the_prescribed_ones_in_test(chosen, rows, start):
+    spans = [(first, first + length) for first, length in chosen]
+    rules = Dataset(test=[{"rows": list(span)} for span in spans] or ["none"], validation=["x"])
+    sides = np.full(rows, "", dtype=object)
+    for side, first, last in cut(rules, spin("a.csv", rows=rows), 1, start):
+        assert set(sides[first:last]) == {""}
+        sides[first:last] = side
+    for row in range(rows):
+        prescribed = any(first <= row + start < last for first, last in spans)
+        assert sides[row] == ("test" if prescribed else "train")
+
+
+@pytest.mark.parametrize("rows", [[5, 5], [9, 3], [-1, 4], [1]])
+def test_rows_that_are_none_are_refused(rows):
+    with pytest.raises(ValidationError):
+        Dataset(test=[{"rows": rows}])
+
+
+def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
+    task = make_task(test={"rows": [20, 60]}, validation={"tail": 0.2})
+    outcome = make_dataset(task, home, publish(home, [spin("one.csv", rows=200, speed=1.0)]))
+    dataset = load_dataset(home, outcome.ref)
+    assert outcome.summary["rows"] == {"train": 132, "validation": 28, "test": 40, "unused": 0}
+    (test,) = dataset.of("test")
+    np.testing.assert_array_equal(dataset.rows(test)[:, 2], np.arange(20, 60))
+    assert len(dataset.window_starts("test", 40)) == 1
+    assert len(dataset.window_starts("test", 41)) == 0
+    assert len({episode.id for episode in dataset.episodes}) == len(dataset.episodes)
+
+
+def test_the_real_silverbox_is_split_as_its_authors_ask(shared_data, home, tmp_path):
+    path = tmp_path / "silverbox.yaml"
+    path.write_text(
+        "task: silverbox\ndt: 0.0016384  # 610.35 Hz: 10 MHz / 2^14\n"
+        "channels:\n  output: {role: state, unit: V, source: V2}\n"
+        "  input: {role: action, unit: V, source: V1}\n"
+        "ingest: {settle: 0.0, rate: 610.3515625, include: ['*.csv']}\n"
+        "dataset:\n"
+        "  test: [{rows: [100, 40575]}, {rows: [105712, 127400]}]\n"
+        "  validation: [{rows: [97000, 105712]}]\n"
+        "  unused: [{rows: [0, 100]}, {rows: [40575, 40650]}, {rows: [127400, null]}]\n"
+        "learn: {type: dynamics, model: {type: mlp}}\n"
+    )
+    task = load_task(path)
+    report = ingest(task, home, shared_data / "silverbox")
+    outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    assert outcome.summary["rows"] == {
+        "train": 97000 - 40650, "validation": 105712 - 97000,
+        "test": 40475 + 21688, "unused": 100 + 75 + 131072 - 127400,
+    }  # fmt: skip
+    arrow, multisine = load_dataset(home, outcome.ref).of("test")
+    assert (arrow.rows, multisine.rows) == (40475, 21688)

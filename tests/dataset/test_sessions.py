@@ -1,0 +1,79 @@
+"""Splits by session: what was recorded together stays together."""
+
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinemill.dataset import load_dataset, make_dataset, show_dataset
+from kinemill.dataset._split import Known, cut_pieces, side_of
+from kinemill.errors import BadInput
+from kinemill.spec import Dataset
+from tests.dataset.conftest import make_task, publish, spin
+
+NAMES = {"meta": {"name": r"(?P<session>[^/]+)/(?P<robot>\w+)-.*"}}
+
+
+def by_session(**dataset):
+    return make_task({"ingest": NAMES}, by="session", **dataset)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, unique=True))
+@settings(deadline=None, max_examples=60)
+def test_all_recordings_of_a_session_are_on_one_side(pairs):
+    episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
+    groups = {one.recording: one.name.split("/")[0] for one in episodes}
+    sides = defaultdict(set)
+    for piece in cut_pieces(Dataset(by="session"), episodes, known=Known(groups)):
+        sides[groups[piece.recording]].add(piece.split)
+    assert all(len(of_one) == 1 for of_one in sides.values())
+
+
+def test_about_the_share_of_sessions_asked_for_goes_to_each_side():
+    rules = Dataset(by="session", validation=0.15, test=0.2)
+    sides = [side_of(rules, "any", "any", str(session)) for session in range(4000)]
+    # 4 standard deviations of a binomial: 0.025.
+    assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.026)
+    assert sides.count("validation") / 4000 == pytest.approx(0.15, abs=0.023)
+
+
+def test_the_session_comes_from_the_name_and_patterns_are_on_it(home):
+    names = ["mon/a-1.csv", "mon/b-2.csv", "tue/a-1x.csv", "tue/b-2x.csv", "wed/a-3.csv"]
+    task = by_session(validation=["tue"], test=["wed"], unused=["*b-2x*"])
+    outcome = make_dataset(task, home, publish(home, [spin(name) for name in names]))
+    dataset = load_dataset(home, outcome.ref)
+    assert {episode.name: episode.split for episode in dataset.episodes} == {
+        "mon/a-1.csv": "train", "mon/b-2.csv": "train", "tue/a-1x.csv": "validation",
+        "wed/a-3.csv": "test",
+    }  # fmt: skip
+    rows = show_dataset(home, "arm")["list"]["episodes"]
+    assert {row["name"]: row["group"] for row in rows}["tue/b-2x.csv"] == "tue"
+
+
+def test_a_side_car_names_the_session_too(home):
+    contents = [spin(name) for name in ("a.csv", "b.csv", "c.csv")]
+    folder = home.store / "members" / "arm"
+    folder.mkdir(parents=True)
+    for content, day in zip(contents, ("mon", "tue", "wed"), strict=True):
+        entry = {"hash": content.recording, "name": content.name, "bytes": 1, "suffix": ".csv"}
+        text = json.dumps({**entry, "meta": {"session": day}})
+        (folder / f"{content.recording}.json").write_text(text)
+    task = make_task(by="session", validation=["tue"], test=["wed"])
+    outcome = make_dataset(task, home, publish(home, contents))
+    assert outcome.summary["episodes"] == {"train": 1, "validation": 1, "test": 1, "unused": 0}
+
+
+def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
+    names = ["mon/a-1.csv", "a.csv"]
+    with pytest.raises(BadInput) as caught:
+        make_dataset(by_session(), home, publish(home, [spin(name) for name in names]))
+    assert "dataset.by: session: is not known of 1 recordings, such as a.csv" in str(caught.value)
+    assert "(?P<session>...)" in str(caught.value)
+
+
+def test_a_share_too_small_for_so_few_sessions_says_so(home):
+    task = by_session(validation={"tail": 0.5}, test=0.001)
+    with pytest.raises(BadInput, match=r"share 0\.001 of 2 values of session is none"):
+        make_dataset(task, home, publish(home, [spin("mon/a-1.csv"), spin("tue/a-1.csv")]))

@@ -1,0 +1,122 @@
+"""CSV as the world writes it: tabs, decimal commas, dates, comments, counters, no stamps at all."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest import ingest
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.csv import read
+from kinemill.ingest.tracks import make_tracks
+
+HEADER = "time,position,velocity,torque\n"
+NOON = 1_714_564_800_000_000_000  # 2024-05-01 12:00:00 UTC in ns
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("note", ["", "x", " "])
+def test_a_decimal_comma_between_semicolons_or_tabs(write, task, separator, note):
+    rows = [f"0,0;1,5;-2;3{note};x", f"0,01;1,25e-3;,5;4{note};x"]
+    header = "time;position;velocity;torque;note"
+    content = (
+        "\n".join([header, *rows]).replace(";", separator).replace("3x", "3").replace("4x", "4")
+    )
+    log = read(write("a.csv", content + "\n"), task)
+    assert log.frame.rows() == [(0.0, 1.5, -2.0, 3.0), (0.01, 1.25e-3, 0.5, 4.0)]
+
+
+def test_a_comma_between_numbers_with_points_is_no_decimal_comma(write, task):
+    with pytest.raises(Unreadable) as error:
+        read(write("a.csv", "time;position;velocity;torque\n0.0;1,500;2;3\n0.01;1;2;3\n"), task)
+    assert error.value.reasons[0]["found"] == "the text '1,500'"
+
+
+def test_a_tsv_file_is_a_log(task, home, logs, write):
+    rows = "".join(f"{k / 100}\t{k}\t1\t0\n" for k in range(30))
+    write("a.tsv", HEADER.replace(",", "\t") + rows)
+    assert ingest(task, home, logs).outcome.summary["rows"] == 30
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ("2024-05-01T12:00:00Z", "2024-05-01T12:00:00.25Z"),
+        ("2024-05-01 12:00:00", "2024-05-01 12:00:00.250000000"),
+        ("2024-05-01T14:00:00.000+02:00", "2024-05-01T14:00:00.250+0200"),
+        ("2024-05-01T12:00:00,000", "2024-05-01T12:00:00,250"),
+    ],
+)
+def test_dates_are_stamps(write, task, stamps):
+    rows = "".join(f"{stamp};1;2;3\n" for stamp in stamps)
+    log = read(write("a.csv", HEADER.replace(",", ";") + rows), task)
+    assert log.frame["time_s"].to_list() == [NOON, NOON + 250_000_000]
+    assert (log.frame["time_s"].dtype, log.ticks) == (pl.Int64, 1e9)
+
+
+def test_a_date_that_is_none_is_refused_with_its_row(write, task):
+    rows = "2024-05-01T12:00:00Z,1,2,3\n2024-05-32T12:00:01Z,1,2,3\n"
+    with pytest.raises(Unreadable) as error:
+        read(write("a.csv", HEADER + rows), task)
+    assert error.value.reasons[0]["where"] == "row 2"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"# robot: a\n# date: today, noon\n{HEADER}0,1,2,3\n0.01,4,5,6\n",
+        f"{HEADER}# units: s,rad,rad/s,N*m\n0,1,2,3\n0.01,4,5,6\n",
+        f"{HEADER}0,1,2,3\n# paused\n0.01,4,5,6\n# end\n",
+        f"# robot: a\n# {HEADER}0,1,2,3\n0.01,4,5,6\n",
+        f"# {HEADER}0,1,2,3\n# paused, here\n0.01,4,5,6\n",
+        f"\ufeff# robot: a\n\n{HEADER}0,1,2,3\n0.01,4,5,6\n# end",
+    ],
+)
+def test_lines_that_start_with_a_hash_are_comments_except_the_header(write, task, content):
+    log = read(write("a.csv", content), task)
+    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
+    assert (log.dropped_rows, log.reasons) == (0, [])
+
+
+def test_a_comment_far_from_both_ends_is_no_row(write, task):
+    rows = [f"{k / 100:.2f},1,2,{'3' * 20}" for k in range(40_000)]
+    text = "\n".join([HEADER.strip(), *rows[:20_000], "# paused", *rows[20_000:]]) + "\n"
+    assert read(write("a.csv", text), task).frame.height == 40_000
+
+
+def test_two_lines_that_ran_into_one_are_seen_in_columns_nobody_wants_too(write, task):
+    """polars, asked for some columns, takes the second line for a part of the last column."""
+    row = "0.01,1,2,3,a0.02,1,2,3,b"
+    with pytest.raises(Unreadable) as error:
+        read(write("a.csv", f"time,position,velocity,torque,note\n0,1,2,3,a\n{row}\n"), task)
+    assert (error.value.reasons[0]["check"], error.value.reasons[0]["where"]) == ("fields", "row 2")
+
+
+def test_ticks_of_a_counter_are_stamps(write, make_task):
+    rows = "".join(f"{1000 + 40 * k},{k},1,0\n" for k in range(30))
+    task = make_task(ingest__time_unit=0.00025)  # s, of a counter at 4 kHz
+    (frame,) = make_tracks(read(write("a.csv", HEADER + rows), task), task).frames
+    np.testing.assert_allclose(frame["time_s"], 0.01 * np.arange(30), atol=1e-12)
+    assert frame["angle"].to_list() == [float(k) for k in range(30)]
+
+
+def test_rows_without_stamps_are_told_apart_by_the_rate_of_the_task(write, make_task):
+    content = "position,velocity,torque\n" + "".join(f"{k},1,0\n" for k in range(30))
+    task = make_task(ingest__rate=200.0)
+    (frame,) = make_tracks(read(write("a.csv", content), task), task).frames
+    assert frame["angle"].to_list() == [2.0 * k for k in range(15)]
+    with pytest.raises(Unreadable, match=r"`ingest.rate`"):
+        read(write("a.csv", content), make_task())
+
+
+@pytest.mark.parametrize(("unit", "ticks"), [("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
+def test_a_wrong_time_unit_is_guessed_from_the_stamps(write, task, unit, ticks):
+    rows = "".join(f"{round(k * ticks / 100)},1,2,3\n" for k in range(30))
+    tracks = make_tracks(read(write("a.csv", HEADER + rows), task), task)
+    fix = tracks.reasons[-1]["fix"]
+    assert fix == f"if the stamps are in {unit}, say so at `ingest.time_unit`"
+
+
+@pytest.mark.parametrize("before", ["", "# robot, a\n"])
+def test_a_carriage_return_inside_a_row_is_refused(write, task, before):
+    with pytest.raises(Unreadable):
+        read(write("a.csv", f"{before}{HEADER}0,1\r2,3,4\n0.01,4\r5,6,7\n"), task)

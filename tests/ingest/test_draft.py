@@ -1,0 +1,214 @@
+"""Drafting a task from logs: real sets, and made ones whose truth is known."""
+
+import numpy as np
+import pytest
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.errors import BadInput, BadLog
+from kinemill.ingest import ingest
+from kinemill.ingest.draft import draft, nice
+from kinemill.ingest.guessing import guess
+from kinemill.spec import load_task
+from kinemill.validate import load_checks, validate
+
+
+def load(tmp_path, name, source):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(draft(name, source), encoding="utf-8")
+    return load_task(path), path.read_text()
+
+
+def table(path, **columns):
+    rows = np.stack(list(columns.values()), axis=1)
+    lines = [",".join(f"{value:.10g}" for value in row) for row in rows]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def time():
+    return 0.01 * np.arange(800)
+
+
+@pytest.mark.parametrize(
+    ("folder", "dt", "states", "actions", "least"),
+    [
+        ("double_pendulum_sysid", 0.01, ["pos1", "pos2", "vel1", "vel2"], ["tau1", "tau2"], 12),
+        ("simple_pendulum", 0.02, ["position", "velocity"], ["torque"], 6),
+        (
+            "pendubot_400hz",
+            0.0025,
+            ["pos_meas1", "pos_meas2", "vel_meas1", "vel_meas2"],
+            ["tau_con1", "tau_con2"],
+            5,
+        ),
+    ],
+)
+def test_the_draft_of_a_real_set_runs_to_its_dataset(
+    shared_data, tmp_path, home, folder, dt, states, actions, least
+):
+    task, _ = load(tmp_path, "drafted", shared_data / folder)
+    assert (task.dt, task.states, task.actions) == (dt, states, actions)
+    half = len(states) // 2
+    for position, velocity in zip(states[:half], states[half:], strict=True):
+        assert task.channels[position].kind == "angle"
+        assert task.channels[velocity].derivative_of == position
+        assert task.channels[velocity].unit == "rad/s"
+    assert {task.channels[name].unit for name in actions} == {"N*m"}
+    episodes = validate(task, home, ingest(task, home, shared_data / folder).outcome.ref)
+    failed = [item.name for item in load_checks(home, episodes.ref) if item.blocking]
+    assert failed
+    assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
+    dataset = load_dataset(home, make_dataset(task, home, episodes.ref).ref)
+    assert len({item.recording for item in dataset.episodes}) >= least
+
+
+def test_vectors_of_a_humanoid_are_channels_of_their_own(shared_data, tmp_path, home):
+    folder = shared_data / "g1_lerobot"
+    log = min(folder.rglob("episode_*.parquet"))
+    task, text = load(tmp_path, "humanoid", log)
+    assert (len(task.states), len(task.actions), task.dt) == (26, 26, 0.03333)
+    assert task.channels["observation_state_3"].source[0].name == "observation.state[3]"
+    assert "a counter, by its name: frame_index" in text
+    # No sample of the log itself is beyond the limits, on either side of zero.
+    episodes = validate(task, home, ingest(task, home, log).outcome.ref)
+    assert "limits" not in episodes.summary["dropped"]
+
+
+def test_a_draft_from_one_log_names_another_as_the_test(shared_data, tmp_path):
+    folder = shared_data / "pendubot_400hz"
+    task, text = load(tmp_path, "one", folder / "exp01.csv")
+    assert task.dataset.test == ["*sac_exp03.csv"]
+    # 15 more columns are plans, friction models and other readings of the same quantities.
+    assert "left out, another reading of tau_con1: tau_meas1" in text
+    assert "pos_des1" in text
+    assert "pos_des1" not in task.channels
+
+
+def test_a_velocity_in_degrees_is_recognised_by_the_position_it_follows(tmp_path, time):
+    turn = 180 / np.pi
+    path = table(tmp_path / "a.csv", t=time, theta=np.sin(time), omega=turn * np.cos(time))
+    task, text = load(tmp_path, "deg", path)
+    channel = task.channels["omega"]
+    assert (channel.derivative_of, channel.unit) == ("theta", "rad/s")
+    assert channel.source[0].unit == "deg/s"
+    assert channel.limits == (-2.1, 2.1)  # of 1 rad/s: half the range, a tenth of the size
+    assert "in deg/s, by theta" in text
+
+
+def test_a_velocity_that_follows_no_position_is_not_its_derivative(tmp_path, time):
+    path = table(tmp_path / "a.csv", t=time, theta=np.sin(time), vel=np.sin(7 * time))
+    task, text = load(tmp_path, "loose", path)
+    assert task.channels["vel"].derivative_of is None
+    assert "follows no position in the data" in text
+
+
+def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
+    wrapped = np.mod(3 * time, 2 * np.pi) - np.pi
+    path = table(tmp_path / "a.csv", t=time, pos1=wrapped, pos2=np.mod(50 * time, 360.0))
+    task, _ = load(tmp_path, "turns", path)
+    assert {task.channels[name].kind for name in ("pos1", "pos2")} == {"angle"}
+    assert task.channels["pos2"].source[0].unit == "deg"
+
+
+def test_an_unknown_unit_is_asked_for(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time, x=np.sin(time), foo=np.cos(time), u=time)
+    task, text = load(tmp_path, "asks", path)
+    assert {name: task.channels[name].role for name in ("x", "foo", "u")} == {
+        "x": "state", "foo": "state", "u": "action",
+    }  # fmt: skip
+    lines = [line for line in text.splitlines() if "# unit?" in line]
+    assert len(lines) == 3
+    assert all("unit: 1," in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "unit"),
+    [
+        (lambda time: 1e3 * time, "ms"),
+        (lambda time: 1.7e9 + time, "s"),
+        (lambda time: np.round(1.7e12 + 1e3 * time), "ms"),
+    ],
+)
+def test_the_unit_of_stamps_is_found(tmp_path, time, stamps, unit):
+    columns = {"timestamp": stamps(time), "q1": np.sin(time), "tau1": np.cos(time)}
+    path = tmp_path / "a.csv"
+    lines = [
+        ",".join(f"{value:.3f}" for value in row) for row in zip(*columns.values(), strict=True)
+    ]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    task, _ = load(tmp_path, "stamps", path)
+    assert (task.ingest.time_unit, task.dt) == (unit, 0.01)
+
+
+def test_columns_that_say_nothing_are_left_out_and_named(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time, q=np.sin(time), mode=0 * time, u=np.cos(time))
+    path.write_text(path.read_text().replace("time,q,mode,u", "time,q,mode,u,note", 1))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(f"{line},hello" for line in lines[1:])]) + "\n")
+    task, text = load(tmp_path, "few", path)
+    assert task.columns == ["q", "u"]
+    assert "left out, never changes: mode" in text
+    assert "left out, holds no numbers: note" in text
+
+
+def test_a_name_that_yaml_would_misread_is_quoted(tmp_path, time):
+    columns = {"time": time, 'joint "1" [rad]: pos': np.sin(time), "on": np.cos(time)}
+    task, _ = load(tmp_path, "odd", table(tmp_path / "a.csv", **columns))
+    names = [channel.source[0].name for channel in task.channels.values()]
+    assert len(names) == 2
+    assert "on" in names
+
+
+def test_semicolons_and_decimal_commas_are_read(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time, q=np.sin(time), u=np.cos(time))
+    path.write_text(path.read_text().replace(",", ";").replace(".", ","))
+    task, _ = load(tmp_path, "comma", path)
+    assert (task.dt, task.columns) == (0.01, ["q", "u"])
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("a,b\n1,2\n3,1\n2,5\n", BadLog),
+        ("time,mode\n0,1\n1,1\n2,1\n3,1\n", BadInput),
+        ("", BadLog),
+    ],
+)
+def test_a_log_that_gives_no_task_is_refused(tmp_path, content, error):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(error):
+        draft("none", path)
+
+
+def test_a_format_without_plain_columns_is_refused(tmp_path):
+    path = tmp_path / "a.bag"
+    path.write_bytes(b"x")
+    with pytest.raises(BadInput, match="cannot be made from this format"):
+        draft("none", path)
+
+
+@pytest.mark.parametrize(
+    ("measured", "rounded"),
+    [(0.00201, 0.002), (0.0303, 0.03), (0.0333, 0.03333), (0.0164, 0.01667), (0.0199, 0.02)],
+)
+def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
+    assert nice(measured) == rounded
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "what", "unit"),
+    [
+        ("tau_con1", "action", "action", "N*m"),
+        ("motor_vel", "state", "velocity", None),
+        ("hipAngle_deg", "state", "position", "deg"),
+        ("cmd_vel_x", "action", "action", None),
+        ("vel_des2", None, "velocity", None),
+        ("voltage", "action", "action", "V"),
+        ("qd3", "state", "velocity", None),
+    ],
+)
+def test_names_tell_roles_and_units(name, role, what, unit):
+    found = guess(name)
+    assert (found.role, found.what, found.unit) == (role, what, unit)

@@ -1,0 +1,239 @@
+"""Reading HDF5: episode groups of three conventions, plain arrays with a rate, hostile files."""
+
+import h5py
+import numpy as np
+import pytest
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.raw import RawLog, Unreadable
+from kinemill.ingest.readers.hdf5 import read
+from kinemill.spec import load_task
+
+FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
+
+
+@pytest.fixture
+def arm(make_task):
+    """Angle, velocity and torque where robot learning keeps them."""
+    return make_task(
+        channels__angle__source="observations/joints[0]",
+        channels__velocity__source="observations/joints[2]",
+        channels__torque__source="actions[1]",
+        ingest__rate=100.0,
+    )
+
+
+def episode(group: h5py.Group, rows: int = 8, more: int = 0) -> None:
+    group["observations/joints"] = FRAME[: rows + more] if more else FRAME[:rows]
+    group["actions"] = -FRAME[:rows, :2]
+
+
+def reasons(path, task) -> list[dict]:
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons
+
+
+def test_episode_groups_are_parts_in_the_order_of_their_numbers(logs, arm):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for number in (10, 2, 0):
+            episode(file.create_group(f"episode_{number}"), rows=number % 7 + 2)
+        file["notes"] = np.zeros(3)
+    parts = read(logs / "a.h5", arm)
+    assert [(log.part, log.frame.height) for log in parts] == [
+        ("episode_0", 2),
+        ("episode_2", 4),
+        ("episode_10", 5),
+    ]
+    assert parts[1].frame.row(3) == (3, 9.0, 11.0, -10.0)
+    assert parts[1].ticks == 100.0
+
+
+def test_demonstrations_of_robomimic_are_parts(logs, make_task):
+    task = make_task(
+        channels__angle__source="obs/q[1]",
+        channels__velocity__source="obs/q[2]",
+        channels__torque__source="actions",
+        ingest__rate=20.0,
+    )
+    with h5py.File(logs / "a.hdf5", "w") as file:
+        for number in range(3):
+            demo = file.create_group(f"data/demo_{number}")
+            demo.create_dataset("obs/q", data=FRAME, compression="gzip")
+            demo["actions"] = np.full((8, 1), number, np.float32)
+            demo["obs/camera"] = np.zeros((8, 4, 4, 3), np.uint8)
+        file["mask/train"] = np.array([b"demo_0", b"demo_1"])
+    parts = read(logs / "a.hdf5", task)
+    assert [log.part for log in parts] == ["data/demo_0", "data/demo_1", "data/demo_2"]
+    assert parts[2].frame.row(7) == (7, 22.0, 23.0, 2.0)
+
+
+def test_a_last_observation_without_action_is_left_out_and_named(logs, arm):
+    with h5py.File(logs / "a.h5", "w") as file:  # as Minari writes: one more observation
+        episode(file.create_group("episode_0"), rows=7, more=1)
+    (log,) = read(logs / "a.h5", arm)
+    assert (log.frame.height, log.dropped_rows) == (7, 1)
+    assert [(item["check"], item["where"]) for item in log.reasons] == [("last_row", "row 8")]
+
+
+def test_one_damaged_episode_does_not_spoil_the_others(logs, arm, home):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for number in range(3):
+            episode(file.create_group(f"episode_{number}"))
+        del file["episode_1/actions"]
+        file["episode_1/actions"] = FRAME[:3, :2]
+    report = ingest(arm, home, logs)
+    (entry,) = report.files
+    (recording,) = load_recordings(home, report.outcome.ref)
+    assert [track["rows"] for track in recording.summary["tracks"]] == [8, 8]
+    (found,) = entry["reasons"]
+    assert found["check"] == "rows"
+    assert "episode_1" in found["where"]
+    assert "angle 8, velocity 8, torque 3" in found["found"]
+
+
+def test_groups_of_any_name_are_parts_when_the_task_says_so(logs, arm, make_task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        episode(file.create_group("runs/left"))
+        episode(file.create_group("runs/right"))
+        episode(file.create_group("calibration/left"))
+    task = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["runs/*"]})})
+    assert [log.part for log in read(logs / "a.h5", task)] == ["runs/left", "runs/right"]
+    none = arm.model_copy(update={"ingest": arm.ingest.model_copy(update={"groups": ["run_*"]})})
+    (found,) = reasons(logs / "a.h5", none)
+    assert (found["check"], found["found"]) == ("groups", "no group matches 'run_*'")
+    assert "runs/left" in found["expected"]
+
+
+def test_a_leading_slash_names_a_data_set_outside_the_episode(logs, make_task):
+    task = make_task(
+        channels__angle__source="q", channels__velocity__source="qd", channels__torque__source="/u"
+    )
+    with h5py.File(logs / "a.h5", "w") as file:
+        for number in range(2):
+            group = file.create_group(f"episode_{number}")
+            group["q"], group["qd"] = np.arange(4.0), np.ones(4)
+            group["time"] = np.arange(4) * 0.01
+        file["u"] = np.arange(4.0) * 10
+    assert [log.frame["torque"].to_list() for log in read(logs / "a.h5", task)] == [
+        [0.0, 10.0, 20.0, 30.0]
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rate"), [("fs", 50.0, 50.0), ("dt", 0.02, 50.0), ("FPS", np.int32(30), 30.0)]
+)
+@pytest.mark.parametrize("as_attribute", [False, True])
+def test_the_rate_is_what_the_file_states(logs, task, name, value, rate, as_attribute):
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["position"], file["velocity"], file["torque"] = FRAME.T
+        if as_attribute:
+            file.attrs[name] = value
+        else:
+            file[name] = value
+    log = read(logs / "a.h5", task)
+    assert isinstance(log, RawLog)
+    assert (log.ticks, log.frame["time_s"].to_list()) == (pytest.approx(rate), list(range(8)))
+
+
+def test_without_stamps_or_rate_the_reason_says_how_to_give_one(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["position"], file["velocity"], file["torque"] = FRAME.T
+    (found,) = reasons(logs / "a.h5", task)
+    assert "`ingest.rate` in Hz" in found["fix"]
+
+
+def test_images_text_and_matrices_say_why_they_are_no_channels(logs, make_task):
+    task = make_task(
+        channels__angle__source="camera",
+        channels__velocity__source="language",
+        channels__torque__source="actions",
+        ingest__rate=10.0,
+    )
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["camera"] = np.zeros((5, 48, 64, 3), np.uint8)
+        file["language"] = ["go"] * 5
+        file["actions"] = np.zeros((5, 2))
+    angle, velocity, torque = reasons(logs / "a.h5", task)
+    assert "holds images, (5, 48, 64, 3)" in angle["found"]
+    assert "holds text" in velocity["found"]
+    assert "has 2 columns; name one, such as `actions[0]`" in torque["found"]
+
+
+def test_an_8_tb_data_set_in_a_kilobyte_is_refused_unread(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for name in ("position", "velocity", "torque", "time"):
+            file.create_dataset(name, shape=(10**12,), dtype="f8", chunks=(1 << 16,))
+    assert (logs / "a.h5").stat().st_size < 8000
+    (found, *_) = reasons(logs / "a.h5", task)
+    assert (found["check"], found["found"]) == ("size", "declares 8e+12 bytes")
+
+
+def test_rows_that_were_declared_and_never_written_are_refused(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        for name in ("position", "velocity", "torque", "time"):
+            file.create_dataset(name, shape=(10**7,), dtype="f8", chunks=(1 << 16,))
+    (found, *_) = reasons(logs / "a.h5", task)
+    assert found["found"] == "declares 8e+07 bytes, of which 0 are stored"
+
+
+def test_a_data_set_of_one_enormous_chunk_is_refused(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["position"], file["velocity"], file["time"] = FRAME.T
+        file.create_dataset(
+            "torque",
+            shape=(8,),
+            dtype="f4",
+            maxshape=(None,),
+            chunks=(1 << 28,),
+            compression="gzip",
+        )
+    (found,) = reasons(logs / "a.h5", task)
+    assert "chunks of 1.07e+09 bytes" in found["found"]
+
+
+def test_nothing_outside_the_file_is_read(logs, tmp_path, task):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(np.arange(8.0).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["x"] = np.arange(8.0)
+    layout = h5py.VirtualLayout(shape=(8,), dtype="f8")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", shape=(8,))
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["time"] = np.arange(8.0)
+        file["position"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
+        file.create_dataset("velocity", (8,), "f8", external=[(str(secret), 0, 64)])
+        file.create_virtual_dataset("torque", layout)
+    angle, velocity, torque = reasons(logs / "a.h5", task)
+    assert "is a link into another file" in angle["found"]
+    assert "keeps its data in another file" in velocity["found"]
+    assert "keeps its data in another file" in torque["found"]
+
+
+def test_groups_that_hold_each_other_end_as_a_refusal(logs, task):
+    with h5py.File(logs / "a.h5", "w") as file:
+        file.create_group("a/b")
+        file["a/b/back"] = file["a"]
+    (found,) = reasons(logs / "a.h5", task)
+    assert found["check"] == "format"
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, 2000])
+def test_a_cut_file_is_refused(logs, task, keep):
+    with h5py.File(logs / "a.h5", "w") as file:
+        file["position"], file["velocity"], file["time"] = FRAME.T
+        file["torque"] = np.zeros(8)
+    whole = (logs / "a.h5").read_bytes()
+    (logs / "a.h5").write_bytes(whole[:keep])
+    (found,) = reasons(logs / "a.h5", task)
+    assert (found["check"], found["where"]) == ("format", "file")
+
+
+def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, request):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "bouc_wen.yaml")
+    report = ingest(task, home, shared_data / "bouc_wen_sim_h5")
+    assert report.ignored == ["README.txt"]
+    (recording,) = load_recordings(home, report.outcome.ref)
+    assert (recording.summary["rows"], recording.summary["reasons"]) == (40_960, [])
+    (track,) = recording.summary["tracks"]
+    assert track["rows"] == 40_960  # 54.6 s at 750 Hz

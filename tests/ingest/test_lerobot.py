@@ -1,0 +1,136 @@
+"""Reading LeRobot: one episode a file or many, vectors by element, exact times from float32."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.parquet import read
+from kinemill.spec import load_task
+
+
+@pytest.fixture
+def arm(make_task):
+    return make_task(
+        channels__angle__source="observation.state[0]",
+        channels__velocity__source="observation.state[2]",
+        channels__torque__source="action[1]",
+    )
+
+
+def episode(index: int, rows: int, fps: float = 30.0, vector: type = pl.Array) -> pl.DataFrame:
+    state = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3) + 100 * index
+    kinds = [pl.Array(pl.Float32, 3), pl.Array(pl.Float32, 2)]
+    if vector is pl.List:
+        kinds = [pl.List(pl.Float32)] * 2
+    return pl.DataFrame(
+        {
+            "observation.state": pl.Series(state.tolist(), dtype=kinds[0]),
+            "action": pl.Series((-state[:, :2]).tolist(), dtype=kinds[1]),
+            "timestamp": (np.arange(rows) / fps).astype(np.float32),
+            "frame_index": np.arange(rows),
+            "episode_index": np.full(rows, index),
+        }
+    )
+
+
+@pytest.mark.parametrize("vector", [pl.Array, pl.List])
+def test_elements_of_vectors_are_channels(logs, arm, vector):
+    episode(0, 3, vector=vector).write_parquet(logs / "a.parquet")
+    log = read(logs / "a.parquet", arm)
+    assert log.frame.rows() == [(0, 0, 2, -1), (1, 3, 5, -4), (2, 6, 8, -7)]
+    assert log.ticks == 30.0
+
+
+def test_a_file_of_version_3_holds_many_episodes(logs, arm):
+    pl.concat([episode(2, 4), episode(0, 3), episode(11, 5)]).write_parquet(logs / "a.parquet")
+    parts = read(logs / "a.parquet", arm)
+    assert [(log.part, log.frame.height) for log in parts] == [
+        ("episode 0", 3),
+        ("episode 2", 4),
+        ("episode 11", 5),
+    ]
+    assert parts[1].frame["angle"].to_list() == [200, 203, 206, 209]
+
+
+def test_float32_stamps_of_ten_minutes_lose_no_step(logs, arm, home):
+    task = arm.model_copy(update={"dt": 1 / 30})
+    episode(0, 18_000).write_parquet(logs / "a.parquet")
+    report = ingest(task, home, logs)
+    (recording,) = load_recordings(home, report.outcome.ref)
+    (track,) = recording.summary["tracks"]
+    assert track["rows"] == 18_000
+    frame = pl.read_parquet(recording.folder / track["file"])
+    assert frame["velocity"][-1] == 53_999.0  # the last row itself, not a mixture
+
+
+def test_stamps_that_are_no_frames_by_a_rate_stay_as_they_are(logs, arm):
+    jittered = episode(0, 4).with_columns(timestamp=pl.Series([0.0, 0.031, 0.07, 0.1]))
+    jittered.write_parquet(logs / "a.parquet")
+    log = read(logs / "a.parquet", arm)
+    assert (log.frame["time_s"].to_list(), log.ticks) == ([0.0, 0.031, 0.07, 0.1], 1.0)
+
+
+def test_a_dropped_frame_leaves_its_gap(logs, arm):
+    episode(0, 6).filter(pl.col("frame_index") != 3).write_parquet(logs / "a.parquet")
+    assert read(logs / "a.parquet", arm).frame["time_s"].to_list() == [0, 1, 2, 4, 5]
+
+
+def test_images_and_whole_vectors_say_why_they_are_no_channels(logs, make_task):
+    task = make_task(
+        channels__angle__source="observation.image",
+        channels__velocity__source="observation.state",
+        channels__torque__source="action[2]",
+    )
+    image = pl.Series([{"bytes": b"png", "path": "a.png"}] * 3)
+    episode(0, 3).with_columns(image.alias("observation.image")).write_parquet(logs / "a.parquet")
+    with pytest.raises(Unreadable) as error:
+        read(logs / "a.parquet", task)
+    assert [item["channel"] for item in error.value.reasons] == ["torque"]
+    assert "action[1]" in error.value.reasons[0]["fix"]
+    task = make_task(
+        channels__angle__source="observation.image",
+        channels__velocity__source="observation.state",
+        channels__torque__source="action[1]",
+    )
+    with pytest.raises(Unreadable) as error:
+        read(logs / "a.parquet", task)
+    angle, velocity = error.value.reasons
+    assert "holds images" in angle["found"]
+    assert "name one element at `source`, such as `state[0]`" in velocity["fix"]
+
+
+def test_absurd_row_counts_are_refused_before_they_are_read(logs, make_task):
+    names = {f"channels__{name}__source": "flag" for name in ("angle", "velocity", "torque")}
+    task = make_task(ingest__time="flag", **names)
+    pl.select(flag=pl.repeat(value=False, n=100_000_000)).write_parquet(logs / "a.parquet")
+    assert (logs / "a.parquet").stat().st_size < 200_000
+    with pytest.raises(Unreadable) as error:
+        read(logs / "a.parquet", task)
+    (reason,) = error.value.reasons
+    assert reason["found"] == "declares 100000000 rows, 2.4e+09 bytes"
+
+
+@pytest.mark.parametrize("form", ["auto", "parquet"])
+def test_twenty_episodes_of_a_humanoid_are_read_whole(shared_data, home, request, form):
+    path = request.config.rootpath / "tests" / "tasks" / "g1.yaml"
+    task = load_task(path, {"ingest.format": form})
+    report = ingest(task, home, shared_data / "g1_lerobot")
+    summary = report.outcome.summary
+    assert (summary["recordings"], summary["tracks"], summary["quarantined"]) == (20, 20, 0)
+    assert (summary["rows"], summary["dropped_rows"]) == (7064, 0)
+    tracks = [r.summary["tracks"][0] for r in load_recordings(home, report.outcome.ref)]
+    assert sum(track["rows"] for track in tracks) == 7064  # no last step lost to float32
+
+
+def test_the_hands_of_the_humanoid_stand_still_and_its_arm_lags(shared_data, home, request):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "g1.yaml")
+    path = shared_data / "g1_lerobot" / "data" / "chunk-000" / "episode_000000.parquet"
+    frame = read(path, task).frame
+    assert frame.height == 479
+    still = (frame["index_finger"].diff().drop_nulls() == 0.0).mean()
+    assert still > 0.5
+    arm, command = frame["elbow"].to_numpy(), frame["elbow_command"].to_numpy()
+    errors = [float(np.std(arm[lag:] - command[: len(arm) - lag])) for lag in range(15)]
+    assert 3 <= int(np.argmin(errors)) <= 12  # frames of 1/30 s

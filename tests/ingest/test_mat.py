@@ -1,0 +1,104 @@
+"""Reading MATLAB files of both generations, and what they hold besides numbers."""
+
+import struct
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.files import recognise
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.mat import read
+from kinemill.spec import load_task
+
+VARIABLES = {
+    "t": np.arange(5.0)[:, None] * 0.01,
+    "position": np.arange(5.0)[None],  # a row vector
+    "x": np.arange(10.0).reshape(5, 2),
+    "torque": np.array([[1], [0], [1], [0], [1]], np.uint8),
+}
+
+
+@pytest.fixture
+def drive(make_task):
+    return make_task(channels__velocity__source="x[1]")
+
+
+def reasons(path, task) -> list[dict]:
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons
+
+
+def save_73(path, variables) -> None:
+    """Write as MATLAB does: HDF5 behind a block of 512 bytes, columns first."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in variables.items():
+            file[name] = values.T
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM")
+
+
+@pytest.mark.parametrize("form", ["5", "5 compressed", "7.3"])
+def test_vectors_and_columns_of_matrices_are_channels(logs, drive, form):
+    path = logs / "a.mat"
+    if form == "7.3":
+        save_73(path, VARIABLES)
+    else:
+        savemat(path, VARIABLES, do_compression=form.endswith("compressed"))
+    log = read(path, drive)
+    assert log.frame.rows()[3:] == [(0.03, 3.0, 7.0, 0.0), (0.04, 4.0, 9.0, 1.0)]
+    assert recognise(drive, path) == "mat"
+
+
+def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):
+    odd = {"position": {"a": 1.0}, "torque": np.array(["a"], object), "x": "text"}
+    savemat(logs / "a.mat", VARIABLES | odd)
+    found = {item["channel"]: item for item in reasons(logs / "a.mat", drive)}
+    assert "velocity" in found
+    whole = drive.model_copy(
+        update={"channels": {k: v for k, v in drive.channels.items() if k != "velocity"}}
+    )
+    angle, torque = reasons(logs / "a.mat", whole)
+    assert "is a MATLAB struct" in angle["found"]
+    assert "is a MATLAB cell" in torque["found"]
+
+
+def test_complex_numbers_are_refused(logs, drive):
+    savemat(logs / "a.mat", VARIABLES | {"torque": np.ones((5, 1)) * 1j})
+    (found,) = reasons(logs / "a.mat", drive)
+    assert "complex" in found["found"]
+
+
+def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
+    shared_data, home, request
+):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml")
+    report = ingest(task, home, shared_data / "cascaded_tanks")
+    assert report.ignored == ["dataBenchmark.csv"]
+    (recording,) = load_recordings(home, report.outcome.ref)
+    assert (recording.summary["rows"], recording.summary["reasons"]) == (1024, [])
+    log = read(shared_data / "cascaded_tanks" / "dataBenchmark.mat", task)
+    assert log.frame.row(0) == pytest.approx((0, 5.205, 3.2567), rel=1e-5)  # as the CSV beside it
+    assert log.ticks == 0.25
+    assert log.frame["level"].max() == pytest.approx(10.0, abs=0.01)
+
+
+def test_an_array_that_declares_more_than_it_holds_is_refused(logs, drive):
+    savemat(logs / "a.mat", VARIABLES | {"torque": np.zeros(9)})
+    whole = bytearray((logs / "a.mat").read_bytes())
+    at = whole.rindex(struct.pack("<ii", 1, 9))
+    whole[at : at + 8] = struct.pack("<ii", 2**30, 2**30)
+    (logs / "a.mat").write_bytes(whole)
+    (found,) = reasons(logs / "a.mat", drive)
+    assert found["found"] == "declares the shape (1073741824, 1073741824) for 72 bytes of type 9"
+
+
+@pytest.mark.parametrize("keep", [0, 50, 130, 200, 500])
+def test_a_cut_file_is_refused(logs, drive, keep):
+    savemat(logs / "a.mat", VARIABLES)
+    whole = (logs / "a.mat").read_bytes()
+    (logs / "a.mat").write_bytes(whole[:keep])
+    assert reasons(logs / "a.mat", drive)

@@ -1,0 +1,135 @@
+"""Reading reference motions: by layout, by joint name, and the defects the real clips have."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.files import recognise
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.motion_json import read
+from kinemill.spec import load_task
+
+
+@pytest.fixture
+def clip() -> dict:
+    return {
+        "FPS": 50,
+        "FrameDuration": 0.02,
+        "Joints": ["hip", "knee"],
+        "Vel_x": 0.25,
+        "Frame_offset": [{"height": 0, "joints_pos": 1, "joints_vel": 3}],
+        "Frame_size": [{"height": 1, "joints_pos": 2, "joints_vel": 2}],
+        "Frames": [[0.3, k, 10 * k, 0.0, 500.0] for k in range(4)],
+    }
+
+
+@pytest.fixture
+def knee(make_task):
+    return make_task(
+        channels__angle__source="joints_pos[knee]",
+        channels__velocity__source="joints_vel[1]",
+        channels__torque__source="Vel_x",
+    )
+
+
+def reasons(path, task, content) -> list[dict]:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(Unreadable) as error:
+        read(path, task)
+    return error.value.reasons
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_channels_are_found_by_the_layout_of_the_frames(logs, knee, clip, indent):
+    (logs / "a.json").write_text(json.dumps(clip, indent=indent))
+    log = read(logs / "a.json", knee)
+    assert log.frame.rows()[2:] == [(2, 20.0, 500.0, 0.25), (3, 30.0, 500.0, 0.25)]
+    assert log.ticks == 50.0
+
+
+def test_the_frame_duration_counts_when_no_rate_is_given(logs, knee, clip):
+    del clip["FPS"]
+    (logs / "a.json").write_text(json.dumps(clip))
+    assert read(logs / "a.json", knee).ticks == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"Frames": []}, "frames of [] numbers"),
+        ({"Frames": [[1, 2], [1]]}, "frames of [1, 2] numbers"),
+        ({"Frames": [[1, 2, 3, 4, "5"]]}, "str among the numbers"),
+        ({"Frames": [[1, 2, 3, 4, None]]}, "NoneType among the numbers"),
+        ({"Frame_offset": [{"joints_pos": 4}]}, "'joints_pos' from column 4, 2 wide"),
+        ({"Frame_offset": [{"joints_pos": -1}]}, "'joints_pos' from column -1, 2 wide"),
+        ({"Frame_size": []}, "no `Frame_size`"),
+        ({"Frame_size": [{"height": 1e300}]}, "`Frame_size` of 'height' is 1e+300"),
+        ({"Frame_size": [{"height": 10**12}]}, "'height' from column 0, 1000000000000 wide"),
+    ],
+)
+def test_a_layout_that_does_not_fit_the_frames_is_refused(logs, knee, clip, change, found):
+    (reason,) = reasons(logs / "a.json", knee, clip | change)
+    assert found in reason["found"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[" * 100_000, '{"Frames": [[1]]', "[1, 2]", '{"Frames": ' + "9" * 5000 + "}"],
+)
+def test_what_is_no_clip_is_refused(logs, knee, content):
+    assert reasons(logs / "a.json", knee, content)
+
+
+def test_other_json_in_the_folder_is_no_log_unless_the_task_says_so(logs, knee, clip, home):
+    (logs / "a.json").write_text(json.dumps(clip))
+    (logs / "info.json").write_text('{"robot": "duck", "fps": 50}')
+    report = ingest(knee, home, logs)
+    assert (report.outcome.summary["tracks"], report.ignored) == (1, ["info.json"])
+    assert recognise(knee, logs / "a.json") == "motion_json"
+    named = knee.model_copy(
+        update={"ingest": knee.ingest.model_copy(update={"format": "motion_json"})}
+    )
+    summary = ingest(named, home, logs).outcome.summary
+    assert (summary["recordings"], summary["quarantined"]) == (2, 1)
+
+
+def test_a_missing_joint_names_the_nearest(logs, knee, clip):
+    clip["Joints"] = ["hip", "knees"]
+    (reason,) = reasons(logs / "a.json", knee, clip)
+    assert "joints_pos[knees]" in reason["fix"]
+
+
+def test_thirteen_real_clips_come_out_at_one_rate_with_their_known_defects(
+    shared_data, home, request
+):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "duck_motion.yaml")
+    folder = shared_data / "awd_motion"
+    report = ingest(task, home, folder)
+    assert (report.outcome.summary["recordings"], report.outcome.summary["rows"]) == (13, 6600)
+    assert not any(entry["reasons"] for entry in report.files)
+    fast, peaks = [], []
+    for recording in load_recordings(home, report.outcome.ref):
+        (track,) = recording.summary["tracks"]
+        frame = pl.read_parquet(recording.folder / track["file"])
+        assert frame.height == 300  # 10 s, whether the clip has 30 or 60 frames per second
+        assert frame["knee_velocity"][0] == 0.0  # a placeholder, in every clip
+        (fast if recording.name.startswith("go") else peaks).append(
+            np.abs(read(folder / recording.name, task).frame["knee_velocity"]).max()
+        )
+    assert max(fast) < 9.2
+    assert len(peaks) == 7
+
+
+def test_a_walk_that_is_said_to_wrap_does_not_close(shared_data, make_task):
+    task = make_task(
+        channels__angle__source="joints_pos[right_ankle]",
+        channels__velocity__source="joints_vel[right_ankle]",
+        channels__torque__source="Yaw",
+    )
+    path = shared_data / "awd_motion" / "go_bdx__33.json"
+    angle = read(path, task).frame["angle"].to_numpy()
+    assert abs(angle[-1] - angle[0]) == pytest.approx(0.509, abs=1e-3)  # rad
+    assert recognise(task, path) == "motion_json"

@@ -1,0 +1,102 @@
+"""Locks: one holder at a time, whoever waits hears for whom, and the dead hold nothing."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from kinemill.ingest import ingest
+from kinemill.locks import holder, lock, whoever
+from kinemill.spec import Task
+from kinemill.spec.ports import Silence
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from kinemill.home import Home\n"
+    "from kinemill.locks import lock\n"
+    "with lock(Home(Path(sys.argv[1])), 'ingest-arm'): print('held', flush=True); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def other(home):
+    """Another process that holds the lock of ingesting the task `arm`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home.root)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+    )
+    assert process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.wait(10)
+
+
+def test_who_waits_is_told_who_holds_it_and_takes_over_from_the_dead(home, other):
+    heard = []
+
+    def wait(message):
+        heard.append(message)
+        other.kill()  # SIGKILL: nothing is tidied up
+
+    started = time.monotonic()
+    with lock(home, "ingest-arm", wait):
+        assert time.monotonic() - started < 10
+    (message,) = heard
+    assert f"held by {whoever()}, process {other.pid} on " in message
+
+
+def test_a_free_lock_names_nobody_and_is_taken_in_silence(home):
+    heard = []
+    with lock(home, "x", heard.append):
+        assert f"process {os.getpid()} " in holder(home.root / ".locks" / "x")
+    assert heard == []
+    assert (home.root / ".locks" / "x").read_bytes() == b""
+
+
+def test_two_threads_of_a_process_exclude_each_other(home):
+    inside = []
+
+    def work():
+        with lock(home, "x"):
+            inside.append(1)
+            time.sleep(0.02)
+            assert len(inside) == 1
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inside == []
+
+
+class Hearing(Silence):
+    def __init__(self, then):
+        self.heard, self.then = [], then
+
+    def say(self, message):
+        self.heard.append(message)
+        self.then()
+
+
+def test_an_ingest_waits_for_the_one_under_way_and_goes_on_when_it_died(home, other, tmp_path):
+    task = Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.01,
+            "channels": {"q": {"role": "state", "kind": "angle", "unit": "rad"}},
+            "ingest": {"settle": 0.0, "format": "csv"},
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+        }
+    )
+    log = tmp_path / "a.csv"
+    log.write_text("time,q\n" + "".join(f"{k / 100},{k / 1000}\n" for k in range(100)))
+    progress = Hearing(other.kill)
+    report = ingest(task, home, log, progress)
+    assert report.outcome.summary["recordings"] == 1
+    assert "waiting for the lock 'ingest-arm'" in progress.heard[0]

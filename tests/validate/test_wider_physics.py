@@ -1,0 +1,319 @@
+"""The checks that measure their own thresholds: one defect of known size each, and what is left."""
+
+import re
+
+import numpy as np
+import pytest
+
+from kinemill.validate import across
+from kinemill.validate.faults import checks_of, measuring
+from kinemill.validate.judge import judge
+from kinemill.validate.motion import lag, noise, slope_and_offset
+from tests.validate.conftest import as_frame, make_task
+
+
+def faults(task, check, values):
+    return checks_of(task)[check].find(values, task)
+
+
+def places(task, check, values):
+    return [(fault.start, fault.stop, fault.channel) for fault in faults(task, check, values)]
+
+
+def make_arm(rows: int = 1000):
+    """Two joints at 100 Hz, 1.5 sin(3 t) and 0.8 sin(5 t) rad, with noise of 0.02 rad/s."""
+    time, random = 0.01 * np.arange(rows), np.random.default_rng(0)
+    hiss = 0.02 * random.standard_normal((2, rows))
+    return {
+        "upper": 1.5 * np.sin(3 * time),
+        "lower": 0.8 * np.sin(5 * time),
+        "upper_velocity": 4.5 * np.cos(3 * time) + hiss[0],
+        "lower_velocity": 4.0 * np.cos(5 * time) + hiss[1],
+        "torque": np.sin(7 * time),
+    }
+
+
+@pytest.fixture
+def arm():
+    task = make_task()
+    channels = task.channels
+    joints = {
+        "upper": channels["angle"],
+        "lower": channels["angle"],
+        "upper_velocity": channels["velocity"].model_copy(update={"derivative_of": "upper"}),
+        "lower_velocity": channels["velocity"].model_copy(update={"derivative_of": "lower"}),
+        "torque": channels["torque"],
+    }
+    return task.model_copy(update={"channels": joints})
+
+
+def test_a_sound_arm_passes_every_check(arm):
+    assert judge(make_arm(), arm).findings == []
+
+
+def test_the_noise_around_a_row_is_that_of_its_block_and_never_below_the_whole():
+    error = np.concatenate((np.full(100, 0.1), np.full(100, 2.0)))
+    size = noise(error)
+    assert (size[0], size[99], size[199]) == (2.0, 2.0, 2.0)  # three quarters are below 2
+    assert noise(np.concatenate((np.full(300, 0.1), np.full(50, 2.0))))[0] == 0.1
+
+
+def test_scale_and_offset_are_fitted_together_and_deaf_to_spikes():
+    moved = np.sin(0.03 * np.arange(1000))
+    said = 1.1 * moved + 0.5 * 0.2
+    said[::100] += 3.0
+    scale, offset = slope_and_offset(said, moved, 0.5)
+    assert scale == pytest.approx(1.1, abs=0.01)
+    assert offset == pytest.approx(0.2, abs=0.03)  # least squares would say 0.26
+
+
+@pytest.mark.parametrize("rows", [0, 3, 8, -4])
+def test_a_lag_is_measured_to_a_millisecond(rows):
+    values = make_arm()
+    late = np.roll(values["upper_velocity"], rows)
+    assert lag(late, values["upper"], 0.01) == pytest.approx(0.01 * rows, abs=1e-3)
+
+
+def test_a_spike_is_found_in_its_own_row_alone(arm):
+    values = make_arm()
+    values["upper_velocity"][300] += 1.0
+    values["lower"][500:502] -= 0.2
+    assert places(arm, "spike", values) == [
+        (300, 301, "upper_velocity"),
+        (500, 502, "lower"),
+    ]
+    assert all(fault.repairable for fault in faults(arm, "spike", values))
+
+
+def test_a_slipped_encoder_is_a_step_and_no_spike(arm):
+    values = make_arm()
+    values["upper"][400:] += 0.3
+    assert places(arm, "slip", values) == [(399, 401, "upper")]
+    assert places(arm, "spike", values) == []
+    assert "a step of 0.3 rad" in faults(arm, "slip", values)[0].found
+
+
+def test_a_clipped_velocity_is_contradicted_by_its_position(arm):
+    values = make_arm()
+    values["upper_velocity"] = np.clip(values["upper_velocity"], -3.5, 3.5)
+    found = faults(arm, "saturated", values)
+    assert {fault.channel for fault in found} == {"upper_velocity"}
+    # cos(3 t) is beyond 3.5 / 4.5 for 43 % of the time
+    assert sum(fault.stop - fault.start for fault in found) == pytest.approx(430, abs=20)
+
+
+def test_a_clipped_position_is_contradicted_by_its_velocity(arm):
+    values = make_arm()
+    values["upper"] = np.minimum(values["upper"], 1.3)
+    found = faults(arm, "saturated", values)
+    assert {fault.channel for fault in found} == {"upper"}
+    assert "1.3 rad" in found[0].found
+
+
+def test_a_joint_at_its_stop_is_not_saturated(arm):
+    values = make_arm()
+    values["upper"][300:340], values["upper_velocity"][300:340] = 2.0, 0.0
+    assert places(arm, "saturated", values) == []
+
+
+def test_a_velocity_that_overflows_is_named_with_its_range(arm):
+    # A real drive's comes back minus 45.1 rad/s beyond 22.5.
+    task = make_task()
+    time = 0.01 * np.arange(1000)
+    values = {
+        "angle": 12.0 * np.sin(2.5 * time),
+        "velocity": 30.0 * np.cos(2.5 * time),
+        "torque": np.sin(time),
+    }
+    high = np.abs(values["velocity"]) > 22.55
+    values["velocity"] -= 45.1 * np.sign(values["velocity"]) * high
+    found = faults(task, "wrap_around", values)
+    assert sum(fault.stop - fault.start for fault in found) == np.count_nonzero(high)
+    assert "45.1 rad/s are missing" in found[0].found
+
+
+def test_a_counter_that_overflows_is_named_with_its_range(pendulum, swing):
+    task = pendulum()
+    linear = task.channels["angle"].model_copy(update={"kind": "linear"})
+    task = task.model_copy(update={"channels": {**task.channels, "angle": linear}})
+    time = 0.01 * np.arange(1000)
+    values = {"angle": (4.0 * time) % 10.0, "velocity": np.full(1000, 4.0), "torque": time}
+    assert places(task, "wrap_around", values) == [
+        (249, 251, "angle"),
+        (499, 501, "angle"),
+        (749, 751, "angle"),
+    ]
+
+
+def test_a_dead_band_is_found_with_its_width(arm):
+    values = make_arm()
+    small = np.abs(values["lower_velocity"]) < 0.6
+    values["lower_velocity"] = np.where(small, 0.0, values["lower_velocity"])
+    (fault,) = faults(arm, "dead_band", values)
+    assert (fault.start, fault.stop, fault.channel) == (0, 1000, "lower_velocity")
+    assert float(fault.found.split(" with ")[1].split()[0]) == pytest.approx(0.6, abs=0.15)
+
+
+def test_a_velocity_in_steps_has_no_dead_band(arm):
+    values = make_arm()
+    values["lower_velocity"] = 0.2 * np.round(values["lower_velocity"] / 0.2)
+    assert places(arm, "dead_band", values) == []
+
+
+def test_exchanged_velocities_are_both_named(arm):
+    values = make_arm()
+    one, other = values["upper_velocity"], values["lower_velocity"]
+    values = {**values, "upper_velocity": other, "lower_velocity": one}
+    assert places(arm, "swapped", values) == [
+        (0, 1000, "upper_velocity"),
+        (0, 1000, "lower_velocity"),
+    ]
+
+
+def test_degrees_are_told_from_radians_in_position_and_velocity(arm):
+    values = make_arm()
+    assert places(arm, "angle_unit", {**values, "lower": np.degrees(values["lower"])}) == [
+        (0, 1000, "lower")
+    ]
+    wrong = {**values, "upper_velocity": np.degrees(values["upper_velocity"])}
+    assert places(arm, "angle_unit", wrong) == [(0, 1000, "upper_velocity")]
+
+
+def test_a_log_at_another_rate_shows_in_every_joint_and_is_no_scaled_velocity(arm):
+    rows = np.arange(1000) / 5.0  # 500 Hz read as 100 Hz
+    values = {name: np.interp(rows, np.arange(1000), item) for name, item in make_arm().items()}
+    (fault,) = faults(arm, "time_unit", values)
+    assert fault.channel is None
+    assert "they seem 0.002 s apart" in fault.expected
+    scaled = make_arm()
+    scaled["upper_velocity"] *= 5.0
+    assert places(arm, "time_unit", scaled) == []
+
+
+def test_an_action_that_freezes_at_a_value_nobody_holds_is_found(arm):
+    values = make_arm()
+    values["torque"][230:280] = values["torque"][230]  # -0.39 N*m
+    assert places(arm, "frozen_action", values) == [(230, 280, "torque")]
+    values["torque"][230:280] = 0.0
+    assert places(arm, "frozen_action", values) == []
+
+
+def test_an_action_of_held_steps_is_not_frozen(arm):
+    values = make_arm()
+    values["torque"] = np.repeat(np.random.default_rng(0).uniform(-4, 4, 20), 50)
+    assert places(arm, "frozen_action", values) == []
+
+
+def test_a_velocity_does_not_cross_its_limits_at_once(pendulum, swing):
+    values = swing()
+    values["velocity"][500:] += 15.0  # 5 rad/s a row for three rows: 500 rad/s^2
+    task = pendulum(rate={"bounds": {"velocity": 400.0}})
+    assert places(task, "rate", values) == [(497, 503, "velocity")]
+    assert places(pendulum(), "rate", values) == []  # 40 rad/s in 0.02 s: 2000 rad/s^2
+
+
+def test_a_late_velocity_is_told_from_a_scaled_one(arm):
+    values = make_arm()
+    values["upper_velocity"] = np.roll(values["upper_velocity"], 6)
+    (fault,) = faults(arm, "velocity", values)
+    assert fault.channel == "upper_velocity"
+    assert re.search(r"a velocity 0\.06\d* s after|a velocity 0\.0599 s after", fault.found)
+
+
+def test_an_offset_of_five_times_the_noise_is_named(arm):
+    values = make_arm()
+    values["lower_velocity"] += 0.1
+    (fault,) = faults(arm, "velocity", values)
+    assert re.search(r"a velocity offset by (0\.1|0\.0999) rad/s", fault.found)
+
+
+def test_the_delay_of_a_drive_is_measured_in_rows(arm):
+    random = np.random.default_rng(0)
+    torque = np.repeat(random.uniform(-4, 4, 200), 5)
+    late = np.concatenate((np.zeros(4), torque[:-4]))  # action k acts from state k to k+1
+    velocity = np.cumsum(0.01 * 2.0 * late)
+    values = {
+        **make_arm(),
+        "torque": torque,
+        "upper_velocity": velocity,
+        "upper": np.cumsum(0.01 * velocity),
+    }
+    measured = measuring(arm)["delay"].measure(values, arm)
+    assert measured["delay_s"] == pytest.approx(0.03)
+    assert measured["torque>upper_velocity:gain"] == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_delay_beyond_its_bound_is_a_fault(arm):
+    torque = np.repeat(np.random.default_rng(0).uniform(-4, 4, 200), 5)
+    velocity = np.cumsum(0.02 * np.concatenate((np.zeros(4), torque[:-4])))
+    values = {**make_arm(), "torque": torque, "upper_velocity": velocity}
+    values["upper"] = np.cumsum(0.01 * velocity)
+    strict = type(arm.validation.delay)(longest=0.02)
+    assert [fault.found for fault in strict.find(values, arm)] == ["actions act 0.03 s late"]
+
+
+def test_the_step_of_an_encoder_is_reported(pendulum, swing):
+    values = swing()
+    values["angle"] = 0.05 * np.round(values["angle"] / 0.05)
+    measured = measuring(pendulum())["quantisation"].measure(values, pendulum())
+    assert measured["angle:step"] == pytest.approx(0.05)
+
+
+def test_scale_offset_and_lag_are_reported_of_sound_velocities_too(arm):
+    measured = judge(make_arm(), arm).measured["velocity"]
+    assert measured["upper_velocity:scale"] == pytest.approx(1.0, abs=0.01)
+    assert measured["upper_velocity:offset"] == pytest.approx(0.0, abs=0.01)
+    assert measured["upper_velocity:lag_s"] == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("rule", ["split", "repair"])
+def test_short_losses_and_spikes_are_repaired_where_the_task_says_so(pendulum, swing, rule):
+    values = swing()
+    truth = values["angle"][300:303].copy()
+    values["angle"][300:303] = np.nan
+    values["velocity"][600] += 8.0
+    values["angle"][800:820] = np.nan  # longer than repair_rows
+    verdict = judge(values, pendulum(on_fault=rule))
+    if rule == "split":
+        assert verdict.pieces == [(0, 300), (303, 600), (601, 800), (820, 1000)]
+        return
+    assert verdict.pieces == [(0, 800), (820, 1000)]
+    assert verdict.dropped == {"nonfinite": 20}
+    assert verdict.repaired["angle"][300:303] == pytest.approx(truth, abs=2e-3)
+    assert verdict.repaired["velocity"][600] == pytest.approx(4.5 * np.cos(18.0), abs=1e-2)
+    assert [item.repaired for item in verdict.findings] == [True, False, True]
+
+
+def test_a_loss_at_the_end_of_a_track_has_nothing_to_interpolate_from(pendulum, swing):
+    values = swing()
+    values["angle"][997:] = np.nan
+    assert judge(values, pendulum(on_fault="repair")).pieces == [(0, 997)]
+
+
+def test_near_repeats_are_paired_and_other_runs_are_not(pendulum, swing):
+    task, random = pendulum(), np.random.default_rng(0)
+    runs = {
+        "a": swing(),
+        "again": {name: x + 0.02 * random.standard_normal(1000) for name, x in swing().items()},
+        "other": swing(phase=1.0),
+        "short": swing(rows=800),
+    }
+    sketches = {name: across.sketch(as_frame(values), task) for name, values in runs.items()}
+    (found,) = across.near_duplicates(sketches, task)
+    assert found["pair"] == ["a", "again"]
+    assert found["distance"] < 0.05
+
+
+def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
+    import polars as pl
+
+    from kinemill.validate.table import summarise
+
+    task = pendulum()
+    runs = {str(k): swing(phase=0.3 * k) for k in range(4)}
+    runs["4"] = {name: np.degrees(values) for name, values in swing().items()}
+    frames = [as_frame(item).with_columns(episode=pl.lit(name)) for name, item in runs.items()]
+    table = summarise(pl.concat(frames), task)
+    (found,) = across.foreign_units(table, {name: f"run {name}" for name in runs}, task)
+    assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
+    assert "in degrees" in found["found"]
