@@ -32,7 +32,7 @@ class Episode:
 
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""
-        return pl.read_parquet(self.path)
+        return pl.read_parquet(self.path, glob=False)
 
 
 def rules(task: Task) -> Json:
@@ -64,7 +64,7 @@ def _build(task: Task, recording: Recording, folder: Path) -> Json:
     dropped: Counter[str] = Counter()
     strip: list[Json] = []
     for track in recording.summary["tracks"]:
-        frame = pl.read_parquet(recording.folder / track["file"])
+        frame = pl.read_parquet(recording.folder / track["file"], glob=False)
         frame = frame.select("time_s", *task.columns)
         verdict = judge({name: frame[name].to_numpy() for name in task.columns}, task)
         label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""

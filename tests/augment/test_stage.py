@@ -113,6 +113,22 @@ def test_the_same_dataset_gives_the_same_bytes_in_another_home(tmp_path, home):
     assert augment(task, home, ref).known
 
 
+def test_other_augmentations_of_the_same_dataset_make_another_training_set(home):
+    ref, _ = publish(home)
+    added = [augment(make_task(*items), home, ref).summary["added"] for items in ([], [MIRROR])]
+    assert added == [{}, {"mirror": 2}]
+    louder = {**NOISE, "std": {"speed": 0.6}}
+    assert augment(make_task(NOISE), home, ref).ref != augment(make_task(louder), home, ref).ref
+
+
+def test_no_two_episodes_get_the_same_noise(home):
+    ref, dataset = publish(home)
+    found = contents(load_dataset(home, augment(make_task(NOISE), home, ref).ref))
+    one = found["episode-0+gaussian_noise0"][:30, 1] - dataset.values[:30, 1]
+    other = found["episode-1+gaussian_noise0"][:, 1] - dataset.values[400:430, 1]
+    assert np.abs(one - other).max() > 0.1
+
+
 def test_validation_and_test_data_change_nothing(home):
     task = make_task(NOISE, MIRROR)
     plain = load_dataset(home, augment(task, home, publish(home)[0]).ref)

@@ -71,7 +71,7 @@ def contents() -> list[Content]:
     return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
 
 
-def publish(home, contents):
+def publish(home, contents, quarantine=()):
     """Publish episodes in the store format of `validate`; return the reference."""
     entries = []
     for content in contents:
@@ -107,11 +107,12 @@ def publish(home, contents):
 
     def build_all(folder):
         (folder / "episodes.json").write_text(json.dumps(entries))
-        (folder / "quarantine.json").write_text("[]")
+        (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
         return {"accepted": len(entries)}
 
     key = {"of": [entry["id"] for entry in entries], "rows": [entry["rows"] for entry in entries]}
+    key["quarantine"] = list(quarantine)
     return once(home, "episodes", "arm", key, build_all).ref
 
 
@@ -144,6 +145,24 @@ def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, con
     assert (again.known, again.ref) == (True, first.ref)
     assert not grown.known
     assert grown.summary["episodes"]["train"] == 3
+
+
+def test_a_recording_that_goes_to_quarantine_as_a_whole_makes_no_new_version(home, contents):
+    first = make_dataset(make_task(), home, publish(home, contents))
+    again = make_dataset(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
+    assert (again.known, again.ref) == (True, first.ref)
+
+
+def test_another_shortest_piece_makes_another_version(home):
+    episodes = publish(home, [spin("a.csv"), spin("b.csv", rows=80), spin("test.csv")])
+
+    def validation_rows(shortest: int) -> int:
+        task = make_task(validation={"tail": 0.3})
+        rules = task.validation.model_copy(update={"min_steps": shortest})
+        outcome = make_dataset(task.model_copy(update={"validation": rules}), home, episodes)
+        return outcome.summary["rows"]["validation"]
+
+    assert [validation_rows(10), validation_rows(20)] == [15 + 24, 24]
 
 
 def test_another_order_of_channels_makes_another_version(home, contents):

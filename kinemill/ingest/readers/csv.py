@@ -97,8 +97,8 @@ def _inspect(path: Path) -> _Layout:
     if head.startswith(UTF16):
         raise Unreadable(_whole("is text in UTF-16", "UTF-8", "save it as UTF-8"))
     lines = head.removeprefix(BOM).lstrip(b"\r\n").split(b"\n", 2)
-    header = lines[0].strip()
-    if not header:
+    header = lines[0].strip(b" \r")  # a tab may stand before or after a column without a name
+    if not header.strip():
         raise Unreadable(_whole("is empty", "a header line and rows", "delete it"))
     if b"\r" in header:
         raise Unreadable(_whole("has lines that end in CR alone", "LF or CRLF", "convert it"))
@@ -129,7 +129,7 @@ def _numbers(path: Path, layout: _Layout, columns: Columns) -> pl.DataFrame:
     source = _whole_lines(path, layout) if layout.cut else path
     try:
         names = pl.read_csv(
-            source, n_rows=0, infer_schema=False, separator=layout.separator
+            source, n_rows=0, infer_schema=False, separator=layout.separator, glob=False
         ).columns
         if len(names) != len(layout.names):
             message = f"has a header of {len(names)} or of {len(layout.names)} columns"
@@ -170,6 +170,7 @@ def _at_full_speed(
         separator=separator,
         infer_schema=False,
         schema_overrides=kinds,
+        glob=False,  # a home may be called `runs[2]`
         encoding="utf8-lossy",  # an odd byte in a comment column does not spoil the numbers
     )
     return rows.select(_renamed(wanted)).collect()
@@ -199,6 +200,7 @@ def _with_care(
             separator=layout.separator,
             infer_schema=False,
             null_values=MISSING,
+            glob=False,
             encoding="utf8-lossy",
             truncate_ragged_lines=True,  # what is cut off was seen to be empty
         )

@@ -24,7 +24,8 @@ def read(path: Path, task: Task) -> RawLog:
         Unreadable: the file is damaged, a column is missing, or one holds no numbers.
     """
     try:
-        schema = pl.read_parquet_schema(path)
+        log = pl.scan_parquet(path, glob=False)  # a home may be called `runs[2]`
+        schema = log.collect_schema()
         columns = match_columns(list(schema), task)
         names = list(schema)
         kinds = {channel: schema[names[place]] for channel, place in columns.channels.items()}
@@ -34,7 +35,7 @@ def read(path: Path, task: Task) -> RawLog:
             pl.col(names[at]).cast(pl.Float64).alias(channel)
             for channel, at in columns.channels.items()
         ]
-        frame = pl.scan_parquet(path).select(time.alias(TIME), *wanted).collect()
+        frame = log.select(time.alias(TIME), *wanted).collect()
     except _DAMAGE as error:
         raise Unreadable(
             reason(
