@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,23 @@ _ABSOLUTE_PATHS = {
 
 
 @contextmanager
-def lock(home: Home, name: str) -> Generator[None]:
-    """Hold the home's file lock `name`; the system releases it when its holder dies."""
+def lock(home: Home, name: str, on_wait: Callable[[], None] | None = None) -> Generator[None]:
+    """Hold the home's file lock `name`; the system releases it when its holder dies.
+
+    Args:
+        home: whose lock.
+        name: of the lock; slashes make folders.
+        on_wait: called once when somebody else holds it, before waiting for them.
+    """
     path = home.root / ".locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
