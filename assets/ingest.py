@@ -41,7 +41,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 recordings=summary["recordings"],
                 quarantined=summary["quarantined"],
                 tracks=summary["tracks"],
-                rows=summary["rows"],
+                rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
                 ignored=table([{"file": name} for name in report.ignored]),
                 reasons=reasons(report.files, "file"),

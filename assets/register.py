@@ -33,7 +33,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.register import Produced, register
         from resources.provenance import commit
         from resources.registration import outcome_of
-        from resources.training import run_page, tracked_run, version_page
+        from resources.training import files_page, run_page, tracked_run, version_page
 
         mill = mill_of(context)
         registration = register(
@@ -53,6 +53,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 decision=registration.summary["decision"],
                 gate=table(registration.gate),
                 report=page(mill.home.root / registration.report),
+                files=files_page(mill, model, registration.summary["logged_model"]),
                 mlflow_run=run_page(mill, model),
                 registry=version_page(task.name, registration.version),
             ),

@@ -66,7 +66,7 @@ def _measure(name, step, simulator, batch) -> Row:
     tensors = [torch.from_numpy(value) for value in (states, past, actions)]
 
     def stepped():
-        carry = [value.detach().numpy() for value in step.warm_up(*tensors[:2])]
+        carry = simulator.warm_up(states, past)
         state = states[:, -1]
         for k in range(HORIZON):
             state, *carry = simulator.step(state, actions[:, k], *carry)

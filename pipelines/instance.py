@@ -35,8 +35,14 @@ def checkout() -> Path:
 
 
 def prepare(home: Home) -> Path:
-    """Put `dagster.yaml` where Dagster looks for it, and point DAGSTER_HOME there; return it."""
+    """Put `dagster.yaml` where Dagster looks for it, and point DAGSTER_HOME there; return it.
+
+    Raises:
+        BadInput: the home cannot be written.
+    """
     folder = home.dagster
+    if home.root.exists() and not os.access(home.root, os.W_OK):
+        raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a folder of yours")
     settings = (checkout() / _SETTINGS).read_bytes()
     if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
         publish_file(folder / _SETTINGS, settings)

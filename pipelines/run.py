@@ -21,7 +21,7 @@ from kinemill.store import Json, Ref, open_ref, read_json, summary_of
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
 from pipelines.view import view
-from resources.io import handed_on, read_note
+from resources.io import handed_on, latest, read_note
 
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
@@ -134,6 +134,13 @@ def _summary(home: Home, ref: Ref | None) -> Json | None:
 
 def _verification(home: Home, ref: Ref | None) -> Json | None:
     return read_json(open_ref(home, ref) / "verification.json") if ref else None
+
+
+def errors_by_step(task: str) -> Json:
+    """Return the errors of the model last verified and of the baselines, by channel and step."""
+    home = Home.resolve()
+    found = _verification(home, latest(home, load_task(task).name, "verification"))
+    return found["accuracy"] if found else {}
 
 
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:

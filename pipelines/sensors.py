@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Task, load_task
 from kinemill.store import digest
+from kinemill.tracking import end_orphans
 
 _EVERY = 5  # s, the floor of Dagster's sensor loop
 _UP_TO_DATASET = ("recordings", "episodes", "dataset")
@@ -90,22 +92,34 @@ def _request(task: Task, key: str, *, whole: bool) -> dg.RunRequest:
 def failures(context: dg.RunFailureSensorContext) -> None:
     """Append one line for a failed run: which, when, what it said."""
     run, errors = context.dagster_run, context.get_step_failure_events()
+    home, whole = Home.resolve(), context.failure_event.job_failure_data.error
     line = {
         "run": run.run_id,
         "job": run.job_name,
         "noted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "message": context.failure_event.message,
-        "steps": {event.step_key: _reason(event) for event in errors},
+        "message": _reason(whole) if whole else context.failure_event.message,
+        "steps": {
+            event.step_key: _reason(event.step_failure_data.error)
+            for event in errors
+            if event.step_failure_data.error
+        },
     }
-    file = Home.resolve().dagster / "failures.jsonl"
+    if not errors and whole is None and home.mlflow_db.is_file():
+        end_orphans(home)  # its process was killed, and its training with it
+    file = home.dagster / "failures.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as out:
         out.write(json.dumps(line) + "\n")
     context.log.error(f"{run.job_name} failed: {line['steps'] or line['message']}")
 
 
-def _reason(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "unknown"
+def _reason(error: SerializableErrorInfo) -> str:
+    """Return what we or a library said first, without what was wrapped around it."""
+    said = error
+    while said.cause is not None and not _is_ours(said):
+        said = said.cause
+    return said.message.strip()
+
+
+def _is_ours(error: SerializableErrorInfo) -> bool:
+    return error.message.startswith("kinemill.")

@@ -23,7 +23,7 @@ import psutil
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.tracking import open_tracking, tracking_uri
+from kinemill.tracking import end_orphans, lock, tracking_uri
 from pipelines.instance import checkout, prepare
 
 LOOPBACK = "127.0.0.1"
@@ -54,10 +54,23 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, read_only: bool 
         dagster_port: for Dagster's pages; the next free one if it is taken.
         mlflow_port: for MLflow's pages, likewise.
         read_only: Dagster's pages can start and change nothing.
+
+    Raises:
+        BadInput: this home is served already; two daemons would start everything twice.
     """
     home = Home.resolve()
+
+    def refuse(who: str) -> None:
+        known = home.dagster / "servers"
+        raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {known}")
+
+    with lock(home, "up", refuse):
+        return _serve(home, dagster_port, mlflow_port, read_only=read_only)
+
+
+def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) -> int:
     prepare(home)
-    open_tracking(home)  # made here once, so that no server races for it
+    end_orphans(home)  # opens the database too: made here once, so that no server races for it
     servers = plan(home, free_port(dagster_port), free_port(mlflow_port), read_only=read_only)
     logs = home.dagster / "servers"
     logs.mkdir(parents=True, exist_ok=True)
@@ -121,10 +134,10 @@ def free_port(wanted: int) -> int:
 
 
 def start(server: Server, logs: Path) -> None:
-    """Start a server in a session of its own, its output in a file."""
+    """Start a server in a session of its own, its output in a file; it ends when we are killed."""
     with (logs / f"{server.name.lower()}.log").open("wb") as log:
         server.process = subprocess.Popen(
-            server.command,
+            [sys.executable, "-m", "resources.parent", str(os.getpid()), *server.command],
             cwd=checkout(),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -3,11 +3,7 @@
 It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow.
 """
 
-import ctypes
-import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,25 +14,7 @@ from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Ref, publish_json, read_json
-
-_PR_SET_PDEATHSIG = 1
-_LOOK_EVERY = 1.0  # s, where the kernel does not tell
-
-
-def die_with(parent: int) -> None:
-    """End this process as soon as process `parent` ends, even by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:  # it ended before we asked to be told
-        os._exit(1)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY)
-    os._exit(1)
+from resources.parent import die_with
 
 
 class Lines:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 from pydantic import BaseModel
@@ -54,14 +54,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def launchpad(task: Task) -> dg.Permissive:
+def launchpad(task: Task) -> dg.Shape:
     """Make the launchpad's form from the models of the task, today's values in the descriptions.
 
     There are no defaults: Dagster would merge those of an old `type` into a newly chosen one.
     """
     fields = _fields(task)
     del fields["task"]
-    return dg.Permissive(fields)
+    return dg.Shape(fields)
 
 
 def _fields(part: BaseModel) -> dict[str, dg.Field]:
@@ -84,6 +84,9 @@ def _shape(annotation: Any, value: Any) -> Any:
         return dg.Shape(_fields(value)) if plain else dg.Any
     if annotation in (bool, int, float, str):
         return annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    if len(choices) > 1:  # a single one is the `type` of a plug-in, which may be changed
+        return dg.Enum("_".join(choices), [dg.EnumValue(choice) for choice in choices])
     return dg.Any
 
 

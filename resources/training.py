@@ -21,27 +21,38 @@ def train_elsewhere(
     Raises:
         TrainingFailed: the training ended without a model; its MLflow run says so too.
     """
+    from kinemill.tracking import lock
     from kinemill.train import find_model
 
     if known := find_model(mill.task, mill.home, dataset, training_set):
         return known
-    job = write_job(mill, dataset, training_set)
+    name = f"train/{mill.task.name}/{_folder(mill, dataset, training_set).name}"
+    # Two processes would write the same checkpoints: the second waits, and finds the model made.
+    with lock(mill.home, name, context.log.info):
+        if known := find_model(mill.task, mill.home, dataset, training_set):
+            return known
+        job = write_job(mill, dataset, training_set)
+        _train(context, mill, job)
+        trained = find_model(mill.task, mill.home, dataset, training_set)
+    if trained is None:
+        raise TrainingFailed(job, "the training process ended well but published no model")
+    return Outcome(trained.ref, trained.summary, known=False)
+
+
+def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
     compute = mill.task.compute
     try:
         COMPUTE[compute.type](context, job, compute.max_runtime)
     except BaseException:
         _end_run(mill, read_json(job)["tracked"]["run_id"])
         raise
-    trained = find_model(mill.task, mill.home, dataset, training_set)
-    if trained is None:
-        raise TrainingFailed(job, "the training process ended well but published no model")
-    return Outcome(trained.ref, trained.summary, known=False)
 
 
 def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
     """Start the MLflow run and write the file that tells the training process all; return it."""
-    from kinemill.tracking import start_run
+    from kinemill.tracking import end_orphans, start_run
 
+    end_orphans(mill.home)  # of trainings whose every process was killed: nobody else ended them
     folder = _folder(mill, dataset, training_set)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
     run = start_run(mill.home, mill.task.name, folder.name, params=settings)
@@ -70,6 +81,15 @@ def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
         return None
     known = read_json(file)
     return _mlflow_page(f"experiments/{known['experiment']}/runs/{known['run_id']}")
+
+
+def files_page(mill: Mill, model: Ref, logged: str) -> dg.UrlMetadataValue | None:
+    """Return the address of a registered version's files, the report among them, or None."""
+    file = _run_file(mill, model)
+    if not file.is_file():
+        return None
+    experiment = read_json(file)["experiment"]
+    return _mlflow_page(f"experiments/{experiment}/models/{logged}/artifacts")
 
 
 def version_page(task: str, version: int) -> dg.UrlMetadataValue:

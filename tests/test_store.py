@@ -139,6 +139,17 @@ def test_a_flipped_bit_is_found(home, name):
     open_ref(home, ref)
 
 
+def test_a_file_changed_together_with_its_manifest_is_found(home):
+    ref = publish(home).ref
+    folder = home.root / ref.path
+    (folder / "data.bin").write_bytes(b"forged")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["data.bin"]["sha256"] = file_digest(folder / "data.bin")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    with pytest.raises(CorruptArtifact, match="was changed since"):
+        open_ref(home, ref)
+
+
 def test_a_missing_file_is_found(home):
     ref = publish(home).ref
     (home.root / ref.path / "data.bin").unlink()
@@ -207,6 +218,15 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         publish_file(path, b"half")
     assert read_json(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whoever_reads_a_file_while_it_is_replaced_goes_on_reading_the_old_one(tmp_path):
+    path = tmp_path / "state.json"
+    publish_file(path, b"old, and longer")
+    with path.open("rb") as reader:
+        publish_file(path, b"new")
+        assert reader.read() == b"old, and longer"
+    assert path.read_bytes() == b"new"
 
 
 def test_a_file_that_holds_no_json_says_so(tmp_path):

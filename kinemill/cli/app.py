@@ -17,9 +17,10 @@ from kinemill.cli import (
     setting_up,
     viewing,
 )
-from kinemill.errors import KinemillError
+from kinemill.errors import BadInput, KinemillError
 
 INTERNAL = 3
+_MAY_NOT = "give this user access, or set KINEMILL_HOME to a folder of theirs"
 
 app = typer.Typer(
     name="kinemill",
@@ -53,6 +54,9 @@ def main() -> None:
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}; {_MAY_NOT}\n")
+        sys.exit(BadInput.exit_code)
     except Exception:  # noqa: BLE001 - the last frame there is: told in full, then code 3
         sys.stderr.write(f"{traceback.format_exc()}\nThis is a fault in kinemill itself.\n")
         sys.exit(INTERNAL)

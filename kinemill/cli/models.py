@@ -28,7 +28,7 @@ def models(task: TaskName, as_json: Json = False) -> None:
             [
                 line["version"],
                 ", ".join(line["aliases"]),
-                line["created"],
+                line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
                 line["metrics"].get("nrmse", {}).get("model"),
                 _refusals(line["gate"]),

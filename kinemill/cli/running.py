@@ -64,7 +64,7 @@ def _run(task: str, logs: Path | None, overrides: list[str] | None, *, as_json: 
     if as_json:
         document(found)
     else:
-        run_summary(found)
+        run_summary(found, project("pipelines.run").errors_by_step(task))
     if found["status"] == "refused":
         raise typer.Exit(_REFUSED)
 

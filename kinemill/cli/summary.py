@@ -9,8 +9,8 @@ from kinemill.cli.say import spell, table
 _REFERENCES = ("model", "persistence", "linear", "linear_sincos")
 
 
-def run_summary(found: dict[str, Any]) -> None:
-    """Print the document of `run` for a person."""
+def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
+    """Print the document of `run` for a person, and how the errors grow over the horizon."""
     episodes, verification = found["episodes"], found["verification"]
     title = f"{found['task']}: {found['status']}"
     rows = [
@@ -30,6 +30,8 @@ def run_summary(found: dict[str, Any]) -> None:
     rows.append(["took", f"{sum(found['seconds'].values()):.1f} s"])
     table(title, ["", ""], rows)
     errors_table(found["metrics"])
+    if found["metrics"]["test"]:
+        growth_table(accuracy)
     gate_table(found["gate"])
     if found["report"]:
         typer.echo(f"report      {found['report']}")
@@ -46,6 +48,26 @@ def errors_table(metrics: dict[str, Any]) -> None:
     ]
     rows.append(["nrmse", "", *(metrics["nrmse"].get(name) for name in _REFERENCES)])
     table("error at the horizon", ["channel", "unit", *_REFERENCES], rows)
+
+
+def growth_table(accuracy: dict[str, Any]) -> None:
+    """Print how the error of each channel grows, beside the linear model's on the same history."""
+    channels: dict[str, Any] = accuracy.get("model", {}).get("channels", {})
+    last = max((len(line["by_step"]) for line in channels.values()), default=0)
+    steps = sorted({1, (last + 1) // 2, last})  # three fit beside each other in 80 columns
+    linear = accuracy.get("linear", {}).get("channels", {})
+    rows = [
+        [name, line["unit"], *(_beside(line, linear.get(name), step) for step in steps)]
+        for name, line in channels.items()
+    ]
+    if rows:
+        names = [f"{step} steps" if step > 1 else "1 step" for step in steps]
+        table("error by steps ahead, model / linear", ["channel", "unit", *names], rows)
+
+
+def _beside(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> str:
+    values = [f"{found['by_step'][step - 1]:.2g}" for found in (line, other) if found]
+    return " / ".join(values)
 
 
 def gate_table(gate: list[dict[str, Any]]) -> None:

@@ -27,13 +27,18 @@ def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> 
     weights = {item.name: f"step.{item.name}" for item in core.initializer}
     prepare, constants, carry = _start(interface)
     nodes = list(prepare)
+    driver = "actions"
+    if not interface.actions:
+        driver, ticking, numbers = _clock()
+        nodes, constants = [*nodes, *ticking], [*constants, *numbers]
     if history > 1 and carry:
-        nodes.append(_warm_up(core, weights, carry))
+        past = ["past_actions"] if interface.actions else []
+        nodes.append(_warm_up(core, weights, [*carry, "known", *past]))
         carry = [f"warm_{item.name}" for item in interface.carry]
-    nodes.append(_horizon(core, weights, carry))
+    nodes.append(_horizon(core, weights, ["present", *carry, driver]))
     guard = Guard()
-    past = ["past_actions"] if history > 1 else []
-    guard.watch(["states", *past, "actions"])
+    given = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
+    guard.watch([name for name, width in given.items() if width])
     outputs = [
         value("next_states", "batch", "horizon", states),
         *(value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry),
@@ -77,32 +82,47 @@ def _start(
     return nodes, constants, names
 
 
-def _warm_up(core: onnx.GraphProto, weights: dict[str, str], carry: list[str]) -> onnx.NodeProto:
+def _clock() -> tuple[str, list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Make zeros (B, T, 1) to count the steps of a system that nothing acts on.
+
+    Actions are (B, T, 0) there, and ONNX Runtime ends the process at a Scan over rows of width 0.
+    """
+    nodes = [
+        helper.make_node("Shape", ["actions"], ["clock.steps"], start=0, end=2),
+        helper.make_node("Concat", ["clock.steps", "clock.width"], ["clock.shape"], axis=0),
+        helper.make_node("Expand", ["clock.zero", "clock.shape"], ["clock"]),
+    ]
+    return "clock", nodes, [integers("clock.width", [1]), scalar("clock.zero", 0.0)]
+
+
+def _warm_up(core: onnx.GraphProto, weights: dict[str, str], inputs: list[str]) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
     _, *after = list(core.output)
-    body = _body(core, weights, "warm", [*carried, state, action], after)
+    rows = [state, action] if inputs[-1] == "past_actions" else [state]
+    body = _body(core, weights, "warm", [*carried, *rows], after)
     return helper.make_node(
         "Scan",
-        [*carry, "known", "past_actions"],
+        inputs,
         [f"warm_{item.name}" for item in carried],
         name="warm_up",
-        num_scan_inputs=2,
-        scan_input_axes=[1, 1],
+        num_scan_inputs=len(rows),
+        scan_input_axes=[1] * len(rows),
         body=body,
     )
 
 
-def _horizon(core: onnx.GraphProto, weights: dict[str, str], carry: list[str]) -> onnx.NodeProto:
+def _horizon(core: onnx.GraphProto, weights: dict[str, str], inputs: list[str]) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
     following, *after = list(core.output)
-    body = _body(core, weights, "roll", [state, *carried, action], [following, *after])
+    driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
+    body = _body(core, weights, "roll", [state, *carried, driver], [following, *after])
     # What a Scan feeds back and what it stacks up are different outputs, of the same value.
     reached = helper.make_node("Identity", ["roll.next_state"], ["roll.reached"])
     body.node.append(reached)
     body.output.append(value("roll.reached", *shape_of(following)))
     return helper.make_node(
         "Scan",
-        ["present", *carry, "actions"],
+        inputs,
         ["final_state", *(f"unguarded.{item.name}" for item in after), "unguarded.next_states"],
         name="horizon",
         num_scan_inputs=1,

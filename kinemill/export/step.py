@@ -105,7 +105,7 @@ def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:
 def step_model(core: onnx.GraphProto, interface: Interface, version: str) -> onnx.ModelProto:
     """Return step.onnx: the traced graph, guarded against NaN."""
     guard = Guard()
-    guard.watch([item.name for item in core.input])
+    guard.watch([item.name for item in core.input if 0 not in shape_of(item)])
     nodes = [copy.deepcopy(node) for node in core.node]
     bare = {item.name: f"unguarded.{item.name}" for item in core.output}
     for node in nodes:

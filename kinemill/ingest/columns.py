@@ -62,7 +62,7 @@ def _parquet(path: Path) -> pl.DataFrame:
         BadLog: the file is damaged.
     """
     try:
-        frame = pl.read_parquet(path, n_rows=MOST)
+        frame = pl.read_parquet(path, n_rows=MOST, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
     vectors = {
@@ -95,7 +95,7 @@ def _text(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_csv(
             path, separator=separator, infer_schema=False, n_rows=MOST,
-            encoding="utf8-lossy", truncate_ragged_lines=True,
+            encoding="utf8-lossy", truncate_ragged_lines=True, glob=False,
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error

@@ -65,9 +65,8 @@ def _write_down(
     home, client, number = tracking.home, tracking.client, str(version.number)
     papers = decision.make_decision(home, facts, verdicts, open_ref(home, bundle.ref))
     folder = open_ref(home, papers.ref)
-    model_id = version.source.removeprefix("models:/")
     for name in ("decision.json", "report.html"):
-        client.log_model_artifact(model_id, str(folder / name), "decision")
+        client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     stamped = {f"{tags.GATE}.{item.rule}": decision.line(item) for item in verdicts}
     stamped |= {
         tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),

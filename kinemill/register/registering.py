@@ -49,7 +49,8 @@ class Registration:
         gate: verdicts as JSON objects: rule, passed, found, wanted.
         run_id: the run it came from.
         report: the report with the verdict in it, relative to the home.
-        summary: decision, nrmse, bundle (relative to the home), previous champion.
+        summary: decision, nrmse, bundle (relative to the home), MLflow's logged model, previous
+            champion.
     """
 
     version: int
@@ -135,6 +136,7 @@ def _registration(version: Version, status: Status) -> Registration:
             "decision": version.decision,
             "nrmse": version.metrics["nrmse"],
             "bundle": version.tags[tags.BUNDLE],
+            "logged_model": version.logged_model,
             "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
         },
     )
@@ -191,10 +193,14 @@ def _tags(
 
 
 def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
-    """Write on the run what it learned from and what it became."""
+    """Write on the run what it learned from and became, and on the model that it is registered."""
     client, run_id = tracking.client, version.run_id
     summary = summary_of(tracking.home, dataset)
     link_dataset(client, run_id, version.task, dataset.digest, summary)
     client.set_tag(run_id, tags.VERSION, version.name)
+    registered = [{"name": version.task, "version": str(version.number)}]
+    client.set_logged_model_tags(
+        version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
+    )
     for name in (tags.MODEL, tags.DATASET):
         client.set_tag(run_id, name, version.tags[name])

@@ -50,6 +50,11 @@ class Version:
         return json.loads(self.tags.get(tags.METRICS, "{}"))
 
     @property
+    def logged_model(self) -> str:
+        """The id of the model in MLflow that holds the version's files."""
+        return self.source.removeprefix("models:/")
+
+    @property
     def name(self) -> str:
         """The version as an address."""
         return f"models:/{self.task}/{self.number}"
@@ -234,7 +239,7 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
     from mlflow.exceptions import MlflowException
 
     def build(folder: Path) -> Json:
-        logged = tracking.client.get_logged_model(version.source.removeprefix("models:/"))
+        logged = tracking.client.get_logged_model(version.logged_model)
         source = f"{logged.artifact_location}/bundle"
         copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
         check_bundle(copy, version.tags[tags.SUMS])

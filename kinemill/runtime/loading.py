@@ -79,7 +79,7 @@ def _published_digests(folder: Path) -> dict[str, str]:
             try:
                 files: dict[str, Any] = json.loads(path.read_bytes())["files"]
                 digests |= {file: entry["sha256"] for file, entry in files.items()}
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise CorruptArtifact(path, f"cannot be read ({error!r})") from error
     return digests
 

@@ -36,11 +36,28 @@ class Simulator:
             raise BadInput(where, f"its inputs are {names}", expected="a rollout.onnx of kinemill")
         properties = self._rollout.get_modelmeta().custom_metadata_map
         self.interface = Interface.from_metadata(where, properties)
-        self._step = _session(where.with_name("step.onnx"), step, threads) if step else None
+        self._step = self._open_step(where.with_name("step.onnx"), step, threads) if step else None
         self._batch = Axis("batch")
         self._state_axis = Axis("states", len(self.states), self.states)
         self._action_axis = Axis("actions", len(self.actions), self.actions)
         self._observed: deque[tuple[Array, Array | None]] = deque(maxlen=self.history)
+
+    def _open_step(self, where: Path, model: bytes, threads: int) -> Any:
+        """Open step.onnx, unless it does not belong to the rollout.onnx beside it."""
+        session = _session(where, model, threads)
+        names = [item.name for item in session.get_inputs()]
+        wanted = ["state", "action", *(item.name for item in self.interface.carry)]
+        if names != wanted:
+            raise BadInput(where, f"its inputs are {names}", expected=f"{wanted}")
+        properties = session.get_modelmeta().custom_metadata_map
+        if Interface.from_metadata(where, properties) != self.interface:
+            raise BadInput(
+                where,
+                "is of another model than the rollout.onnx beside it",
+                expected="two files of one export",
+                fix="export the model again",
+            )
+        return session
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -155,6 +172,8 @@ class Simulator:
             BadInput: as for `rollout`, or the action after the observation before is not known.
         """
         measured = as_input("state", state, [self._state_axis], finite=self._finite)
+        if action is None and not self.actions:
+            action = np.zeros(0)  # nothing acts on it, so nothing is left to choose
         acting = None if action is None else self._one_action(action)
         if self._observed and self._observed[-1][1] is None:
             raise BadInput(
@@ -227,6 +246,8 @@ def _session(where: Path, model: bytes, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error
+    return session

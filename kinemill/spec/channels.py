@@ -9,6 +9,9 @@ from kinemill.registry import nearest
 from kinemill.spec.plugins import Settings
 from kinemill.spec.units import check_unit, factor, is_derivative
 
+# Columns and entries that stand beside channels in tracks, tables and documents.
+RESERVED = {"time_s", "episode", "nrmse"}
+
 
 class Source(Settings):
     """A column of a log that may hold the channel: `scale` x value + `offset` is in `unit`."""
@@ -93,11 +96,13 @@ class Channel(Settings):
 
 
 def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...], str]]:
-    """Return what is wrong between channels: (where, message) for parents, cycles and units."""
+    """Return what is wrong with channels: (where, message) for names, parents, cycles and units."""
     problems: list[tuple[tuple[str, ...], str]] = []
     for name, channel in channels.items():
         parent = channel.derivative_of
         where = ("channels", name, "derivative_of")
+        if wrong := _wrong_name(name):
+            problems.append((where[:2], wrong))
         if parent is None:
             continue
         if parent not in channels:
@@ -111,6 +116,17 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
                 (where, f"{channel.unit} is not {channels[parent].unit} per time ({parent!r})")
             )
     return problems
+
+
+def _wrong_name(name: str) -> str | None:
+    if name in RESERVED:
+        return f"{name!r} means something else beside channels; name the log's column at `source`"
+    if not name.isidentifier():
+        return (
+            f"{name!r} is no channel name; letters, digits and _ after a letter, and the log's "
+            "column at `source`"
+        )
+    return None
 
 
 def _in_cycle(start: str, channels: dict[str, Channel]) -> bool:

@@ -12,7 +12,7 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.home import project_root
 from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
-from kinemill.spec.overrides import FAMILIES, blame, override
+from kinemill.spec.overrides import blame, family_at, override
 from kinemill.spec.plugins import Settings
 from kinemill.spec.task import Task, validate_settings
 from kinemill.spec.yaml import Document, Location, read_yaml
@@ -78,8 +78,8 @@ def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> 
     except ValidationError as error:
         raise TaskError(
             [
-                _line(document, overrides, *_problem(item["loc"], item, value))
-                for item in error.errors(include_url=False)
+                _line(document, overrides, *_problem(where, item, value))
+                for where, item in _telling(error, value)
             ]
         ) from error
     problems = _problems(task)
@@ -112,9 +112,29 @@ def _line(document: Document, overrides: Mapping[str, Any], where: Location, wha
     return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
 
 
+def _telling(error: ValidationError, value: Any) -> list[tuple[Location, Any]]:
+    """Return where each error is, and what; those of alternatives that nobody meant left out.
+
+    Of a `tail` that is too large, pydantic also says that it is no number and no list.
+    """
+    found: list[tuple[Location, Any]] = []
+    for item in error.errors(include_url=False):
+        names_key = item["type"] in {"extra_forbidden", "missing"}
+        found.append((_real_location(item["loc"], value, names_key), item))
+    return [(where, item) for where, item in found if not _is_aside(where, item, found)]
+
+
+def _is_aside(where: Location, item: Any, found: list[tuple[Location, Any]]) -> bool:
+    """Tell whether `item` says that something is of another type, and others say what is wrong."""
+    return item["type"].endswith("_type") and any(
+        other[: len(where)] == where
+        and (len(other) > len(where) or not its["type"].endswith("_type"))
+        for other, its in found
+    )
+
+
 def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
     """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
-    loc = _real_location(loc, value, item["type"] in {"extra_forbidden", "missing"})
     if item["type"] == "extra_forbidden":
         known = _known_keys(loc[:-1], value)
         return loc, f"unknown key; {nearest(str(loc[-1]), known)}"
@@ -125,6 +145,7 @@ def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
         names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
         return loc, f"found {found!r}; expected {choices}; {nearest(found, names)}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message.partition(" or instance of ")[0]
     found = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
     return loc, f"{message}{found}"
 
@@ -154,7 +175,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
     kind: Any = Task
     for depth, part in enumerate(loc):
         value = value[part]
-        family = FAMILIES.get(str(loc[depth - 1] if isinstance(part, int) else part))
+        family = family_at(loc[: depth + 1])
         if part == "validate" and depth == 0:
             kind = validate_settings()
         elif family and isinstance(value, dict):

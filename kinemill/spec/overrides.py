@@ -1,13 +1,23 @@
 """Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.spec.plugins import AUGMENTATIONS, MODELS, OBJECTIVES
+from kinemill.spec.plugins import AUGMENTATIONS, MODELS, OBJECTIVES, Plugin
 from kinemill.spec.yaml import Document, Location, scalar
 
-FAMILIES = {"learn": OBJECTIVES, "model": MODELS, "augment": AUGMENTATIONS}
+# Where a task file chooses a plug-in by `type`; places in lists left out.
+_FAMILIES: dict[tuple[str, ...], Mapping[str, type[Plugin]]] = {
+    ("learn",): OBJECTIVES,
+    ("learn", "model"): MODELS,
+    ("augment",): AUGMENTATIONS,
+}
+
+
+def family_at(where: Iterable[str | int]) -> Mapping[str, type[Plugin]] | None:
+    """Return the plug-ins that a `type` at `where` chooses from; None where it chooses none."""
+    return _FAMILIES.get(tuple(part for part in map(str, where) if not part.isdigit()))
 
 
 def parse_overrides(items: list[str]) -> dict[str, Any]:
@@ -68,8 +78,7 @@ def _index(items: list[Any], name: str, key: str) -> int:
 
 def _foreign_keys(inner: dict[str, Any], folders: list[str], new: Any) -> list[str]:
     """Return the keys of `inner` that the plug-in `new` has no field for."""
-    words = [name for name in folders if not name.isdigit()]
-    family = FAMILIES.get(words[-1]) if words else None
+    family = family_at(folders)
     if family is None or inner.get("type") == new or new not in family:
         return []
     return [name for name in inner if name not in family[str(new)].model_fields]

@@ -16,6 +16,8 @@ from pydantic import (
 from kinemill.registry import nearest
 from kinemill.spec.plugins import READERS, Plugin, Settings
 
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
+_CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -257,3 +259,23 @@ class Retrain(Settings):
 
     after_new_recordings: PositiveInt = 1
     cron: str | None = "0 3 * * *"
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str | None) -> str | None:
+        # One schedule that Dagster cannot read would keep it from loading any task.
+        if value is not None and not _is_cron(value):
+            message = "is no cron line of minute, hour, day, month, weekday, as `0 3 * * *`"
+            raise ValueError(message)
+        return value
+
+
+def _is_cron(line: str) -> bool:
+    """Tell whether every field of a cron line is numbers within its range, `*`, or a step of it."""
+    fields = line.split()
+    return len(fields) == len(_CRON) and all(
+        (found := _CRON_ITEM.fullmatch(item)) is not None
+        and all(low <= int(number) <= high for number in found.group("from", "to") if number)
+        for field, (low, high) in zip(fields, _CRON, strict=True)
+        for item in field.split(",")
+    )

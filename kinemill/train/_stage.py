@@ -1,11 +1,13 @@
 """The training stage: from a dataset and its training set to published weights."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.spec.task import Task
@@ -109,12 +111,28 @@ def _train_into(
 
 
 def pick_device(wanted: str) -> Any:
-    """Return the torch device: the one wanted, or the best there is for `auto`."""
+    """Return the torch device: the one wanted, or for `auto` a CUDA GPU if there is one.
+
+    Raises:
+        BadInput: the one wanted is not there.
+    """
     import torch
 
-    if wanted != "auto":
-        return torch.device(wanted)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted == "auto":
+        wanted = "cuda" if found["cuda"] else "cpu"
+    if not found[wanted]:
+        raise BadInput(
+            "learn.device",
+            f"{wanted}, which torch {torch.__version__} does not find on this machine",
+            expected=" or ".join(["auto", *(name for name, there in found.items() if there)]),
+            fix="`kinemill doctor` says which torch and which GPU there are",
+        )
+    return torch.device(wanted)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -192,7 +210,8 @@ def _plot(history: dict[str, Any], best_step: int, path: Path) -> None:
     for name, series in history.items():
         if name != "lr":
             steps, values = zip(*series, strict=True)
-            axes.semilogy(steps, values, label=name, lw=1.4)
+            shown = [math.nan if value is None else value for value in values]
+            axes.semilogy(steps, shown, label=name, lw=1.4)
     axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
     axes.set(xlabel="step", ylabel="error, in spreads of the channel")
     axes.legend(frameon=False, fontsize=8)

@@ -87,13 +87,13 @@ def _integrate(task: Task, outputs: list[Output], integrator: str) -> tuple[Arra
             drift[column, column] = -1.0
         known.add(output.of)
     while len(known) < count:
-        ready = [
-            (name, parent)
+        ready = {
+            parent: name
             for name in states
-            if name in known and (parent := task.channels[name].derivative_of) not in known
-            if parent is not None
-        ]
-        for derivative, parent in ready:
+            if name in known and (parent := task.channels[name].derivative_of) in states
+            if parent not in known
+        }
+        for parent, derivative in ready.items():
             source, column = states.index(derivative), states.index(parent)
             drift[source, column] += task.dt
             if integrator == "semi_implicit":  # the derivative at k+1 instead of k

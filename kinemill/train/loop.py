@@ -19,6 +19,8 @@ from kinemill.spec.parts import Learn, Schedule
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.train.checkpoint import read_checkpoint, write_checkpoint
 
+Curves = dict[str, list[list[float | None]]]
+
 
 @dataclass
 class State:
@@ -29,12 +31,14 @@ class State:
     best_step: int = 0
     waited: int = 0
     seconds: float = 0.0
-    history: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
+    losses: list[float] = field(default_factory=list[float])  # since the last point of the curve
+    history: Curves = field(default_factory=dict[str, list[list[float | None]]])
 
     def record(self, values: dict[str, float]) -> None:
-        """Append one point of each series at the present step."""
+        """Append one point of each series at the present step; JSON has no NaN, so None for it."""
         for name, value in values.items():
-            self.history.setdefault(name, []).append([self.step, value])
+            point = value if math.isfinite(value) else None
+            self.history.setdefault(name, []).append([self.step, point])
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def _shuffled(windows: int, seed: int, epoch: int) -> Tensor:
     key = (windows, seed, epoch)
     if key not in _order_of:
         _order_of.clear()
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
         _order_of[key] = torch.randperm(windows, generator=generator)
     return _order_of[key]
 
@@ -108,7 +112,8 @@ def fit(
         The final state, and the weights that had the smallest watched validation error.
 
     Raises:
-        TrainingFailed: the loss or a gradient is not finite; the checkpoint is not touched.
+        TrainingFailed: the loss or a gradient is not finite, which leaves the checkpoint as it was;
+            or no validation error ever was.
     """
     tracker, progress = listeners
     device = next(module.parameters()).device
@@ -119,17 +124,15 @@ def fit(
         fused=True,
     )
     state, best = _resume(folder, module, optimizer, progress)
-    began, losses = time.monotonic() - state.seconds, list[float]()
+    began = time.monotonic() - state.seconds
     while state.step < learn.steps and not _out_of_patience(state, learn):
-        rate = learning_rate(state.step, learn)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate(state.step, learn)
         batch = batch_at(state.step, objective.windows, learn).to(device)
-        losses.append(_update(module, optimizer, objective.loss(batch), learn, state.step))
+        state.losses.append(_update(module, optimizer, objective.loss(batch), learn, state.step))
         state.step += 1
         if state.step % learn.log_every == 0 or state.step == learn.steps:
-            _report(state, {"train/loss": sum(losses) / len(losses), "lr": rate}, tracker)
-            losses.clear()
+            _report_losses(state, learn, tracker)
             progress.advance("model", state.step, learn.steps, _note(state))
         if state.step % learn.eval_every == 0 or state.step == learn.steps:
             best = _evaluate(module, objective, state, best, tracker)
@@ -138,7 +141,16 @@ def fit(
             state.seconds = time.monotonic() - began
             write_checkpoint(folder, module, optimizer, best, vars(state))
     state.seconds = time.monotonic() - began
+    if state.losses:  # patience ended between two points of the curve
+        _report_losses(state, learn, tracker)
     tracker.flush()
+    if not math.isfinite(state.best):
+        raise TrainingFailed(
+            objective.watched,
+            f"not finite in any evaluation up to step {state.step}",
+            expected="a model whose rollouts stay finite on the validation split",
+            fix="lower learn.optimizer.lr or learn.horizon",
+        )
     return state, best
 
 
@@ -186,21 +198,31 @@ def _evaluate(
     errors = objective.evaluate()
     _report(state, errors, tracker)
     watched = errors[objective.watched]
-    if watched < state.best:  # never true for NaN
+    if watched < state.best:  # never true for NaN, nor for infinity at first
         state.best, state.best_step, state.waited = watched, state.step, 0
         return _weights(module)
     state.waited += 1
     return best
 
 
+def _report_losses(state: State, learn: Learn, tracker: Tracker) -> None:
+    mean = sum(state.losses) / len(state.losses)
+    state.losses.clear()
+    _report(state, {"train/loss": mean, "lr": learning_rate(state.step - 1, learn)}, tracker)
+
+
 def _report(state: State, values: dict[str, float], tracker: Tracker) -> None:
     state.record(values)
-    tracker.log_metrics(values, state.step)
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    tracker.log_metrics(finite, state.step)
 
 
 def _note(state: State) -> str:
     latest = {name: series[-1][1] for name, series in state.history.items() if name != "lr"}
-    return ", ".join(f"{name} {value:.4g}" for name, value in latest.items())
+    return ", ".join(
+        f"{name} {'not finite' if value is None else f'{value:.4g}'}"
+        for name, value in latest.items()
+    )
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:

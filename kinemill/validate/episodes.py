@@ -33,7 +33,7 @@ class Episode:
 
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""
-        return pl.read_parquet(self.path)
+        return pl.read_parquet(self.path, glob=False)
 
 
 def rules(task: Task) -> Json:
@@ -73,7 +73,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     strip: list[Json] = []
     measured: list[Json] = []
     for track in recording.summary["tracks"]:
-        frame = pl.read_parquet(recording.folder / track["file"])
+        frame = pl.read_parquet(recording.folder / track["file"], glob=False)
         frame = frame.select("time_s", *task.columns)
         values = {name: frame[name].to_numpy() for name in task.columns}
         verdict = pardon(values, task) if recording.released else judge(values, task)

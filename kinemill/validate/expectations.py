@@ -18,7 +18,7 @@ import polars as pl
 from kinemill.spec import Task
 from kinemill.validate.checks import SHOWN, CheckResult, planned_checks
 
-FAR = 1e6  # a channel without limits: more than any joint, wheel or voltage of a robot
+FAR = 1e12  # a channel without limits: more than any pressure in Pa or count of an encoder
 MANY = 1e9  # rows; 115 days at 100 Hz
 
 

@@ -15,6 +15,7 @@ from kinemill.validate.faults import Array, Values, runs
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
+_ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
 _FEW = 200  # windows that a fit looks at: neighbours say nearly the same
 
 
@@ -125,6 +126,8 @@ def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, f
         total = weight.sum()
         x_mean, y_mean = float(weight @ x / total), float(weight @ y / total)
         spread = float(weight @ (x - x_mean) ** 2)
+        if spread <= total * (_ALIKE * x_mean) ** 2 and x_mean:
+            return y_mean / x_mean, 0.0  # at constant speed nobody can tell scale from offset
         if spread <= 0.0:
             return float("inf") if float(np.ptp(y)) > 0.0 else 1.0, 0.0
         slope = float(weight @ ((x - x_mean) * (y - y_mean))) / spread

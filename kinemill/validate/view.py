@@ -75,7 +75,9 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
 
 
 def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
-    frame = pl.read_parquet(recording.folder / track["file"]).select("time_s", *task.columns)
+    frame = pl.read_parquet(recording.folder / track["file"], glob=False).select(
+        "time_s", *task.columns
+    )
     values = {name: frame[name].to_numpy() for name in task.columns}
     verdict = judge(values, task)
     if recording.released:  # what was found is shown, and that it was kept nevertheless

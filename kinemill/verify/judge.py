@@ -19,7 +19,7 @@ from kinemill.verify.latency import Latency, latency
 from kinemill.verify.parity import Pair, Parity, Poison, compare, poison
 from kinemill.verify.probes import make_probes
 
-SPREAD_FLOOR = 1e-12
+STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def judge(
     """
     interface = simulator.interface
     angle = np.array([name in interface.angles for name in interface.states])
-    spread = np.maximum(dataset.std[: len(angle)], SPREAD_FLOOR)
+    spread = dataset.std[: len(angle)]
+    spread = np.where(spread > STILL, spread, 1.0)
     probes = make_probes(dataset, interface, settings.horizon)
     baselines = contestants(dataset, simulator.history)
     errors = {

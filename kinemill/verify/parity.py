@@ -56,7 +56,8 @@ class Pair:
     Attributes:
         simulator: loaded with `non_finite="pass"`.
         step: in float32.
-        spread: standard deviation of each state in training, (S,), at least 1e-12.
+        spread: standard deviation of each state in training, (S,); 1 where it never moved, as the
+            step scales it.
         angle: which states are angles, (S,).
     """
 
@@ -65,10 +66,14 @@ class Pair:
     spread: Floats
     angle: NDArray[np.bool_]
 
-    @property
-    def floor(self) -> Floats:
-        """What one step may differ by, per channel, (S,)."""
-        return STEP_TOLERANCE * self.spread
+    def floor(self, values: Floats) -> Floats:
+        """Return what one step to `values` (..., S) may differ by.
+
+        Where a channel lies so far from zero that float32 cannot tell 1e-5 of its spread, it is
+        the distance to the next float32: no two runtimes agree on the last bit.
+        """
+        last_bit = np.spacing(np.abs(values).astype(np.float32))
+        return np.maximum(STEP_TOLERANCE * self.spread, last_bit)
 
 
 def compare(pair: Pair, probes: Sequence[Probe]) -> list[Parity]:
@@ -89,8 +94,9 @@ def compare_step(pair: Pair, probe: Probe) -> list[Parity]:
     found = pair.simulator.step(
         probe.states[:, -1], probe.actions[:, 0], *(part.numpy() for part in carry)
     )
-    difference = wrapped(found[0] - _array(wanted[0]), pair.angle)
-    rows = [_worst("step", probe, difference, np.broadcast_to(pair.floor, difference.shape), pair)]
+    expected = _array(wanted[0])
+    difference = wrapped(found[0] - expected, pair.angle)
+    rows = [_worst("step", probe, difference, pair.floor(expected), pair)]
     for item, mine, other in zip(
         pair.simulator.interface.carry, found[1:], wanted[1:], strict=True
     ):
@@ -122,7 +128,7 @@ def compare_rollout(pair: Pair, probe: Probe) -> Parity:
         double = _array(precise.rollout(*(part.double() for part in inputs)))
     difference = wrapped(pair.simulator.rollout(*probe.inputs) - single, pair.angle)
     rounding = np.abs(wrapped(single - double, pair.angle)).max(axis=1)
-    allowed = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor)
+    allowed = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor(np.abs(single).max(axis=1)))
     return _worst("rollout", probe, np.abs(difference).max(axis=1), allowed, pair)
 
 

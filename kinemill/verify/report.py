@@ -223,8 +223,8 @@ def _gates(verdict: Verdict) -> str:
         + table(["", "Check", "Found", "Wanted"], gates)
         + f"<details><summary>All {len(parity)} comparisons with torch</summary>"
         "<p>Largest difference, in the channel's unit. A step may differ by 1e-5 of the channel's "
-        "standard deviation in training, a rollout by ten times what float32 and float64 differ by "
-        "on the same window.</p>"
+        "standard deviation in training or the last bit of float32, a rollout by ten times what "
+        "float32 and float64 differ by on the same window.</p>"
         + table(
             ["", "File", "Inputs", "Worst in", "Batch", "Found", "Allowed"], parity, numbers_from=4
         )

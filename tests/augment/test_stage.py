@@ -96,6 +96,24 @@ def test_the_same_dataset_gives_the_same_bytes_in_another_home(tmp_path, home):
     assert augment(task, home, ref).known
 
 
+def test_other_augmentations_of_the_same_dataset_make_another_training_set(home):
+    ref, _ = publish(home)
+    added = [augment(make_task(*items), home, ref).summary["added"] for items in ([], [MIRROR])]
+    assert added == [{}, {"mirror": 2}]
+    louder = {**NOISE, "std": {"speed": 0.25}}
+    assert augment(make_task(NOISE), home, ref).ref != augment(make_task(louder), home, ref).ref
+
+
+def test_no_two_episodes_get_the_same_noise(home):
+    ref, dataset = publish(home)
+    found = contents(load_dataset(home, augment(make_task(NOISE), home, ref).ref))
+    one, other = (
+        found[f"{episode.id}+gaussian_noise"][:30, 1] - dataset.rows(episode)[:30, 1]
+        for episode in dataset.of("train")
+    )
+    assert np.abs(one - other).max() > 0.05  # of noise with a standard deviation of 0.05 rad/s
+
+
 def test_validation_and_test_data_change_nothing(home):
     task = make_task(NOISE, MIRROR)
     plain = load_dataset(home, augment(task, home, publish(home)[0]).ref)

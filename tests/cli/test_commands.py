@@ -1,6 +1,7 @@
 """The command line: documents on stdout, news on stderr, exit codes, and a quick start."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from kinemill.cli.app import app
+from kinemill.cli.summary import growth_table
 from kinemill.home import Home
 
 TASK = """\
@@ -128,6 +130,27 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     assert "unknown key" in next(
         check["found"] for check in json.loads(done.stdout)["checks"] if check["ok"] is False
     )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
+    home.root.mkdir(mode=0o555, parents=True)
+    for command in (["run", "arm"], ["up"]):
+        done = kinemill(*command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert str(home.root) in done.stderr
+        assert "set KINEMILL_HOME" in done.stderr
+
+
+def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
+    channel = {"angle": {"unit": "rad", "by_step": [0.1, 0.2, 0.3, 0.4]}}
+    doubled = {"angle": {"unit": "rad", "by_step": [0.2, 0.4, 0.6, 0.8]}}
+    growth_table({"model": {"channels": channel}, "linear": {"channels": doubled}})
+    told = capsys.readouterr().out
+    assert "1 step" in told
+    assert "4 steps" in told
+    assert "0.1 / 0.2" in told
+    assert "0.4 / 0.8" in told
 
 
 def test_an_internal_failure_is_code_3(tasks, home):

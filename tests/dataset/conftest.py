@@ -66,7 +66,7 @@ def contents() -> list[Content]:
     return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
 
 
-def publish(home, contents):
+def publish(home, contents, quarantine=()):
     """Publish episodes in the store format of `validate`; return the reference."""
     entries = []
     for content in contents:
@@ -102,9 +102,10 @@ def publish(home, contents):
 
     def build_all(folder):
         (folder / "episodes.json").write_text(json.dumps(entries))
-        (folder / "quarantine.json").write_text("[]")
+        (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
         return {"accepted": len(entries)}
 
     key = {"of": [entry["id"] for entry in entries], "rows": [entry["rows"] for entry in entries]}
+    key["quarantine"] = list(quarantine)
     return once(home, "episodes", "arm", key, build_all).ref

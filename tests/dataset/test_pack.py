@@ -46,6 +46,24 @@ def test_the_same_episodes_make_the_same_version_and_a_new_one_another(home, con
     assert grown.summary["episodes"]["train"] == 3
 
 
+def test_a_recording_that_goes_to_quarantine_as_a_whole_makes_no_new_version(home, contents):
+    first = make_dataset(make_task(), home, publish(home, contents))
+    again = make_dataset(make_task(), home, publish(home, contents, quarantine=["broken.csv"]))
+    assert (again.known, again.ref) == (True, first.ref)
+
+
+def test_another_shortest_piece_makes_another_version(home):
+    episodes = publish(home, [spin("a.csv"), spin("b.csv", rows=80), spin("test.csv")])
+
+    def validation_rows(shortest: int) -> int:
+        task = make_task(validation={"tail": 0.3})
+        rules = task.validation.model_copy(update={"min_steps": shortest})
+        outcome = make_dataset(task.model_copy(update={"validation": rules}), home, episodes)
+        return outcome.summary["rows"]["validation"]
+
+    assert [validation_rows(10), validation_rows(20)] == [15 + 24, 24]
+
+
 def test_another_order_of_channels_makes_another_version(home, contents):
     episodes = publish(home, contents)
     task = make_task()

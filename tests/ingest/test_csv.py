@@ -67,6 +67,8 @@ def test_a_number_that_turns_from_int_to_float_after_row_5000_is_read(write, tas
         "# time,position,velocity,torque",
         "time;position;velocity;torque",
         "time\tposition\tvelocity\ttorque",
+        "\ttime\tposition\tvelocity\ttorque",
+        "time\tposition\tvelocity\ttorque\t",
         "time,position,velocity,torque,",
         "\r\ntime,position,velocity,torque\r",
     ],
@@ -74,8 +76,10 @@ def test_a_number_that_turns_from_int_to_float_after_row_5000_is_read(write, tas
 def test_headers_as_programs_write_them(write, task, header):
     separator = next(sign for sign in ";\t," if sign in header)
     rows = "0,1,2,3\n0.01,4,5,6\n".replace(",", separator)
-    if header.endswith(","):
-        rows = rows.replace("\n", ",\n")
+    if header.endswith((",", "\t")):
+        rows = rows.replace("\n", f"{separator}\n")
+    if header.startswith("\t"):  # as pandas writes its index
+        rows = "0\t" + rows.replace("\n", "\n1\t", 1)
     if header.endswith("\r"):
         rows = rows.replace("\n", "\r\n")
     log = read(write("a.csv", f"{header}\n{rows}"), task)

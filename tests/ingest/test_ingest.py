@@ -18,6 +18,7 @@ from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest import recordings as stage
 from kinemill.spec import load_task
 from kinemill.store import open_ref, read_json
+from kinemill.validate import load_episodes, validate
 
 
 def outcomes(report) -> dict[str, str]:
@@ -218,8 +219,54 @@ def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
     assert recording.summary["tracks"][0]["rows"] == 50
 
 
+def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, logs, write):
+    turns = [(k / 100, (k / 10 + 3) % 6.283185307 - 3.141592654, 10.0, 0.0) for k in range(50)]
+    write("a.csv", turns)
+    steps = []
+    for kind in ("linear", "angle"):
+        task = make_task(channels__angle__kind=kind)
+        (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
+        frame = pl.read_parquet(recording.folder / "track-0000.parquet")
+        steps.append(float(frame["angle"].diff().abs().max()))
+    assert steps == pytest.approx([6.183185307, 0.1])
+
+
+def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, logs, write, swing):
+    write("a.csv", swing)
+    first = make_task()
+    ingest(first, home, logs)
+    channels = first.part("channels")["channels"]
+    turned = make_task(channels=dict(reversed(channels.items())))
+    (recording,) = load_recordings(home, ingest(turned, home, logs).outcome.ref)
+    frame = pl.read_parquet(recording.folder / recording.summary["tracks"][0]["file"])
+    assert frame.columns == ["time_s", "velocity", "angle", "torque"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
+    task, tmp_path, logs, write, swing, name
+):
+    if name == "a.csv":
+        write(name, swing)
+    else:
+        frame = pl.DataFrame(swing, ["time", "position", "velocity", "torque"], orient="row")
+        frame.write_parquet(logs / name)
+    home = Home(tmp_path / "run[1]*?")
+    report = ingest(task, home, logs)
+    assert outcomes(report) == {name: "episodes"}
+    (episode,) = load_episodes(home, validate(task, home, report.outcome.ref).ref)
+    assert episode.read().height == 100
+
+
 @pytest.mark.parametrize(
-    "change", [{"ingest__settle": 1e-3}, {"ingest__exclude": ["z"]}, {"learn__seed": 7}]
+    "change",
+    [
+        {"ingest__settle": 1e-3},
+        {"ingest__exclude": ["z"]},
+        {"learn__seed": 7},
+        {"channels__velocity__limits": [-50, 50]},
+        {"validate__min_steps": 7},
+    ],
 )
 def test_settings_that_do_not_matter_to_a_recording_leave_it_as_it_is(
     make_task, home, logs, write, swing, change
@@ -367,6 +414,7 @@ def test_members_are_one_small_file_each(task, home, logs, write, swing):
         "name": "a.csv",
         "bytes": log.stat().st_size,
         "suffix": ".csv",
+        "meta": {},
     }
 
 

@@ -1,5 +1,7 @@
 """The whole chain on a small task, in this process: first run, second run, one log more."""
 
+import re
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
@@ -74,6 +76,7 @@ def test_there_is_something_to_look_at_on_every_asset(first_run):
     assert "/runs/" in metadata["model"]["mlflow_run"].value
     assert metadata["registered_model"]["report"].value.endswith("report.html")
     assert metadata["registered_model"]["registry"].value.endswith("/#/models/tiny/versions/1")
+    assert re.search(r"/models/m-\w+/artifacts$", metadata["registered_model"]["files"].value)
     assert metadata["recordings"]["reasons"].records[0].data["check"]
 
 

@@ -14,6 +14,7 @@ from kinemill.spec import load_task
 from pipelines.chain import definitions_of
 from pipelines.definitions import build
 from pipelines.run import nested, run_config
+from pipelines.sensors import failures
 from resources.mill import flatten
 from tests.pipelines.conftest import TASK
 
@@ -99,7 +100,12 @@ def test_the_printed_launchpad_config_is_the_task_itself(name):
 
 def test_the_launchpad_knows_types_and_names_of_plain_parts(place):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
-    for wrong in ({"verify.horzion": 3}, {"verify.horizon": "many"}):
+    for wrong in (
+        {"verify.horzion": 3},
+        {"verify.horizon": "many"},
+        {"lern.steps": 3},
+        {"learn.checkpoint": "best"},
+    ):
         with pytest.raises(dg.DagsterInvalidConfigError):
             dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
 
@@ -112,6 +118,19 @@ def test_a_bound_fails_before_any_step(place):
         started = [event for event in done.all_events if event.is_step_start]
     assert not done.success
     assert started == []
+
+
+def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(place):
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    config = run_config(load_task(TASK), {"learn.steps": -5}, None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(config, instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            "failures", done.get_run_failure_event(), instance, done.dagster_run
+        )
+        failures(context.for_run_failure())
+    line = json.loads((place.home.dagster / "failures.jsonl").read_text())
+    assert "--set learn.steps: Input should be greater than 0; found -5" in line["message"]
 
 
 def test_a_wrong_override_is_told_in_its_own_words(place):

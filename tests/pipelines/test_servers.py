@@ -169,6 +169,15 @@ def test_terminate_ends_the_training_process(served, arrived):
     until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
 
 
+def test_a_home_is_served_once(served):
+    command = "from kinemill.cli import main; main()"
+    again = subprocess.run(
+        [sys.executable, "-c", command, "up"], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 2
+    assert "is served already" in again.stderr
+
+
 def test_a_failed_run_is_noted(served, arrived):
     limits = {"resources": {TASK: {"config": {"validate": {"min_steps": 5000}}}}}
     run = served.launch(**limits)

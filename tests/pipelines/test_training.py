@@ -1,5 +1,6 @@
 """Training in a process of its own: killed, timed out, orphaned, and gone on with."""
 
+import json
 import os
 import re
 import signal
@@ -8,10 +9,12 @@ import sys
 import time
 from contextlib import suppress
 
+import dagster as dg
 import psutil
 import pytest
+from dagster._core.launcher import WorkerStatus
 
-from kinemill.register import find_version
+from kinemill.register import find_version, list_versions
 from kinemill.tracking import open_tracking
 from pipelines.instance import open_instance
 from pipelines.run import run_chain
@@ -38,13 +41,13 @@ def start_run(**more):
     )
 
 
-def training_of(run, home):
-    """Wait for the training process of a run to have written a checkpoint; return it."""
+def training_of(run, home, saved=True):
+    """Wait for the training process of a run, to have written a checkpoint too; return it."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and run.poll() is None:
         children = psutil.Process(run.pid).children(recursive=True)
         found = [child for child in children if is_training(child)]
-        if found and list(home.runs.rglob("checkpoint.json")):
+        if found and (not saved or list(home.runs.rglob("checkpoint.json"))):
             return found[0]
         time.sleep(0.05)
     pytest.fail(f"no training started: {run.communicate()}")
@@ -75,6 +78,13 @@ def statuses(home):
     return sorted(run.info.status for run in runs)
 
 
+def health_of_started(home):
+    """What the daemon would find out about the processes of runs that say they are running."""
+    with open_instance(home) as instance:
+        started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        return [instance.run_launcher.check_run_worker_health(run) for run in started]
+
+
 def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     # The process that started the training dies: the training dies with it.
     run = start_run()
@@ -82,10 +92,17 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
     assert gone(training)
+    # Dagster can tell: else the run would hold its task's only place for ever.
+    assert [health.status for health in health_of_started(copy.home)] == [WorkerStatus.FAILED]
+
+    # The next training ends what the killed one left open in MLflow.
+    run = start_run()
+    training = training_of(run, copy.home)
+    assert statuses(copy.home) == ["FINISHED", "KILLED", "RUNNING"]
+    assert WorkerStatus.RUNNING in [health.status for health in health_of_started(copy.home)]
 
     # The training dies: the run fails, says how, and MLflow knows.
-    run = start_run()
-    os.kill(training_of(run, copy.home).pid, signal.SIGKILL)
+    os.kill(training.pid, signal.SIGKILL)
     _, told = run.communicate()
     assert run.returncode == 3
     assert "was killed by signal 9" in told
@@ -104,9 +121,18 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     assert [line for line in lines if re.match(r"going on from the checkpoint at step \d+", line)]
 
 
+def test_two_runs_at_once_train_one_model(copy):
+    both = [start_run(**{"learn.steps": 60}) for _ in range(2)]
+    told = [run.communicate(timeout=120) for run in both]
+    assert [run.returncode for run in both] == [0, 0], told
+    assert sorted(json.loads(out)["status"] for out, _ in told) == ["done", "unchanged"]
+    assert statuses(copy.home) == ["FINISHED", "FINISHED"]  # the one before, and this one
+    assert len(list_versions(TASK, copy.home)["versions"]) == 2
+
+
 def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
     run = start_run(**{"compute.max_runtime": 4, "learn.steps": 1_000_000, "learn.save_every": 10})
-    training = training_of(run, copy.home)
+    training = training_of(run, copy.home, saved=False)  # 4 s may be over before it saves
     _, told = run.communicate(timeout=60)
     assert run.returncode == 3
     assert "compute.max_runtime: training was stopped after 4 s" in told

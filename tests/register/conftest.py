@@ -73,6 +73,27 @@ def rollout_model(gain: float, described: Interface) -> onnx.ModelProto:
             numpy_helper.from_array(gains, "gains"),
         ],
     )
+    return _model(graph, described)
+
+
+def step_model(gain: float, described: Interface) -> onnx.ModelProto:
+    """Next state = state + gain * action: the step that the rollout repeats."""
+    states, actions = len(described.states), len(described.actions)
+    gains = np.full((actions, states), gain, dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["action", "gains"], ["pushed"]),
+            helper.make_node("Add", ["state", "pushed"], ["next_state"]),
+        ],
+        "step",
+        [_tensor("state", ["batch", states]), _tensor("action", ["batch", actions])],
+        [_tensor("next_state", ["batch", states])],
+        [numpy_helper.from_array(gains, "gains")],
+    )
+    return _model(graph, described)
+
+
+def _model(graph: onnx.GraphProto, described: Interface) -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     helper.set_model_props(model, described.to_metadata())
     return model
@@ -96,7 +117,7 @@ class Chain:
         exported = self._once(
             "onnx_model",
             {"gain": gain, "as": described.to_metadata()},
-            lambda folder: _export(folder, rollout_model(gain, described)),
+            lambda folder: _export(folder, gain, described),
         )
         document = verification(nrmse, passed, p99)
         verified = self._once(
@@ -137,9 +158,9 @@ def verification(nrmse, passed=True, p99=0.4):
     }
 
 
-def _export(folder: Path, model: onnx.ModelProto) -> None:
-    for name in ("rollout.onnx", "step.onnx"):
-        (folder / name).write_bytes(model.SerializeToString())
+def _export(folder: Path, gain: float, described: Interface) -> None:
+    for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
+        (folder / name).write_bytes(make(gain, described).SerializeToString())
     publish_json(folder / "io.json", {"files": {}})
 
 

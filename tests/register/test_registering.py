@@ -180,6 +180,9 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     assert run.data.tags["kinemill.version"] == "models:/cart/1"
     assert run.inputs.dataset_inputs[0].dataset.digest == produced.dataset.digest[:32]
     assert run.data.metrics["test/nrmse/model"] == 0.1
+    logged = client.get_logged_model(registration.summary["logged_model"])
+    # MLflow's page of the model says "Not registered" without it.
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "cart", "version": "1"}]
     known = show("cart", home, ":1")
     assert known["lineage"] == {
         "dataset": produced.dataset.digest,

@@ -83,3 +83,29 @@ def test_an_address_without_the_registry_extra_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "BadInput models:/pendulum@champion: a registry address needs" in done.stdout
     assert "pip install 'kinemill[registry]'" in done.stdout
+
+
+def test_a_step_of_another_model_is_refused(folder, tmp_path):
+    (folder / "io.json").unlink()
+    (folder / "step.onnx").write_bytes((folder / "rollout.onnx").read_bytes())
+    with pytest.raises(BadInput, match=r"step.onnx: its inputs are \['states'"):
+        load(folder)
+    other = published(random_step("gru", history=2), tmp_path / "other")
+    shutil.copy(other / "step.onnx", folder / "step.onnx")
+    with pytest.raises(BadInput, match=r"step.onnx: is of another model than the rollout.onnx"):
+        load(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"files": []}', '{"files": {"step.onnx": 3}}', "\xff"])
+def test_a_garbled_io_json_is_said_so(text, folder):
+    (folder / "io.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CorruptArtifact, match=r"io.json: cannot be read"):
+        load(folder)
+
+
+def test_metadata_that_is_no_text_is_refused(folder, tmp_path):
+    content = (folder / "rollout.onnx").read_bytes()
+    assert b"pendulum" in content
+    (tmp_path / "alone.onnx").write_bytes(content.replace(b"pendulum", b"pend\xfflum"))
+    with pytest.raises(BadInput, match="ONNX Runtime cannot load it"):
+        load(tmp_path / "alone.onnx")

@@ -93,6 +93,12 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
         ("validate: {max_jump: {qq: 1}}", "max_jump.qq: unknown channel; did you mean 'q'?"),
         ("augment: [{type: miror}]", "augment.0: augmentation 'miror': unknown name; did you mean"),
         ("dataset: {validation: {tial: 0.1}}", "validation.tial: unknown key; did you mean 'tail'"),
+        (
+            "validate: {stuck: off}",
+            "validate.stuck: Input should be a valid dictionary; found 'off'",
+        ),
+        ("retrain: {cron: every day}", "retrain.cron: is no cron line of minute, hour, day, month"),
+        ("retrain: {cron: 0 24 * * *}", "retrain.cron: is no cron line"),
         ("dataset: {test: 2}", "arm.yaml:10: dataset.test: Input should be less than 1; found 2"),
     ],
 )
@@ -100,6 +106,32 @@ def test_mistakes_in_the_parts_of_other_stages(problems, more, says):
     found = problems(more=more + "\n")
     assert any(says in problem for problem in found), found
     assert all("arm.yaml:10: " in problem for problem in found)
+
+
+@pytest.mark.parametrize("line", ["0 3 * * *", "*/15 8-18 1,15 * 1-5", "5 4 * * 0/2"])
+def test_a_cron_line_of_five_fields_is_one(load, line):
+    assert load(more=f"retrain: {{cron: '{line}'}}\n").retrain.cron == line
+
+
+@pytest.mark.parametrize("more", ["dataset: {validation: {tail: 2}}", "dataset: {test: 2}"])
+def test_a_mistake_in_one_of_several_forms_is_told_once(problems, more):
+    assert len(problems(more=more + "\n")) == 1
+
+
+@pytest.mark.parametrize("name", ["learn", "model", "augment"])
+def test_a_channel_or_output_called_like_a_family_is_one_like_others(problems, name):
+    (found,) = problems("  tau: {role", f"  {name}: {{kid: linear, role")
+    assert found == f"arm.yaml:6: channels.{name}.kid: unknown key; did you mean 'kind'?"
+    outputs = f"type: dynamics\n  outputs: {{{name}: {{relation: delta, of: q, fo: 1}}}}"
+    (found,) = problems("type: dynamics", outputs)
+    assert found.startswith(f"arm.yaml:9: learn.outputs.{name}.fo: unknown key")
+
+
+@pytest.mark.parametrize("name", ["time_s", "episode", "nrmse", "joint 1", "joint.1", "a:min", "1"])
+def test_a_channel_that_would_be_taken_for_something_else_is_refused(problems, name):
+    (found,) = problems("  tau: {role", f'  "{name}": {{role')
+    assert found.startswith(f"arm.yaml:6: channels.{name}: '{name}' ")
+    assert found.endswith("column at `source`")
 
 
 def test_a_cycle_of_derivatives_names_each_channel_in_it_and_no_other(problems):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset, PackedEpisode, create_values, write_description
 from kinemill.spec.task import Task
+from kinemill.store import Ref, once
 
 DT = 0.02
 
@@ -72,3 +73,14 @@ def packed() -> PackedDataset:
         std=train.std(0),
         delta_std=np.concatenate([np.diff(run[:, :2], axis=0) for run in runs["train"]]).std(0),
     )
+
+
+def publish(home, packed) -> Ref:
+    def build(folder):
+        values = create_values(folder, *packed.values.shape)
+        values[:] = packed.values
+        values.flush()
+        write_description(folder, packed)
+        return {}
+
+    return once(home, "dataset", "pendulum", {"of": "tests"}, build).ref

@@ -80,3 +80,55 @@ def test_an_output_of_an_unknown_state_names_the_nearest(tmp_path):
     path.write_text(TASK % "velocty")
     with pytest.raises(TaskError, match=r"cart.yaml:11: .*did you mean 'velocity'\?"):
         load_task(path)
+
+
+def test_two_rates_of_one_state_are_asked_about_instead_of_added_up(tmp_path):
+    path = tmp_path / "cart.yaml"
+    text = TASK.replace("unit: m/s}", "unit: m/s, derivative_of: position}") % "velocity"
+    second = "  measured: {role: state, unit: m/s, derivative_of: position}\n  force:"
+    text = text.replace("  force:", second) + "    rate: {relation: delta, of: measured}\n"
+    path.write_text(text)
+    with pytest.raises(
+        TaskError, match="'velocity' and 'measured' are both the derivative of 'position'"
+    ):
+        load_task(path)
+    path.write_text(text + "    position: {relation: delta, of: position}\n")
+    load_task(path)
+
+
+def chain_of_three(integrator):
+    channels = {
+        "jerked": {"role": "state", "unit": "m/s^2", "derivative_of": "velocity"},
+        "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
+        "position": {"role": "state", "unit": "m"},
+        "force": {"role": "action", "unit": "N"},
+    }
+    task = Task.model_validate(CHAIN | {"dt": 0.1, "channels": channels})
+    return make_layout(task, {"jerk": Output(relation="derivative", of="jerked")}, integrator, 1)
+
+
+def test_position_follows_velocity_follows_acceleration():
+    """Jerk 10 m/s³ for 0.1 s from a = 2, v = 3, x = 4, by hand."""
+    start, jerk = [2.0, 3.0, 4.0], [10.0]
+    # a = 2 + 1, v = 3 + 0.1 · 3, x = 4 + 0.1 · 3.3
+    found = advance(chain_of_three("semi_implicit"), start, jerk)
+    assert found == pytest.approx([3.0, 3.3, 4.33], abs=1e-12)
+    # a = 2 + 1, v = 3 + 0.1 · 2, x = 4 + 0.1 · 3
+    found = advance(chain_of_three("euler"), start, jerk)
+    assert found == pytest.approx([3.0, 3.2, 4.3], abs=1e-12)
+
+
+def test_a_state_may_be_the_rate_of_an_action():
+    channels = {
+        "torque": {"role": "action", "unit": "N"},
+        "torque_rate": {"role": "state", "unit": "N/s", "derivative_of": "torque"},
+        "velocity": {"role": "state", "unit": "m/s", "derivative_of": "position"},
+        "position": {"role": "state", "unit": "m"},
+    }
+    task = Task.model_validate(CHAIN | {"dt": 0.1, "channels": channels})
+    outputs = {
+        "rate": Output(relation="equal", of="torque_rate"),
+        "acceleration": Output(relation="derivative", of="velocity"),
+    }
+    layout = make_layout(task, outputs, "semi_implicit", 1)
+    assert advance(layout, [7.0, 3.0, 4.0], [8.0, 10.0]) == pytest.approx([8.0, 4.0, 4.4])

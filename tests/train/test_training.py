@@ -6,27 +6,13 @@ import torch
 
 from kinemill.errors import BadInput, CorruptArtifact, TrainingFailed
 from kinemill.spec.ports import Silence
-from kinemill.store import Ref, once
 from kinemill.train import find_model, job_folder, load_model, train
 from kinemill.train.checkpoint import INDEX
 from kinemill.train.loop import batch_at, fit, learning_rate
-from tests.train.conftest import pendulum_task
+from tests.train.conftest import pendulum_task, publish
 
 QUIET = (Silence(), Silence())
 CPU = torch.device("cpu")
-
-
-def publish(home, packed) -> Ref:
-    from kinemill.dataset import create_values, write_description
-
-    def build(folder):
-        values = create_values(folder, *packed.values.shape)
-        values[:] = packed.values
-        values.flush()
-        write_description(folder, packed)
-        return {}
-
-    return once(home, "dataset", "pendulum", {"of": "tests"}, build).ref
 
 
 class Watcher(Silence):
@@ -141,12 +127,12 @@ def test_the_watched_error_picks_the_weights(packed, tmp_path):
 def test_patience_stops_a_training_that_no_longer_improves(packed, tmp_path):
     learn = pendulum_task(steps=1000, patience=2).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
-    errors = iter([3.0, 1.0, 2.0, 2.0, 2.0])
+    errors = iter([3.0, 3.5, 1.0, 2.0, 2.0, 2.0])
     stuck = objective.__class__(
         objective.loss, lambda: {objective.watched: next(errors)}, objective.watched, 100
     )
     state, _ = fit(module, stuck, learn, tmp_path, QUIET)
-    assert (state.step, state.best_step, state.best) == (80, 40, 1.0)
+    assert (state.step, state.best_step, state.best) == (100, 60, 1.0)
 
 
 def test_every_window_comes_once_an_epoch():
@@ -169,3 +155,99 @@ def test_windows_too_long_for_every_episode_are_an_error(packed):
     task = pendulum_task(history=100, horizon=100)
     with pytest.raises(BadInput, match=r"no episode has 200 steps"):
         task.learn.prepare(task, packed, packed, CPU)
+
+
+def test_patience_may_end_before_the_first_point_of_the_curve(packed, tmp_path):
+    settings = {"steps": 1000, "patience": 1, "eval_every": 5, "log_every": 500}
+    learn = pendulum_task(**settings).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    stuck = objective.__class__(
+        objective.loss, lambda: {objective.watched: 1.0}, objective.watched, 100
+    )
+    state, _ = fit(module, stuck, learn, tmp_path, QUIET)
+    assert [step for step, _ in state.history["train/loss"]] == [10]
+
+
+@pytest.mark.parametrize("bad", [torch.inf, torch.nan])
+def test_validation_that_is_not_finite_is_a_gap_in_the_curve_and_never_best(packed, tmp_path, bad):
+    learn = pendulum_task(patience=None).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    errors = iter([bad, 2.0, bad])
+    watcher = Watcher()
+    shaky = objective.__class__(
+        objective.loss, lambda: {objective.watched: next(errors)}, objective.watched, 100
+    )
+    state, _ = fit(module, shaky, learn, tmp_path, (watcher, watcher))
+    assert (state.best, state.best_step) == (2.0, 40)
+    assert state.history[objective.watched] == [[20, None], [40, 2.0], [60, None]]
+    assert watcher.metrics[objective.watched] == [(40, 2.0)]
+    assert json.loads((tmp_path / INDEX).read_text())["state"]["best"] == 2.0
+
+
+def test_a_model_that_never_stays_finite_in_validation_is_no_model(packed, tmp_path):
+    learn = pendulum_task(patience=None).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    lost = objective.__class__(
+        objective.loss, lambda: {objective.watched: torch.inf}, objective.watched, 100
+    )
+    with pytest.raises(TrainingFailed, match=r"not finite in any evaluation up to step 60"):
+        fit(module, lost, learn, tmp_path, QUIET)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_said_so(home, packed):
+    task, ref = pendulum_task(device="cuda"), publish(home, packed)
+    with pytest.raises(
+        BadInput, match=r"learn\.device: cuda, which torch .*; expected auto or cpu"
+    ):
+        train(task, home, ref, ref, QUIET)
+
+
+def test_the_best_weights_are_kept_when_later_ones_are_worse(packed, tmp_path):
+    learn = pendulum_task(patience=None, optimizer={"lr": 1e-3}).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    seen, errors = [], iter([2.0, 1.0, 3.0])
+
+    def evaluate():
+        seen.append({name: value.clone() for name, value in module.state_dict().items()})
+        return {objective.watched: next(errors)}
+
+    turned = objective.__class__(objective.loss, evaluate, objective.watched, 100)
+    _, best = fit(module, turned, learn, tmp_path, QUIET)
+    assert all(torch.equal(best[name], value) for name, value in seen[1].items())
+    assert not torch.equal(best["network.head.weight"], seen[2]["network.head.weight"])
+
+
+def test_the_published_weights_are_the_best_and_not_the_last(home, packed):
+    """At this rate the error goes up again, so the two differ."""
+    settings = {"steps": 40, "eval_every": 1, "optimizer": {"lr": 1.0}, "patience": None}
+    schedule = {"type": "constant", "warmup_steps": 0}
+    task, ref = pendulum_task(schedule=schedule, **settings), publish(home, packed)
+    outcome = train(task, home, ref, ref, QUIET)
+    assert outcome.summary["best_step"] < outcome.summary["steps"] == 40
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    module.load_state_dict(load_model(home.root / outcome.ref.path).state_dict())
+    found = objective.evaluate()["validation/multi_step"]
+    assert found == pytest.approx(outcome.summary["best"], rel=1e-6)
+
+
+def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
+    learn = pendulum_task(
+        steps=1,
+        grad_clip=1e-3,
+        optimizer={"lr": 0.1, "weight_decay": 0.5},
+        schedule={"type": "constant", "warmup_steps": 0},
+    ).learn
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    before = module.network.head.weight.detach().clone()
+    fit(module, objective, learn, tmp_path / "clip", QUIET)
+    norms = [value.grad.norm() for value in module.parameters()]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+    module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
+    flat = objective.__class__(
+        lambda batch: 0 * objective.loss(batch), objective.evaluate, objective.watched, 100
+    )
+    fit(module, flat, learn, tmp_path / "decay", QUIET)
+    # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).
+    torch.testing.assert_close(module.network.head.weight, 0.95 * before)

@@ -135,6 +135,12 @@ def test_infinity_does_not_pass_a_channel_without_limits(pendulum, rows):
     assert not by_name(expectations.schema_checks(pendulum(), wild))["schema_angle"].passed
 
 
+def test_a_hydraulic_pressure_in_pascal_needs_no_limits(pendulum, rows):
+    levels = (pl.lit(3.5e7).alias(f"angle:{what}") for what in ("min", "max", "mean"))
+    results = by_name(expectations.schema_checks(pendulum(), rows.with_columns(*levels)))
+    assert results["schema_angle"].passed
+
+
 def test_an_episode_named_twice_fails(pendulum, rows):
     double = pl.concat([rows, rows.head(1)])
     failed = by_name(expectations.schema_checks(pendulum(), double))["schema_episodes"]

@@ -317,3 +317,12 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
     (found,) = across.foreign_units(table, {name: f"run {name}" for name in runs}, task)
     assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in found["found"]
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1.0, 0), (1.2, 1)])
+def test_a_wheel_at_constant_speed_is_judged_by_the_ratio_alone(factor, found):
+    """10 rad/s for 1 s: all windows are alike but for rounding, which is no scale of 1.22."""
+    moved = np.diff(np.arange(0, 100, 5) / 10.0)
+    scale, offset = slope_and_offset(factor * moved + 1e-15, moved, 0.05)
+    assert (scale, offset) == (pytest.approx(factor, abs=1e-9), 0.0)
+    assert bool(abs(scale - 1) > 0.03) is bool(found)

@@ -58,6 +58,10 @@ def test_intervals_draw_episodes_when_there_are_five_and_else_blocks_of_a_second
     )
     # 290 rows of starts at 50 rows (1 s) a block.
     assert (few.grouped_by, few.effective_n) == ("blocks", 6)
+    # A block is at least one horizon: 200 rows of starts at 100 rows a block.
+    lone = pack({"train": [swing(9, 0)], "test": [swing(300, 1)]})
+    far = evaluate(Persistence(), lone, "test", 100)
+    assert (far.grouped_by, far.effective_n) == ("blocks", 2)
     for errors in (many, few):
         by_channel, whole = errors.intervals()
         assert (by_channel[:, 0] < errors.rmse).all()

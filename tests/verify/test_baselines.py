@@ -19,12 +19,34 @@ def test_a_linear_system_is_found_by_the_linear_model():
         assert (errors.rmse < 2e-5).all()  # rows are kept in float32
 
 
+def test_an_action_moves_the_very_next_state():
+    """x[k+1] = u[k], white noise: exact with the right action, off by a spread with any other."""
+
+    def echo(seed):
+        noise = np.random.default_rng(seed).standard_normal(200)
+        led = np.concatenate([[0.0], noise[:-1]])
+        return np.stack([led, -led, noise], axis=1)
+
+    dataset = pack({"train": [echo(1)], "test": [echo(2)]}, angles=())
+    for history in (1, 3):
+        errors = evaluate(fit_linear(dataset, history, sincos=False), dataset, "test", 10)
+        assert (errors.by_step < 1e-6).all()
+
+
 def test_a_pendulum_is_linear_in_sines_and_so_better_described(pendulum):
     errors = {
         name: evaluate(one, pendulum, "test", 25, history=4).nrmse
         for name, one in contestants(pendulum, 4).items()
     }
     assert errors["linear_sincos"] < errors["linear"] < errors["persistence"]
+
+
+def test_the_linear_models_have_not_seen_the_test_split():
+    train = [swing(200, seed) for seed in range(2)]
+    one, other = (pack({"train": train, "test": [swing(120, seed)]}) for seed in (8, 9))
+    for sincos in (False, True):
+        weights = [fit_linear(each, 2, sincos=sincos).weights for each in (one, other)]
+        np.testing.assert_array_equal(*weights)
 
 
 def test_fitting_in_pieces_is_fitting_at_once(pendulum, monkeypatch):

@@ -1,15 +1,18 @@
 import copy
+import dataclasses
 import html.parser
 import json
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from kinemill.runtime import load
 from kinemill.spec.parts import Verify
 from kinemill.verify.judge import judge, plain, summary
+from kinemill.verify.parity import Pair
 from kinemill.verify.report import write
 from tests.export.conftest import published, random_step
 
@@ -90,6 +93,40 @@ def test_weights_off_by_a_thousandth_fail_parity(exported, step, pendulum, tmp_p
     folder = changed(exported, tmp_path, on_head(lambda weights: weights * np.float32(1.001)))
     verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
     assert failed(verdict) == {"step parity", "rollout parity"}
+
+
+def test_the_files_of_another_training_fail_parity(step, pendulum, tmp_path):
+    other = copy.deepcopy(step)
+    with torch.no_grad():
+        other.network.from_hidden[0].weight[0, 0] += 0.01
+    folder = published(other, tmp_path)
+    verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
+    assert failed(verdict) == {"step parity", "rollout parity"}
+
+
+def test_swapped_outputs_fail_parity_though_the_metadata_is_right(step, pendulum, tmp_path):
+    other = copy.deepcopy(step)
+    with torch.no_grad():
+        other.network.head.weight.copy_(step.network.head.weight.flip(0))
+        other.network.head.bias.copy_(step.network.head.bias.flip(0))
+    folder = published(other, tmp_path)
+    verdict = judge(load(folder, non_finite="pass"), folder, step, pendulum, SETTINGS)
+    assert failed(verdict) == {"step parity", "rollout parity"}
+
+
+def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(exported, step, pendulum):
+    std = pendulum.std.copy()
+    std[1] = 0.0
+    still = dataclasses.replace(pendulum, std=std)
+    verdict = judge(load(exported, non_finite="pass"), exported, step, still, SETTINGS)
+    assert failed(verdict) == set()
+
+
+def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
+    """Near 101325 Pa float32 counts in 1/128 Pa, more than 1e-5 of a spread of 10 Pa."""
+    pair = Pair(None, None, np.array([10.0, 2.0]), np.array([False, False]))
+    found = pair.floor(np.array([[101325.0, -3.0]]))
+    np.testing.assert_allclose(found, [[1 / 128, 2e-5]])
 
 
 def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, tmp_path):

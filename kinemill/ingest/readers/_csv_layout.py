@@ -144,7 +144,8 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
     content = next((at for at, line in enumerate(lines) if _is_content(line)), len(lines))
     comments = [at for at, line in enumerate(lines[:content]) if line.strip()]
-    text = lines[content].strip() if content < len(lines) else b""
+    # A tab may stand before or after a column without a name.
+    text = lines[content].strip(b" \r\n") if content < len(lines) else b""
     if comments:
         comment = lines[comments[-1]].strip()
         if not text or _is_row(text, comment):

@@ -119,7 +119,12 @@ def _at_full_speed(
     source: Path | bytes, layout: Layout, columns: Columns, time: type[pl.DataType]
 ) -> pl.DataFrame:
     names = pl.read_csv(
-        source, n_rows=0, skip_lines=layout.before, separator=layout.separator, infer_schema=False
+        source,
+        n_rows=0,
+        skip_lines=layout.before,
+        separator=layout.separator,
+        infer_schema=False,
+        glob=False,
     ).columns
     if len(names) != len(layout.names):
         found = f"has a header of {len(names)} or of {len(layout.names)} columns"
@@ -134,6 +139,7 @@ def _at_full_speed(
             names[at]: time if name == TIME else pl.Float64 for name, at in places.items()
         },
         decimal_comma=layout.decimal_comma,
+        glob=False,  # a home may be called `runs[2]`
         encoding="utf8-lossy",  # an odd byte in a comment column does not spoil the numbers
     )
     # A column may be the source of two channels.
@@ -169,6 +175,7 @@ def _with_care(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
             infer_schema=False,
             null_values=MISSING,
             comment_prefix=COMMENT,
+            glob=False,
             encoding="utf8-lossy",
             truncate_ragged_lines=True,  # what is cut off was seen to be empty
         )

@@ -44,16 +44,15 @@ class Dynamics(Learn):
             predicted[output.of] = name
         if found or not self.outputs:
             return found
-        derivatives = {
-            channel.derivative_of for channel in channels.values() if channel.role == "state"
-        }
         return [
-            (
-                ("outputs",),
-                f"nothing predicts {state!r}; give it an output, or a state that is its derivative",
-            )
+            (("outputs",), message)
             for state in states
-            if state not in predicted and state not in derivatives
+            if state not in predicted
+            if (
+                message := _unclear(
+                    state, [n for n in states if channels[n].derivative_of == state]
+                )
+            )
         ]
 
     def prepare(self, task: Any, dataset: Any, training_set: Any, device: Any) -> Any:
@@ -106,3 +105,13 @@ class Dynamics(Learn):
             watched=f"validation/{self.checkpoint}",
             windows=len(train),
         )
+
+
+def _unclear(state: str, rates: list[str]) -> str | None:
+    """Say what is wrong with a state without an output, unless one state is its derivative."""
+    if len(rates) == 1:
+        return None
+    if not rates:
+        return f"nothing predicts {state!r}; give it an output, or a state that is its derivative"
+    of = " and ".join(repr(name) for name in rates)
+    return f"{of} are both the derivative of {state!r}; give {state!r} an output of its own"

@@ -1,0 +1,40 @@
+"""Processes that end with the one that started them."""
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+
+STARTER = """
+import os, subprocess, sys
+kept = [sys.executable, "-m", "resources.parent", str(os.getpid()), sys.executable, "-c"]
+child = subprocess.Popen([*kept, "import time; print('up', flush=True); time.sleep(60)"],
+                         stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_a_command_ends_when_its_parent_is_killed():
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
+        kept = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    _, alive = psutil.wait_procs([kept], timeout=5)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_command_whose_parent_is_gone_does_not_start():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    command = [sys.executable, "-m", "resources.parent", str(gone.pid), sys.executable, "-c"]
+    done = subprocess.run(
+        [*command, "print('started')"], capture_output=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (1, b"")

@@ -1,0 +1,108 @@
+"""Which action belongs to which step: off by one would still look like learning."""
+
+import numpy as np
+import torch
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.spec.ports import Silence
+from kinemill.spec.task import Task
+from kinemill.train.data import make_windows, scale_of
+from kinemill.train.layout import make_layout
+from kinemill.train.loop import fit
+
+CPU = torch.device("cpu")
+QUIET = (Silence(), Silence())
+
+
+def echo_task(**learn) -> Task:
+    """A state that is the last action: x[k+1] = u[k]."""
+    return Task.model_validate(
+        {
+            "task": "echo",
+            "dt": 0.1,
+            "channels": {
+                "x": {"role": "state", "unit": "m"},
+                "u": {"role": "action", "unit": "m"},
+            },
+            "learn": {
+                "type": "dynamics",
+                "model": {"type": "mlp", "hidden_sizes": [32]},
+                "outputs": {"x_next": {"relation": "equal", "of": "x"}},
+                "history": 3,
+                "horizon": 4,
+                "steps": 400,
+                "batch_size": 64,
+                "optimizer": {"lr": 1e-2},
+                "schedule": {"warmup_steps": 10},
+                **learn,
+            },
+        }
+    )
+
+
+def packed_echo(rows: int = 300, column=None) -> PackedDataset:
+    noise = np.random.default_rng(0).standard_normal(2 * rows) if column is None else column
+    values = np.stack([np.concatenate([[0.0], noise[:-1]]), noise], axis=1)
+    return PackedDataset(
+        task="echo",
+        dt=0.1,
+        states=["x"],
+        actions=["u"],
+        units={"x": "m", "u": "m"},
+        angles=[],
+        episodes=[
+            PackedEpisode("a", "a", "a.csv", "train", 0, rows),
+            PackedEpisode("b", "b", "b.csv", "validation", rows, 2 * rows),
+        ],
+        values=values.astype(np.float32),
+        mean=values[:rows].mean(0),
+        std=values[:rows].std(0),
+        delta_std=np.diff(values[:rows, :1], axis=0).std(0),
+    )
+
+
+def test_an_action_acts_from_its_own_row_to_the_next():
+    """Row k holds action k; with history 3 and horizon 4 the window is rows 10 to 16."""
+    dataset = packed_echo(rows=20, column=np.arange(40.0))
+    layout = make_layout(echo_task(), {}, "euler", 3)
+    windows = make_windows(dataset, "train", layout, 4)
+    states, past, actions, truth = windows.gather(torch.tensor([10]))
+    assert states[0, :, 0].tolist() == [9, 10, 11]
+    assert past[0, :, 0].tolist() == [10, 11]  # x[k+1] = u[k]: these led to states 10 and 11
+    assert actions[0, :, 0].tolist() == [12, 13, 14, 15]
+    assert truth[0, :, 0].tolist() == [12, 13, 14, 15]
+
+
+def test_windows_stay_inside_their_episode_and_reach_its_last_row():
+    dataset = packed_echo(rows=20)
+    windows = make_windows(dataset, "validation", make_layout(echo_task(), {}, "euler", 3), 4)
+    assert windows.starts.tolist() == list(range(20, 34))  # rows 20 to 39, seven at a time
+
+
+def test_a_system_that_is_nothing_but_its_last_action_is_learned(tmp_path):
+    """White noise drives it: any other row tells nothing, and the error would stay at 1 spread."""
+    task, dataset = echo_task(), packed_echo()
+    module, objective = task.learn.prepare(task, dataset, dataset, CPU)
+    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    assert state.best < 0.1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path):
+    found = []
+    for run, seed in enumerate((4, 4, 5)):
+        task, dataset = echo_task(seed=seed, steps=20), packed_echo()
+        module, objective = task.learn.prepare(task, dataset, dataset, CPU)
+        _, best = fit(module, objective, task.learn, tmp_path / str(run), QUIET)
+        found.append(best["network.head.weight"])
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_scales_are_those_of_training_and_validation_does_not_count():
+    dataset = packed_echo()
+    layout = make_layout(echo_task(), echo_task().learn.outputs, "euler", 3)
+    scale = scale_of(dataset, layout)
+    train = np.asarray(dataset.values)[:300].astype(np.float64)
+    np.testing.assert_allclose(scale["state_mean"], train[:, :1].mean(0), atol=1e-6)
+    np.testing.assert_allclose(scale["action_std"], train[:, 1:].std(0), atol=1e-6)
+    np.testing.assert_allclose(scale["output_std"], train[:, :1].std(0), atol=1e-6)
