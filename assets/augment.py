@@ -33,7 +33,6 @@ def make(task: Task) -> dg.AssetsDefinition:
             say(
                 episodes=counts["episodes"],
                 rows=counts["rows"],
-                added=table([{"type": kind, "episodes": n} for kind, n in counts["added"].items()]),
                 augmentations=table(counts["augmentations"]),
                 before_after=picture(drawn) if drawn else None,
             ),

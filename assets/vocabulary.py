@@ -22,7 +22,6 @@ WORDS = {
     "ignored": "files in the folder that no reader claims",
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
-    "added": "episodes that augmentation added, by type",
     "augmentations": "what each augmentation added, the share of episodes it touched, and left out",
     "before_after": "a training episode and its copies",
     "steps": "training steps made",
