@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from kinemill.spec import Channel, Plugin
+from kinemill.spec import Channel, Plugin, unknown_channels
 
 Rows = NDArray[np.float32]
 Problems = list[tuple[tuple[str | int, ...], str]]
@@ -35,6 +35,11 @@ class Signals:
     def where(self, names: Sequence[str]) -> list[int]:
         """Return the columns of the channels named."""
         return [self.columns.index(name) for name in names]
+
+    def actions(self, names: Sequence[str]) -> list[int]:
+        """Return the columns of the actions named, of all actions when none is."""
+        known = [name for name in self.columns if self.channels[name].role == "action"]
+        return self.where(names or known)
 
     def spread(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
         """Return a number by channel as (C,), 0 for the channels it does not name."""
@@ -89,3 +94,22 @@ def same_again(copies: int) -> Problems:
     if copies == 1:
         return []
     return [(("copies",), f"{copies} copies would all be the same; leave it at 1")]
+
+
+def not_actions(names: list[str], channels: Mapping[str, Channel], done: str) -> Problems:
+    """Return a problem for each of `names` that is no action, and for a task without any.
+
+    Args:
+        names: channels that the augmentation was told to change.
+        channels: of the task.
+        done: what happens to actions, such as `delayed`.
+    """
+    found = unknown_channels(names, channels, "channels")
+    found += [
+        (("channels", name), f"is a state; only actions are {done}")
+        for name in names
+        if name in channels and channels[name].role != "action"
+    ]
+    if not any(channel.role == "action" for channel in channels.values()):
+        found.append((("type",), "the task has no action"))
+    return found

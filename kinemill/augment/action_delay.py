@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, field_validator
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions
+from kinemill.spec import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("action_delay")
@@ -37,25 +37,16 @@ class ActionDelay(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the names that are no action of the task."""
-        found = unknown_channels(self.channels, channels, "channels")
-        found += [
-            (("channels", name), "is a state; only actions are delayed")
-            for name in self.channels
-            if name in channels and channels[name].role != "action"
-        ]
-        if not any(channel.role == "action" for channel in channels.values()):
-            found.append((("type",), "the task has no action"))
-        return found
+        return not_actions(self.channels, channels, "delayed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return the first m of the (n, C) `values`, actions from up to n - m rows later."""
         steps = round(random.uniform(*self.delay) / signals.dt)
         jitter = round(self.jitter / signals.dt)
         rows = max(len(values) - steps - jitter, 0)
-        actions = [name for name in signals.columns if signals.channels[name].role == "action"]
         late = np.arange(rows) + steps + random.integers(0, jitter + 1, rows)
         late = np.maximum.accumulate(late)  # no command overtakes another
         delayed = values[:rows].copy()
-        for column in signals.where(self.channels or actions):
+        for column in signals.actions(self.channels):
             delayed[:, column] = values[late, column]
         return delayed

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions, same_again
+from kinemill.spec import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("action_smoothing")
@@ -24,15 +24,7 @@ class ActionSmoothing(Augmentation):
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the names that are no action of the task."""
-        found = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
-        found += [
-            (("channels", name), "is a state; only actions are smoothed")
-            for name in self.channels
-            if name in channels and channels[name].role != "action"
-        ]
-        if not any(channel.role == "action" for channel in channels.values()):
-            found.append((("type",), "the task has no action"))
-        return found
+        return same_again(self.copies) + not_actions(self.channels, channels, "smoothed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with the mean over 2 h + 1 rows in place of the actions."""
@@ -40,9 +32,8 @@ class ActionSmoothing(Augmentation):
         half, rows = max(1, round(self.window / signals.dt / 2.0)), len(values)
         first = np.maximum(np.arange(rows) - half, 0)
         after = np.minimum(np.arange(rows) + half + 1, rows)
-        actions = [name for name in signals.columns if signals.channels[name].role == "action"]
         smooth = values.astype(np.float64)
-        for column in signals.where(self.channels or actions):
+        for column in signals.actions(self.channels):
             total = np.concatenate(([0.0], np.cumsum(smooth[:, column])))
             smooth[:, column] = (total[after] - total[first]) / (after - first)
         return signals.saturate(smooth)
