@@ -3,6 +3,7 @@
 Symbols: N rows, C columns of an array.
 """
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +17,7 @@ Values = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST = 2 << 30  # bytes that the arrays of one part may declare
 SMALL = 64 << 20  # bytes that an array may declare however little of it is stored
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES}
 DENSEST = 1100  # declared bytes per stored byte; deflate reaches 1032
 WIDEST = 4096  # columns of an array that are listed one by one
 
@@ -154,7 +156,14 @@ def _too_large(where: str, size: int) -> Reason:
 
 
 def damaged(what: str, error: BaseException) -> Unreadable:
-    """Return the refusal of a file that is not what it says it is."""
+    """Return the refusal of a file that is not what it says it is.
+
+    Raises:
+        OSError: the machine was at fault, not the file: a refusal would hold a sound log in
+            quarantine for good, because outcomes are kept by content.
+    """
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        raise error
     first = (str(error).splitlines() or ["no message"])[0][:200]
     return Unreadable(
         reason(
