@@ -32,7 +32,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None
         report = ingest(mill.task, mill.home, folder, Lines(context))
-        note(mill.home, context.run.run_id, task.name, "files", report.files)
+        note(mill.home, context.run.run_id, task.name, "known", report.known)
         summary = report.outcome.summary
         yield from hand_on(
             context,
@@ -44,7 +44,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
                 ignored=table([{"file": name} for name in report.ignored]),
-                reasons=reasons(report.files, "file"),
+                reasons=reasons(report.fresh, "file"),
             ),
         )
 

@@ -8,6 +8,7 @@ rows at its time step. Refreshed with the recordings or when the task's `validat
 
 import dagster as dg
 
+from assets import drift
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
 from assets.vocabulary import page, reasons, say, table
 from kinemill.spec import Task
@@ -20,7 +21,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     checks = {
         name: Asked(check.description, check.blocking)
         for name, check in planned_checks(task).items()
-    }
+    } | drift.ASKED
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
@@ -43,10 +44,13 @@ def make(task: Task) -> dg.AssetsDefinition:
                 reasons=reasons(read_json(folder / "quarantine.json"), "name"),
                 report=page(folder / "page.html"),
             ),
-            (
-                Answer(check.name, check.passed, check.description, check.values)
-                for check in load_checks(mill.home, outcome.ref)
-            ),
+            [
+                *(
+                    Answer(check.name, check.passed, check.description, check.values)
+                    for check in load_checks(mill.home, outcome.ref)
+                ),
+                drift.answer(mill, outcome.ref, Lines(context)),
+            ],
         )
 
     return episodes

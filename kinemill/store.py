@@ -114,17 +114,38 @@ class Outcome:
 def open_ref(home: Home, ref: Ref) -> Path:
     """Return the folder behind `ref` after checking every file in it against its sha256.
 
+    What is damaged makes the caches of its task doubtful: without them the next run looks at
+    everything, and makes anew what is not whole.
+
     Raises:
         CorruptArtifact: the folder is gone, a file is missing, or its bytes have changed.
     """
-    folder = home.root / ref.path
+    try:
+        return _checked(home.root / ref.path, ref.digest)
+    except CorruptArtifact:
+        drop_indexes(home, Path(ref.path).parent.name)
+        raise
+
+
+def _checked(folder: Path, digest: str) -> Path:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise CorruptArtifact(folder, "is not there or not whole", fix="run the chain again")
-    if file_digest(manifest) != ref.digest:
+    if file_digest(manifest) != digest:
         raise CorruptArtifact(manifest, "was changed since", fix="run the chain again")
     _check_files(folder)
     return folder
+
+
+def index_path(home: Home, task: str, name: str) -> Path:
+    """Return where a cache of what a task has published is kept; losing it costs time alone."""
+    return home.store / "index" / task / name
+
+
+def drop_indexes(home: Home, task: str) -> None:
+    """Remove the caches that say what need not be looked at."""
+    for path in index_path(home, task, "").glob("*.json"):
+        path.unlink(missing_ok=True)
 
 
 def _check_files(folder: Path) -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import CHAIN
 from kinemill.spec import Task
+from pipelines.drift import drifts
 from pipelines.schedules import nightly
 from pipelines.sensors import arrivals, failures
 from resources.io import refs
@@ -27,7 +28,7 @@ def definitions_of(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
         jobs=[_job(task) for task in tasks],
         schedules=[schedule for task in tasks if (schedule := nightly(task))],
-        sensors=[*(arrivals(task) for task in tasks), failures],
+        sensors=[*(make(task) for task in tasks for make in (arrivals, drifts)), failures],
         resources={"refs": refs, **{task.name: mill(task) for task in tasks}},
         executor=dg.in_process_executor,  # 2.2 s for six steps; a process each costs 1.6 s more
     )

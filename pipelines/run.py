@@ -117,7 +117,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     registration = read_note(home, run_id, task.name, "registration")
     facts = RunFacts(
         task=task.name,
-        files=read_note(home, run_id, task.name, "files") or [],
+        known=read_note(home, run_id, task.name, "known") or 0,
         episodes=_summary(home, refs["episodes"]),
         dataset=refs["dataset"].digest if refs["dataset"] else None,
         verification=_verification(home, refs["verification"]),

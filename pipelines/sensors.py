@@ -1,7 +1,6 @@
 """What starts a chain when logs arrive, and what notes a failed run."""
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,13 +54,14 @@ def next_run(
         The run to start, or None; and what has been seen now: `arrived`, the set of logs of the
         last request, and `trained`, how many recordings the last whole chain started from.
     """
-    from kinemill.ingest import drop_folder, fingerprint, settled
+    from kinemill.ingest.arriving import NOTHING, fingerprint
+    from kinemill.ingest.stage import drop_folder
 
-    folder = drop_folder(task, home)
+    contents = fingerprint(task, home, drop_folder(task, home))
     threshold, trained = task.retrain.after_new_recordings, seen.get("trained", 0)
-    if settled(task, folder, time.time()):
+    if contents != NOTHING:
         rules = digest(task.model_dump(mode="json", by_alias=True))
-        arrived = f"{fingerprint(task, folder)[:16]}-{rules[:16]}"
+        arrived = f"{contents[:16]}-{rules[:16]}"
         if arrived != seen.get("arrived"):
             request = _request(task, arrived, whole=threshold == 1)
             return request, {"arrived": arrived, "trained": trained}

@@ -1,6 +1,7 @@
 """What every augmentation is given, and what every one of them can be told in a task file.
 
-Symbols: n rows of an episode, C channels (states, then actions), dt time step in s.
+Symbols: n rows of an episode, C channels (states, then actions, then observations and rewards), dt
+time step in s.
 """
 
 from abc import abstractmethod
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from kinemill.spec import Channel, Plugin, unknown_channels
+from kinemill.spec import Channel, Plugin, rotations, unknown_channels
 
 Rows = NDArray[np.float32]
 Problems = list[tuple[tuple[str | int, ...], str]]
@@ -23,7 +24,7 @@ class Signals:
     """What the columns of an episode are.
 
     Attributes:
-        columns: names of the C columns, states then actions.
+        columns: names of the C columns: states, actions, observations and rewards.
         channels: unit, kind, limits and parent of each.
         dt: time step, s.
     """
@@ -51,6 +52,15 @@ class Signals:
         while parent is not None:
             parent, order = self.channels[parent].derivative_of, order + 1
         return order
+
+    def with_unit_rotations(self, values: Rows, names: Sequence[str]) -> Rows:
+        """Return (n, C) with the quaternions among the channels named at length 1 again."""
+        for group in rotations(self.channels):
+            if set(group) <= set(names):
+                columns = self.where(group)
+                length = np.linalg.norm(values[:, columns].astype(np.float64), axis=1)
+                values[:, columns] /= np.maximum(length, 1e-12)[:, None].astype(np.float32)
+        return values
 
     def saturate(self, values: NDArray[np.floating]) -> Rows:
         """Return (n, C) as float32 within the channels' limits, as a sensor at its end reads."""
@@ -87,6 +97,24 @@ class Augmentation(Plugin):
             signals: what the columns are.
             random: this copy's own, from seed, episode and augmentation.
         """
+
+    def source_rows(
+        self, rows: int, signals: Signals, random: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return from which row of the original each row of the copy has its pictures, (m,).
+
+        Args:
+            rows: of the original.
+            signals: what the columns are.
+            random: one like that of `vary`, which draws the same numbers.
+        """
+        del signals, random
+        return np.arange(rows)
+
+    def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
+        """Return the image and text channels that the copy shows or says in another way."""
+        del channels
+        return []
 
 
 def same_again(copies: int) -> Problems:

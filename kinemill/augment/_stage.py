@@ -9,34 +9,31 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from kinemill.augment._plugin import Augmentation, Rows, Signals
+from kinemill.augment._copies import Content, copies
+from kinemill.augment._plugin import Rows, Signals
 from kinemill.dataset import (
+    Beside,
+    Media,
     PackedDataset,
     PackedEpisode,
+    View,
     create_values,
+    load_beside,
     load_dataset,
+    save_beside,
     write_description,
 )
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.spec import Task
-from kinemill.store import Json, Outcome, Ref, digest, once
+from kinemill.store import Json, Outcome, Ref, once
 from kinemill.validate.judge import judge
 
 VERSION = 2
 WORKERS = 4  # episodes in memory at a time, with their copies
-
-
-@dataclass(frozen=True)
-class _Content:
-    """A training episode before it is packed; `values` (rows, C) float32."""
-
-    episode: PackedEpisode
-    values: Rows
 
 
 @dataclass
@@ -60,7 +57,7 @@ class _Tally:
 class _Grown:
     """An original with its copies, sorted by id, and what each augmentation came to."""
 
-    contents: list[_Content]
+    contents: list[Content]
     tallies: list[_Tally] = field(default_factory=list[_Tally])
 
 
@@ -91,28 +88,51 @@ def augment(task: Task, home: Home, dataset: Ref, workers: int | None = None) ->
         "training_set",
         task.name,
         inputs,
-        lambda folder: _build(task, load_dataset(home, dataset), folder, workers),
+        lambda folder: _build(task, _open(home, dataset), folder, workers),
     )
 
 
-def _build(task: Task, dataset: PackedDataset, folder: Path, workers: int | None) -> Json:
+@dataclass(frozen=True)
+class _Source:
+    """The dataset that is added to, and what lies beside its rows."""
+
+    dataset: PackedDataset
+    folder: Path
+    media: Media | None
+
+    def content(self, episode: PackedEpisode) -> Content:
+        beside = load_beside(self.folder, episode) if self.media else None
+        return Content(episode, self.dataset.rows(episode), beside)
+
+
+def _open(home: Home, ref: Ref) -> _Source:
+    dataset, folder = load_dataset(home, ref), home.root / ref.path
+    return _Source(dataset, folder, Media.read(folder))
+
+
+def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Json:
+    dataset, beside, views = source.dataset, list[Beside](), dict[str, list[View]]()
     tallies = [_Tally() for _ in task.augment]
     episodes: list[PackedEpisode] = []
     aside, stop = folder / "rows.aside", 0
     with aside.open("wb") as file:
-        for grown in _grow_all(task, dataset, workers or min(WORKERS, os.cpu_count() or 1)):
+        for grown in _grow_all(task, source, workers or min(WORKERS, os.cpu_count() or 1)):
             for index, tally in enumerate(grown.tallies):
                 tallies[index] += tally
             for content in grown.contents:
                 file.write(np.ascontiguousarray(content.values, np.float32).data)
                 start, stop = stop, stop + len(content.values)
                 episodes.append(replace(content.episode, start=start, stop=stop))
+                beside += [content.beside] if content.beside else []
+                views |= {content.episode.id: list(content.views)} if content.views else {}
     packed = create_values(folder, stop, len(dataset.columns))
     if stop:
         packed[:] = np.memmap(aside, np.float32, "r", shape=packed.shape)
     packed.flush()
     aside.unlink()
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
+    if source.media:
+        save_beside(folder, beside, source.media.of({one.recording for one in episodes}, views))
     return _summary(task, tallies, len(dataset.of("train")), len(episodes), stop)
 
 
@@ -142,25 +162,26 @@ def _summary(task: Task, tallies: list[_Tally], originals: int, episodes: int, r
     return {"episodes": episodes, "rows": rows, "added": added, "augmentations": lines}
 
 
-def _grow_all(task: Task, dataset: PackedDataset, workers: int) -> Iterator[_Grown]:
+def _grow_all(task: Task, source: _Source, workers: int) -> Iterator[_Grown]:
     """Yield each original with its copies, in the order of ids, a few in memory at a time."""
+    dataset, beside = source.dataset, list(source.media.units) if source.media else []
     originals = sorted(dataset.of("train"), key=lambda episode: episode.id)
-    signals = Signals(dataset.columns, task.channels, dataset.dt)
+    signals = Signals([*dataset.columns, *beside], task.channels, dataset.dt)
 
     def grow(episode: PackedEpisode) -> _Grown:
-        return _grow(task, _Content(episode, dataset.rows(episode)), signals)
+        return _grow(task, source.content(episode), signals)
 
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(originals), workers):
             yield from pool.map(grow, originals[first : first + workers])
 
 
-def _grow(task: Task, original: _Content, signals: Signals) -> _Grown:
+def _grow(task: Task, original: Content, signals: Signals) -> _Grown:
     grown = _Grown([original])
     for index in range(len(task.augment)):
-        tally, kept = _Tally(), list[_Content]()
+        tally, kept = _Tally(), list[Content]()
         for content in grown.contents:
-            for copy in _copies(task, index, content, signals):
+            for copy in copies(task, index, content, signals):
                 if why := _spoiled(task, content, copy):
                     tally += _Tally(left_out=1, why=why)
                 else:
@@ -172,34 +193,7 @@ def _grow(task: Task, original: _Content, signals: Signals) -> _Grown:
     return grown
 
 
-def _copies(task: Task, index: int, content: _Content, signals: Signals) -> Iterator[_Content]:
-    """Yield the copies of one episode that one augmentation makes."""
-    plugin, episode = cast(Augmentation, task.augment[index]), content.episode
-    own = [plugin.seed, episode.id, plugin.type, index]
-    if _spot([*own, "share"]) >= plugin.share:
-        return
-    twin = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
-    for number in range(plugin.copies):
-        random = np.random.default_rng(int(digest([*own, number])[:16], 16))
-        values = plugin.vary(content.values, signals, random)
-        if values.shape[1:] != content.values.shape[1:] or not np.isfinite(values).all():
-            where = f"augment.{index} ({plugin.type}), episode {episode.id}"
-            raise BadInput(
-                where,
-                f"made an array of shape {values.shape} with non-finite values or other columns",
-                expected=f"finite values in {content.values.shape[1]} columns",
-            )
-        label = f".{number}" if plugin.copies > 1 else ""
-        name = f"{episode.id}+{plugin.type}{twin}{label}"
-        yield _Content(replace(episode, id=name), values)
-
-
-def _spot(own: list[object]) -> float:
-    """Return a fixed place in [0, 1)."""
-    return int(digest(own)[:16], 16) / 2.0**64
-
-
-def _spoiled(task: Task, content: _Content, copy: _Content) -> str | None:
+def _spoiled(task: Task, content: Content, copy: Content) -> str | None:
     """Say what the physical checks find in a copy and not in what it was made of, or None."""
     findings = _judged(task, copy.values)
     if not findings:

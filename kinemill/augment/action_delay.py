@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, field_validator
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions
@@ -41,8 +42,7 @@ class ActionDelay(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return the first m of the (n, C) `values`, actions from up to n - m rows later."""
-        steps = round(random.uniform(*self.delay) / signals.dt)
-        jitter = round(self.jitter / signals.dt)
+        steps, jitter = self._late(signals, random)
         rows = max(len(values) - steps - jitter, 0)
         late = np.arange(rows) + steps + random.integers(0, jitter + 1, rows)
         late = np.maximum.accumulate(late)  # no command overtakes another
@@ -50,3 +50,14 @@ class ActionDelay(Augmentation):
         for column in signals.actions(self.channels):
             delayed[:, column] = values[late, column]
         return delayed
+
+    def source_rows(
+        self, rows: int, signals: Signals, random: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the first m rows: states and pictures stay, the actions move."""
+        return np.arange(max(rows - sum(self._late(signals, random)), 0))
+
+    def _late(self, signals: Signals, random: np.random.Generator) -> tuple[int, int]:
+        """Return the delay drawn and the longest jitter, both in rows."""
+        steps = round(random.uniform(*self.delay) / signals.dt)
+        return steps, round(self.jitter / signals.dt)

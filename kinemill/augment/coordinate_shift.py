@@ -38,6 +38,9 @@ class CoordinateShift(Augmentation):
             elif channel.unit != known[0][1].unit:
                 what = f"is in {channel.unit}, and {known[0][0]!r} in {known[0][1].unit}"
                 found.append((where, what))
+        shown = [name for name, channel in channels.items() if channel.role == "image"]
+        if shown:
+            found.append((("type",), f"the pictures of {shown[0]!r} would show the old place"))
         return found
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

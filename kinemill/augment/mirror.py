@@ -1,57 +1,121 @@
-"""Mirror: the episode as its reflection would have run, of robots symmetric about zero."""
+"""Mirror: the episode as its reflection would have run, of robots symmetric about a plane.
+
+What lies in the plane keeps its channel and may change its sign; what lies beside it, as the joints
+of a left and a right leg, exchanges it with its partner on the other side. The picture of a camera
+in the plane is reflected with them.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from kinemill.augment._media import Pictures
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.spec import AUGMENTATIONS, Channel, unknown_channels
 
 
 @AUGMENTATIONS.register("mirror")
 class Mirror(Augmentation):
-    """Change the sign of the channels named; twice gives the original."""
+    """Exchange the channels of each pair, then change signs; twice gives the original."""
 
     type: Literal["mirror"] = "mirror"
-    flip: Annotated[list[str], Field(min_length=1)] = Field(
-        description="channels that change sign; whatever is linked by derivative_of goes together"
+    flip: list[str] = Field(
+        default=[],
+        description="channels that change sign, and images that are reflected left to right; "
+        "whatever is linked by derivative_of goes together",
+    )
+    swap: list[tuple[str, str]] = Field(
+        default=[], description="pairs of channels, left and right, whose values change places"
     )
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
-        """Return flips that no mirror could show: unknown, one-sided limits, broken derivatives."""
-        found = same_again(self.copies) + unknown_channels(self.flip, channels, "flip")
-        for index, name in enumerate(self.flip):
-            if name not in channels:
-                continue
-            where = ("flip", index)
-            found += [(where, what) for what in self._wrong_with(name, channels)]
-        return found
+    each: ClassVar[str] = "episode"  # a reflection is the same for all pictures
 
-    def _wrong_with(self, name: str, channels: Mapping[str, Channel]) -> list[str]:
-        wrong: list[str] = []
-        channel = channels[name]
-        if self.flip.count(name) > 1:
-            wrong.append(f"{name!r} is named twice; a second flip undoes the first")
-        if channel.limits and channel.limits[0] != -channel.limits[1]:
-            wrong.append(
-                f"{name!r} has limits {list(channel.limits)}, whose mirror image is another range; "
-                "only channels with limits symmetric about 0 can be flipped"
-            )
-        if channel.derivative_of and channel.derivative_of not in self.flip:
-            wrong.append(
-                f"{name!r} is the derivative of {channel.derivative_of!r}; flip that as well"
-            )
-        wrong += [
-            f"{other!r} is the derivative of {name!r}; flip that as well"
-            for other, its in channels.items()
-            if its.derivative_of == name and other not in self.flip
+    @model_validator(mode="after")
+    def _does_something(self) -> "Mirror":
+        if not (self.flip or self.swap):
+            message = "names no channel to `flip` and no pair to `swap`"
+            raise ValueError(message)
+        return self
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return what no mirror could show: unknown, one-sided limits, broken derivatives."""
+        found = same_again(self.copies)
+        images = [name for name, channel in channels.items() if channel.role == "image"]
+        for index, name in enumerate(self.flip):
+            if name not in images:
+                found += unknown_channels([name], channels, "flip")
+            if self.flip.count(name) > 1:
+                found.append((("flip", index), f"{name!r} is named twice; that undoes the first"))
+        paired = [name for pair in self.swap for name in pair]
+        found += unknown_channels(paired, channels, "swap")
+        found += [
+            (("swap", index), f"{name!r} is in more than one pair, or its own partner")
+            for index, pair in enumerate(self.swap)
+            for name in sorted(set(pair))
+            if paired.count(name) > 1
         ]
-        return wrong
+        found += [
+            (("flip",), f"the pictures of {name!r} would show the original; flip it as well")
+            for name in images
+            if name not in self.flip
+        ]
+        return found or [problem for name in channels for problem in self._wrong(name, channels)]
+
+    def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
+        """Say what about the mirror image of one channel is not what its partner holds."""
+        own, partner = channels[name], self._partner(name)
+        other, found = channels[partner], list[str]()
+        if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):
+            found.append(f"{name!r} and {partner!r} differ in role, kind or unit")
+        if self._sign(name) != self._sign(partner):
+            found.append(f"{name!r} changes its sign and its partner {partner!r} does not")
+        elif self._image(own.limits, name) != other.limits:
+            image, theirs = self._image(own.limits, name), other.limits
+            found.append(
+                f"{name!r} has limits whose mirror image is {image and list(image)}, and "
+                f"{partner!r} has {theirs and list(theirs)}"
+            )
+        found += self._apart_from_parent(name, channels)
+        named = next((one for one in (name, own.derivative_of) if one in self.flip), None)
+        where = ("flip", self.flip.index(named)) if named else ("swap",)
+        return [(where, what) for what in found]
+
+    def _apart_from_parent(self, name: str, channels: Mapping[str, Channel]) -> list[str]:
+        parent = channels[name].derivative_of
+        if parent is None:
+            return []
+        if self._sign(parent) != self._sign(name):
+            return [f"{name!r} is the derivative of {parent!r}; flip that as well"]
+        if channels[self._partner(name)].derivative_of != self._partner(parent):
+            return [f"{name!r} is the derivative of {parent!r}; swap that as well"]
+        return []
+
+    def _partner(self, name: str) -> str:
+        pairs = {a: b for pair in self.swap for a, b in (pair, pair[::-1])}
+        return pairs.get(name, name)
+
+    def _sign(self, name: str) -> float:
+        return -1.0 if name in self.flip else 1.0
+
+    def _image(self, limits: tuple[float, float] | None, name: str) -> tuple[float, float] | None:
+        if limits is None or name not in self.flip:
+            return limits
+        return -limits[1], -limits[0]
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return the mirror image of (n, C) `values`."""
         del random
-        sign = np.array([-1.0 if name in self.flip else 1.0 for name in signals.columns])
-        return values * sign.astype(np.float32)
+        sign = np.array([self._sign(name) for name in signals.columns])
+        partners = signals.where([self._partner(name) for name in signals.columns])
+        return values[:, partners] * sign.astype(np.float32)
+
+    def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
+        """Return the images that are reflected."""
+        return [name for name in self.flip if channels[name].role == "image"]
+
+    def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
+        """Return (n, H, W, 3) `frames` with left and right exchanged."""
+        del random
+        return frames[:, :, ::-1]

@@ -11,9 +11,12 @@ from kinemill.cli.say import Json, document
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the task: lower case, digits, _.")],
-    log: Annotated[Path, typer.Option("--from", help="A CSV or Parquet log, or a folder of them.")],
+    log: Annotated[Path, typer.Option("--from", help="A log of any format, or a folder of them.")],
     to: Annotated[
         Path | None, typer.Option("--to", help="File to write; default: NAME.yaml among the tasks.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1e-6, help="Rows a second of logs without stamps.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -24,7 +27,7 @@ def new(
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
-    text = draft(name, log)
+    text = draft(name, log, rate)
     found = _read_back(name, text)
     publish_file(target, text.encode())
     if as_json:

@@ -7,6 +7,7 @@ appears when an episode is accepted or the task's `dataset` part changes, and ge
 in the catalogue.
 """
 
+from kinemill.dataset._beside import Beside, Media, View, load_beside, save_beside
 from kinemill.dataset._catalogue import Version, find_version, versions
 from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset._listing import scan_listing
@@ -18,18 +19,26 @@ from kinemill.dataset._packed import (
     load_dataset,
     write_description,
 )
+from kinemill.dataset.media import MediaSet, load_media
 
 __all__ = [
     "VERSION",
+    "Beside",
+    "Media",
+    "MediaSet",
     "PackedDataset",
     "PackedEpisode",
     "Version",
+    "View",
     "create_values",
     "diff_datasets",
     "find_version",
     "list_datasets",
+    "load_beside",
     "load_dataset",
+    "load_media",
     "make_dataset",
+    "save_beside",
     "scan_listing",
     "show_dataset",
     "versions",

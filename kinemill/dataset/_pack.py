@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from kinemill.dataset._beside import write_beside
 from kinemill.dataset._catalogue import enter
 from kinemill.dataset._listing import write_listing
 from kinemill.dataset._packed import (
@@ -25,13 +26,14 @@ from kinemill.dataset._split import (
     SplitEpisode,
     check_sides,
     cut_pieces,
+    names_of,
     ranges,
     unmatched_patterns,
 )
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
-from kinemill.store import Json, Outcome, Ref, digest, file_digest, once, open_ref
+from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
 from kinemill.validate import load_episodes
 
 VERSION = 2
@@ -62,7 +64,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
     accepted = load_episodes(home, episodes)
     groups = groups_of(task, home, accepted)
     inputs = {
-        "episodes": file_digest(open_ref(home, episodes) / "episodes.json"),
+        "episodes": summary_of(home, episodes)["digest"],
         "task": task.part("dt", "channels", "dataset"),
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,
@@ -116,11 +118,12 @@ def pack(
     values.flush()
     dataset = _describe(task, placed, values, rows, deltas)
     write_description(folder, dataset)
+    write_beside(task, folder, used, by_id)
     write_listing(folder, pieces, placed, groups)
     summary = summarise(dataset)
     summary["episodes"]["unused"] = len(unused)
     summary["rows"]["unused"] = sum(piece.last - piece.first for piece in unused)
-    names = (episode.name for episode in episodes)
+    names = {name for one in episodes for name in names_of(one.name, one.part)}
     summary["unmatched"] = unmatched_patterns(task.dataset, names, groups)
     return summary
 

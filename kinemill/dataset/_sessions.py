@@ -11,13 +11,13 @@ from kinemill.spec import Task
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
-    """Return the session, or what else `dataset.by` names, by recording; empty for recordings.
+    """Return the session, or what else `dataset.by` names, by recording; empty for recordings and parts.
 
     Raises:
         BadInput: it is not known of some recording, so nobody can tell what that belongs to.
     """
     by, found, unknown = task.dataset.by, dict[str, str](), dict[str, str]()
-    if by == "recording":
+    if by in {"recording", "part"}:
         return found
     for recording, name in {episode.recording: episode.name for episode in episodes}.items():
         member = find_member(home, task.name, recording)

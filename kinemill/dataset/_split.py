@@ -41,6 +41,11 @@ class SplitEpisode(Protocol):
         ...
 
     @property
+    def part(self) -> str:
+        """Part of the recording that it is from; empty where that is one."""
+        ...
+
+    @property
     def rows(self) -> int:
         """Number of time steps."""
         ...
@@ -65,7 +70,8 @@ class Known:
 
     Attributes:
         groups: session, or what else stays together, by recording; empty: each by itself.
-        starts: row of its recording that an episode begins with, by episode; default 0.
+        starts: row of its recording, or of its part, that an episode begins with, by episode;
+            default 0.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -78,7 +84,14 @@ def position(recording: str) -> float:
     return int.from_bytes(spot, "big") / 2.0**64
 
 
-def side_of(rules: Dataset, recording: str, name: str, group: str | None = None) -> str:
+def names_of(name: str, part: str) -> list[str]:
+    """Return what patterns may match: a recording's name, and with its part `bag.h5/demo_3`."""
+    return [name, f"{name}/{part}"] if part else [name]
+
+
+def side_of(
+    rules: Dataset, recording: str, name: str, group: str | None = None, part: str = ""
+) -> str:
     """Return the side of one recording: train, validation, test or unused.
 
     Args:
@@ -87,14 +100,17 @@ def side_of(rules: Dataset, recording: str, name: str, group: str | None = None)
         name: name at first sight, which patterns are matched against.
         group: its session, or what else stays together; patterns of test and validation are then
             matched against that, so that no session is torn.
+        part: of the recording, where that has several.
     """
+    own = names_of(name, part)
     for side in _NAMED:
-        names = [name] if group is None else [group, name] if side == "unused" else [group]
+        names = own if group is None else [group, *own] if side == "unused" else [group]
         if any(fnmatchcase(one, pattern) for one in names for pattern in patterns(rules, side)):
             return side
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
-    spot = position(recording if group is None else group)
+    alone = f"{recording}/{part}" if part and rules.by == "part" else recording
+    spot = position(alone if group is None else group)
     if spot < test:
         return "test"
     return "validation" if spot < test + validation else "train"
@@ -132,7 +148,7 @@ def cut_pieces(
     pieces: list[Piece] = []
     for episode in episodes:
         group = known.groups.get(episode.recording)
-        side = side_of(rules, episode.recording, episode.name, group)
+        side = side_of(rules, episode.recording, episode.name, group, episode.part)
         about = (episode.id, episode.recording, episode.name)
         spans = _spans(rules, episode, side, known.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
@@ -152,7 +168,7 @@ def _spans(
         (index, one)
         for index, named in reversed(list(enumerate(_NAMED)))
         for one in ranges(rules, named)
-        if fnmatchcase(episode.name, one.of)
+        if any(fnmatchcase(name, one.of) for name in names_of(episode.name, episode.part))
     ]
     if not chosen or side == "unused":
         return [(side, 0, episode.rows)]

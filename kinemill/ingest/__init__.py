@@ -10,7 +10,6 @@ themselves are never touched.
 Refreshed when files arrive. Rows are counted from 1, the first under the header.
 """
 
-from kinemill.ingest.files import fingerprint, settled
 from kinemill.ingest.raw import (
     RawLog,
     Reader,
@@ -23,13 +22,9 @@ from kinemill.ingest.raw import (
     row_numbers,
     split_index,
 )
-from kinemill.ingest.recordings import (
-    IngestReport,
-    Recording,
-    drop_folder,
-    ingest,
-    load_recordings,
-)
+from kinemill.ingest.recordings import Recording, load_recordings
+from kinemill.ingest.report import IngestReport
+from kinemill.ingest.stage import drop_folder, ingest
 
 __all__ = [
     "IngestReport",
@@ -40,13 +35,11 @@ __all__ = [
     "Unreadable",
     "drop_folder",
     "elements",
-    "fingerprint",
     "ingest",
     "load_recordings",
     "match_columns",
     "reason",
     "refused",
     "row_numbers",
-    "settled",
     "split_index",
 ]

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.clock import EXACT, Floats
+from kinemill.ingest.clock import EXACT, Floats, Rows
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.spec import Source, Task
 from kinemill.spec.units import factor
 
 TURN = 2.0 * np.pi
+Values = dict[str, Floats]  # channel -> (n,)
 # An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
 WRAPPED_RANGE = TURN + 0.1
 
@@ -22,9 +23,12 @@ def in_units(
     name: str, series: pl.Series, source: Source, task: Task
 ) -> tuple[Floats, list[Reason]]:
     """Return a channel (n,) in the task's unit, odd values as NaN, and the reasons for those."""
-    reasons = _missing(name, series) + _infinite(name, series)
-    value = source.scale * series.fill_null(np.nan).to_numpy() + source.offset
-    value[np.isinf(value)] = np.nan
+    reasons: list[Reason] = []
+    whole = series.fill_null(np.nan) if series.null_count() else series
+    value = source.scale * whole.to_numpy() + source.offset
+    if not np.isfinite(value).all():
+        reasons = _missing(name, series) + _infinite(name, series)
+        value[np.isinf(value)] = np.nan
     own, unit = source.unit, task.channels[name].unit
     if own and own != unit:
         scale, offset = factor(own, unit)
@@ -60,20 +64,20 @@ def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found
     )
 
 
-def on_grid(names: list[str], seconds: Floats, values: Floats, grid: Floats, task: Task) -> Floats:
-    """Resample channels of one clock, each by its own method: (n,) s, (n, C) at (m,) s -> (m, C).
+def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values:
+    """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
     Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0.
     """
-    out = np.empty((len(grid), len(names)))
-    for method in {task.method(name) for name in names}:
-        chosen = [place for place, name in enumerate(names) if task.method(name) == method]
-        smooth = values[:, chosen]
-        for column, place in enumerate(chosen):
-            if task.channels[names[place]].kind == "angle":
-                smooth[:, column] = unwrap(smooth[:, column])
+    out: Values = {}
+    for method in {task.method(name) for name in values}:
+        chosen = {
+            name: unwrap(own) if task.channels[name].kind == "angle" else own
+            for name, own in values.items()
+            if task.method(name) == method
+        }
         resample = linear if method == "linear" else hold
-        out[:, chosen] = resample(seconds, smooth, grid, EXACT * task.dt)
+        out |= resample(seconds, chosen, grid, EXACT * task.dt)
     return out
 
 
@@ -87,13 +91,15 @@ def unwrap(angle: Floats) -> Floats:
     known = angle[finite]
     if not len(known) or np.ptp(known) > WRAPPED_RANGE:
         return angle
+    if not (np.abs(np.diff(known)) >= np.pi).any():
+        return angle
     out = angle.copy()
     out[finite] = np.unwrap(known)
     return out
 
 
-def linear(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
-    """Interpolate (n,) s, (n, C) onto (m,) s -> (m, C); a step on a stamp takes that row alone.
+def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+    """Interpolate channels (n,) at (n,) s onto (m,) s; a step on a stamp takes that row alone.
 
     NaN reaches the steps between it and its neighbours, and no further.
     """
@@ -102,14 +108,24 @@ def linear(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Float
     left = np.clip(np.searchsorted(seconds, grid, side="right") - 1, 0, len(seconds) - 2)
     width = seconds[left + 1] - seconds[left]
     share = (grid - seconds[left]) / width
-    share = np.where(np.abs(share * width) <= exact, 0.0, share)
-    share = np.where(np.abs((1.0 - share) * width) <= exact, 1.0, share)[:, None]
-    low, high = values[left], values[left + 1]
-    between = low + share * (high - low)
-    return np.where(share == 0.0, low, np.where(share == 1.0, high, between))
+    on_left = np.abs(share * width) <= exact
+    on_right = ~on_left & (np.abs((1.0 - share) * width) <= exact)
+    right = np.where(on_left, left, left + 1)
+    left = np.where(on_right, right, left)
+    return {name: _between(own, left, right, share) for name, own in values.items()}
 
 
-def hold(seconds: Floats, values: Floats, grid: Floats, exact: float) -> Floats:
-    """Take for each step of (m,) s the last row at or before it: (n,) s, (n, C) -> (m, C)."""
+def _between(values: Floats, left: Rows, right: Rows, share: Floats) -> Floats:
+    """Return (n,) at `share` of the way from row `left` (m,) to row `right` (m,)."""
+    low, out = values[left], values[right]
+    out -= low
+    out *= share
+    out += low
+    return out
+
+
+def hold(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+    """Take for each step the last row at or before it: channels (n,) at (n,) s -> at (m,) s."""
     last = np.searchsorted(seconds, grid + exact, side="right") - 1
-    return values[np.clip(last, 0, len(seconds) - 1)]
+    rows = np.clip(last, 0, len(seconds) - 1)
+    return {name: own[rows] for name, own in values.items()}

@@ -74,12 +74,11 @@ def read_clock(
 
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return places and seconds of the rows with a finite stamp, and places of the others."""
-    good = stamps.is_not_null()
+    good = stamps.is_not_null().to_numpy() if stamps.null_count() else np.ones(len(stamps), bool)
     if stamps.dtype == pl.Float64:
-        good &= stamps.is_finite().fill_null(value=False)
-    rows = good.arg_true().to_numpy().astype(np.int64)
-    lost = (~good).arg_true().to_numpy().astype(np.int64)
-    values = stamps.gather(rows).to_numpy()
+        good = good & np.isfinite(stamps.to_numpy())
+    rows, lost = np.flatnonzero(good), np.flatnonzero(~good)
+    values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
     # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
     zero = values[:1] if origin is None else origin
     seconds = (values - zero).astype(np.float64) / ticks

@@ -1,81 +1,79 @@
 """All columns of a log that no task describes yet: what a draft is made from.
 
-Text tables (CSV, TSV) and Parquet; other formats say where their columns are in a task.
+Text tables are read here, forgiving what a reader would refuse; of other formats the reader tells
+what there is (`surveying.py`).
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from kinemill.errors import BadInput, BadLog
+from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.guessing import is_stamp
-from kinemill.ingest.raw import elements
+from kinemill.ingest.guessing import is_stamp, words
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows looked at
-WIDEST = 128  # elements of a vector that may be channels; an image has more
 
-_NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
+Samples = tuple[Floats, Floats]  # (n,) s from the first stamp of the log, (n,) in the log's unit
 
 
 @dataclass(frozen=True)
 class Table:
-    """A log's columns: the clock's name, its stamps in s, and the numbers of the others."""
+    """What a log, or one part of it, holds.
+
+    Args:
+        path: the log.
+        time: name of the column or field that is the clock; None: rows are counted, or messages
+            stamped when they were logged.
+        time_unit: of the clock, if it is a number.
+        values: the samples of each column of numbers, on the clock of the table or on its own.
+        left_out: other columns, and why.
+        part: of the log, where that has several.
+        rate: of rows without stamps, Hz, which a person told.
+        labels: what columns are called elsewhere, where that says more than their own names.
+        text: what was done in the log.
+        own_clocks: topics have stamps of their own.
+    """
 
     path: Path
-    time: str
+    time: str | None
     time_unit: str
-    seconds: Floats  # (n,), from 0
-    values: dict[str, Floats]  # (n,) each
-    left_out: dict[str, str]  # columns that hold no numbers, and what they hold
+    values: dict[str, Samples]
+    left_out: dict[str, str]
+    part: str = ""
+    rate: float | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    text: str = ""
+    own_clocks: bool = False
+
+    @property
+    def step(self) -> float:
+        """Usual distance of two stamps of the fastest clock, s."""
+        return min(usual_step(seconds) for seconds, _ in self.values.values())
 
 
-def read_table(path: Path) -> Table:
-    """Read every column of a log.
+def usual_step(seconds: Floats) -> float:
+    """Return the median distance of rising stamps (n,) s."""
+    steps = np.diff(seconds)
+    steps = steps[steps > 0.0]
+    return float(np.median(steps)) if len(steps) else np.inf
+
+
+def read_text(path: Path, rate: float | None = None) -> Table:
+    """Read every column of a text table.
 
     Raises:
-        BadInput: there is no such file, or a draft cannot be made from its format.
         BadLog: the file holds no table.
     """
-    if not path.is_file():
-        raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
-    suffix = path.suffix.lower()
-    if suffix not in {".csv", ".tsv", ".txt", ".dat", ".parquet", ".pq"}:
-        raise BadInput(
-            path,
-            "a draft cannot be made from this format",
-            expected="a .csv, .tsv or .parquet log",
-            fix="write the task by hand: docs/task-file.md",
-        )
-    frame = _parquet(path) if suffix in {".parquet", ".pq"} else _text(path)
-    return _table(path, frame)
-
-
-def _parquet(path: Path) -> pl.DataFrame:
-    """Read a Parquet file, vectors as columns of their own: `state[0]`, `state[1]`, ...
-
-    Raises:
-        BadLog: the file is damaged.
-    """
-    try:
-        frame = pl.read_parquet(path, n_rows=MOST, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
-    vectors = {
-        name: kind for name, kind in frame.schema.items() if isinstance(kind, pl.List | pl.Array)
-    }
-    for name, kind in vectors.items():
-        column = frame[name].arr.to_list() if isinstance(kind, pl.Array) else frame[name]
-        widths = column.list.len().unique().to_list()
-        if len(widths) == 1 and widths[0] and widths[0] <= WIDEST:
-            parts = elements(name, widths[0])
-            split = (column.list.get(place).alias(part) for place, part in enumerate(parts))
-            frame = frame.drop(name).with_columns(split)
-    return frame
+    frame = _text(path)
+    found = {name: _numbers(frame[name]) for name in frame.columns}
+    numbers = {name: values for name, values in found.items() if values is not None}
+    left_out = {name: "holds no numbers" for name in found if name not in numbers}
+    return table_of(path, numbers, left_out, rate)
 
 
 def _text(path: Path) -> pl.DataFrame:
@@ -109,36 +107,46 @@ def _text(path: Path) -> pl.DataFrame:
 
 def _numbers(column: pl.Series) -> Floats | None:
     """Return a column as numbers with NaN where it has none; None if it is no column of numbers."""
-    if column.dtype == pl.String:
-        text = column.str.strip_chars()
-        decimal = text.str.replace(",", ".", literal=True)
-        column = decimal.cast(pl.Float64, strict=False)
-        if column.null_count() > 0.5 * len(column):
-            return None
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+    decimal = column.str.strip_chars().str.replace(",", ".", literal=True)
+    numbers = decimal.cast(pl.Float64, strict=False)
+    if numbers.null_count() > 0.5 * len(numbers):
         return None
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+    return numbers.fill_null(np.nan).to_numpy().copy()
 
 
-def _table(path: Path, frame: pl.DataFrame) -> Table:
-    found = {name: _numbers(frame[name]) for name in frame.columns}
-    numbers = {name: values for name, values in found.items() if values is not None}
-    left_out = {name: "holds no numbers" for name in found if name not in numbers}
+def table_of(
+    path: Path, numbers: dict[str, Floats], left_out: dict[str, str], rate: float | None = None
+) -> Table:
+    """Return columns of one length as a table on the clock that is one of them, or by `rate`, Hz.
+
+    Raises:
+        BadLog: no column is a clock, and nobody told a rate.
+    """
+    if rate is not None:
+        samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
+        return Table(path, None, "s", samples, left_out, rate=rate)
     clock = _clock(numbers)
     if clock is None:
         raise BadLog(
             path,
             "no column rises like a clock",
             expected="stamps under a name such as time or timestamp",
-            fix="write the task by hand, with `ingest.rate`: docs/task-file.md",
+            fix="for a log without stamps tell its rows per second: --rate HZ",
         )
-    unit, ticks = _time_unit(clock, numbers[clock])
-    stamps = numbers.pop(clock)
+    others = {name: values for name, values in numbers.items() if name != clock}
+    return stamped(path, clock, numbers[clock], others, left_out)
+
+
+def stamped(
+    path: Path, clock: str, stamps: Floats, numbers: dict[str, Floats], left_out: dict[str, str]
+) -> Table:
+    """Return columns (n,) with their stamps (n,), whose unit is guessed; rows out of order go."""
+    unit, ticks = _time_unit(clock, stamps)
     good = np.isfinite(stamps)
     seconds = (stamps[good] - stamps[good][0]) / ticks
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
-    values = {name: array[good][rising] for name, array in numbers.items()}
-    return Table(path, clock, unit, seconds[rising], values, left_out)
+    values = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
+    return Table(path, clock, unit, values, left_out)
 
 
 def _clock(numbers: dict[str, Floats]) -> str | None:
@@ -154,8 +162,8 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
 
 
 def _even(values: Floats) -> bool:
-    steps = np.diff(values)
-    return bool(np.nanpercentile(steps, 90) < 3 * np.nanmedian(steps))
+    steps = np.diff(values[np.isfinite(values)])
+    return len(steps) > 1 and bool(np.nanpercentile(steps, 90) < 3 * np.nanmedian(steps))
 
 
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -165,8 +173,6 @@ _EPOCH = [(1e18, "ns"), (1e15, "us"), (1e12, "ms"), (1e9, "s")]
 
 def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
     """Guess the unit of stamps: as the name says, as epoch times, or as robots are sampled."""
-    from kinemill.ingest.guessing import words
-
     said = next((unit for unit in ("ms", "us", "ns") if unit in words(name)), None)
     largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
     epoch = next((unit for least, unit in _EPOCH if largest >= least), None)

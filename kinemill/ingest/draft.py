@@ -1,7 +1,8 @@
 """A first task file, drafted from logs: what their columns probably are, with every guess marked.
 
-Readings of one quantity (measured, filtered) are one channel; plans and columns that never change
-are left out and named in comments. A velocity is the derivative of a position only where its
+Any format will do that has a reader: `surveying.py` asks it for all that a log holds. Readings of
+one quantity (measured, filtered) are one channel; plans and columns that never change are left out
+and named in comments. A velocity is the derivative of a position only where its
 integral follows the position in the data.
 """
 
@@ -16,12 +17,15 @@ import numpy as np
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.channels import TURN, unwrap
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Table, read_table
-from kinemill.ingest.drafted import Column, Draft, write_task
-from kinemill.ingest.guessing import Guess, guess
+from kinemill.ingest.columns import Samples, Table
+from kinemill.ingest.drafted import Column, Draft, name_channels, write_task
+from kinemill.ingest.guessing import ASIDE, Guess, guess
+from kinemill.ingest.raw import split_index
+from kinemill.ingest.surveying import form_of, survey
+from kinemill.spec import READERS
 
-ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 MOST_LOGS = 40  # of a folder that are looked at
+EVEN = 1e-6  # of a step: what stamps of even rows are off it by
 WINDOW = 0.5  # s over which a velocity is integrated
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
 MARGIN = 0.5  # of the range seen, added on both sides of it
@@ -29,18 +33,19 @@ REST = 0.1  # of the largest value likewise: a joint that rests in one log moves
 _DEGREES = 180.0 / np.pi
 
 
-def draft(name: str, source: Path) -> str:
+def draft(name: str, source: Path, rate: float | None = None) -> str:
     """Draft the task file `name` from a log, or from all logs of a folder.
 
     Args:
         name: what the task will be called.
-        source: a CSV or Parquet log, or a folder of them.
+        source: a log of any format that has a reader, or a folder of them.
+        rate: rows per second, Hz, of logs without stamps that do not say so themselves.
 
     Raises:
         BadInput: there is no log of such a format, or none of its columns can be learned from.
-        BadLog: the only log holds no table.
+        BadLog: the only log cannot be read.
     """
-    tables = _tables(source)
+    tables = _tables(source, rate)
     columns, left_out = _columns(tables)
     if not any(column.guess.role == "state" for column in columns):
         raise BadInput(
@@ -48,29 +53,31 @@ def draft(name: str, source: Path) -> str:
             f"no column can be a state; left out are {', '.join(left_out) or 'none'}",
             expected="numbers that change, such as positions and velocities",
         )
-    step = max(float(np.median(np.diff(table.seconds))) for table in tables)
+    step = max(table.step for table in tables)
     units = _units(_angles(columns))
     known = [_limited(column) for column in _derivatives(units)]
     known.sort(key=lambda column: column.guess.role == "action")
-    return write_task(Draft(name, source, tables, nice(step), step, known, left_out))
+    return write_task(
+        Draft(name, source, tables, _dt(tables, step), step, name_channels(known), left_out)
+    )
 
 
-def _tables(source: Path) -> list[Table]:
+def _tables(source: Path, rate: float | None) -> list[Table]:
     if source.is_file():
-        return [read_table(source)]
+        return survey(source, rate)[:MOST_LOGS]
     if not source.is_dir():
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
     found, problems = list[Table](), list[str]()
     for path in _logs(source):
         try:
-            found.append(read_table(path))
+            found += survey(path, rate)[: MOST_LOGS - len(found)]
         except BadLog as error:
             problems.append(str(error))
     if not found:
         raise BadInput(
             source,
             problems[0] if problems else "holds no log that a draft can be made from",
-            expected=f"files that end in {', '.join(ENDINGS)}",
+            expected=f"files that end in {', '.join(_endings())}",
         )
     return found
 
@@ -80,9 +87,27 @@ def _logs(folder: Path) -> list[Path]:
         Path(root) / name
         for root, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(ENDINGS) and not name.startswith((".", "~"))
+        if name.lower().endswith(_endings()) and not name.startswith((".", "~"))
     ]
-    return sorted(found)[:MOST_LOGS]
+    forms = ((path, form_of(path)) for path in sorted(found))
+    return [p for p, form in forms if form and not READERS[form].describes(p)][:MOST_LOGS]
+
+
+def _endings() -> tuple[str, ...]:
+    return tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
+
+
+def _dt(tables: list[Table], step: float) -> float:
+    """Return the time step, s: that of stamps that are even, else a usual one near it."""
+    clocks = {id(seconds): seconds for table in tables for seconds, _ in table.values.values()}
+    if all(_even(seconds) for seconds in clocks.values()):
+        return float(f"{step:.12g}")
+    return nice(step)
+
+
+def _even(seconds: Floats) -> bool:
+    steps = np.diff(seconds)
+    return bool(len(steps)) and bool(np.all(np.abs(steps - np.median(steps)) <= EVEN * steps[0]))
 
 
 def nice(step: float) -> float:
@@ -122,12 +147,15 @@ def _choose(table: Table) -> tuple[dict[str, Guess], dict[str, str]]:
     """Take the best reading of each quantity of a log; say what the others are."""
     taken: dict[str, Guess] = {}
     others: dict[str, str] = {}
-    guesses = [guess(name) for name in table.values]
+    guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
+    twins = _twins(table)
     for found in sorted(guesses, key=lambda item: item.preference):
         # Plain unknown columns are quantities of their own, whatever words they share.
         family = found.name if found.what == "unknown" else f"{found.what} {found.family}"
-        if found.role is None:
-            others[found.name] = "a plan, a disturbance, a model or a counter, by its name"
+        if found.name in twins:
+            others[found.name] = f"the same numbers as {twins[found.name]}"
+        elif found.role is None:
+            others[found.name] = ASIDE
         elif family in taken:
             others[found.name] = f"another reading of {taken[family].name}"
         else:
@@ -136,11 +164,30 @@ def _choose(table: Table) -> tuple[dict[str, Guess], dict[str, str]]:
     return dict(sorted(taken.items(), key=lambda item: order.index(item[1].name))), others
 
 
+def _twins(table: Table) -> dict[str, str]:
+    """Return columns that repeat another one number by number, and which; names go before places.
+
+    A clip lists a joint by its place and by its name, and an array of one column with and without.
+    """
+    first: dict[bytes, str] = {}
+    twins: dict[str, str] = {}
+    for name in sorted(table.values, key=lambda name: (name.endswith("]"), _placed(name))):
+        values = table.values[name][1]
+        known = first.setdefault(values.tobytes(), name)
+        if known != name and len(values) and np.ptp(values) > 0.0:
+            twins[name] = known
+    return twins
+
+
+def _placed(name: str) -> bool:
+    return split_index(name)[1] is not None
+
+
 def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(found.name for _, found in readings).most_common(1)[0][0]
     first = next(found for _, found in readings if found.name == usual)
     names = list(dict.fromkeys([usual, *(found.name for _, found in readings)]))
-    samples = {table.path: (table.seconds, table.values[found.name]) for table, found in readings}
+    samples = {(table.path, table.part): table.values[found.name] for table, found in readings}
     return Column(first, names, samples)
 
 
@@ -238,13 +285,11 @@ def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | 
             yield error, unit
 
 
-def _integrals(
-    velocity: tuple[Floats, Floats], position: tuple[Floats, Floats], column: Column
-) -> tuple[Floats, Floats]:
+def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
     """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
     seconds, speed = velocity
     place = position[1] / (_DEGREES if column.log_unit == "deg" else 1.0)
-    if len(place) != len(speed) or len(speed) < 4:
+    if len(speed) < 4 or not np.array_equal(seconds, position[0]):
         return np.empty(0), np.empty(0)
     place = unwrap(place) if column.kind == "angle" else place
     steps = np.diff(seconds)

@@ -2,29 +2,35 @@
 
 import os
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from kinemill.errors import BadInput
 from kinemill.ingest.raw import Reader
 from kinemill.spec import READERS, Task
-from kinemill.store import digest, file_digest
 
 HEAD = 4096  # bytes a reader sees to recognise its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
-@dataclass(frozen=True)
-class Sight:
-    """One file as it was seen: what tells a changed file from an unchanged one."""
+class Sight(NamedTuple):
+    """One file as it was seen: what tells a changed file from an unchanged one.
 
-    path: Path
-    name: str  # relative to the folder it was found in, with forward slashes
+    The time at which its status changed is among it, because nobody can set that one back.
+    """
+
+    folder: str
+    name: str  # relative to the folder, with forward slashes
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return Path(self.folder, self.name)
 
     def age(self, now: float) -> float:
         """Return the distance, in s, of the last change from `now`.
@@ -34,15 +40,26 @@ class Sight:
         return abs(now - self.mtime_ns / 1e9)
 
 
-def see(path: Path, name: str) -> Sight | None:
+class Found(NamedTuple):
+    """What lies in a folder: logs, what describes logs beside them, and names of the rest."""
+
+    logs: list[Sight]
+    sidecars: list[Sight]
+    ignored: list[str]
+
+
+def see(folder: str, name: str) -> Sight | None:
     """Look at a file; None if it is gone or no regular file."""
+    path = Path(folder, name)
     try:
-        found = path.stat()
+        return _sight(folder, name, path.stat()) if path.is_file() else None
     except OSError:
         return None
-    if not path.is_file():
-        return None
-    return Sight(path, name, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _sight(folder: str, name: str, found: os.stat_result) -> Sight:
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return Sight(folder, name, found.st_size, *times, found.st_ino)
 
 
 def readers(task: Task) -> dict[str, Reader]:
@@ -51,62 +68,89 @@ def readers(task: Task) -> dict[str, Reader]:
     return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
 
 
-def scan(task: Task, folder: Path) -> tuple[list[Sight], list[str]]:
+def scan(task: Task, folder: Path, known: Callable[[Sight], bool] | None = None) -> Found:
     """List the logs under `folder` that the task wants, and the names of files no reader claims.
 
-    Hidden files and folders, and names that programs give to half-written files, are in neither;
-    links that lead out of the folder are among the second.
-    A path of one file is a log whatever its ending.
+    Hidden files and folders, and names that programs give to half-written files, are in none;
+    links that lead out of the folder are ignored. A path of one file is a log whatever its ending.
+
+    Args:
+        task: says which files are logs.
+        folder: searched recursively, each file looked at once.
+        known: tells of files that were found to be logs before, so as not to open them again.
 
     Raises:
         BadInput: there is no such folder or file.
     """
     if folder.is_file():
-        only = see(folder, folder.name)
-        return ([only] if only else []), []
+        only = see(str(folder.parent), folder.name)
+        return Found([only] if only else [], [], [])
     if not folder.is_dir():
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
-    logs, ignored, admitted = list[Sight](), list[str](), readers(task)
-    for path in _files(folder):
-        name = path.relative_to(folder).as_posix()
-        if _leads_out(path, folder) or not _claimed(path, admitted):
-            ignored.append(name)
-        elif task.ingest.wants(name) and (sight := see(path, name)):
-            logs.append(sight)
-    return logs, ignored
+    found, admitted = Found([], [], []), readers(task)
+    for name, entry in _files(str(folder), ""):
+        if entry.is_symlink() and _leads_out(entry, folder):
+            found.ignored.append(name)
+            continue
+        sight = _look(str(folder), name, entry)
+        if task.ingest.meta.is_sidecar(name):
+            found.sidecars.extend([sight] if sight else [])
+        elif (sight and known and known(sight)) or _claimed(entry, admitted):
+            found.logs.extend([sight] if sight and task.ingest.wants(name) else [])
+        else:
+            found.ignored.append(name)
+    return Found(sorted(found.logs), sorted(found.sidecars), sorted(found.ignored))
 
 
-def _leads_out(path: Path, folder: Path) -> bool:
+def _look(folder: str, name: str, entry: os.DirEntry[str]) -> Sight | None:
+    try:
+        return _sight(folder, name, entry.stat()) if entry.is_file() else None
+    except OSError:
+        return None
+
+
+def _leads_out(entry: os.DirEntry[str], folder: Path) -> bool:
     """Tell whether a link leads to what is not in the folder; nothing else is read from there."""
-    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+    return not Path(entry.path).resolve().is_relative_to(folder.resolve())
 
 
-def _claimed(path: Path, admitted: dict[str, Reader]) -> bool:
+def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
     """Tell whether a file's ending is that of a log; a shared one is looked into."""
-    name = path.name.lower()
-    ending = [reader for reader in admitted.values() if name.endswith(reader.suffixes)]
+    name, path = entry.name.lower(), Path(entry.path)
+    ending = [
+        reader
+        for reader in admitted.values()
+        if name.endswith(reader.suffixes) and not reader.describes(path)
+    ]
     if not ending or len(admitted) == 1 or not all(reader.shared for reader in ending):
         return bool(ending)
-    if not path.is_file():
+    if not entry.is_file():
         return False
     try:
-        with path.open("rb") as file:
+        with Path(entry.path).open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         return True  # to be told that it cannot be read
     return any(reader.recognises(head) for reader in ending)
 
 
-def _files(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(root) / name
-            for name in names
-            if not name.startswith((".", "~")) and not name.lower().endswith(TEMPORARY)
-        ]
-    return sorted(found)
+def _files(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the files under `folder`, with their names relative to the first one."""
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return  # a folder that is gone since it was listed, or is not ours to read
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith("."):
+                    yield from _files(entry.path, f"{below}{entry.name}/")
+            elif not _is_temporary(entry.name):
+                yield below + entry.name, entry
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)
 
 
 def recognise(task: Task, path: Path) -> str:
@@ -121,42 +165,6 @@ def recognise(task: Task, path: Path) -> str:
     return next(by_content, None) or next(by_suffix, None) or next(iter(admitted))
 
 
-def settled(task: Task, folder: Path, now: float) -> list[Path]:
-    """Return the logs under `folder` that have not changed for `ingest.settle` seconds at `now`.
-
-    Args:
-        task: says which files are logs.
-        folder: a drop folder; one that does not exist holds nothing.
-        now: s since the epoch.
-    """
-    return [sight.path for sight in _settled(task, folder, now)]
-
-
-def _settled(task: Task, folder: Path, now: float) -> list[Sight]:
-    if not folder.exists():
-        return []
-    return [sight for sight in scan(task, folder)[0] if sight.age(now) >= task.ingest.settle]
-
-
-def fingerprint(task: Task, folder: Path, now: float | None = None) -> str:
-    """Return a digest of the set of contents that lie settled under `folder`.
-
-    A rename, a copy or a touched file leaves it as it is. Each file is read once as long as this
-    process lives and the file's size, time and inode stay the same.
-    """
-    contents: set[str] = set()
-    for sight in _settled(task, folder, time.time() if now is None else now):
-        # A file that is gone since it was seen, or not ours to read, is as good as not there.
-        with suppress(OSError):
-            contents.add(_content(sight))
-    return digest(sorted(contents))
-
-
-@lru_cache(maxsize=100_000)
-def _content(sight: Sight) -> str:
-    return file_digest(sight.path)
-
-
 def wait_for_settled(sights: list[Sight], settle: float) -> tuple[list[Sight], list[Sight]]:
     """Wait, at most `settle` s, for files that changed lately; return the still and the moving.
 
@@ -168,7 +176,7 @@ def wait_for_settled(sights: list[Sight], settle: float) -> tuple[list[Sight], l
     time.sleep(settle - youngest)
     still, moving = list[Sight](), list[Sight]()
     for sight in sights:
-        now = see(sight.path, sight.name)
+        now = see(sight.folder, sight.name)
         if now is not None:
             (still if now == sight else moving).append(now)
     return still, moving

@@ -6,14 +6,15 @@ Names are cut into words at separators, capitals and digits: `vel_meas1` is vel,
 import re
 from dataclasses import dataclass
 
-POSITION = {"pos", "position", "q", "qpos", "angle", "theta", "th", "phi", "psi", "joint", "roll",
-            "pitch", "yaw", "x", "y", "z", "height"}  # fmt: skip
-VELOCITY = {"vel", "velocity", "qd", "dq", "qvel", "omega", "thetadot", "dot", "speed", "rate",
-            "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
-COMMAND = {"tau", "torque", "u", "ctrl", "control", "cmd", "command", "action", "act", "force",
-           "effort", "voltage", "pwm"}  # fmt: skip
+_JOINTS = {"joint", "joints", "hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}
+POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
+            "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
+VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "thetadot", "dot",
+            "speed", "rate", "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
+COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
+           "action", "actions", "act", "force", "effort", "voltage", "pwm"}  # fmt: skip
 DRIVE = {"motor", "input", "current"}  # an action only if nothing else in the name says otherwise
-TURNING = {"angle", "theta", "th", "phi", "psi", "roll", "pitch", "yaw", "joint"}
+TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
 STAMP = {"time", "timestamp", "t", "stamp", "sec", "secs", "seconds"}
 # Which reading of a quantity to take, best first: a plain one, what was measured or commanded.
@@ -27,10 +28,14 @@ _READINGS = {
     ],
 }
 # Plans, disturbances and models of friction are neither what the robot did nor what it was told,
-# and counters count rows.
+# counters count rows, and what describes an estimate, a sensor or a run is no part of the robot.
 _ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric", "friction",
           "pert", "perturbation", "acc", "accel", "acceleration", "qdd", "ddq", "err",
-          "error", "index", "idx", "frame", "seq", "counter", "id"}  # fmt: skip
+          "error", "index", "idx", "frame", "seq", "counter", "id", "setpoint", "setpoints",
+          "padding", "flag", "flags", "valid", "status", "variance", "variances", "covariance",
+          "covariances", "reward", "rewards", "done", "dones", "terminations", "truncations",
+          "infos", "fps"}  # fmt: skip
+ASIDE = "a plan, a disturbance, a model or a counter, by its name"
 _UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
@@ -44,7 +49,10 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 @dataclass(frozen=True)
 class Guess:
-    """What a name tells: `family` groups readings of one quantity, as `tau 1`."""
+    """What a name tells: `family` groups readings of one quantity, as `tau 1`.
+
+    `label` is what the column is called elsewhere, where that says more than its `name`.
+    """
 
     name: str
     role: str | None  # state, action, or None: not worth learning by its name
@@ -54,6 +62,7 @@ class Guess:
     index: str  # of the joint: the digits at the end
     preference: int  # among readings of the same family, the lowest is taken
     turning: bool
+    label: str = ""
 
 
 def words(name: str) -> list[str]:
@@ -61,12 +70,19 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-def guess(name: str) -> Guess:
-    """Say what a column probably is, from its name alone."""
-    parts = words(name)
+def guess(name: str, label: str = "") -> Guess:
+    """Say what a column probably is, from its name alone, or from its label."""
+    parts = words(label or name)
     found = set(parts)
     what = _what(found)
-    role = None if found & _ASIDE else "action" if what == "action" else "state"
+    # A hand has an index finger; in a plain column's name the word counts rows.
+    role = (
+        None
+        if found & (_ASIDE - ({"index"} if label else set()))
+        else "action"
+        if what == "action"
+        else "state"
+    )
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS[role or "state"]
     told = set[str]().union(*readings)
@@ -84,6 +100,7 @@ def guess(name: str) -> Guess:
         digits[-1] if digits else "",
         preference,
         bool(found & TURNING),
+        label,
     )
 
 
@@ -100,7 +117,7 @@ def _unit(found: set[str], what: str) -> str | None:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
     if what == "action":
         return next((unit for word, unit in _FAMILIES.items() if word in found), None)
-    return None
+    return "rad/s" if what == "velocity" and found & {"angular", "gyro"} else None
 
 
 def is_stamp(name: str) -> bool:

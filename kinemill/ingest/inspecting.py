@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.ingest import membership
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
@@ -76,7 +77,7 @@ def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
     """
     hash_ = file_digest(path)
     fresh = Member(hash_, path.name, path.stat().st_size, path.suffix.lower())
-    member = members(home, task.name).get(hash_, fresh)
+    member = membership.find_member(home, task.name, hash_) or fresh
     decision = decided(home, task.name).get(hash_)
     released = decision is not None and decision.decision == "release"
     summary = read_into(task, member, path, folder)

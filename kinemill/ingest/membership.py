@@ -9,7 +9,7 @@ from pathlib import Path
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest.files import Sight
-from kinemill.store import file_digest, publish_json, read_json
+from kinemill.store import drop_indexes, file_digest, publish_json, read_json
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def enter(home: Home, task: str, member: Member, *, anew: bool = False) -> None:
 
 
 def forget_member(home: Home, task: str, member: Member) -> None:
-    """End the membership of a recording."""
+    """End the membership of a recording; the next ingest looks at all others."""
+    drop_indexes(home, task)
     (_folder(home, task) / f"{member.hash}.json").unlink(missing_ok=True)
 
 

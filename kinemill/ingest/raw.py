@@ -6,7 +6,7 @@ that holds several runs is a list of `RawLog`, one for each, with its `part` nam
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,30 @@ class Signal:
     order: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
 
+Pictures = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The pictures of one channel in a part of a log; none is in memory.
+
+    Args:
+        shape: height, width and colours of each.
+        read: yields the pictures at rising rows (n,), a few at a time, (k, H, W, 3) uint8; raises
+            `BadLog` when their bytes are damaged.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[np.ndarray[Any, np.dtype[np.int64]]], Iterator[Pictures]]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one channel in a part of a log, each once."""
+
+    texts: list[str]
+
+
 @dataclass(frozen=True)
 class RawLog:
     """One log, or one part of a log, as its file has it.
@@ -80,6 +104,9 @@ class RawLog:
     `part` names an episode with its own clock among those of one file, such as `data/demo_3`. A
     part that cannot be read has no column and no signal, and its reasons: see `refused`. Nothing is
     interpolated across `breaks`, however short.
+
+    Of images and texts, `media` says how to read them, and the column or signal of such a channel
+    says which: the row of the picture, or the place of the text.
     """
 
     frame: pl.DataFrame
@@ -90,6 +117,28 @@ class RawLog:
     part: str = ""
     signals: dict[str, Signal] = field(default_factory=dict[str, Signal])
     breaks: list[int] = field(default_factory=list[int])  # stamps after which samples were lost
+    media: dict[str, Images | Texts] = field(default_factory=dict[str, Images | Texts])
+
+
+class Header(Exception):
+    """The names of all columns of a log: what a reader tells a task that wants none of them."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        super().__init__(f"{len(names)} columns")
+
+
+@dataclass(frozen=True)
+class About:
+    """What files beside a log say of it.
+
+    Args:
+        labels: what its columns are called there, by their names in the log.
+        text: what was done in it.
+    """
+
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    text: str = ""
 
 
 def refused(part: str, reasons: list[Reason]) -> RawLog:
@@ -112,12 +161,16 @@ class Reader:
         read: reads one file, one part or several; raises `Unreadable`.
         shared: other files end so too; one that is not recognised is no log, unless the task names
             this format.
+        describes: tells of a file of this format that it is about logs beside it, and is none.
+        about: finds what is said of a log beside it.
     """
 
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     read: Callable[[Path, Task], RawLog | list[RawLog]]
     shared: bool = False
+    describes: Callable[[Path], bool] = lambda _: False
+    about: Callable[[Path], About] = lambda _: About()
 
 
 TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -151,7 +204,7 @@ def elements(name: str, width: int) -> list[str]:
 
 
 def match_columns(header: Sequence[str], task: Task, rate: float | None = None) -> Columns:
-    """Find the task's time and channels in `header`, each by the first of its names that is there.
+    """Find the task's time and numbers in `header`, each by the first of its names that is there.
 
     Args:
         header: names of the log's columns; a vector stands as its `elements`.
@@ -160,14 +213,18 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
 
     Raises:
         Unreadable: names are missing, or one that is wanted stands twice.
+        Header: the task wants nothing.
     """
     names = [name.strip() for name in header]
+    if not task.channels:
+        raise Header(names)
     reasons: list[Reason] = []
     rate = task.ingest.rate or rate
     unstamped = rate is not None and not any(name in names for name in task.ingest.time)
     time = None if unstamped else _find(task.ingest.time, names, None, reasons)
     sources, places = dict[str, Source](), dict[str, int]()
-    for channel, spec in task.channels.items():
+    for channel in task.numbers:
+        spec = task.channels[channel]
         wanted = spec.source or [Source(name=channel)]
         place = _find([source.name for source in wanted], names, channel, reasons)
         if place is not None:

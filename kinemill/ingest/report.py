@@ -1,40 +1,98 @@
 """What is said about each file of an ingest (DESIGN section 6)."""
 
-from pathlib import Path
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from functools import cached_property
 
+from kinemill.home import Home
+from kinemill.ingest.decisions import Decision
 from kinemill.ingest.files import Sight
-from kinemill.ingest.membership import Member
+from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
-from kinemill.store import Json, Outcome
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.spec import Task
+from kinemill.store import Json, Outcome, Ref, summary_of
 
 
-def entry(
-    sight: Sight,
-    hash_: str | None,
-    outcomes: dict[str, Outcome],
-    known: dict[str, Member],
-    found: dict[str, tuple[Member, Path]],
-) -> Json:
-    """Return the report's entry of one file (DESIGN section 6).
+class Teller:
+    """Tells of each file what is known of its content."""
 
-    Args:
-        sight: the file.
-        hash_: sha256 of its bytes; None if it changed while they were read.
-        outcomes: outcome of each recording by hash.
-        known: members from before this ingest, by hash.
-        found: member and path of each content in the folder, by hash.
-    """
-    member = known.get(hash_ or "") or found.get(hash_ or "", (None, None))[0]
-    if hash_ is None or member is None:
-        return unstable(sight)
-    if hash_ not in outcomes and hash_ in known:
+    def __init__(
+        self,
+        task: Task,
+        home: Home,
+        snapshot: Snapshot,
+        decisions: Mapping[str, Decision],
+        entered: Set[str],
+    ) -> None:
+        self._task, self._home, self._snapshot = task, home, snapshot
+        self._decisions, self._entered = decisions, entered
+
+    def tell(self, sight: Sight, hash_: str | None) -> Json:
+        """Return the report's entry of one file (DESIGN section 6).
+
+        Args:
+            sight: the file.
+            hash_: sha256 of its bytes; None if it changed while they were read.
+        """
+        if hash_ is None:
+            return unstable(sight)
+        decision = self._decisions.get(hash_)
+        if decision and decision.bars:
+            return _report(sight, hash_, "known", {}, [decision.reason(self._task.name)])
+        found = self._snapshot.find(hash_)
+        if found:
+            return self._read(sight, found)
+        member = find_member(self._home, self._task.name, hash_)
+        if member is None or self._task.ingest.wants(member.name):
+            return unstable(sight)
         return _report(sight, hash_, "known", {}, [_excluded(member)])
-    if hash_ not in outcomes:
-        return unstable(sight)
-    summary = outcomes[hash_].summary
-    first = hash_ not in known and sight.name == member.name
-    verdict = "episodes" if summary["tracks"] else "quarantined"
-    return _report(sight, hash_, verdict if first else "known", summary, summary["reasons"])
+
+    def _read(self, sight: Sight, found: Json) -> Json:
+        first = found["hash"] in self._entered and sight.name == found["name"]
+        verdict = "episodes" if found["tracks"] else "quarantined"
+        reasons: list[Reason] = []
+        if found["reasons"]:
+            reasons = summary_of(self._home, Ref.from_json(found["ref"]))["reasons"]
+        return _report(sight, found["hash"], verdict if first else "known", found, reasons)
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest found: the snapshot of all recordings, and what became of each file.
+
+    Attributes:
+        outcome: the snapshot.
+        ignored: names of the files that no reader claims.
+    """
+
+    outcome: Outcome
+    ignored: list[str]
+    teller: Teller
+    looked_at: Mapping[Sight, str | None]
+    familiar: Mapping[Sight, str]
+    moving: list[Sight]
+
+    @cached_property
+    def fresh(self) -> list[Json]:
+        """The entries of the files that are new or look different than at the last ingest."""
+        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.looked_at.items()]
+        return _sorted([*told, *(unstable(sight) for sight in self.moving)])
+
+    @property
+    def known(self) -> int:
+        """How many files brought nothing new."""
+        return len(self.familiar) + sum(entry["outcome"] == "known" for entry in self.fresh)
+
+    @cached_property
+    def files(self) -> list[Json]:
+        """The entries of all files; reads all of the snapshot."""
+        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.familiar.items()]
+        return _sorted([*told, *self.fresh])
+
+
+def _sorted(entries: list[Json]) -> list[Json]:
+    return sorted(entries, key=lambda item: str(item["file"]))
 
 
 def _report(
@@ -44,15 +102,10 @@ def _report(
         "file": sight.name,
         "hash": hash_,
         "outcome": outcome,
-        "episodes": len(summary.get("tracks", [])),
+        "episodes": summary.get("tracks", 0),
         "rows": summary.get("rows", 0),
         "reasons": reasons,
     }
-
-
-def left_out(sight: Sight, hash_: str, why: Reason) -> Json:
-    """Return the report's entry of a file whose content is known and not wanted."""
-    return _report(sight, hash_, "known", {}, [why])
 
 
 def unstable(sight: Sight) -> Json:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.channels import in_units
-from kinemill.ingest.clock import Clock, Floats, read_clock
+from kinemill.ingest.channels import Values, in_units
+from kinemill.ingest.clock import Clock, Floats, Rows, read_clock
 from kinemill.ingest.laps import Laps, Stamps, laps
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
-from kinemill.spec import Task
+from kinemill.spec import Source, Task
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,9 @@ Piece = tuple[Span, slice]  # what a stretch spans, and which of a topic's n sam
 
 @dataclass(frozen=True)
 class Topic:
-    """Channels that share a clock: values (n, C) in the task's units, laps (n,)."""
+    """Channels that share a clock: values (n,) by name in the task's units, laps (n,)."""
 
-    names: list[str]
-    values: Floats
+    values: Values
     clock: Clock
     laps: Laps
 
@@ -83,8 +82,8 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
     ]
     topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
     for one, clock, lap in zip(shared, clocks, laps(stamps), strict=True):
-        values, found = _in_units(one, log, task)
-        topics.append(Topic(list(one.channels), values[clock.rows], clock, lap))
+        values, found = _in_units(one, clock.rows, log, task)
+        topics.append(Topic(values, clock, lap))
         reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
         odd += found
     return topics, reasons + odd
@@ -93,7 +92,7 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
 def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
     """Group signals by their stamps; what may be bridged is part of a clock too."""
     own: dict[tuple[int, float], _Shared] = {}
-    for name in task.columns:
+    for name in task.recorded:
         signal, gap = signals[name], task.bridged(name)
         one = own.setdefault((id(signal.time), gap), _Shared(signal, gap, {}))
         one.channels[name] = signal.values
@@ -109,7 +108,7 @@ def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
     rows = np.arange(frame.height, dtype=np.int64)
     table = _Shared(Signal(frame[TIME], pl.Series(), rows), task.max_gap, {})
     sparse = dict[str, Signal]()
-    for name in task.columns:
+    for name in task.recorded:
         values = frame[name]
         if task.channels[name].resample.max_gap and values.null_count():
             there = values.is_not_null()
@@ -132,13 +131,15 @@ def _first_stamp(shared: list[_Shared]) -> float | None:
     return min(stamps, default=None)
 
 
-def _in_units(one: _Shared, log: RawLog, task: Task) -> tuple[Floats, list[Reason]]:
-    columns, reasons = list[Floats](), list[Reason]()
+def _in_units(one: _Shared, rows: Rows, log: RawLog, task: Task) -> tuple[Values, list[Reason]]:
+    """Return the channels of a clock at its usable rows (n,) of (N,), and what is odd in them."""
+    usable, reasons = dict[str, Floats](), list[Reason]()
     for name, series in one.channels.items():
-        values, found = in_units(name, series, log.sources[name], task)
-        columns.append(values)
+        source = log.sources.get(name) or Source(name=name)  # references have none
+        values, found = in_units(name, series, source, task)
+        usable[name] = values if len(rows) == len(values) else values[rows]
         reasons += found
-    return np.stack(columns, axis=1), reasons
+    return usable, reasons
 
 
 def _of_topic(one: _Shared, reasons: list[Reason]) -> list[Reason]:

@@ -7,29 +7,31 @@ its grid by its own method. Nothing is interpolated across a gap.
 Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
-from kinemill.ingest.raw import SHOWN, TIME, RawLog, Reason, reason
+from kinemill.ingest.raw import SHOWN, TIME, Images, RawLog, Reason, Texts, reason
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.spec import Task
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """The usable stretches of one log: frames of `time_s` and the task's columns.
+    """The usable stretches of one log: frames of `time_s` and the task's recorded channels.
 
-    Rows are samples: those of a log with several clocks count for each clock.
+    Rows are samples: those of a log with several clocks count for each clock. Columns of images and
+    texts are Int32 and say which of `media`.
     """
 
     frames: list[pl.DataFrame]
     rows: int
     dropped_rows: int
     reasons: list[Reason]
+    media: dict[str, Images | Texts] = field(default_factory=dict[str, Images | Texts])
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     """
     if not log.signals and not log.frame.width:
         return Tracks([], 0, log.dropped_rows, log.reasons)
+    if missing := _no_media(log, task):
+        return Tracks([], 0, log.dropped_rows + log.frame.height, [*log.reasons, *missing])
     topics, reasons = read_topics(log, task)
     reasons = [*log.reasons, *reasons]
     total = sum(len(topic.clock.rows) for topic in topics)
@@ -68,7 +72,23 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     short = sum(item.rows for item in stretches) - rows
     if short or not frames:
         reasons.append(_too_short(short, total, topics, task))
-    return Tracks(frames, rows, lost + total - rows, reasons)
+    return Tracks(frames, rows, lost + total - rows, reasons, log.media)
+
+
+def _no_media(log: RawLog, task: Task) -> list[Reason]:
+    """Return a reason for each image or text channel that the log's reader did not bring."""
+    return [
+        reason(
+            "media",
+            "whole log",
+            f"the format has no {task.channels[name].role} channels",
+            channel=name,
+            expected="images and texts in HDF5, NPZ or MATLAB files",
+            fix=f"record such a format, or leave out `channels.{name}`",
+        )
+        for name in task.media
+        if name not in log.media
+    ]
 
 
 def _shared(topics: list[Topic], exact: float) -> list[_Stretch]:
@@ -119,12 +139,13 @@ def _grid(span: Span, dt: float) -> Floats:
 
 
 def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
-    """Resample every topic onto the grid of a stretch: `time_s` and C columns of m rows."""
+    """Resample every topic onto the grid of a stretch: `time_s` and the channels, m rows."""
     grid, columns = _grid(stretch.span, task.dt), dict[str, Floats]()
     for topic, near in zip(topics, stretch.samples, strict=True):
-        out = on_grid(topic.names, topic.clock.seconds[near], topic.values[near], grid, task)
-        columns |= {name: np.ascontiguousarray(out[:, at]) for at, name in enumerate(topic.names)}
-    return pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.columns}})
+        values = {name: own[near] for name, own in topic.values.items()}
+        columns |= on_grid(values, topic.clock.seconds[near], grid, task)
+    frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.recorded}})
+    return frame.with_columns(pl.col(task.media).cast(pl.Int32))
 
 
 def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:
@@ -192,7 +213,7 @@ def _silent(span: Span, topics: list[Topic]) -> list[str]:
         own = [piece for piece, _ in topic.pieces() if piece.lap == span.lap]
         begun = any(piece.start <= middle for piece in own)
         if not (begun and any(piece.stop >= middle for piece in own)):
-            found.append(topic.names[0])
+            found.append(next(iter(topic.values)))
     return found
 
 

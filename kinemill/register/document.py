@@ -13,7 +13,7 @@ class RunFacts:
 
     Attributes:
         task: name of the task.
-        files: the `files` entries of the ingest report.
+        known: files of the ingest that brought nothing new.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
         verification: content of `verification.json`.
@@ -23,7 +23,7 @@ class RunFacts:
     """
 
     task: str
-    files: list[Json] = field(default_factory=list[Json])
+    known: int = 0
     episodes: Json | None = None
     dataset: str | None = None
     verification: Json | None = None
@@ -55,7 +55,7 @@ def _episodes(facts: RunFacts) -> Json:
     return {
         "accepted": summary.get("accepted", 0),
         "quarantined": summary.get("quarantined", 0),
-        "known": sum(item["outcome"] == "known" for item in facts.files),
+        "known": facts.known,
     }
 
 

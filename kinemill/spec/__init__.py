@@ -1,6 +1,6 @@
 """What a task may say: channels, units, and the settings of every stage, with helpful errors."""
 
-from kinemill.spec.channels import Channel, Source
+from kinemill.spec.channels import Channel, Source, rotations
 from kinemill.spec.load import list_tasks, load_task, task_path
 from kinemill.spec.overrides import parse_overrides
 from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
@@ -37,6 +37,7 @@ __all__ = [
     "load_task",
     "parse_overrides",
     "pick",
+    "rotations",
     "task_path",
     "unknown_channels",
 ]

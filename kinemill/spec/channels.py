@@ -1,16 +1,26 @@
 """Channels: the named signals of a task, with role, unit, kind, limits and where logs keep them."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, PositiveFloat, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.spec.plugins import Settings
+from kinemill.spec.plugins import MEDIA, Settings
 from kinemill.spec.units import check_unit, factor, is_derivative
 
 # Columns and entries that stand beside channels in tracks, tables and documents.
 RESERVED = {"time_s", "episode", "nrmse"}
+_ELEMENTS = 4  # of a quaternion
+MODELLED = ("state", "action")  # what models are made of, checks look at, and rows of datasets hold
 
 
 class Source(Settings):
@@ -49,6 +59,9 @@ def _as_sources(value: Any) -> Any:
     return [{"name": item} if isinstance(item, str) else item for item in items]
 
 
+Sources = Annotated[list[Source], BeforeValidator(_as_sources)]
+
+
 def _known_unit(value: Any) -> str:
     try:
         return check_unit(str(value))
@@ -59,10 +72,14 @@ def _known_unit(value: Any) -> str:
 class Channel(Settings):
     """One signal: what it is, in which unit, and under which names logs carry it."""
 
-    role: Literal["state", "action"]
-    kind: Literal["linear", "angle"] = "linear"
+    role: Literal["state", "action", "observation", "reward", "image", "text"]
+    kind: Literal["linear", "angle", "quaternion"] = Field(
+        default="linear",
+        description="angle: rad, unwrapped; quaternion: four such channels, one after the other, "
+        "are one rotation",
+    )
     unit: Annotated[str, BeforeValidator(_known_unit)]
-    source: Annotated[list[Source], BeforeValidator(_as_sources)] = Field(
+    source: Sources = Field(
         default=[], description="column names, the first that the log has; default: the own name"
     )
     limits: tuple[float, float] | None = Field(
@@ -72,6 +89,22 @@ class Channel(Settings):
         default=None, description="the channel whose time derivative this one is"
     )
     resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
+    shape: tuple[PositiveInt, PositiveInt, Literal[3]] | None = Field(
+        default=None, description="of an image: height, width, 3 colours; default: as in the log"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _media_have_no_unit(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("role") in MEDIA:
+            return {"unit": "1", **cast(dict[str, Any], value)}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_its_role(self) -> "Channel":
+        if wrong := _unfit_for_role(self):
+            raise ValueError(wrong)
+        return self
 
     @field_validator("limits")
     @classmethod
@@ -86,18 +119,59 @@ class Channel(Settings):
         if self.kind == "angle" and self.unit != "rad":
             message = f"an angle is kept in rad, not {self.unit!r}; give the log's unit at `source`"
             raise ValueError(message)
-        for source in self.source:
-            if source.unit:
-                try:
-                    factor(source.unit, self.unit)
-                except BadInput as error:
-                    raise ValueError(str(error)) from error
+        if self.kind == "quaternion" and self.unit != "1":
+            message = f"an element of a quaternion has the unit 1, not {self.unit!r}"
+            raise ValueError(message)
+        if wrong := unit_problem(self.source, self.unit):
+            raise ValueError(wrong)
         return self
+
+
+def _unfit_for_role(channel: Channel) -> str | None:
+    """Say which key of a channel makes no sense for its role, if one does not."""
+    role = channel.role
+    given = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
+    if role not in MODELLED and given:
+        return f"`{min(given)}` is for a state or an action; this channel is its {role}"
+    if role != "image" and channel.shape:
+        return f"`shape` is for an image; this channel is a {role}"
+    if role not in MEDIA:
+        return None
+    if channel.unit != "1" or channel.kind != "linear":
+        return f"a channel of role {role} has no unit and no kind"
+    if channel.resample.method == "linear":
+        return f"between two of role {role} there is no line; they are held"
+    return None
+
+
+def unit_problem(sources: list[Source], unit: str) -> str | None:
+    """Say which unit of a source does not convert into `unit`, if one does not."""
+    for source in sources:
+        if source.unit:
+            try:
+                factor(source.unit, unit)
+            except BadInput as error:
+                return str(error)
+    return None
+
+
+def rotations(channels: Mapping[str, Channel]) -> list[tuple[str, ...]]:
+    """Return the names of the channels of each quaternion, in the order of the task."""
+    names = [name for name, channel in channels.items() if channel.kind == "quaternion"]
+    return [tuple(names[at : at + _ELEMENTS]) for at in range(0, len(names), _ELEMENTS)]
 
 
 def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...], str]]:
     """Return what is wrong with channels: (where, message) for names, parents, cycles and units."""
     problems: list[tuple[tuple[str, ...], str]] = []
+    problems += [
+        (
+            ("channels", group[0], "kind"),
+            f"{len(group)} elements of a quaternion; expected four, one after the other",
+        )
+        for group in rotations(channels)
+        if len(group) != _ELEMENTS
+    ]
     for name, channel in channels.items():
         parent = channel.derivative_of
         where = ("channels", name, "derivative_of")

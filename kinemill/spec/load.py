@@ -93,13 +93,17 @@ def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> 
 
 def _problems(task: Task) -> list[tuple[Location, str]]:
     """Collect what plug-ins and channels find wrong with each other."""
-    parts: list[tuple[Location, Settings]] = [(("learn",), task.learn)]
+    parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest)]
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
+    modelled: list[tuple[Location, Settings]] = [(("learn",), task.learn)]
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
-    parts += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
+    modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
+    # Models and checks know states and actions alone.
+    own = {name: task.channels[name] for name in task.columns}
     found: list[tuple[Location, str]] = list(problems_between(task.channels))
-    for where, part in parts:
-        found += [((*where, *inner), what) for inner, what in part.problems(task.channels)]
+    for channels, those in ((task.channels, parts), (own, modelled)):
+        for where, part in those:
+            found += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return found
 
 

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 )
 
 from kinemill.registry import nearest
+from kinemill.spec.channels import Channel, Sources, unit_problem
 from kinemill.spec.plugins import READERS, Plugin, Settings
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
@@ -84,6 +86,11 @@ class Ingest(Settings):
     groups: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
         default=[], description="patterns on names of groups in a file that are episodes"
     )
+    parts: dict[str, dict[str, Sources]] = Field(
+        default={},
+        description="experiments side by side in one file: for each the columns of its channels, "
+        "and of its stamps as `time`, where they are not those of `channels`",
+    )
     include: Annotated[Patterns, BeforeValidator(_as_list)] = ["*"]
     exclude: Annotated[Patterns, BeforeValidator(_as_list)] = []
     resample: Resample = Resample()
@@ -96,6 +103,14 @@ class Ingest(Settings):
         default=None, description="drop folder; default logs/<task> under KINEMILL_HOME"
     )
 
+    @field_validator("parts")
+    @classmethod
+    def _plain_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if odd := [name for name in value if not re.fullmatch(r"[\w-]+", name)]:
+            message = f"{odd[0]!r} is no name of a part; letters, digits, _ and -"
+            raise ValueError(message)
+        return value
+
     @field_validator("format")
     @classmethod
     def _known_format(cls, value: str) -> str:
@@ -103,6 +118,19 @@ class Ingest(Settings):
             message = f"unknown log format; {nearest(value, ['auto', *READERS])}"
             raise ValueError(message)
         return value
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Say which parts name what is no channel, or columns whose unit does not convert."""
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        for part, sources in self.parts.items():
+            for name, listed in sources.items():
+                where = ("parts", part, name)
+                if name not in channels and name != "time":
+                    known = nearest(name, [*channels, "time"])
+                    found.append((where, f"unknown channel {name!r}; {known}"))
+                elif name in channels and (wrong := unit_problem(listed, channels[name].unit)):
+                    found.append((where, wrong))
+        return found
 
     @property
     def ticks(self) -> float:
@@ -177,7 +205,8 @@ class Dataset(Settings):
 
     by: str = Field(
         default="recording",
-        description="what stays together: `recording`, or a key of the metadata such as `session`",
+        description="what stays together: `recording`, `part` where one file holds several "
+        "episodes, or a key of the metadata such as `session`",
     )
     validation: Tail | Share | Choice = 0.15
     test: Share | Choice = 0.2
@@ -258,6 +287,15 @@ class Retrain(Settings):
     """When new logs start a training."""
 
     after_new_recordings: PositiveInt = 1
+    on_drift: bool = Field(
+        default=True, description="new episodes on which the champion errs too much start one, too"
+    )
+    drift_factor: float = Field(
+        default=2.0,
+        gt=1.0,
+        description="times the error that the champion usually has on held-out stretches of the "
+        "same length; more is drift",
+    )
     cron: str | None = "0 3 * * *"
 
     @field_validator("cron")

@@ -45,6 +45,8 @@ class Model(Plugin):
         """
 
 
+MEDIA = ("image", "text")  # roles stored once a recording; steps hold references
+
 AUGMENTATIONS: Registry[type[Plugin]] = Registry("kinemill.augment", "augmentation")
 MODELS: Registry[type[Model]] = Registry("kinemill.models", "model")
 OBJECTIVES: Registry[type[Plugin]] = Registry("kinemill.train.objectives", "learn type")
@@ -73,9 +75,12 @@ def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any], P]:
 def unknown_channels(
     names: Mapping[str, Any] | list[str], channels: Mapping[str, Any], *where: str | int
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return a problem for each of `names` that is no channel, with the nearest one that is."""
+    """Return a problem for each of `names` that is no channel of numbers, with the nearest one."""
+    numbers = [name for name, channel in channels.items() if channel.role not in MEDIA]
     return [
-        ((*where, name), f"unknown channel; {nearest(name, list(channels))}")
-        for name in names
+        ((*where, name), f"unknown channel; {nearest(name, numbers)}")
         if name not in channels
+        else ((*where, name), f"is an {channels[name].role}, not a number at each step")
+        for name in names
+        if name not in numbers
     ]

@@ -1,6 +1,7 @@
 """The small Protocols through which stages reach what lies above or outside them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -49,3 +50,42 @@ class Silence:
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Drop the news."""
+
+
+class Champion(Protocol):
+    """The model that robots load, as stages before the registry may ask about it.
+
+    Symbols: N rows, C channels of its dataset, states, then actions.
+    """
+
+    @property
+    def version(self) -> int:
+        """Its version in the registry."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where its checked rollout.onnx lies."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The sha256 of its rollout.onnx."""
+        ...
+
+    @property
+    def dataset(self) -> str:
+        """The digest of the dataset it learned from and was judged on."""
+        ...
+
+    def used(self) -> frozenset[str]:
+        """Return the content hashes of the recordings on any side of its dataset."""
+        ...
+
+    def held_out(self, most: int) -> Iterator[tuple[str, str, Any]]:
+        """Yield id, name and rows (N, C) of `most` episodes of its validation and test splits."""
+        ...
+
+    def training_rows(self, most: int) -> Any:
+        """Return `most` rows (N, C), evenly chosen, of its training split."""
+        ...

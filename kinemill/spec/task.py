@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +27,15 @@ from kinemill.spec.parts import (
     ValidateBase,
     Verify,
 )
-from kinemill.spec.plugins import AUGMENTATIONS, CHECKS, OBJECTIVES, Plugin, Settings, pick
+from kinemill.spec.plugins import (
+    AUGMENTATIONS,
+    CHECKS,
+    MEDIA,
+    OBJECTIVES,
+    Plugin,
+    Settings,
+    pick,
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -74,7 +82,6 @@ class Task(Settings):
 
     _path: Path | None = PrivateAttr(default=None)
     _notes: list[str] = PrivateAttr(default_factory=list[str])
-    ROLES: ClassVar[tuple[str, ...]] = ("state", "action")
 
     @property
     def states(self) -> list[str]:
@@ -90,6 +97,24 @@ class Task(Settings):
     def columns(self) -> list[str]:
         """States, then actions: the order of columns in packed arrays."""
         return [*self.states, *self.actions]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Columns, then observations and rewards: every channel that is a number at each step."""
+        return [*self.columns, *self._of("observation", "reward")]
+
+    @property
+    def media(self) -> list[str]:
+        """Names of the image and text channels, of which a step holds a reference."""
+        return self._of(*MEDIA)
+
+    @property
+    def recorded(self) -> list[str]:
+        """Numbers, then media: the columns of tracks and episodes beside `time_s`."""
+        return [*self.numbers, *self.media]
+
+    def _of(self, *roles: str) -> list[str]:
+        return [name for name, channel in self.channels.items() if channel.role in roles]
 
     @property
     def path(self) -> Path | None:
@@ -108,7 +133,9 @@ class Task(Settings):
 
     def method(self, channel: str) -> str:
         """Return how a channel comes to the task's time step: `linear` or `hold`."""
-        return self.channels[channel].resample.method or self.ingest.resample.method
+        own = self.channels[channel]
+        usual = "hold" if own.role in {"reward", *MEDIA} else self.ingest.resample.method
+        return own.resample.method or usual
 
     def bridged(self, channel: str) -> float:
         """Return the longest silence of a channel with stamps of its own that is bridged, s."""

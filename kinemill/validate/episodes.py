@@ -9,13 +9,16 @@ import polars as pl
 
 from kinemill.home import Home
 from kinemill.ingest import Recording
+from kinemill.ingest.media import refer_to_recording
 from kinemill.spec import Task
 from kinemill.store import Outcome, once
-from kinemill.validate import across, table
+from kinemill.validate import table
+from kinemill.validate.beside import with_what_is_beside
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
+from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 2
+STAGE, VERSION = "validated", 3
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]
@@ -30,6 +33,7 @@ class Episode:
     name: str
     rows: int
     path: Path
+    part: str = ""  # of its recording, where that has several
 
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""
@@ -74,9 +78,10 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     measured: list[Json] = []
     for track in recording.summary["tracks"]:
         frame = pl.read_parquet(recording.folder / track["file"], glob=False)
-        frame = frame.select("time_s", *task.columns)
+        frame = frame.select("time_s", *task.recorded)
         values = {name: frame[name].to_numpy() for name in task.columns}
         verdict = pardon(values, task) if recording.released else judge(values, task)
+        verdict = with_what_is_beside(verdict, frame, task)
         label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
         reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
         frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
@@ -86,9 +91,11 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         for start, stop in verdict.pieces:
             number = len(episodes)
             piece = frame.slice(start, stop - start)
-            episodes.append(_publish(folder, recording.hash, number, piece))
+            entry = _publish(folder, recording.hash, number, piece)
+            episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
             kept.append(piece.with_columns(pl.lit(episodes[-1]["id"]).alias("episode")))
     rows = table.summarise(pl.concat(kept), task) if kept else table.empty(task)
+    refer_to_recording(task, recording.ref, recording.folder, folder)
     return {
         "hash": recording.hash,
         "quarantined": not episodes,
@@ -98,7 +105,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "found": dict(sorted(Counter(reason["check"] for reason in reasons).items())),
         "reasons": _few(reasons),
         "measured": measured,
-        "sketch": across.sketch(max(kept, key=len), task) if kept else None,
+        "sketches": _sketches(episodes, kept, task),
         "strip": strip,
         "table": rows.to_dict(as_series=False),
     }
@@ -115,6 +122,14 @@ def _publish(folder: Path, recording: str, number: int, piece: pl.DataFrame) -> 
     }
 
 
+def _sketches(episodes: list[Json], kept: list[pl.DataFrame], task: Task) -> list[Json]:
+    """Return what is compared with other recordings, of each part by itself."""
+    parts: dict[str, list[pl.DataFrame]] = {}
+    for episode, piece in zip(episodes, kept, strict=True):
+        parts.setdefault(episode.get("part", ""), []).append(piece)
+    return [{"part": part, "sketch": sketch(pieces, task)} for part, pieces in parts.items()]
+
+
 def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
     fault = finding.fault
     first, last = fault.start, fault.stop - 1
@@ -123,7 +138,7 @@ def _reason(finding: Finding, time_s: pl.Series, label: str) -> Json:
         "check": finding.check,
         "channel": fault.channel,
         "where": f"{label}{rows}, {time_s[first]:.3f}-{time_s[last]:.3f} s",
-        "found": f"{fault.found}; interpolated" if finding.repaired else fault.found,
+        "found": finding.told,
         "expected": fault.expected,
         "fix": fault.fix,
     }

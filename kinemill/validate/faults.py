@@ -3,19 +3,44 @@
 Symbols: n rows of an episode, k row index, dt time step in s.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, cast
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
 
 from kinemill.registry import Registry
 from kinemill.spec import CHECKS as _SETTINGS
-from kinemill.spec import Task
+from kinemill.spec import Settings, Task
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
+T = TypeVar("T")
+
+
+class Track(dict[str, Array]):
+    """Values of a track, channel -> (n,), that remember what checks worked out about them."""
+
+    def __init__(self, values: Values) -> None:
+        super().__init__(values)
+        self.known: dict[Hashable, Any] = {}
+
+
+def remembered(values: Values, key: Hashable, work_out: Callable[[], T]) -> T:
+    """Return what `work_out` says about values, asked once for each key where they are a `Track`.
+
+    Args:
+        values: channel -> (n,), not changed afterwards.
+        key: who asks, and with which settings.
+        work_out: makes the answer.
+    """
+    if not isinstance(values, Track):
+        return work_out()
+    if key not in values.known:
+        values.known[key] = work_out()
+    return values.known[key]
 
 
 @dataclass(frozen=True)
@@ -23,6 +48,8 @@ class Fault:
     """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why.
 
     `repairable`: values between good rows that interpolation may put back, where the task allows.
+    `put_right`: makes of channel -> (n,) those channels that change, (n,), without loss; done
+    unless the task says otherwise for this check.
     """
 
     start: int
@@ -32,6 +59,23 @@ class Fault:
     expected: str
     fix: str
     repairable: bool = False
+    put_right: Callable[[Values], Values] | None = field(default=None, compare=False, repr=False)
+
+
+Rule = Literal["warn", "split", "cut", "quarantine", "repair"]
+
+
+class CheckSettings(Settings):
+    """What every physical check can be told: what to do about what it finds."""
+
+    on_fault: Rule | None = Field(
+        default=None,
+        description="in place of validate.on_fault, for what this check finds; warn: it is told, "
+        "and every row goes on",
+    )
+    repair_rows: PositiveInt | None = Field(
+        default=None, description="in place of validate.repair_rows"
+    )
 
 
 Phase = Literal["identity", "stretch", "pattern", "outlier", "episode"]
@@ -78,14 +122,19 @@ def checks_of(task: Task) -> dict[str, Check]:
 def measuring(task: Task) -> dict[str, Measuring]:
     """Return the checks of a task that report what they measure, by name."""
     checks = {name: getattr(task.validation, name) for name in CHECKS}
-    return {name: check for name, check in checks.items() if hasattr(check, "measure")}
+    return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
 
 
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the stretches of true rows in (n,) as (start, stop not included)."""
-    edges = np.diff(np.concatenate(([0], faulty.astype(np.int8), [0])))
-    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return list(zip(starts.tolist(), stops.tolist(), strict=True))
+    if not faulty.any():
+        return []
+    edges: list[int] = ((faulty[1:] != faulty[:-1]).nonzero()[0] + 1).tolist()
+    if faulty[0]:
+        edges.insert(0, 0)
+    if faulty[-1]:
+        edges.append(len(faulty))
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def steps(values: Array, kind: str) -> Array:

@@ -12,7 +12,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.files import scan
 from kinemill.ingest.inspecting import read_aside
-from kinemill.ingest.membership import members
+from kinemill.ingest.membership import find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.spec import Task
 from kinemill.store import Json, file_digest
@@ -32,7 +32,7 @@ def foretell(task: Task, home: Home, path: Path) -> list[Json]:
     """
     if path.is_file():
         return [_foretell(task, home, path, path.name)]
-    logs, _ = scan(task, path)
+    logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
     return [_foretell(task, home, sight.path, sight.name) for sight in logs]
@@ -41,10 +41,10 @@ def foretell(task: Task, home: Home, path: Path) -> list[Json]:
 def _foretell(task: Task, home: Home, path: Path, name: str) -> Json:
     """Return the entry of one log that would be called `name` at first sight."""
     hash_ = file_digest(path)
-    known, decision = members(home, task.name), decided(home, task.name).get(hash_)
+    member = find_member(home, task.name, hash_)
+    decision = decided(home, task.name).get(hash_)
     if decision and decision.bars:
         return _entry(path, hash_, "known", [decision.reason(task.name)])
-    member = known.get(hash_)
     name = member.name if member else name
     if not task.ingest.wants(name):
         return _entry(path, hash_, "known" if member else "quarantined", [_unwanted(name)])

@@ -1,10 +1,12 @@
 """One track of a recording in, the pieces of it that can be trusted out, with the reasons.
 
 Rows are removed once and counted once, under the first check that wants them gone: non-finite
-values, then the checks in the order of their phases. Where the task says `repair`, short faults of
-single values between good rows are interpolated instead.
+values, then the checks in the order of their phases. What becomes of a fault is for its check's
+`on_fault` to say, else for the task's: short faults of single values between good rows may be
+interpolated, and one that only warns costs nothing. What can be put right without loss, is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +15,18 @@ from numpy.typing import NDArray
 
 from kinemill.spec import Task
 from kinemill.validate import nonfinite
-from kinemill.validate.faults import PHASES, Check, Fault, Phase, Values, checks_of, measuring, runs
+from kinemill.validate.faults import (
+    PHASES,
+    Check,
+    Fault,
+    Phase,
+    Rule,
+    Track,
+    Values,
+    checks_of,
+    measuring,
+    runs,
+)
 
 TOO_SHORT = "min_steps"
 Rows = tuple[int, int]
@@ -21,19 +34,32 @@ Rows = tuple[int, int]
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, by rows of the track, and the name of the check that found it."""
+    """A fault, by rows of the track, the name of the check that found it, and what is done."""
 
     check: str
     fault: Fault
     repaired: bool = False
+    rule: Rule = "split"
+
+    @property
+    def costs(self) -> bool:
+        """Whether rows are taken out for it."""
+        return not self.repaired and self.rule != "warn"
+
+    @property
+    def told(self) -> str:
+        """What was found, and what was done about it unless rows were taken out."""
+        if self.repaired:
+            return f"{self.fault.found}; {'put right' if self.fault.put_right else 'interpolated'}"
+        return f"{self.fault.found}; a warning" if self.rule == "warn" else self.fault.found
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What is left of a track, what was found in it, and rows dropped by check.
 
-    `repaired` holds the channels, (n,), in which values were interpolated; `measured` what the
-    checks report, {check: {name: number}}.
+    `repaired` holds the channels, (n,), in which values were put right; `measured` what the checks
+    report, {check: {name: number}}.
     """
 
     pieces: list[Rows]
@@ -49,52 +75,91 @@ def judge(values: Values, task: Task) -> Verdict:
     A piece shorter than `min_steps` holds no window worth learning from and is dropped too.
     """
     rows = len(next(iter(values.values())))
-    found = _find_all(values, task, rows)
-    repaired, findings = _repair(values, task, found)
-    blaming = [finding for finding in findings if not finding.repaired]
-    trusted = _decide(blaming, rows, task.validation.on_fault)
+    track, findings = _find_all(Track(values), task, rows)
+    repaired, findings = _repair(track, task, findings)
+    blaming = [finding for finding in findings if finding.costs]
+    trusted = _decide(blaming, rows)
     least = task.validation.min_steps
-    pieces = [piece for piece in runs(trusted) if piece[1] - piece[0] >= least]
-    short = [piece for piece in runs(trusted) if piece[1] - piece[0] < least]
+    stretches = runs(trusted)
+    pieces = [piece for piece in stretches if piece[1] - piece[0] >= least]
+    short = [piece for piece in stretches if piece[1] - piece[0] < least]
     dropped = _count(blaming, trusted)
     if short:
         dropped[TOO_SHORT] = sum(stop - start for start, stop in short)
     findings = [*findings, *(too_short(start, stop, least) for start, stop in short)]
-    measured = _measure({**values, **repaired}, task, _free(blaming, rows))
-    return Verdict(pieces, findings, dropped, repaired, measured)
+    whole = Track({**track, **repaired}) if repaired else track
+    measured = _measure(whole, task, _free(blaming, rows))
+    changed = {name: item for name, item in whole.items() if item is not values[name]}
+    return Verdict(pieces, findings, dropped, changed, measured)
 
 
-def _find_all(values: Values, task: Task, rows: int) -> list[Finding]:
-    findings = [Finding(nonfinite.NAME, fault) for fault in nonfinite.find(values)]
+def _find_all(values: Track, task: Task, rows: int) -> tuple[Track, list[Finding]]:
+    """Return everything that is found, and the track with what could be put right without loss."""
+    always = task.validation.on_fault
+    findings = [Finding(nonfinite.NAME, fault, rule=always) for fault in nonfinite.find(values)]
     checks = checks_of(task)
+    free = _free(findings, rows)
+    trusted = _masked(values, free)
     for phase in PHASES:
-        findings += _find(phase, checks, values, task, _free(findings, rows))
-    return findings
+        chosen = {name: check for name, check in checks.items() if check.judges == phase}
+        if not chosen or not free.any():
+            continue
+        found = [
+            Finding(name, fault, rule=_rule(checks[name], fault, always))
+            for name, fault in _find(phase, chosen, trusted, task, free)
+        ]
+        if not found:
+            continue
+        righted, found = _put_right(values, found)
+        findings += found
+        if righted is not values or any(finding.costs for finding in found):
+            values, free = righted, free & _free(found, rows)
+            trusted = _masked(values, free)
+    return values, findings
+
+
+def _put_right(values: Track, found: list[Finding]) -> tuple[Track, list[Finding]]:
+    """Put right what can be without loss, and is to be; return the track, and what is marked so."""
+    marked: list[Finding] = []
+    for item in found:
+        able = item.rule == "repair" and item.fault.put_right is not None
+        if able and item.fault.put_right:
+            values = Track({**values, **item.fault.put_right(values)})
+        marked.append(replace(item, repaired=able))
+    return values, marked
+
+
+def _rule(check: Check, fault: Fault, always: Rule) -> Rule:
+    """Return what is done about a fault: as its check says, or is able to, else as ever."""
+    own: Rule | None = getattr(check, "on_fault", None)
+    return own or ("repair" if fault.put_right else always)
 
 
 def _find(
-    phase: Phase, checks: dict[str, Check], values: Values, task: Task, free: NDArray[np.bool_]
-) -> list[Finding]:
+    phase: Phase,
+    checks: Mapping[str, Check],
+    trusted: Track,
+    task: Task,
+    free: NDArray[np.bool_],
+) -> list[tuple[str, Fault]]:
     """Return what the checks of one phase find in channel -> (n,), given the free rows (n,)."""
-    chosen = {name: check for name, check in checks.items() if check.judges == phase}
-    if not chosen or not free.any():
-        return []
-    if phase == "stretch":
+    if phase != "stretch":
         return [
-            Finding(name, _shifted(fault, start))
-            for name, check in chosen.items()
-            for start, stop in runs(free)
-            for fault in check.find(_rows(values, start, stop), task)
+            (name, fault) for name, each in checks.items() for fault in each.find(trusted, task)
         ]
-    trusted = _masked(values, free)
+    stretches = [
+        (start, trusted if free.all() else Track(_rows(trusted, start, stop)))
+        for start, stop in runs(free)
+    ]
     return [
-        Finding(name, fault)
-        for name, check in chosen.items()
-        for fault in check.find(trusted, task)
+        (name, _shifted(fault, start))
+        for name, check in checks.items()
+        for start, part in stretches
+        for fault in check.find(part, task)
     ]
 
 
-def _measure(values: Values, task: Task, free: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return what checks report about the free rows (n,) of channel -> (n,), without empty ones."""
     if not free.any():
         return {}
@@ -103,33 +168,36 @@ def _measure(values: Values, task: Task, free: NDArray[np.bool_]) -> dict[str, d
     return {name: found for name, found in measured.items() if found}
 
 
-def _repair(values: Values, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
-    """Interpolate short faults of single channels between good rows, where the task allows it.
+def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
+    """Interpolate short faults of single channels between good rows, where they may be.
 
     Returns:
         the channels (n,) that changed, and all findings, those put right marked.
     """
-    if task.validation.on_fault != "repair":
+    if not any(item.rule == "repair" and not item.repaired for item in findings):
         return {}, findings
-    most = task.validation.repair_rows
-    small = [
-        finding.fault.repairable and finding.fault.stop - finding.fault.start <= most
-        for finding in findings
-    ]
+    own = {name: getattr(check, "repair_rows", None) for name, check in checks_of(task).items()}
     rows = len(next(iter(values.values())))
-    sound = _free([item for item, able in zip(findings, small, strict=True) if not able], rows)
+
+    def able(item: Finding) -> bool:
+        longest = own.get(item.check) or task.validation.repair_rows
+        fits = item.fault.repairable and item.fault.stop - item.fault.start <= longest
+        return item.rule == "repair" and not item.repaired and fits
+
+    small = [able(item) for item in findings]
+    sound = _free([item for item, fits in zip(findings, small, strict=True) if not fits], rows)
     repaired: dict[str, Any] = {}
     for name in values:
         faults = [
             item.fault
-            for item, able in zip(findings, small, strict=True)
-            if able and item.fault.channel == name
+            for item, fits in zip(findings, small, strict=True)
+            if fits and item.fault.channel == name
         ]
         if faults:
             repaired[name] = _interpolated(values[name], faults, sound)
     marked = [
-        replace(item, repaired=able and _is_whole(item.fault, repaired))
-        for item, able in zip(findings, small, strict=True)
+        replace(item, repaired=_is_whole(item.fault, repaired)) if fits else item
+        for item, fits in zip(findings, small, strict=True)
     ]
     return repaired, marked
 
@@ -153,10 +221,11 @@ def _is_whole(fault: Fault, repaired: Values) -> bool:
     return bool(np.isfinite(repaired[fault.channel or ""][fault.start : fault.stop]).all())
 
 
-def _masked(values: Values, free: NDArray[np.bool_]) -> Values:
+def _masked(values: Track, free: NDArray[np.bool_]) -> Track:
+    """Return the track with NaN where rows are not free; itself, if all are."""
     if free.all():
         return values
-    return {name: np.where(free, item, np.nan) for name, item in values.items()}
+    return Track({name: np.where(free, item, np.nan) for name, item in values.items()})
 
 
 def _rows(values: Values, start: int, stop: int) -> Values:
@@ -168,24 +237,27 @@ def _shifted(fault: Fault, rows: int) -> Fault:
 
 
 def _free(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
+    """Return which of (rows,) no finding wants gone."""
     free = np.ones(rows, dtype=np.bool_)
     for finding in findings:
-        free[finding.fault.start : finding.fault.stop] = False
+        if finding.costs:
+            free[finding.fault.start : finding.fault.stop] = False
     return free
 
 
-def _decide(findings: list[Finding], rows: int, on_fault: str) -> NDArray[np.bool_]:
+def _decide(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
     """Return which of the rows may go on, as (rows,)."""
     trusted = _free(findings, rows)
-    if findings and on_fault == "quarantine":
+    if any(finding.rule == "quarantine" for finding in findings):
         trusted[:] = False
-    if findings and on_fault == "cut":
-        trusted[min(finding.fault.start for finding in findings) :] = False
+    for finding in findings:
+        if finding.rule == "cut":
+            trusted[finding.fault.start :] = False
     return trusted
 
 
 def _count(findings: list[Finding], trusted: NDArray[np.bool_]) -> dict[str, int]:
-    """Count dropped rows by check; rows after a cut belong to the check of the first fault."""
+    """Count dropped rows by check; rows that go with others belong to the first that took them."""
     counted = trusted.copy()
     dropped: dict[str, int] = {}
     for finding in findings:
@@ -194,7 +266,8 @@ def _count(findings: list[Finding], trusted: NDArray[np.bool_]) -> dict[str, int
         counted[rows] = True
         dropped[finding.check] = dropped.get(finding.check, 0) + new
     if rest := int(np.count_nonzero(~counted)):
-        first = min(findings, key=lambda finding: finding.fault.start)
+        wide = [finding for finding in findings if finding.rule in {"cut", "quarantine"}]
+        first = min(wide, key=lambda finding: finding.fault.start)
         dropped[first.check] += rest
     return dropped
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinemill.spec import Channel, Task
-from kinemill.validate.faults import Array, Values, runs
+from kinemill.validate.faults import Array, Values, remembered, runs
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
@@ -36,12 +36,19 @@ def derivative(position: Array, dt: float) -> Array:
 def unlike_slope(velocity: Array, position: Array, dt: float) -> Array:
     """Return |v - slope| (n,), unit/s, of the slope before, around or after a row that suits best.
 
-    Robots differentiate backwards as often as around a row; both are sound.
+    Robots differentiate backwards as often as around a row; both are sound. Beside a NaN the one
+    that this log is made with may be missing: then nothing is said of the row.
     """
     change = np.diff(position) / dt
-    error = np.abs(velocity - derivative(position, dt))
-    error[1:] = np.fmin(error[1:], np.abs(velocity[1:] - change))
-    error[:-1] = np.fmin(error[:-1], np.abs(velocity[:-1] - change))
+    around = np.abs(velocity - derivative(position, dt))
+    before, after = np.full(len(around), np.nan), np.full(len(around), np.nan)
+    before[1:] = np.abs(velocity[1:] - change)
+    after[:-1] = np.abs(velocity[:-1] - change)
+    error = np.fmin(np.fmin(around, before), after)
+    if np.isnan(position).any():
+        kinds = [each for each in (around, before, after) if np.isfinite(each).any()]
+        usual = min(kinds, key=lambda each: float(np.nanmedian(each)), default=around)
+        error[np.isnan(usual)] = np.nan
     return error
 
 
@@ -75,24 +82,59 @@ def noise(error: Array) -> Array:
     return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
 
 
+def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
+    """Return `sensor_noise` of a pair of channels, worked out once for a track."""
+    return remembered(
+        values,
+        ("noise", velocity),
+        lambda: sensor_noise(values[velocity], values[position], dt),
+    )
+
+
+def windows_of(
+    values: Values, velocity: str, position: str, window: float, dt: float
+) -> tuple[Array, Array, float]:
+    """Return `windows` of a pair of channels, worked out once for a track."""
+    return remembered(
+        values,
+        ("windows", velocity, window),
+        lambda: windows(values[velocity], values[position], window, dt),
+    )
+
+
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     """Return a velocity's (n,) noise about its position's slope, deaf to spikes, unit/s."""
     error = velocity - derivative(position, dt)
     known = error[np.isfinite(error)]
     if not len(known):
         return 0.0
-    return 1.4826 * float(np.median(np.abs(known - np.median(known))))
+    return 1.4826 * middle(np.abs(known - middle(known)))
 
 
 def windows(
-    velocity: Array, position: Array, window: float, dt: float
+    velocity: Array, position: Array, window: float, dt: float, late: float = 0.0
 ) -> tuple[Array, Array, float]:
     """Compare (n,) unit/s and (n,) unit over every window without NaN.
+
+    What comes late is taken from as much later, along the path that the velocity makes: of a
+    backward difference, half a row late, that is exact however coarse the rows are.
+
+    Args:
+        velocity: unit/s.
+        position: unit.
+        window: s.
+        dt: s.
+        late: by how many s the velocity comes after the position's slope.
 
     Returns:
         the integral of the velocity (m,) and the difference of the positions (m,), in unit, and the
         windows' length in s: `window`, or half of the longest stretch without NaN.
     """
+    ahead = round(late / dt)
+    if ahead > 0:
+        velocity, position = velocity[ahead:], position[:-ahead]
+    elif ahead < 0:
+        velocity, position = velocity[:ahead], position[-ahead:]
     known = np.isfinite(velocity) & np.isfinite(position)
     longest = max((stop - start for start, stop in runs(known)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
@@ -100,6 +142,7 @@ def windows(
         return np.empty(0), np.empty(0), window
     filled = np.where(known, velocity, 0.0)
     path = np.concatenate(([0.0], np.cumsum(0.5 * dt * (filled[1:] + filled[:-1]))))
+    path += (late - ahead * dt) * filled
     unknown = np.concatenate(([0], np.cumsum(~known)))
     whole = unknown[rows + 1 :] == unknown[: -rows - 1]
     said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
@@ -123,17 +166,19 @@ def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, f
     y, x = said[few], moved[few]
     weight, slope, offset = np.ones(len(y)), 1.0, 0.0
     for _ in range(_ROUNDS):
-        total = weight.sum()
-        x_mean, y_mean = float(weight @ x / total), float(weight @ y / total)
-        spread = float(weight @ (x - x_mean) ** 2)
+        total = float(weight.sum())
+        x_mean, y_mean = float(weight @ x) / total, float(weight @ y) / total
+        off = x - x_mean
+        weighted = weight * off
+        spread = float(weighted @ off)
         if spread <= total * (_ALIKE * x_mean) ** 2 and x_mean:
             return y_mean / x_mean, 0.0  # at constant speed nobody can tell scale from offset
         if spread <= 0.0:
             return float("inf") if float(np.ptp(y)) > 0.0 else 1.0, 0.0
-        slope = float(weight @ ((x - x_mean) * (y - y_mean))) / spread
+        slope = float(weighted @ (y - y_mean)) / spread
         offset = y_mean - slope * x_mean
         error = np.abs(y - slope * x - offset)
-        weight = 1.0 / np.maximum(error, float(error.mean()) + 1e-12)
+        weight = 1.0 / np.maximum(error, float(error.sum()) / len(error) + 1e-12)
     return slope, offset / window
 
 
@@ -155,9 +200,11 @@ def lag(velocity: Array, position: Array, dt: float) -> float:
     slope = np.full(len(v), np.nan)
     slope[1:-1] = (x[6:] + x[5:-1] - x[1:-5] - x[:-6]) / (10.0 * dt)
     v, slope = v[1:-1] - v[1:-1].mean(), slope[1:-1] - slope[1:-1].mean()
-    middle = v[most:-most]
-    shifted = np.lib.stride_tricks.sliding_window_view(slope, len(middle))  # row 0: slope earlier
-    rest = np.sum(shifted**2, axis=1) - 2.0 * (shifted @ middle) + float(middle @ middle)
+    mid = v[most:-most]
+    shifted = np.lib.stride_tricks.sliding_window_view(slope, len(mid))  # row 0: slope earlier
+    squares = np.concatenate(([0.0], np.cumsum(slope**2)))
+    power = squares[len(mid) :] - squares[: -len(mid)]
+    rest = power - 2.0 * (shifted @ mid) + float(mid @ mid)
     best = int(np.argmin(rest))
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
     if unclear or best in {0, 2 * most}:
@@ -182,7 +229,7 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
     """
     found: dict[str, float] = {}
     for velocity, position in pairs(task):
-        said, moved, length = windows(values[velocity], values[position], window, task.dt)
+        said, moved, length = windows_of(values, velocity, position, window, task.dt)
         told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
         if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
             continue
@@ -195,4 +242,13 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
 
 def rms(values: Array) -> float:
     """Return the root of the mean square of (n,)."""
-    return float(np.sqrt(np.mean(values**2)))
+    return float(np.sqrt(values @ values / len(values)))
+
+
+def middle(values: Array) -> float:
+    """Return the median of (n,) without NaN; numpy's own spends most of its time on asking."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    ranked = np.partition(values, (half - 1, half))
+    return 0.5 * float(ranked[half - 1] + ranked[half])

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from kinemill.spec import Task
 from kinemill.validate.checks import CheckResult
+from kinemill.validate.ranges import joined
 
 RECORDINGS = 60  # strips drawn, those with something dropped first
 QUARANTINED = 200  # recordings listed with their reasons
-BARS = 150  # bars of a channel's picture; more episodes share one
 
 Json = dict[str, Any]
 
@@ -44,7 +42,7 @@ class Drawn:
 
 
 def render(
-    task: Task, summary: Json, checks: list[CheckResult], table: pl.DataFrame, drawn: list[Drawn]
+    task: Task, summary: Json, checks: list[CheckResult], bars: list[Json], drawn: list[Drawn]
 ) -> str:
     """Return the page as HTML.
 
@@ -52,8 +50,8 @@ def render(
         task: gives channels, units and limits.
         summary: the stage's numbers.
         checks: every result.
-        table: one row an accepted episode.
-        drawn: every recording.
+        bars: what `kinemill.validate.ranges` says of each shard.
+        drawn: recordings, those with something dropped first.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -72,11 +70,11 @@ def render(
         summary=summary,
         checks=checks,
         strips=_strips(chosen[:RECORDINGS]),
-        channels=[_ranges(task, name, table) for name in task.columns if not table.is_empty()],
+        channels=[
+            _ranges(task, name, found) for name in task.columns if (found := joined(bars, name))
+        ],
         quarantine=quarantine[:QUARANTINED],
-        quarantined=len(quarantine),
         partly=partly[:QUARANTINED],
-        recordings=len(drawn),
     )
 
 
@@ -101,16 +99,10 @@ def _strips(drawn: list[Drawn]) -> Json:
     return {"rows": rows, "end": end}
 
 
-def _ranges(task: Task, name: str, table: pl.DataFrame) -> Json:
-    """Return a channel's lowest and highest value by episode, as bars in percent of the picture."""
+def _ranges(task: Task, name: str, bars: list[list[float]]) -> Json:
+    """Return a channel's lowest and highest values, as bars in percent of the picture."""
     channel = task.channels[name]
-    each = max(1, -(-table.height // BARS))
-    bars = (
-        table.with_row_index()
-        .group_by(pl.col("index") // each, maintain_order=True)
-        .agg(pl.col(f"{name}:min").min(), pl.col(f"{name}:max").max())
-    )
-    lows, highs = bars[f"{name}:min"].to_list(), bars[f"{name}:max"].to_list()
+    lows, highs = [bar[0] for bar in bars], [bar[1] for bar in bars]
     low, high = min(lows), max(highs)
     shown = channel.limits or (low, high)
     bottom, top = min(low, shown[0]), max(high, shown[1])

@@ -5,19 +5,12 @@ shorter than `validate.min_steps`. Nobody asks it about limits again, so the sch
 episodes is asked of the others.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
-import polars as pl
 
-from kinemill.ingest import Recording
 from kinemill.spec import Task
 from kinemill.validate import nonfinite
 from kinemill.validate.faults import Values, runs
 from kinemill.validate.judge import TOO_SHORT, Finding, Verdict, too_short
-
-ID = 16  # characters of a recording's hash that its episodes are called after
 
 
 def pardon(values: Values, task: Task) -> Verdict:
@@ -35,20 +28,3 @@ def pardon(values: Values, task: Task) -> Verdict:
     findings = [Finding(nonfinite.NAME, fault) for fault in faults]
     findings += [too_short(start, stop, least) for start, stop in short]
     return Verdict(pieces, findings, dropped)
-
-
-class HasRecording(Protocol):
-    """Something that was made of a recording."""
-
-    @property
-    def recording(self) -> Recording:
-        """The recording."""
-        ...
-
-
-def without_released(rows: pl.DataFrame, judged: Sequence[HasRecording]) -> pl.DataFrame:
-    """Return the table of episodes without those of released recordings."""
-    released = {item.recording.hash[:ID] for item in judged if item.recording.released}
-    if not released:
-        return rows
-    return rows.filter(pl.col("episode").str.head(ID).is_in(released).not_())

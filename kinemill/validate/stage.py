@@ -1,56 +1,70 @@
-"""All recordings of a task: judged one by one, then shown and checked together."""
+"""All recordings of a task: judged one by one, kept in shards, shown and checked together.
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+A shard of recordings that is as it was before is not looked at again, and of one that has changed
+only the recordings that are new are judged. So one recording more costs its own judging and the
+writing of one shard, whatever the number of recordings.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
-from kinemill.ingest import Recording, load_recordings
+from kinemill.ingest.recordings import open_recording
+from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
-from kinemill.store import Outcome, Ref, once, open_ref, publish_json, read_json
-from kinemill.validate import across, expectations, page, table
-from kinemill.validate.checks import (
-    SHOWN,
-    CheckResult,
-    physical_names,
-    planned_checks,
-    sound_rows,
+from kinemill.store import (
+    SUMMARY,
+    Outcome,
+    Ref,
+    digest,
+    index_path,
+    once,
+    open_ref,
+    publish_json,
+    read_json,
+    summary_of,
 )
-from kinemill.validate.episodes import Episode, rules, validate_recording
-from kinemill.validate.release import without_released
+from kinemill.validate import merging, page, table
+from kinemill.validate.checks import CheckResult
+from kinemill.validate.episodes import Episode, rules
+from kinemill.validate.judged import (
+    Judged,
+    Shard,
+    episodes_of,
+    judge_recording,
+    open_shard,
+    publish_shard,
+    read_judged,
+    sketches_of,
+)
+from kinemill.validate.noting import Repeats, note_twins
+from kinemill.validate.twin_index import Sketched
 
-STAGE, VERSION = "episodes", 2
+STAGE, VERSION = "episodes", 3
+EPISODES, CHECKS, QUARANTINE = "episodes.json", "checks.json", "quarantine.json"
+QUARANTINED = 200  # recordings listed with their reasons
+FORMAT = 1
+WORKERS = 4  # recordings in memory at a time
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A recording and what became of it; without tracks there was nothing to judge."""
+class _Before:
+    """What was published last, by the same rules: shards by name, as `episodes.json` has them."""
 
-    recording: Recording
-    outcome: Outcome | None
-
-    @property
-    def summary(self) -> Json:
-        """What was published about it."""
-        return self.outcome.summary if self.outcome else {}
-
-    @property
-    def episodes(self) -> list[Json]:
-        """Its accepted episodes."""
-        return self.summary.get("episodes", [])
-
-    @property
-    def reasons(self) -> list[Json]:
-        """Everything wrong with it, found when it was read or when it was judged."""
-        return [*self.recording.summary["reasons"], *self.summary.get("reasons", [])]
+    recordings: str
+    digits: int
+    shards: Mapping[str, Json]
+    outcome: Outcome
 
 
 def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None = None) -> Outcome:
@@ -63,24 +77,21 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
         task: channels, limits and the `validate` part.
         home: where outcomes are kept.
         recordings: snapshot of recordings, published by ingest.
-        progress: told after every recording.
+        progress: told after every recording that is judged.
 
     Returns:
         the published episodes, checks and page; known when nothing has changed.
     """
-    inputs = {
-        "recordings": recordings.digest,
-        "rules": rules(task),
-        "max_quarantined_share": task.validation.max_quarantined_share,
-        "version": VERSION,
-    }
-    return once(
-        home,
-        STAGE,
-        task.name,
-        inputs,
-        lambda folder: _build(task, _judge_all(task, home, recordings, progress), folder),
-    )
+    asked = rules(task)
+    share = task.validation.max_quarantined_share
+    made_by = digest({"rules": asked, "max_quarantined_share": share, "version": VERSION})
+    before = _before(home, task.name, made_by)
+    if before and before.recordings == recordings.digest:
+        return before.outcome
+    outcome = _Validating(task, home, asked, progress or Silence()).run(recordings, before)
+    document = {"format": FORMAT, "rules": made_by, "snapshot": outcome.ref.to_json()}
+    publish_json(index_path(home, task.name, EPISODES), document)
+    return outcome
 
 
 def load_episodes(home: Home, ref: Ref) -> list[Episode]:
@@ -92,165 +103,225 @@ def load_episodes(home: Home, ref: Ref) -> list[Episode]:
 
     def episode(item: Json) -> Episode:
         path = opened(Ref.from_json(item["ref"])) / item["file"]
-        return Episode(item["id"], item["recording"], item["name"], item["rows"], path)
+        part = item.get("part", "")
+        return Episode(item["id"], item["recording"], item["name"], item["rows"], path, part)
 
-    return [episode(item) for item in read_json(open_ref(home, ref) / "episodes.json")]
+    return [episode(entry) for entry in list_episodes(home, ref)]
+
+
+def list_episodes(home: Home, ref: Ref) -> Iterator[Json]:
+    """Yield the accepted episodes as a dataset knows them, sorted by id, one shard after the other.
+
+    Each is `{"id", "recording", "name", "rows", "ref", "file"}`, with `part` where it is of one.
+    """
+    for shard in _shards(home, ref):
+        for item in read_judged(home, shard):
+            yield from episodes_of(item)
+
+
+def load_table(home: Home, ref: Ref) -> pl.DataFrame:
+    """Return one row an accepted episode, with the columns of `kinemill.validate.table`."""
+    return pl.concat([open_shard(home, shard).table for shard in _shards(home, ref)])
 
 
 def load_checks(home: Home, ref: Ref) -> list[CheckResult]:
     """Return the results of every check, blocking ones first."""
-    return [CheckResult(**item) for item in read_json(open_ref(home, ref) / "checks.json")]
+    return [CheckResult(**item) for item in read_json(open_ref(home, ref) / CHECKS)]
 
 
-def _judge_all(
-    task: Task, home: Home, recordings: Ref, progress: Progress | None
-) -> Iterator[Judged]:
-    listener, asked = progress or Silence(), rules(task)
-    everything = load_recordings(home, recordings)
-    for done, recording in enumerate(everything, 1):
-        outcome = None
-        if recording.summary["tracks"]:
-            outcome = validate_recording(task, home, recording, asked)
-        judged = Judged(recording, outcome)
-        note = f"{len(judged.episodes)} episodes"
-        listener.advance("validate", done, len(everything), f"{recording.name}: {note}")
-        yield judged
+def _shards(home: Home, ref: Ref) -> Iterator[Ref]:
+    listed = read_json(open_ref(home, ref) / EPISODES)["shards"]
+    for name in sorted(listed):
+        yield Ref.from_json(listed[name]["ref"])
 
 
-def _build(task: Task, judging: Iterator[Judged], folder: Path) -> Json:
-    judged = list(judging)
-    quarantine = [item for item in judged if not item.episodes]
-    rows = _table(task, judged)
-    checks = [*_amounts(task, judged), *_schema(task, rows, judged), *_physics(task, judged)]
-    checks += _across(task, judged, rows)
-    publish_json(folder / "episodes.json", [entry for item in judged for entry in _entries(item)])
-    publish_json(folder / "quarantine.json", [_with_reasons(item) for item in quarantine])
-    publish_json(folder / "checks.json", [check.to_json() for check in checks])
-    rows.write_parquet(folder / "table.parquet", compression="lz4")
-    dropped: Counter[str] = Counter()
-    for item in judged:
-        dropped.update(item.summary.get("dropped", {}))
-    summary = {
-        "accepted": rows.height,
-        "quarantined": len(quarantine),
-        "recordings": len(judged),
-        "rows": sum(entry["rows"] for item in judged for entry in item.episodes),
-        "dropped_rows": dropped.total(),
-        "dropped": dict(sorted(dropped.items())),
-        "checks": [
-            {"name": check.name, "passed": check.passed, "blocking": check.blocking}
-            for check in checks
-        ],
-    }
-    drawn = [page.Drawn(_with_reasons(item), item.summary.get("strip", [])) for item in judged]
-    (folder / "page.html").write_text(page.render(task, summary, checks, rows, drawn))
+def _before(home: Home, task: str, made_by: str) -> _Before | None:
+    """Return what was published last; None if that is lost, or was made by other rules."""
+    try:
+        found = read_json(index_path(home, task, EPISODES))
+        if found["format"] != FORMAT or found["rules"] != made_by:
+            return None
+        ref = Ref.from_json(found["snapshot"])
+        folder = open_ref(home, ref)
+        listed = read_json(folder / EPISODES)
+        outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
+        return _Before(listed["recordings"], listed["digits"], listed["shards"], outcome)
+    except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
+        return None  # it is only a cache
+
+
+class _Old:
+    """What was judged before of the recordings in shards that have changed.
+
+    Attributes:
+        gone: hashes of the recordings that have left.
+    """
+
+    def __init__(self, home: Home, before: _Before | None, snapshot: Snapshot) -> None:
+        shards = before.shards if before else {}
+        again = before is not None and before.digits != snapshot.digits
+        self.changed = {
+            name: snapshot.shard(name)
+            for name, shard in snapshot.shards.items()
+            if again or _made_of(shards.get(name)) != shard["ref"]["digest"]
+        }
+        self.same = {n: shards[n] for n in snapshot.shards if n not in self.changed}
+        opened = [
+            open_shard(home, Ref.from_json(shard["ref"]))
+            for name, shard in shards.items()
+            if name not in self.same
+        ]
+        self._items = {item["recording"]: item for shard in opened for item in shard.recordings}
+        self._rows = [shard.table for shard in opened]
+        stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
+        self.gone = set(self._items) - stay
+
+    def find(self, entry: Json) -> Json | None:
+        """Return what is kept of a recording, if it was read and decided as it is now."""
+        found = self._items.get(entry["hash"])
+        if found is None or found["read"] != entry["ref"]["digest"]:
+            return None
+        return found if found.get("released") == entry.get("released") else None
+
+    def rows(self, task: Task, items: Iterable[Json]) -> pl.DataFrame:
+        """Return one row for each episode of recordings that were found."""
+        ids = [episode["id"] for item in items for episode in item["episodes"]]
+        rows = pl.concat([table.empty(task), *self._rows])
+        return rows.filter(pl.col("episode").is_in(ids))
+
+
+def _made_of(shard: Json | None) -> str | None:
+    return shard["recordings_digest"] if shard else None
+
+
+class _Validating:
+    """One validation of a task's recordings."""
+
+    def __init__(self, task: Task, home: Home, asked: Json, progress: Progress) -> None:
+        self._task, self._home, self._asked, self._progress = task, home, asked, progress
+
+    def run(self, recordings: Ref, before: _Before | None) -> Outcome:
+        """Judge what is new in the snapshot, and publish."""
+        snapshot = Snapshot(self._home, recordings)
+        old = _Old(self._home, before, snapshot)
+        entries = [entry for each in old.changed.values() for entry in each]
+        judged = self._judge([entry for entry in entries if old.find(entry) is None])
+        shards = {name: self._shard(each, judged, old) for name, each in old.changed.items()}
+        schema = merging.schema_of(
+            self._task,
+            {n: rows for n, s in shards.items() if not (rows := s.asked_of_schema).is_empty()},
+        )
+        repeats = self._note(judged, before, old.gone)
+        published = {
+            name: self._publish(snapshot, name, shard, schema.get(name, []))
+            for name, shard in shards.items()
+        }
+        return self._root(snapshot, old.same | published, repeats)
+
+    def _judge(self, entries: list[Json]) -> dict[str, Judged]:
+        """Judge recordings, a few at a time: polars, numpy and hashing release the GIL."""
+
+        def one(entry: Json) -> Judged:
+            recording = open_recording(self._home, entry)
+            return judge_recording(self._task, self._home, recording, self._asked)
+
+        judged: dict[str, Judged] = {}
+        pool = ThreadPoolExecutor(WORKERS)
+        try:
+            for done, (entry, found) in enumerate(
+                zip(entries, pool.map(one, entries), strict=True), start=1
+            ):
+                judged[entry["hash"]] = found
+                note = f"{entry['name']}: {len(found.item['episodes'])} episodes"
+                self._progress.advance("validate", done, len(entries), note)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return judged
+
+    def _shard(self, entries: list[Json], judged: Mapping[str, Judged], old: _Old) -> Shard:
+        known = {e["hash"]: item for e in entries if (item := old.find(e))}
+        items = known | {e["hash"]: judged[e["hash"]].item for e in entries if e["hash"] in judged}
+        new = (judged[e["hash"]].rows(self._task) for e in entries if e["hash"] in judged)
+        rows = pl.concat([old.rows(self._task, known.values()), *new])
+        return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
+
+    def _note(
+        self, judged: Mapping[str, Judged], before: _Before | None, gone: set[str]
+    ) -> Repeats:
+        """Note which of the new recordings repeat others."""
+        new = [sketched for item in judged.values() for sketched in item.sketches]
+        shards = before.shards.values() if before else []
+
+        def known() -> Iterator[Sketched]:
+            for shard in shards:
+                for item in read_judged(self._home, Ref.from_json(shard["ref"])):
+                    if item["recording"] not in gone:
+                        yield from sketches_of(self._home, item)
+
+        total = sum(shard["sketches"] for shard in shards)
+        return note_twins(self._task, self._home, new, known, total=total, gone=gone)
+
+    def _publish(
+        self, snapshot: Snapshot, name: str, shard: Shard, schema: list[CheckResult]
+    ) -> Json:
+        made_of = snapshot.shards[name]["ref"]["digest"]
+        inputs = {"recordings": made_of, "rules": self._asked}
+        found = publish_shard(self._task, self._home, inputs, shard, schema, snapshot.digits)
+        counts = {key: found.summary[key] for key in (*merging.COUNTS, "sketches")}
+        return {"recordings_digest": made_of, "ref": found.ref.to_json(), **counts}
+
+    def _root(self, snapshot: Snapshot, shards: Mapping[str, Json], repeats: Repeats) -> Outcome:
+        ordered = {name: shards[name] for name in sorted(shards)}
+        recordings = snapshot.outcome.ref.digest
+        share = self._task.validation.max_quarantined_share
+        inputs = {
+            "recordings": recordings,
+            "rules": self._asked,
+            "max_quarantined_share": share,
+            "version": VERSION,
+        }
+
+        def build(folder: Path) -> Json:
+            listed = {"recordings": recordings, "digits": snapshot.digits, "shards": ordered}
+            publish_json(folder / EPISODES, listed)
+            return _describe(self._task, self._home, folder, list(ordered.values()), repeats)
+
+        return once(self._home, STAGE, self._task.name, inputs, build)
+
+
+def _describe(task: Task, home: Home, folder: Path, shards: list[Json], repeats: Repeats) -> Json:
+    """Write checks, quarantine and page over all shards; return the summary."""
+    parts = [summary_of(home, Ref.from_json(shard["ref"])) for shard in shards]
+    counts = merging.counted(parts)
+    checks = merging.checks_of(task, parts, counts, repeats)
+    shown = list(_faulty_first(home, shards, QUARANTINED))
+    publish_json(folder / CHECKS, [check.to_json() for check in checks])
+    quarantined = [item for item in shown if not item["episodes"]]
+    publish_json(folder / QUARANTINE, [_with_reasons(item) for item in quarantined])
+    answers = [
+        {"name": check.name, "passed": check.passed, "blocking": check.blocking} for check in checks
+    ]
+    summary = {**counts, "checks": answers}
+    drawn = [page.Drawn(_with_reasons(item), item["strip"]) for item in shown]
+    bars = [part["ranges"] for part in parts]
+    (folder / "page.html").write_text(page.render(task, summary, checks, bars, drawn))
     return summary
 
 
-def _entries(item: Judged) -> Iterator[Json]:
-    if item.outcome is None:
-        return
-    for episode in item.episodes:
-        yield {
-            "id": episode["id"],
-            "recording": item.recording.hash,
-            "name": item.recording.name,
-            "rows": episode["rows"],
-            "ref": item.outcome.ref.to_json(),
-            "file": episode["file"],
-        }
+def _faulty_first(home: Home, shards: list[Json], most: int) -> Iterator[Json]:
+    """Yield judged recordings, at most so many: those with reasons first, then some others."""
+    left, sound = most, list[Json]()
+    for shard in sorted(shards, key=lambda item: not item["faulty"]):
+        if left <= 0 or (not shard["faulty"] and len(sound) >= left):
+            break
+        for item in read_judged(home, Ref.from_json(shard["ref"])):
+            if item["reasons"] and left > 0:
+                left -= 1
+                yield item
+            elif not item["reasons"] and len(sound) < most:
+                sound.append(item)
+    yield from sound[: max(left, 0)]
 
 
-def _with_reasons(item: Judged) -> Json:
-    recording = item.recording
-    return {"recording": recording.hash, "name": recording.name, "reasons": item.reasons}
-
-
-def _table(task: Task, judged: list[Judged]) -> pl.DataFrame:
-    columns: dict[str, list[Any]] = {name: [] for name in table.columns_of(task)}
-    for item in judged:
-        for name, values in item.summary.get("table", {}).items():
-            columns[name] += values
-    return pl.DataFrame(columns, schema=table.empty(task).schema)
-
-
-def _amounts(task: Task, judged: list[Judged]) -> list[CheckResult]:
-    plans, total = planned_checks(task), len(judged)
-    episodes = sum(len(item.episodes) for item in judged)
-    quarantined = [item.recording.name for item in judged if not item.episodes]
-    share, allowed = len(quarantined) / max(1, total), task.validation.max_quarantined_share
-    return [
-        plans["accepted_not_empty"].answer(episodes > 0, {"episodes": episodes}),
-        plans["quarantined_share"].answer(
-            share <= allowed,
-            {
-                "share": share,
-                "expected": f"at most {allowed:g}",
-                "quarantined": len(quarantined),
-                "recordings": total,
-                "failing": quarantined[:SHOWN],
-            },
-        ),
-    ]
-
-
-def _schema(task: Task, rows: pl.DataFrame, judged: list[Judged]) -> list[CheckResult]:
-    sound = sound_rows(task, rows)
-    failed = [check.name for check in sound if not check.passed]
-    if failed:
-        return [*sound, *expectations.not_asked(task, f"{', '.join(failed)} failed")]
-    return [*sound, *expectations.schema_checks(task, without_released(rows, judged))]
-
-
-def _physics(task: Task, judged: list[Judged]) -> list[CheckResult]:
-    """Tell, for each physical check, what it found in how many recordings and what it cost."""
-    plans = planned_checks(task)
-    results = {
-        name: plans[f"physics_{name}"].answer(
-            True, {"faults": 0, "rows": 0, "recordings": 0, "failing": []}
-        )
-        for name in physical_names()
-    }
-    for item in judged:
-        for name, count in item.summary.get("found", {}).items():
-            results[name] = _add(results[name], item, name, count)
-    return [_measured(result, name, judged) for name, result in results.items()]
-
-
-def _measured(result: CheckResult, name: str, judged: list[Judged]) -> CheckResult:
-    """Add what the check reports: the least, median and largest of each number over all tracks."""
-    tracks = [track for item in judged for track in item.summary.get("measured", [])]
-    found = across.spans([track[name] for track in tracks if name in track])
-    return replace(result, values={**result.values, "measured": found}) if found else result
-
-
-def _across(task: Task, judged: list[Judged], rows: pl.DataFrame) -> list[CheckResult]:
-    """Tell what only shows between recordings."""
-    plans = planned_checks(task)
-    sketches = {
-        item.recording.name: item.summary["sketch"] for item in judged if item.summary.get("sketch")
-    }
-    names = {entry["id"]: item.recording.name for item in judged for entry in item.episodes}
-    found = {
-        across.NEAR_DUPLICATES: across.near_duplicates(sketches, task),
-        across.FOREIGN_UNITS: across.foreign_units(rows, names, task),
-    }
-    return [
-        plans[name].answer(not items, {"found": len(items), "failing": items[:SHOWN]})
-        for name, items in found.items()
-    ]
-
-
-def _add(result: CheckResult, item: Judged, name: str, count: int) -> CheckResult:
-    shown = [
-        {"recording": item.recording.name, **reason}
-        for reason in item.summary["reasons"]
-        if reason["check"] == name
-    ]
-    values = {
-        "faults": result.values["faults"] + count,
-        "rows": result.values["rows"] + item.summary["dropped"].get(name, 0),
-        "recordings": result.values["recordings"] + 1,
-        "failing": [*result.values["failing"], *shown][:SHOWN],
-    }
-    return replace(result, passed=False, values=values)
+def _with_reasons(item: Json) -> Json:
+    return {key: item[key] for key in ("recording", "name", "reasons")}

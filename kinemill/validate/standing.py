@@ -35,7 +35,8 @@ class Standing:
             return "released"
         if not self.episodes:
             return "quarantined"
-        return "partly" if self.reasons else "accepted"
+        lost = self.read["dropped_rows"] + (self.judged or {}).get("dropped_rows", 0)
+        return "partly" if lost else "accepted"
 
     @property
     def episodes(self) -> list[Json]:

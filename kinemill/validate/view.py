@@ -233,5 +233,4 @@ _KEYS = ("check", "channel", "where", "found", "expected", "fix")
 def _told(stretch: Stretch, item: Finding) -> list[str]:
     fault, seconds = item.fault, stretch.seconds
     where = f"{seconds[fault.start]:.3f}–{seconds[fault.stop - 1]:.3f} s"
-    found = f"{fault.found}; repaired" if item.repaired else fault.found
-    return [item.check, fault.channel or "", where, found, fault.expected, fault.fix]
+    return [item.check, fault.channel or "", where, item.told, fault.expected, fault.fix]

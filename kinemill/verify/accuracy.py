@@ -5,66 +5,32 @@ Symbols: W windows, H history, T horizon, S states, A actions, G groups that are
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.runtime import wrapped
+from kinemill.runtime.windows import (
+    QUIETLY,
+    Floats,
+    Predictor,
+    Windows,
+    cut_windows,
+    deviations,
+)
 
-Floats = NDArray[np.float64]
 CHUNK = 1024  # windows predicted at once, bounds memory
 RESAMPLES = 2000
-# A predictor that runs away is a finding: its errors become infinite, without warnings.
-QUIETLY = np.errstate(over="ignore", invalid="ignore")
 FEW_EPISODES = 5
-
-
-class Predictor(Protocol):
-    """What can be rolled out: a `Simulator`, a baseline."""
-
-    @property
-    def history(self) -> int:
-        """Rows that `rollout` wants to know, H."""
-        ...
-
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
-        """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Stretches of measured rows: H known, T to predict.
-
-    Attributes:
-        states: (W, H, S).
-        past_actions: (W, H-1, A).
-        actions: (W, T, A), the first acts from the last known state on.
-        truth: (W, T, S).
-    """
-
-    states: Floats
-    past_actions: Floats
-    actions: Floats
-    truth: Floats
 
 
 def gather(
     dataset: PackedDataset, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
     """Cut windows that begin at rows `starts` (W,) out of a dataset."""
-    rows = starts[:, None] + np.arange(history + horizon)
-    values = np.asarray(dataset.values)[rows].astype(np.float64)
-    states, actions = np.split(values, [len(dataset.states)], axis=2)
-    return Windows(
-        states=states[:, :history],
-        past_actions=actions[:, : history - 1],
-        actions=actions[:, history - 1 : -1],
-        truth=states[:, history:],
-    )
+    return cut_windows(dataset.values, len(dataset.states), starts, history, horizon)
 
 
 def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) -> NDArray[np.int64]:
@@ -222,7 +188,8 @@ def evaluate(
     starts = window_starts(dataset, split, known + horizon, stride)
     squares, last = np.zeros((horizon, len(dataset.states))), list[Floats]()
     for part in _chunks(starts):
-        error = _deviations(predictor, dataset, gather(dataset, part, known, horizon))
+        windows = gather(dataset, part, known, horizon)
+        error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
         last.append(error[:, -1])
     group, grouped_by = _groups(dataset, split, starts, horizon)
@@ -238,21 +205,6 @@ def evaluate(
         group=group,
         grouped_by=grouped_by,
     )
-
-
-@QUIETLY
-def predict(predictor: Predictor, windows: Windows) -> Floats:
-    """Roll `predictor` out over windows that may know more rows than it wants, (W, T, S)."""
-    skip = windows.states.shape[1] - predictor.history
-    predicted = predictor.rollout(
-        windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
-    )
-    return np.asarray(predicted, dtype=np.float64)
-
-
-def _deviations(predictor: Predictor, dataset: PackedDataset, windows: Windows) -> Floats:
-    """Return prediction minus truth, (W, T, S), angles wrapped."""
-    return wrapped(predict(predictor, windows) - windows.truth, is_angle(dataset))
 
 
 def _spread(dataset: PackedDataset, split: str) -> Floats:

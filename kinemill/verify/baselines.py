@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import wrapped
-from kinemill.verify.accuracy import Floats, gather, is_angle, window_starts
+from kinemill.runtime.windows import Floats
+from kinemill.verify.accuracy import gather, is_angle, window_starts
 
 ROWS = 8192  # training windows looked at at once, bounds memory
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.drawing.charts import Line, Whisker, line_chart, number
 from kinemill.runtime import wrapped
-from kinemill.verify.accuracy import Errors, Floats, Windows, gather, predict
+from kinemill.runtime.windows import Floats, Windows, predict
+from kinemill.verify.accuracy import Errors, gather
 from kinemill.verify.judge import Verdict
 
 MOST = 12  # channels pictured; of more, those with the largest error

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kinemill.export.step import WithoutEmptyCarry
 from kinemill.runtime import Simulator, wrapped
-from kinemill.verify.accuracy import Floats
+from kinemill.runtime.windows import Floats
 from kinemill.verify.probes import Probe
 
 STEP_TOLERANCE = 1e-5  # of each channel's standard deviation in training

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import Interface
-from kinemill.verify.accuracy import Floats, gather, window_starts
+from kinemill.runtime.windows import Floats
+from kinemill.verify.accuracy import gather, window_starts
 
 MOST = 256
 CORNERS = 64

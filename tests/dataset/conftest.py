@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.shards import set_digest
 from kinemill.spec import Task
-from kinemill.store import once
+from kinemill.store import digest, once
+from kinemill.validate.judged import episodes_of
 
 
 def make_task(parts: dict | None = None, **dataset) -> Task:
@@ -37,6 +39,7 @@ class Content:
     values: np.ndarray  # (rows, 3): angle, speed, torque
     piece: int = 0
     start: int = 0  # row of the recording that the episode begins with
+    part: str = ""
 
     @property
     def recording(self) -> str:
@@ -68,44 +71,32 @@ def contents() -> list[Content]:
 
 def publish(home, contents, quarantine=()):
     """Publish episodes in the store format of `validate`; return the reference."""
-    entries = []
+    items = []
     for content in contents:
 
         def build(folder, content=content):
             content.read().write_parquet(folder / "episode-0000.parquet")
-            episode = {
-                "id": content.id,
-                "rows": content.rows,
-                "start_s": 0.0,
-                "file": "episode-0000.parquet",
-            }
-            return {
-                "hash": content.recording,
-                "episodes": [episode],
-                "dropped_rows": 0,
-                "reasons": [],
-                "quarantined": False,
-            }
+            return {"hash": content.recording}
 
         one = once(home, "validated", "arm", {"of": content.recording, "rows": content.rows}, build)
-        entries.append(
-            {
-                "id": content.id,
-                "recording": content.recording,
-                "name": content.name,
-                "rows": content.rows,
-                "ref": one.ref.to_json(),
-                "file": "episode-0000.parquet",
-            }
-        )
-    entries.sort(key=lambda entry: entry["id"])
+        episode = {"id": content.id, "rows": content.rows, "file": "episode-0000.parquet"}
+        about = {"recording": content.recording, "name": content.name, "ref": one.ref.to_json()}
+        items.append({**about, "episodes": [episode]})
+    items.sort(key=lambda item: item["recording"])
+
+    def build_shard(folder):
+        (folder / "judged.json").write_text(json.dumps(items))
+        return {}
+
+    key = {"of": [[item["recording"], item["episodes"]] for item in items]}
+    shard = once(home, "episodes_shard", "arm", key, build_shard).ref
 
     def build_all(folder):
-        (folder / "episodes.json").write_text(json.dumps(entries))
+        shards = {"": {"ref": shard.to_json()}}
+        (folder / "episodes.json").write_text(json.dumps({"shards": shards}))
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
-        return {"accepted": len(entries)}
+        entries = [entry for item in items for entry in episodes_of(item)]
+        return {"accepted": len(items), "digest": set_digest(digest(entry) for entry in entries)}
 
-    key = {"of": [entry["id"] for entry in entries], "rows": [entry["rows"] for entry in entries]}
-    key["quarantine"] = list(quarantine)
-    return once(home, "episodes", "arm", key, build_all).ref
+    return once(home, "episodes", "arm", {**key, "quarantine": list(quarantine)}, build_all).ref

@@ -7,6 +7,7 @@ import sys
 import h5py
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
@@ -95,7 +96,19 @@ def test_lerobot_has_what_its_version_3_asks_for(home, version, tmp_path):
             *range(row["dataset_from_index"], row["dataset_to_index"])
         ]
         assert own.height == row["length"]
-    assert frame.schema["action"] == pl.Array(pl.Float32, 1)
+        speed = own["observation.state"].arr.get(1)
+        assert row["stats/observation.state/max"][1] == pytest.approx(speed.max())
+        assert row["stats/observation.state/q50"][1] == pytest.approx(speed.median(), rel=1e-6)
+        assert row["stats/frame_index/max"] == [49.0]
+    # LeRobot reads a feature of the shape (1,) as a plain value, and one episode a row group.
+    assert info["features"]["action"]["shape"] == [1]
+    assert frame.schema["action"] == pl.Float32
+    assert frame.schema["observation.state"] == pl.Array(pl.Float32, 2)
+    first = pq.ParquetFile(tmp_path / "out/data/chunk-000/file-000.parquet")
+    assert [first.metadata.row_group(k).num_rows for k in range(2)] == [50, 50]
+    stats = json.loads((tmp_path / "out" / "meta" / "stats.json").read_text())
+    assert set(stats) == set(info["features"])
+    assert stats["observation.state"]["count"] == [200]
     tasks = pl.read_parquet(tmp_path / "out/meta/tasks.parquet")
     assert tasks.rows() == [(0, "arm")]
 

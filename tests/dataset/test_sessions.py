@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -77,3 +78,23 @@ def test_a_share_too_small_for_so_few_sessions_says_so(home):
     task = by_session(validation={"tail": 0.5}, test=0.001)
     with pytest.raises(BadInput, match=r"share 0\.001 of 2 values of session is none"):
         make_dataset(task, home, publish(home, [spin("mon/a-1.csv"), spin("tue/a-1.csv")]))
+
+
+def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_own():
+    episodes = [replace(spin("bag.h5"), part=f"demo_{k}", piece=k) for k in range(400)]
+    for by, sides in (("recording", 1), ("part", 3)):
+        rules = Dataset(by=by, validation=0.3, test=0.3)
+        pieces = cut_pieces(rules, episodes)
+        assert len({piece.split for piece in pieces}) == sides
+    # A part's side depends on nothing but itself: without the others it is the same.
+    alone = [cut_pieces(rules, [one])[0].split for one in episodes]
+    assert alone == [piece.split for piece in pieces]
+
+
+def test_a_pattern_may_name_one_part_of_a_recording():
+    episodes = [replace(spin("bag.h5"), part=f"demo_{k}", piece=k) for k in range(3)]
+    rules = Dataset(test=["*/demo_1"], validation=[{"rows": [40, None], "of": "bag.h5/demo_2"}])
+    found = [(piece.split, piece.first, piece.last) for piece in cut_pieces(rules, episodes)]
+    assert found == [
+        ("train", 0, 50), ("test", 0, 50), ("train", 0, 40), ("validation", 40, 50),
+    ]  # fmt: skip

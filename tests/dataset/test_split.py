@@ -19,6 +19,7 @@ class Log:
     recording: str
     name: str
     rows: int
+    part: str = ""
 
 
 def log(number: int, rows: int = 100, piece: int = 0) -> Log:

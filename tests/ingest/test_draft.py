@@ -63,12 +63,18 @@ def test_the_draft_of_a_real_set_runs_to_its_dataset(
     assert len({item.recording for item in dataset.episodes}) >= least
 
 
-def test_vectors_of_a_humanoid_are_channels_of_their_own(shared_data, tmp_path, home):
+def test_vectors_of_a_humanoid_are_channels_called_as_its_data_set_calls_them(
+    shared_data, tmp_path, home
+):
     folder = shared_data / "g1_lerobot"
     log = min(folder.rglob("episode_*.parquet"))
     task, text = load(tmp_path, "humanoid", log)
-    assert (len(task.states), len(task.actions), task.dt) == (26, 26, 0.03333)
-    assert task.channels["observation_state_3"].source[0].name == "observation.state[3]"
+    assert (len(task.states), len(task.actions), task.dt) == (26, 26, pytest.approx(1 / 30))
+    elbow = task.channels["k_left_elbow"]
+    assert (elbow.source[0].name, elbow.kind) == ("observation.state[3]", "angle")
+    assert task.channels["k_right_hand_index"].source[0].name == "observation.state[23]"
+    assert task.channels["action_k_left_elbow"].source[0].name == "action[3]"
+    assert task.description == "Pick up the yellow bottle on the table."
     assert "a counter, by its name: frame_index" in text
     # No sample of the log itself is beyond the limits, on either side of zero.
     episodes = validate(task, home, ingest(task, home, log).outcome.ref)
@@ -182,11 +188,26 @@ def test_a_log_that_gives_no_task_is_refused(tmp_path, content, error):
         draft("none", path)
 
 
-def test_a_format_without_plain_columns_is_refused(tmp_path):
-    path = tmp_path / "a.bag"
+@pytest.mark.parametrize("name", ["a.bag", "a.mcap", "a.h5", "a.parquet", "a.ulg", "a.mat"])
+def test_a_log_that_is_damaged_is_refused(tmp_path, name):
+    path = tmp_path / name
     path.write_bytes(b"x")
-    with pytest.raises(BadInput, match="cannot be made from this format"):
+    with pytest.raises(BadLog):
         draft("none", path)
+
+
+def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
+    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
+    with pytest.raises(BadLog, match="--rate HZ"):
+        draft("asks", path)
+    (tmp_path / "told.yaml").write_text(draft("told", path, 50.0))
+    task = load_task(tmp_path / "told.yaml")
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
+def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time * 100 / 750, q=np.sin(time), u=np.cos(time))
+    assert load(tmp_path, "even", path)[0].dt == pytest.approx(1 / 750, rel=1e-6)
 
 
 @pytest.mark.parametrize(

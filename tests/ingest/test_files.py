@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from kinemill.ingest import fingerprint, ingest, settled
+from kinemill.ingest import ingest
+from kinemill.ingest.arriving import fingerprint, settled
 from kinemill.ingest.files import recognise, scan
 from kinemill.spec import READERS
 
@@ -23,29 +24,35 @@ def aged(write):
     return write_aged
 
 
-def test_a_file_is_settled_once_it_did_not_change_for_long_enough(make_task, logs, aged, swing):
+def test_a_file_is_settled_once_it_did_not_change_for_long_enough(
+    make_task, home, logs, aged, swing
+):
     task = make_task(ingest__settle=2.0)
     old, young = aged("old.csv", swing), aged("young.csv", swing, age=1.5)
-    assert settled(task, logs, NOW) == [old]
-    assert settled(task, logs, NOW + 1.0) == [old, young]
+    assert settled(task, home, logs, NOW) == [old]
+    assert settled(task, home, logs, NOW + 1.0) == [old, young]
 
 
-def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(make_task, logs, aged, swing):
+def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(
+    make_task, home, logs, aged, swing
+):
     late = aged("late.csv", swing, age=-3600.0)
-    assert settled(make_task(ingest__settle=2.0), logs, NOW) == [late]
+    assert settled(make_task(ingest__settle=2.0), home, logs, NOW) == [late]
 
 
-def test_a_folder_that_is_not_there_holds_nothing(task, logs):
-    assert settled(task, logs / "absent", NOW) == []
-    assert fingerprint(task, logs / "absent") == fingerprint(task, logs)
+def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
+    assert settled(task, home, logs / "absent", NOW) == []
+    assert fingerprint(task, home, logs / "absent") == fingerprint(task, home, logs)
 
 
-def test_the_fingerprint_changes_exactly_with_the_set_of_contents(make_task, logs, aged, swing):
+def test_the_fingerprint_changes_exactly_with_the_set_of_contents(
+    make_task, home, logs, aged, swing
+):
     task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
-    prints = [fingerprint(task, logs, NOW)]
+    prints = [fingerprint(task, home, logs, NOW)]
 
     def now(change) -> bool:
-        prints.append(fingerprint(task, logs, NOW))
+        prints.append(fingerprint(task, home, logs, NOW))
         return prints[-1] != prints[-2]
 
     first = aged("a.csv", swing)
@@ -69,12 +76,12 @@ def test_the_fingerprint_changes_exactly_with_the_set_of_contents(make_task, log
     assert now("contents change")
 
 
-def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, logs, aged):
+def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, home, logs, aged):
     aged("a.csv", "time,x\n0,1\n")
-    one = fingerprint(task, logs, NOW)
+    one = fingerprint(task, home, logs, NOW)
     (logs / "a.csv").unlink()
     aged("a2.csv", "time,x\n0,2\n")
-    assert fingerprint(task, logs, NOW) != one
+    assert fingerprint(task, home, logs, NOW) != one
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -119,9 +126,9 @@ def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing,
     (logs / "gone.csv").symlink_to(tmp_path / "gone.csv")
     (logs / "folder").symlink_to(tmp_path)
     os.mkfifo(logs / "pipe.csv")
-    found, ignored = scan(task, logs)
-    assert [sight.name for sight in found] == ["in.csv", "real.csv"]
-    assert ignored == ["gone.csv", "out.csv"]
+    found = scan(task, logs)
+    assert [sight.name for sight in found.logs] == ["in.csv", "real.csv"]
+    assert found.ignored == ["folder", "gone.csv", "out.csv"]
 
 
 def test_names_that_a_shell_would_run_are_names(task, home, write, logs, swing):

@@ -14,8 +14,7 @@ import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
-from kinemill.ingest import ingest, load_recordings
-from kinemill.ingest import recordings as stage
+from kinemill.ingest import ingest, load_recordings, stage
 from kinemill.spec import load_task
 from kinemill.store import open_ref, read_json
 from kinemill.validate import load_episodes, validate
@@ -26,10 +25,11 @@ def outcomes(report) -> dict[str, str]:
 
 
 def bytes_under(folder) -> dict[str, bytes]:
+    """What a home holds, without the caches that say what need not be looked at."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and "index" not in path.relative_to(folder).parts
     }
 
 
@@ -301,6 +301,8 @@ def test_damaged_raw_bytes_are_replaced_from_the_file_or_named(task, home, logs,
     raw.write_bytes(b"rubbish")
     (recording,) = load_recordings(home, report.outcome.ref)
     shutil.rmtree(recording.folder)
+    with pytest.raises(CorruptArtifact, match="not there"):
+        load_recordings(home, report.outcome.ref)
     moved = log.rename(logs.parent / "elsewhere.csv")
     with pytest.raises(CorruptArtifact, match=r"put 'a.csv' back"):
         ingest(task, home, logs)

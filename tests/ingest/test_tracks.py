@@ -152,22 +152,22 @@ def test_missing_and_infinite_values_become_nan_and_are_named(task):
 
 def test_nan_reaches_the_steps_beside_it_and_no_further():
     seconds = np.array([0.0, 0.8, 2.2, 3.0, 4.0])
-    values = np.array([[0.0], [0.8], [np.nan], [3.0], [4.0]])
-    out = linear(seconds, values, np.arange(5.0), EXACT)[:, 0]
+    values = {"x": np.array([0.0, 0.8, np.nan, 3.0, 4.0])}
+    out = linear(seconds, values, np.arange(5.0), EXACT)["x"]
     assert np.isnan(out).tolist() == [False, True, True, False, False]
     assert (out[0], out[3], out[4]) == (0.0, 3.0, 4.0)
 
 
 def test_a_step_on_a_stamp_takes_that_row_alone():
     seconds = np.array([0.0, 1.0 + 1e-10, 2.0])
-    values = np.array([[np.nan], [7.0], [np.nan]])
-    assert linear(seconds, values, np.arange(3.0), EXACT)[1, 0] == 7.0
+    values = {"x": np.array([np.nan, 7.0, np.nan])}
+    assert linear(seconds, values, np.arange(3.0), EXACT)["x"][1] == 7.0
 
 
 def test_hold_takes_the_last_row_at_or_before_the_step():
     seconds = np.array([0.0, 0.9, 2.0 + 1e-10, 2.5])
-    values = np.array([[1.0], [2.0], [3.0], [4.0]])
-    assert hold(seconds, values, np.arange(3.0), EXACT)[:, 0].tolist() == [1.0, 2.0, 3.0]
+    values = {"x": np.array([1.0, 2.0, 3.0, 4.0])}
+    assert hold(seconds, values, np.arange(3.0), EXACT)["x"].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_the_method_of_the_task_is_used(make_task):

@@ -25,11 +25,10 @@ REGISTRATION = {
 
 
 def test_the_run_document_has_exactly_the_promised_keys():
-    files = [{"outcome": "known"}, {"outcome": "episodes"}, {"outcome": "known"}]
     document = run_document(
         RunFacts(
             task="pendulum",
-            files=files,
+            known=2,
             episodes={"accepted": 5, "quarantined": 1, "rows": 900},
             dataset="0123456789abcdef",
             verification=VERIFICATION,

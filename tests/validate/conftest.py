@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.ingest import snapshot
+from kinemill.ingest.snapshot import entry_of
 from kinemill.spec import Task, load_task
-from kinemill.store import Ref, digest, once, publish_json
+from kinemill.store import Ref, digest, once
 
 ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, list[pl.DataFrame]]
@@ -97,18 +99,11 @@ def record(home) -> Callable[[Task, Frames], Ref]:
     """Publish recordings as ingest does: name -> frames of its tracks (none: unreadable)."""
 
     def publish(task: Task, frames: Frames) -> Ref:
-        entries = []
-        for name, tracks in frames.items():
-            outcome = _record_one(home, task, name, tracks)
-            entry = {"hash": digest(name), "name": name, "ref": outcome.ref.to_json()}
-            entries.append(entry)
-        entries.sort(key=lambda entry: entry["hash"])
-
-        def build(folder: Path):
-            publish_json(folder / "recordings.json", entries)
-            return {"recordings": len(entries)}
-
-        return once(home, "recordings", task.name, {"entries": entries}, build).ref
+        entries = [
+            entry_of(digest(name), name, _record_one(home, task, name, tracks), released=False)
+            for name, tracks in frames.items()
+        ]
+        return snapshot.publish(home, task.name, entries).ref
 
     return publish
 

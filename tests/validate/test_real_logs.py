@@ -1,12 +1,11 @@
 """Logs of real robots: what is sensible passes, and damage done to it is found in its rows."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from kinemill.ingest import ingest
 from kinemill.spec import load_task
-from kinemill.validate import across, load_checks, load_episodes, validate
+from kinemill.validate import load_checks, load_episodes, validate
 from kinemill.validate.judge import judge
 from tests.validate.conftest import ROOT, real_logs
 
@@ -156,21 +155,6 @@ def test_other_real_logs_are_sound_but_for_late_stamps(shared_data, folder, dt, 
     assert len(logs) == count
     for name, values in logs.items():
         assert of(judge(values, task).findings) == SPIKES.get(name, []), name
-
-
-def test_near_repeats_among_real_logs_are_named(shared_data, double_pendulum):
-    # README: the twelve 33 Hz runs are near-repeats of each other.
-    task, logs = logs_of(shared_data, "acrobot_pendubot_33hz", 0.03)
-    sketches = {name: across.sketch(pl.DataFrame(values), task) for name, values in logs.items()}
-    pairs = [item["pair"] for item in across.near_duplicates(sketches, task)]
-    assert {name for pair in pairs for name in pair} == set(logs)
-    assert all(one.split("_")[0] == other.split("_")[0] for one, other in pairs)
-    task, logs = double_pendulum
-    sketches = {name: across.sketch(pl.DataFrame(values), task) for name, values in logs.items()}
-    assert [item["pair"] for item in across.near_duplicates(sketches, task)] == [
-        ["A0_20220812_055640_7col.csv", "A0_20220815_traj01.csv"],
-        ["A0_20220812_055032_7col.csv", "A0_20220815_traj00.csv"],
-    ]
 
 
 def test_backward_differences_at_33_hz_are_half_a_row_late(shared_data):

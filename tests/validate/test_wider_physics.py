@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from kinemill.validate import across
+from kinemill.validate import foreign
 from kinemill.validate.faults import checks_of, measuring
 from kinemill.validate.judge import judge
 from kinemill.validate.motion import lag, noise, slope_and_offset
@@ -290,20 +290,6 @@ def test_a_loss_at_the_end_of_a_track_has_nothing_to_interpolate_from(pendulum, 
     assert judge(values, pendulum(on_fault="repair")).pieces == [(0, 997)]
 
 
-def test_near_repeats_are_paired_and_other_runs_are_not(pendulum, swing):
-    task, random = pendulum(), np.random.default_rng(0)
-    runs = {
-        "a": swing(),
-        "again": {name: x + 0.02 * random.standard_normal(1000) for name, x in swing().items()},
-        "other": swing(phase=1.0),
-        "short": swing(rows=800),
-    }
-    sketches = {name: across.sketch(as_frame(values), task) for name, values in runs.items()}
-    (found,) = across.near_duplicates(sketches, task)
-    assert found["pair"] == ["a", "again"]
-    assert found["distance"] < 0.05
-
-
 def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
     import polars as pl
 
@@ -314,7 +300,12 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
     runs["4"] = {name: np.degrees(values) for name, values in swing().items()}
     frames = [as_frame(item).with_columns(episode=pl.lit(name)) for name, item in runs.items()]
     table = summarise(pl.concat(frames), task)
-    (found,) = across.foreign_units(table, {name: f"run {name}" for name in runs}, task)
+    shards = [
+        table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
+    ]
+    names = {name: f"run {name}" for name in runs}
+    spreads = [foreign.spread(shard, names, task) for shard in shards]
+    (found,) = foreign.foreign_units(spreads, len(runs), task)
     assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in found["found"]
 

@@ -1,10 +1,10 @@
 """LeRobot version 3: many episodes a Parquet file, vectors of states and of actions, and `meta/`.
 
-Names stand in `meta/info.json`, units beside them (`units`, which LeRobot does not know). Files
-end at about 100 MB and where a split does.
+Names stand in `meta/info.json`, units beside them (`units`, which LeRobot does not know). Each
+episode is one row group; files end at about 100 MB and where a split does. A vector of one element
+is a plain column, as LeRobot reads it.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,21 @@ import polars as pl
 
 from kinemill.dataset._packed import SPLITS, PackedDataset, PackedEpisode
 from kinemill.dataset.writers import WRITERS, Export
+from kinemill.dataset.writers._lerobot_meta import (
+    EPISODES,
+    features,
+    flat,
+    splits,
+    statistics,
+    write_json,
+    write_tasks,
+)
 from kinemill.errors import BadInput
+from kinemill.ingest.raw import elements
 
 STATE, ACTION = "observation.state", "action"
-FILE_MB, CHUNK_FILES = 100, 1000
+FILE_MB, VIDEO_MB, CHUNK_FILES = 100, 200, 1000
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 WHOLE = 1e-6  # of a rate: what 1 / dt may be off a whole number of frames per second
 
 
@@ -47,17 +56,17 @@ def write(dataset: PackedDataset, folder: Path) -> Export:
     """
     rate = _rate(dataset)
     files = list(_files(dataset))
-    for file in files:
-        path = folder / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frames = [_frame(dataset, *item, rate) for item in file.episodes]
-        pl.concat(frames).write_parquet(path)
-    _write_meta(dataset, folder, files, rate)
+    rows = [row for file in files for row in _write_data(dataset, folder, file, rate)]
+    (folder / EPISODES).parent.mkdir(parents=True)
+    pl.DataFrame(rows).write_parquet(folder / EPISODES)
+    write_tasks(dataset, folder)
+    write_json(folder, "info", _info(dataset, rate))
+    write_json(folder, "stats", statistics(_whole(folder, files)))
     named = {split: [file.path for file in files if file.split == split] for split in SPLITS}
-    sources = {name: f"{STATE}[{place}]" for place, name in enumerate(dataset.states)}
-    sources |= {name: f"{ACTION}[{place}]" for place, name in enumerate(dataset.actions)}
     ingest = {"format": "parquet", "time": ["timestamp"], "include": ["data/*"]}
-    return Export(ingest, {split: paths for split, paths in named.items() if paths}, sources)
+    return Export(
+        ingest, {split: paths for split, paths in named.items() if paths}, _sources(dataset)
+    )
 
 
 def _rate(dataset: PackedDataset) -> int:
@@ -89,6 +98,50 @@ def _files(dataset: PackedDataset) -> Iterator[_File]:
             count += 1
 
 
+def _vectors(dataset: PackedDataset) -> dict[str, list[str]]:
+    named = {STATE: dataset.states, ACTION: dataset.actions}
+    return {name: channels for name, channels in named.items() if channels}
+
+
+def _sources(dataset: PackedDataset) -> dict[str, str]:
+    """Return where each channel stands: an element of a vector, or the column that is it alone."""
+    return {
+        channel: place
+        for name, channels in _vectors(dataset).items()
+        for channel, place in zip(
+            channels, elements(name, len(channels)) if len(channels) > 1 else [name], strict=True
+        )
+    }
+
+
+def _write_data(
+    dataset: PackedDataset, folder: Path, file: _File, rate: int
+) -> Iterator[dict[str, Any]]:
+    """Write the episodes of a file, a row group each; yield what `meta/` says of them."""
+    from pyarrow.parquet import ParquetWriter
+
+    path = folder / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = [_frame(dataset, *item, rate) for item in file.episodes]
+    with ParquetWriter(path, frames[0].to_arrow().schema) as writer:
+        for frame in frames:
+            writer.write_table(frame.to_arrow())
+    for frame, (number, first, episode) in zip(frames, file.episodes, strict=True):
+        yield {
+            "episode_index": number,
+            "tasks": [dataset.task],
+            "length": episode.rows,
+            "data/chunk_index": file.chunk,
+            "data/file_index": file.index,
+            "dataset_from_index": first,
+            "dataset_to_index": first + episode.rows,
+            **flat(statistics(frame)),
+            "meta/episodes/chunk_index": 0,
+            "meta/episodes/file_index": 0,
+            "kinemill/id": episode.id,
+        }
+
+
 def _frame(
     dataset: PackedDataset, number: int, first: int, episode: PackedEpisode, rate: int
 ) -> pl.DataFrame:
@@ -97,11 +150,7 @@ def _frame(
     parts = {STATE: rows[:, :states], ACTION: rows[:, states:]}
     return pl.DataFrame(
         [
-            *(
-                pl.Series(name, part, dtype=pl.Array(pl.Float32, part.shape[1]))
-                for name, part in parts.items()
-                if part.shape[1]
-            ),
+            *(_vector(name, part) for name, part in parts.items() if part.shape[1]),
             pl.Series("timestamp", (index / rate).astype(np.float32)),
             pl.Series("frame_index", index),
             pl.Series("episode_index", np.full_like(index, number)),
@@ -111,55 +160,18 @@ def _frame(
     )
 
 
-def _write_meta(dataset: PackedDataset, folder: Path, files: list[_File], rate: int) -> None:
-    import pandas as pd
-
-    rows = [
-        {
-            "episode_index": number,
-            "tasks": [dataset.task],
-            "length": episode.rows,
-            "data/chunk_index": file.chunk,
-            "data/file_index": file.index,
-            "dataset_from_index": first,
-            "dataset_to_index": first + episode.rows,
-            "meta/episodes/chunk_index": 0,
-            "meta/episodes/file_index": 0,
-            "kinemill/id": episode.id,
-        }
-        for file in files
-        for number, first, episode in file.episodes
-    ]
-    (folder / EPISODES).parent.mkdir(parents=True)
-    pl.DataFrame(rows).write_parquet(folder / EPISODES)
-    tasks = pd.DataFrame({"task_index": [0]}, index=pd.Index([dataset.task], name="task"))
-    tasks.to_parquet(folder / "meta" / "tasks.parquet")
-    for name, content in (("info", _info(dataset, rate)), ("stats", _stats(dataset))):
-        text = json.dumps(content, indent=4, allow_nan=False)
-        (folder / "meta" / f"{name}.json").write_text(text + "\n")
+def _vector(name: str, part: np.ndarray[Any, np.dtype[np.float32]]) -> pl.Series:
+    if part.shape[1] == 1:
+        return pl.Series(name, part[:, 0], dtype=pl.Float32)
+    return pl.Series(name, part, dtype=pl.Array(pl.Float32, part.shape[1]))
 
 
-def _vectors(dataset: PackedDataset) -> dict[str, list[str]]:
-    named = {STATE: dataset.states, ACTION: dataset.actions}
-    return {name: channels for name, channels in named.items() if channels}
+def _whole(folder: Path, files: list[_File]) -> pl.DataFrame:
+    """Return all rows of all files."""
+    return pl.concat(pl.read_parquet(folder / file.path, glob=False) for file in files)
 
 
 def _info(dataset: PackedDataset, rate: int) -> dict[str, Any]:
-    features: dict[str, Any] = {
-        name: {
-            "dtype": "float32",
-            "shape": [len(channels)],
-            "names": channels,
-            "units": [dataset.units[channel] for channel in channels],
-        }
-        for name, channels in _vectors(dataset).items()
-    }
-    counters = ("frame_index", "episode_index", "index", "task_index")
-    plain = {"timestamp": "float32", **dict.fromkeys(counters, "int64")}
-    features |= {n: {"dtype": kind, "shape": [1], "names": None} for n, kind in plain.items()}
-    counts = [len(dataset.of(split)) for split in SPLITS]
-    stops = np.cumsum(counts).tolist()
-    splits = zip(SPLITS, [0, *stops[:-1]], stops, strict=True)
     return {
         "codebase_version": "v3.0",
         "robot_type": dataset.task,
@@ -168,27 +180,10 @@ def _info(dataset: PackedDataset, rate: int) -> dict[str, Any]:
         "total_tasks": 1,
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": FILE_MB,
-        "video_files_size_in_mb": 500,
+        "video_files_size_in_mb": VIDEO_MB,
         "fps": rate,
-        "splits": {split: f"{start}:{stop}" for split, start, stop in splits if stop > start},
+        "splits": splits(dataset),
         "data_path": DATA,
         "video_path": None,
-        "features": features,
+        "features": features(_vectors(dataset), dataset.units),
     }
-
-
-def _stats(dataset: PackedDataset) -> dict[str, Any]:
-    """Return lowest, highest, mean and spread of every element over all rows."""
-    values = dataset.values
-    count, place, found = len(values), 0, dict[str, Any]()
-    for name, channels in _vectors(dataset).items():
-        part = values[:, place : place + len(channels)]
-        place += len(channels)
-        found[name] = {
-            "min": part.min(axis=0).tolist(),
-            "max": part.max(axis=0).tolist(),
-            "mean": part.mean(axis=0, dtype=np.float64).tolist(),
-            "std": part.std(axis=0, dtype=np.float64).tolist(),
-            "count": [count],
-        }
-    return found

@@ -32,6 +32,8 @@ class Array:
         load: reads all of it, in the declared shape.
         stored: bytes that it takes in the file; None when the file does not say.
         trouble: why it cannot be read, such as `is a link to another file`.
+        rows: reads the rows from the first to before the second, also when the file was closed;
+            None where only all of it can be read, and only while the file is open.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +41,7 @@ class Array:
     load: Callable[[], Values]
     stored: int | None = None
     trouble: str = ""
+    rows: Callable[[int, int], Values] | None = None
 
     @property
     def size(self) -> int:
@@ -88,7 +91,7 @@ def columns_of(name: str, array: Array) -> list[Column]:
 
 def _no_number(dtype: np.dtype[Any]) -> str:
     if dtype.kind in "SU":
-        return "holds text; numbers alone can be channels"
+        return "holds text; a channel of it has `role: text`"
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         return f"holds {dtype}; numbers of at most 64 bits alone can be channels"
     return "" if not dtype.shape else f"holds arrays of shape {dtype.shape}"
@@ -97,7 +100,7 @@ def _no_number(dtype: np.dtype[Any]) -> str:
 def _no_column(array: Array) -> str:
     shape = array.shape
     if array.dtype == np.uint8 and len(shape) > 2:
-        return f"holds images, {shape}; numbers alone can be channels so far"
+        return f"holds images, {shape}; a channel of them has `role: image`"
     if len(shape) not in (1, 2):
         return f"has the shape {shape}" if shape else "is one number, not one for each row"
     return ""
@@ -122,7 +125,9 @@ def judge(chosen: dict[str, Column]) -> None:
         if column.trouble
     ]
     arrays = {id(column.array): column for column in chosen.values() if not column.trouble}
-    reasons += [found for column in arrays.values() if (found := _hollow(column))]
+    reasons += [
+        found for column in arrays.values() if (found := size_problem(column.name, column.array))
+    ]
     total = sum(column.array.size for column in arrays.values())
     if total > LARGEST and not reasons:
         reasons.append(_too_large("file", total))
@@ -130,10 +135,11 @@ def judge(chosen: dict[str, Column]) -> None:
         raise Unreadable(*reasons)
 
 
-def _hollow(column: Column) -> Reason | None:
-    array, where = column.array, f"array {column.name!r}"
-    if array.size > LARGEST:
-        return _too_large(where, array.size)
+def size_problem(name: str, array: Array, largest: int = LARGEST) -> Reason | None:
+    """Say why the declared size of an array, in bytes, is not that of an honest file."""
+    where = f"array {name!r}"
+    if array.size > largest:
+        return _too_large(where, array.size, largest)
     if array.stored is None or array.size <= max(SMALL, DENSEST * array.stored):
         return None
     return reason(
@@ -145,12 +151,12 @@ def _hollow(column: Column) -> Reason | None:
     )
 
 
-def _too_large(where: str, size: int) -> Reason:
+def _too_large(where: str, size: int, largest: int = LARGEST) -> Reason:
     return reason(
         "size",
         where,
         f"declares {size:.3g} bytes",
-        expected=f"at most {LARGEST:.3g} for all channels of an episode",
+        expected=f"at most {largest:.3g} for all channels of an episode",
         fix="cut the log into shorter files, or name fewer channels",
     )
 
@@ -179,6 +185,22 @@ def damaged(what: str, error: BaseException) -> Unreadable:
 def unusable(trouble: str) -> Array:
     """Return an array that cannot be read, and why."""
     return Array((0,), np.dtype(np.float64), lambda: np.empty(0), trouble=trouble)
+
+
+def spelled(array: Array) -> list[str] | None:
+    """Return the texts of an array (N,) or of one element; None if it holds something else.
+
+    Raises:
+        Unreadable: it declares more than an honest file has.
+    """
+    if array.trouble or array.dtype.kind not in "SU" or len(array.shape) > 1:
+        return None
+    if wrong := size_problem("of texts", array):
+        raise Unreadable(wrong)
+    return [
+        one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
+        for one in array.load().reshape(-1).tolist()
+    ]
 
 
 def only_number(array: Array | None) -> float | None:

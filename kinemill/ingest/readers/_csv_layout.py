@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from kinemill.ingest.raw import Reason, Unreadable, reason
@@ -106,12 +107,14 @@ def inspect(path: Path) -> Layout:
         tail = file.read()
     if head.startswith(UTF16):
         raise Unreadable(whole_file("is text in UTF-16", "UTF-8", "save it as UTF-8"))
-    lines = [line + b"\n" for line in head.split(b"\n")]
+    lines = head.split(b"\n")
     header, place = _header(lines)
+    start = sum(len(line) + 1 for line in lines[: place + 1])
     separator = _separator(header)
     names = [name.strip() for name in split(header.decode(errors="replace"), separator)]
     names[0] = names[0].lstrip(COMMENT).strip()  # numpy.savetxt writes `# time,...`
-    rows = [line.strip(b"\r\n") for line in lines[place + 1 :] if _is_content(line)]
+    content = (line.strip(b"\r") for line in lines[place + 1 :] if _is_content(line))
+    rows = list(islice(content, 20))
     if not rows:
         found = "holds a header and no rows"
         raise Unreadable(whole_file(found, "rows under it", "delete it"))
@@ -121,13 +124,13 @@ def inspect(path: Path) -> Layout:
         names,
         separator,
         place,
-        sum(map(len, lines[: place + 1])),
+        start,
         rows[0],
         end.rsplit(b"\n", 1)[-1],
         newlines == 0,
         max(newlines - 1, 0),
-        separator != "," and _commas(rows[:20], separator),
-        b"\n#" in tail or any(line.startswith(b"#") for line in lines[place + 1 :]),
+        separator != "," and _commas(rows, separator),
+        b"\n#" in tail or b"\n#" in head[start - 1 :],
     )
 
 

@@ -2,8 +2,8 @@
 
 A file of version 2.1 is one episode, one of version 3 holds many: the parts `episode 7`, known by
 `episode_index`. Sources are elements of vectors: `observation.state[3]`, `action[0]`, in the order
-that `meta/info.json` lists. The Parquet files under `meta/` of version 3 are no logs:
-`ingest.include: "data/*"` leaves them out. Videos are not read.
+that `meta/info.json` lists (`kinemill new` takes channel names from there); a vector of one element
+is `action`. The Parquet files under `meta/` are no logs. Videos are not read.
 """
 
 from dataclasses import replace

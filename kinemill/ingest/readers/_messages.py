@@ -58,9 +58,14 @@ class Gathering:
         self._count = 0
         self._names = [
             source.name
-            for channel, spec in task.channels.items()
-            for source in spec.source or [Source(name=channel)]
+            for channel in task.numbers
+            for source in task.channels[channel].source or [Source(name=channel)]
         ]
+
+    @property
+    def lists_all(self) -> bool:
+        """Tell whether nothing is wanted but the names of all fields."""
+        return not self._task.channels
 
     def wants(self, topic: str) -> bool:
         """Tell whether a wanted name may be a field of a topic."""

@@ -27,6 +27,7 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import Array, Column, Values, columns_of, judge
+from kinemill.ingest.readers._media import Found, read_media
 from kinemill.spec import Task
 
 EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
@@ -47,6 +48,13 @@ class Tree(Protocol):
 
     def number(self, group: str, name: str) -> float | None:
         """Return the one number that an array or attribute of a group holds, if it does."""
+        ...
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        """Return the texts, one or one a row, that an array or attribute of a group holds.
+
+        An attribute is called `@name`.
+        """
         ...
 
 
@@ -112,7 +120,8 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
     places = {} if found.time is None else {TIME: found.time}
     chosen = {name: listed[place] for name, place in (places | found.channels).items()}
     judge(chosen)
-    return _log(_load(chosen), found, task, part)
+    media = read_media(tree, part, arrays, task)
+    return _log(_load(chosen), found, media, task, part)
 
 
 def _wanted(task: Task) -> list[str]:
@@ -144,14 +153,20 @@ def _load(chosen: dict[str, Column]) -> dict[str, Values]:
     return {name: column.take(loaded[id(column.array)]) for name, column in chosen.items()}
 
 
-def _log(values: dict[str, Values], found: Columns, task: Task, part: str) -> RawLog:
-    rows, reasons = _common_rows(values, task)
+def _log(
+    values: dict[str, Values], found: Columns, media: list[Found], task: Task, part: str
+) -> RawLog:
+    counts = {name: len(column) for name, column in values.items()}
+    counts |= {one.channel: one.rows for one in media if one.rows}
+    rows, reasons = _common_rows(counts, task)
     stamps = values.pop(TIME, None)
     time = row_numbers(rows) if stamps is None else _stamps(stamps[:rows])
     columns = {name: np.ascontiguousarray(v[:rows], np.float64) for name, v in values.items()}
+    columns |= {one.channel: one.references(rows) for one in media}
     frame = pl.DataFrame([time, *(pl.Series(name, column) for name, column in columns.items())])
     ticks = found.rate if stamps is None and found.rate else task.ingest.ticks
-    return RawLog(frame, found.sources, ticks, len(reasons), reasons, part)
+    contents = {one.channel: one.media for one in media}
+    return RawLog(frame, found.sources, ticks, len(reasons), reasons, part, media=contents)
 
 
 def _stamps(values: Values) -> pl.Series:
@@ -159,18 +174,19 @@ def _stamps(values: Values) -> pl.Series:
     return pl.Series(TIME, np.ascontiguousarray(values, np.int64 if exact else np.float64))
 
 
-def _common_rows(values: dict[str, Values], task: Task) -> tuple[int, list[Reason]]:
+def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]:
     """Return how many rows all columns have, without a last observation that no action follows.
 
     Raises:
         Unreadable: the columns have different numbers of rows.
     """
-    counts = {name: len(column) for name, column in values.items()}
     fewest, most = min(counts.values()), max(counts.values())
     if fewest == most and fewest > 0:
         return fewest, []
-    acting = {counts[name] for name in task.actions}
-    seeing = {counts[name] for name in task.states}
+    # Who acts is rewarded for it, and may have been told what to do in every step.
+    role = {name: task.channels[name].role for name in counts if name != TIME}
+    acting = {counts[name] for name in role if role[name] in {"action", "reward"}}
+    seeing = {counts[name] for name in role if role[name] in {"state", "observation", "image"}}
     if acting == {fewest} and seeing == {most} and most == fewest + 1 and fewest > 0:
         return fewest, [_last_observation(most)]
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())

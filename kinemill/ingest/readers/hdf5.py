@@ -3,7 +3,8 @@
 Groups called `episode_*` (Minari) or `data/demo_*` (robomimic) are episodes, or those which
 `ingest.groups` names; otherwise the file is one. Sources are names of data sets below the group,
 `observations/joint_pos[3]`. Nothing outside the file is read: links to other files, external
-storage and virtual data sets are refused.
+storage and virtual data sets are refused. Pictures are read when they are wanted, a block at a
+time; texts are data sets of strings, or attributes as `@language`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +13,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from kinemill.ingest.raw import RawLog, Reader
+from kinemill.ingest.raw import RawLog, Reader, Unreadable
 from kinemill.ingest.readers._arrays import (
     Array,
     Values,
     damaged,
     only_number,
+    size_problem,
     unusable,
 )
 from kinemill.ingest.readers._tree import read_tree
@@ -29,6 +31,7 @@ STARTS = (0, 512, 1024, 2048)  # where a user block may push the signature to, i
 DEEPEST = 8  # groups inside groups
 MOST = 1_000_000  # objects that are looked at; groups can hold each other in circles
 CHUNK = 256 << 20  # bytes of one chunk, which is unpacked as a whole
+TEXTS = 64 << 20  # bytes of texts in memory at a time, and characters of different ones
 _DAMAGE = (
     OSError,
     RuntimeError,
@@ -66,6 +69,8 @@ class _Hdf5:
 
     def __init__(self, file: Any, columns_first: bool) -> None:
         self._file, self._columns_first = file, columns_first
+        self._path = Path(file.filename)
+        self._size = self._path.stat().st_size
 
     def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
         for name, item in self._walk(self._file, wanted):
@@ -86,6 +91,35 @@ class _Hdf5:
             numeric = kind.dtype.kind in "fiu" and kind.shape in ((), (1,), (1, 1))
             return float(np.asarray(here.attrs[name]).reshape(-1)[0]) if numeric else None
         return only_number(self._array(_reach(here, name))) if name in here else None
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        here = self._file.get(group) if group else self._file
+        if not _is_group(here):
+            return None
+        if name.startswith("@") and (own := name[1:]) in here.attrs:
+            kind = here.attrs.get_id(own)
+            return _strings(here.attrs[own]) if _is_text(kind.dtype, kind.shape) else None
+        item: Any = _reach(here, name) if name in here else None
+        if _elsewhere(item) or not _is_text(item.dtype, item.shape):
+            return None
+        return self._texts(item)
+
+    def _texts(self, item: Any) -> list[str]:
+        """Read a data set of strings a few at a time: many may be one and the same long one."""
+        array = Array(item.shape, item.dtype, lambda: item[...], int(item.id.get_storage_size()))
+        if wrong := size_problem(item.name, array):
+            raise Unreadable(wrong)
+        step, known = max(1, TEXTS // max(1, self._size)), dict[str, str]()
+        if item.shape == ():
+            return _strings(item[()])
+        found: list[str] = []
+        for start in range(0, item.shape[0], step):
+            # Equal texts are kept once.
+            found += [known.setdefault(one, one) for one in _strings(item[start : start + step])]
+            if sum(map(len, known)) > TEXTS:
+                message = f"more than {TEXTS} characters of text in {item.name}"
+                raise ValueError(message)
+        return found
 
     def _walk(self, start: Any, closed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
         """Yield what is below `start`, by relative name, and nothing below `closed` groups.
@@ -118,7 +152,39 @@ class _Hdf5:
             values = cast(Values, item[...])
             return values.reshape(shape) if vector or not self._columns_first else values.T
 
-        return Array(shape, item.dtype, load, int(item.id.get_storage_size()))
+        def rows(start: int, stop: int) -> Values:
+            return _rows(self._path, name, start, stop)
+
+        name, stored = str(item.name), int(item.id.get_storage_size())
+        return Array(shape, item.dtype, load, stored, rows=None if self._columns_first else rows)
+
+
+def _rows(path: Path, name: str, start: int, stop: int) -> Values:
+    """Read rows of a data set that was looked at before.
+
+    Raises:
+        Unreadable: their bytes are damaged.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            item: Any = file[name]
+            return cast(Values, item[start:stop])
+    except _DAMAGE as error:
+        raise damaged("HDF5", error) from error
+
+
+def _is_text(dtype: Any, shape: tuple[int, ...] | None) -> bool:
+    import h5py
+
+    fits = shape is not None and len(shape) <= 1
+    return fits and (h5py.check_string_dtype(dtype) is not None or dtype.kind == "S")
+
+
+def _strings(values: Any) -> list[str]:
+    items = np.asarray(values, dtype=object).reshape(-1).tolist()
+    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in items]
 
 
 def _reach(group: Any, name: str) -> Any:
@@ -147,12 +213,18 @@ def _trouble(item: Any) -> str:
         return item
     if not isinstance(item, h5py.Dataset) or item.shape is None:
         return "is no data set with a shape"
-    if item.is_virtual or item.external:
+    if _elsewhere(item):
         return "keeps its data in another file"
     if item.dtype.hasobject:
         return "holds text, references or arrays of various lengths, not numbers"
     chunk = int(np.prod(item.chunks, dtype=float)) * item.dtype.itemsize if item.chunks else 0
     return f"is stored in chunks of {chunk:.3g} bytes" if chunk > CHUNK else ""
+
+
+def _elsewhere(item: Any) -> bool:
+    import h5py
+
+    return not isinstance(item, h5py.Dataset) or item.is_virtual or bool(item.external)
 
 
 def _recognises(head: bytes) -> bool:

@@ -53,5 +53,9 @@ class _Mat:
     def number(self, group: str, name: str) -> float | None:
         return None if group else only_number(self._arrays.get(name))
 
+    def texts(self, group: str, name: str) -> list[str] | None:
+        del group, name  # MATLAB keeps text as codes of letters
+        return None
+
 
 READERS.register("mat")(Reader((".mat",), lambda head: head.startswith(b"MATLAB "), read))

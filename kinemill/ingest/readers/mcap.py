@@ -138,18 +138,21 @@ def _take_channel(payload: bytes, reading: _Reading) -> None:
     if channel.id in reading.decoders or channel.topic in reading.refused:
         return
     wanted = reading.gathering.wants(channel.topic)
+    asked = wanted or reading.gathering.lists_all
     schema = reading.schemas.get(channel.schema_id)
     try:
         if channel.message_encoding == "json":
             reading.decoders[channel.id] = _from_json
-        elif wanted and schema and schema.encoding in FORMATS:
+        elif asked and schema and schema.encoding in FORMATS:
             definition = schema.data.decode(errors="replace")
             reading.decoders[channel.id] = decoder(schema.name, schema.encoding, definition)
         elif wanted:
             form = f"{channel.message_encoding!r} messages"
             reading.refused[channel.topic] = _other_encoding(channel.topic, f"holds {form}")
     except Undecodable as error:
-        reading.refused[channel.topic] = _other_encoding(channel.topic, f"is of no known {error}")
+        if wanted:
+            found = f"is of no known {error}"
+            reading.refused[channel.topic] = _other_encoding(channel.topic, found)
 
 
 def _from_json(data: bytes) -> object:

@@ -18,6 +18,7 @@ from kinemill.ingest.readers._arrays import (
     Values,
     damaged,
     only_number,
+    spelled,
     unusable,
 )
 from kinemill.ingest.readers._tree import read_tree
@@ -77,6 +78,10 @@ class _Npy:
         del group, name
         return None
 
+    def texts(self, group: str, name: str) -> list[str] | None:
+        del group
+        return spelled(self._array) if name == ALONE else None
+
 
 class _Npz:
     """A zip archive of arrays; a `/` in a name makes a group."""
@@ -106,6 +111,10 @@ class _Npz:
     def number(self, group: str, name: str) -> float | None:
         member = self._members.get(f"{group}/{name}" if group else name)
         return only_number(self._array(member)) if member else None
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        member = self._members.get(f"{group}/{name}" if group else name)
+        return spelled(self._array(member)) if member else None
 
     def _array(self, member: zipfile.ZipInfo) -> Array:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

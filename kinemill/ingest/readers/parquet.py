@@ -24,6 +24,7 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
+from kinemill.ingest.readers._lerobot_meta import about, dataset_of
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
@@ -107,7 +108,8 @@ def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_C
     header: list[_Column] = []
     for name, kind in schema.items():
         header.append(_Column(name, kind, pl.col(name), name))
-        if name not in wanted or not isinstance(kind, pl.Array | pl.List):
+        vector = isinstance(kind, pl.Array | pl.List)
+        if not vector or (name not in wanted and task.channels):
             continue
         width, inner = _width(file, name, kind), cast(pl.DataType, kind.inner)
         for place, element in enumerate(elements(name, min(width, WIDEST))):
@@ -176,4 +178,12 @@ def _time(name: str, schema: Mapping[str, pl.DataType], task: Task) -> tuple[pl.
     return wide, task.ingest.ticks
 
 
-READERS.register("parquet")(Reader((".parquet", ".pq"), lambda head: head.startswith(MAGIC), read))
+READERS.register("parquet")(
+    Reader(
+        (".parquet", ".pq"),
+        lambda head: head.startswith(MAGIC),
+        read,
+        describes=lambda path: dataset_of(path, "meta") is not None,
+        about=about,
+    )
+)

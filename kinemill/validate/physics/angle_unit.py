@@ -4,15 +4,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Fault, Values
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import pairs, scales
 
 _DEGREE = 57.29578  # degrees in a radian
 
 
 @CHECKS.register("angle_unit")
-class AngleUnit(Settings):
+class AngleUnit(CheckSettings):
     """A position and its velocity count angles in the same unit.
 
     Both in degrees agree with each other; `foreign_units` then compares the recording with the

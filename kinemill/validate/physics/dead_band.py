@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import derivative, pairs, unlike_slope
 
 
 @CHECKS.register("dead_band")
-class DeadBand(Settings):
+class DeadBand(CheckSettings):
     """No velocity is exactly zero while its position moves faster than the smallest it shows."""
 
     judges: ClassVar[Literal["identity"]] = "identity"

@@ -6,13 +6,15 @@ positions, as sine and cosine where they are angles); the lag with the smallest 
 The coefficients at that lag are the gains; under feedback both are rough.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
 from kinemill.validate.motion import pairs
 
 _ROWS = 800  # rows that are looked at
@@ -20,7 +22,7 @@ _TINY = 1e-9
 
 
 @CHECKS.register("delay")
-class Delay(Settings):
+class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
@@ -52,41 +54,70 @@ class Delay(Settings):
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
-        velocities = [velocity for velocity, _ in pairs(task)]
-        actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
-        known = {name: values[name][:_ROWS] for name in task.columns}
-        lags = max(1, round(self.searched / task.dt))
-        rows = len(known[task.columns[0]]) - 1 - lags
-        whole = all(bool(np.isfinite(item).all()) for item in known.values())
-        if not velocities or not actions or rows < 10 * lags or not whole:
+        found = answer(values, task, self.searched)
+        if found is None or found.explained < self.explains:
             return {}
-        change = np.stack([np.diff(known[name]) / task.dt for name in velocities], axis=1)[lags:]
-        size = change.std(axis=0)
-        if float(size.min()) <= _TINY:
-            return {}
-        basis, _ = np.linalg.qr(_regressors(known, task)[lags:-1])
-        told = np.stack([known[name] for name in actions], axis=1)
-        target = _rest(change / size, basis)
-        answers = [_answer(target, told[lags - lag : -1 - lag], basis) for lag in range(lags + 1)]
-        rest = np.array([each[0] for each in answers]) / float(np.sum(target**2))
-        best = int(np.argmin(rest))
-        if rest[best] > 1.0 - self.explains:
-            return {}
-        gains = answers[best][1] * size
-        return {"delay_s": best * task.dt} | {
-            f"{action}>{velocity}:gain": float(gains[i, j])
-            for i, action in enumerate(actions)
-            for j, velocity in enumerate(velocities)
+        return {"delay_s": found.rows * task.dt} | {
+            f"{action}>{velocity}:gain": float(found.gains[i, j])
+            for i, action in enumerate(found.actions)
+            for j, velocity in enumerate(found.velocities)
         }
 
 
-def _answer(target: Array, told: Array, basis: Array) -> tuple[float, Array]:
-    """Return what is left of (n, v) when actions (n, a) explain it, and the gains (a, v)."""
-    own = _rest(told, basis)
-    square = own.T @ own
-    product = own.T @ target
-    gains = np.linalg.lstsq(square, product, rcond=1e-9)[0]
-    return float(np.sum(target**2) - np.sum(gains * product)), gains.astype(np.float64)
+@dataclass(frozen=True)
+class Answer:
+    """How velocities answer actions `rows` later, beside what the states explain.
+
+    `told` (n, a) are the actions and `change` (n, v) the accelerations, unit/s^2, less what the
+    states explain; `gains` (a, v) are least squares, `explained` the share that they explain.
+    """
+
+    actions: list[str]
+    velocities: list[str]
+    rows: int
+    gains: Array
+    explained: float
+    told: Array
+    change: Array
+
+
+def answer(values: Values, task: Task, searched: float) -> Answer | None:
+    """Return the answer with the smallest rest within `searched` s, or None where there is none."""
+    return remembered(values, ("answer", searched), lambda: _answer(values, task, searched))
+
+
+def _answer(values: Values, task: Task, searched: float) -> Answer | None:
+    velocities = [velocity for velocity, _ in pairs(task)]
+    known = {name: values[name][:_ROWS] for name in task.columns}
+    actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
+    lags = max(1, round(searched / task.dt))
+    rows = len(known[task.columns[0]]) - 1 - lags
+    whole = all(bool(np.isfinite(item).all()) for item in known.values())
+    if not velocities or not actions or rows < 10 * lags or not whole:
+        return None
+    change = np.diff(np.stack([known[name] for name in velocities], axis=1), axis=0)[lags:]
+    size = change.std(axis=0) / task.dt
+    if float(size.min()) <= _TINY:
+        return None
+    basis, _ = np.linalg.qr(_regressors(known, task)[lags:-1])
+    target = _rest(change / task.dt / size, basis)
+    told = np.stack([known[name] for name in actions], axis=1)[:-1]
+    later = sliding_window_view(told, rows, axis=0)[::-1].transpose(2, 0, 1)  # (n, lags + 1, a)
+    own = _rest(later.reshape(rows, -1), basis).reshape(later.shape)
+    square = np.einsum("nli,nlj->lij", own, own)
+    product = np.einsum("nli,nj->lij", own, target)
+    gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
+    explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
+    best = int(np.argmax(explained))
+    return Answer(
+        actions,
+        velocities,
+        best,
+        gains[best] * size,
+        float(explained[best]),
+        own[:, best],
+        target * size,
+    )
 
 
 def _rest(values: Array, basis: Array) -> Array:

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
 _SAME = 1e-9
 
 
 @CHECKS.register("frozen_action")
-class FrozenAction(Settings):
+class FrozenAction(CheckSettings):
     """No action that changes all the time keeps one value for longer than `seconds`."""
 
     judges: ClassVar[Literal["pattern"]] = "pattern"

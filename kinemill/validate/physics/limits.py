@@ -4,12 +4,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Fault, Values, runs
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 
 
 @CHECKS.register("limits")
-class Limits(Settings):
+class Limits(CheckSettings):
     """Every row within the two-sided `limits` of its channel; channels without limits pass."""
 
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"

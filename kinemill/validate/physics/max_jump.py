@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic import Field, PositiveFloat, model_serializer, model_validator
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Fault, Values, runs, steps
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 
 @CHECKS.register("max_jump")
-class MaxJump(Settings):
+class MaxJump(CheckSettings):
     """Largest |x[k+1] - x[k]| of a channel, in its unit per step; angles the short way round.
 
     A task gives the bounds directly, as in `max_jump: {shoulder_angle: 0.3}`. Channels that are not
@@ -24,12 +24,16 @@ class MaxJump(Settings):
     @model_validator(mode="before")
     @classmethod
     def _direct(cls, value: Any) -> Any:
-        direct = isinstance(value, dict) and not isinstance(value.get("bounds"), dict)  # pyright: ignore[reportUnknownMemberType]
-        return {"bounds": value} if direct else cast("Any", value)
+        if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):  # pyright: ignore[reportUnknownMemberType]
+            return cast("Any", value)
+        given = cast("dict[str, Any]", value)
+        own = {key: given[key] for key in CheckSettings.model_fields if key in given}
+        return {"bounds": {key: item for key, item in given.items() if key not in own}, **own}
 
     @model_serializer
-    def _as_given(self) -> dict[str, float]:
-        return dict(self.bounds)
+    def _as_given(self) -> dict[str, Any]:
+        own = {key: getattr(self, key) for key in CheckSettings.model_fields}
+        return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return bounds for channels that the task does not have."""

@@ -5,14 +5,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 
 _SAME = 1e-7  # share of the span within which two values are one
 
 
 @CHECKS.register("quantisation")
-class Quantisation(Settings):
+class Quantisation(CheckSettings):
     """How coarse the states are that show few different values."""
 
     judges: ClassVar[Literal["episode"]] = "episode"

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Fault, Values, runs, steps
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 
 @CHECKS.register("rate")
-class Rate(Settings):
+class Rate(CheckSettings):
     """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
 
     judges: ClassVar[Literal["stretch"]] = "stretch"

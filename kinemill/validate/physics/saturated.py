@@ -9,15 +9,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import pairs
 
 _SAME = 1e-9  # interpolation between two equal values may differ from them in the last bits
 
 
 @CHECKS.register("saturated")
-class Saturated(Settings):
+class Saturated(CheckSettings):
     """No state repeats its own extreme value while it should go beyond."""
 
     judges: ClassVar[Literal["stretch"]] = "stretch"

@@ -9,13 +9,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values, runs
-from kinemill.validate.motion import noise, pairs, reach_of, sensor_noise
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.motion import noise, noise_of, pairs, reach_of
 
 
 @CHECKS.register("slip")
-class Slip(Settings):
+class Slip(CheckSettings):
     """No position steps further than its velocity and its noise explain."""
 
     judges: ClassVar[Literal["outlier"]] = "outlier"
@@ -34,7 +34,7 @@ class Slip(Settings):
             if len(x) < 4:
                 continue
             error = _steps(x, v, task.dt)
-            still = self.noise * task.dt * sensor_noise(v, x, task.dt)
+            still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
             floor = max(still, self.share * reach_of(x, channel))
             over = error > floor
             if not over.any():

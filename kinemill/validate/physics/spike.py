@@ -10,16 +10,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values, runs
-from kinemill.validate.motion import noise, pairs, reach_of, sensor_noise, unlike_slope
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.motion import noise, noise_of, pairs, reach_of, unlike_slope
 
 _REACH = (1, 2)  # rows to each side: spikes of one row and of two
 _PEAK = 0.7  # of the largest error around: a spike makes its neighbours half as wrong as itself
 
 
 @CHECKS.register("spike")
-class Spike(Settings):
+class Spike(CheckSettings):
     """No state stands out of its neighbours by more than its noise explains."""
 
     judges: ClassVar[Literal["outlier"]] = "outlier"
@@ -41,7 +41,7 @@ class Spike(Settings):
             errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
             faults += self._find(velocity, errors, 0.0, values, task)
             errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
-            still = self.noise * task.dt * sensor_noise(v, x, task.dt)
+            still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
             found = self._find(position, errors, still, values, task)
             faults += [each for each in found if not _steps(x, v, each, task.dt)]
         return faults

@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
 # Interpolation between two equal values may differ from them in the last bits.
 _SAME = 1e-9
 
 
 @CHECKS.register("stuck")
-class Stuck(Settings):
+class Stuck(CheckSettings):
     """No state keeps one value for longer than `seconds` while another channel shows movement."""
 
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"

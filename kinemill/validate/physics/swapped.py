@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import pairs
 
 
 @CHECKS.register("swapped")
-class Swapped(Settings):
+class Swapped(CheckSettings):
     """No velocity follows another position while that one's velocity follows its own.
 
     Positions exchanged look the same. What it compares are differences over `window`, so that the

@@ -10,15 +10,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Fault, Values
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import pairs, scales
 
 _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 1.0 / 60.0: "min"}
 
 
 @CHECKS.register("time_unit")
-class TimeUnit(Settings):
+class TimeUnit(CheckSettings):
     """Velocities and positions agree on how long a step is."""
 
     judges: ClassVar[Literal["identity"]] = "identity"

@@ -14,9 +14,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task, unknown_channels
-from kinemill.validate.faults import Array, Fault, Values
-from kinemill.validate.motion import lag, pairs, rms, sensor_noise, slope_and_offset, windows
+from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.motion import (
+    lag,
+    noise_of,
+    pairs,
+    rms,
+    slope_and_offset,
+    windows,
+    windows_of,
+)
 
 # What a velocity is multiplied with when it is in another unit than the task believes.
 _FOREIGN = {
@@ -29,7 +37,7 @@ _SHARE = 0.003  # of a velocity's rms that an offset may be, where a log shows n
 
 
 @CHECKS.register("velocity")
-class Velocity(Settings):
+class Velocity(CheckSettings):
     """The velocity's integral over `window` follows the position's difference."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
@@ -66,7 +74,7 @@ class Velocity(Settings):
         faults: list[Fault] = []
         for name, channel in task.channels.items():
             if channel.derivative_of and name not in self.ignore:
-                fault = self._judge(name, values[name], values[channel.derivative_of], task)
+                fault = self._judge(name, channel.derivative_of, values, task)
                 faults += [fault] if fault else []
         return faults
 
@@ -74,26 +82,25 @@ class Velocity(Settings):
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, of those that move."""
         found: dict[str, float] = {}
         for name, position in pairs(task):
-            fit = _fit(values[name], values[position], self.window, task.dt)
+            fit = _fit(values, name, position, self.window, task.dt)
             if fit and rms(fit.moved) > self.absolute and np.isfinite(fit.scale):
                 found |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
                 found[f"{name}:lag_s"] = fit.late
         return found
 
-    def _judge(self, name: str, velocity: Array, position: Array, task: Task) -> Fault | None:
-        fit = _fit(velocity, position, self.window, task.dt)
+    def _judge(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
+        fit = _fit(values, name, position, self.window, task.dt)
         channel = task.channels[name]
-        parent = channel.derivative_of or ""
-        found = fit and self._explain(fit, channel.unit, task.channels[parent].unit)
+        found = fit and self._explain(fit, channel.unit, task.channels[position].unit)
         if fit is None or found is None:
             return None
         off = rms(fit.said - fit.moved)
         return Fault(
             0,
-            len(position),
+            len(values[name]),
             name,
             found=f"{found} (rms difference {off:.3g} over {fit.window:g} s)",
-            expected=f"the derivative of {parent} within {100 * self.relative:g} %, "
+            expected=f"the derivative of {position} within {100 * self.relative:g} %, "
             f"in {channel.unit}",
             fix="check the column's name, sign and unit (`source: {name: ..., unit: ...}`); "
             "or name it in validate.velocity.ignore",
@@ -158,19 +165,25 @@ class _Fit:
         return self.alone < 4.0
 
 
-def _fit(velocity: Array, position: Array, window: float, dt: float) -> _Fit | None:
-    """Fit (n,) unit/s to (n,) unit over windows of `window` s; None without one."""
-    said, moved, length = windows(velocity, position, window, dt)
+def _fit(values: Values, name: str, position: str, window: float, dt: float) -> _Fit | None:
+    """Fit a velocity to its position, once for a track."""
+    return remembered(
+        values, ("fit", name, window), lambda: _fitted(values, name, position, window, dt)
+    )
+
+
+def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> _Fit | None:
+    """Fit a velocity of channel -> (n,) over windows of `window` s; None without one."""
+    velocity, path = values[name], values[position]
+    said, moved, length = windows_of(values, name, position, window, dt)
     if not len(said):
         return None
     scale, offset, error = _line(said, moved, length)
     late = 0.0
     if scale > 0.0 or error > 0.3 * rms(said):  # else it is flipped: half a period late, as well
-        late = lag(velocity, position, dt)
+        late = lag(velocity, path, dt)
     if late and error > 0.02 * rms(moved):
-        rows = np.arange(len(velocity), dtype=np.float64)
-        velocity = np.interp(rows + late / dt, rows, velocity)
-        said, moved, length = windows(velocity, position, window, dt)
+        said, moved, length = windows(velocity, path, window, dt, late)
         scale, offset, error = _line(said, moved, length)
     known = velocity[np.isfinite(velocity)]
     return _Fit(
@@ -182,7 +195,7 @@ def _fit(velocity: Array, position: Array, window: float, dt: float) -> _Fit | N
         offset,
         late,
         error=error,
-        noise=sensor_noise(velocity, position, dt),
+        noise=noise_of(values, name, position, dt),
         speed=rms(known),
     )
 

@@ -10,15 +10,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Settings, Task
-from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.spec import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import pairs
 
 _FEW = 3  # rows; a spike lacks any amount once
 
 
 @CHECKS.register("wrap_around")
-class WrapAround(Settings):
+class WrapAround(CheckSettings):
     """No velocity lacks its whole range where its position goes on; no position steps by its."""
 
     judges: ClassVar[Literal["identity"]] = "identity"

@@ -1,0 +1,96 @@
+"""The copies that one augmentation makes of one episode, each from a seed of its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from kinemill.augment._plugin import Augmentation, Rows, Signals
+from kinemill.dataset import Beside, PackedEpisode, View
+from kinemill.errors import BadInput
+from kinemill.spec import Task
+from kinemill.store import digest
+
+
+@dataclass(frozen=True)
+class Content:
+    """A training episode before it is packed; `values` (rows, C) float32.
+
+    `beside` are the observations, rewards and references to images and texts that lie beside its
+    rows, where the task has any, and `views` how those images and texts are changed.
+    """
+
+    episode: PackedEpisode
+    values: Rows
+    beside: Beside | None = None
+    views: tuple[View, ...] = ()
+
+
+def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterator[Content]:
+    """Yield the copies of one episode that one augmentation makes."""
+    plugin, episode = cast(Augmentation, task.augment[index]), content.episode
+    own = [plugin.seed, episode.id, plugin.type, index]
+    if _spot([*own, "share"]) >= plugin.share:
+        return
+    twin = f"-{index}" if [other.type for other in task.augment].count(plugin.type) > 1 else ""
+    numbers = _numbers(content)
+    for number in range(plugin.copies):
+        seed = int(digest([*own, number])[:16], 16)
+        values = plugin.vary(numbers, signals, np.random.default_rng(seed))
+        if values.shape[1:] != numbers.shape[1:] or not np.isfinite(values).all():
+            where = f"augment.{index} ({plugin.type}), episode {episode.id}"
+            raise BadInput(
+                where,
+                f"made an array of shape {values.shape} with non-finite values or other columns",
+                expected=f"finite values in {numbers.shape[1]} columns",
+            )
+        label = f".{number}" if plugin.copies > 1 else ""
+        copy = replace(episode, id=f"{episode.id}+{plugin.type}{twin}{label}")
+        yield _split(plugin, content, values, copy, signals, seed)
+
+
+def _numbers(content: Content) -> Rows:
+    """Return states, actions, observations and rewards as one array, (rows, C) read-only."""
+    if content.beside is None or not content.beside.numbers.shape[1]:
+        return content.values
+    numbers = np.concatenate([content.values, content.beside.numbers], axis=1)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _split(
+    plugin: Augmentation,
+    content: Content,
+    numbers: Rows,
+    copy: PackedEpisode,
+    signals: Signals,
+    seed: int,
+) -> Content:
+    """Return a copy with its numbers, (rows, C), and the images and texts that go with them."""
+    if content.beside is None:
+        return Content(copy, numbers)
+    columns = content.values.shape[1]
+    rows = plugin.source_rows(len(content.values), signals, np.random.default_rng(seed))
+    if len(rows) != len(numbers):
+        raise BadInput(
+            f"augmentation {plugin.type}, episode {content.episode.id}",
+            f"has pictures for {len(rows)} rows and numbers for {len(numbers)}",
+            expected="as many",
+            fix="let `source_rows` draw what `vary` draws",
+        )
+    views = [
+        View(channel, plugin.model_dump(mode="json"), seed)
+        for channel in plugin.changed_media(signals.channels)
+    ]
+    return Content(
+        copy,
+        numbers[:, :columns],
+        Beside(numbers[:, columns:], content.beside.references[rows]),
+        (*content.views, *views),
+    )
+
+
+def _spot(own: list[object]) -> float:
+    """Return a fixed place in [0, 1)."""
+    return int(digest(own)[:16], 16) / 2.0**64

@@ -1,0 +1,83 @@
+"""Augmentations of images and of texts: copies of episodes with the same numbers.
+
+What the copy holds is which change, and the seed that decides how. Pictures are changed when a
+batch is loaded, uint8 in and uint8 out, and anew in every epoch: see `kinemill.dataset.media`.
+
+Symbols: n pictures, H height, W width.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
+from kinemill.registry import nearest
+from kinemill.spec import Channel
+
+Pictures = NDArray[np.uint8]
+
+
+class MediaAugmentation(Augmentation):
+    """Show or say the same in another way."""
+
+    role: ClassVar[str]
+    channels: list[str] = Field(default=[], description="default: all of their role")
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel of the role, and a task without any."""
+        known = _of_role(channels, self.role)
+        found: Problems = [
+            (("channels", name), f"is no {self.role} channel; {nearest(name, known)}")
+            for name in self.channels
+            if name not in known
+        ]
+        return found or ([] if known else [(("type",), f"the task has no {self.role} channel")])
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` as they are: what is seen or said changes, not what happens."""
+        del signals, random
+        return values.copy()
+
+    def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
+        """Return the channels named, or all of the role."""
+        return self.channels or _of_role(channels, self.role)
+
+
+class ImageAugmentation(MediaAugmentation):
+    """Show the same in other pictures of the same size."""
+
+    role: ClassVar[str] = "image"
+    each: Literal["episode", "frame"] = Field(
+        default="episode", description="what is drawn once: for all its pictures, or for each"
+    )
+
+    @abstractmethod
+    def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
+        """Return (n, H, W, 3) uint8 `frames`, which may not be written to, all changed alike.
+
+        What is drawn from `random` does not depend on n, and each picture on no other: any part of
+        an episode, loaded in any order, has the same pictures.
+        """
+
+
+class TextAugmentation(MediaAugmentation):
+    """Say the same in other words."""
+
+    role: ClassVar[str] = "text"
+
+    @abstractmethod
+    def rephrase(self, text: str, random: np.random.Generator) -> str:
+        """Return a text that says the same as `text`."""
+
+
+def to_bytes(frames: NDArray[np.float32]) -> Pictures:
+    """Round to the nearest of 0 to 255."""
+    return np.clip(np.rint(frames), 0.0, 255.0).astype(np.uint8)
+
+
+def _of_role(channels: Mapping[str, Channel], role: str) -> list[str]:
+    return [name for name, channel in channels.items() if channel.role == role]

@@ -1,0 +1,107 @@
+"""Loop closing: the end of a cyclic motion is led back to where the motion began.
+
+Over the last `seconds` a correction c grows from nothing to what is missing: the gap e between the
+first row and where the motion would be one row after its last, and the difference d of their
+slopes. With s from 0 to 1 over that time, L long, it is the quintic Hermite polynomial
+
+    c = e (10 s³ - 15 s⁴ + 6 s⁵) + d L (-4 s³ + 7 s⁴ - 3 s⁵),
+
+whose curvature is zero at both ends. Derivatives get its derivatives, so that they stay true, and
+position and slope both close.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat
+
+from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
+from kinemill.spec import AUGMENTATIONS, rotations, unknown_channels
+
+Floats = NDArray[np.float64]
+
+
+@AUGMENTATIONS.register("close_loop")
+class CloseLoop(Augmentation):
+    """Make whole cycles, such as clips of a gait, end where they begin; nothing in it is random."""
+
+    type: Literal["close_loop"] = "close_loop"
+    channels: Annotated[list[str], Field(min_length=1)] = Field(
+        description="what repeats itself, as joints do and the way travelled does not; their "
+        "derivatives go with them"
+    )
+    seconds: PositiveFloat = Field(default=0.5, description="at the end that are changed, s")
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return the names that are no channel, derivatives, or some of a quaternion's four."""
+        found = same_again(self.copies) + unknown_channels(self.channels, channels, "channels")
+        for name in self.channels:
+            where = ("channels", name)
+            if name not in channels:
+                continue
+            if parent := channels[name].derivative_of:
+                found.append((where, f"is the derivative of {parent!r}, with which it closes"))
+            if channels[name].role != "state":
+                found.append((where, f"is its {channels[name].role}; only states are led back"))
+        for group in rotations(channels):
+            named = [name for name in group if name in self.channels]
+            if named and len(named) < len(group):
+                found.append((("channels", named[0]), f"is one of {', '.join(group)}; name all"))
+        return found
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with another end; fewer than 4 rows are no cycle and stay."""
+        del random
+        closed, rows = values.astype(np.float64), len(values)
+        if rows < 4:
+            return values.copy()
+        blend = min(round(self.seconds / signals.dt), rows - 2)
+        share, signs = np.arange(blend) / blend, self._signs(values, signals)
+        for name in self.channels:
+            signal = values[:, signals.where([name])[0]].astype(np.float64)
+            gap, slope = _missing(signal, signs.get(name, 1.0), signals.dt)
+            if signals.channels[name].kind == "angle":
+                gap -= 2.0 * np.pi * np.round(gap / (2.0 * np.pi))
+            for child, order in self._family(name, signals):
+                column = signals.where([child])[0]
+                closed[rows - blend :, column] += _correction(
+                    share, gap, slope, blend * signals.dt, order
+                )
+        return signals.with_unit_rotations(closed.astype(np.float32), self.channels)
+
+    def _signs(self, values: Rows, signals: Signals) -> dict[str, float]:
+        """Return -1 for the elements of a quaternion that ends near minus what it began with."""
+        groups = (group for group in rotations(signals.channels) if set(group) <= {*self.channels})
+        return {
+            name: float(values[0, columns] @ values[-1, columns] >= 0.0) * 2.0 - 1.0
+            for group in groups
+            for columns in [signals.where(group)]
+            for name in group
+        }
+
+    def _family(self, name: str, signals: Signals) -> list[tuple[str, int]]:
+        """Return a channel and what derives from it, with the order of the derivative."""
+        family = {name: 0}
+        for _ in signals.columns:
+            family |= {
+                child: family[parent] + 1
+                for child in signals.columns
+                if (parent := signals.channels[child].derivative_of) in family and parent
+            }
+        return list(family.items())
+
+
+def _missing(x: Floats, sign: float, dt: float) -> tuple[float, float]:
+    """Return the gap, in the unit of x (n,), and the difference of slopes, per s, at its end."""
+    gap = sign * x[0] - (2.0 * x[-1] - x[-2])
+    return float(gap), float(sign * (x[1] - x[0]) - (x[-1] - x[-2])) / dt
+
+
+def _correction(s: Floats, gap: float, slope: float, length: float, order: int) -> Floats:
+    """Return the derivative of some order, 1/s^order, of the correction at s (m,) in [0, 1)."""
+    step = np.polynomial.Polynomial([0.0, 0.0, 0.0, 10.0, -15.0, 6.0])
+    tilt = np.polynomial.Polynomial([0.0, 0.0, 0.0, -4.0, 7.0, -3.0])
+    curve = gap * step + slope * length * tilt
+    return np.asarray(curve.deriv(order)(s) if order else curve(s)) / length**order

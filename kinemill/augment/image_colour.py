@@ -1,0 +1,60 @@
+"""Image colour: other light and another camera: brightness, contrast, saturation and hue.
+
+All four are linear in the colours, so that together they are one matrix and one offset. Contrast is
+about mid-grey, and hue turns in the plane of I and Q of the YIQ colours (NTSC 1953), so that
+neither depends on what else is in the picture.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
+from kinemill.spec import AUGMENTATIONS
+
+GREY = np.array([0.299, 0.587, 0.114])  # of R, G, B in luma Y, ITU-R BT.601
+YIQ = np.array([GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+MIDDLE = 127.5
+
+Part = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+@AUGMENTATIONS.register("image_colour")
+class ImageColour(ImageAugmentation):
+    """Multiply by random factors of 1 - x to 1 + x, and turn the colours."""
+
+    type: Literal["image_colour"] = "image_colour"
+    brightness: Part = 0.2
+    contrast: Part = 0.2
+    saturation: Part = 0.2
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        default=0.02, description="most of a turn of the colour circle, either way"
+    )
+
+    def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
+        """Return (n, H, W, 3) `frames` in other colours."""
+        brightness, contrast, saturation, turn = random.uniform(-1.0, 1.0, 4).tolist()
+        bright, sharp = 1.0 + brightness * self.brightness, 1.0 + contrast * self.contrast
+        vivid, angle = 1.0 + saturation * self.saturation, 2.0 * np.pi * turn * self.hue
+        turned = np.array(
+            [
+                [1.0, 0.0, 0.0],
+                [0.0, vivid * np.cos(angle), -vivid * np.sin(angle)],
+                [0.0, vivid * np.sin(angle), vivid * np.cos(angle)],
+            ]
+        )
+        matrix = bright * sharp * np.linalg.inv(YIQ) @ turned @ YIQ
+        return _mixed(frames, matrix, (1.0 - sharp) * MIDDLE)
+
+
+def _mixed(frames: Pictures, matrix: NDArray[np.float64], offset: float) -> Pictures:
+    """Return matrix x colour + offset, term by term: a product of matrices rounds as it is cut."""
+    colours = frames.astype(np.float32)
+    mixed = np.empty_like(colours)
+    for channel, (red, green, blue) in enumerate(matrix.astype(np.float32)):
+        mixed[..., channel] = red * colours[..., 0] + np.float32(offset)
+        mixed[..., channel] += green * colours[..., 1]
+        mixed[..., channel] += blue * colours[..., 2]
+    return to_bytes(mixed)

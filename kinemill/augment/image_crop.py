@@ -1,0 +1,29 @@
+"""Image crop: the picture a few pixels off, cut back to its size, its edge repeated where it ends.
+
+Random shifts are what helps most when policies learn from pixels (Kostrikov, Yarats and Fergus
+2021, DrQ, there 4 of 84 pixels; Laskin et al. 2020, RAD).
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import PositiveInt
+
+from kinemill.augment._media import ImageAugmentation, Pictures
+from kinemill.spec import AUGMENTATIONS
+
+
+@AUGMENTATIONS.register("image_crop")
+class ImageCrop(ImageAugmentation):
+    """Pad by `pixels` on each side, then crop at a random place to the size before."""
+
+    type: Literal["image_crop"] = "image_crop"
+    pixels: PositiveInt = 4
+
+    def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
+        """Return (n, H, W, 3) `frames` moved by whole pixels, up to `pixels` down and right."""
+        down, right = random.integers(-self.pixels, self.pixels + 1, 2).tolist()
+        height, width = frames.shape[1:3]
+        rows = np.clip(np.arange(height) + down, 0, height - 1)
+        columns = np.clip(np.arange(width) + right, 0, width - 1)
+        return frames[:, rows[:, None], columns]

@@ -1,0 +1,33 @@
+"""Image cut-out: squares of the picture are hidden, as by something in front of the camera.
+
+DeVries and Taylor 2017: the centre is anywhere in the picture, so a square may lie partly outside.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from kinemill.augment._media import ImageAugmentation, Pictures
+from kinemill.spec import AUGMENTATIONS
+
+
+@AUGMENTATIONS.register("image_cut_out")
+class ImageCutOut(ImageAugmentation):
+    """Fill squares at random places with one grey."""
+
+    type: Literal["image_cut_out"] = "image_cut_out"
+    pixels: PositiveInt = Field(default=16, description="side of a square")
+    squares: PositiveInt = 1
+    fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="grey, 0 is black")
+
+    def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
+        """Return (n, H, W, 3) `frames` with squares hidden, the same in all."""
+        hidden, (height, width) = frames.copy(), frames.shape[1:3]
+        for _ in range(self.squares):
+            top = int(random.integers(0, height)) - self.pixels // 2
+            left = int(random.integers(0, width)) - self.pixels // 2
+            down = slice(max(top, 0), top + self.pixels)
+            right = slice(max(left, 0), left + self.pixels)
+            hidden[:, down, right] = self.fill
+        return hidden

@@ -1,0 +1,46 @@
+"""Language templates: the same instruction in other words, from phrases that the task gives."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from kinemill.augment._media import TextAugmentation
+from kinemill.spec import AUGMENTATIONS
+
+TEXT = "{text}"
+
+
+@AUGMENTATIONS.register("language_templates")
+class LanguageTemplates(TextAugmentation):
+    """Put the instruction into a random one of the templates, some of its words exchanged."""
+
+    type: Literal["language_templates"] = "language_templates"
+    templates: Annotated[list[str], Field(min_length=1)] = Field(
+        default=[TEXT], description="`please {text}`; `{text}` is the instruction"
+    )
+    words: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        default={}, description="words to what may stand for them: `pick up: [grab, take]`"
+    )
+
+    @field_validator("templates")
+    @classmethod
+    def _hold_the_text(cls, value: list[str]) -> list[str]:
+        if odd := [template for template in value if TEXT not in template]:
+            message = f"{odd[0]!r} has no place for the instruction, `{TEXT}`"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _say_it_otherwise(self) -> "LanguageTemplates":
+        if self.templates == [TEXT] and not self.words:
+            message = "without templates or words every copy says what the original says"
+            raise ValueError(message)
+        return self
+
+    def rephrase(self, text: str, random: np.random.Generator) -> str:
+        """Return `text` in other words; each choice is as likely as the others."""
+        for word, others in self.words.items():
+            choice = [word, *others][int(random.integers(0, len(others) + 1))]
+            text = text.replace(word, choice)
+        return self.templates[int(random.integers(0, len(self.templates)))].replace(TEXT, text)

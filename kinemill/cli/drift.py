@@ -1,0 +1,88 @@
+"""Drift: does the champion still predict what the robot does?"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, TaskName, document, table
+
+
+def drift(
+    task: TaskName,
+    logs: Annotated[
+        Path | None,
+        typer.Option("--logs", help="Judge this log, or folder of logs, and keep nothing of it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell on which new episodes the champion errs more than it did at training time."""
+    from kinemill.home import Home
+    from kinemill.spec import load_task
+
+    loaded, home = load_task(task), Home.resolve()
+    found = _known(loaded, home) if logs is None else _aside(loaded, home, logs.resolve())
+    if as_json:
+        document(found)
+    else:
+        _tell(found)
+
+
+def _known(task: Any, home: Any) -> dict[str, Any]:
+    """Judge the recordings of a task, read and validated under its present rules."""
+    with TemporaryDirectory(prefix="kinemill-nothing-new-") as empty:
+        return _find(task, home, Path(empty), home)
+
+
+def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
+    """Judge logs by the champion of `home`, in a home of their own that goes away."""
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+
+    if not logs.exists():
+        raise BadInput(logs, "is not there", expected="a log, or a folder of logs")
+    with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
+        return _find(task, Home(Path(scratch)), logs, home)
+
+
+def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
+    from kinemill.cli.progress import Spoken
+    from kinemill.ingest import ingest
+    from kinemill.register.reigning import reigning
+    from kinemill.validate import validate
+    from kinemill.validate.drift import find_drift
+
+    recordings = ingest(task, home, logs, Spoken()).outcome.ref
+    episodes = validate(task, home, recordings, Spoken()).ref
+    return find_drift(task, home, episodes, lambda: reigning(registry, task.name), Spoken())
+
+
+def _tell(found: dict[str, Any]) -> None:
+    if found["status"] != "judged":
+        typer.echo(f"{found['task']}: nothing was judged, {found['status']}: {found['why']}")
+        return
+    champion, counts, rule = found["champion"], found["counts"], found["rule"]
+    usual = champion["held_out"]["rmse"]
+    columns = ["episode", "name", "verdict", "worst", "ratio"]
+    rows = [
+        [
+            *(line[key] for key in columns),
+            *(max(each[test] for each in line["coverage"].values()) for test in ("psi", "ks")),
+        ]
+        for line in found["episodes"]
+    ]
+    columns += ["PSI", "KS"]
+    table(f"new episodes of {found['task']}", columns, rows)
+    typer.echo(
+        f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
+        f"{champion['version']}: an error over {rule['factor']:g} times the usual, "
+        f"{rule['horizon']} steps ({rule['seconds']:g} s) ahead\n"
+        "held-out error: "
+        + ", ".join(f"{name} {usual[name]:.3g} {unit}" for name, unit in champion["units"].items())
+    )
+    for item in found["drifting"]:
+        typer.echo(f"{item['name']}: {item['told']}")
+
+
+COMMANDS = [drift]

@@ -1,0 +1,70 @@
+"""Which snapshot holds all recordings of a task: a cache, so that nothing is listed in full.
+
+`store/index/<task>/recordings.json` names the snapshot, the rules it was made by and the decisions
+it follows. What is about to be taken is noted in `store/pending/<task>.json` before anything is
+entered, so that after a crash nothing is forgotten. Losing the index costs one look at every
+recording, which also heals those that are damaged.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.errors import CorruptArtifact
+from kinemill.home import Home
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.store import Ref, index_path, publish_json, read_json
+
+FORMAT = 1
+_INDEX = "recordings.json"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A snapshot, the digest of the rules it was made by, and the decisions it follows."""
+
+    rules: str
+    snapshot: Ref
+    barred: frozenset[str] = frozenset()
+    released: frozenset[str] = frozenset()
+
+
+def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
+    """Return the index of a task and its snapshot; None if either is missing or damaged."""
+    try:
+        found = read_json(index_path(home, task, _INDEX))
+        if found["format"] != FORMAT:
+            return None
+        ref = Ref.from_json(found["snapshot"])
+        sets = (frozenset(found["barred"]), frozenset(found["released"]))
+        return Index(found["rules"], ref, *sets), Snapshot(home, ref)
+    except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
+        return None  # it is only a cache
+
+
+def save_index(home: Home, task: str, index: Index) -> None:
+    """Keep the index, and end what was pending."""
+    document = {
+        "format": FORMAT,
+        "rules": index.rules,
+        "snapshot": index.snapshot.to_json(),
+        "barred": sorted(index.barred),
+        "released": sorted(index.released),
+    }
+    publish_json(index_path(home, task, _INDEX), document)
+    _pending(home, task).unlink(missing_ok=True)
+
+
+def _pending(home: Home, task: str) -> Path:
+    return home.store / "pending" / f"{task}.json"
+
+
+def note_pending(home: Home, task: str, hashes: Iterable[str]) -> None:
+    """Note the recordings that are about to be taken, before any of them is."""
+    publish_json(_pending(home, task), sorted({*hashes, *pending(home, task)}))
+
+
+def pending(home: Home, task: str) -> list[str]:
+    """Return the recordings that an ingest was about to take when it ended early."""
+    path = _pending(home, task)
+    return read_json(path) if path.is_file() else []

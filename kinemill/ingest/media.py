@@ -1,0 +1,165 @@
+"""Images and texts of a recording: written once beside its tracks, which say which is when.
+
+`image-<channel>.npy` holds the pictures that any step refers to, (F, H, W, 3) uint8, in the order
+of the log; `text-<channel>.json` each text once. They are not compressed: of camera pictures lz4
+and zstd save 2 to 8 %; PNG saves a third and takes a hundred times as long to read one, which
+training would pay again in every epoch. A memory map reads the pictures of a batch and no other.
+
+Symbols: F pictures, H height, W width, m steps of a track.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadLog
+from kinemill.ingest.raw import Images, Texts, reason
+from kinemill.ingest.tracks import Tracks
+from kinemill.spec import Task
+from kinemill.store import Ref, publish_json
+
+RECORDING = "recording.json"  # beside episodes: the recording whose media they refer to
+
+Parts = list[tuple[str, Tracks]]
+
+
+def image_file(channel: str) -> str:
+    """Return the name of the file of a channel's pictures."""
+    return f"image-{channel}.npy"
+
+
+def text_file(channel: str) -> str:
+    """Return the name of the file of a channel's texts."""
+    return f"text-{channel}.json"
+
+
+def store_media(parts: Parts, folder: Path) -> Parts:
+    """Write the images and texts that tracks refer to into `folder`, those of all parts together.
+
+    A part whose pictures cannot be read, or differ in shape from those of the parts before, is
+    left without tracks, with the reason; the others go on.
+
+    Returns:
+        the parts, their references now rows of the files.
+    """
+    pictures, texts = dict[str, _Pictures](), dict[str, list[str]]()
+    stored: Parts = []
+    for part, tracks in parts:
+        images = {n: its for n, its in tracks.media.items() if isinstance(its, Images)}
+        before = {name: one.count for name, one in pictures.items()}
+        try:
+            moved = {n: _append(pictures, n, its, tracks, folder) for n, its in images.items()}
+        except BadLog as error:
+            for name, one in pictures.items():
+                one.cut(before.get(name, 0))
+            stored.append((part, _unread(tracks, error)))
+            continue
+        moved |= {
+            name: _joined(texts.setdefault(name, []), its.texts)
+            for name, its in tracks.media.items()
+            if isinstance(its, Texts)
+        }
+        frames = [frame.with_columns(_moved(frame, moved)) for frame in tracks.frames]
+        stored.append((part, replace(tracks, frames=frames)))
+    for one in pictures.values():
+        one.close()
+    for name, listed in texts.items():
+        publish_json(folder / text_file(name), listed)
+    return stored
+
+
+def refer_to_recording(task: Task, recording: Ref, stored: Path, folder: Path) -> None:
+    """Write down beside episodes which recording holds the images and texts they refer to.
+
+    Args:
+        task: names the channels; without image and text channels nothing is written.
+        recording: as it was published.
+        stored: its folder.
+        folder: of the episodes.
+    """
+    if task.media:
+        images = [name for name in task.media if task.channels[name].role == "image"]
+        files = {name: np.load(stored / image_file(name), mmap_mode="r") for name in images}
+        shapes = {name: list(file.shape[1:]) for name, file in files.items()}
+        publish_json(folder / RECORDING, {"ref": recording.to_json(), "shapes": shapes})
+
+
+class _Pictures:
+    """A file of pictures that grows."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.shape, self.count = shape, 0
+        self._file: IO[bytes] = path.open("w+b")
+        self._start = self._head()
+
+    def add(self, pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+        self._file.write(np.ascontiguousarray(pictures).data)
+        self.count += len(pictures)
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first `count`."""
+        self.count = count
+        self._file.seek(self._start + count * int(np.prod(self.shape)))
+        self._file.truncate()
+
+    def close(self) -> None:
+        self._head()  # numpy leaves room for the number of rows to grow
+        self._file.close()
+
+    def _head(self) -> int:
+        self._file.seek(0)
+        shape = (self.count, *self.shape)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+        return self._file.tell()
+
+
+def _append(
+    pictures: dict[str, _Pictures], name: str, images: Images, tracks: Tracks, folder: Path
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Write the pictures of one channel that a part's tracks use; return their rows by old row."""
+    if name not in pictures:
+        pictures[name] = _Pictures(folder / image_file(name), images.shape)
+    file = pictures[name]
+    if images.shape != file.shape:
+        raise BadLog(
+            f"image {name!r}",
+            f"pictures of {list(images.shape)}",
+            expected=f"{list(file.shape)}, as in the parts before",
+            fix=f"say which at `channels.{name}.shape`",
+        )
+    used = [frame[name].to_numpy() for frame in tracks.frames]
+    rows = np.unique(np.concatenate([np.empty(0, np.int64), *used]))
+    moved = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+    moved[rows] = file.count + np.arange(len(rows))
+    for block in images.read(rows):
+        file.add(block)
+    return moved
+
+
+def _joined(known: list[str], texts: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Add texts to those known; return the place of each."""
+    known += [text for text in dict.fromkeys(texts) if text not in known]
+    return np.array([known.index(text) for text in texts], np.int64)
+
+
+def _moved(frame: pl.DataFrame, moved: dict[str, Any]) -> list[pl.Series]:
+    return [
+        pl.Series(name, rows[frame[name].to_numpy()].astype(np.int32))
+        for name, rows in moved.items()
+    ]
+
+
+def _unread(tracks: Tracks, error: BadLog) -> Tracks:
+    found = reason(
+        "media",
+        error.where,
+        error.found,
+        expected=error.expected or "pictures that can be read",
+        fix=error.fix or "copy the log from the robot again",
+    )
+    lost = sum(frame.height for frame in tracks.frames)
+    return Tracks([], 0, tracks.dropped_rows + lost, [*tracks.reasons, found])

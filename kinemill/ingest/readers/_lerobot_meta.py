@@ -1,0 +1,107 @@
+"""What `meta/` of a LeRobot data set says of the files beside it: names of elements, and tasks.
+
+A recording is what its own file holds, so this is for drafts of task files and not for ingest.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from kinemill.ingest.guessing import words
+from kinemill.ingest.raw import About, elements
+
+LARGEST = 16 << 20  # bytes of a file that is looked at
+HIGHEST = 5  # folders above a file in which `meta/` is looked for
+SHOWN = 3  # tasks that are told
+
+Json = dict[str, Any]
+
+
+def dataset_of(path: Path, below: str) -> Path | None:
+    """Return the folder of the data set that `path` belongs to, if it is in its folder `below`."""
+    for folder in list(path.parents)[:HIGHEST]:
+        if folder.name == below and (folder.parent / "meta" / "info.json").is_file():
+            return folder.parent
+    return None
+
+
+def about(path: Path) -> About:
+    """Return what a file's columns are called, and what was to be done, as far as that is said."""
+    folder = dataset_of(path, "data")
+    if folder is None:
+        return About()
+    labels: dict[str, str] = {}
+    features = _object(_read(folder / "meta" / "info.json").get("features"))
+    for feature, described in features.items():
+        labels |= _labels(feature, _object(described))
+    return About(labels, " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:SHOWN]))
+
+
+def _labels(feature: str, described: Json) -> dict[str, str]:
+    """Label each element of a feature by its own name, and what is no state by the feature's too.
+
+    Names that do not fit the shape, or that two elements share, say nothing.
+    """
+    names, shape = list(_names(described.get("names"))), described.get("shape")
+    if shape != [len(names)] or len(set(names)) < len(names):
+        return {}
+    last = feature.rpartition(".")[2]
+    front = [] if last == "state" else words(last)
+    labels = ["_".join([*front, *words(name)]) for name in names]
+    places = elements(feature, len(names)) if len(names) > 1 else [feature]
+    return dict(zip(places, labels, strict=True))
+
+
+def _names(given: Any) -> Iterator[str]:
+    """Yield names, which stand in a list, in a list in a list, or in lists under keys."""
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, list):
+        for inner in cast(list[Any], given):
+            yield from _names(inner)
+    elif isinstance(given, dict):
+        for inner in cast(Json, given).values():
+            yield from _names(inner)
+
+
+def _tasks(meta: Path) -> Iterator[str]:
+    """Yield the texts of the tasks: lines of JSON in version 2.1, an index in version 3."""
+    lines, table = meta / "tasks.jsonl", meta / "tasks.parquet"
+    if _small(lines):
+        for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
+            yield from _text(_parsed(line).get("task"))
+    elif _small(table):
+        import polars as pl
+
+        try:
+            frame = pl.read_parquet(table, glob=False)
+        except (pl.exceptions.PolarsError, OSError):
+            return  # of a draft it is a description, and no more
+        for name in ("task", "__index_level_0__"):
+            for value in frame[name].to_list() if name in frame.columns else []:
+                yield from _text(value)
+
+
+def _text(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value.strip():
+        yield value.strip()
+
+
+def _small(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size <= LARGEST
+
+
+def _read(path: Path) -> Json:
+    return _parsed(path.read_text(encoding="utf-8", errors="replace")) if _small(path) else {}
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return _object(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(value: Any) -> Json:
+    return cast(Json, value) if isinstance(value, dict) else {}

@@ -1,0 +1,178 @@
+"""Images and texts among the arrays of a file: which are a channel's, and how they are read.
+
+An image channel is an array of pictures (N, H, W, 3) uint8; nothing of it is read here. A text
+channel is one text for the part or one for each row, in an array of texts or in an attribute
+(`@language`) of the part's group or of one further out.
+
+Symbols: N rows of a part, H height, W width.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
+from kinemill.ingest.readers._arrays import LARGEST, Array, size_problem
+from kinemill.registry import nearest
+from kinemill.spec import Channel, Task
+
+LARGEST_IMAGES = 64 << 30  # bytes that the pictures of one channel in one part may declare
+BLOCK = 16 << 20  # bytes of pictures in memory at a time
+LONGEST_TEXT = 1 << 20  # characters of all different texts of a part: instructions, not books
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images or texts of one channel in a part.
+
+    Args:
+        channel: its name in the task.
+        media: what there is.
+        rows: one for each of so many rows; 0 for a text that is the same in all.
+        places: of the text of each row among the texts (N,).
+    """
+
+    channel: str
+    media: Images | Texts
+    rows: int
+    places: NDArray[np.int64] | None = None
+
+    def references(self, rows: int) -> NDArray[np.float64]:
+        """Return what the column of the channel holds in the first rows (rows,)."""
+        if self.places is not None:
+            return self.places[:rows].astype(np.float64)
+        return np.arange(rows, dtype=np.float64) if self.rows else np.zeros(rows)
+
+
+class HasTexts(Protocol):
+    """The texts of one file."""
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        """Return the texts that an array or, as `@name`, an attribute of a group holds."""
+        ...
+
+
+def read_media(tree: HasTexts, part: str, arrays: Mapping[str, Array], task: Task) -> list[Found]:
+    """Find the images and texts of a part.
+
+    Args:
+        tree: the file.
+        part: name of the part's group.
+        arrays: the part's, by the names at which a task finds them.
+        task: names what is wanted.
+
+    Raises:
+        Unreadable: with a reason for each channel that is missing or something else.
+    """
+    found, reasons = list[Found](), list[Reason]()
+    for name in task.media:
+        channel = task.channels[name]
+        sources = [source.name for source in channel.source] or [name]
+        one = (
+            _image(name, sources, arrays, channel)
+            if channel.role == "image"
+            else _text(name, sources, tree, part)
+        )
+        if isinstance(one, Found):
+            found.append(one)
+        else:
+            reasons.append(one or _nothing(name, sources, channel, list(arrays)))
+    if reasons:
+        raise Unreadable(*reasons)
+    return found
+
+
+def _image(
+    name: str, sources: list[str], arrays: Mapping[str, Array], channel: Channel
+) -> Found | Reason | None:
+    source = next((source for source in sources if source in arrays), None)
+    if source is None:
+        return None
+    array = arrays[source]
+    wanted = list(channel.shape) if channel.shape else ["H", "W", 3]
+    fits = len(array.shape) == 4 and array.shape[3] == 3 and array.dtype == np.uint8
+    if array.trouble or not fits or (channel.shape and array.shape[1:] != channel.shape):
+        what = array.trouble or f"holds {array.dtype} of shape {list(array.shape)}"
+        return reason(
+            "media",
+            f"array {source!r}",
+            what,
+            channel=name,
+            expected=f"uint8 of shape [rows, {', '.join(map(str, wanted))}]",
+            fix=f"correct `channels.{name}`, or write colours last and as bytes",
+        )
+    if wrong := size_problem(source, array, LARGEST_IMAGES if array.rows else LARGEST):
+        return {**wrong, "channel": name}
+    read = array.rows or _sliced(array.load())
+    return Found(name, Images(array.shape[1:], _blocks(read, array)), array.shape[0])
+
+
+def _sliced(values: Any) -> Callable[[int, int], Any]:
+    return lambda start, stop: values[start:stop]
+
+
+def _blocks(
+    read: Callable[[int, int], Any], array: Array
+) -> Callable[[NDArray[np.int64]], Iterator[Pictures]]:
+    """Return what yields the pictures at rising rows, reading a block of the file at a time."""
+    size = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))
+
+    def blocks(rows: NDArray[np.int64]) -> Iterator[Pictures]:
+        first = 0
+        while first < len(rows):
+            start = int(rows[first])
+            last = int(np.searchsorted(rows, start + size))
+            near = read(start, int(rows[last - 1]) + 1)
+            yield cast(Pictures, near[rows[first:last] - start])
+            first = last
+
+    return blocks
+
+
+def _text(name: str, sources: list[str], tree: HasTexts, part: str) -> Found | Reason | None:
+    for source in sources:
+        texts = _look_up(tree, part, source)
+        if texts is None:
+            continue
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        length = sum(map(len, places))
+        if length > LONGEST_TEXT or not texts:
+            return reason(
+                "media",
+                f"text {source!r}",
+                f"{length} characters of different texts" if texts else "no text",
+                channel=name,
+                expected=f"an instruction or one for each row, at most {LONGEST_TEXT} characters",
+                fix=f"name another array at `channels.{name}.source`",
+            )
+        if len(texts) == 1:
+            return Found(name, Texts(texts), 0)
+        rows = np.array([places[text] for text in texts], np.int64)
+        return Found(name, Texts(list(places)), len(texts), rows)
+    return None
+
+
+def _look_up(tree: HasTexts, part: str, source: str) -> list[str] | None:
+    """Return the texts of a source; attributes of groups further out count for all below them."""
+    if source.startswith("/"):
+        return tree.texts("", source.lstrip("/"))
+    group = part
+    while (found := tree.texts(group, source)) is None and source.startswith("@") and group:
+        group = group.rpartition("/")[0]
+    return found
+
+
+def _nothing(name: str, sources: list[str], channel: Channel, known: list[str]) -> Reason:
+    what = "array of pictures" if channel.role == "image" else "text"
+    close = next((hint for one in sources if "did you" in (hint := nearest(one, known))), "")
+    return reason(
+        "media",
+        "header",
+        f"no {what} {' or '.join(map(repr, sources))}",
+        channel=name,
+        expected=f"one of that name; the part has {', '.join(sorted(known)[:12]) or 'nothing'}",
+        fix=f"{close} name it at `channels.{name}.source`; `@name` is an attribute".strip(),
+    )

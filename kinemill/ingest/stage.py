@@ -1,0 +1,242 @@
+"""The stage: what lies in a folder -> the snapshot of a task's recordings, and what became of each.
+
+Only what has changed since the last ingest is looked into: files that look different, recordings
+about which a person has decided, and what an ingest that ended early was about to take. Where the
+rules of reading have changed, or the index is lost, that is everything.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.ingest import snapshot as snapshots
+from kinemill.ingest.decisions import Decision, decided
+from kinemill.ingest.files import Found, Sight, readers, scan, see, wait_for_settled
+from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
+from kinemill.ingest.membership import (
+    Member,
+    Moved,
+    enter,
+    find_member,
+    first_sights,
+    keep_raw,
+    members,
+)
+from kinemill.ingest.meta import describe
+from kinemill.ingest.recordings import STAGE, read_into, reading_rules, recording_inputs
+from kinemill.ingest.report import IngestReport, Teller
+from kinemill.ingest.sights import Book, open_book
+from kinemill.ingest.snapshot import Snapshot, entry_of
+from kinemill.locks import lock
+from kinemill.spec import Task
+from kinemill.spec.ports import Progress, Silence
+from kinemill.store import Json, Outcome, digest, file_digest, once
+
+WORKERS = 4  # files in memory at a time; polars uses all cores for each
+NOTHING = "0" * 64  # content hash of a side-car in the book: it is looked at, not kept
+
+T = TypeVar("T")
+R = TypeVar("R")
+Contents = Mapping[Sight, str]
+_Job = tuple[Task, Home, Member, Path | None]
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What an ingest came to: the snapshot, what it entered, and what it could not finish."""
+
+    outcome: Outcome
+    entered: frozenset[str]
+    unfinished: frozenset[str]
+
+
+def ingest(
+    task: Task, home: Home, folder: Path | None = None, progress: Progress | None = None
+) -> IngestReport:
+    """Take in the logs of a folder, and publish the snapshot of all recordings of the task.
+
+    Args:
+        task: says which files are logs and how they are read.
+        home: where outcomes, raw bytes and memberships are kept.
+        folder: where the logs are, searched recursively, or one log; default: the drop folder.
+        progress: hears of each file.
+
+    Raises:
+        BadInput: no such folder, or the task has no recording yet and none was found.
+        CorruptArtifact: a recording's outcome and its raw bytes are both damaged.
+    """
+    progress = progress or Silence()
+    # Whoever comes second waits, hears for whom, and finds everything known.
+    with lock(home, f"ingest-{task.name}", progress.say):
+        return _ingest(task, home, folder, progress)
+
+
+def drop_folder(task: Task, home: Home) -> Path:
+    """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
+    watch = task.ingest.watch
+    return Path(watch).expanduser() if watch else home.logs(task.name)
+
+
+def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
+    source = folder or drop_folder(task, home)
+    book = open_book(task, home, source)
+    looked = scan(task, source, book.knows) if folder or source.exists() else Found([], [], [])
+    again = _described_anew(task, looked, book)
+    new = [sight for sight in looked.logs if sight.name in again or not book.knows(sight)]
+    still, moving = wait_for_settled(new, task.ingest.settle)
+    hashes = dict(zip(still, _parallel(_hash, still), strict=True))
+    read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
+    familiar = {s: book.hash_of(s) or "" for s in looked.logs if s.name not in again}
+    familiar = {sight: hash_ for sight, hash_ in familiar.items() if hash_}
+    decisions = decided(home, task.name)
+    taken = _Taking(task, home, decisions).take(read, familiar, progress)
+    if taken is None:
+        raise _nothing(task, source)
+    if not source.is_file():
+        finished = {s: h for s, h in {**familiar, **read}.items() if h not in taken.unfinished}
+        book.write({**finished, **dict.fromkeys(looked.sidecars, NOTHING)})
+    teller = Teller(task, home, Snapshot(home, taken.outcome.ref), decisions, taken.entered)
+    return IngestReport(taken.outcome, looked.ignored, teller, hashes, familiar, moving)
+
+
+def _described_anew(task: Task, looked: Found, book: Book) -> set[str]:
+    """Return the names of logs beside which there is a side-car that is new or has changed."""
+    fresh = [sight.name for sight in looked.sidecars if not book.knows(sight)]
+    bases = {
+        name[: -len(ending)]
+        for name in fresh
+        for ending in task.ingest.meta.sidecar
+        if name.lower().endswith(ending)
+    }
+    if not bases:
+        return set()
+    names = (sight.name for sight in looked.logs)
+    return {name for name in names if name in bases or name.rpartition(".")[0] in bases}
+
+
+class _Taking:
+    """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
+
+    def __init__(self, task: Task, home: Home, decisions: Mapping[str, Decision]) -> None:
+        self._task, self._home = task, home
+        self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
+        self._released = frozenset(
+            hash_ for hash_, made in decisions.items() if made.decision == "release"
+        )
+        self._rules = digest(reading_rules(task))
+        self._pending = pending(home, task.name)
+        found = load_index(home, task.name)
+        self._before = found if found and found[0].rules == self._rules else None
+
+    def take(self, read: Contents, familiar: Contents, progress: Progress) -> _Taken | None:
+        """Read what is to be looked into and publish the snapshot; None if there is nothing.
+
+        Args:
+            read: content hashes of the files that look different than before.
+            familiar: content hashes of all others.
+            progress: hears of each recording.
+        """
+        asked = self._asked(read, familiar)
+        contents = [(s, h) for each in (read, familiar) for s, h in each.items() if h in asked]
+        jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
+        if entered:
+            note_pending(self._home, self._task.name, entered)
+        changes: dict[str, Json | None] = dict.fromkeys(asked)
+        unfinished = set[str]()
+        for done, (member, outcome) in enumerate(_parallel(_record, jobs), start=1):
+            progress.advance("ingest", done, len(jobs), member.name)
+            if outcome is None:
+                unfinished.add(member.hash)
+                continue
+            released = member.hash in self._released
+            changes[member.hash] = entry_of(member.hash, member.name, outcome, released=released)
+        snapshot = self._publish(changes)
+        if snapshot is None:
+            return None
+        return _Taken(snapshot, frozenset(entered - unfinished), frozenset(unfinished))
+
+    def _jobs(
+        self, asked: set[str], sources: Mapping[str, tuple[Member, Path]]
+    ) -> tuple[list[_Job], set[str]]:
+        """Return what is to be read, known members and new ones, and the hashes of the new."""
+        jobs, entered = list[_Job](), set[str]()
+        for hash_ in sorted(asked):
+            known = find_member(self._home, self._task.name, hash_)
+            fresh, path = sources.get(hash_, (None, None))
+            member = known or fresh
+            if member and self._task.ingest.wants(member.name):
+                jobs.append((self._task, self._home, member, path))
+                entered |= set[str]() if known else {hash_}
+        return jobs, entered
+
+    def _asked(self, read: Contents, familiar: Contents) -> set[str]:
+        """Return the hashes of all recordings that are to be looked into."""
+        if self._before is None:
+            known = members(self._home, self._task.name)
+            return {*read.values(), *familiar.values(), *known}
+        index = self._before[0]
+        decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
+        return {*read.values(), *self._pending, *decided_anew}
+
+    def _publish(self, changes: Mapping[str, Json | None]) -> Outcome | None:
+        """Publish the snapshot with these changes, and the index of it."""
+        home, task = self._home, self._task.name
+        entries = [entry for entry in changes.values() if entry]
+        if self._before is None:
+            outcome = snapshots.publish(home, task, entries) if entries else None
+        else:
+            outcome = snapshots.amend(home, task, self._before[1], changes)
+        if outcome:
+            index = Index(self._rules, outcome.ref, self._barred, self._released)
+            if self._before is None or self._before[0] != index or pending(home, task):
+                save_index(home, task, index)
+        return outcome
+
+
+def _nothing(task: Task, source: Path) -> BadInput:
+    endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
+    return BadInput(
+        source,
+        f"holds no complete log of the task {task.name!r}",
+        expected=f"files that end in {', '.join(endings)} and match `ingest.include`",
+        fix="put logs there, or name a folder with --logs",
+    )
+
+
+def _parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL."""
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _hash(sight: Sight) -> str | None:
+    """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read."""
+    try:
+        found = file_digest(sight.path)
+    except OSError:
+        return None
+    return found if see(sight.folder, sight.name) == sight else None
+
+
+def _record(job: _Job) -> tuple[Member, Outcome | None]:
+    """Publish one recording and enter it as a member; no outcome if its file is moving."""
+    task, home, member, source = job
+
+    def build(folder: Path) -> Json:
+        return read_into(task, member, keep_raw(home, member, source), folder)
+
+    try:
+        outcome = once(home, STAGE, task.name, recording_inputs(task, member), build)
+    except Moved:
+        return member, None
+    described = describe(task, member, source)
+    enter(home, task.name, described, anew=described is not member)
+    return member, outcome

@@ -1,0 +1,76 @@
+"""Measured windows, and how far a predictor is off on them: one measure for every stage.
+
+Symbols: N rows, C channels (S states, then A actions), W windows, H history, T horizon.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.runtime.interface import wrapped
+
+Floats = NDArray[np.float64]
+# A predictor that runs away is a finding: its errors become infinite, without warnings.
+QUIETLY = np.errstate(over="ignore", invalid="ignore")
+
+
+class Predictor(Protocol):
+    """What can be rolled out: a `Simulator`, a baseline."""
+
+    @property
+    def history(self) -> int:
+        """Rows that `rollout` wants to know, H."""
+        ...
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
+        """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of measured rows: H known, T to predict.
+
+    Attributes:
+        states: (W, H, S).
+        past_actions: (W, H-1, A).
+        actions: (W, T, A), the first acts from the last known state on.
+        truth: (W, T, S).
+    """
+
+    states: Floats
+    past_actions: Floats
+    actions: Floats
+    truth: Floats
+
+
+def cut_windows(
+    values: NDArray[Any], states: int, starts: NDArray[np.int64], history: int, horizon: int
+) -> Windows:
+    """Cut the windows that begin at rows `starts` (W,) out of (N, C) rows; S are `states`."""
+    rows = starts[:, None] + np.arange(history + horizon)
+    known, acted = np.split(np.asarray(values)[rows].astype(np.float64), [states], axis=2)
+    return Windows(
+        states=known[:, :history],
+        past_actions=acted[:, : history - 1],
+        actions=acted[:, history - 1 : -1],
+        truth=known[:, history:],
+    )
+
+
+@QUIETLY
+def predict(predictor: Predictor, windows: Windows) -> Floats:
+    """Roll `predictor` out over windows that may know more rows than it wants, (W, T, S)."""
+    skip = windows.states.shape[1] - predictor.history
+    predicted = predictor.rollout(
+        windows.states[:, skip:], windows.past_actions[:, skip:], windows.actions
+    )
+    return np.asarray(predicted, dtype=np.float64)
+
+
+@QUIETLY
+def deviations(predictor: Predictor, windows: Windows, angle: NDArray[np.bool_]) -> Floats:
+    """Return prediction minus truth, (W, T, S); states that are angles (S,) the short way round."""
+    return wrapped(predict(predictor, windows) - windows.truth, angle)

@@ -1,0 +1,238 @@
+"""What is kept together of the judged recordings of one shard, and what it comes to.
+
+`judged.json` lists the recordings with their episodes and reasons, `table.parquet` has one row an
+accepted episode. The summary holds what merges with that of other shards: results of checks,
+counts, deviations and ranges.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kinemill.home import Home
+from kinemill.ingest import Recording
+from kinemill.shards import set_digest
+from kinemill.spec import Task
+from kinemill.store import (
+    Outcome,
+    Ref,
+    digest,
+    once,
+    open_ref,
+    publish_json,
+    read_json,
+    summary_of,
+)
+from kinemill.validate import foreign, ranges, table
+from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
+from kinemill.validate.episodes import validate_recording
+from kinemill.validate.twin_index import Sketched
+
+SHARD, VERSION = "episodes_shard", 1
+JUDGED, TABLE = "judged.json", "table.parquet"
+ID = 16  # characters of a recording's hash that its episodes are called after
+SAMPLE = 32  # recordings of a shard whose measured numbers are kept, where there are many shards
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The judged recordings of a shard, sorted by hash, and one row for each of their episodes."""
+
+    recordings: list[Json]
+    table: pl.DataFrame
+
+    @property
+    def asked_of_schema(self) -> pl.DataFrame:
+        """The rows that the schema is asked about: not those that a person let through."""
+        released = [item["recording"][:ID] for item in self.recordings if item.get("released")]
+        if not released:
+            return self.table
+        return self.table.filter(pl.col("episode").str.head(ID).is_in(released).not_())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A recording that has just been judged: what its shard keeps of it, and all that was found."""
+
+    item: Json
+    summary: Json
+
+    @property
+    def sketches(self) -> list[Sketched]:
+        """What is compared with other recordings."""
+        return _sketched(self.item, self.summary)
+
+    def rows(self, task: Task) -> pl.DataFrame:
+        """Return one row for each of its episodes."""
+        found = self.summary.get("table")
+        schema = table.empty(task).schema
+        return pl.DataFrame(found, schema=schema) if found else table.empty(task)
+
+
+def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Judged:
+    """Judge a recording, or find it judged.
+
+    Args:
+        task: what to look for and what to do about it.
+        home: where outcomes are kept.
+        recording: any; without tracks there is nothing to judge.
+        asked: `rules(task)`, taken once for all recordings.
+    """
+    outcome: Outcome | None = None
+    if recording.summary["tracks"]:
+        outcome = validate_recording(task, home, recording, asked)
+    summary = outcome.summary if outcome else {}
+    item = {
+        "recording": recording.hash,
+        "name": recording.name,
+        "read": recording.ref.digest,
+        "ref": outcome.ref.to_json() if outcome else None,
+        "episodes": [
+            {key: episode[key] for key in ("id", "rows", "file", "part") if key in episode}
+            for episode in summary.get("episodes", [])
+        ],
+        "reasons": [*recording.summary["reasons"], *summary.get("reasons", [])],
+        "sketches": len(summary.get("sketches", [])),
+        **{key: summary.get(key, {}) for key in ("dropped", "found")},
+        **{key: summary.get(key, []) for key in ("measured", "strip")},
+    }
+    return Judged(item | ({"released": True} if recording.released else {}), summary)
+
+
+def sketches_of(home: Home, item: Json) -> list[Sketched]:
+    """Return what is compared of a recording that was judged before.
+
+    Raises:
+        CorruptArtifact: its outcome is damaged.
+    """
+    if not item["sketches"]:
+        return []
+    return _sketched(item, summary_of(home, Ref.from_json(item["ref"])))
+
+
+def _sketched(item: Json, summary: Json) -> list[Sketched]:
+    found: list[Sketched] = []
+    for each in summary.get("sketches", []):
+        name = f"{item['name']}/{each['part']}" if each["part"] else item["name"]
+        found.append(Sketched(item["recording"], name, each["sketch"], each["part"]))
+    return found
+
+
+def open_shard(home: Home, ref: Ref) -> Shard:
+    """Return a published shard.
+
+    Raises:
+        CorruptArtifact: it is damaged.
+    """
+    folder = open_ref(home, ref)
+    return Shard(read_json(folder / JUDGED), pl.read_parquet(folder / TABLE, glob=False))
+
+
+def read_judged(home: Home, ref: Ref) -> list[Json]:
+    """Return the judged recordings of a published shard.
+
+    Raises:
+        CorruptArtifact: it is damaged.
+    """
+    return read_json(open_ref(home, ref) / JUDGED)
+
+
+def publish_shard(
+    task: Task, home: Home, inputs: Json, shard: Shard, schema: list[CheckResult], digits: int
+) -> Outcome:
+    """Publish a shard with what it comes to.
+
+    Args:
+        task: gives channels and checks.
+        home: where it is published.
+        inputs: everything it depends on.
+        shard: the judged recordings.
+        schema: what Great Expectations said about its episodes; empty if it has none.
+        digits: by how many digits the set is cut.
+    """
+
+    def build(folder: Path) -> Json:
+        publish_json(folder / JUDGED, shard.recordings)
+        shard.table.write_parquet(folder / TABLE, compression="lz4")
+        return _summary(task, shard, schema, digits)
+
+    return once(home, SHARD, task.name, {**inputs, "version": VERSION}, build)
+
+
+def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -> Json:
+    listed, rows = shard.recordings, shard.table
+    dropped: Counter[str] = Counter()
+    for item in listed:
+        dropped.update(item["dropped"])
+    names = {episode["id"]: item["name"] for item in listed for episode in item["episodes"]}
+    checks = [*(sound_rows(task, rows) if rows.height else []), *schema, *_physics(task, listed)]
+    quarantined = [item["name"] for item in listed if not item["episodes"]]
+    sampled = listed if digits == 0 else listed[:SAMPLE]
+    return {
+        "accepted": rows.height,
+        "recordings": len(listed),
+        "quarantined": len(quarantined),
+        "faulty": sum(bool(item["reasons"]) for item in listed),
+        "rows": sum(episode["rows"] for item in listed for episode in item["episodes"]),
+        "dropped": dict(sorted(dropped.items())),
+        "failing": sorted(quarantined)[:SHOWN],
+        "checks": [check.to_json() for check in checks],
+        "measured": _measured(sampled),
+        "spread": foreign.spread(rows, names, task),
+        "ranges": ranges.ranges(rows, task, ranges.BARS // 16**digits),
+        "sketches": sum(item["sketches"] for item in listed),
+        "digest": set_digest(digest(entry) for item in listed for entry in episodes_of(item)),
+    }
+
+
+def episodes_of(item: Json) -> Iterable[Json]:
+    """Yield the accepted episodes of a judged recording, as a dataset knows them."""
+    for episode in item["episodes"]:
+        about = {"recording": item["recording"], "name": item["name"], "ref": item["ref"]}
+        yield {**about, **episode}
+
+
+def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
+    """Tell, for each physical check, what it found in how many recordings and what it cost."""
+    plans = planned_checks(task)
+    results = {
+        name: plans[f"physics_{name}"].answer(
+            True, {"faults": 0, "rows": 0, "recordings": 0, "failing": []}
+        )
+        for name in physical_names()
+    }
+    for item in listed:
+        for name, count in item["found"].items():
+            results[name] = _add(results[name], item, name, count)
+    return list(results.values())
+
+
+def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
+    shown = [
+        {"recording": item["name"], **reason}
+        for reason in item["reasons"]
+        if reason["check"] == name
+    ]
+    values = {
+        "faults": result.values["faults"] + count,
+        "rows": result.values["rows"] + item["dropped"].get(name, 0),
+        "recordings": result.values["recordings"] + 1,
+        "failing": [*result.values["failing"], *shown][:SHOWN],
+    }
+    return replace(result, passed=False, values=values)
+
+
+def _measured(listed: list[Json]) -> dict[str, dict[str, list[float]]]:
+    """Return every number that checks report about tracks, by check and by name."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for track in (track for item in listed for track in item["measured"]):
+        for check, numbers in track.items():
+            for name, value in numbers.items():
+                found.setdefault(check, {}).setdefault(name, []).append(value)
+    return found

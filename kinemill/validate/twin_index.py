@@ -1,0 +1,211 @@
+"""The index in which twins are looked up: an SQLite file that can be made again from the sketches.
+
+What is compared is a unit: a recording, or one part of a recording that has several. Units are
+numbered as they come; each lies under some keys of its own, and at most `ROOM` under one key, the
+earliest, so that finding the twins of one costs the same among a thousand and a hundred thousand,
+also where all runs are alike.
+"""
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+
+from kinemill.errors import CorruptArtifact
+from kinemill.home import Home
+from kinemill.spec import Task
+from kinemill.store import index_path
+from kinemill.validate.twin_keys import keys, probes
+from kinemill.validate.twin_tables import connect
+from kinemill.validate.twins import Course, Json, course, course_of, numbers, twins
+
+ROOM = 64  # units under one key
+MOST = 16  # twins named for one unit: the earliest
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """What is compared: the sketch of a recording, or of one of its parts.
+
+    Attributes:
+        recording: content hash.
+        name: name at first sight, and the part: `bag.h5/demo_3`.
+        sketch: what `twins.sketch` returned.
+        part: of the recording; empty where that is one.
+    """
+
+    recording: str
+    name: str
+    sketch: Json
+    part: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Name of it in the index."""
+        return f"{self.recording}/{self.part}" if self.part else self.recording
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An earlier unit that another one repeats, at a distance without unit."""
+
+    number: int
+    unit: str
+    recording: str
+    distance: float
+
+    @property
+    def part(self) -> str:
+        """Part of the recording; empty where that is one."""
+        return self.unit[len(self.recording) + 1 :]
+
+
+class TwinIndex:
+    """The units of one task, inside one transaction.
+
+    Attributes:
+        anew: whether there was none, or none of use, so that what was known is to be entered again.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
+        self._connection, self._task, self.anew = connection, task, anew
+        self._course = lru_cache(4096)(self._read_course)
+
+    def __len__(self) -> int:
+        return self._connection.execute("SELECT count(*) FROM units").fetchone()[0]
+
+    def knows(self, recording: str) -> bool:
+        """Tell whether a recording was ever entered, also with sketches of other rules."""
+        query = "SELECT 1 FROM seen WHERE recording = ?"
+        return self._connection.execute(query, (recording,)).fetchone() is not None
+
+    def add(self, items: Iterable[Sketched]) -> dict[str, list[Twin]]:
+        """Enter units in the order given; return the earliest twins of each that has some.
+
+        A unit that is entered already keeps its number; its sketch is replaced.
+        """
+        found: dict[str, list[Twin]] = {}
+        left = iter(items)
+        while some := list(islice(left, _BATCH)):
+            courses = [course(one.sketch, self._task) for one in some]
+            for item, own, its_keys in zip(some, courses, keys(courses), strict=True):
+                number = self._enter(item, its_keys)
+                if twins_ := self._twins(number, own):
+                    found[item.unit] = twins_
+                    self._pair(number, twins_)
+        return found
+
+    def _enter(self, item: Sketched, its_keys: list[int]) -> int:
+        execute = self._connection.execute
+        known = execute("SELECT number FROM units WHERE unit = ?", (item.unit,)).fetchone()
+        if known:
+            self._take_out(known[0])
+        number = execute(
+            "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            (
+                known[0] if known else None,
+                item.unit,
+                item.recording,
+                item.name,
+                item.sketch["seconds"],
+                json.dumps(item.sketch["begins"]),
+                numbers(item.sketch).tobytes(),
+            ),
+        ).fetchone()[0]
+        execute("INSERT OR IGNORE INTO seen VALUES (?)", (item.recording,))
+        self._connection.executemany(
+            "INSERT INTO keys SELECT ?1, coalesce(max(rank) + 1, 0), ?2 FROM keys WHERE key = ?1"
+            f" HAVING coalesce(max(rank) + 1, 0) < {ROOM}",
+            [(key, number) for key in its_keys],
+        )
+        return number
+
+    def _twins(self, number: int, own: Course) -> list[Twin]:
+        asked = probes(own)
+        rows = self._connection.execute(
+            f"SELECT DISTINCT number FROM keys WHERE key IN ({','.join('?' * len(asked))})"
+            " AND number < ? ORDER BY number",
+            (*asked, number),
+        )
+        found: list[Twin] = []
+        for (other,) in rows.fetchall():
+            distance = twins(own, self._course(other))
+            if distance is not None:
+                query = "SELECT unit, recording FROM units WHERE number = ?"
+                unit, recording = self._connection.execute(query, (other,)).fetchone()
+                found.append(Twin(other, unit, recording, distance))
+                if len(found) == MOST:
+                    break
+        return found
+
+    def _read_course(self, number: int) -> Course:
+        query = "SELECT seconds, numbers, begins FROM units WHERE number = ?"
+        seconds, kept, begins = self._connection.execute(query, (number,)).fetchone()
+        return course_of(seconds, np.frombuffer(kept, np.float32), json.loads(begins), self._task)
+
+    def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?)",
+            [(number, one.number, one.distance) for one in twins_],
+        )
+
+    def remove(self, recordings: Iterable[str]) -> None:
+        """Take recordings out, with all their parts; unknown ones are none of its business."""
+        for recording in recordings:
+            query = "SELECT number FROM units WHERE recording = ?"
+            for (number,) in self._connection.execute(query, (recording,)).fetchall():
+                self._take_out(number)
+
+    def forget(self, recording: str) -> None:
+        """Take a recording out as if it had never been entered."""
+        self.remove([recording])
+        self._connection.execute("DELETE FROM seen WHERE recording = ?", (recording,))
+
+    def _take_out(self, number: int) -> None:
+        for key in keys([self._course(number)])[0]:
+            statement = "DELETE FROM keys WHERE key = ? AND number = ?"
+            self._connection.execute(statement, (key, number))
+        self._connection.execute("DELETE FROM pairs WHERE later = ?", (number,))
+        self._connection.execute("DELETE FROM pairs WHERE earlier = ?", (number,))
+        self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
+        self._course.cache_clear()
+
+    def pairs(self, limit: int) -> tuple[int, list[Json]]:
+        """Return how many pairs there are, and the nearest of them by name."""
+        total = self._connection.execute("SELECT count(*) FROM pairs").fetchone()[0]
+        rows = self._connection.execute(
+            "SELECT a.name, b.name, distance FROM pairs"
+            " JOIN units a ON a.number = earlier JOIN units b ON b.number = later"
+            " ORDER BY distance, later, earlier LIMIT ?",
+            (limit,),
+        )
+        return total, [
+            {"pair": sorted((one, other)), "distance": distance} for one, other, distance in rows
+        ]
+
+
+@contextmanager
+def open_index(home: Home, task: Task) -> Generator[TwinIndex]:
+    """Open a task's index in one transaction.
+
+    Raises:
+        CorruptArtifact: the file is damaged where only a look-up tells.
+    """
+    path = index_path(home, task.name, "twins.sqlite")
+    connection, anew = connect(path, task)
+    try:
+        yield TwinIndex(connection, task, anew=anew)
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError:  # locked, disk full: no damage
+        raise
+    except sqlite3.DatabaseError as error:
+        fix = "delete it and run again: it is made anew from what was judged"
+        raise CorruptArtifact(path, f"is damaged ({error})", fix=fix) from error
+    finally:
+        connection.close()  # what is not committed is as if it had never been

@@ -1,0 +1,206 @@
+"""Near-duplicates: what two recordings must have in common to be the same run once more.
+
+Every criterion is local: whether two recordings are twins follows from their sketches and the task
+alone, never from what else there is, so that adding data changes no verdict. Twins have equally
+long episodes whose states run the same course, or first rows that are the same number by number, as
+in a log that was appended to after it was read.
+
+Symbols: p points of a sketch, s states, d shifts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kinemill.spec import Task
+from kinemill.validate.faults import Array
+
+POINTS = 128  # of a sketch, over the whole of an episode
+BEGIN = 20  # first rows of an episode that are compared number by number
+BEGINS = 8  # episodes of a recording whose first rows are kept
+LENGTHS = 0.05  # by which the durations of repeats may differ, relative
+ALIKE = 0.15  # rms distance of two courses over the states' deviation; repeats have 0.03 to 0.17
+NOISES = 4.0  # times its noise, and
+STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
+SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
+RESOLVED = 0.5  # of a state's deviation that its course must have
+STEP, FINER = 0.5, 5  # points between the shifts that are tried first, and how many are then
+
+Json = dict[str, Any]
+Signs = NDArray[np.bool_]
+
+
+def sketch(pieces: Sequence[pl.DataFrame], task: Task) -> Json:
+    """Return what is compared of a recording, or of one part of it.
+
+    Args:
+        pieces: its accepted episodes, at least one; the longest gives the course.
+        task: gives the states, in whose units and order the numbers are.
+
+    Returns:
+        `seconds` of the longest episode, its states around `POINTS` moments as `points` (p x s) in
+        a row, the `noise` of each state, and digests of the first rows of the episodes as `begins`.
+    """
+    frame = max(pieces, key=len)
+    values = frame.select(task.states).to_numpy()
+    points = [_points(column) for column in values.T]
+    return {
+        "seconds": frame.height * task.dt,
+        "points": [float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
+        "noise": [float(f"{_noise(column):.4g}") for column in values.T],
+        "begins": sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
+    }
+
+
+def _points(values: Array) -> Array:
+    """Return (p,) means of (n,) around the middles of p equal parts, each over two parts' length.
+
+    Without what is too fast for the points, a course that is moved by part of a point is still
+    itself. Where that would leave little, in long logs of fast motion, they are the values there.
+    """
+    rows, part = len(values), len(values) / POINTS
+    middles = part * (np.arange(POINTS) + 0.5)
+    total = np.concatenate(([0.0], np.cumsum(values - values[0])))
+    first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
+    at = np.arange(rows + 1, dtype=np.float64)
+    means = (np.interp(last, at, total) - np.interp(first, at, total)) / (last - first) + values[0]
+    if means.std() > RESOLVED * values.std():
+        return means
+    return np.interp(middles - 0.5, at[:-1], values)
+
+
+def _noise(values: Array) -> float:
+    """Return the noise of (n,): the usual second difference, which slow motion has none of.
+
+    Second differences of white noise have sqrt(6) times its deviation. A quantised signal that
+    rests most of the time has none; its smallest steps are its noise.
+    """
+    bend = np.abs(np.diff(values, n=2))
+    change = np.abs(np.diff(values))
+    change = change[change > 1e-9 * max(float(np.ptp(values)), 1e-300)]
+    step = float(np.quantile(change, 0.05)) if len(change) else 0.0
+    usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
+    return max(usual, step / np.sqrt(12.0))
+
+
+def _begin(piece: pl.DataFrame, task: Task) -> str | None:
+    """Return a digest of an episode's first rows; None for a robot that has not moved yet."""
+    rows = np.ascontiguousarray(piece.select(task.columns).head(BEGIN).to_numpy(), np.float64)
+    moved = len(np.unique(rows[:, : len(task.states)], axis=0))
+    if len(rows) < BEGIN or moved < BEGIN // 2:
+        return None
+    return hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A sketch as arrays.
+
+    Attributes:
+        seconds: duration of the episode, s.
+        points: (p, s) in task units, angles shifted to start within half a turn.
+        size: (s,) deviation over the points.
+        rest: (s,) deviation below which a state is at rest.
+        begins: digests of first rows.
+    """
+
+    seconds: float
+    points: Array
+    size: Array
+    rest: Array
+    begins: frozenset[str]
+
+
+def course(sketch: Json, task: Task) -> Course:
+    """Return a sketch as arrays, with what counts as rest by its noise and the limits."""
+    return course_of(sketch["seconds"], numbers(sketch), sketch["begins"], task)
+
+
+def numbers(sketch: Json) -> NDArray[np.float32]:
+    """Return points and noise of a sketch, as an index keeps them: (p s + s,)."""
+    return np.array([*sketch["points"], *sketch["noise"]], np.float32)
+
+
+def course_of(
+    seconds: float, numbers: NDArray[np.float32], begins: Iterable[str], task: Task
+) -> Course:
+    """Return a sketch as arrays, from what an index keeps of it."""
+    count = len(task.states)
+    points = numbers[:-count].astype(np.float64).reshape(POINTS, count)
+    for column, name in enumerate(task.states):
+        if task.channels[name].kind == "angle":
+            turns = np.floor((points[0, column] + np.pi) / (2.0 * np.pi))
+            points[:, column] -= 2.0 * np.pi * turns
+    limits = [task.channels[name].limits for name in task.states]
+    reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
+    rest = np.maximum(NOISES * numbers[-count:].astype(np.float64), STILL * reach)
+    # Numbers are rounded to six digits, so less than that is no motion.
+    return Course(
+        seconds,
+        points,
+        points.std(axis=0),
+        np.maximum(rest, 1e-5 * np.abs(points).max(axis=0) + 1e-12),
+        frozenset(begins),
+    )
+
+
+def distance(one: Course, other: Course) -> float:
+    """Return the rms distance of two courses over the states' deviation, that of the worst state.
+
+    They are compared at the same time, one moved along the other by up to `SHIFT` and what one is
+    longer by. Infinite for durations that differ and for robots at rest, which are no repeats of
+    each other: a state at rest in both counts by what is rest.
+    """
+    shorter, longer = sorted((one.seconds, other.seconds))
+    rest = np.maximum(one.rest, other.rest)
+    smaller = np.minimum(one.size, other.size)
+    if shorter < (1.0 - LENGTHS) * longer or not np.any(smaller > rest):
+        return float("inf")
+    # A difference deviates by no less than its two sides' deviations differ; the ends may be cut.
+    if np.any(np.abs(one.size - other.size) > 3.0 * ALIKE * np.maximum(smaller, rest)):
+        return float("inf")
+    most = SHIFT * longer + (longer - shorter)
+    step = STEP * shorter / POINTS
+    count = int(np.ceil(most / step))
+    coarse = step * np.arange(-count, count + 1, dtype=np.float64)
+    _, near = _moved_by(one, other, coarse, np.maximum(smaller, rest))
+    fine: Array = near + step * np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
+    return _moved_by(one, other, fine, np.maximum(smaller, rest))[0]
+
+
+def _moved_by(one: Course, other: Course, shifts: Array, size: Array) -> tuple[float, float]:
+    """Return the least distance over shifts (d,) s, by size (s,), and the shift that has it."""
+    shorter = min(one.seconds, other.seconds)
+    times = shorter / POINTS * (np.arange(POINTS) + 0.5)
+    a, a_inside = _at(one, times + 0.5 * shifts[:, None])
+    b, b_inside = _at(other, times - 0.5 * shifts[:, None])
+    inside = (a_inside & b_inside)[..., None]
+    off = np.sqrt(np.mean((a - b) ** 2, axis=1, where=inside))  # (d, s)
+    worst = (off / size).max(axis=1)
+    best = int(np.argmin(worst))
+    return float(worst[best]), float(shifts[best])
+
+
+def _at(one: Course, times: Array) -> tuple[Array, Signs]:
+    """Return a course at (d, p) s as (d, p, s), and which of these are within its episode."""
+    places = times * (POINTS / one.seconds) - 0.5
+    row = np.clip(np.floor(places).astype(np.intp), 0, POINTS - 2)
+    part = (places - row)[..., None]
+    inside = (places >= 0.0) & (places <= POINTS - 1)
+    return one.points[row] + part * (one.points[row + 1] - one.points[row]), inside
+
+
+def twins(one: Course, other: Course) -> float | None:
+    """Return the distance of two recordings that are the same run; None for others.
+
+    Zero where first rows are the same.
+    """
+    if one.begins & other.begins:
+        return 0.0
+    found = distance(one, other)
+    return found if found < ALIKE else None

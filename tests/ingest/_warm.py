@@ -1,0 +1,13 @@
+"""Imported by the server that mills are forked from: what each of them would load by itself.
+
+Nothing here lets polars start its threads, which would not be there after a fork.
+"""
+
+import great_expectations
+import great_expectations.expectations
+import kinemill.spec.units
+import kinemill.validate
+from kinemill.spec import CHECKS, READERS
+
+LOADED = (great_expectations, kinemill.validate, [*CHECKS.values()], [*READERS.values()])
+kinemill.spec.units.check_unit("rad/s")  # reads pint's definitions

@@ -1,0 +1,133 @@
+"""SIGKILL at every step of ingest and validate: after a restart each log is there exactly once.
+
+The run that is killed takes two deliveries of logs, good, bad and copied ones. Fault points are
+read from the code, so that a new one is tried without anything being written here. The normal run
+kills once at each, at a passing drawn by its name; the slow one, `pytest -m slow
+tests/ingest/test_kills.py`, 200 times at passings drawn by KINEMILL_SEED (0), and fills the disk
+as often.
+"""
+
+import os
+import random
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.ingest._faults import (
+    Mills,
+    Site,
+    assert_each_once,
+    assert_whole,
+    contents,
+    fault_points,
+)
+
+TASK = """
+task: drive
+dt: 0.01
+channels:
+  angle: {role: state, unit: m}
+  torque: {role: action, unit: N*m}
+ingest: {settle: 0.0}
+validate: {max_quarantined_share: 0.9}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+SLOW_TRIALS = 200
+
+
+def log(rows: int, shift: float) -> bytes:
+    lines = [f"{k / 100},{(k % 17) * 0.01 + shift},{(k % 5) * 0.1}" for k in range(rows)]
+    return "\n".join(["time,angle,torque", *lines, ""]).encode()
+
+
+@pytest.fixture(scope="module")
+def mills() -> Mills:
+    return Mills()
+
+
+@pytest.fixture(scope="module")
+def told(mills, tmp_path_factory):
+    """A site whose deliveries were taken without interruption, and what its mill told."""
+    folder = tmp_path_factory.mktemp("kills")
+    (folder / "drive.yaml").write_text(TASK)
+    first = {"a.csv": log(60, 0.0), "bad.csv": b"time,angle\n0,1\n", "b.csv": log(80, 0.5)}
+    second = {"c.csv": log(70, 1.0), "a_copy.csv": log(60, 0.0), "cut.csv": log(50, 2.0)[:-30]}
+    site = Site(folder / "drive.yaml", folder / "whole" / "home", folder / "whole" / "logs")
+    site.deliveries.extend([first, second])
+    code, answer = mills.run(site)
+    assert code == 0
+    return site, answer
+
+
+def drawn(passings: dict[str, int], seed: int) -> list[str]:
+    """Return one passing of each fault point, `name:n`."""
+    return [
+        f"{name}:{random.Random(f'{seed} {name}').randint(1, count)}"
+        for name, count in passings.items()
+    ]
+
+
+def test_an_uninterrupted_run_passes_every_fault_point(told):
+    site, answer = told
+    assert set(answer["passings"]) == set(fault_points())
+    assert_whole(site)
+    assert_each_once(site, answer["result"])
+
+
+def is_as_if_never_interrupted(mills, told, broken: Site) -> None:
+    whole, answer = told
+    assert_whole(broken)
+    code, again = mills.run(broken)
+    assert code == 0
+    assert again["result"] == answer["result"]
+    assert_whole(broken)
+    assert_each_once(broken, again["result"])
+    assert contents(broken) == contents(whole)
+
+
+def kill(mills, told, fault: str) -> None:
+    site = told[0].to(f"killed at {fault}")
+    code, _ = mills.run(site, fault)
+    assert code == -signal.SIGKILL
+    is_as_if_never_interrupted(mills, told, site)
+
+
+def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(mills, told):
+    faults = drawn(told[1]["passings"], seed=0)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda fault: kill(mills, told, fault), faults))
+
+
+def test_a_full_disk_is_an_error_and_costs_nothing_that_was_there(mills, told):
+    for fault in ("raw.copied:2", "outcome.built:3", "file.written:2"):
+        site = told[0].to(f"full at {fault}")
+        code, _ = mills.run(site, f"error:{fault}")
+        assert code == 1
+        is_as_if_never_interrupted(mills, told, site)
+
+
+def test_of_two_that_mill_at_once_one_may_die(mills, told):
+    site = told[0].to("two at once")
+    while site.deliver():
+        pass
+    doomed, _ = mills.start(site, "outcome.sealed:4", "doomed")
+    code, answer = mills.run(site)
+    doomed.join(60)
+    assert (code, doomed.exitcode) == (0, -signal.SIGKILL)
+    assert answer["result"] == told[1]["result"]
+    assert_whole(site)
+    assert_each_once(site, answer["result"])
+
+
+@pytest.mark.slow
+def test_killed_at_any_passing_or_out_of_disk(mills, told):
+    seed, passings = int(os.environ.get("KINEMILL_SEED", "0")), told[1]["passings"]
+    draw = random.Random(seed)
+    every = [f"{name}:{n}" for name, count in passings.items() for n in range(1, count + 1)]
+    for fault in draw.sample(every, min(SLOW_TRIALS, len(every))):
+        kill(mills, told, fault)
+        site = told[0].to(f"full at {fault}")
+        code, _ = mills.run(site, f"error:{fault}")
+        assert code == 1
+        is_as_if_never_interrupted(mills, told, site)
