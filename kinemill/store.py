@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 
 FORMAT = 1
@@ -61,7 +62,9 @@ def publish_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        fault_point("file.written")
         aside.replace(path)
+        fault_point("file.renamed")
     finally:
         aside.unlink(missing_ok=True)
     _sync(path.parent)
@@ -232,8 +235,11 @@ def once(
     aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
+        fault_point("outcome.staged")
         summary = build(aside)
+        fault_point("outcome.built")
         _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
+        fault_point("outcome.sealed")
         if _rename(aside, _place(home, stage, task, key)):
             ref = _ref(home, _place(home, stage, task, key))
             return Outcome(ref, read_json(home.root / ref.path / SUMMARY), known=False)
@@ -275,5 +281,6 @@ def _rename(aside: Path, folder: Path) -> bool:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
         return False
+    fault_point("outcome.renamed")
     _sync(folder.parent)
     return True

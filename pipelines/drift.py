@@ -115,7 +115,7 @@ def _listed(task: Task, home: Home, recordings: Iterable[str]) -> set[Any]:
     manifest = home.root / model.path / MANIFEST
     try:
         dataset = find_version(home, task.name, read_json(manifest)["inputs"]["dataset"])
+        listing = scan_listing(dataset.folder(home)).filter(pl.col("recording").is_in(wanted))
+        return set(listing.select(pl.col("recording").unique()).collect()["recording"])
     except (BadInput, FileNotFoundError):
-        return set()  # the model is gone: nothing says what was learned
-    listing = scan_listing(dataset.folder(home)).filter(pl.col("recording").is_in(wanted))
-    return set(listing.select(pl.col("recording").unique()).collect()["recording"])
+        return set()  # model or dataset is gone: nothing says what was learned

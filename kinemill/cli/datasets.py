@@ -5,14 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, table
+from kinemill.cli.say import Json, Limit, Offset, TaskName, document, table
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 _SHORT = 12  # characters of a digest that people get to see
 _SPLITS = ("train", "validation", "test")
-
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
 
 
 def datasets(

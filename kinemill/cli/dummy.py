@@ -3,21 +3,68 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.spec import load_task
+from kinemill.spec import list_tasks, load_task
+from kinemill.store import digest, publish_file
 
 
-def prepare(task: str) -> tuple[Path, list[str]]:
-    """Write dummy logs of a task; return their folder and the overrides to run with.
+def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
+    """Write dummy logs of a task; return it, their folder and the overrides to run with.
 
     From here on this process, and those it starts, keep everything in `dummy/` of the home.
+
+    Args:
+        task: name or path; with `states=N` among the settings also a new name, whose task is made.
+        settings: `key=value` of `kinemill.sim.Dummy`.
+
+    Raises:
+        BadInput: an unknown setting, or dimensions for a task that has its own.
     """
     from kinemill.sim import dummy_overrides, write_dummy_logs
 
-    loaded, home = load_task(task), Home(Home.resolve().root / "dummy")
+    dummy, home = _read(settings), Home(Home.resolve().root / "dummy")
+    if dummy.states is not None:
+        task = _made(task, dummy, home)
+    loaded = load_task(task)
     os.environ["KINEMILL_HOME"] = str(home.root)
-    folder = home.logs(loaded.name)
-    write_dummy_logs(loaded, folder)
-    spelled = [f"{key}={json.dumps(value)}" for key, value in dummy_overrides(loaded).items()]
-    return folder, spelled
+    # Other settings make other logs, and those from before are not of this run.
+    below, folder = f"{digest(dummy.model_dump(mode='json'))[:12]}/", home.logs(loaded.name)
+    write_dummy_logs(loaded, folder / below, dummy)
+    overrides = dummy_overrides(loaded, dummy, below)
+    return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+
+
+def _read(settings: list[str]) -> Any:
+    from pydantic import ValidationError
+
+    from kinemill.registry import nearest
+    from kinemill.sim import Dummy
+    from kinemill.spec import parse_overrides
+
+    found, known = parse_overrides(settings), list(Dummy.model_fields)
+    if unknown := [key for key in found if key not in known]:
+        raise BadInput(f"--dummy-set {unknown[0]}", "unknown", fix=nearest(unknown[0], known))
+    try:
+        return Dummy.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f"--dummy-set {first['loc'][0]}"
+        raise BadInput(where, f"{first['msg']}; found {first['input']!r}") from error
+
+
+def _made(name: str, dummy: Any, home: Home) -> str:
+    """Write the task file of a robot of some dimensions; return its path."""
+    from kinemill.sim import dummy_task
+
+    if name in list_tasks() or "/" in name:
+        raise BadInput(
+            f"--dummy-set states={dummy.states}",
+            f"{name!r} has channels of its own",
+            fix="leave `states` and `actions` out, or give a name that is no task",
+        )
+    path = home.root / "tasks" / f"{name}.yaml"
+    publish_file(path, dummy_task(name, dummy).encode())
+    return str(path)

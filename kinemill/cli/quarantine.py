@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from kinemill.cli.data import Because, spell_reasons
-from kinemill.cli.say import Json, TaskName, document, table
+from kinemill.cli.say import Json, Limit, Offset, TaskName, document, table
 
 Action = Literal["list", "show", "release", "reject", "undo"]
 
@@ -19,6 +19,8 @@ def quarantine(
         str | None, typer.Argument(help="Name at first sight, or content hash or its beginning.")
     ] = None,
     because: Because = "",
+    limit: Limit = 100,
+    offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
     """List what is held back, show why, release it, reject it, or undo a decision."""
@@ -28,7 +30,7 @@ def quarantine(
 
     loaded, home = load_task(task), Home.resolve()
     if action == "list":
-        _list(loaded, home, as_json=as_json)
+        _list(loaded, home, offset, limit, as_json=as_json)
         return
     if recording is None:
         raise BadInput(action, "no recording named", fix=f"kinemill quarantine {task} list")
@@ -38,12 +40,13 @@ def quarantine(
     _decide(loaded, home, action, recording, because, as_json=as_json)
 
 
-def _list(task: Any, home: Any, *, as_json: bool) -> None:
-    from kinemill.validate.standing import standings
+def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> None:
+    from kinemill.validate.standing import held_back
 
-    held = [item.to_json() for item in standings(task, home) if item.word != "accepted"]
+    found = held_back(task, home, offset, limit)
+    held = [item.to_json() for item in found.shown]
     if as_json:
-        document({"task": task.name, "recordings": held})
+        document({"task": task.name, "total": found.total, "recordings": held})
         return
     rows = [
         [
@@ -55,7 +58,12 @@ def _list(task: Any, home: Any, *, as_json: bool) -> None:
         ]
         for item in held
     ]
-    table(f"held back of {task.name}", ["recording", "hash", "standing", "episodes", "why"], rows)
+    shown = f", {len(rows)} of {found.total}" if len(rows) < found.total else ""
+    table(
+        f"held back of {task.name}{shown}",
+        ["recording", "hash", "standing", "episodes", "why"],
+        rows,
+    )
 
 
 def _decision(made: dict[str, Any] | None) -> str:

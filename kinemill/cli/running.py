@@ -21,20 +21,28 @@ def run(
         bool,
         typer.Option("--dummy", help="Try the chain on made-up logs, in a home of their own."),
     ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dummy-set",
+            metavar="KEY=VALUE",
+            help="Of made-up logs: episodes, samples, image, instructions, states, actions, seed.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the chain: logs in, a verified champion out; what is known already is not done again."""
-    if dummy:
-        _try(task, overrides, as_json=as_json)
+    if dummy or settings:
+        _try(task, settings or [], overrides, as_json=as_json)
     else:
         _run(task, logs, overrides, as_json=as_json)
 
 
-def _try(task: str, overrides: list[str] | None, *, as_json: bool) -> None:
+def _try(task: str, settings: list[str], overrides: list[str] | None, *, as_json: bool) -> None:
     """Run the chain on made-up logs; what comes out need not be good, so the gate may refuse it."""
     from kinemill.cli.dummy import prepare
 
-    logs, spelled = prepare(task)
+    task, logs, spelled = prepare(task, settings)
     try:
         _run(task, logs, [*spelled, *(overrides or [])], as_json=as_json)
     except typer.Exit as refused:

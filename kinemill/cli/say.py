@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
 TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
 Overrides = Annotated[
     list[str] | None,

@@ -1,6 +1,7 @@
 """Packing: accepted episodes become one array of rows with split and statistics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import pi
 from pathlib import Path
 from typing import Protocol
@@ -8,8 +9,10 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from kinemill.dataset._balance import classes_of, weights_of
 from kinemill.dataset._beside import write_beside
 from kinemill.dataset._catalogue import enter
+from kinemill.dataset._joined import gather
 from kinemill.dataset._listing import write_listing
 from kinemill.dataset._packed import (
     SPLITS,
@@ -19,12 +22,12 @@ from kinemill.dataset._packed import (
     create_values,
     write_description,
 )
-from kinemill.dataset._sessions import groups_of
+from kinemill.dataset._repeats import tell_repeats
+from kinemill.dataset._sides import check_sides
 from kinemill.dataset._split import (
     Known,
     Piece,
     SplitEpisode,
-    check_sides,
     cut_pieces,
     names_of,
     ranges,
@@ -34,9 +37,16 @@ from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
-from kinemill.validate import load_episodes
 
-VERSION = 2
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What else is known of episodes, by id: the other task they are of, and their class."""
+
+    tasks: Mapping[str, str] = field(default_factory=dict[str, str])
+    classes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ReadableEpisode(SplitEpisode, Protocol):
@@ -61,19 +71,25 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
     Raises:
         BadInput: a side of the split is empty, or a recording's session is not known.
     """
-    accepted = load_episodes(home, episodes)
-    groups = groups_of(task, home, accepted)
+    together = gather(task, home, episodes)
+    known, classes = together.known, classes_of(task, home, together)
     inputs = {
         "episodes": summary_of(home, episodes)["digest"],
         "task": task.part("dt", "channels", "dataset"),
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,
-        "groups": digest(groups),
+        "groups": digest(known.groups),
+        "repeats": digest(known.roots),
+        "classes": digest(classes),
+        "with": together.digests,
         "version": VERSION,
     }
-    outcome = once(
-        home, "dataset", task.name, inputs, lambda folder: pack(task, accepted, folder, groups)
-    )
+
+    def build(folder: Path) -> Json:
+        labels = Labels(together.tasks, classes)
+        return pack(task, together.episodes, folder, known, labels)
+
+    outcome = once(home, "dataset", task.name, inputs, build)
     enter(home, task.name, outcome.ref)
     return outcome
 
@@ -82,7 +98,8 @@ def pack(
     task: Task,
     episodes: Sequence[ReadableEpisode],
     folder: Path,
-    groups: Mapping[str, str] | None = None,
+    known: Known | None = None,
+    labels: Labels | None = None,
 ) -> Json:
     """Write the packed rows and their description into `folder`; return the summary.
 
@@ -90,22 +107,22 @@ def pack(
         task: whose `dataset` part names the sides.
         episodes: all accepted episodes.
         folder: empty, or one that may be written over.
-        groups: what stays together by recording, if not the recordings.
+        known: what stays together, if not recordings alone.
+        labels: tasks of joined episodes, and the classes that are balanced.
 
     Raises:
         BadInput: a side of the split is empty.
         CorruptArtifact: an episode holds a value that is no finite float32.
     """
-    groups = groups or {}
-    known = Known(groups, _starts(task, episodes))
+    known = replace(known or Known(), starts=_starts(task, episodes))
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, known)
-    check_sides(task, pieces, groups)
+    check_sides(task, pieces, known)
     unused = [piece for piece in pieces if piece.split == "unused"]
     used = sorted(
         (piece for piece in pieces if piece.split != "unused"),
         key=lambda piece: (SPLITS.index(piece.split), piece.id),
     )
-    placed = _place(used)
+    placed = _place(used, task, labels or Labels())
     values = create_values(folder, placed[-1].stop, len(task.columns))
     by_id = {episode.id: episode for episode in episodes}
     rows, deltas = Moments(len(task.columns)), Moments(len(task.states))
@@ -119,12 +136,13 @@ def pack(
     dataset = _describe(task, placed, values, rows, deltas)
     write_description(folder, dataset)
     write_beside(task, folder, used, by_id)
-    write_listing(folder, pieces, placed, groups)
+    write_listing(folder, pieces, placed, known.groups)
     summary = summarise(dataset)
     summary["episodes"]["unused"] = len(unused)
     summary["rows"]["unused"] = sum(piece.last - piece.first for piece in unused)
     names = {name for one in episodes for name in names_of(one.name, one.part)}
-    summary["unmatched"] = unmatched_patterns(task.dataset, names, groups)
+    summary["unmatched"] = unmatched_patterns(task.dataset, names, known.groups)
+    summary["repeats"] = tell_repeats(task.dataset, episodes, known)
     return summary
 
 
@@ -135,12 +153,25 @@ def _starts(task: Task, episodes: Sequence[ReadableEpisode]) -> dict[str, int]:
     return {one.id: round(float(one.read()["time_s"][0]) / task.dt) for one in episodes}
 
 
-def _place(pieces: list[Piece]) -> list[PackedEpisode]:
+def _place(pieces: list[Piece], task: Task, labels: Labels) -> list[PackedEpisode]:
     stops = np.cumsum([piece.last - piece.first for piece in pieces]).tolist()
-    return [
-        PackedEpisode(piece.id, piece.recording, piece.name, piece.split, start, stop)
+    placed = [
+        PackedEpisode(
+            piece.id,
+            piece.recording,
+            piece.name,
+            piece.split,
+            start,
+            stop,
+            labels.tasks.get(piece.episode, ""),
+        )
         for piece, start, stop in zip(pieces, [0, *stops[:-1]], stops, strict=True)
     ]
+    if task.dataset.balance is None or not labels.classes:
+        return placed
+    classes = {piece.id: labels.classes[piece.episode] for piece in pieces}
+    weights = weights_of(placed, classes, task.dataset.balance.power)
+    return [replace(one, weight=weight) for one, weight in zip(placed, weights, strict=True)]
 
 
 def _read(task: Task, episode: ReadableEpisode, piece: Piece) -> Floats:

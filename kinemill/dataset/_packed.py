@@ -24,7 +24,18 @@ Packed = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PackedEpisode:
-    """Where one episode lies in the packed rows: `values[start:stop]`."""
+    """Where one episode lies in the packed rows: `values[start:stop]`.
+
+    Attributes:
+        id: of the episode, or of the piece of one.
+        recording: content hash of its recording.
+        name: name of its recording at first sight.
+        split: train, validation or test.
+        start: its first row.
+        stop: the row after its last.
+        task: that it was recorded for, if not the dataset's.
+        weight: how often its windows are drawn in training, over the mean of all windows.
+    """
 
     id: str
     recording: str
@@ -32,6 +43,8 @@ class PackedEpisode:
     split: str
     start: int
     stop: int
+    task: str = ""
+    weight: float = 1.0
 
     @property
     def rows(self) -> int:

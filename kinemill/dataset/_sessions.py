@@ -11,7 +11,9 @@ from kinemill.spec import Task
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
-    """Return the session, or what else `dataset.by` names, by recording; empty for recordings and parts.
+    """Return the session, or what else `dataset.by` names, by recording.
+
+    Empty for recordings and parts, which need no name.
 
     Raises:
         BadInput: it is not known of some recording, so nobody can tell what that belongs to.
@@ -34,6 +36,12 @@ def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[
             f"run7.meta.yaml with `{by}: ...` beside each log, and run again",
         )
     return found
+
+
+def metadata_of(task: Task, home: Home, episode: SplitEpisode, of: str) -> dict[str, str]:
+    """Return what is known of an episode's recording, which is one of the task called `of`."""
+    member = find_member(home, of, episode.recording)
+    return metadata(task, episode.name, member.meta if member else {})
 
 
 def _few(unknown: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ for training. Rows that a benchmark prescribes are cut out of whatever side they
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -15,8 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kinemill.errors import BadInput
-from kinemill.spec import Dataset, Task
+from kinemill.spec import Dataset
 from kinemill.spec.parts import Rows, Tail
 
 _NAMED = ("unused", "test", "validation")  # in the order in which they are asked
@@ -72,10 +71,22 @@ class Known:
         groups: session, or what else stays together, by recording; empty: each by itself.
         starts: row of its recording, or of its part, that an episode begins with, by episode;
             default 0.
+        roots: the recording, or `recording/part`, that one is a near-duplicate of, by itself.
+        training: episodes, by id, that are for training alone and whole, whatever the rules say.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     starts: Mapping[str, int] = field(default_factory=dict[str, int])
+    roots: Mapping[str, str] = field(default_factory=dict[str, str])
+    training: Set[str] = frozenset()
+
+    def side(self, rules: Dataset, episode: SplitEpisode) -> str:
+        """Return the side that an episode is on at large."""
+        if episode.id in self.training:
+            return "train"
+        unit = unit_of(rules, episode)
+        group, root = self.groups.get(episode.recording), self.roots.get(unit, unit)
+        return side_of(rules, root, episode.name, group, episode.part)
 
 
 def position(recording: str) -> float:
@@ -89,14 +100,19 @@ def names_of(name: str, part: str) -> list[str]:
     return [name, f"{name}/{part}"] if part else [name]
 
 
-def side_of(
-    rules: Dataset, recording: str, name: str, group: str | None = None, part: str = ""
-) -> str:
+def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
+    """Return what an episode shares its side with by itself: its recording, or the part of it."""
+    by_part = rules.by == "part" and episode.part
+    return f"{episode.recording}/{episode.part}" if by_part else episode.recording
+
+
+def side_of(rules: Dataset, unit: str, name: str, group: str | None = None, part: str = "") -> str:
     """Return the side of one recording: train, validation, test or unused.
 
     Args:
         rules: the task's `dataset` part.
-        recording: content hash.
+        unit: content hash, with the part where the split is by part; of a near-duplicate, that of
+            the recording it repeats.
         name: name at first sight, which patterns are matched against.
         group: its session, or what else stays together; patterns of test and validation are then
             matched against that, so that no session is torn.
@@ -109,8 +125,7 @@ def side_of(
             return side
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
-    alone = f"{recording}/{part}" if part and rules.by == "part" else recording
-    spot = position(alone if group is None else group)
+    spot = position(unit if group is None else group)
     if spot < test:
         return "test"
     return "validation" if spot < test + validation else "train"
@@ -142,14 +157,16 @@ def cut_pieces(
         shortest: rows below which a piece holds no window worth having; an episode that cannot
             give both sides as much stays whole, in training. What prescribed rows leave over and
             is shorter is not used.
-        known: sessions, and where in their recordings episodes begin.
+        known: sessions, near-duplicates, and where in their recordings episodes begin.
     """
     known = known or Known()
     pieces: list[Piece] = []
     for episode in episodes:
-        group = known.groups.get(episode.recording)
-        side = side_of(rules, episode.recording, episode.name, group, episode.part)
+        side = known.side(rules, episode)
         about = (episode.id, episode.recording, episode.name)
+        if episode.id in known.training:
+            pieces.append(Piece(episode.id, *about, side, 0, episode.rows))
+            continue
         spans = _spans(rules, episode, side, known.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
             own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
@@ -211,56 +228,3 @@ def unmatched_patterns(
             if not any(fnmatchcase(name, one.of) for name in recordings)
         ]
     return unmatched
-
-
-def check_sides(task: Task, pieces: list[Piece], groups: Mapping[str, str] | None = None) -> None:
-    """Refuse a split with an empty side, saying why it is empty and what would fill it.
-
-    Args:
-        task: whose `dataset` part names the sides.
-        pieces: of all episodes.
-        groups: what stays together by recording, if not the recordings.
-
-    Raises:
-        BadInput: no episodes at all, or none for training, validation or test.
-    """
-    rules, where = task.dataset, f"{task.path or task.name}: dataset"
-    if not pieces:
-        raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
-    names = sorted(set(groups.values()) if groups else {piece.name for piece in pieces})
-    what = f"values of {rules.by}" if groups else "recordings"
-    for side in ("test", "validation", "train"):
-        if any(piece.split == side for piece in pieces):
-            continue
-        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        raise BadInput(
-            where if side == "train" else f"{where}.{side}",
-            f"{_why(rules, side, names, what)}; the {what} are {shown}",
-            expected="at least one episode in each of training, validation and test",
-            fix=_fix(rules, side, names),
-        )
-
-
-def _why(rules: Dataset, side: str, names: list[str], what: str) -> str:
-    wanted = rules.validation if side == "validation" else rules.test
-    if side == "train":
-        return "nothing is left for training"
-    if isinstance(wanted, Tail):
-        return f"no training episode is long enough to give the last {wanted.tail:g} of it away"
-    if isinstance(wanted, float):
-        return f"the share {wanted:g} of {len(names)} {what} is none, by their hashes"
-    missed = [spelled for spelled in unmatched_patterns(rules, names) if spelled.startswith(side)]
-    if missed:
-        return f"none of the {what} is on this side; nothing matches {', '.join(missed)}"
-    return "all that its patterns match is taken by an earlier rule"
-
-
-def _fix(rules: Dataset, side: str, names: list[str]) -> str:
-    by_name = f"`{side}: [{names[-1]!r}]` names them by pattern"
-    if side == "test":
-        return f"{by_name}; a share needs more recordings"
-    if side == "validation" and isinstance(rules.validation, Tail):
-        return f"a larger tail, a lower `validate.min_steps`, or: {by_name}"
-    if side == "validation":
-        return f"`validation: {{tail: 0.1}}` takes the end of every training episode; {by_name}"
-    return "lower the shares, narrow the patterns, or add recordings"

@@ -11,6 +11,7 @@ import polars as pl
 from kinemill.ingest.clock import EXACT, Floats, Rows
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.spec import Source, Task
+from kinemill.spec.channels import rotations
 from kinemill.spec.units import factor
 
 TURN = 2.0 * np.pi
@@ -67,8 +68,11 @@ def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found
 def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values:
     """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
-    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0.
+    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from a quaternion
+    to the same rotation with its sign changed is that rotation, with the sign it had before.
     """
+    signs = _signs(values, task)
+    values = {name: own * signs[name] if name in signs else own for name, own in values.items()}
     out: Values = {}
     for method in {task.method(name) for name in values}:
         chosen = {
@@ -78,7 +82,27 @@ def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values
         }
         resample = linear if method == "linear" else hold
         out |= resample(seconds, chosen, grid, EXACT * task.dt)
-    return out
+    held = hold(seconds, signs, grid, EXACT * task.dt)
+    return out | {name: out[name] * sign for name, sign in held.items()}
+
+
+def _signs(values: Values, task: Task) -> Values:
+    """Return, by element, the signs (n,) that make the quaternions continuous whose sign changes.
+
+    Whether that is a fault is for validation to say, so it is put back after interpolation.
+    """
+    found: Values = {}
+    for names in rotations(task.channels):
+        if not set(names) <= set(values):
+            continue
+        elements = np.stack([values[name] for name in names])
+        known = np.flatnonzero(np.isfinite(elements).all(axis=0))
+        turned = np.sum(elements[:, known[1:]] * elements[:, known[:-1]], axis=0) < 0.0
+        if turned.any():
+            flips = np.zeros(elements.shape[1])
+            flips[known[1:][turned]] = 1.0
+            found |= dict.fromkeys(names, 1.0 - 2.0 * (np.cumsum(flips) % 2.0))
+    return found
 
 
 def unwrap(angle: Floats) -> Floats:

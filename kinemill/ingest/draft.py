@@ -174,7 +174,8 @@ def _twins(table: Table) -> dict[str, str]:
     for name in sorted(table.values, key=lambda name: (name.endswith("]"), _placed(name))):
         values = table.values[name][1]
         known = first.setdefault(values.tobytes(), name)
-        if known != name and len(values) and np.ptp(values) > 0.0:
+        finite = values[np.isfinite(values)]
+        if known != name and len(finite) and np.ptp(finite) > 0.0:
             twins[name] = known
     return twins
 

@@ -3,12 +3,14 @@
 Nothing here writes into the home.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import membership
 from kinemill.ingest.decisions import decided
+from kinemill.ingest.index import load_index
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
 from kinemill.registry import nearest
@@ -30,12 +32,13 @@ def find_member(task: Task, home: Home, which: str) -> Member:
     Raises:
         BadInput: none has this name, or several.
     """
-    known = members(home, task.name)
-    found = _named(known, which)
+    found = _by_hash(task, home, which) or _by_name(task, home, which)
     if len(found) == 1:
-        return known[found[0]]
-    names = [member.name for member in known.values()]
+        member = membership.find_member(home, task.name, found[0])
+        if member:
+            return member
     if not found:
+        names = [member.name for member in members(home, task.name).values()]
         fix = nearest(which, names) if names else f"kinemill ingest {task.name} reads logs"
         raise BadInput(which, f"is no recording of {task.name}", fix=fix)
     raise BadInput(
@@ -46,17 +49,36 @@ def find_member(task: Task, home: Home, which: str) -> Member:
     )
 
 
-def _named(known: dict[str, Member], which: str) -> list[str]:
-    """Return the hashes that fit, by the best kind of name that fits at all."""
-    exact = [hash_ for hash_, member in known.items() if member.name == which]
-    if exact:
-        return exact
-    if len(which) >= SHORTEST:
-        # An episode is called after the first 16 characters of its recording's hash.
-        start = which.rpartition("-")[0] if which[16:17] == "-" else which
-        if by_hash := [hash_ for hash_ in known if hash_.startswith(start)]:
-            return by_hash
-    return [hash_ for hash_, member in known.items() if Path(member.name).name == Path(which).name]
+def _by_hash(task: Task, home: Home, which: str) -> list[str]:
+    """Return the content hashes that begin so, or whose episode is called so."""
+    # An episode is called after the first 16 characters of its recording's hash.
+    start = which.rpartition("-")[0] if which[16:17] == "-" else which
+    if len(start) < SHORTEST or set(start) - set("0123456789abcdef"):
+        return []
+    return membership.begin_with(home, task.name, start)
+
+
+def _by_name(task: Task, home: Home, which: str) -> list[str]:
+    """Return the hashes of recordings that were first seen under a name, or whose last part it is.
+
+    What is in the last snapshot is found in it; only for what is not are all members looked at.
+    """
+    found = load_index(home, task.name)
+    listed = ((entry["hash"], entry["name"]) for entry in found[1]) if found else ()
+    return _named(listed, which) or _named(
+        ((member.hash, member.name) for member in members(home, task.name).values()), which
+    )
+
+
+def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
+    """Return the hashes that fit, by the better kind of name that fits at all."""
+    last, exact, close = Path(which).name, list[str](), list[str]()
+    for hash_, name in listed:
+        if name == which:
+            exact.append(hash_)
+        elif Path(name).name == last:
+            close.append(hash_)
+    return exact or close
 
 
 def read_before(task: Task, home: Home, member: Member) -> Outcome | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest.files import Sight
 from kinemill.store import drop_indexes, file_digest, publish_json, read_json
@@ -54,6 +55,11 @@ def find_member(home: Home, task: str, hash_: str) -> Member | None:
     return Member(**read_json(path)) if path.is_file() else None
 
 
+def begin_with(home: Home, task: str, start: str) -> list[str]:
+    """Return the content hashes of the members that begin with `start`, hexadecimal digits."""
+    return sorted(path.stem for path in _folder(home, task).glob(f"{start}*.json"))
+
+
 def enter(home: Home, task: str, member: Member, *, anew: bool = False) -> None:
     """Make a recording a member of a task; the name under which it was entered first stays.
 
@@ -66,6 +72,7 @@ def enter(home: Home, task: str, member: Member, *, anew: bool = False) -> None:
     entry = _folder(home, task) / f"{member.hash}.json"
     if anew or not entry.is_file():
         publish_json(entry, vars(member))
+        fault_point("member.entered")
 
 
 def forget_member(home: Home, task: str, member: Member) -> None:
@@ -104,12 +111,15 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
     try:
         with original, os.fdopen(handle, "wb") as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
+            fault_point("raw.copied")
             copy.flush()
             os.fsync(copy.fileno())
+        fault_point("raw.synced")
         if file_digest(Path(aside)) != member.hash:
             raise Moved(source, "changed while it was read")
         Path(aside).chmod(0o444)
         Path(aside).replace(raw)
+        fault_point("raw.renamed")
     finally:
         Path(aside).unlink(missing_ok=True)
     return raw

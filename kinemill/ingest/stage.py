@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kinemill.errors import BadInput
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.decisions import Decision, decided
@@ -88,9 +89,11 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     looked = scan(task, source, book.knows) if folder or source.exists() else Found([], [], [])
     again = _described_anew(task, looked, book)
     new = [sight for sight in looked.logs if sight.name in again or not book.knows(sight)]
+    fault_point("ingest.scanned")
     still, moving = wait_for_settled(new, task.ingest.settle)
     hashes = dict(zip(still, _parallel(_hash, still), strict=True))
     read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
+    fault_point("ingest.hashed")
     familiar = {s: book.hash_of(s) or "" for s in looked.logs if s.name not in again}
     familiar = {sight: hash_ for sight, hash_ in familiar.items() if hash_}
     decisions = decided(home, task.name)
@@ -146,6 +149,7 @@ class _Taking:
         jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
         if entered:
             note_pending(self._home, self._task.name, entered)
+            fault_point("ingest.noted")
         changes: dict[str, Json | None] = dict.fromkeys(asked)
         unfinished = set[str]()
         for done, (member, outcome) in enumerate(_parallel(_record, jobs), start=1):
@@ -155,7 +159,9 @@ class _Taking:
                 continue
             released = member.hash in self._released
             changes[member.hash] = entry_of(member.hash, member.name, outcome, released=released)
+        fault_point("ingest.recorded")
         snapshot = self._publish(changes)
+        fault_point("ingest.published")
         if snapshot is None:
             return None
         return _Taken(snapshot, frozenset(entered - unfinished), frozenset(unfinished))

@@ -7,7 +7,18 @@ Dummy logs have a task's own channels instead of a robot's: `kinemill run TASK -
 """
 
 from kinemill.sim._dummy import dummy_overrides, write_dummy_logs
+from kinemill.sim._dummy_settings import Dummy
+from kinemill.sim._dummy_task import dummy_task
 from kinemill.sim._logs import SIMULATORS, Simulator, write_logs
 from kinemill.sim._table import Table
 
-__all__ = ["SIMULATORS", "Simulator", "Table", "dummy_overrides", "write_dummy_logs", "write_logs"]
+__all__ = [
+    "SIMULATORS",
+    "Dummy",
+    "Simulator",
+    "Table",
+    "dummy_overrides",
+    "dummy_task",
+    "write_dummy_logs",
+    "write_logs",
+]

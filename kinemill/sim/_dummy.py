@@ -3,7 +3,9 @@
 Actions are sums of sines; every state and its derivatives are the exact answer of a damped spring
 (or, without derivatives, of a first-order lag) to one of them. In symbols, for a spring of natural
 frequency w and damping d: x'' = w² (u - x) - 2 d w x'. Amplitudes stay within the limits and the
-jumps that the task allows, so that every physical check passes.
+jumps that the task allows, so that every physical check passes. Observations are mixtures of the
+states, a reward falls with the square of their distance from the middle. A task with images or
+texts gets HDF5 files, with pictures of the states; others CSV.
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.sim._dummy_files import hdf5, source
+from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
 from kinemill.spec import Task
 from kinemill.store import digest, publish_file
@@ -26,51 +30,72 @@ NOISE = 1e-4  # of a sensor, over the amplitude of its signal
 Waves = NDArray[np.complex128]
 
 
-def write_dummy_logs(task: Task, folder: Path, *, episodes: int = 8, seed: int = 0) -> list[Path]:
-    """Write `episodes` logs for a task, `dummy-0000.csv` and on: `time` in s, then its channels.
+def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> list[Path]:
+    """Write logs for a task, `dummy-0000.csv` or `.h5` and on: `time` in s, then its channels.
 
     Args:
         task: whose channels, units, limits and time step they have.
         folder: made if needed; every file appears in it whole or not at all.
-        episodes: number of logs; the first two are for test and validation.
-        seed: of all randomness.
+        dummy: how many logs, of how many rows, with which pictures, texts and seed.
 
     Raises:
-        BadInput: fewer than three episodes, which cannot be split.
+        BadInput: fewer rows than one window of the task has.
     """
-    if episodes < 3:
-        raise BadInput(f"{episodes} dummy logs", "cannot be split", expected="at least 3")
-    paths: list[Path] = []
-    for number in range(episodes):
-        name = f"dummy-{number:04d}.csv"
-        random = np.random.default_rng(int(digest([task.name, seed, name])[:16], 16))
-        publish_file(folder / name, csv(_log(task, random)).encode())
-        paths.append(folder / name)
+    dummy, paths = dummy or Dummy(), list[Path]()
+    for number in range(dummy.episodes):
+        name = f"dummy-{number:04d}"
+        random = np.random.default_rng(int(digest([task.name, dummy.seed, name])[:16], 16))
+        table = _log(task, dummy, random)
+        content = hdf5(task, dummy, number, table, random) if task.media else csv(table).encode()
+        paths.append(folder / f"{name}{_ending(task)}")
+        publish_file(paths[-1], content)
     return paths
 
 
-def dummy_overrides(task: Task) -> dict[str, Any]:
-    """Return what a task must be told to read dummy logs, and to be done with them soon."""
+def _ending(task: Task) -> str:
+    return ".h5" if task.media else ".csv"
+
+
+def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> dict[str, Any]:
+    """Return what a task must be told to read dummy logs, and to be done with them soon.
+
+    Args:
+        task: as its file has it.
+        dummy: settings with which the logs were written.
+        below: folder of the logs below the one that is read, `abc/`.
+    """
+    ending, shape = _ending(task), [*dummy.image, 3] if dummy and dummy.image else None
+    images = [name for name in task.media if task.channels[name].role == "image"]
     return {
-        **{f"channels.{name}.source": [name] for name in task.channels},
-        "ingest.format": "csv",
+        **{f"channels.{name}.source": [source(name, task)] for name in task.channels},
+        **{f"channels.{name}.shape": shape for name in images if shape},
+        "ingest.format": ending.removeprefix(".").replace("h5", "hdf5"),
         "ingest.time": ["time"],
         "ingest.time_unit": "s",
-        "ingest.include": ["dummy-*"],
+        "ingest.groups": [],
+        "ingest.parts": {},
+        "ingest.include": [f"{below}dummy-*"],
         "ingest.exclude": [],
         "ingest.settle": 0.0,
         "dataset.by": "recording",
-        "dataset.test": ["dummy-0000.csv"],
-        "dataset.validation": ["dummy-0001.csv"],
+        "dataset.test": [f"{below}dummy-0000{ending}"],
+        "dataset.validation": [f"{below}dummy-0001{ending}"],
         "dataset.unused": [],
         "learn.steps": min(task.learn.steps, 100),
         "learn.eval_every": min(task.learn.eval_every, 50),
     }
 
 
-def _log(task: Task, random: np.random.Generator) -> Table:
+def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
     history, horizon = (int(getattr(task.learn, key, 1)) for key in ("history", "horizon"))
-    rows = max(400, 4 * (history + horizon), 4 * (history + task.verify.horizon))
+    window = history + max(horizon, task.verify.horizon)
+    rows = dummy.samples or max(400, 4 * window)
+    if rows <= window:
+        raise BadInput(
+            f"dummy logs of {rows} samples",
+            "hold no window",
+            expected=f"more than {window} rows: history and horizon of {task.name}",
+        )
     time = np.asarray(np.arange(rows) * task.dt, np.float64)
     # Slow robots (a tank every 4 s) are slow in everything.
     omega = 2.0 * np.pi * np.exp(random.uniform(np.log(LOWEST), np.log(HIGHEST), SINES))
@@ -90,7 +115,22 @@ def _log(task: Task, random: np.random.Generator) -> Table:
         for name, signal in _fit(task, played).items():
             noise = NOISE * float(np.abs(signal - signal.mean()).max())
             table[name] = signal + noise * random.standard_normal(rows)
-    return table
+    return table | _beside(task, table, random)
+
+
+def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
+    """Return observations, mixtures of the states, and rewards, each (n,)."""
+    states = np.stack([table[name] for name in task.states])
+    spread = np.maximum(np.ptp(states, axis=1, keepdims=True), 1e-12)
+    unit = 2.0 * (states - states.min(axis=1, keepdims=True)) / spread - 1.0
+    beside: Table = {}
+    for name in task.numbers:
+        if task.channels[name].role == "observation":
+            mixture = random.dirichlet(np.ones(len(unit))) @ unit
+            beside[name] = mixture + NOISE * random.standard_normal(unit.shape[1])
+        elif task.channels[name].role == "reward":
+            beside[name] = -np.mean(unit**2, axis=0)
+    return beside
 
 
 def _waves(random: np.random.Generator) -> Waves:

@@ -200,6 +200,39 @@ class Rows(Settings):
 Choice = list[str | Rows]
 
 
+class Joined(Settings):
+    """Another task whose episodes are learned from as well."""
+
+    task: str = Field(description="name of a task with all of this one's channels")
+    split: bool = Field(
+        default=False,
+        description="its episodes are split like this task's own; else all are for training",
+    )
+
+
+class Balance(Settings):
+    """How often windows of each class of training episodes are drawn."""
+
+    by: str = Field(
+        default="episode",
+        description="the classes: `episode`, `recording`, `task`, or a key of the metadata",
+    )
+    power: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="1: all classes equally often; 0: as often as they have rows; 0.5: by the root",
+    )
+
+
+def _as_joined(value: Any) -> Any:
+    return [{"task": one} if isinstance(one, str) else one for one in _as_items(value)]
+
+
+def _as_items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 class Dataset(Settings):
     """Which episodes are for validation, test or nothing; the rest are for training."""
 
@@ -207,6 +240,17 @@ class Dataset(Settings):
         default="recording",
         description="what stays together: `recording`, `part` where one file holds several "
         "episodes, or a key of the metadata such as `session`",
+    )
+    joined: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
+        default=[], alias="with", description="tasks whose episodes join in"
+    )
+    balance: Balance | None = Field(
+        default=None, description="how often training draws from each class; default: as they come"
+    )
+    repeats: Literal["together", "apart"] = Field(
+        default="together",
+        description="near-duplicates: together on the side of the one that came first, or apart, "
+        "where a task is the same motion over and over",
     )
     validation: Tail | Share | Choice = 0.15
     test: Share | Choice = 0.2

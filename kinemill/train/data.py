@@ -78,6 +78,22 @@ def make_windows(
     )
 
 
+def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tensor | None:
+    """Return how often each training window is drawn, (W,) float64; None if all are alike.
+
+    The windows of an episode share what its rows weigh, so that an episode too short for many
+    windows still counts as the dataset's `balance` says.
+    """
+    episodes, length = dataset.of("train"), layout.history + horizon
+    if all(episode.weight == 1.0 for episode in episodes):
+        return None
+    counts = np.array([max(episode.rows - length + 1, 0) for episode in episodes])
+    of_rows = np.array([episode.weight * episode.rows for episode in episodes])
+    each = np.divide(of_rows, counts, out=np.zeros(len(counts)), where=counts > 0)
+    weights = np.repeat(each, counts)
+    return torch.from_numpy(weights / weights.mean())
+
+
 def on_device(windows: Windows, device: Any) -> Windows:
     """Return the same windows with their tensors on `device`."""
     return Windows(

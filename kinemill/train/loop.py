@@ -50,12 +50,14 @@ class Objective:
         evaluate: () -> validation errors by name.
         watched: the name whose smallest value marks the best weights.
         windows: number of training windows.
+        weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
     """
 
     loss: Callable[[Tensor], Tensor]
     evaluate: Callable[[], dict[str, float]]
     watched: str
     windows: int
+    weights: Tensor | None = None
 
 
 def learning_rate(step: int, learn: Learn) -> float:
@@ -78,25 +80,43 @@ def _decay_steps(schedule: Schedule, learn: Learn) -> int:
     return schedule.decay_steps or learn.steps - schedule.warmup_steps
 
 
-def batch_at(step: int, windows: int, learn: Learn) -> Tensor:
-    """Return the window numbers of one batch: shuffled epochs that follow from seed and step."""
+def batch_at(step: int, windows: int, learn: Learn, weights: Tensor | None = None) -> Tensor:
+    """Return the window numbers of one batch: shuffled epochs that follow from seed and step.
+
+    With `weights`, an epoch is as long and holds each window as often as it weighs.
+    """
     size = min(learn.batch_size, windows)
     per_epoch = windows // size
     epoch, position = divmod(step, per_epoch)
-    order = _shuffled(windows, learn.seed, epoch)
+    order = _shuffled(windows, learn.seed, epoch, weights)
     return order[position * size : (position + 1) * size]
 
 
-_order_of: dict[tuple[int, int, int], Tensor] = {}
+_order_of: dict[tuple[int, int, int], tuple[Tensor | None, Tensor]] = {}
 
 
-def _shuffled(windows: int, seed: int, epoch: int) -> Tensor:
+def _shuffled(windows: int, seed: int, epoch: int, weights: Tensor | None) -> Tensor:
     key = (windows, seed, epoch)
-    if key not in _order_of:
+    known = _order_of.get(key)
+    if known is None or known[0] is not weights:
         _order_of.clear()
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-        _order_of[key] = torch.randperm(windows, generator=generator)
-    return _order_of[key]
+        order = torch.randperm(windows, generator=generator)
+        if weights is not None:
+            order = _weighted(weights, generator)[order]
+        _order_of[key] = (weights, order)
+    return _order_of[key][1]
+
+
+def _weighted(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw as many windows as there are, each as often as it weighs, rounded up or down by chance.
+
+    Systematic resampling (Kitagawa 1996, section 5): one random number an epoch.
+    """
+    ends = torch.cumsum(weights / weights.sum() * len(weights), 0)
+    start = torch.rand(1, generator=generator, dtype=torch.float64)
+    drawn = torch.searchsorted(ends, torch.arange(len(weights), dtype=torch.float64) + start)
+    return drawn.clamp(max=len(weights) - 1)
 
 
 def fit(
@@ -128,7 +148,7 @@ def fit(
     while state.step < learn.steps and not _out_of_patience(state, learn):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(state.step, learn)
-        batch = batch_at(state.step, objective.windows, learn).to(device)
+        batch = batch_at(state.step, objective.windows, learn, objective.weights).to(device)
         state.losses.append(_update(module, optimizer, objective.loss(batch), learn, state.step))
         state.step += 1
         if state.step % learn.log_every == 0 or state.step == learn.steps:

@@ -12,7 +12,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.spec import Task
 from kinemill.store import Outcome, once
-from kinemill.validate import table
+from kinemill.validate import responses, table
 from kinemill.validate.beside import with_what_is_beside
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
@@ -106,6 +106,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "reasons": _few(reasons),
         "measured": measured,
         "sketches": _sketches(episodes, kept, task),
+        "response": responses.sketch_of(max(kept, key=len), task) if kept else None,
         "strip": strip,
         "table": rows.to_dict(as_series=False),
     }

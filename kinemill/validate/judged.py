@@ -27,12 +27,12 @@ from kinemill.store import (
     read_json,
     summary_of,
 )
-from kinemill.validate import foreign, ranges, table
+from kinemill.validate import foreign, ranges, responses, table
 from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
 from kinemill.validate.episodes import validate_recording
 from kinemill.validate.twin_index import Sketched
 
-SHARD, VERSION = "episodes_shard", 1
+SHARD, VERSION = "episodes_shard", 2
 JUDGED, TABLE = "judged.json", "table.parquet"
 ID = 16  # characters of a recording's hash that its episodes are called after
 SAMPLE = 32  # recordings of a shard whose measured numbers are kept, where there are many shards
@@ -99,6 +99,7 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         ],
         "reasons": [*recording.summary["reasons"], *summary.get("reasons", [])],
         "sketches": len(summary.get("sketches", [])),
+        "response": summary.get("response"),
         **{key: summary.get(key, {}) for key in ("dropped", "found")},
         **{key: summary.get(key, []) for key in ("measured", "strip")},
     }
@@ -185,6 +186,7 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -
         "checks": [check.to_json() for check in checks],
         "measured": _measured(sampled),
         "spread": foreign.spread(rows, names, task),
+        "responses": responses.gather({item["name"]: item["response"] for item in listed}),
         "ranges": ranges.ranges(rows, task, ranges.BARS // 16**digits),
         "sketches": sum(item["sketches"] for item in listed),
         "digest": set_digest(digest(entry) for item in listed for entry in episodes_of(item)),

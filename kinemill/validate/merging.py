@@ -7,7 +7,7 @@ from typing import Any
 
 from kinemill.shards import set_digest, totals
 from kinemill.spec import Task
-from kinemill.validate import across, expectations, foreign, table
+from kinemill.validate import across, expectations, foreign, responses, table
 from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
 from kinemill.validate.noting import Repeats
 
@@ -53,6 +53,9 @@ def checks_of(task: Task, parts: list[Json], counts: Json, repeats: Repeats) -> 
     units = {"found": len(strange), "failing": strange[:SHOWN]}
     found[across.NEAR_DUPLICATES] = plans[across.NEAR_DUPLICATES].answer(not repeats.total, pairs)
     found[across.FOREIGN_UNITS] = plans[across.FOREIGN_UNITS].answer(not strange, units)
+    turned = responses.foreign_actions((part["responses"] for part in parts), task)
+    actions = {"found": len(turned), "failing": turned[:SHOWN]}
+    found[across.FOREIGN_ACTIONS] = plans[across.FOREIGN_ACTIONS].answer(not turned, actions)
     return [found[name] for name in plans]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.spec import Task
@@ -64,6 +65,7 @@ def note_twins(
         if index.anew or len(index) < total:
             index.add(known())
         _note(task, home, index, fresh)
+        fault_point("twins.noted")
         return Repeats(*index.pairs(SHOWN))
 
 

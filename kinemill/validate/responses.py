@@ -8,31 +8,32 @@ its cart depends on which way it points.
 
 Symbols: r recordings, a actions, v velocities; u actions and y accelerations less what the states
 explain, `uu` (r, a, a) and `uy` (r, a, v) their mean products, `yy` (r, v) the accelerations' mean
-square; G (r, v, a) the answer of all recordings but one, by least squares.
+square; G (r, v, a) the answer of all recordings but one, by least squares. A shard keeps the sums,
+and those recordings that the others of the shard explain least, so that adding one looks at no
+other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from kinemill.spec import Task
 from kinemill.validate.faults import Array, Values
-from kinemill.validate.motion import pairs
 from kinemill.validate.physics.delay import answer
 
-NAME = "foreign_actions"
-DESCRIPTION = "no recording answers its actions as if one were flipped, or two exchanged"
 SEARCHED = 0.1  # longest delay of an answer, s
 FEWEST = 4  # other recordings that are a reference
 SHORTEST = 2.0  # s of an episode whose answer is no chance
 EXPLAINED = 0.05  # share of the accelerations' rest that the others' answer has to explain then,
 BETTER = 0.05  # by how much more than it explains as the recording is (sound ones: below 0.02),
 OWN = 0.5  # and the least share of what the recording's own answer explains
-_AT_ONCE = 1000  # recordings compared at once: memory is a v^2 of each
+STRANGEST = 20  # recordings of a shard that are kept by name
 
 Json = dict[str, Any]
+Products = tuple[Array, Array, Array]
 
 
 def sketch(values: Values, task: Task) -> Json | None:
@@ -59,46 +60,59 @@ def sketch(values: Values, task: Task) -> Json | None:
     }
 
 
-def foreign_actions(sketches: dict[str, Json | None], task: Task) -> list[Json]:
-    """Return recordings whose actions seem flipped or exchanged, with what seems so.
+def sketch_of(frame: pl.DataFrame, task: Task) -> Json | None:
+    """Return the sketch of an episode with the task's columns."""
+    return sketch({name: frame[name].to_numpy() for name in task.columns}, task)
+
+
+def gather(sketches: dict[str, Json | None]) -> Json | None:
+    """Return what a shard keeps of its recordings: sums over all, and the strangest by themselves.
 
     Args:
         sketches: by recording; None is left out.
-        task: gives the channels.
+
+    Returns:
+        `recordings`, `square` (v, a, a) and `product` (v, a) in a row each, and `strangest`, a list
+        of recording and sketch; None of a shard without answers.
     """
     known = {name: item for name, item in sorted(sketches.items()) if item is not None}
-    if len(known) <= FEWEST:
-        return []
-    actions, velocities = len(task.actions), len(list(pairs(task)))
-    shapes = {"uu": (actions, actions), "uy": (actions, velocities), "yy": (velocities,)}
-    products = {
-        key: np.array([item[key] for item in known.values()]).reshape(-1, *shape)
-        for key, shape in shapes.items()
+    if not known:
+        return None
+    own = _stack(list(known.values()))
+    square, product = _sums(own)
+    order = np.argsort(_explained(_others(own, square, product), *own))[:STRANGEST]
+    names = list(known)
+    return {
+        "recordings": len(known),
+        "square": square.ravel().tolist(),
+        "product": product.ravel().tolist(),
+        "strangest": [[names[at], known[names[at]]] for at in sorted(order.tolist())],
     }
-    products["yy"] = np.maximum(products["yy"], 1e-12)
-    square = np.einsum("rij,rv->vij", products["uu"], 1.0 / products["yy"])
-    product = np.einsum("riv,rv->vi", products["uy"], 1.0 / products["yy"])
-    names, found = list(known), list[Json]()
-    for first in range(0, len(names), _AT_ONCE):
-        part = {key: item[first : first + _AT_ONCE] for key, item in products.items()}
-        found += _foreign(names[first : first + _AT_ONCE], part, square, product, task)
-    return found
 
 
-def _foreign(
-    names: list[str], own: dict[str, Array], square: Array, product: Array, task: Task
-) -> list[Json]:
-    """Return what is foreign in some recordings, given the sums (v, a, a) and (v, a) over all."""
-    uu, uy, yy = own["uu"], own["uy"], own["yy"]
-    others = square - uu[:, None] / yy[:, :, None, None]
-    told = product - (uy / yy[:, None]).transpose(0, 2, 1)
-    answers = _solved(others, told)
-    as_it_is = _explained(answers, uu, uy, yy)
-    least = np.maximum(EXPLAINED, OWN * _explained(_own(own), uu, uy, yy))
+def foreign_actions(gathered: Iterable[Json | None], task: Task) -> list[Json]:
+    """Return recordings whose actions seem flipped or exchanged, with what seems so.
+
+    Args:
+        gathered: what `gather` returned, for every shard.
+        task: gives the channels.
+    """
+    parts = [part for part in gathered if part is not None]
+    if sum(part["recordings"] for part in parts) <= FEWEST:
+        return []
+    names = [name for part in parts for name, _ in part["strangest"]]
+    own = _stack([item for part in parts for _, item in part["strangest"]])
+    actions, velocities = len(task.actions), own[2].shape[1]
+    square = np.sum([part["square"] for part in parts], axis=0)
+    product = np.sum([part["product"] for part in parts], axis=0)
+    square = square.reshape(velocities, actions, actions)
+    answers = _others(own, square, product.reshape(velocities, actions))
+    as_it_is = _explained(answers, *own)
+    least = np.maximum(EXPLAINED, OWN * _explained(_own(own), *own))
     best, which = np.maximum(as_it_is + BETTER, least), np.full(len(names), -1)
     changes = list(_changes(task))
     for number, (_, _, change) in enumerate(changes):
-        explained = _explained(answers, change.T @ uu @ change, change.T @ uy, yy)
+        explained = _explained(answers, change.T @ own[0] @ change, change.T @ own[1], own[2])
         better = explained > best
         best, which = np.where(better, explained, best), np.where(better, number, which)
     return [
@@ -111,13 +125,40 @@ def _foreign(
             "fix": "compare the wiring and the log's columns with the others', and set `source` "
             "({name: ..., scale: -1} flips), or reject the recording",
         }
-        for at in np.flatnonzero(which >= 0).tolist()
+        for at in sorted(np.flatnonzero(which >= 0).tolist(), key=lambda at: names[at])
     ]
 
 
-def _own(products: dict[str, Array]) -> Array:
+def _stack(sketches: list[Json]) -> Products:
+    """Return `uu` (r, a, a), `uy` (r, a, v) and `yy` (r, v) of sketches."""
+    actions = round(len(sketches[0]["uu"]) ** 0.5)
+    uu, uy, yy = (np.array([item[key] for item in sketches]) for key in ("uu", "uy", "yy"))
+    return (
+        uu.reshape(-1, actions, actions),
+        uy.reshape(-1, actions, yy.shape[1]),
+        np.maximum(yy, 1e-12),
+    )
+
+
+def _sums(own: Products) -> tuple[Array, Array]:
+    """Return what least squares over all recordings need, (v, a, a) and (v, a).
+
+    Every recording counts alike for each velocity, however wild it is.
+    """
+    uu, uy, yy = own
+    return np.einsum("rij,rv->vij", uu, 1.0 / yy), np.einsum("riv,rv->vi", uy, 1.0 / yy)
+
+
+def _others(own: Products, square: Array, product: Array) -> Array:
+    """Return the answers G (r, v, a) of all recordings but each, given the sums over all."""
+    uu, uy, yy = own
+    others = square - uu[:, None] / yy[:, :, None, None]
+    return _solved(others, product - (uy / yy[:, None]).transpose(0, 2, 1))
+
+
+def _own(own: Products) -> Array:
     """Return each recording's own answer (r, v, a)."""
-    return _solved(products["uu"][:, None], products["uy"].transpose(0, 2, 1))
+    return _solved(own[0][:, None], own[1].transpose(0, 2, 1))
 
 
 def _solved(square: Array, product: Array) -> Array:

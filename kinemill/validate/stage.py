@@ -15,8 +15,10 @@ from typing import Any
 import polars as pl
 
 from kinemill.errors import CorruptArtifact
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
-from kinemill.ingest.recordings import open_recording
+from kinemill.ingest.index import load_index
+from kinemill.ingest.recordings import open_recording, reading_rules
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
@@ -82,13 +84,12 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
     Returns:
         the published episodes, checks and page; known when nothing has changed.
     """
-    asked = rules(task)
-    share = task.validation.max_quarantined_share
-    made_by = digest({"rules": asked, "max_quarantined_share": share, "version": VERSION})
+    made_by = _made_by(task)
     before = _before(home, task.name, made_by)
     if before and before.recordings == recordings.digest:
         return before.outcome
-    outcome = _Validating(task, home, asked, progress or Silence()).run(recordings, before)
+    outcome = _Validating(task, home, progress or Silence()).run(recordings, before)
+    fault_point("validate.published")
     document = {"format": FORMAT, "rules": made_by, "snapshot": outcome.ref.to_json()}
     publish_json(index_path(home, task.name, EPISODES), document)
     return outcome
@@ -133,6 +134,23 @@ def _shards(home: Home, ref: Ref) -> Iterator[Ref]:
     listed = read_json(open_ref(home, ref) / EPISODES)["shards"]
     for name in sorted(listed):
         yield Ref.from_json(listed[name]["ref"])
+
+
+def last_shards(task: Task, home: Home) -> dict[str, Json] | None:
+    """Return the shards of the episodes published last by name, each with its `ref` and counts.
+
+    None if they were made by other rules or from other recordings than the task has now.
+    """
+    before, index = _before(home, task.name, _made_by(task)), load_index(home, task.name)
+    if before is None or index is None or index[0].rules != digest(reading_rules(task)):
+        return None
+    return dict(before.shards) if index[0].snapshot.digest == before.recordings else None
+
+
+def _made_by(task: Task) -> str:
+    """Return a digest of all of the task that the published episodes and checks follow from."""
+    share = task.validation.max_quarantined_share
+    return digest({"rules": rules(task), "max_quarantined_share": share, "version": VERSION})
 
 
 def _before(home: Home, task: str, made_by: str) -> _Before | None:
@@ -197,8 +215,9 @@ def _made_of(shard: Json | None) -> str | None:
 class _Validating:
     """One validation of a task's recordings."""
 
-    def __init__(self, task: Task, home: Home, asked: Json, progress: Progress) -> None:
-        self._task, self._home, self._asked, self._progress = task, home, asked, progress
+    def __init__(self, task: Task, home: Home, progress: Progress) -> None:
+        self._task, self._home, self._progress = task, home, progress
+        self._asked = rules(task)
 
     def run(self, recordings: Ref, before: _Before | None) -> Outcome:
         """Judge what is new in the snapshot, and publish."""
@@ -211,7 +230,9 @@ class _Validating:
             self._task,
             {n: rows for n, s in shards.items() if not (rows := s.asked_of_schema).is_empty()},
         )
+        fault_point("validate.judged")
         repeats = self._note(judged, before, old.gone)
+        fault_point("validate.noted")
         published = {
             name: self._publish(snapshot, name, shard, schema.get(name, []))
             for name, shard in shards.items()

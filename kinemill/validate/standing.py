@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from kinemill.home import Home
 from kinemill.ingest.decisions import Decision, decided
 from kinemill.ingest.inspecting import as_recording, read_before
-from kinemill.ingest.membership import Member, members
+from kinemill.ingest.membership import Member, find_member, members
 from kinemill.spec import Task
-from kinemill.store import Json, digest, peek
+from kinemill.store import Json, Ref, digest, peek
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
+from kinemill.validate.judged import read_judged
+from kinemill.validate.stage import last_shards
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,63 @@ def standings(task: Task, home: Home) -> Iterator[Standing]:
     for hash_, decision in decisions.items():
         if hash_ not in known:
             yield Standing(Member(hash_, decision.name, 0, ""), decision, None, None)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A page of the recordings that are not wholly accepted, and how many there are."""
+
+    total: int
+    shown: list[Standing]
+
+
+def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> Held:
+    """Return recordings that are not wholly accepted, or about which a person has decided.
+
+    Those with a decision come first, then the others by content hash; a page is sorted by name.
+    Where the last validation was of what the task has now, only the shards of the page are read.
+
+    Args:
+        task: whose recordings.
+        home: where they are kept.
+        offset: how many to leave out.
+        limit: how many to return; default: all.
+    """
+    shards = last_shards(task, home)
+    if shards is None:
+        every = [item for item in standings(task, home) if item.word != "accepted"]
+        return Held(len(every), _by_name(every[offset:][:limit]))
+    decisions = decided(home, task.name)
+    special = [_decided_on(task, home, made) for made in decisions.values()]
+    total, shown = len(special), special[offset:][:limit]
+    for name, shard in sorted(shards.items()):
+        known = {hash_ for hash_ in decisions if hash_.startswith(name)}
+        full = limit is not None and len(shown) >= limit
+        if not shard["faulty"] or (not known and (full or total + shard["faulty"] <= offset)):
+            total += shard["faulty"]
+            continue
+        judged = read_judged(home, Ref.from_json(shard["ref"]))
+        items = [it for it in judged if it["reasons"] and it["recording"] not in known]
+        room = None if limit is None else limit - len(shown)
+        shown += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
+        total += len(items)
+    return Held(total, _by_name(shown))
+
+
+def _by_name(found: list[Standing]) -> list[Standing]:
+    return sorted(found, key=lambda item: (item.member.name, item.member.hash))
+
+
+def _decided_on(task: Task, home: Home, decision: Decision) -> Standing:
+    member = find_member(home, task.name, decision.recording)
+    if member is None:
+        return Standing(Member(decision.recording, decision.name, 0, ""), decision, None, None)
+    return standing_of(task, home, member, decision)
+
+
+def _undecided(task: Task, home: Home, item: Json) -> Standing:
+    named = Member(item["recording"], item["name"], 0, "")
+    return standing_of(task, home, find_member(home, task.name, named.hash) or named, None)
 
 
 def standing_of(task: Task, home: Home, member: Member, decision: Decision | None) -> Standing:

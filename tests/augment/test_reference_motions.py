@@ -1,4 +1,4 @@
-"""Reference motions of real bipeds: faster and slower, mirrored, resampled to another frame rate."""
+"""Reference motions of real bipeds: faster, slower, mirrored, resampled to another frame rate."""
 
 import json
 

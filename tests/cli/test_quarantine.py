@@ -34,6 +34,26 @@ def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
     assert "held.csv" in kinemill("quarantine", "swing", "list")
 
 
+def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
+    task, folder, _ = held
+    for number in range(4):
+        log(f"held{number}.csv", phase=0.3 * number, spoil=spike)
+    judged(task, folder)
+    kinemill("quarantine", "swing", "reject", "held2.csv")
+    kinemill("quarantine", "swing", "reject", "a.csv")
+    judged(task, folder)
+
+    def page(*options):
+        found = kinemill("quarantine", "swing", "list", "--json", *options)
+        assert found["total"] == 6
+        return [(item["name"], item["standing"]) for item in found["recordings"]]
+
+    first, second = page("--limit", "2"), page("--limit", "3", "--offset", "2")
+    assert first == [("a.csv", "rejected"), ("held2.csv", "rejected")]
+    assert {standing for _, standing in second} == {"quarantined"}
+    assert sorted([*first, *second, *page("--offset", "5")]) == sorted(page())
+
+
 def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, judged, home):
     task, folder, before = held
     made = kinemill(

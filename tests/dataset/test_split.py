@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset._split import check_sides, cut_pieces, position, side_of, unmatched_patterns
+from kinemill.dataset._sides import check_sides
+from kinemill.dataset._split import cut_pieces, position, side_of, unmatched_patterns
 from kinemill.errors import BadInput
 from kinemill.spec import Dataset, Task
 

@@ -5,6 +5,7 @@ Nothing here lets polars start its threads, which would not be there after a for
 
 import great_expectations
 import great_expectations.expectations
+
 import kinemill.spec.units
 import kinemill.validate
 from kinemill.spec import CHECKS, READERS

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -52,7 +53,12 @@ def told(mills, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kills")
     (folder / "drive.yaml").write_text(TASK)
     first = {"a.csv": log(60, 0.0), "bad.csv": b"time,angle\n0,1\n", "b.csv": log(80, 0.5)}
-    second = {"c.csv": log(70, 1.0), "a_copy.csv": log(60, 0.0), "cut.csv": log(50, 2.0)[:-30]}
+    second = {
+        "c.csv": log(70, 1.0),
+        "a_copy.csv": log(60, 0.0),
+        "a_again.csv": log(60, 0.001),
+        "cut.csv": log(50, 2.0)[:-30],
+    }
     site = Site(folder / "drive.yaml", folder / "whole" / "home", folder / "whole" / "logs")
     site.deliveries.extend([first, second])
     code, answer = mills.run(site)
@@ -73,6 +79,7 @@ def test_an_uninterrupted_run_passes_every_fault_point(told):
     assert set(answer["passings"]) == set(fault_points())
     assert_whole(site)
     assert_each_once(site, answer["result"])
+    assert any(name.startswith("store/twins/") for name in contents(site))
 
 
 def is_as_if_never_interrupted(mills, told, broken: Site) -> None:
@@ -97,6 +104,16 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(mills, told):
     faults = drawn(told[1]["passings"], seed=0)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda fault: kill(mills, told, fault), faults))
+
+
+def test_what_was_entered_is_not_lost_with_its_file(mills, told):
+    site = told[0].to("file gone")
+    code, _ = mills.run(site, "ingest.recorded:2")
+    assert code == -signal.SIGKILL
+    (site.logs / "c.csv").unlink()
+    code, answer = mills.run(replace(site, deliveries=[]))
+    assert code == 0
+    assert answer["result"] == told[1]["result"]
 
 
 def test_a_full_disk_is_an_error_and_costs_nothing_that_was_there(mills, told):

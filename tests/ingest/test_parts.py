@@ -63,7 +63,7 @@ def test_what_is_wrong_with_the_file_is_said_once(make_task, write, home, logs):
     ],
 )
 def test_parts_that_make_no_sense_are_refused_with_their_place(make_task, parts, message):
-    with pytest.raises(TaskError, match="ingest.parts") as error:
+    with pytest.raises(TaskError, match=r"ingest\.parts") as error:
         make_task(ingest__parts=parts)
     assert message in str(error.value)
 

@@ -121,7 +121,7 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
     ("name", "save"),
     [
         ("a.npz", lambda path, columns: np.savez(path, **columns)),
-        ("a.mat", lambda path, columns: savemat(path, columns)),
+        ("a.mat", savemat),
         ("a.parquet", lambda path, columns: pl.DataFrame(columns).write_parquet(path)),
     ],
 )

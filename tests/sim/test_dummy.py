@@ -5,11 +5,12 @@ from math import pi
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset import load_dataset, load_media, make_dataset
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
-from kinemill.sim import dummy_overrides, write_dummy_logs
+from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.spec import load_task
 from kinemill.validate import validate
 from tests.conftest import ROOT
@@ -20,7 +21,7 @@ TASKS = sorted([*(ROOT / "tasks").glob("*.yaml"), *(ROOT / "tests" / "tasks").gl
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))
-    write_dummy_logs(task, tmp_path / "logs", episodes=4)
+    write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=4))
     report = ingest(task, home, tmp_path / "logs")
     accepted = validate(task, home, report.outcome.ref)
     assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
@@ -37,7 +38,7 @@ def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
 
 def test_a_velocity_is_the_derivative_of_its_position_and_obeys_the_spring(tmp_path):
     task = load_task(ROOT / "tasks" / "simple_pendulum.yaml")
-    log = pl.read_csv(write_dummy_logs(task, tmp_path, episodes=3)[2])
+    log = pl.read_csv(write_dummy_logs(task, tmp_path, Dummy(episodes=3))[2])
     angle, velocity, time = (log[name].to_numpy() for name in ("angle", "velocity", "time"))
     assert np.diff(time) == pytest.approx(0.02, abs=1e-9)
     slope = (angle[2:] - angle[:-2]) / 0.04
@@ -66,7 +67,7 @@ def test_two_sensors_of_one_velocity_and_an_acceleration_are_all_there(tmp_path)
 def test_the_same_seed_writes_the_same_bytes(tmp_path):
     task = load_task(ROOT / "tasks" / "cart_pole.yaml")
     first, again, other = (
-        [path.read_bytes() for path in write_dummy_logs(task, tmp_path / name, episodes=3, seed=s)]
+        [p.read_bytes() for p in write_dummy_logs(task, tmp_path / name, Dummy(episodes=3, seed=s))]
         for name, s in (("a", 0), ("b", 0), ("c", 1))
     )
     assert first == again
@@ -74,6 +75,70 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
     assert len(set(first)) == 3
 
 
-def test_logs_that_cannot_be_split_are_refused(tmp_path):
-    with pytest.raises(BadInput, match="at least 3"):
-        write_dummy_logs(load_task(ROOT / "tasks" / "cart_pole.yaml"), tmp_path, episodes=2)
+def test_logs_that_cannot_be_split_or_hold_no_window_are_refused(tmp_path):
+    with pytest.raises(ValidationError, match="greater than or equal to 3"):
+        Dummy(episodes=2)
+    with pytest.raises(BadInput, match="more than"):
+        write_dummy_logs(load_task(ROOT / "tasks" / "cart_pole.yaml"), tmp_path, Dummy(samples=20))
+
+
+@pytest.fixture
+def seeing(tmp_path):
+    """A task with a camera, an instruction, an observation and a reward."""
+    path = tmp_path / "arm.yaml"
+    path.write_text(
+        "task: arm\ndt: 0.01\nchannels:\n  a: {role: state, unit: m}\n"
+        "  v: {role: state, unit: m/s, derivative_of: a}\n"
+        "  u: {role: action, unit: N}\n  o: {role: observation, unit: '1'}\n"
+        "  r: {role: reward, unit: '1'}\n  camera: {role: image}\n  said: {role: text}\n"
+        "learn: {type: dynamics, model: {type: mlp}}\n"
+    )
+    return path
+
+
+def test_pictures_texts_and_rewards_come_through_to_the_dataset(seeing, home, tmp_path):
+    dummy = Dummy(episodes=4, samples=150, image=(24, 32), instructions=["go", "stop"], seed=3)
+    task = load_task(seeing, dummy_overrides(load_task(seeing), dummy))
+    write_dummy_logs(task, tmp_path / "logs", dummy)
+    recordings = ingest(task, home, tmp_path / "logs").outcome.ref
+    accepted = validate(task, home, recordings)
+    assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (4, 0)
+    ref = make_dataset(task, home, accepted.ref).ref
+    media, dataset = load_media(home, ref), load_dataset(home, ref)
+    assert dataset.columns == ["a", "v", "u"]
+    said = {media.texts(one.id, "said")[0] for one in dataset.episodes}
+    assert said == {"go", "stop"}
+    for episode in dataset.episodes:
+        frames, rows = media.frames(episode.id, "camera"), dataset.rows(episode).astype(float)
+        assert frames.shape == (150, 24, 32, 3)
+        # The disc stands where the first state is in its range.
+        columns = [
+            np.nonzero((frames[k] == (220, 180, 60)).all(axis=2))[1].mean() for k in range(150)
+        ]
+        assert np.corrcoef(columns, rows[:, 0])[0, 1] > 0.99
+        observed, reward = media.numbers(episode.id).T
+        assert reward.max() <= 0.0
+        assert np.ptp(observed) > 0.1
+
+
+def test_a_robot_of_any_dimensions_can_be_made_up(home, tmp_path):
+    dummy = Dummy(states=5, actions=3, episodes=3, samples=200, image=(8, 8), instructions=["go"])
+    path = tmp_path / "proto.yaml"
+    path.write_text(dummy_task("proto", dummy))
+    task = load_task(path, dummy_overrides(load_task(path), dummy))
+    assert (len(task.states), len(task.actions), task.media) == (10, 3, ["camera", "instruction"])
+    write_dummy_logs(task, tmp_path / "logs", dummy)
+    accepted = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref)
+    assert (accepted.summary["accepted"], accepted.summary["dropped_rows"]) == (3, 0)
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(dummy_task("plain", Dummy()))
+    assert load_task(plain).media == []
+
+
+def test_dummy_pictures_are_the_same_bytes_for_the_same_seed(seeing, tmp_path):
+    task, dummy = load_task(seeing), Dummy(episodes=3, samples=100, image=(8, 8))
+    first, again = (
+        [path.read_bytes() for path in write_dummy_logs(task, tmp_path / name, dummy)]
+        for name in ("a", "b")
+    )
+    assert first == again

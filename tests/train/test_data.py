@@ -1,17 +1,21 @@
 """Which action belongs to which step: off by one would still look like learning."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.spec.ports import Silence
 from kinemill.spec.task import Task
-from kinemill.train.data import make_windows, scale_of
+from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.layout import make_layout
-from kinemill.train.loop import fit
+from kinemill.train.loop import batch_at, fit
 
 CPU = torch.device("cpu")
 QUIET = (Silence(), Silence())
+SCHEDULE = {"warmup_steps": 10, "decay_steps": 100}
 
 
 def echo_task(**learn) -> Task:
@@ -106,3 +110,53 @@ def test_scales_are_those_of_training_and_validation_does_not_count():
     np.testing.assert_allclose(scale["state_mean"], train[:, :1].mean(0), atol=1e-6)
     np.testing.assert_allclose(scale["action_std"], train[:, 1:].std(0), atol=1e-6)
     np.testing.assert_allclose(scale["output_std"], train[:, :1].std(0), atol=1e-6)
+
+
+def weighted_echo() -> PackedDataset:
+    """60 rows of weight 0.5 and 20 rows of weight 2.5: by 30 to 50."""
+    dataset = packed_echo(rows=80)
+    episodes = [
+        PackedEpisode("a", "a", "a.csv", "train", 0, 60, weight=0.5),
+        PackedEpisode("c", "c", "c.csv", "train", 60, 80, weight=2.5),
+        dataset.episodes[1],
+    ]
+    return replace(dataset, episodes=episodes)
+
+
+def test_windows_are_drawn_as_often_as_their_episode_weighs():
+    """Windows of 7 rows: 54 of the long episode and 14 of the short one, drawn 30 to 50."""
+    dataset, task = weighted_echo(), echo_task(batch_size=17)
+    weights = window_weights(dataset, make_layout(task, {}, "euler", 3), 4)
+    assert weights.sum().item() == pytest.approx(68)
+    drawn = torch.cat([batch_at(step, 68, task.learn, weights) for step in range(4 * 50)])
+    share = (drawn >= 54).double().mean().item()
+    assert share == pytest.approx(50 / 80, abs=0.01)
+    counts = torch.bincount(drawn[:68], minlength=68)
+    assert ((counts - weights).abs() < 1).all()  # each as often as it weighs, up or down
+    assert torch.bincount(drawn, minlength=68).min() > 0  # none is left out for ever
+
+
+def test_weighted_batches_follow_from_seed_and_step_alone():
+    weights = torch.linspace(0.1, 2.0, 40, dtype=torch.float64)
+    learn = echo_task(batch_size=8).learn
+    forwards = [batch_at(step, 40, learn, weights) for step in range(12)]
+    backwards = [batch_at(step, 40, learn, weights.clone()) for step in reversed(range(12))]
+    assert all(torch.equal(*pair) for pair in zip(forwards, reversed(backwards), strict=True))
+    assert not torch.equal(torch.cat(forwards[:5]), torch.cat(forwards[5:10]))
+    assert window_weights(packed_echo(), make_layout(echo_task(), {}, "euler", 3), 4) is None
+
+
+def test_a_balanced_training_goes_on_bit_for_bit(tmp_path):
+    """Stopped at 30 of 60 steps and gone on with: the same weights as in one go."""
+    dataset = weighted_echo()
+
+    def trained(folder, *budgets):
+        folder.mkdir()
+        for steps in budgets:
+            learn = echo_task(steps=steps, save_every=10, batch_size=16, schedule=SCHEDULE).learn
+            module, objective = learn.prepare(echo_task(), dataset, dataset, CPU)
+            fit(module, objective, learn, folder, QUIET)
+        return module.state_dict()
+
+    whole, halves = trained(tmp_path / "a", 60), trained(tmp_path / "b", 30, 60)
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)

@@ -121,7 +121,7 @@ def test_near_repeats_are_paired_and_other_runs_are_not(home):
     runs = {
         "a": make_swing(),
         "again": {key: x + 0.02 * random.standard_normal(1000) for key, x in make_swing().items()},
-        "other": make_swing(phase=1.0),
+        "other": independent(3, 1000),
         "short": cut(make_swing(), 1, 200),
     }
     found = note(task, home, [sketched(task, name, values) for name, values in runs.items()])

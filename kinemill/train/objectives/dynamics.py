@@ -69,7 +69,7 @@ class Dynamics(Learn):
         """
         import torch
 
-        from kinemill.train.data import make_windows, on_device, scale_of
+        from kinemill.train.data import make_windows, on_device, scale_of, window_weights
         from kinemill.train.layout import make_layout
         from kinemill.train.loop import Objective
         from kinemill.train.step import Step
@@ -104,6 +104,7 @@ class Dynamics(Learn):
             evaluate=evaluate,
             watched=f"validation/{self.checkpoint}",
             windows=len(train),
+            weights=window_weights(training_set, layout, self.horizon),
         )
 
 

@@ -21,7 +21,7 @@ from kinemill.store import Json, Ref, once, open_ref, read_json
 STAGE, VERSION = "drift_reference", 1
 EPISODES = 200  # held-out episodes tried at most: 95 % of so many is known well enough
 SAMPLE = 2000  # rows of training that distributions are compared with
-STRETCHES = 10  # of them at least, where episodes are long enough to be cut
+FEW = 5  # stretches; fewer tell too little of how much errors vary
 USUAL = 0.95  # share of held-out stretches that err no more than what is called usual
 NEGLIGIBLE = 0.01  # of a channel's spread in training: a smaller error matters to nobody
 STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
@@ -52,12 +52,11 @@ class Reference:
         """Return the error, (S,), that 95 % of held-out stretches of so many windows stay below.
 
         Stretches are as long as what is judged, where held-out episodes are long enough: the error
-        of a short stretch varies more. Where there are too few of them, they are cut shorter, but
-        not below `shortest` windows, so that their spread, and with it the bound, is rather too
-        large than too small.
+        of a short stretch varies more. Where there are fewer than five, they are cut to `shortest`
+        windows, as verification resamples: the bound is then rather too large than too small.
         """
-        many = sum(len(each) for each in self.squares) // STRETCHES
-        size = min(windows, max(many, self.shortest))
+        stretches = sum(max(1, len(each) // windows) for each in self.squares)
+        size = windows if stretches >= FEW else min(windows, self.shortest)
         blocks = [
             np.sqrt(block.mean(axis=0))
             for each in self.squares

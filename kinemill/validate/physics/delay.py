@@ -99,11 +99,13 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     size = change.std(axis=0) / task.dt
     if float(size.min()) <= _TINY:
         return None
-    basis, _ = np.linalg.qr(_regressors(known, task)[lags:-1])
-    target = _rest(change / task.dt / size, basis)
+    explaining = _regressors(known, task)[lags:-1]
+    square = explaining.T @ explaining
+    inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
+    target = _rest(change / task.dt / size, explaining, inverse)
     told = np.stack([known[name] for name in actions], axis=1)[:-1]
     later = sliding_window_view(told, rows, axis=0)[::-1].transpose(2, 0, 1)  # (n, lags + 1, a)
-    own = _rest(later.reshape(rows, -1), basis).reshape(later.shape)
+    own = _rest(later.reshape(rows, -1), explaining, inverse).reshape(later.shape)
     square = np.einsum("nli,nlj->lij", own, own)
     product = np.einsum("nli,nj->lij", own, target)
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
@@ -120,15 +122,16 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     )
 
 
-def _rest(values: Array, basis: Array) -> Array:
-    """Return what an orthonormal basis (n, r) leaves of (n, c)."""
-    return values - basis @ (basis.T @ values)
+def _rest(values: Array, explaining: Array, inverse: Array) -> Array:
+    """Return what (n, r) regressors leave of (n, c); `inverse` (r, r) is that of their square."""
+    return values - explaining @ (inverse @ (explaining.T @ values))
 
 
 def _regressors(values: Values, task: Task) -> Array:
-    """Return what a state explains by itself: 1, velocities, positions, (n, r)."""
+    """Return what a state explains by itself: 1, velocities, positions, (n, r) of size 1."""
     columns = [np.ones(len(values[task.states[0]]))]
     for name in task.states:
         angle = task.channels[name].kind == "angle"
         columns += [np.sin(values[name]), np.cos(values[name])] if angle else [values[name]]
-    return np.stack(columns, axis=1)
+    stacked = np.stack(columns, axis=1)
+    return stacked / np.maximum(np.abs(stacked).max(axis=0), _TINY)

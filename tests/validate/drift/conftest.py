@@ -26,8 +26,8 @@ from tests.conftest import ROOT
 SECONDS = 6.0
 STATES = ("cart_position", "pole_angle", "cart_velocity", "pole_velocity")
 
-# Two semi-implicit Euler steps of 10 ms. J = I + m l², h = m l cos θ, k = u - b v + m l sin θ ω²,
-# r = m g l sin θ + c ω, D = (M + m) J - h²; v' = (J k + h r) / D, ω' = -((M + m) r + h k) / D.
+# Two semi-implicit Euler steps of 10 ms. M for both masses, J = m L² / 3, h = m l cos θ, k = u - b v + m l sin θ ω²,
+# r = m g l sin θ + c ω, D = M J - h²; v' = (J k + h r) / D, ω' = -(M r + h k) / D.
 _HALF = """
   s{n} = Sin(th{n})  c{n} = Cos(th{n})
   mls{n} = Mul(ml, s{n})  h{n} = Mul(ml, c{n})
@@ -47,10 +47,10 @@ _HALF = """
 
 def equations(plant: CartPole, dt: float) -> onnx.GraphProto:
     """The plant's step (B, 4), (B, 1) -> (B, 4), m, rad, m/s, rad/s, N, as an ONNX graph."""
-    l, m = plant.pole_length / 2, plant.pole_mass  # noqa: E741
-    J = m * plant.pole_length**2 / 12 + m * l**2
-    M = plant.cart_mass + m
-    numbers = {"ml": m * l, "J": J, "M": M, "MJ": M * J, "g": plant.gravity, "dt": dt / 2}
+    total, moment = plant.cart_mass + plant.pole_mass, plant.pole_mass * plant.pole_length / 2
+    inertia = plant.pole_mass * plant.pole_length**2 / 3
+    numbers = {"ml": moment, "J": inertia, "M": total, "MJ": total * inertia}
+    numbers |= {"g": plant.gravity, "dt": dt / 2}
     numbers |= {"b": plant.cart_damping, "c": plant.pole_damping}
     given = ", ".join(f"float {name} = {{{value:.9g}}}" for name, value in numbers.items())
     halves = _HALF.format(n=0, m=1) + _HALF.format(n=1, m=2)

@@ -1,0 +1,31 @@
+"""What made-up logs can be told: how many, how long, how wide, with which pictures and texts."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from kinemill.spec import Settings
+
+INSTRUCTIONS = ["reach the target", "follow the line", "come to rest"]
+
+
+class Dummy(Settings):
+    """Settings of `kinemill run TASK --dummy`."""
+
+    episodes: Annotated[int, Field(ge=3)] = Field(
+        default=8, description="logs; the first two are for test and validation"
+    )
+    samples: Annotated[int, Field(ge=20)] | None = Field(
+        default=None, description="rows of each; default: enough to train and judge on"
+    )
+    image: tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None, description="height and width; default: the channel's `shape`, or 64 x 64"
+    )
+    instructions: Annotated[list[str], Field(min_length=1)] = Field(
+        default=INSTRUCTIONS, description="one for each episode, in turn"
+    )
+    states: PositiveInt | None = Field(
+        default=None, description="positions, each with its velocity, of a task without a file"
+    )
+    actions: PositiveInt = Field(default=1, description="of a task without a file")
+    seed: Annotated[int, Field(ge=0)] = 0
