@@ -19,11 +19,13 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
     def dataset(context: dg.AssetExecutionContext, episodes: Ref) -> Events:
-        from kinemill.dataset import load_dataset, make_dataset
+        from kinemill.dataset import load_dataset, make_dataset, warnings
 
         mill = mill_of(context)
         outcome = make_dataset(mill.task, mill.home, episodes)
         counts, packed = outcome.summary, load_dataset(mill.home, outcome.ref)
+        for warning in warnings(counts):
+            context.log.warning(warning)
         yield from hand_on(
             context,
             outcome,

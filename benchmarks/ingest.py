@@ -5,8 +5,6 @@ are ingested and validated into an empty home, everything published and synced t
 with `polars.read_csv` on the same files and with their sha256; then three hundred logs of a second
 each. Files are in the cache of the system, as they are after a copy. Memory is the largest resident
 size of a process of its own that takes in one, two or eight such files.
-
-`--recordings N` is the proof of scale instead, see `benchmarks._scale`.
 """
 
 import json

@@ -71,6 +71,8 @@ def _tell_one(found: dict[str, Any]) -> None:
         f"{found['owner']}\n{found['states']} states, {found['actions']} actions, "
         f"dt {found['dt']} s, {found['recordings']} recordings, {_counts(found['episodes'])}"
     )
+    for warning in found["warnings"]:
+        typer.echo(f"warning: {warning}")
     columns = ["name", "role", "unit", "kind", "mean", "std", "delta_std"]
     table("features", columns, [[line[key] for key in columns] for line in found["features"]])
     shown, total = found["list"]["episodes"], found["list"]["total"]

@@ -19,6 +19,7 @@ from kinemill.dataset._packed import (
     load_dataset,
     write_description,
 )
+from kinemill.dataset._repeats import warnings
 from kinemill.dataset.media import MediaSet, load_media
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "scan_listing",
     "show_dataset",
     "versions",
+    "warnings",
     "write_description",
 ]

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.locks import lock, whoever
 from kinemill.store import MANIFEST, SUMMARY, Json, Ref, file_digest, publish_json, read_json
 
 STAGE = "dataset"
 LATEST = "latest"
+FORMAT = Format("catalogue entry", 1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _of_digest(home: Home, task: str, digest: str) -> Path:
 
 
 def _open(task: str, path: Path) -> Version:
-    entry = read_json(path)
+    entry = FORMAT.open(path, read_json(path))
     ref = Ref(entry["path"], entry["digest"])
     return Version(task, entry["version"], ref, entry["created"], entry["owner"])
 
@@ -88,15 +90,16 @@ def enter(home: Home, task: str, ref: Ref) -> Version:
 
 def _enter(home: Home, task: str, ref: Ref, known: Path) -> None:
     numbers, folder = _numbers(home, task), _folder(home, task) / "numbers"
-    nothing: Json = {"version": 0, "digest": ""}
-    last: Json = read_json(folder / numbers[-1]) if numbers else nothing
+    last: Json = {"version": 0, "digest": ""}
+    if numbers:
+        last = FORMAT.open(folder / numbers[-1], read_json(folder / numbers[-1]))
     if last["digest"] != ref.digest:  # else somebody died between the two files
         seconds = (home.root / ref.path / MANIFEST).stat().st_mtime
         made = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
         number = last["version"] + 1
         last = {"version": number, **ref.to_json(), "created": made, "owner": whoever()}
-        publish_json(folder / f"{number:06d}.json", last)
-    publish_json(known, last)
+        publish_json(folder / f"{number:06d}.json", FORMAT.stamp(last))
+    publish_json(known, FORMAT.stamp(last))
 
 
 def _complete(home: Home, task: str) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 
 from kinemill.dataset._catalogue import Version, count, find_version, versions
 from kinemill.dataset._listing import page, scan_listing
+from kinemill.dataset._repeats import warnings
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.store import Json, digest, open_ref
@@ -54,10 +55,10 @@ def show_dataset(
         CorruptArtifact: its files are gone.
     """
     version = find_version(home, task, which)
-    line, rules = _line(home, version), version.rules(home)
+    line, rules, summary = _line(home, version), version.rules(home), version.summary(home)
     episodes = scan_listing(version.folder(home))
     totals = episodes.select(pl.len(), pl.col("recording").n_unique().alias("recordings")).collect()
-    features = _features(rules, version.summary(home)["statistics"])
+    features = _features(rules, summary["statistics"])
     return {
         "task": task,
         "name": f"{task}/v{version.number}",
@@ -68,6 +69,7 @@ def show_dataset(
         "features": features,
         "rules": rules["dataset"],
         "recordings": totals["recordings"].item(),
+        "warnings": warnings(summary),
         "list": {
             "total": totals["len"].item(),
             "offset": offset,

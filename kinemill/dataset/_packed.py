@@ -6,17 +6,20 @@ Shapes: N rows of all episodes one after the other, C channels (states, then act
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
+from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.store import Ref, open_ref, read_json
 
 VALUES, DESCRIPTION = "values.npy", "dataset.json"
 SPLITS = ("train", "validation", "test")
+
+FORMAT = Format("dataset description", 2)  # 1 had no tasks and weights, which have defaults
 
 Floats = NDArray[np.float64]
 Packed = NDArray[np.float32]
@@ -147,7 +150,7 @@ def write_description(folder: Path, dataset: PackedDataset) -> None:
         "episodes": [asdict(episode) for episode in dataset.episodes],
         "statistics": statistics,
     }
-    text = json.dumps(description, indent=1, allow_nan=False)
+    text = json.dumps(FORMAT.stamp(description), indent=1, allow_nan=False)
     (folder / DESCRIPTION).write_text(text + "\n")
 
 
@@ -162,7 +165,7 @@ def load_dataset(home: Home, ref: Ref) -> PackedDataset:
 
 def read_packed(folder: Path) -> PackedDataset:
     """Read the folder of a dataset or training set, its bytes unchecked."""
-    description = cast(dict[str, Any], read_json(folder / DESCRIPTION))
+    description = FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
     statistics = description.pop("statistics")
     episodes = [PackedEpisode(**episode) for episode in description.pop("episodes")]
     return PackedDataset(

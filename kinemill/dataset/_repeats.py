@@ -37,7 +37,7 @@ def tell_repeats(rules: Dataset, episodes: Iterable[SplitEpisode], known: Known)
         if (side := known.side(rules, episode)) != "unused":
             sides.setdefault(side, {})[episode.name] = None
     torn = [sides for sides in groups.values() if len(sides) > 1]
-    shown = [{side: list(names) for side, names in sides.items()} for sides in torn[:SHOWN]]
+    shown = [{side: sorted(names) for side, names in sides.items()} for sides in torn[:SHOWN]]
     return {"recordings": len(known.roots), "torn": len(torn), "shown": shown}
 
 

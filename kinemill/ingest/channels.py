@@ -68,8 +68,8 @@ def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found
 def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values:
     """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
-    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from a quaternion
-    to the same rotation with its sign changed is that rotation, with the sign it had before.
+    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from q to -q, the
+    same rotation, is q.
     """
     signs = _signs(values, task)
     values = {name: own * signs[name] if name in signs else own for name, own in values.items()}
@@ -80,7 +80,7 @@ def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values
             for name, own in values.items()
             if task.method(name) == method
         }
-        resample = linear if method == "linear" else hold
+        resample = {"linear": linear, "cubic": cubic, "hold": hold}[method]
         out |= resample(seconds, chosen, grid, EXACT * task.dt)
     held = hold(seconds, signs, grid, EXACT * task.dt)
     return out | {name: out[name] * sign for name, sign in held.items()}
@@ -137,6 +137,25 @@ def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Value
     right = np.where(on_left, left, left + 1)
     left = np.where(on_right, right, left)
     return {name: _between(own, left, right, share) for name, own in values.items()}
+
+
+def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+    """Draw a cubic spline through channels (n,) at (n,) s and take it at (m,) s.
+
+    For motions sampled not much faster than they move: a line cuts the peak of a sine of 5 Hz that
+    is sampled at 30 Hz by 13 %, a spline by 1 %. NaN reaches as far as it does with lines.
+    """
+    from scipy.interpolate import CubicSpline
+
+    out = linear(seconds, values, grid, exact)
+    if out is values:
+        return values
+    for name, own in values.items():
+        known = np.isfinite(own)
+        if np.count_nonzero(known) > 3:
+            curve = np.asarray(CubicSpline(seconds[known], own[known])(grid))
+            out[name] = np.where(np.isfinite(out[name]), curve, np.nan)
+    return out
 
 
 def _between(values: Floats, left: Rows, right: Rows, share: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What people decided about recordings: who, when and why, never changed afterwards.
+"""What was decided about recordings, mostly by people: who, when and why, never changed afterwards.
 
 One file a decision, `store/decisions/<task>/<number>.json`, numbered in order. The last decision
 about a recording counts, until it is withdrawn:
@@ -6,6 +6,7 @@ about a recording counts, until it is withdrawn:
 - `release`: what the checks found in it no longer cuts or holds it;
 - `reject`: it is never taken, though its bytes are kept;
 - `forget`: it is never taken, and all that was kept of it is gone;
+- `supersede`: it went on in a longer recording of the same name, which is taken in its place;
 - `withdraw`: as if nothing had been decided.
 """
 
@@ -19,10 +20,10 @@ from kinemill.ingest.raw import Reason, reason
 from kinemill.locks import lock, now, whoever
 from kinemill.store import publish_json, read_json
 
-Kind = Literal["release", "reject", "forget", "withdraw"]
+Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
 
 FORMAT = 1
-_BARRED = {"reject": "rejected", "forget": "forgotten"}
+_BARRED = {"reject": "rejected", "forget": "forgotten", "supersede": "superseded"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Decision:
         """Whether the recording is not to be taken."""
         return self.decision in _BARRED
 
+    @property
+    def standing(self) -> str:
+        """What a recording is by a decision that bars it: rejected, forgotten or superseded."""
+        return _BARRED[self.decision]
+
     def to_json(self) -> dict[str, Any]:
         """Return the decision as a JSON object."""
         return dict(vars(self))
@@ -51,10 +57,10 @@ class Decision:
         undo = "forget {} {} --undo" if self.decision == "forget" else "quarantine {} undo {}"
         said = f", because: {self.because}" if self.because else ""
         return reason(
-            _BARRED[self.decision],
+            self.standing,
             "file",
-            f"{_BARRED[self.decision]} by {self.who} on {self.when}{said}",
-            expected="nothing: a person decided so",
+            f"{self.standing} by {self.who} on {self.when}{said}",
+            expected="nothing: it was decided so",
             fix=f"kinemill {undo.format(task, self.recording[:16])} takes the decision back",
         )
 

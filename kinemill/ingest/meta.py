@@ -1,8 +1,9 @@
 """Metadata of a recording: session, robot, operator and whatever else is said about it.
 
-From the log's name at first sight, by the named groups of a pattern, and from a side-car file
-beside the log, which has the last word. The side-car is kept with the membership when the log is
-first seen; the pattern is applied whenever somebody asks, so changing it costs nothing.
+From attributes inside the file, from the log's name at first sight by the named groups of a
+pattern, and from a side-car file beside the log: the later of these has the last word. Attributes
+(under `@name`) and side-car are kept with the membership when the log is first seen; the pattern is
+applied whenever somebody asks, so changing it costs nothing.
 """
 
 import re
@@ -14,11 +15,14 @@ from typing import Any, cast
 import yaml
 
 from kinemill.errors import BadInput
+from kinemill.ingest.files import readers, recognise
 from kinemill.ingest.membership import Member
 from kinemill.spec import Task
 from kinemill.spec.yaml import read_yaml
 
 LARGEST = 64 * 1024  # bytes of a side-car
+OWN = "@"  # before the names of what a log says of itself
+ATTRIBUTES = "attributes_problem"  # what was wrong with these, in place of them
 PROBLEM = "sidecar_problem"  # what was wrong with the side-car, in place of what it says
 
 
@@ -28,12 +32,27 @@ def metadata(task: Task, name: str, kept: Mapping[str, str]) -> dict[str, str]:
     Args:
         task: whose `ingest.meta` holds the pattern.
         name: name at first sight.
-        kept: what its side-car said.
+        kept: what its attributes and its side-car said.
     """
     pattern = task.ingest.meta.name
     found = re.search(pattern, name) if pattern else None
     groups = found.groupdict() if found else {}
-    return {key: value for key, value in groups.items() if value is not None} | dict(kept)
+    own = {key[1:]: value for key, value in kept.items() if key.startswith(OWN)}
+    beside = {key: value for key, value in kept.items() if not key.startswith(OWN)}
+    return own | {key: value for key, value in groups.items() if value is not None} | beside
+
+
+def read_attributes(task: Task, log: Path) -> dict[str, str]:
+    """Return what a log says of itself, each name with an `@` in front.
+
+    Attributes that cannot be read cost no recording: what is wrong stands in their place.
+    """
+    try:
+        found = readers(task)[recognise(task, log)].attributes(log)
+    except Exception as error:  # noqa: BLE001  (each format's library has its own)
+        first = (str(error).splitlines() or [""])[0]
+        found = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}
+    return {f"{OWN}{key}": value for key, value in found.items()}
 
 
 def read_sidecar(task: Task, log: Path) -> dict[str, str]:
@@ -53,14 +72,18 @@ def read_sidecar(task: Task, log: Path) -> dict[str, str]:
 
 
 def describe(task: Task, member: Member, log: Path | None) -> Member:
-    """Return `member` with what the side-car says, the same object if that adds nothing.
+    """Return `member` with what the log and its side-car say, the same object if that adds nothing.
 
     What was said once stays; a side-car that was missing or broken may come later, as long as the
     log lies where it is.
     """
-    if log is None or (member.meta and PROBLEM not in member.meta):
+    if log is None:
         return member
-    said = read_sidecar(task, log)
+    own = {key: value for key, value in member.meta.items() if key.startswith(OWN)}
+    beside = {key: value for key, value in member.meta.items() if key not in own}
+    if not beside or PROBLEM in beside:
+        beside = read_sidecar(task, log)
+    said = (own or read_attributes(task, log)) | beside
     return replace(member, meta=said) if said != member.meta else member
 
 

@@ -163,6 +163,8 @@ class Reader:
             this format.
         describes: tells of a file of this format that it is about logs beside it, and is none.
         about: finds what is said of a log beside it.
+        attributes: finds what a log says of itself beside its data, such as a robot's serial
+            number; may raise anything where the file is damaged.
     """
 
     suffixes: tuple[str, ...]
@@ -171,6 +173,7 @@ class Reader:
     shared: bool = False
     describes: Callable[[Path], bool] = lambda _: False
     about: Callable[[Path], About] = lambda _: About()
+    attributes: Callable[[Path], dict[str, str]] = lambda _: {}
 
 
 TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}

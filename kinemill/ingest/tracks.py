@@ -15,6 +15,7 @@ import polars as pl
 from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.ingest.raw import SHOWN, TIME, Images, RawLog, Reason, Texts, reason
+from kinemill.ingest.time_units import doubtful_unit, likely_unit
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
 from kinemill.spec import Task
 
@@ -71,7 +72,9 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     reasons += _uncovered(topics, stretches, task)
     short = sum(item.rows for item in stretches) - rows
     if short or not frames:
-        reasons.append(_too_short(short, total, topics, task))
+        reasons.append(_too_short(short, total, topics, log.ticks, task))
+    else:
+        reasons += doubtful_unit(log, max(topic.usual_step() for topic in topics), task)
     return Tracks(frames, rows, lost + total - rows, reasons, log.media)
 
 
@@ -83,7 +86,7 @@ def _no_media(log: RawLog, task: Task) -> list[Reason]:
             "whole log",
             f"the format has no {task.channels[name].role} channels",
             channel=name,
-            expected="images and texts in HDF5, NPZ or MATLAB files",
+            expected="images and texts in HDF5 or NPZ files",
             fix=f"record such a format, or leave out `channels.{name}`",
         )
         for name in task.media
@@ -217,10 +220,10 @@ def _silent(span: Span, topics: list[Topic]) -> list[str]:
     return found
 
 
-def _too_short(rows: int, total: int, topics: list[Topic], task: Task) -> Reason:
+def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: Task) -> Reason:
     step = max(topic.usual_step() for topic in topics)
     usual = f"; stamps are usually {step:.3g} s apart" if step else ""
-    unit = _likely_unit(step, task.dt)
+    unit = likely_unit(step, ticks, task.dt)
     return reason(
         "too_short",
         "whole log" if rows == total else "between gaps",
@@ -230,11 +233,3 @@ def _too_short(rows: int, total: int, topics: list[Topic], task: Task) -> Reason
         if unit
         else "if the log is meant to be slow, raise `dt` or `ingest.resample.max_gap`",
     )
-
-
-def _likely_unit(step: float, dt: float) -> str | None:
-    """Return the unit in which stamps `step` apart would lie about `dt` apart; None if s."""
-    for unit, ticks in (("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
-        if 0.1 * dt < step / ticks < 10.0 * dt:
-            return unit
-    return None

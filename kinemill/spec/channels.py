@@ -43,7 +43,7 @@ class Source(Settings):
 class ChannelResample(Settings):
     """How this channel comes to the task's time step, where it differs from `ingest.resample`."""
 
-    method: Literal["linear", "hold"] | None = None
+    method: Literal["linear", "cubic", "hold"] | None = None
     max_gap: PositiveFloat | None = Field(
         default=None,
         description="longest silence of a signal with stamps of its own that is bridged, s",
@@ -139,8 +139,8 @@ def _unfit_for_role(channel: Channel) -> str | None:
         return None
     if channel.unit != "1" or channel.kind != "linear":
         return f"a channel of role {role} has no unit and no kind"
-    if channel.resample.method == "linear":
-        return f"between two of role {role} there is no line; they are held"
+    if channel.resample.method not in {None, "hold"}:
+        return f"between two of role {role} there is no {channel.resample.method}; they are held"
     return None
 
 

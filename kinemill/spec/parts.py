@@ -28,7 +28,11 @@ _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 class Resample(Settings):
     """How jittered stamps become the task's fixed time step."""
 
-    method: Literal["linear", "hold"] = "linear"  # hold: the last sample at or before the step
+    method: Literal["linear", "cubic", "hold"] = Field(
+        default="linear",
+        description="cubic: a spline, for motions sampled hardly faster than they move; hold: the "
+        "last sample at or before the step",
+    )
     max_gap: PositiveFloat | None = Field(
         default=None, description="a longer silence, in s, ends the episode; default 5 dt"
     )

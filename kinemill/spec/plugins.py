@@ -80,7 +80,7 @@ def unknown_channels(
     return [
         ((*where, name), f"unknown channel; {nearest(name, numbers)}")
         if name not in channels
-        else ((*where, name), f"is an {channels[name].role}, not a number at each step")
+        else ((*where, name), f"is of role {channels[name].role}, not a number at each step")
         for name in names
         if name not in numbers
     ]

@@ -132,7 +132,7 @@ class Task(Settings):
         return self.ingest.resample.max_gap or 5.0 * self.dt
 
     def method(self, channel: str) -> str:
-        """Return how a channel comes to the task's time step: `linear` or `hold`."""
+        """Return how a channel comes to the task's time step: `linear`, `cubic` or `hold`."""
         own = self.channels[channel]
         usual = "hold" if own.role in {"reward", *MEDIA} else self.ingest.resample.method
         return own.resample.method or usual

@@ -21,6 +21,7 @@ from kinemill.locks import lock
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, read_json
 from kinemill.validate.episodes import STAGE as JUDGED
+from kinemill.validate.noting import forget_twins
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
             _remove(home, folder)
         if found.raw:
             found.raw.unlink()
+        forget_twins(home, task, member.hash)
         forget_member(home, task.name, member)
     return made
 

@@ -6,6 +6,7 @@ says what an error of that row is worth.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -220,11 +221,11 @@ def _correlation(long: Array, short: Array) -> Array:
 
     By Fourier transform: sums one by one take a second for a log of an hour.
     """
-    from scipy import fft
+    from scipy.fft import next_fast_len
 
-    size = fft.next_fast_len(len(long), real=True)
-    spectrum = fft.rfft(long, size) * np.conj(fft.rfft(short, size))
-    return fft.irfft(spectrum, size)[: len(long) - len(short) + 1]
+    size = cast("int", next_fast_len(len(long), real=True))
+    spectrum = np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size))
+    return np.fft.irfft(spectrum, size)[: len(long) - len(short) + 1]
 
 
 def scales(values: Values, task: Task, window: float, least: float) -> dict[str, float]:
@@ -250,6 +251,11 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
         if far and rms(said - scale * moved - offset * length) < 0.5 * rms(said):
             found[velocity] = scale
     return found
+
+
+def minutes(factor: float) -> bool:
+    """Tell whether a factor is that of minutes to seconds, and not the 57.3 of degrees."""
+    return abs(max(factor, 1.0 / factor) / 60.0 - 1.0) < 0.02
 
 
 def rms(values: Array) -> float:

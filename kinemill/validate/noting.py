@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from kinemill.faultpoints import fault_point
+from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.spec import Task
@@ -19,7 +20,7 @@ from kinemill.store import publish_json, read_json
 from kinemill.validate.twin_index import Sketched, Twin, TwinIndex, open_index
 from kinemill.validate.twins import Json
 
-FORMAT = 1
+FORMAT = Format("note on near-duplicates", 1)
 SHOWN = 20  # pairs named
 
 
@@ -73,7 +74,7 @@ def twin_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
     groups: dict[str, str] = {}
     for path in sorted(_folder(home, task).glob("*.json")):
-        note = read_json(path)
+        note = FORMAT.open(path, read_json(path))
         if note["root"] is not None:
             groups[note["recording"]] = note["root"]
         groups |= {f"{note['recording']}/{part}": root for part, root in note["parts"].items()}
@@ -115,9 +116,11 @@ def _document(home: Home, task: str, recording: str, twins: dict[str, list[Twin]
     others = [twin for found in twins.values() for twin in found if twin.recording != recording]
     earliest = min(others, key=lambda twin: twin.number, default=None)
     root = (_read(home, task, earliest)["root"] or earliest.recording) if earliest else None
-    return {"format": FORMAT, "recording": recording, "root": root, "parts": parts}
+    return FORMAT.stamp({"recording": recording, "root": root, "parts": parts})
 
 
 def _read(home: Home, task: str, twin: Twin) -> Json:
     path = _path(home, task, twin.recording)
-    return read_json(path) if path.is_file() else {"root": None, "parts": {}}
+    if not path.is_file():
+        return {"root": None, "parts": {}}
+    return FORMAT.open(path, read_json(path))

@@ -30,7 +30,7 @@ class Standing:
     def word(self) -> str:
         """The standing in one word."""
         if self.decision and self.decision.bars:
-            return "forgotten" if self.decision.decision == "forget" else "rejected"
+            return self.decision.standing
         if self.read is None or (self.read["tracks"] and self.judged is None):
             return "not judged"
         if self.decision:

@@ -69,7 +69,7 @@ def contents() -> list[Content]:
     return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
 
 
-def publish(home, contents, quarantine=()):
+def publish(home, contents, quarantine=(), task="arm"):
     """Publish episodes in the store format of `validate`; return the reference."""
     items = []
     for content in contents:
@@ -78,7 +78,7 @@ def publish(home, contents, quarantine=()):
             content.read().write_parquet(folder / "episode-0000.parquet")
             return {"hash": content.recording}
 
-        one = once(home, "validated", "arm", {"of": content.recording, "rows": content.rows}, build)
+        one = once(home, "validated", task, {"of": content.recording, "rows": content.rows}, build)
         episode = {"id": content.id, "rows": content.rows, "file": "episode-0000.parquet"}
         about = {"recording": content.recording, "name": content.name, "ref": one.ref.to_json()}
         items.append({**about, "episodes": [episode]})
@@ -89,7 +89,7 @@ def publish(home, contents, quarantine=()):
         return {}
 
     key = {"of": [[item["recording"], item["episodes"]] for item in items]}
-    shard = once(home, "episodes_shard", "arm", key, build_shard).ref
+    shard = once(home, "episodes_shard", task, key, build_shard).ref
 
     def build_all(folder):
         shards = {"": {"ref": shard.to_json()}}
@@ -99,4 +99,4 @@ def publish(home, contents, quarantine=()):
         entries = [entry for item in items for entry in episodes_of(item)]
         return {"accepted": len(items), "digest": set_digest(digest(entry) for entry in entries)}
 
-    return once(home, "episodes", "arm", {**key, "quarantine": list(quarantine)}, build_all).ref
+    return once(home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all).ref

@@ -100,20 +100,8 @@ def test_prescribed_rows_are_packed_and_no_window_crosses_their_edges(home):
     assert len({episode.id for episode in dataset.episodes}) == len(dataset.episodes)
 
 
-def test_the_real_silverbox_is_split_as_its_authors_ask(shared_data, home, tmp_path):
-    path = tmp_path / "silverbox.yaml"
-    path.write_text(
-        "task: silverbox\ndt: 0.0016384  # 610.35 Hz: 10 MHz / 2^14\n"
-        "channels:\n  output: {role: state, unit: V, source: V2}\n"
-        "  input: {role: action, unit: V, source: V1}\n"
-        "ingest: {settle: 0.0, rate: 610.3515625, include: ['*.csv']}\n"
-        "dataset:\n"
-        "  test: [{rows: [100, 40575]}, {rows: [105712, 127400]}]\n"
-        "  validation: [{rows: [97000, 105712]}]\n"
-        "  unused: [{rows: [0, 100]}, {rows: [40575, 40650]}, {rows: [127400, null]}]\n"
-        "learn: {type: dynamics, model: {type: mlp}}\n"
-    )
-    task = load_task(path)
+def test_the_real_silverbox_is_split_as_its_authors_ask(request, shared_data, home):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "silverbox.yaml")
     report = ingest(task, home, shared_data / "silverbox")
     outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
     assert outcome.summary["rows"] == {
@@ -122,3 +110,5 @@ def test_the_real_silverbox_is_split_as_its_authors_ask(shared_data, home, tmp_p
     }  # fmt: skip
     arrow, multisine = load_dataset(home, outcome.ref).of("test")
     assert (arrow.rows, multisine.rows) == (40475, 21688)
+    trained = outcome.summary["rows"]["train"] + outcome.summary["rows"]["validation"]
+    assert trained == int(0.75 * (127400 - 40650))

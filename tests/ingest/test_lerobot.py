@@ -1,11 +1,15 @@
 """Reading LeRobot: one episode a file or many, vectors by element, exact times from float32."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
-from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.draft import draft
+from kinemill.ingest.raw import About, Unreadable
+from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
 from kinemill.spec import load_task
 
@@ -134,3 +138,68 @@ def test_the_hands_of_the_humanoid_stand_still_and_its_arm_lags(shared_data, hom
     arm, command = frame["elbow"].to_numpy(), frame["elbow_command"].to_numpy()
     errors = [float(np.std(arm[lag:] - command[: len(arm) - lag])) for lag in range(15)]
     assert 3 <= int(np.argmin(errors)) <= 12  # frames of 1/30 s
+
+
+def version3(folder, episodes=3, names=("left_hip", "left_hip_vel", "gripper")):
+    """A data set as LeRobot 3 writes it: all episodes in one file, Parquet under `meta/` too."""
+    data = folder / "data" / "chunk-000" / "file-000.parquet"
+    meta = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    for path in (data, meta):
+        path.parent.mkdir(parents=True)
+    pl.concat([episode(index, 40) for index in range(episodes)]).write_parquet(data)
+    rows = {"episode_index": range(episodes), "length": [40] * episodes}
+    pl.DataFrame(rows).write_parquet(meta)
+    tasks = pl.DataFrame({"task_index": [0, 1], "task": ["Open the door.", "Close it."]})
+    tasks.write_parquet(folder / "meta" / "tasks.parquet")
+    features = {
+        "observation.state": {"dtype": "float32", "shape": [3], "names": {"motors": list(names)}},
+        "action": {"dtype": "float32", "shape": [2], "names": None},
+    }
+    info = {"codebase_version": "v3.0", "fps": 30, "features": features}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    return data
+
+
+def test_parquet_files_under_meta_are_no_logs(logs, arm, home):
+    version3(logs)
+    report = ingest(arm, home, logs)
+    assert [entry["file"] for entry in report.files] == ["data/chunk-000/file-000.parquet"]
+    assert (report.outcome.summary["quarantined"], report.outcome.summary["tracks"]) == (0, 3)
+    assert report.ignored == [
+        "meta/episodes/chunk-000/file-000.parquet", "meta/info.json", "meta/tasks.parquet",
+    ]  # fmt: skip
+
+
+def test_a_folder_called_meta_without_a_data_set_holds_logs(logs, arm, home):
+    (logs / "meta").mkdir()
+    episode(0, 40).write_parquet(logs / "meta" / "a.parquet")
+    assert ingest(arm, home, logs).outcome.summary["tracks"] == 1
+
+
+def test_a_draft_takes_names_and_tasks_from_meta_and_splits_by_episode(logs, tmp_path):
+    version3(logs)
+    path = tmp_path / "door.yaml"
+    path.write_text(draft("door", logs))
+    task = load_task(path)
+    assert task.states == ["left_hip", "left_hip_vel", "gripper"]
+    assert task.actions == ["action_0", "action_1"]
+    assert task.channels["gripper"].source[0].name == "observation.state[2]"
+    assert task.description == "Open the door. / Close it."
+    assert (task.dataset.by, task.dataset.test) == ("part", ["*/episode 2"])
+    assert task.dt == pytest.approx(1 / 30)
+
+
+@pytest.mark.parametrize("names", [("one", "two"), ("a", "a", "b"), ("a", 1, "b")])
+def test_names_that_do_not_fit_their_feature_are_not_taken(logs, names):
+    version3(logs, names=names)
+    assert about(logs / "data" / "chunk-000" / "file-000.parquet").labels == {}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "[" * 5000, '{"features": 3}', '{"features": {"a": 1}}']
+)
+def test_a_damaged_info_says_nothing(logs, content):
+    path = version3(logs)
+    (logs / "meta" / "info.json").write_text(content)
+    (logs / "meta" / "tasks.parquet").write_bytes(b"PAR1 nothing")
+    assert about(path) == About()

@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
+from kinemill.spec import READERS
 from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
-from tests.ingest.test_mutations import CHILD
+from tests.ingest.test_mutations import CHILD, LOGS
 
 ANY = """
 task: arm
@@ -34,6 +35,11 @@ def csv(path, separator: str, sign: str, stamp: str):
     header = separator.join(("time", "angle", "drive", "note"))
     path.write_text("\n".join(["# of a robot", header, *rows[:30], "# half", *rows[30:]]) + "\n")
     return path
+
+
+def test_every_format_is_tried_here_or_there():
+    here = {"csv", "mcap", "rosbag", "ulog"}
+    assert {name.split(".")[0] for name in LOGS} | here == set(READERS)
 
 
 def test_changed_bytes_are_read_or_refused(tmp_path):

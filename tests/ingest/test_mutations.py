@@ -17,6 +17,7 @@ CHILD = """
 import random, resource, sys, warnings
 from pathlib import Path
 from kinemill.errors import BadLog
+from kinemill.ingest.meta import read_attributes
 from kinemill.ingest.tracks import make_tracks
 from kinemill.spec import READERS, load_task
 
@@ -46,6 +47,7 @@ for path in map(Path, logs):
             run(path, READERS[form].read)
         except BadLog:
             refused += 1
+        read_attributes(task, path)
     print(path.name, refused, flush=True)
 """
 ROWS = 40
@@ -64,6 +66,7 @@ def hdf5(path) -> None:
             for name, values in COLUMNS.items():
                 group.create_dataset(name, data=values, chunks=(16,), compression="gzip")
             group.attrs["model"] = "arm"
+        file.attrs["robot"] = "r2"
 
 
 def mat73(path) -> None:

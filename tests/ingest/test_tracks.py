@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest.channels import hold, linear, unwrap
+from kinemill.ingest.channels import on_grid as resample
 from kinemill.ingest.raw import RawLog, stretches
 from kinemill.ingest.tracks import make_tracks
 from kinemill.spec import Source
@@ -212,3 +213,47 @@ def test_a_jump_in_an_angle_of_several_turns_is_left_for_validation_to_see():
 )
 def test_rows_are_named_in_stretches(rows, text):
     assert stretches(np.array(rows)) == text
+
+
+@pytest.mark.parametrize(
+    ("told", "true", "ticks"), [("ms", "s", 1.0), ("us", "ms", 1e3), ("ns", "s", 1.0)]
+)
+def test_stamps_a_thousand_times_too_close_are_named_with_their_unit(make_task, told, true, ticks):
+    """100 Hz, in a unit larger than the one they are read as: too few for two steps."""
+    task = make_task(ingest__time_unit=told)
+    tracks = make_tracks(raw([k * ticks / 100 for k in range(50)], ticks=task.ingest.ticks), task)
+    assert tracks.frames == []
+    assert checks(tracks) == ["too_short"]
+    assert tracks.reasons[0]["fix"] == f"if the stamps are in {true}, say so at `ingest.time_unit`"
+
+
+@pytest.mark.parametrize(("step", "told", "true"), [(0.01, "ms", "s"), (10.0, "s", "ms")])
+def test_a_long_log_in_another_unit_is_read_and_told(make_task, step, told, true):
+    """40 s of 100 Hz in s read as ms are 4 rows; in ms read as s, each row becomes a thousand."""
+    task = make_task(ingest__time_unit=told, ingest__resample__max_gap=20.0)
+    times = [k * step for k in range(4000 if told == "ms" else 20)]
+    tracks = make_tracks(raw(times, ticks=task.ingest.ticks), task)
+    assert len(tracks.frames) == 1
+    assert checks(tracks) == ["time_unit"]
+    (told_reason,) = tracks.reasons
+    assert told_reason["found"].endswith(f"apart, as if in {true} and read as {told}")
+    assert told_reason["fix"] == f"if they are in {true}, say so at `ingest.time_unit`"
+
+
+def test_half_way_to_the_same_rotation_with_its_sign_changed_is_that_rotation(make_task):
+    names = ["qx", "qy", "qz", "qw"]
+    task = make_task()
+    element = task.channels["torque"].model_copy(
+        update={"role": "state", "kind": "quaternion", "unit": "1", "limits": None}
+    )
+    task = task.model_copy(update={"channels": dict.fromkeys(names, element), "dt": 0.01})
+    seconds = 0.004 * np.arange(100)
+    angle = 0.5 * seconds
+    truth = {"qx": 0 * angle, "qy": 0 * angle, "qz": np.sin(angle / 2), "qw": np.cos(angle / 2)}
+    flipped = {name: np.where(seconds < 0.1, own, -own) for name, own in truth.items()}
+    grid = 0.01 * np.arange(39)
+    plain = resample(truth, seconds, grid, task)
+    found = resample(flipped, seconds, grid, task)
+    for name in names:
+        sign = np.where(grid < 0.1 - 1e-9, 1.0, -1.0)
+        np.testing.assert_allclose(found[name], sign * plain[name], atol=1e-12)

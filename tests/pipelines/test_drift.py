@@ -123,7 +123,7 @@ def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
     """A log from where things weigh 6 times as much: the check warns, the sensor asks once."""
     task = load_task(TASK, {"retrain.after_new_recordings": 100})
     job = definitions_of([task]).resolve_job_def(TASK)
-    table = CartPole(gravity=60.0).log(6.0, np.random.default_rng(5))
+    table = CartPole(gravity=60.0).log(6.0, np.random.default_rng(6))
     (copy.home.logs(TASK) / "odd.csv").write_text(csv(table))
     up_to_dataset = [dg.AssetKey([TASK, asset]) for asset in ("recordings", "episodes", "dataset")]
     with dg.DagsterInstance.ephemeral() as instance:

@@ -33,8 +33,7 @@ def make_arm(rows: int = 1000):
     }
 
 
-@pytest.fixture
-def arm():
+def make_arm_task():
     task = make_task()
     channels = task.channels
     joints = {
@@ -45,6 +44,11 @@ def arm():
         "torque": channels["torque"],
     }
     return task.model_copy(update={"channels": joints})
+
+
+@pytest.fixture
+def arm():
+    return make_arm_task()
 
 
 def test_a_sound_arm_passes_every_check(arm):
@@ -190,6 +194,22 @@ def test_a_log_at_another_rate_shows_in_every_joint_and_is_no_scaled_velocity(ar
     assert places(arm, "time_unit", scaled) == []
 
 
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1000.0, "ms"), (1e-3, "ms"), (1e6, "us"), (60.0, "min")]
+)
+def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, factor, unit):
+    """One joint alone: only the factors between units of time tell it from a scaled velocity."""
+    task = pendulum()
+    free = task.channels["velocity"].model_copy(update={"limits": None})
+    task = task.model_copy(update={"channels": {**task.channels, "velocity": free}})
+    values = swing()
+    values["velocity"] = factor * values["velocity"]
+    verdict = judge(values, task)
+    assert {item.check for item in verdict.findings} == {"time_unit"}
+    assert f"as if stamps in {unit} were read as another unit" in verdict.findings[0].fault.found
+    assert (verdict.pieces, verdict.findings[0].fault.channel) == ([], None)
+
+
 def test_an_action_that_freezes_at_a_value_nobody_holds_is_found(arm):
     values = make_arm()
     values["torque"][230:280] = values["torque"][230]  # -0.39 N*m
@@ -264,6 +284,56 @@ def test_scale_offset_and_lag_are_reported_of_sound_velocities_too(arm):
     assert measured["upper_velocity:scale"] == pytest.approx(1.0, abs=0.01)
     assert measured["upper_velocity:offset"] == pytest.approx(0.0, abs=0.01)
     assert measured["upper_velocity:lag_s"] == pytest.approx(0.0, abs=1e-3)
+
+
+def tank(level):
+    """A tank whose level is known to a sensor of 0 to 10 V alone, every 0.01 s."""
+    task = make_task()
+    channel = task.channels["velocity"].model_copy(
+        update={"derivative_of": None, "unit": "V", "limits": (0.0, 10.0)}
+    )
+    channels = {"level": channel, "pump": task.channels["torque"]}
+    time = 0.01 * np.arange(1000)
+    return task.model_copy(update={"channels": channels}), {"level": level(time), "pump": 0 * time}
+
+
+def test_a_level_beyond_its_sensor_is_told_and_kept():
+    task, values = tank(lambda time: np.clip(6.0 + 5.0 * np.sin(2.0 * time), 0.0, 10.0))
+    verdict = judge(values, task)
+    # sin is above 0.8 for 0.643 rad to either side of its top: at 2 rad/s that is 64 rows
+    assert [item.check for item in verdict.findings] == ["clipped"] * 3
+    assert {item.fault.stop - item.fault.start for item in verdict.findings} <= {64, 65}
+    assert "rows at its limit, 10 V, where its slopes lead beyond" in verdict.findings[0].told
+    assert verdict.pieces == [(0, 1000)]
+    strict = type(task.validation.clipped)(on_fault="split")
+    strict = task.validation.model_copy(update={"clipped": strict})
+    cut = judge(values, task.model_copy(update={"validation": strict}))
+    assert 192 <= cut.dropped["clipped"] <= 195
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        lambda time: 5.0 + 4.0 * np.sin(2.0 * time),
+        lambda time: np.round(2.0 * (5.0 + 4.0 * np.sin(2.0 * time))) / 2.0,  # steps of 0.5 V
+        lambda time: np.round(100.0 * (5.0 + 4.0 * np.sin(2.0 * time))) / 100.0,
+        lambda time: np.where(np.sin(2.0 * time) > 0.0, 9.0, 1.0),  # a valve
+        lambda time: np.minimum(2.0 * time, 10.0),  # filled, and then it stays so
+    ],
+)
+def test_peaks_steps_valves_and_full_tanks_are_not_clipped(level):
+    task, values = tank(level)
+    assert places(task, "clipped", values) == []
+
+
+def test_a_row_beside_lost_ones_is_not_blamed_for_them(arm):
+    """Of backward differences the row after a loss has no difference to be compared with."""
+    values = make_arm()
+    for joint in ("upper", "lower"):
+        values[f"{joint}_velocity"] = np.diff(values[joint], prepend=values[joint][0]) / 0.01
+        values[f"{joint}_velocity"][0] = values[f"{joint}_velocity"][1]
+    values["torque"][300] = np.nan
+    assert [item.check for item in judge(values, arm).findings] == ["nonfinite"]
 
 
 @pytest.mark.parametrize("rule", ["split", "repair"])

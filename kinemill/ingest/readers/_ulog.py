@@ -53,6 +53,7 @@ class Contents:
     cut: int | None = None  # byte at which the record begins in which the file ends
     unclosed: bool = False  # the logger wrote what it writes at the start, and not at the end
     appended: list[int] = field(default_factory=list[int])
+    said: dict[str, str | int] = field(default_factory=dict[str, str | int])  # of the controller
 
 
 def walk(data: bytes) -> Contents:
@@ -104,10 +105,22 @@ def _note(kind: str, at: int, payload: bytes, found: Contents, ids: dict[int, To
         name = f"{name}[{payload[0]}]" if payload[0] else name
         topic = found.topics.setdefault(name, Topic(payload[3:].decode(errors="replace")))
         ids[int.from_bytes(payload[1:3], "little")] = topic
+    elif kind == "I" and payload:
+        _note_information(payload, found)
     elif kind == "O" and len(payload) == 2:
         found.dropouts.append((found.records, int.from_bytes(payload, "little") / 1e3))
     elif kind == "B" and len(payload) >= 40:
         _note_flags(payload, found)
+
+
+def _note_information(payload: bytes, found: Contents) -> None:
+    """Keep texts and whole numbers, such as `char[3] sys_name` and `uint32_t ver_sw_release`."""
+    key, value = payload[1 : 1 + payload[0]].decode(errors="replace"), payload[1 + payload[0] :]
+    kind, _, name = key.partition(" ")
+    if kind.startswith("char["):
+        found.said[name] = value.decode("utf-8", "replace").rstrip("\0")
+    elif kind in {"int32_t", "uint32_t"} and len(value) == 4:
+        found.said[name] = int.from_bytes(value, "little", signed=kind == "int32_t")
 
 
 def _note_flags(payload: bytes, found: Contents) -> None:

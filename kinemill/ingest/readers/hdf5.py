@@ -22,6 +22,8 @@ from kinemill.ingest.readers._arrays import (
     size_problem,
     unusable,
 )
+from kinemill.ingest.readers._attributes import of_hdf5
+from kinemill.ingest.readers._heaps import LENGTHS, damaged_heap
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
@@ -71,6 +73,7 @@ class _Hdf5:
         self._file, self._columns_first = file, columns_first
         self._path = Path(file.filename)
         self._size = self._path.stat().st_size
+        self._heaps_are_whole = False
 
     def groups(self, wanted: Callable[[str], bool]) -> Iterator[str]:
         for name, item in self._walk(self._file, wanted):
@@ -98,7 +101,10 @@ class _Hdf5:
             return None
         if name.startswith("@") and (own := name[1:]) in here.attrs:
             kind = here.attrs.get_id(own)
-            return _strings(here.attrs[own]) if _is_text(kind.dtype, kind.shape) else None
+            if not _is_text(kind.dtype, kind.shape):
+                return None
+            self._refuse_damaged_heaps(kind.dtype)
+            return _strings(here.attrs[own])
         item: Any = _reach(here, name) if name in here else None
         if _elsewhere(item) or not _is_text(item.dtype, item.shape):
             return None
@@ -109,6 +115,7 @@ class _Hdf5:
         array = Array(item.shape, item.dtype, lambda: item[...], int(item.id.get_storage_size()))
         if wrong := size_problem(item.name, array):
             raise Unreadable(wrong)
+        self._refuse_damaged_heaps(item.dtype)
         step, known = max(1, TEXTS // max(1, self._size)), dict[str, str]()
         if item.shape == ():
             return _strings(item[()])
@@ -120,6 +127,16 @@ class _Hdf5:
                 message = f"more than {TEXTS} characters of text in {item.name}"
                 raise ValueError(message)
         return found
+
+    def _refuse_damaged_heaps(self, dtype: Any) -> None:
+        """Look at where strings of any length lie; a damaged heap keeps the library for ever."""
+        if dtype.hasobject and not self._heaps_are_whole:
+            if set(self._file.id.get_create_plist().get_sizes()) != {LENGTHS}:
+                message = f"its sizes and addresses are not {LENGTHS} bytes long"
+                raise ValueError(message)
+            if trouble := damaged_heap(self._path):
+                raise ValueError(trouble)
+            self._heaps_are_whole = True
 
     def _walk(self, start: Any, closed: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
         """Yield what is below `start`, by relative name, and nothing below `closed` groups.
@@ -232,4 +249,6 @@ def _recognises(head: bytes) -> bool:
     return starts and not head.startswith(b"MATLAB")
 
 
-READERS.register("hdf5")(Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognises, read))
+READERS.register("hdf5")(
+    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognises, read, attributes=of_hdf5)
+)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
+from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._chunks import (
     CHANNEL,
     CHUNK,
@@ -34,6 +35,7 @@ from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
+METADATA = 0x0C  # a name, and texts by their keys
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish time in ns
 
 
@@ -225,4 +227,19 @@ def _other_encoding(topic: str, found: str) -> Reason:
     )
 
 
-READERS.register("mcap")(Reader((".mcap",), lambda head: head.startswith(MAGIC), read))
+def _attributes(path: Path) -> dict[str, str]:
+    """Return the metadata records of a file, by `name.key`."""
+    from mcap.data_stream import ReadDataStream
+    from mcap.records import Metadata
+
+    pairs: list[tuple[str, str]] = []
+    for record in records(path):
+        if record.opcode == METADATA and not record.cut:
+            found = Metadata.read(ReadDataStream(io.BytesIO(record.payload)))
+            pairs += [(f"{found.name}.{key}", value) for key, value in found.metadata.items()]
+    return texts(pairs)
+
+
+READERS.register("mcap")(
+    Reader((".mcap",), lambda head: head.startswith(MAGIC), read, attributes=_attributes)
+)

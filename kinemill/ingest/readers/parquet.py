@@ -23,6 +23,7 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged
+from kinemill.ingest.readers._attributes import of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about, dataset_of
 from kinemill.spec import Task
@@ -185,5 +186,6 @@ READERS.register("parquet")(
         read,
         describes=lambda path: dataset_of(path, "meta") is not None,
         about=about,
+        attributes=of_parquet,
     )
 )

@@ -22,6 +22,7 @@ from kinemill.ingest.raw import (
     match_columns,
     reason,
 )
+from kinemill.ingest.readers._attributes import texts
 from kinemill.ingest.readers._ulog import (
     MAGIC,
     TICKS,
@@ -191,4 +192,11 @@ def _damage(where: str, found: str) -> Reason:
     )
 
 
-READERS.register("ulog")(Reader((".ulg", ".ulog"), lambda head: head.startswith(MAGIC), read))
+def _attributes(path: Path) -> dict[str, str]:
+    """Return what the flight controller says of itself: hardware, software, serial number."""
+    return texts(walk(path.read_bytes()).said.items())
+
+
+READERS.register("ulog")(
+    Reader((".ulg", ".ulog"), lambda head: head.startswith(MAGIC), read, attributes=_attributes)
+)

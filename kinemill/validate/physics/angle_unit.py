@@ -6,7 +6,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import pairs, scales
+from kinemill.validate.motion import minutes, pairs, scales
 
 _DEGREE = 57.29578  # degrees in a radian
 
@@ -35,7 +35,9 @@ class AngleUnit(CheckSettings):
             if unit not in {"rad", "deg"}:
                 continue
             large = scale > 1.0
-            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.alike:
+            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.alike or minutes(
+                scale
+            ):
                 continue
             # The one that is 57.3 times too large is in degrees, where the task counts in radians.
             wrong = (velocity if large else position) if unit == "rad" else None

@@ -78,11 +78,12 @@ class Clipped(CheckSettings):
 def _beyond(values: Array, run: tuple[int, int], sign: float) -> float:
     """Return how far a parabola through the slopes on both sides of a flat top leads beyond it."""
     start, stop = run
-    if start == 0 or stop == len(values):
+    if start < 2 or stop > len(values) - 2:
         return 0.0  # nobody knows what was before, or comes
-    up = sign * float(values[start] - values[start - 1])
-    down = sign * float(values[stop - 1] - values[stop])
-    return 0.25 * (stop - start) * min(up, down)
+    # The step that reaches the top is cut short by it.
+    up = float(np.max(sign * np.diff(values[start - 2 : start + 1])))
+    down = float(np.max(-sign * np.diff(values[stop - 1 : stop + 2])))
+    return 0.125 * (stop - start) * (up + down) if min(up, down) > 0.0 else 0.0
 
 
 def _fault(name: str, run: tuple[int, int], end: float, what: str, task: Task) -> Fault:

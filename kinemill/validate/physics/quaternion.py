@@ -55,8 +55,8 @@ def _off(
 ) -> Fault:
     """Return the fault of rows in which four elements (4, n) have another `length` (n,)."""
     start, stop = run
-    before = elements[:, start - 1] if start else elements[:, min(stop, len(length) - 1)]
-    change = np.nan_to_num(np.abs(elements[:, start] - before))
+    beside = start - 1 if start else stop if stop < len(length) else start
+    change = np.nan_to_num(np.abs(elements[:, start] - elements[:, beside]))
     worst = float(length[start + int(np.argmax(np.abs(length[start:stop] - 1.0)))])
     return Fault(
         start,

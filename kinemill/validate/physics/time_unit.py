@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import pairs, scales
+from kinemill.validate.motion import minutes, pairs, scales
 
 _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 1.0 / 60.0: "min"}
 
@@ -58,4 +58,6 @@ class TimeUnit(CheckSettings):
 
 def _angle(factor: float) -> bool:
     """Tell whether a factor is one between units of angle: those are told elsewhere."""
+    if minutes(factor):
+        return False
     return any(abs(max(factor, 1 / factor) / size - 1) < 0.05 for size in (57.29578, 9.549297))

@@ -26,8 +26,9 @@ from tests.conftest import ROOT
 SECONDS = 6.0
 STATES = ("cart_position", "pole_angle", "cart_velocity", "pole_velocity")
 
-# Two semi-implicit Euler steps of 10 ms. M for both masses, J = m L² / 3, h = m l cos θ, k = u - b v + m l sin θ ω²,
-# r = m g l sin θ + c ω, D = M J - h²; v' = (J k + h r) / D, ω' = -(M r + h k) / D.
+# Two semi-implicit Euler steps of 10 ms. M for both masses, J = m L² / 3, h = m l cos θ,
+# k = u - b v + m l sin θ ω², r = m g l sin θ + c ω, D = M J - h²; v' = (J k + h r) / D,
+# ω' = -(M r + h k) / D.
 _HALF = """
   s{n} = Sin(th{n})  c{n} = Cos(th{n})
   mls{n} = Mul(ml, s{n})  h{n} = Mul(ml, c{n})

@@ -1,0 +1,182 @@
+"""What one more recording costs among a thousand and among a hundred thousand: `make prove-scale`.
+
+Two homes are filled through the library, `var/prove/scale-<number>/`, with logs of 0.6 s (three
+channels, one in fifty broken). What is there already is kept, so a stopped proof goes on. Filling
+leaves out fsync, which a proof does not need; measuring does not. Then both homes are measured in
+turn, `ROUNDS` times: a new log is ingested and validated to a published snapshot, named alone or
+found in its folder; nothing new; what the sensor does when nothing changed, its cache read from
+disk; a page of the quarantine.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import ROOT, ROUNDS, replace_section
+from kinemill.home import Home
+from kinemill.ingest import ingest
+from kinemill.ingest.arriving import fingerprint
+from kinemill.spec import Task
+from kinemill.validate import validate
+from kinemill.validate.standing import held_back
+
+FEW, MANY = 200, 100_000
+BATCH = 5_000  # recordings taken between two lines of progress
+BROKEN = 50  # one log in so many has a torque beyond the limits
+DT, STEPS = 0.01, 60  # s
+TASK = Task.model_validate(
+    {
+        "task": "arm",
+        "dt": DT,
+        "channels": {
+            "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+            "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+            "torque": {"role": "action", "unit": "N*m", "limits": [-5, 5]},
+        },
+        "ingest": {"settle": 0.0},
+        "validate": {"min_steps": 20},
+        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home filled with a number of recordings, and the folder their logs came from."""
+
+    recordings: int
+    root: Path
+
+    @property
+    def home(self) -> Home:
+        """The home."""
+        return Home(self.root / "home")
+
+    @property
+    def logs(self) -> Path:
+        """The folder of logs."""
+        return self.root / "logs"
+
+
+def write(path: Path, number: int) -> None:
+    """Write a log of its own: a swing with amplitude, frequency and phase drawn by its number."""
+    random, t = np.random.default_rng(number), DT * np.arange(STEPS)
+    size, rate, phase = random.uniform(0.3, 2.0), random.uniform(2.0, 9.0), random.uniform(0.0, 6.0)
+    torque = np.sin(3.0 * t + phase) if number % BROKEN else np.full(STEPS, 9.0)
+    columns = [t, size * np.sin(rate * t + phase), size * rate * np.cos(rate * t + phase), torque]
+    rows = [",".join(f"{value:.6f}" for value in row) for row in zip(*columns, strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["time,angle,velocity,torque", *rows, ""]))
+
+
+def fill(place: Place) -> None:
+    """Deliver what is missing, and take it."""
+    for start in range(0, place.recordings, BATCH):
+        numbers = range(start, min(start + BATCH, place.recordings))
+        missing = [n for n in numbers if not (place.logs / _name(n)).is_file()]
+        for number in missing:
+            write(place.logs / _name(number), number)
+        if missing:
+            began = time.perf_counter()
+            with _unsynced():
+                take(place, place.logs)
+            spent = time.perf_counter() - began
+            print(f"{numbers.stop} recordings, {len(missing) / spent:.0f}/s", file=sys.stderr)
+    with _unsynced():
+        take(place, place.logs)
+
+
+def _name(number: int) -> str:
+    return f"{number // 1000:03d}/log-{number:06d}.csv"
+
+
+@contextmanager
+def _unsynced() -> Iterator[None]:
+    """Leave out fsync: what is filled need not outlive the machine's fall."""
+    before, os.fsync = os.fsync, lambda _: None
+    try:
+        yield
+    finally:
+        os.fsync = before
+
+
+def take(place: Place, logs: Path) -> None:
+    """Ingest and validate what is new, to published snapshots."""
+    recordings = ingest(TASK, place.home, logs).outcome.ref
+    validate(TASK, place.home, recordings)
+
+
+def measure(places: list[Place]) -> dict[str, dict[int, list[float]]]:
+    """Return the seconds of each round, by what was done and number of recordings."""
+    seconds: dict[str, dict[int, list[float]]] = {}
+    for number in range(ROUNDS + 1):
+        for place in places:
+            for what, work in _works(place).items():
+                began = time.perf_counter()
+                work()
+                spent = time.perf_counter() - began
+                if number:
+                    seconds.setdefault(what, {}).setdefault(place.recordings, []).append(spent)
+    return seconds
+
+
+def _works(place: Place) -> dict[str, Callable[[], object]]:
+    """Return what is measured, in order; two new logs are written at once, one for each way."""
+    fresh = time.time_ns() // BROKEN * BROKEN + 1  # not a broken one
+    alone, among = place.root / "new" / f"{fresh}.csv", place.logs / "new" / f"{fresh + 1}.csv"
+    write(alone, fresh)
+    write(among, fresh + 1)
+    return {
+        "add a log that is named": lambda: take(place, alone),
+        "add a log found in its folder": lambda: take(place, place.logs),
+        "take a folder with nothing new": lambda: take(place, place.logs),
+        "tick of the sensor, nothing new": lambda: fingerprint(TASK, place.home, place.logs),
+        "first page of the quarantine": lambda: held_back(TASK, place.home, 0, 100),
+    }
+
+
+def table(seconds: dict[str, dict[int, list[float]]]) -> str:
+    """Return a Markdown table: medians in ms with least and most, and their ratio."""
+    few, many = next(iter(seconds.values()))
+    lines = [f"| work | among {few:,} | among {many:,} | ratio |", "|---|---|---|---|"]
+    for what, found in seconds.items():
+        cells = [_cell(found[few]), _cell(found[many])]
+        ratio = statistics.median(found[many]) / statistics.median(found[few])
+        lines.append(f"| {what} | {' | '.join(cells)} | {ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: list[float]) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{1e3 * middle:.0f} ms ({1e3 * low:.0f} to {1e3 * high:.0f})"
+
+
+def main() -> None:
+    """Fill both homes, measure them, and rewrite the section `scale` of docs/results.md."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--recordings", type=int, default=MANY)
+    asked.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
+    asked.add_argument("--json", action="store_true", help="print figures, and leave the page")
+    given = asked.parse_args()
+    places = [Place(n, given.folder / f"scale-{n}") for n in (FEW, given.recordings)]
+    for place in places:
+        fill(place)
+    seconds = measure(places)
+    if given.json:
+        print(json.dumps({"seconds": seconds}))
+    elif given.recordings >= MANY:
+        replace_section("scale", table(seconds))
+    print(table(seconds), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

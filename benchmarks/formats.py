@@ -1,0 +1,97 @@
+"""Every set of real logs through its own task: format, files, episodes, rows, seconds.
+
+Time is one ingest into an empty home, from files to published recordings, with every fsync; the
+median of three. The logs lie beside the checkout, in `../shared/data`.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ROOT
+from kinemill.home import Home
+from kinemill.ingest import ingest, load_recordings
+from kinemill.spec import Task, load_task
+
+DATA = ROOT.parent / "shared" / "data"
+ROUNDS = 3
+MAT = {"ingest.include": ["*.mat"], "ingest.rate": None}  # beside the CSV of the same rows
+SETS: list[tuple[str, str, dict[str, Any]]] = [  # folder, its task, what is changed in that
+    ("simple_pendulum", "tasks/simple_pendulum.yaml", {}),
+    ("double_pendulum_sysid", "tasks/double_pendulum.yaml", {"ingest.exclude": []}),
+    ("double_pendulum_c0", "tasks/double_pendulum.yaml", {}),
+    ("pendubot_400hz", "tests/tasks/pendubot.yaml", {}),
+    ("acrobot_pendubot_33hz", "tests/tasks/acrobot.yaml", {}),
+    ("silverbox", "tests/tasks/silverbox.yaml", {}),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", {}),
+    ("cascaded_tanks", "tests/tasks/cascaded_tanks.yaml", MAT),
+    ("g1_lerobot", "tests/tasks/g1.yaml", {}),
+    ("px4_ulog", "tests/tasks/vtol_flight.yaml", {}),
+    ("cartpole_sim_mcap", "tests/tasks/cart_pole_sim.yaml", {}),
+    ("bouc_wen_sim_h5", "tests/tasks/bouc_wen.yaml", {}),
+    ("awd_motion", "tests/tasks/duck_motion.yaml", {}),
+]
+
+Row = dict[str, Any]
+
+
+def task_of(task: str, changed: dict[str, Any]) -> Task:
+    """Return the task of a set, which reads files at once."""
+    return load_task(ROOT / task, {"ingest.settle": 0.0, **changed})
+
+
+def measure() -> list[Row]:
+    """Return one row for each set."""
+    return [_row(folder, task_of(task, changed)) for folder, task, changed in SETS]
+
+
+def _row(folder: str, task: Task) -> Row:
+    seconds = list[float]()
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory(prefix="kinemill-formats-") as home:
+            began = time.perf_counter()
+            report = ingest(task, Home(Path(home)), DATA / folder)
+            seconds.append(time.perf_counter() - began)
+            recordings = load_recordings(Home(Path(home)), report.outcome.ref)
+    summary = report.outcome.summary
+    return {
+        "format": ", ".join(sorted({one.summary["format"] for one in recordings})),
+        "set": folder,
+        "files": summary["recordings"],
+        "megabytes": sum((DATA / folder / one.name).stat().st_size for one in recordings) / 1e6,
+        "quarantined": summary["quarantined"],
+        "episodes": summary["tracks"],
+        "rows": summary["rows"],
+        "seconds": statistics.median(seconds),
+    }
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as a Markdown table."""
+    lines = [
+        "| format | real files | number | MB | quarantined | episodes | rows | time, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each['format']} | `{each['set']}` | {each['files']} | {each['megabytes']:.1f} "
+        f"| {each['quarantined']} | {each['episodes']} | {each['rows']:,} | {each['seconds']:.2f} |"
+        for each in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and print; `--json` prints a document for `python -m benchmarks`."""
+    if not DATA.is_dir():
+        sys.exit(f"{DATA} is not here: there are no real logs to read")
+    rows = measure()
+    text = table(rows)
+    print(json.dumps({"rows": rows, "table": text}) if "--json" in sys.argv else text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""A drop folder of all that arrives damaged, or is meant to do damage, beside one good log."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.errors import TaskError
+from kinemill.ingest import ingest, load_recordings
+from kinemill.spec import load_task
+from kinemill.validate import validate
+from tests.ingest.messages import ulog_bytes, ulog_samples
+
+HEADER = "time,position,velocity,torque\n"
+ROWS = [f"{k / 100},{k / 10},10.0,{float(k)}" for k in range(6000)]
+GOOD = HEADER + "\n".join(ROWS[:100]) + "\n"
+
+
+def text(*rows: str, header: str = HEADER) -> bytes:
+    return (header + "\n".join(rows) + "\n").encode()
+
+
+def hollow_hdf5() -> bytes:
+    """A file of some kilobytes that declares 8 TB of positions."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name in ("position", "velocity", "torque", "time"):
+            file.create_dataset(name, shape=(10**12,), dtype="f8", chunks=(1 << 20,))
+    assert len(buffer.getvalue()) < 10_000
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """An archive of some kilobytes whose arrays say that they hold 8 TB each."""
+    buffer, array = io.BytesIO(), io.BytesIO()
+    told = {"shape": (10**12,), "fortran_order": False, "descr": "<f8"}
+    np.lib.format.write_array_header_1_0(array, told)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("time", "position", "velocity", "torque"):
+            archive.writestr(f"{name}.npy", array.getvalue() + bytes(1 << 20))
+    return buffer.getvalue()
+
+
+def absurd_parquet() -> bytes:
+    buffer = io.BytesIO()
+    column = pl.repeat(value=False, n=100_000_000)
+    names = ("time", "position", "velocity", "torque")
+    pl.select(**dict.fromkeys(names, column)).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+# file: content, what is said of it (check, part of what was found)
+REFUSED = {
+    "empty.csv": (b"", "format", "is empty"),
+    "header_only.csv": (HEADER.encode(), "format", "no rows"),
+    "utf16.csv": (GOOD.encode("utf-16"), "format", "UTF-16"),
+    "nul.csv": (GOOD.encode().replace(b"0.3", b"\0\0\0", 1), "number", "\\x00"),
+    "ragged.csv": (text(*ROWS[:50], "0.5,1,2,3,4,5", *ROWS[51:80]), "fields", "fields"),
+    "late_text.csv": (text(*ROWS[:5100], "51.0,oops,10.0,1.0", *ROWS[5101:]), "number", "oops"),
+    "twice.csv": (
+        text(*(f"{row},0" for row in ROWS[:50]), header=HEADER[:-1] + ",position\n"),
+        "columns",
+        "stands 2 times",
+    ),
+    "no_column.csv": (text("0,1", "1,2", header="time,position\n"), "columns", "no column"),
+    "hollow.h5": (hollow_hdf5(), "size", "declares"),
+    "bomb.npz": (bomb(), "number", "declares the shape (1000000000000,)"),
+    "absurd.parquet": (absurd_parquet(), "size", "100000000 rows"),
+    "cut.parquet": (b"PAR1" + bytes(400), "format", "no whole Parquet file"),
+    "cut.h5": (hollow_hdf5()[:900], "format", "no whole HDF5 file"),
+    "noise.mcap": (b"\x89MCAP0\r\n" + bytes(100), "format", "no record"),
+    "noise.mat": (b"MATLAB 5.0 MAT-file".ljust(128) + bytes(90), "format", "MATLAB"),
+    "noise.bag": (b"#ROSBAG V2.0\n" + bytes(100), "format", "cannot be read"),
+    "short.ulg": (ulog_bytes(ulog_samples())[:30], "format", "holds no data"),
+}
+NAMED = {  # what is used as far as it goes, and said
+    "beyond.csv": (GOOD.encode().replace(b",10.0,5.0\n", b",1e400,5.0\n"), "finite"),
+    "cut_line.csv": (GOOD.encode()[:-3], "cut_line"),
+}
+
+
+@pytest.fixture
+def folder(logs, tmp_path):
+    (logs / "good.csv").write_text(GOOD)
+    for name, (content, *_) in (REFUSED | NAMED).items():
+        (logs / name).write_bytes(content)
+    outside = tmp_path / "secret.csv"
+    outside.write_text(GOOD.replace("0.1", "0.2"))
+    (logs / "link.csv").symlink_to(outside)
+    (logs / "folder_link").symlink_to(tmp_path, target_is_directory=True)
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["position"] = np.arange(100.0)
+    with h5py.File(logs / "external_link.h5", "w") as file:
+        file["time"] = np.arange(100) / 100
+        file["position"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "position")
+        file["velocity"] = file["torque"] = np.ones(100)
+    with h5py.File(logs / "external_storage.h5", "w") as file:
+        file["time"] = np.arange(100) / 100
+        file.create_dataset("position", (100,), "f8", external=[(str(outside), 0, 800)])
+        file["velocity"] = file["torque"] = np.ones(100)
+    os.mkfifo(logs / "pipe.csv")
+    (logs / "new\nline.csv").write_text(GOOD.replace("10.0", "10.1"))
+    (logs / "$(touch owned) ; `id`.csv").write_text(GOOD.replace("10.0", "10.2"))
+    return logs
+
+
+def test_every_file_ends_as_episodes_or_in_quarantine_with_its_reason(task, home, folder):
+    report = ingest(task, home, folder)
+    told = {entry["file"]: entry for entry in report.files}
+    for name, (_, check, found) in REFUSED.items():
+        entry = told.pop(name)
+        assert (entry["outcome"], entry["episodes"]) == ("quarantined", 0), name
+        assert any(check == r["check"] and found in r["found"] for r in entry["reasons"]), (
+            name,
+            entry["reasons"],
+        )
+    for name, (_, check) in NAMED.items():
+        entry = told.pop(name)
+        assert entry["outcome"] == "episodes", name
+        assert entry["reasons"][0]["check"] == check, (name, entry["reasons"])
+    for name in ("external_link.h5", "external_storage.h5"):
+        entry = told.pop(name)
+        assert entry["outcome"] == "quarantined"
+        assert "file" in entry["reasons"][0]["found"]
+    # What is left is good: odd names are names, and nothing behind a link or a pipe was read.
+    assert set(told) == {"good.csv", "new\nline.csv", "$(touch owned) ; `id`.csv"}
+    assert all(entry["outcome"] == "episodes" for entry in told.values())
+    assert "link.csv" in report.ignored
+    assert not (folder / "owned").exists()
+    assert not list(folder.parent.glob("**/owned"))
+    names = {recording.name for recording in load_recordings(home, report.outcome.ref)}
+    assert len(names) == len(report.files)
+
+
+@pytest.mark.parametrize("word", ["nan", "", "NA"])
+def test_a_channel_without_a_single_value_is_judged_and_held_back(task, home, logs, write, word):
+    write("nan.csv", text(*(f"{k / 100},{word},10.0,1.0" for k in range(100))))
+    write("good.csv", GOOD)
+    outcome = validate(task, home, ingest(task, home, logs).outcome.ref)
+    assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
+    assert outcome.summary["dropped"]["nonfinite"] == 100
+
+
+def test_an_alias_bomb_in_a_task_file_is_refused(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines) + "\ntask: bomb\n")
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+from kinemill.errors import KinemillError
+from kinemill.spec import load_task
+try:
+    load_task({str(path)!r})
+except KinemillError as error:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "refused", done.stderr[-2000:]
+
+
+def test_a_task_file_with_aliases_says_so(tmp_path):
+    path = tmp_path / "bomb.yaml"
+    path.write_text("a: &a [x]\nb: *a\n")
+    with pytest.raises(TaskError):
+        load_task(path)

@@ -1,0 +1,65 @@
+"""Stored documents say their format; the one before is read, a newer one is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.errors import CorruptArtifact
+from kinemill.formats import Format
+from tests.dataset.conftest import make_task, publish, spin
+
+PATH = Path("a.json")
+
+
+def rename(document):
+    return {"metres": document["m"]}
+
+
+LENGTH = Format("length", 3, rename)
+
+
+def test_what_is_written_is_read_back():
+    assert LENGTH.stamp({"metres": 2}) == {"format": 3, "metres": 2}
+    assert LENGTH.open(PATH, LENGTH.stamp({"metres": 2})) == {"metres": 2}
+
+
+def test_the_format_before_is_brought_up_by_one_hop_and_left_as_it_is():
+    stored = {"format": 2, "m": 2}
+    assert LENGTH.open(PATH, stored) == {"metres": 2}
+    assert stored == {"format": 2, "m": 2}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"format": 4}, "a.json: is a length of format 4, expected format 2 or 3.*update kinemill"),
+        ({"format": 1, "m": 1}, "format 1, .*version in between"),
+        ({"m": 1}, "format 1, "),  # none: from before there were numbers
+        ({"format": "3"}, "format '3'"),
+        ([1], "holds a list"),
+    ],
+)
+def test_others_are_refused_with_what_to_do(document, said):
+    with pytest.raises(CorruptArtifact, match=said):
+        LENGTH.open(PATH, document)
+
+
+def test_a_dataset_described_in_the_first_format_is_read(home):
+    """Format 1 had no number, no tasks and no weights."""
+    episodes = publish(home, [spin(f"{name}.csv") for name in ("a", "val", "test")])
+    ref = make_dataset(make_task(), home, episodes).ref
+    path = home.root / ref.path / "dataset.json"
+    found = json.loads(path.read_text())
+    assert found.pop("format") == 2
+    for episode in found["episodes"]:
+        del episode["task"], episode["weight"]
+    from kinemill.dataset._packed import read_packed
+
+    before = load_dataset(home, ref)
+    path.write_text(json.dumps(found))
+    assert read_packed(path.parent).episodes == before.episodes
+    path.write_text(json.dumps({**found, "format": 3}))
+    with pytest.raises(CorruptArtifact, match="dataset description of format 3.*update kinemill"):
+        read_packed(path.parent)

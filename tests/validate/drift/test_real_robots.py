@@ -1,0 +1,57 @@
+"""Two robots of one kind: a champion of A.0 meets unseen runs of its own robot and all of C.0."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kinemill.ingest import ingest
+from kinemill.register.reigning import reigning
+from kinemill.spec import load_task
+from kinemill.store import file_digest
+from kinemill.validate import validate
+from kinemill.validate.drift import find_drift
+from tests.conftest import ROOT
+
+
+def nameless(logs: list[Path], folder: Path) -> dict[str, Path]:
+    """Copy logs under names that say nothing; return them by content hash."""
+    folder.mkdir()
+    found = {file_digest(path): path for path in logs}
+    for hash_, path in found.items():
+        shutil.copy(path, folder / f"{hash_[:8]}.csv")
+    return found
+
+
+@pytest.mark.slow
+def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
+    shared_data, home, tmp_path
+):
+    from pipelines.run import run_chain
+
+    logs = sorted((shared_data / "double_pendulum_sysid").glob("*.csv"))
+    logs = [path for path in logs if "noise" not in path.name]
+    own = nameless(logs, tmp_path / "own")
+    other = nameless(sorted((shared_data / "double_pendulum_c0").glob("*.csv")), tmp_path / "other")
+    # The shipped task, its split by names said of names that say nothing.
+    unused = {hash_ for hash_, path in own.items() if "7col" in path.name}
+    test = {hash_ for hash_, path in own.items() if "traj03" in path.name}
+    overrides = {
+        f"dataset.{side}": [f"{hash_[:8]}*" for hash_ in sorted(hashes)]
+        for side, hashes in (("unused", unused), ("test", test))
+    }
+    path = ROOT / "tasks" / "double_pendulum.yaml"
+    assert run_chain(str(path), overrides, logs=tmp_path / "own")["alias"] == "champion"
+
+    task = load_task(path, overrides)
+    episodes = validate(task, home, ingest(task, home, tmp_path / "other").outcome.ref).ref
+    found = find_drift(task, home, episodes, lambda: reigning(home, task.name))
+    drifting = {item["recording"] for item in found["drifting"]}
+    assert len(other) == 4
+    assert set(other) <= drifting
+    # Judged are those of its own robot that it never saw; what it is tested on is the measure.
+    judged = {line["recording"] for line in found["episodes"]}
+    assert judged - set(other) == unused
+    assert len(unused - drifting) >= 3
+    held = {line["episode"][:16] for line in found["champion"]["held_out"]["episodes"]}
+    assert {hash_[:16] for hash_ in test} <= held

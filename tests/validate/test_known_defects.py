@@ -1,0 +1,134 @@
+"""What the README of the real logs says is wrong with them, note by note, found by their tasks."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.spec import load_task
+from kinemill.validate.judge import judge
+from tests.validate.conftest import ROOT
+
+
+@pytest.fixture
+def judged(home, shared_data):
+    """Judge every track of a set: (name, values, verdict) of each."""
+
+    def work(task, folder, **overrides):
+        task = load_task(ROOT / task, overrides)
+        report = ingest(task, home, shared_data / folder)
+        found = []
+        for recording in load_recordings(home, report.outcome.ref):
+            for track in recording.summary["tracks"]:
+                frame = pl.read_parquet(recording.folder / track["file"])
+                values = {name: frame[name].to_numpy() for name in task.columns}
+                found.append((recording.name, values, judge(values, task)))
+        return sorted(found, key=lambda item: item[0])
+
+    return work
+
+
+def checks(verdict) -> set[str]:
+    return {finding.check for finding in verdict.findings}
+
+
+def lag(late, early, most: int) -> int:
+    """Rows by which one signal follows another: where their difference varies least."""
+    return int(np.argmin([np.std(late[k:] - early[: len(early) - k]) for k in range(most)]))
+
+
+def test_every_clip_begins_with_placeholders_and_none_closes(judged):
+    clips = judged("tests/tasks/duck_motion.yaml", "awd_motion")
+    assert len(clips) == 13
+    for name, values, verdict in clips:
+        assert {"placeholder", "loop_closure"} <= checks(verdict), name
+        assert values["knee_velocity"][0] == 0.0
+        (first,) = [item for item in verdict.findings if item.check == "placeholder"]
+        assert (first.fault.start, first.fault.stop) == (0, 1), name
+        assert verdict.pieces[0][0] == 1, name  # that row is cut off
+
+
+def test_clip_velocities_are_backward_differences_half_a_frame_late(judged, shared_data):
+    for name, _, verdict in judged("tests/tasks/duck_motion.yaml", "awd_motion"):
+        clip = json.loads((shared_data / "awd_motion" / name).read_bytes())
+        late = verdict.measured["velocity"]["knee_velocity:lag_s"]
+        assert late == pytest.approx(0.5 / clip["FPS"], rel=0.12), name
+
+
+def test_only_the_small_biped_exceeds_its_knees(judged):
+    bound = {"channels.knee_velocity.limits": [-8.7, 8.7], "dt": 1 / 60}
+    peaks = {}
+    for name, values, verdict in judged("tests/tasks/duck_motion.yaml", "awd_motion", **bound):
+        peaks[name] = np.abs(values["knee_velocity"]).max()
+        assert ("limits" in checks(verdict)) == (peaks[name] > 8.7), name
+    small = [peak for name, peak in peaks.items() if name.startswith("mini")]
+    assert len(small) == 7
+    assert max(small) < 14.9
+    assert sum(peak > 8.7 for peak in small) >= 6
+    assert peaks["go_bdx__71.json"] == pytest.approx(9.10, abs=0.02)  # its own limit is 30
+
+
+def test_the_tanks_level_is_clipped_at_ten_volt(judged):
+    rows = []
+    for name, values, verdict in judged("tests/tasks/cascaded_tanks.yaml", "cascaded_tanks"):
+        assert {(item.check, item.fault.channel) for item in verdict.findings} == {
+            ("clipped", "level")
+        }, name
+        found = [slice(item.fault.start, item.fault.stop) for item in verdict.findings]
+        assert all((values["level"][where] == 10.0).all() for where in found)
+        rows += [(where.start, where.stop) for where in found]
+        assert verdict.pieces == [(0, 1024)]  # it is told, and learned from
+    # Twice in the experiment to learn from, and twice in the one to test with.
+    assert sorted(rows) == [(150, 177), (152, 165), (722, 746), (892, 912)]
+
+
+def test_hands_stand_still_most_of_the_time_and_the_arm_follows_late(judged, shared_data):
+    told = json.loads((shared_data / "g1_lerobot" / "meta" / "info.json").read_bytes())
+    episodes = judged("tests/tasks/g1.yaml", "g1_lerobot")
+    # `meta/` speaks of 100 episodes and of videos; what is there is read.
+    assert (told["total_episodes"], told["total_videos"], len(episodes)) == (100, 100, 20)
+    still = np.concatenate([np.diff(values["index_finger"]) == 0.0 for _, values, _ in episodes])
+    assert 0.7 < still.mean() < 0.8
+    for name, values, verdict in episodes:
+        late = lag(values["elbow"], values["elbow_command"], 15)
+        assert 3 <= late <= 11, name
+        # A hand that was not told to move is not stuck.
+        assert "stuck" not in checks(verdict), name
+
+
+def test_pendulum_positions_come_in_steps_of_3_milliradian(shared_data):
+    for path in (shared_data / "simple_pendulum").glob("*_measured.csv"):
+        apart = np.diff(np.unique(pl.read_csv(path)["position"].to_numpy())) / 0.0029145  # rad
+        assert apart == pytest.approx(apart.round(), abs=0.02), path.name
+
+
+def test_measured_torque_follows_the_commanded_one_late(shared_data):
+    lags = []
+    for number in ("00", "01", "02", "04"):
+        path = shared_data / "double_pendulum_sysid" / f"A0_20220815_traj{number}.csv"
+        raw = pl.read_csv(path)
+        grid = np.arange(raw["time"][0], raw["time"][-1], 0.001)
+        changes = [
+            np.gradient(np.interp(grid, raw["time"], raw[name]))
+            for name in ("tau_meas1", "tau_con1")
+        ]
+        fits = [np.corrcoef(changes[0][k:], changes[1][: len(grid) - k])[0, 1] for k in range(40)]
+        lags.append(int(np.argmax(fits)))
+    # The README says 14 ms; so taken, the lags of single runs spread around 10.
+    assert all(8 <= late <= 14 for late in lags), lags
+
+
+def test_pendubot_logs_of_15_to_23_columns_are_read_by_one_task(judged, shared_data):
+    logs = judged("tests/tasks/pendubot.yaml", "pendubot_400hz")
+    widths, differ = {}, []
+    for name, values, _ in logs:
+        raw = pl.read_csv(shared_data / "pendubot_400hz" / name)
+        widths[name] = raw.width
+        differ.append((raw["vel_filt1"] - raw["vel_meas1"]).abs().max())
+        assert np.ptp(values["shoulder_velocity"]) > 1.0
+    assert (len(logs), min(widths.values()), max(widths.values())) == (5, 15, 21)
+    assert min(differ) > 2.0  # rad/s: the filtered reading is not the measured one
+    found = {name: checks(verdict) for name, _, verdict in logs}
+    assert "spike" in found["perturbed_exp01.csv"]  # the disturbance that was injected
