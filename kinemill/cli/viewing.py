@@ -17,6 +17,9 @@ def view(
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; default: here, named after it.")
     ] = None,
+    rerun: Annotated[
+        Path | None, typer.Option("--rerun", help="Write FILE.rrd for the Rerun viewer instead.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a page with every channel over time and what the checks found marked on it."""
@@ -25,15 +28,18 @@ def view(
     from kinemill.spec import load_task
     from kinemill.store import publish_file
     from kinemill.validate.view import view as draw
+    from kinemill.validate.view_rerun import write_rrd
 
     loaded, home = load_task(task), Home.resolve()
     member = find_member(loaded, home, which)
     recording = _recording(loaded, home, member)
     number = _episode(which, member.hash)
-    page = draw(loaded, recording, number)
     suffix = "" if number is None else f"-{number:04d}"
-    target = (out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
-    publish_file(target, page.encode())
+    target = (rerun or out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
+    if rerun:
+        write_rrd(loaded, recording, target, number)
+    else:
+        publish_file(target, draw(loaded, recording, number).encode())
     if as_json:
         document(
             {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}

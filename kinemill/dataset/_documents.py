@@ -119,7 +119,8 @@ def diff_datasets(
         "moved": both & (pl.col("split") != pl.col("split_b")),
         "changed": both & (pl.col("rows") != pl.col("rows_b")),
     }
-    counts = told.select(**{kind: which.sum() for kind, which in kinds.items()}).collect()
+    sums = {kind: which.sum() for kind, which in kinds.items()}
+    counts = told.select(**sums).collect(engine="streaming")
     rules = list(_changed(a.rules(home), b.rules(home)))
     return {
         "task": task,

@@ -64,4 +64,4 @@ def scan_listing(folder: Path) -> pl.LazyFrame:
 
 def page(frame: pl.LazyFrame, offset: int, limit: int) -> list[Json]:
     """Return `limit` rows after the first `offset`."""
-    return frame.slice(offset, limit).collect().to_dicts()
+    return frame.slice(offset, limit).collect(engine="streaming").to_dicts()

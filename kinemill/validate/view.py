@@ -24,6 +24,8 @@ POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 TRACKS = 12  # of a recording that are drawn; of more, those with findings first
 LISTED = 100  # findings
 
+Window = tuple[int, int]  # first row of a track, and the one after the last
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -50,17 +52,12 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
     Raises:
         BadInput: there is no such episode.
     """
-    stretches = [_judge(task, recording, track) for track in recording.summary["tracks"]]
-    pieces = [(stretch, piece) for stretch in stretches for piece in stretch.verdict.pieces]
-    shown, window = stretches, None
-    if episode is not None:
-        if episode >= len(pieces):
-            raise BadInput(recording.name, f"has {len(pieces)} episodes", expected=f"no. {episode}")
-        stretch, piece = pieces[episode]
-        shown, window = [stretch], piece
+    stretches, _ = stretches_of(task, recording)
+    shown, window = _one(stretches, recording, episode)
+    pieces = sum(len(stretch.verdict.pieces) for stretch in stretches)
     body = [
         _header(task, recording, episode),
-        _cards(recording, stretches, len(pieces)),
+        _cards(recording, stretches, pieces),
         _legend(),
         *(_track(task, stretch, window) for stretch in _chosen(shown)),
         _reasons(recording, shown),
@@ -72,6 +69,30 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
         f"<title>{title}</title><style>{style()}</style></head>"
         f"<body><main>{''.join(body)}<footer>Made by kinemill view.</footer></main></body></html>\n"
     )
+
+
+def stretches_of(
+    task: Task, recording: Recording, episode: int | None = None
+) -> tuple[list[Stretch], Window | None]:
+    """Judge the tracks of a recording; of one episode, return its track and its rows in that.
+
+    Raises:
+        BadInput: there is no such episode.
+    """
+    every = [_judge(task, recording, track) for track in recording.summary["tracks"]]
+    return _one(every, recording, episode)
+
+
+def _one(
+    stretches: list[Stretch], recording: Recording, episode: int | None
+) -> tuple[list[Stretch], Window | None]:
+    pieces = [(stretch, piece) for stretch in stretches for piece in stretch.verdict.pieces]
+    if episode is None:
+        return stretches, None
+    if episode >= len(pieces):
+        raise BadInput(recording.name, f"has {len(pieces)} episodes", expected=f"no. {episode}")
+    stretch, piece = pieces[episode]
+    return [stretch], piece
 
 
 def _judge(task: Task, recording: Recording, track: Json) -> Stretch:

@@ -7,6 +7,7 @@ import pytest
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.raw import Images, Texts, Unreadable
+from kinemill.ingest.readers._heaps import damaged_heap
 from kinemill.ingest.readers.hdf5 import read
 from kinemill.ingest.readers.npz import read as read_npz
 
@@ -284,3 +285,19 @@ def test_more_pictures_than_fit_into_memory_are_copied_block_by_block(logs, home
     assert len(blocks) >= 3
     recording, _ = stored(home, ingest(seeing(dt=0.02), home, logs))
     np.testing.assert_array_equal(np.load(recording.folder / "image-camera.npy"), image[::2])
+
+
+def test_a_heap_of_texts_that_would_keep_the_library_for_ever_is_refused(logs, seeing):
+    with h5py.File(logs / "a.h5", "w") as file:
+        episode(file)
+    assert damaged_heap(logs / "a.h5") is None
+    whole = bytearray((logs / "a.h5").read_bytes())
+    heap = whole.index(b"GCOL")
+    first = int.from_bytes(whole[heap + 24 : heap + 32], "little")  # bytes of the first text
+    free = heap + 16 + 16 + (first + 7) // 8 * 8
+    assert whole[free : free + 2] == b"\0\0"  # the free space after it
+    whole[free + 8 : free + 16] = bytes(8)  # of no bytes: the next object is itself
+    (logs / "a.h5").write_bytes(whole)
+    assert damaged_heap(logs / "a.h5") == f"the heap of texts at byte {heap} is damaged"
+    with pytest.raises(Unreadable, match="the heap of texts"):
+        read(logs / "a.h5", seeing())

@@ -1,0 +1,83 @@
+"""A recording for the Rerun viewer: every channel over time, and what the checks found as a log.
+
+The file (`.rrd`) needs the extra `kinemill[rerun]`, half a gigabyte that nothing else here wants.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.ingest import Recording
+from kinemill.spec import Task
+from kinemill.validate.view import Stretch, stretches_of
+
+TIMELINE = "time"  # s since the recording's first stamp
+FINDINGS = "findings"
+
+
+def write_rrd(task: Task, recording: Recording, target: Path, episode: int | None = None) -> None:
+    """Write a recording, or one of its episodes, as a file for Rerun.
+
+    Args:
+        task: channels, units and checks.
+        recording: a recording as it was read.
+        target: file to write; it appears whole, or not at all.
+        episode: number of the accepted episode to write alone; default: all tracks.
+
+    Raises:
+        BadInput: Rerun is not installed, or there is no such episode.
+    """
+    rerun = _rerun()
+    stretches, window = stretches_of(task, recording, episode)
+    aside = target.with_name(f".{target.name}-{uuid4().hex}")
+    stream = rerun.RecordingStream(f"kinemill/{task.name}", recording_id=recording.hash[:16])
+    try:
+        stream.save(str(aside))
+        for stretch in stretches:
+            _log_track(rerun, stream, task, stretch, window)
+        stream.flush()
+        stream.disconnect()
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _rerun() -> Any:
+    try:
+        return import_module("rerun")
+    except ImportError as error:
+        raise BadInput(
+            "--rerun",
+            "the Rerun SDK is not installed",
+            fix="pip install 'kinemill[rerun]', or leave --rerun out for a page",
+        ) from error
+
+
+def _log_track(
+    rerun: Any, stream: Any, task: Task, stretch: Stretch, window: tuple[int, int] | None
+) -> None:
+    """Log the channels of a track as `<role>/<channel>`, and each finding at its first row."""
+    first, last = window or (0, stretch.frame.height)
+    seconds = stretch.seconds[first:last]
+    for name in task.columns:
+        channel = task.channels[name]
+        entity = f"{channel.role}/{name}"
+        label = f"{name}, {channel.unit}"
+        stream.log(entity, rerun.SeriesLines(names=[label]), static=True)
+        values = stretch.frame[name].to_numpy()[first:last].astype(np.float64)
+        stream.send_columns(
+            entity,
+            indexes=[rerun.TimeColumn(TIMELINE, duration=seconds)],
+            columns=rerun.Scalars.columns(scalars=values),
+        )
+    for finding in stretch.verdict.findings:
+        fault = finding.fault
+        if first <= fault.start < last:
+            stream.set_time(TIMELINE, duration=float(stretch.seconds[fault.start]))
+            who = f"{fault.channel}: " if fault.channel else ""
+            text = f"{finding.check}, {who}{fault.found}; expected {fault.expected}"
+            stream.log(FINDINGS, rerun.TextLog(text, level=rerun.TextLogLevel.WARN))

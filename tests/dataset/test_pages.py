@@ -1,0 +1,73 @@
+"""Lists of 20,000 versions and of 20,000 episodes are read by the page."""
+
+import json
+
+import pytest
+
+from kinemill.dataset import _catalogue, diff_datasets, list_datasets, make_dataset, show_dataset
+from kinemill.dataset._listing import LISTING, write_listing
+from kinemill.dataset._split import Piece
+from kinemill.store import publish_json
+from tests.dataset.conftest import make_task, publish
+
+MANY = 20_000
+
+
+def pieces(first, last, side="train"):
+    return [
+        Piece(f"{k:016x}-0000", f"{k:016x}-0000", f"{k:064x}", f"run-{k:06d}.csv", side, 0, 50)
+        for k in range(first, last)
+    ]
+
+
+@pytest.fixture
+def two(home, contents):
+    """Two versions whose lists of episodes are written over by 20,000 others."""
+    refs = [
+        make_dataset(make_task(unused=unused), home, publish(home, contents)).ref
+        for unused in ([], ["b*"])
+    ]
+    folders = [home.root / ref.path for ref in refs]
+    before = [*pieces(0, MANY - 5), *pieces(MANY - 5, MANY, "test")]
+    after = [*pieces(10, MANY - 5), *pieces(MANY - 5, MANY, "validation"), *pieces(MANY, MANY + 7)]
+    for folder, listed in zip(folders, (before, after), strict=True):
+        (folder / LISTING).unlink()
+        write_listing(folder, listed, [], {})
+    return folders
+
+
+def test_a_version_of_many_episodes_is_shown_by_the_page(home, two):
+    found = show_dataset(home, "arm", "1", offset=MANY - 3, limit=20)["list"]
+    assert (found["total"], len(found["episodes"])) == (MANY, 3)
+    assert [one["name"] for one in found["episodes"]][-1] == f"run-{MANY - 1:06d}.csv"
+    assert len(json.dumps(show_dataset(home, "arm", "1"))) < 20_000  # characters
+
+
+def test_two_versions_of_many_episodes_are_compared_by_the_page(home, two):
+    found = diff_datasets(home, "arm", "1", "2", offset=2, limit=4)
+    assert {kind: found[kind] for kind in ("added", "removed", "moved", "changed")} == {
+        "added": 7, "removed": 10, "moved": 5, "changed": 0
+    }  # fmt: skip
+    assert [one["name"] for one in found["episodes"]["removed"]] == [
+        f"run-{k:06d}.csv" for k in range(2, 6)
+    ]
+    assert [len(found["episodes"][kind]) for kind in ("added", "moved")] == [4, 3]
+
+
+def test_of_many_versions_only_a_page_is_opened(home, contents, monkeypatch):
+    ref = make_dataset(make_task(), home, publish(home, contents)).ref
+    folder = home.store / "versions" / "arm" / "numbers"
+    for number in range(2, MANY + 1):
+        path = folder / f"{number:06d}.json"
+        if number <= MANY - 5:
+            path.touch()  # nobody opens them
+        else:
+            entry = {"version": number, **ref.to_json(), "created": "2026-01-01", "owner": "a"}
+            publish_json(path, entry)
+    opened = []
+    read = _catalogue.read_json
+    monkeypatch.setattr(_catalogue, "read_json", lambda path: opened.append(path) or read(path))
+    found = list_datasets(home, "arm", offset=1, limit=3)
+    assert [line["version"] for line in found["datasets"]] == [MANY - 1, MANY - 2, MANY - 3]
+    assert found["total"] == MANY
+    assert sum(path.parent == folder for path in opened) == 3
