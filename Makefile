@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-scale prove-kills constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ bench: setup ## measure, and rewrite the tables of docs/results.md
 
 prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_accuracy
+
+prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_scale
+
+prove-kills: setup ## SIGKILL and a full disk at 200 passings of ingest drawn by KINEMILL_SEED=0
+	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py
 
 constraints: setup ## pin what is installed now
 	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \

@@ -30,7 +30,10 @@ def answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
         **status,
         "champion": champion["version"],
         **counts,
-        **{f"held-out error of {name}": error for name, error in champion["held_out"]["rmse"].items()},
+        **{
+            f"held-out error of {name}": error
+            for name, error in champion["held_out"]["rmse"].items()
+        },
         "factor": found["rule"]["factor"],
         "new_episodes": [_row(line, champion["units"]) for line in found["episodes"]],
         "drifting": found["drifting"],

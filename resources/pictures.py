@@ -5,11 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import (
+    Frames,
+    Media,
+    MediaSet,
+    PackedDataset,
+    PackedEpisode,
+    load_dataset,
+    load_media,
+)
 from kinemill.home import Home
 from kinemill.store import Json, Ref, once, open_ref, read_json
 
-VERSION = 1
+VERSION = 2
 _ROWS = 300  # of an episode that are drawn
 _WHO = ("model", "persistence", "linear", "linear_sincos")
 
@@ -30,14 +38,17 @@ def error_growth(home: Home, task: str, verification: Ref) -> Path:
 def before_after(home: Home, task: str, training_set: Ref) -> Path | None:
     """Return a PNG of an original beside one copy of each augmentation, one panel a channel.
 
-    Nothing without copies; the first original that has all of them, or most, is drawn.
+    Nothing without copies; the first original that has all of them, or most, is drawn. Of images it
+    shows the one in the middle of the episode.
     """
     packed = load_dataset(home, training_set)
     if not any("+" in episode.id for episode in packed.episodes):
         return None
+    seen = Media.read(home.root / training_set.path)
 
     def build(folder: Path) -> Json:
-        _draw_copies(packed, folder / "before_after.png")
+        media = load_media(home, training_set) if seen and seen.shapes else None
+        _draw_copies(packed, media, folder / "before_after.png")
         return {}
 
     inputs = {"training_set": training_set.digest, "version": VERSION}
@@ -45,20 +56,46 @@ def before_after(home: Home, task: str, training_set: Ref) -> Path | None:
     return home.root / outcome.ref.path / "before_after.png"
 
 
-def _draw_copies(training_set: PackedDataset, path: Path) -> None:
+def _draw_copies(training_set: PackedDataset, media: MediaSet | None, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    families: dict[str, dict[str, np.ndarray]] = {}
+    families: dict[str, dict[str, PackedEpisode]] = {}
     for episode in training_set.episodes:
         original, *added = episode.id.split("+")
         if len(added) <= 1:
             kind = "".join(added).partition(".")[0] or "original"
-            families.setdefault(original, {}).setdefault(kind, training_set.rows(episode)[:_ROWS])
+            families.setdefault(original, {}).setdefault(kind, episode)
     family, columns = max(families.values(), key=len), training_set.columns
-    figure = Figure(figsize=(9.0, 1.5 * len(columns) + 0.6), layout="constrained")
+    images = list(media.media.shapes) if media else []
+    heights = [1.5 * len(columns) + 0.6, *[1.6 for _ in images]]
+    figure = Figure(figsize=(9.0, sum(heights)), layout="constrained")
+    top, *below = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    _draw_rows(top, training_set, family)
+    for strip, channel in zip(below, images, strict=True):
+        frames = (
+            {kind: media.frames(one.id, channel) for kind, one in family.items()} if media else {}
+        )
+        _draw_images(strip, channel, frames)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+
+
+def _draw_images(figure: Any, channel: str, frames: dict[str, Frames]) -> None:
+    """Draw the middle picture of an original and of its copies, side by side."""
+    panels = figure.subplots(1, len(frames), squeeze=False)[0]
+    for panel, (kind, shown) in zip(panels, frames.items(), strict=True):
+        panel.imshow(shown[len(shown) // 2])
+        panel.set_title(kind, fontsize=7)
+        panel.axis("off")
+    figure.supylabel(channel, fontsize=8)
+
+
+def _draw_rows(figure: Any, training_set: PackedDataset, family: dict[str, PackedEpisode]) -> None:
+    """Draw the channels of an original and its copies, one panel each."""
+    columns = training_set.columns
     panels = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
     for column, (panel, name) in enumerate(zip(panels, columns, strict=True)):
-        for kind, rows in family.items():
+        for kind, episode in family.items():
+            rows = training_set.rows(episode)[:_ROWS]
             seconds, before = np.arange(len(rows)) * training_set.dt, kind == "original"
             style = {"color": "black", "lw": 2.0, "zorder": 0} if before else {"lw": 0.9}
             panel.plot(seconds, rows[:, column], label=kind, **style)
@@ -68,7 +105,6 @@ def _draw_copies(training_set: PackedDataset, path: Path) -> None:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8
     )
-    figure.savefig(path, dpi=90, metadata={"Software": None})
 
 
 def _draw(accuracy: dict[str, Any], path: Path) -> None:

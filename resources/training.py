@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import TrainingFailed
-from kinemill.store import Outcome, Ref, publish_json, read_json
+from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
 from resources.compute import COMPUTE
 from resources.mill import Mill
 
@@ -50,12 +50,15 @@ def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
 
 def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
     """Start the MLflow run and write the file that tells the training process all; return it."""
-    from kinemill.tracking import end_orphans, start_run
+    from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
 
     end_orphans(mill.home)  # of trainings whose every process was killed: nobody else ended them
     folder = _folder(mill, dataset, training_set)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
     run = start_run(mill.home, mill.task.name, folder.name, params=settings)
+    summary = summary_of(mill.home, dataset)
+    client = open_tracking(mill.home).client
+    log_dataset(client, run, mill.task.name, dataset.digest, summary)
     job = {
         "task": mill.task.model_dump(mode="json", by_alias=True),
         "home": str(mill.home.root),

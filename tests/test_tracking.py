@@ -12,7 +12,15 @@ import pytest
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
-from kinemill.tracking import MlflowTracker, end_orphans, lock, open_tracking, runs, start_run
+from kinemill.tracking import (
+    MlflowTracker,
+    end_orphans,
+    lock,
+    log_dataset,
+    open_tracking,
+    runs,
+    start_run,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -261,3 +269,15 @@ def test_a_run_whose_number_another_process_has_now_is_an_orphan(tracked):
     elsewhere = start_run(tracked, "cart", "k")
     client.set_tag(elsewhere, "kinemill.owner", f"another-machine:{pid}:{started}")
     assert end_orphans(tracked) == []
+
+
+def test_a_run_lists_the_dataset_it_learned_from_once(tracked_home):
+    run_id, client = start_run(tracked_home, "arm", "k"), open_tracking(tracked_home).client
+    digest, summary = "ab" * 32, {"episodes": {"train": 3}, "rows": {"train": 60}, "other": 1}
+    for _ in range(2):  # by the training, and when its model is registered
+        log_dataset(client, run_id, "arm", digest, summary)
+    (found,) = client.get_run(run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("arm", digest[:32])
+    assert json.loads(found.dataset.source) == {"dataset": digest}
+    assert json.loads(found.dataset.profile) == {"episodes": {"train": 3}, "rows": {"train": 60}}
+    assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]

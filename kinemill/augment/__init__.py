@@ -5,7 +5,8 @@ units, float32, at the task's time step. Deterministic: each copy's randomness c
 of seed, episode and augmentation, so any number of workers makes the same bytes. A copy in which
 the physical checks of `validate` find what they do not find in its original is left out, and
 counted. A new one appears with every dataset version and change of the task's `augment` part. One
-file a plug-in: an `Augmentation` with `vary(values, signals, random)`.
+file a plug-in: an `Augmentation` with `vary(values, signals, random)`. Images and texts are changed
+when they are loaded: a copy holds which change and which seed, and each epoch draws anew.
 """
 
 from kinemill.augment._plugin import Augmentation, Signals

@@ -212,4 +212,5 @@ def _judged(task: Task, values: Rows) -> list[tuple[str, str]]:
     return [
         (found.check, f"{found.check}: {found.fault.found}, expected {found.fault.expected}")
         for found in judge(columns, task).findings
+        if found.rule != "warn"
     ]

@@ -26,4 +26,4 @@ class ImageCrop(ImageAugmentation):
         height, width = frames.shape[1:3]
         rows = np.clip(np.arange(height) + down, 0, height - 1)
         columns = np.clip(np.arange(width) + right, 0, width - 1)
-        return frames[:, rows[:, None], columns]
+        return frames.take(rows, axis=1).take(columns, axis=2)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document
+from kinemill.cli.say import Json, TaskName, document, news
 
 
 def export_data(
@@ -34,6 +34,8 @@ def export_data(
         f"{found['task']}/v{found['version']} as {found['format']}: {counts} episodes, "
         f"{found['rows']} rows, {found['files']} files in {found['folder']}"
     )
+    if "left_out" in found:
+        news(f"left out, as {to} cannot hold them here: {', '.join(found['left_out'])}; hdf5 can")
 
 
 COMMANDS = [export_data]

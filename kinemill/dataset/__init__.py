@@ -20,11 +20,12 @@ from kinemill.dataset._packed import (
     write_description,
 )
 from kinemill.dataset._repeats import warnings
-from kinemill.dataset.media import MediaSet, load_media
+from kinemill.dataset.media import Frames, MediaSet, load_media
 
 __all__ = [
     "VERSION",
     "Beside",
+    "Frames",
     "Media",
     "MediaSet",
     "PackedDataset",

@@ -42,6 +42,11 @@ class Version:
             return "gone"
         return "ready" if file_digest(manifest) == self.ref.digest else "damaged"
 
+    def updated(self, home: Home) -> str:
+        """Return when its files were last made, as they are again after they were lost."""
+        manifest = self.folder(home) / MANIFEST
+        return _when(manifest) if manifest.is_file() else self.created
+
     def rules(self, home: Home) -> Json:
         """Return what its makers asked for: dt, channels, split, order of columns."""
         inputs = self._read(home, MANIFEST)["inputs"]
@@ -56,6 +61,10 @@ class Version:
         if not path.is_file():
             raise CorruptArtifact(path, "is gone", fix=f"kinemill run {self.task} makes it again")
         return read_json(path)
+
+
+def _when(manifest: Path) -> str:
+    return datetime.fromtimestamp(manifest.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
 def _folder(home: Home, task: str) -> Path:
@@ -94,8 +103,7 @@ def _enter(home: Home, task: str, ref: Ref, known: Path) -> None:
     if numbers:
         last = FORMAT.open(folder / numbers[-1], read_json(folder / numbers[-1]))
     if last["digest"] != ref.digest:  # else somebody died between the two files
-        seconds = (home.root / ref.path / MANIFEST).stat().st_mtime
-        made = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+        made = _when(home.root / ref.path / MANIFEST)
         number = last["version"] + 1
         last = {"version": number, **ref.to_json(), "created": made, "owner": whoever()}
         publish_json(folder / f"{number:06d}.json", FORMAT.stamp(last))

@@ -27,11 +27,13 @@ def list_datasets(home: Home, task: str, offset: int = 0, limit: int = PAGE) -> 
 def _line(home: Home, version: Version) -> Json:
     status = version.status(home)
     line: Json = {
+        "name": f"{version.task}/v{version.number}",
         "version": version.number,
         "digest": version.ref.digest,
         "status": status,
         "owner": version.owner,
         "created": version.created,
+        "updated": version.updated(home),
     }
     if status == "gone":
         return {**line, "dt": None, "episodes": {}, "rows": {}, "rule_digest": None}
@@ -61,7 +63,6 @@ def show_dataset(
     features = _features(rules, summary["statistics"])
     return {
         "task": task,
-        "name": f"{task}/v{version.number}",
         **line,
         "status": _checked(home, version),
         "states": sum(feature["role"] == "state" for feature in features),

@@ -5,12 +5,14 @@ version, which reads them back. It appears whole, or not at all.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from kinemill.dataset._catalogue import LATEST, Version, find_version
 from kinemill.dataset._packed import PackedDataset, load_dataset
+from kinemill.dataset.exported_media import export_beside
 from kinemill.dataset.writers import WRITERS, Export
 from kinemill.errors import BadInput
 from kinemill.home import Home
@@ -31,7 +33,8 @@ def export_data(
         which: number, start of a digest, or `latest`.
 
     Returns:
-        `{"task", "version", "format", "folder", "episodes": {split: n}, "rows", "files"}`.
+        `{"task", "version", "format", "folder", "episodes": {split: n}, "rows", "files"}`, and
+        `"left_out"`: the channels that the format cannot hold, if there are any.
 
     Raises:
         BadInput: no such format or version, or the folder is there already.
@@ -48,13 +51,16 @@ def export_data(
     aside.mkdir()
     try:
         export = write(dataset, aside)
+        beside, left_out = export_beside(home, version.ref, dataset, aside, form)
+        export = replace(export, sources=export.sources | beside)
         text = _task_file(task, version.rules(home), dataset, export)
         (aside / f"{dataset.task}.yaml").write_text(text)
         files = sum(path.is_file() for path in aside.rglob("*"))
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return _document(version, dataset, form, folder, files)
+    document = _document(version, dataset, form, folder, files)
+    return document | ({"left_out": left_out} if left_out else {})
 
 
 def _document(
@@ -77,7 +83,8 @@ def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) 
     import yaml
 
     channels: dict[str, Any] = {}
-    for name in dataset.columns:
+    beside = [name for name in export.sources if name not in dataset.columns]
+    for name in [*dataset.columns, *beside]:
         own = {key: value for key, value in rules["channels"][name].items() if value is not None}
         own.pop("resample", None)
         source = export.sources.get(name)

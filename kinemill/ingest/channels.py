@@ -68,8 +68,8 @@ def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found
 def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values:
     """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
-    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from q to -q, the
-    same rotation, is q.
+    Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from q to -q,
+    the same rotation, is q.
     """
     signs = _signs(values, task)
     values = {name: own * signs[name] if name in signs else own for name, own in values.items()}

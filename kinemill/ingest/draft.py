@@ -8,16 +8,16 @@ integral follows the position in the data.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kinemill.errors import BadInput, BadLog
-from kinemill.ingest.channels import TURN, unwrap
+from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples, Table
+from kinemill.ingest.columns import Table
+from kinemill.ingest.derivatives import DEGREES, find_derivatives
 from kinemill.ingest.drafted import Column, Draft, name_channels, write_task
 from kinemill.ingest.guessing import ASIDE, Guess, guess
 from kinemill.ingest.raw import split_index
@@ -26,11 +26,9 @@ from kinemill.spec import READERS
 
 MOST_LOGS = 40  # of a folder that are looked at
 EVEN = 1e-6  # of a step: what stamps of even rows are off it by
-WINDOW = 0.5  # s over which a velocity is integrated
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
 MARGIN = 0.5  # of the range seen, added on both sides of it
 REST = 0.1  # of the largest value likewise: a joint that rests in one log moves in another
-_DEGREES = 180.0 / np.pi
 
 
 def draft(name: str, source: Path, rate: float | None = None) -> str:
@@ -55,7 +53,7 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         )
     step = max(table.step for table in tables)
     units = _units(_angles(columns))
-    known = [_limited(column) for column in _derivatives(units)]
+    known = [_limited(column) for column in find_derivatives(units)]
     known.sort(key=lambda column: column.guess.role == "action")
     return write_task(
         Draft(name, source, tables, _dt(tables, step), step, name_channels(known), left_out)
@@ -229,87 +227,11 @@ def _units(columns: list[Column]) -> list[Column]:
     ]
 
 
-def _derivatives(columns: list[Column]) -> list[Column]:
-    """Find for each velocity the position whose derivative it is, in the data."""
-    positions = [column for column in columns if column.guess.what in {"position", "unknown"}]
-    return [
-        _derivative(column, positions) if column.guess.what == "velocity" else column
-        for column in columns
-    ]
-
-
-def _derivative(column: Column, positions: list[Column]) -> Column:
-    fitting = [
-        (parent.guess.index != column.guess.index, error, parent, unit)
-        for parent in positions
-        for error, unit in _follows(column, parent)
-    ]
-    if not fitting:
-        turning = any(item.kind == "angle" and _same(item, column) for item in positions)
-        note = ["follows no position in the data"]
-        unit = "rad/s" if turning and not column.sure else column.unit
-        return replace(column, unit=unit, sure=column.sure or turning, notes=note)
-    _, _, parent, log_unit = min(fitting, key=lambda item: item[:2])
-    unit = (
-        "rad/s" if parent.kind == "angle" else "1/s" if parent.unit == "1" else f"{parent.unit}/s"
-    )
-    note = [f"in {log_unit}, by {parent.guess.name}"] if log_unit else []
-    return replace(
-        column,
-        unit=unit,
-        sure=parent.sure,
-        log_unit=log_unit,
-        derivative_of=parent.guess.name,
-        notes=note,
-    )
-
-
-def _same(one: Column, other: Column) -> bool:
-    return one.guess.index == other.guess.index
-
-
-def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
-    """Yield the error and the log's unit of the velocity if its integral follows the position."""
-    both = [log for log in velocity.samples if log in position.samples]
-    pairs = [_integrals(velocity.samples[log], position.samples[log], position) for log in both]
-    if not pairs:
-        return
-    said = np.concatenate([pair[0] for pair in pairs])
-    moved = np.concatenate([pair[1] for pair in pairs])
-    moving = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
-    if not moving > 0.0:
-        return
-    scales = {1.0: None} | ({_DEGREES: "deg/s"} if position.kind == "angle" else {})
-    for scale, unit in scales.items():
-        error = float(np.sqrt(np.mean((said / scale - moved) ** 2))) / moving
-        if error < 0.3:
-            yield error, unit
-
-
-def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
-    """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
-    seconds, speed = velocity
-    place = position[1] / (_DEGREES if column.log_unit == "deg" else 1.0)
-    if len(speed) < 4 or not np.array_equal(seconds, position[0]):
-        return np.empty(0), np.empty(0)
-    place = unwrap(place) if column.kind == "angle" else place
-    steps = np.diff(seconds)
-    area = 0.5 * steps * (speed[1:] + speed[:-1])
-    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile.
-    unknown = ~np.isfinite(area) | (steps > 5 * np.median(steps))
-    path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
-    holes = np.concatenate(([0], np.cumsum(unknown)))
-    rows = max(1, min(round(WINDOW / float(np.median(steps))), len(speed) // 3))
-    said, moved = path[rows:] - path[:-rows], place[rows:] - place[:-rows]
-    known = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
-    return said[known], moved[known]
-
-
 def _limited(column: Column) -> Column:
     """Give all but angles limits: the range seen, without its rarest thousandths, and a margin."""
     if column.kind == "angle":
         return column
-    values = column.values / (_DEGREES if column.log_unit == "deg/s" else 1.0)
+    values = column.values / (DEGREES if column.log_unit == "deg/s" else 1.0)
     low, high = (float(end) for end in np.quantile(values, [0.0005, 0.9995]))
     room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
     low, high = low - room, high + room

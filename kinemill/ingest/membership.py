@@ -1,10 +1,11 @@
 """Which recordings a task has, what each was called at first sight, and its raw bytes."""
 
+import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.faultpoints import fault_point
@@ -110,16 +111,24 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
     handle, aside = tempfile.mkstemp(dir=raw.parent, prefix=".aside-")
     try:
         with original, os.fdopen(handle, "wb") as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)
+            if _copy(original, copy) != member.hash:
+                raise Moved(source, "changed while it was read")
             fault_point("raw.copied")
             copy.flush()
             os.fsync(copy.fileno())
         fault_point("raw.synced")
-        if file_digest(Path(aside)) != member.hash:
-            raise Moved(source, "changed while it was read")
         Path(aside).chmod(0o444)
         Path(aside).replace(raw)
         fault_point("raw.renamed")
     finally:
         Path(aside).unlink(missing_ok=True)
     return raw
+
+
+def _copy(original: BinaryIO, copy: BinaryIO) -> str:
+    """Copy a file and return the sha256 of the bytes, in hex, each read once."""
+    found = hashlib.sha256()
+    while block := original.read(1 << 20):
+        found.update(block)
+        copy.write(block)
+    return found.hexdigest()

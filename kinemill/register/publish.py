@@ -144,18 +144,3 @@ def _registered_model(client: Any, task: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def link_dataset(client: Any, run_id: str | None, name: str, digest: str, summary: Json) -> None:
-    """Record on the run which dataset it learned from, so that MLflow lists it as its input."""
-    from mlflow.entities import Dataset, DatasetInput
-
-    counts = {key: summary[key] for key in ("episodes", "rows") if key in summary}
-    dataset = Dataset(
-        name=name,
-        digest=digest[:32],
-        source_type="kinemill",
-        source=json.dumps({"dataset": digest}),
-        profile=json.dumps(counts),
-    )
-    client.log_inputs(run_id, [DatasetInput(dataset)])

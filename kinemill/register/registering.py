@@ -17,11 +17,11 @@ from kinemill.register import tags
 from kinemill.register.bundle import make_bundle
 from kinemill.register.deciding import decide
 from kinemill.register.gate import Evaluate
-from kinemill.register.publish import create_version, link_dataset
+from kinemill.register.publish import create_version
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
-from kinemill.tracking import Tracking, lock, open_tracking, start_run
+from kinemill.tracking import Tracking, lock, log_dataset, open_tracking, start_run
 
 VERSION = 1
 Status = Literal["done", "refused", "unchanged"]
@@ -196,7 +196,7 @@ def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     """Write on the run what it learned from and became, and on the model that it is registered."""
     client, run_id = tracking.client, version.run_id
     summary = summary_of(tracking.home, dataset)
-    link_dataset(client, run_id, version.task, dataset.digest, summary)
+    log_dataset(client, run_id, version.task, dataset.digest, summary)
     client.set_tag(run_id, tags.VERSION, version.name)
     registered = [{"name": version.task, "version": str(version.number)}]
     client.set_logged_model_tags(

@@ -41,7 +41,9 @@ class Model(Plugin):
         """Make the torch network `(features (B, inputs), carry...) -> (outputs, carry...)`.
 
         It has `carry_shapes`, the shape of each carry without the batch, and
-        `warm_up(features (B, K, inputs)) -> carry`, which equals K steps from a zero carry.
+        `warm_up(features (B, K, inputs)) -> carry`, which equals K steps from a zero carry. A
+        network with `fit(batches)` is shown the training data once before it learns: pairs of
+        features (N, history, inputs) and the outputs (N, outputs) that were wanted after them.
         """
 
 
@@ -70,6 +72,12 @@ def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any], P]:
         return chosen.model_validate(value)
 
     return build
+
+
+def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any], P | None]:
+    """Make a validator as `pick` does that lets None through."""
+    build = pick(family, cls)
+    return lambda value: None if value is None else build(value)
 
 
 def unknown_channels(

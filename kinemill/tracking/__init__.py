@@ -7,6 +7,7 @@ from kinemill.tracking.database import (
     prepare_mlflow,
     tracking_uri,
 )
+from kinemill.tracking.inputs import log_dataset
 from kinemill.tracking.runs import KEY, MlflowTracker, Status, end_orphans, start_run
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Tracking",
     "end_orphans",
     "lock",
+    "log_dataset",
     "open_tracking",
     "prepare_mlflow",
     "start_run",

@@ -46,14 +46,14 @@ class Objective:
     """What the loop minimises and watches.
 
     Attributes:
-        loss: batch of window numbers -> scalar loss with gradient.
+        loss: batch of window numbers, training step -> scalar loss with gradient.
         evaluate: () -> validation errors by name.
         watched: the name whose smallest value marks the best weights.
         windows: number of training windows.
         weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
     """
 
-    loss: Callable[[Tensor], Tensor]
+    loss: Callable[[Tensor, int], Tensor]
     evaluate: Callable[[], dict[str, float]]
     watched: str
     windows: int
@@ -149,7 +149,9 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(state.step, learn)
         batch = batch_at(state.step, objective.windows, learn, objective.weights).to(device)
-        state.losses.append(_update(module, optimizer, objective.loss(batch), learn, state.step))
+        state.losses.append(
+            _update(module, optimizer, objective.loss(batch, state.step), learn, state.step)
+        )
         state.step += 1
         if state.step % learn.log_every == 0 or state.step == learn.steps:
             _report_losses(state, learn, tracker)

@@ -81,6 +81,20 @@ class Step(nn.Module):
         """Bring angles into [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
         return state - self.period * torch.round(state * self.frequency)
 
+    def outputs_of(self, state: Tensor, following: Tensor) -> Tensor:
+        """Return the outputs (B, O), as the network gives them, that lead to the next state.
+
+        Args:
+            state: (B, S).
+            following: (B, S), one time step later.
+        """
+        moved, wanted = self.wrap(following - state), list[Tensor]()
+        for _, output in self.layout.outputs:
+            column = self.layout.states.index(output.of)
+            value = following[:, column] if output.relation == "equal" else moved[:, column]
+            wanted.append(value / self.layout.dt if output.relation == "derivative" else value)
+        return (torch.stack(wanted, dim=1) - self.output_mean) / self.output_std
+
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step."""
         outputs, *carry_out = self.network(self.encode(state, action), *carry)

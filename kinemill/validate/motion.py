@@ -17,6 +17,7 @@ BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
+_DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
 _FEW = 200  # windows that a fit looks at: neighbours say nearly the same
 
 
@@ -219,8 +220,10 @@ def lag(velocity: Array, position: Array, dt: float) -> float:
 def _correlation(long: Array, short: Array) -> Array:
     """Return sum over k of long[j + k] short[k], (n,) and (m,) -> (n - m + 1,).
 
-    By Fourier transform: sums one by one take a second for a log of an hour.
+    Of long logs by Fourier transform: sums one by one take a second for a log of an hour.
     """
+    if len(short) * (len(long) - len(short) + 1) < _DIRECT:
+        return np.correlate(long, short, "valid")
     from scipy.fft import next_fast_len
 
     size = cast("int", next_fast_len(len(long), real=True))

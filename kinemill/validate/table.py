@@ -4,12 +4,11 @@ Columns: episode, rows, duration_s, nulls, and for every channel `<channel>:min`
 `:std`, `:max_jump` (in the channel's unit, angles the short way round) and `:nonfinite` (rows).
 """
 
-import math
-from collections.abc import Iterator
-
+import numpy as np
 import polars as pl
 
 from kinemill.spec import Task
+from kinemill.validate.faults import steps
 
 STATISTICS = ("min", "max", "mean", "std", "max_jump")
 
@@ -24,36 +23,52 @@ def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Summarise episodes, all at once.
 
     Args:
-        frame: rows of many episodes in time order: `episode` and the task's columns.
+        frame: rows of many episodes, one after the other: `episode` and the task's columns.
         task: gives the channels, their kinds and dt.
 
     Returns:
         one row an episode, in the order of their first rows.
     """
-    nulls = pl.sum_horizontal(pl.col(name).null_count() for name in task.columns)
-    whole = [
-        pl.len().cast(pl.Float64).alias("rows"),
-        (pl.len() * task.dt).cast(pl.Float64).alias("duration_s"),
-        nulls.cast(pl.Float64).alias("nulls"),
-    ]
-    channels = [item for name in task.columns for item in _statistics(name, task)]
-    table = frame.group_by("episode", maintain_order=True).agg(*whole, *channels)
-    return table.select(columns_of(task))
+    frame = frame.cast(dict.fromkeys(task.columns, pl.Float64))
+    columns: dict[str, list[str | float | None]] = {name: [] for name in columns_of(task)}
+    start = 0
+    for run in frame["episode"].rle().to_list():
+        found = _row(run["value"], frame.slice(start, run["len"]), task)
+        for name, listed in columns.items():
+            listed.append(found[name])
+        start += run["len"]
+    return pl.DataFrame(columns, schema=empty(task).schema)
 
 
-def _statistics(name: str, task: Task) -> Iterator[pl.Expr]:
-    value = pl.col(name).cast(pl.Float64)
-    change = value.diff().drop_nulls()
-    if task.channels[name].kind == "angle":
-        turn = 2 * math.pi
-        change = change - turn * (change / turn).round()
-    yield value.min().alias(f"{name}:min")
-    yield value.max().alias(f"{name}:max")
-    yield value.mean().alias(f"{name}:mean")
-    yield value.std(ddof=0).alias(f"{name}:std")
-    yield change.abs().max().fill_null(0.0).alias(f"{name}:max_jump")
-    nonfinite = value.is_finite().not_().fill_null(value=False)
-    yield nonfinite.sum().cast(pl.Float64).alias(f"{name}:nonfinite")
+def _row(episode: str, frame: pl.DataFrame, task: Task) -> dict[str, str | float | None]:
+    values = {name: frame[name] for name in task.columns}
+    row: dict[str, str | float | None] = {
+        "episode": episode,
+        "rows": float(frame.height),
+        "duration_s": frame.height * task.dt,
+        "nulls": float(sum(series.null_count() for series in values.values())),
+    }
+    for name, series in values.items():
+        row |= {f"{name}:{what}": value for what, value in _statistics(series, name, task).items()}
+    return row
+
+
+def _statistics(series: pl.Series, name: str, task: Task) -> dict[str, float | None]:
+    """Return the statistics of a channel (n,); NaN are left out of least and largest values."""
+    whole = series.to_numpy()  # null as NaN
+    known = series.drop_nulls().to_numpy() if series.null_count() else whole
+    if not len(known):
+        return {**dict.fromkeys(STATISTICS), "max_jump": 0.0, "nonfinite": 0.0}
+    change = np.abs(steps(whole, task.channels[name].kind))
+    jump = float(np.fmax.reduce(change)) if len(change) else 0.0
+    return {
+        "min": float(np.fmin.reduce(known)),
+        "max": float(np.fmax.reduce(known)),
+        "mean": float(known.mean()),
+        "std": float(known.std()),
+        "max_jump": jump,
+        "nonfinite": float(len(known) - np.count_nonzero(np.isfinite(known))),
+    }
 
 
 def empty(task: Task) -> pl.DataFrame:

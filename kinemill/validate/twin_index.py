@@ -78,7 +78,7 @@ class TwinIndex:
         self._course = lru_cache(4096)(self._read_course)
 
     def __len__(self) -> int:
-        return self._connection.execute("SELECT count(*) FROM units").fetchone()[0]
+        return self._connection.execute("SELECT units FROM about").fetchone()[0]
 
     def knows(self, recording: str) -> bool:
         """Tell whether a recording was ever entered, also with sketches of other rules."""
@@ -151,7 +151,7 @@ class TwinIndex:
 
     def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
         self._connection.executemany(
-            "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?)",
+            "INSERT INTO pairs VALUES (?, ?, ?)",
             [(number, one.number, one.distance) for one in twins_],
         )
 
@@ -178,7 +178,7 @@ class TwinIndex:
 
     def pairs(self, limit: int) -> tuple[int, list[Json]]:
         """Return how many pairs there are, and the nearest of them by name."""
-        total = self._connection.execute("SELECT count(*) FROM pairs").fetchone()[0]
+        total = self._connection.execute("SELECT pairs FROM about").fetchone()[0]
         rows = self._connection.execute(
             "SELECT a.name, b.name, distance FROM pairs"
             " JOIN units a ON a.number = earlier JOIN units b ON b.number = later"

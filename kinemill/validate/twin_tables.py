@@ -13,7 +13,8 @@ from kinemill.validate.twins import POINTS
 FORMAT = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS seen (recording TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE about (signature TEXT NOT NULL);
+CREATE TABLE about (
+  signature TEXT NOT NULL, units INTEGER NOT NULL DEFAULT 0, pairs INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE units (
   number INTEGER PRIMARY KEY, unit TEXT NOT NULL UNIQUE, recording TEXT NOT NULL,
   name TEXT NOT NULL, seconds REAL NOT NULL, begins TEXT NOT NULL, numbers BLOB NOT NULL);
@@ -26,6 +27,7 @@ CREATE TABLE pairs (
 CREATE INDEX pairs_by_earlier ON pairs (earlier);
 CREATE INDEX pairs_by_distance ON pairs (distance, later, earlier);
 """
+_COUNTED = ("units", "pairs")  # count(*) would read whole tables
 
 
 def connect(path: Path, task: Task) -> tuple[sqlite3.Connection, bool]:
@@ -50,6 +52,7 @@ def _begin(path: Path, signature: str) -> tuple[sqlite3.Connection, bool]:
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -65536")  # KiB
+        connection.execute(f"PRAGMA mmap_size = {1 << 31}")  # bytes; keys lie all over the file
         connection.execute("BEGIN IMMEDIATE")
         if anew := _signed(connection) != signature:
             _make(connection, signature)
@@ -72,7 +75,13 @@ def _make(connection: sqlite3.Connection, signature: str) -> None:
         connection.execute(f'DROP TABLE "{name}"')
     for statement in _TABLES.split(";"):
         connection.execute(statement)
-    connection.execute("INSERT INTO about VALUES (?)", (signature,))
+    for table in _COUNTED:
+        for event, change in (("INSERT", "+ 1"), ("DELETE", "- 1")):
+            connection.execute(
+                f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table}"
+                f" BEGIN UPDATE about SET {table} = {table} {change}; END"
+            )
+    connection.execute("INSERT INTO about (signature) VALUES (?)", (signature,))
 
 
 def _signature(task: Task) -> str:

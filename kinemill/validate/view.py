@@ -34,6 +34,7 @@ class Stretch:
     index: int
     frame: pl.DataFrame
     verdict: Verdict
+    part: str = ""  # of the recording, where that has several
 
     @property
     def seconds(self) -> np.ndarray:
@@ -103,7 +104,7 @@ def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
     verdict = judge(values, task)
     if recording.released:  # what was found is shown, and that it was kept nevertheless
         verdict = Verdict(pardon(values, task).pieces, verdict.findings, verdict.dropped)
-    return Stretch(track["index"], frame, verdict)
+    return Stretch(track["index"], frame, verdict, track.get("part", ""))
 
 
 def _chosen(stretches: Sequence[Stretch]) -> list[Stretch]:
@@ -160,9 +161,10 @@ def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
         for name in task.columns
     ]
     start, end = stretch.seconds[rows][[0, -1]]
+    part = f" ({escape(stretch.part)})" if stretch.part else ""
     return (
-        f'<h2>Track {stretch.index}, {start:.3f} to {end:.3f} s</h2><div class="stack">'
-        f"{''.join(charts)}</div>"
+        f"<h2>Track {stretch.index}{part}, {start:.3f} to {end:.3f} s</h2>"
+        f'<div class="stack">{"".join(charts)}</div>'
     )
 
 

@@ -60,12 +60,12 @@ def _rerun() -> Any:
 def _log_track(
     rerun: Any, stream: Any, task: Task, stretch: Stretch, window: tuple[int, int] | None
 ) -> None:
-    """Log the channels of a track as `<role>/<channel>`, and each finding at its first row."""
+    """Log the channels of a track as `<part>/<role>/<channel>`, each finding at its first row."""
     first, last = window or (0, stretch.frame.height)
     seconds = stretch.seconds[first:last]
     for name in task.columns:
         channel = task.channels[name]
-        entity = f"{channel.role}/{name}"
+        entity = f"{stretch.part}/{channel.role}/{name}".lstrip("/")
         label = f"{name}, {channel.unit}"
         stream.log(entity, rerun.SeriesLines(names=[label]), static=True)
         values = stretch.frame[name].to_numpy()[first:last].astype(np.float64)

@@ -10,6 +10,7 @@ import pytest
 
 from kinemill.augment import augment
 from kinemill.dataset import load_dataset, load_media, make_dataset
+from kinemill.dataset.exporting import export_data
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
@@ -225,3 +226,34 @@ def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
         jobs = [(media, part, 2) for part in np.array_split(rows, 4 * workers)]
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             assert b"".join(pool.map(_shown, jobs)) == alone
+
+
+def test_an_export_to_hdf5_reads_back_the_same_pictures_words_and_rewards(made, tmp_path):
+    home, _, episodes, _ = made
+    task = task_of(tmp_path, "  []\n")
+    ref = make_dataset(task, home, episodes).ref
+    found = export_data(task, home, "hdf5", tmp_path / "out", ref.digest)
+    assert "left_out" not in found
+    again, other = (
+        load_task(tmp_path / "out" / "arm.yaml", {"verify.horizon": 5}),
+        Home(tmp_path / "o"),
+    )
+    accepted = validate(again, other, ingest(again, other, tmp_path / "out").outcome.ref)
+    assert accepted.summary["accepted"] == 5
+    before = load_media(home, ref)
+    after = load_media(other, make_dataset(again, other, accepted.ref).ref)
+
+    def contents(media):
+        return {
+            (
+                media.frames(name, "camera")[:].tobytes(),
+                media.frames(name, "wrist")[:].tobytes(),
+                media.numbers(name).tobytes(),
+                *media.texts(name, "said"),
+            )
+            for name in media.episodes
+        }
+
+    assert contents(after) == contents(before)
+    left = export_data(task, home, "csv", tmp_path / "csv")
+    assert left["left_out"] == ["reward", "camera", "wrist", "said"]

@@ -17,3 +17,22 @@ def test_copies_are_drawn_beside_their_original_once(home):
 
 def test_without_copies_there_is_nothing_to_draw(home):
     assert before_after(home, "arm", augment(make_task(), home, publish(home)[0]).ref) is None
+
+
+def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
+    from matplotlib.image import imread
+
+    from kinemill.dataset import make_dataset
+    from kinemill.home import Home
+    from kinemill.ingest import ingest
+    from kinemill.sim import write_dummy_logs
+    from kinemill.validate import validate
+    from tests.augment.test_media import COLOUR, CROP, DUMMY, task_of
+
+    home, task = Home(tmp_path / "home"), task_of(tmp_path, CROP, COLOUR)
+    write_dummy_logs(task, tmp_path / "logs", DUMMY)
+    episodes = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref).ref
+    dataset = make_dataset(task, home, episodes).ref
+    path = before_after(home, "arm", augment(task, home, dataset).ref)
+    # Two cameras add two strips of 1.6 inches, at 90 dots each, to the three channels.
+    assert imread(path).shape[0] == round(90 * (1.5 * 3 + 0.6 + 2 * 1.6))

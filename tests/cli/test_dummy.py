@@ -1,36 +1,47 @@
-"""`kinemill run TASK --dummy`: made-up logs, in a home of their own."""
+"""Settings of made-up logs: read, refused, and each with logs of its own."""
 
-import os
+from pathlib import Path
 
 import pytest
 
 from kinemill.cli.dummy import prepare
+from kinemill.errors import BadInput
+from kinemill.ingest import ingest
 from kinemill.spec import load_task, parse_overrides
 
-TASK = """\
-task: arm
-dt: 0.01
-channels:
-  angle: {role: state, kind: angle, unit: rad, source: {name: q_deg, unit: deg}}
-  torque: {role: action, unit: N*m, limits: [-6, 6]}
-ingest: {format: parquet, exclude: ["dummy*"]}
-dataset: {by: session, test: ["*friday*"]}
-learn: {type: dynamics, model: {type: mlp}, steps: 40}
-"""
+
+def test_a_robot_of_some_dimensions_gets_a_task_and_logs_to_run_it_with(home):
+    settings = ["states=3", "actions=2", "image=[16,24]", "instructions=[go]", "samples=120"]
+    path, folder, spelled = prepare("proto", [*settings, "episodes=4"])
+    task = load_task(path, parse_overrides(spelled))
+    assert (task.name, len(task.states), len(task.actions)) == ("proto", 6, 2)
+    assert task.channels["camera"].shape == (16, 24, 3)
+    report = ingest(task, home, folder)
+    assert [entry["rows"] for entry in report.files] == [120] * 4
+    assert Path(path).is_relative_to(home.root / "dummy")
 
 
-@pytest.fixture
-def arm(tmp_path, home, monkeypatch):
-    (tmp_path / "arm.yaml").write_text(TASK)
-    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
+def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, monkeypatch):
+    found = []
+    for settings in (["samples=120"], ["samples=150", "seed=1"]):
+        monkeypatch.setenv("KINEMILL_HOME", str(home.root))
+        _, folder, spelled = prepare("cart_pole", settings)
+        report = ingest(load_task("cart_pole", parse_overrides(spelled)), home, folder)
+        found.append({entry["rows"] for entry in report.files if entry["outcome"] == "episodes"})
+        assert report.outcome.summary["recordings"] == 8
+    assert found == [{120}, {150}]
 
 
-def test_dummies_are_kept_apart_and_read_whatever_the_task_reads(arm, home):
-    folder, spelled = prepare("arm")
-    assert os.environ["KINEMILL_HOME"] == str(home.root / "dummy")
-    assert folder == home.root / "dummy" / "logs" / "arm"
-    task = load_task("arm", parse_overrides(spelled))
-    assert (task.ingest.format, task.dataset.by, task.learn.steps) == ("csv", "recording", 40)
-    assert all(task.ingest.wants(path.name) for path in folder.iterdir())
-    header = (folder / "dummy-0000.csv").read_text().splitlines()[0]
-    assert sorted(header.split(",")) == ["angle", "time", "torque"]
+@pytest.mark.parametrize(
+    ("task", "setting", "said"),
+    [
+        ("cart_pole", "sample=3", "did you mean 'samples'"),
+        ("cart_pole", "episodes=2", "greater than or equal to 3"),
+        ("cart_pole", "image=3", "valid tuple"),
+        ("cart_pole", "states=3", "has channels of its own"),
+        ("cart_poll", "seed=3", "did you mean 'cart_pole'"),
+    ],
+)
+def test_what_cannot_be_made_up_is_refused(home, task, setting, said):
+    with pytest.raises(BadInput, match=said):
+        prepare(task, [setting])

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from kinemill.errors import BadInput
+from kinemill.spec import load_task
 from kinemill.validate import load_episodes
 from tests.cli.conftest import spike
 
@@ -107,3 +108,13 @@ def test_without_rerun_its_extra_is_named(seen, kinemill, tmp_path, monkeypatch)
     with pytest.raises(BadInput, match=r"pip install 'kinemill\[rerun\]'"):
         kinemill("view", "swing", "b.csv", "--rerun", tmp_path / "b.rrd")
     assert list(tmp_path.glob("*.rrd")) == []
+
+
+def test_the_parts_of_a_file_are_named(home, shared_data, judged, kinemill, request, tmp_path):
+    path = request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml"
+    judged(load_task(path), shared_data / "cascaded_tanks")
+    out = tmp_path / "page.html"
+    kinemill("view", path, "dataBenchmark.csv", "--out", out)
+    page = out.read_text()
+    assert "Track 0 (train), 0.000 to 4092.000 s" in page
+    assert "Track 1 (test), 0.000 to 4092.000 s" in page

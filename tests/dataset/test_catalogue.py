@@ -114,6 +114,8 @@ def test_a_version_tells_what_it_is(home, three):
     assert shown == every[1:4]
     assert [one["id"] for one in every] == sorted(one["id"] for one in every)
     assert found["owner"]
+    assert found["updated"] >= found["created"] > "2020"
+    assert len(found["rule_digest"]) == 64
     assert json.dumps(found)
 
 

@@ -1,4 +1,4 @@
-"""Images and texts: aligned with the steps, stored once, and refused where they are not what is said."""
+"""Images and texts: aligned with the steps, stored once, refused where they are something else."""
 
 import h5py
 import numpy as np

@@ -104,7 +104,8 @@ def test_checks_are_told_with_their_numbers(first_run):
     }
 
 
-def test_a_second_run_does_nothing(copy):
+def test_another_run_does_nothing(copy):
+    run_chain(TASK)  # the first to have a champion: what is usual for that is measured once
     before, versions = _state(copy), _data_versions(copy)
     document = run_chain(TASK)
     assert document["status"] == "unchanged"

@@ -29,7 +29,7 @@ def squares(module, packed, split) -> np.ndarray:
 def test_the_loss_is_the_mean_square_over_the_whole_rollout_of_training(prepared, packed):
     module, objective = prepared
     expected = squares(module, packed, "train").mean()
-    found = objective.loss(torch.arange(objective.windows)).item()
+    found = objective.loss(torch.arange(objective.windows), 0).item()
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -46,3 +46,27 @@ def test_an_acceleration_is_scaled_by_how_much_velocity_changes_in_a_second(pack
     scale = scale_of(packed, make_layout(pendulum_task(), outputs, "semi_implicit", 3))
     assert scale["output_std"].tolist() == pytest.approx([packed.delta_std[1] / DT])
     assert scale["output_mean"].tolist() == [0.0]
+
+
+def test_the_horizon_of_training_grows_evenly_to_its_length():
+    learn = pendulum_task(horizon=9, growth={"first": 1, "steps": 80}).learn
+    assert [learn.horizon_at(step) for step in (0, 9, 10, 40, 79, 80, 500)] == [1, 1, 2, 5, 8, 9, 9]
+    assert pendulum_task(horizon=9).learn.horizon_at(0) == 9
+
+
+def test_a_loss_at_a_short_horizon_looks_at_its_first_steps_alone(packed):
+    task = pendulum_task(growth={"first": 1, "steps": 100})
+    module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+    whole = squares(module, packed, "train")
+    everything = torch.arange(objective.windows)
+    assert objective.loss(everything, 0).item() == pytest.approx(whole[:, :1].mean(), rel=1e-4)
+    assert objective.loss(everything, 100).item() == pytest.approx(whole.mean(), rel=1e-4)
+
+
+def test_a_linear_model_is_fitted_to_the_training_rows_before_it_learns(packed):
+    task = pendulum_task(model={"type": "linear"})
+    module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+    fitted = objective.loss(torch.arange(objective.windows), 0).item()
+    with torch.no_grad():
+        module.network.linear.weight.zero_()
+    assert fitted < 0.1 * objective.loss(torch.arange(objective.windows), 0).item()

@@ -102,9 +102,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path)
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     calls = []
 
-    def loss(batch):
+    def loss(batch, step):
         calls.append(1)
-        return objective.loss(batch) * (torch.nan if len(calls) > 25 else 1.0)
+        return objective.loss(batch, step) * (torch.nan if len(calls) > 25 else 1.0)
 
     broken = objective.__class__(loss, objective.evaluate, objective.watched, objective.windows)
     with pytest.raises(TrainingFailed, match=r"step 25: loss nan.*lower learn\.optimizer\.lr"):
@@ -246,7 +246,7 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
 
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)
     flat = objective.__class__(
-        lambda batch: 0 * objective.loss(batch), objective.evaluate, objective.watched, 100
+        lambda *which: 0 * objective.loss(*which), objective.evaluate, objective.watched, 100
     )
     fit(module, flat, learn, tmp_path / "decay", QUIET)
     # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).

@@ -8,6 +8,7 @@ import pytest
 from kinemill.errors import TaskError
 from kinemill.home import Home
 from kinemill.ingest.readers.motion_json import read
+from kinemill.ingest.readers.ulog import read as read_flight
 from kinemill.ingest.tracks import make_tracks
 from kinemill.spec import Task, load_task
 from kinemill.validate.faults import checks_of
@@ -306,3 +307,24 @@ def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(share
     values["knee_velocity"] = 1.1 * values["knee_velocity"]
     (fault,) = checks_of(task)["velocity"].find(values, task)
     assert "a velocity 1.1 times" in fault.found
+
+
+def test_the_attitude_of_a_real_flight_is_sound_and_a_planted_change_is_put_right(shared_data):
+    task = load_task(ROOT / "tests" / "tasks" / "vtol_flight.yaml")
+    log = read_flight(shared_data / "px4_ulog" / "sample_log_small.ulg", task)
+    (frame,) = make_tracks(log, task).frames
+    values = {name: frame[name].to_numpy() for name in task.columns}
+    assert judge(values, task).findings == []
+    names = [name for name in task.states if name.startswith("attitude")]
+    turned = {name: np.concatenate((values[name][:700], -values[name][700:])) for name in names}
+    verdict = judge({**values, **turned}, task)
+    (finding,) = verdict.findings
+    assert (finding.check, finding.fault.start, finding.repaired) == ("quaternion", 700, True)
+    for name in names:
+        np.testing.assert_array_equal(verdict.repaired[name], values[name])
+    # One element lost, 3 rows: the length gives it away.
+    lost = values["attitude_w"].copy()
+    lost[300:303] = 0.0
+    (finding,) = judge({**values, "attitude_w": lost}, task).findings
+    assert (finding.check, finding.fault.channel) == ("quaternion", "attitude_w")
+    assert (finding.fault.start, finding.fault.stop) == (300, 303)

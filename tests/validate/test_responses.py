@@ -1,10 +1,17 @@
 """Flipped and exchanged actions: only other recordings tell in which direction a robot goes."""
 
+import shutil
+
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks.defects import simulated_episodes
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+from kinemill.validate import load_checks, validate
 from kinemill.validate.responses import STRANGEST, foreign_actions, gather, sketch
+from tests.validate.conftest import ROOT
 from tests.validate.test_wider_physics import make_arm_task
 
 
@@ -113,3 +120,18 @@ def test_real_robots_are_sound_and_flipped_torques_among_them_are_found(
         ]
     # The gentlest excitations hardly overcome friction: those runs do not tell.
     assert (flipped, exchanged) == (9, 9)
+
+
+def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shared_data, tmp_path):
+    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"ingest.settle": 0.0})
+    for path in (shared_data / "double_pendulum_sysid").glob("A0_20220812_*_7col.csv"):
+        shutil.copy(path, tmp_path)
+    (wrong,) = tmp_path.glob("*060143_7col.csv")
+    pl.read_csv(wrong).with_columns(-pl.col("tau2")).write_csv(wrong)
+    outcome = validate(task, home, ingest(task, home, tmp_path).outcome.ref)
+    assert (outcome.summary["recordings"], outcome.summary["quarantined"]) == (6, 0)
+    (check,) = [each for each in load_checks(home, outcome.ref) if each.name == "foreign_actions"]
+    assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)
+    (told,) = check.values["failing"]
+    assert (told["recording"], told["channels"]) == (wrong.name, ["elbow_torque"])
+    assert told["found"].startswith("as if elbow_torque, or what it drives, were flipped")

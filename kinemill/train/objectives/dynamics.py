@@ -3,17 +3,27 @@
 Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PositiveInt, SerializeAsAny
+from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
 
 from kinemill.registry import nearest
 from kinemill.spec.parts import Learn
-from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, pick
+from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, Settings, pick
 from kinemill.train.layout import Output
 
+EXAMPLES = 8192  # windows shown at once to a network that is fitted
 VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
+
+
+class Growth(Settings):
+    """A horizon that is short at first: long rollouts of an untrained model teach little."""
+
+    first: PositiveInt = Field(default=1, description="horizon at the first training step")
+    steps: PositiveInt = Field(
+        default=1000, description="training steps until it is `learn.horizon`; it grows evenly"
+    )
 
 
 @OBJECTIVES.register("dynamics")
@@ -26,6 +36,9 @@ class Dynamics(Learn):
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
     history: PositiveInt = 10
     horizon: PositiveInt = 10
+    growth: Growth | None = Field(
+        default=None, description="how the horizon grows while training; default: it does not"
+    )
     checkpoint: Literal["single_step", "multi_step"] = "multi_step"
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -54,6 +67,13 @@ class Dynamics(Learn):
                 )
             )
         ]
+
+    def horizon_at(self, step: int) -> int:
+        """Return over how many steps rollouts go at a training step."""
+        if self.growth is None or step >= self.growth.steps:
+            return self.horizon
+        first = min(self.growth.first, self.horizon)
+        return first + (self.horizon - first) * step // self.growth.steps
 
     def prepare(self, task: Any, dataset: Any, training_set: Any, device: Any) -> Any:
         """Return the module to train and its objective.
@@ -84,14 +104,21 @@ class Dynamics(Learn):
             device,
         )
 
-        def error(windows: Any, which: Any) -> Any:
+        if hasattr(network, "fit"):
+            with torch.no_grad():
+                network.fit(examples(module, train))
+
+        def error(windows: Any, which: Any, horizon: int) -> Any:
             """Return (B, T, S): prediction minus truth in channel spreads, angles the short way."""
             states, past_actions, actions, truth = windows.gather(which)
-            return module.wrap(module.rollout(states, past_actions, actions) - truth) / spread
+            found = module.rollout(states, past_actions, actions[:, :horizon])
+            return module.wrap(found - truth[:, :horizon]) / spread
 
         def evaluate() -> dict[str, float]:
             with torch.no_grad():
-                squares = torch.cat([error(watch, some) ** 2 for some in everything.split(512)])
+                squares = torch.cat(
+                    [error(watch, some, self.horizon) ** 2 for some in everything.split(512)]
+                )
             return {
                 "validation/single_step": squares[:, 0].mean().sqrt().item(),
                 "validation/multi_step": squares.mean().sqrt().item(),
@@ -100,12 +127,24 @@ class Dynamics(Learn):
         spread: Any = module.state_std
         everything = torch.arange(len(watch), device=device)
         return module, Objective(
-            loss=lambda batch: error(train, batch).square().mean(),
+            loss=lambda batch, step: error(train, batch, self.horizon_at(step)).square().mean(),
             evaluate=evaluate,
             watched=f"validation/{self.checkpoint}",
             windows=len(train),
             weights=window_weights(training_set, layout, self.horizon),
         )
+
+
+def examples(module: Any, windows: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield features (N, H, F) and wanted outputs (N, O) of all windows, a few at a time."""
+    import torch
+
+    everything = torch.arange(len(windows), device=windows.values.device)
+    for some in everything.split(EXAMPLES):
+        states, past_actions, actions, truth = windows.gather(some)
+        acting = torch.cat([past_actions, actions[:, :1]], dim=1)
+        features = module.encode(states, acting)
+        yield features, module.outputs_of(states[:, -1], truth[:, 0])
 
 
 def _unclear(state: str, rates: list[str]) -> str | None:

@@ -106,8 +106,8 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     told = np.stack([known[name] for name in actions], axis=1)[:-1]
     later = sliding_window_view(told, rows, axis=0)[::-1].transpose(2, 0, 1)  # (n, lags + 1, a)
     own = _rest(later.reshape(rows, -1), explaining, inverse).reshape(later.shape)
-    square = np.einsum("nli,nlj->lij", own, own)
-    product = np.einsum("nli,nj->lij", own, target)
+    by_lag = np.ascontiguousarray(own.transpose(1, 2, 0))  # (lags + 1, a, n)
+    square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
     explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
     best = int(np.argmax(explained))

@@ -1,0 +1,33 @@
+"""What a run learned from, as MLflow lists it: dataset inputs with name, digest and size."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+DIGEST = 32  # characters; MLflow takes at most 36
+
+
+def log_dataset(
+    client: Any, run_id: str | None, name: str, digest: str, summary: Mapping[str, Any]
+) -> None:
+    """Record on a run which dataset it learned from; once, however often it is asked.
+
+    Args:
+        client: of MLflow.
+        run_id: the run.
+        name: of the dataset, which is the task's.
+        digest: of the dataset version; the start of it is what MLflow shows, all of it the source.
+        summary: with `episodes` and `rows` by split.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    counts = {key: summary[key] for key in ("episodes", "rows") if key in summary}
+    dataset = Dataset(
+        name=name,
+        digest=digest[:DIGEST],
+        source_type="kinemill",
+        source=json.dumps({"dataset": digest}),
+        profile=json.dumps(counts),
+    )
+    tags = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])

@@ -1,0 +1,123 @@
+"""How files arrive: late, moved, touched, exchanged, half; each content is taken exactly once."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from kinemill.ingest import ingest, load_recordings, sights, stage
+from kinemill.ingest.arriving import fingerprint, settled
+
+LONG_AGO = 1e9  # s: 2001, before any other file
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the files whose bytes ingest reads to know their content, in order."""
+    # What has just changed is looked at again for a second; here, for a hundredth of one.
+    monkeypatch.setattr(sights, "_FRESH", 0.01)
+    names, digest = [], stage.file_digest
+
+    def noted(path):
+        names.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr(stage, "file_digest", noted)
+    return names
+
+
+@pytest.fixture
+def take(task, home, logs, read):
+    """Ingest the folder; return outcomes by file, the recordings' names, and what was read."""
+
+    def ingested():
+        time.sleep(0.02)  # so that what the test has just written is no longer fresh
+        read.clear()
+        report = ingest(task, home, logs)
+        names = sorted(one.name for one in load_recordings(home, report.outcome.ref))
+        return {one["file"]: one["outcome"] for one in report.files}, names, sorted(read)
+
+    return ingested
+
+
+def test_a_file_that_looks_the_same_is_not_read_again(take, write, swing):
+    write("a.csv", swing)
+    assert take()[2] == ["a.csv"]
+    assert take() == ({"a.csv": "known"}, ["a.csv"], [])
+
+
+def test_a_late_file_with_an_old_time_is_found(take, write, swing):
+    write("a.csv", swing)
+    take()
+    late = write("from/an/old/robot.csv", swing[:50])
+    os.utime(late, (LONG_AGO, LONG_AGO))
+    assert take() == (
+        {"a.csv": "known", "from/an/old/robot.csv": "episodes"},
+        ["a.csv", "from/an/old/robot.csv"],
+        ["robot.csv"],
+    )
+
+
+def test_other_bytes_of_the_same_size_and_time_are_found(take, write, swing):
+    log = write("a.csv", swing)
+    os.utime(log, (LONG_AGO, LONG_AGO))
+    take()
+    content = log.read_bytes()
+    log.write_bytes(content.replace(b"0.01,0.1,", b"0.01,0.2,"))
+    os.utime(log, (LONG_AGO, LONG_AGO))
+    assert log.stat().st_size == len(content)
+    outcomes, names, read = take()
+    assert (outcomes, read) == ({"a.csv": "episodes"}, ["a.csv"])
+    assert names == ["a.csv", "a.csv"]  # what was taken before stays
+
+
+CHANGES = {
+    "touch": os.utime,
+    "rename": lambda log: log.rename(log.with_name("z.csv")),
+    "copy": lambda log: shutil.copy(log, log.with_name("z.csv")),
+    "write again": lambda log: log.write_bytes(log.read_bytes()),
+    "remove": lambda log: log.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_known_bytes_add_nothing_however_they_come(task, home, logs, take, write, swing, change):
+    write("keep.csv", swing[:50])
+    log = write("a.csv", swing)
+    take()
+    ref, before = ingest(task, home, logs).outcome.ref, fingerprint(task, home, logs)
+    CHANGES[change](log)
+    outcomes, names, _ = take()
+    assert set(outcomes.values()) == {"known"}
+    assert names == ["a.csv", "keep.csv"]
+    assert ingest(task, home, logs).outcome.ref == ref
+    assert (fingerprint(task, home, logs) == before) is (change != "remove")
+
+
+def test_a_copy_under_way_is_left_alone_and_taken_once_when_it_has_its_name(
+    task, home, logs, take, write, swing
+):
+    whole = write("a.csv", swing).read_bytes()
+    take()
+    for name in ("b.csv.part", "b.csv.tmp", ".b.csv.Xy12", "~b.csv", "b.csv.crdownload"):
+        write(name, whole[: len(whole) // 2])
+    assert take() == ({"a.csv": "known"}, ["a.csv"], [])
+    assert settled(task, home, logs) == [logs / "a.csv"]
+    (logs / "b.csv.part").write_bytes(whole + b"1.0,10.0,10.0,100.0\n")
+    (logs / "b.csv.part").rename(logs / "b.csv")
+    assert take() == ({"a.csv": "known", "b.csv": "episodes"}, ["a.csv", "b.csv"], ["b.csv"])
+
+
+def test_a_lost_or_damaged_memory_of_looks_costs_one_reading(home, take, write, swing):
+    write("a.csv", swing)
+    write("b.csv", swing[:50])
+    _, names, _ = take()
+    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
+    content = book.read_bytes()
+    for damage in (content[:-1], content[:40] + b"\0" + content[41:], b""):
+        book.write_bytes(damage)
+        assert take() == ({"a.csv": "known", "b.csv": "known"}, names, ["a.csv", "b.csv"])
+        assert take()[2] == []
+    book.unlink()
+    assert take()[2] == ["a.csv", "b.csv"]

@@ -1,0 +1,72 @@
+"""The linear model in closed form, and the network on what it leaves over."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kinemill.models.linear import Linear
+
+INPUTS, OUTPUTS, HISTORY = 3, 2, 4
+
+
+def batches(weight, bias, count=5, rows=200):
+    """Random features (N, H, F) and what a linear map makes of them, in turn."""
+    for seed in range(count):
+        features = torch.randn(rows, HISTORY, INPUTS, generator=torch.Generator().manual_seed(seed))
+        yield features, features.flatten(1) @ weight.T + bias
+
+
+@pytest.fixture
+def truth():
+    torch.manual_seed(5)
+    return torch.randn(OUTPUTS, HISTORY * INPUTS), torch.randn(OUTPUTS)
+
+
+@pytest.mark.parametrize("residual", [None, {"type": "mlp"}, {"type": "lstm"}])
+def test_it_starts_as_the_least_squares_solution_whatever_learns_the_rest(truth, residual):
+    network = Linear(ridge=0.0, residual=residual).build(INPUTS, OUTPUTS, HISTORY)
+    with torch.no_grad():
+        network.fit(batches(*truth))
+    features, wanted = next(batches(*truth))
+    found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_the_ridge_keeps_weights_of_repeated_columns_small(truth):
+    """Twice the same column: without a penalty their weights are anything that adds up."""
+
+    def doubled():
+        for features, wanted in batches(*truth):
+            features[..., 1] = features[..., 0] + 1e-6 * features[..., 1]
+            yield features, wanted
+
+    largest = []
+    for ridge in (0.0, 1e-4):
+        network = Linear(ridge=ridge).build(INPUTS, OUTPUTS, HISTORY)
+        with torch.no_grad():
+            network.fit(doubled())
+        largest.append(network.linear.weight.abs().max().item())
+    assert largest[1] < 10 < largest[0]
+
+
+def test_the_residual_learns_what_is_not_linear(truth):
+    network = Linear(residual={"type": "mlp", "hidden_sizes": [32]}).build(INPUTS, OUTPUTS, HISTORY)
+    features, wanted = next(batches(*truth))
+    wanted = wanted + torch.sin(2 * features[:, -1, :1])
+    with torch.no_grad():
+        network.fit([(features, wanted)])
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(150):
+        found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+        loss = (found - wanted).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
+
+
+def test_a_linear_model_on_a_linear_model_is_refused():
+    with pytest.raises(ValidationError, match="leaves nothing"):
+        Linear(residual={"type": "linear"})
