@@ -45,6 +45,11 @@ class Book:
         found = self.files.get(sight.name)
         return found[1].hex() if found and found[0] == sight[2:] else None
 
+    def hash_before(self, sight: Sight) -> str | None:
+        """Return the sha256 of what was last read under a file's name, whatever it is now."""
+        found = self.files.get(sight.name)
+        return found[1].hex() if found else None
+
     def knows(self, sight: Sight) -> bool:
         """Tell whether a file looks as it did when it was read."""
         found = self.files.get(sight.name)

@@ -33,6 +33,7 @@ from kinemill.ingest.recordings import STAGE, read_into, reading_rules, recordin
 from kinemill.ingest.report import IngestReport, Teller
 from kinemill.ingest.sights import Book, open_book
 from kinemill.ingest.snapshot import Snapshot, entry_of
+from kinemill.ingest.superseding import supersede
 from kinemill.locks import lock
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
@@ -97,7 +98,8 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     familiar = {s: book.hash_of(s) or "" for s in looked.logs if s.name not in again}
     familiar = {sight: hash_ for sight, hash_ in familiar.items() if hash_}
     decisions = decided(home, task.name)
-    taken = _Taking(task, home, decisions).take(read, familiar, progress)
+    earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
+    taken = _Taking(task, home, decisions).take(read, familiar, earlier, progress)
     if taken is None:
         raise _nothing(task, source)
     if not source.is_file():
@@ -126,7 +128,7 @@ class _Taking:
     """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
 
     def __init__(self, task: Task, home: Home, decisions: Mapping[str, Decision]) -> None:
-        self._task, self._home = task, home
+        self._task, self._home, self._decisions = task, home, decisions
         self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
         self._released = frozenset(
             hash_ for hash_, made in decisions.items() if made.decision == "release"
@@ -136,12 +138,15 @@ class _Taking:
         found = load_index(home, task.name)
         self._before = found if found and found[0].rules == self._rules else None
 
-    def take(self, read: Contents, familiar: Contents, progress: Progress) -> _Taken | None:
+    def take(
+        self, read: Contents, familiar: Contents, earlier: Contents, progress: Progress
+    ) -> _Taken | None:
         """Read what is to be looked into and publish the snapshot; None if there is nothing.
 
         Args:
             read: content hashes of the files that look different than before.
             familiar: content hashes of all others.
+            earlier: what was read under the names of the first before.
             progress: hears of each recording.
         """
         asked = self._asked(read, familiar)
@@ -160,11 +165,26 @@ class _Taking:
             released = member.hash in self._released
             changes[member.hash] = entry_of(member.hash, member.name, outcome, released=released)
         fault_point("ingest.recorded")
+        changes |= self._superseded(read, earlier, changes)
         snapshot = self._publish(changes)
         fault_point("ingest.published")
         if snapshot is None:
             return None
         return _Taken(snapshot, frozenset(entered - unfinished), frozenset(unfinished))
+
+    def _superseded(
+        self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
+    ) -> dict[str, Json | None]:
+        """Leave out the recordings of which a file that has grown holds all, and more."""
+        gone: dict[str, Json | None] = {}
+        for sight, hash_ in read.items():
+            entry = changes.get(hash_)
+            if entry and entry["tracks"]:
+                grown, before = (sight.path, hash_), earlier.get(sight)
+                if made := supersede(self._task, self._home, grown, before, self._decisions):
+                    gone[made.recording] = None
+        self._barred |= set(gone)
+        return gone
 
     def _jobs(
         self, asked: set[str], sources: Mapping[str, tuple[Member, Path]]

@@ -15,6 +15,7 @@ import pytest
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings, stage
+from kinemill.ingest.decisions import decided
 from kinemill.spec import load_task
 from kinemill.store import open_ref, read_json
 from kinemill.validate import load_episodes, validate
@@ -440,3 +441,34 @@ def test_no_track_holds_a_null(task, home, logs, write, swing):
         frame = pl.read_parquet(folder / track["file"])
         assert sum(frame.null_count().row(0)) == 0
         assert np.isnan(frame["torque"].to_numpy()[41:]).all()
+
+
+def test_a_log_that_went_on_takes_the_place_of_what_it_was(task, home, logs, write, swing):
+    log = write("a.csv", swing[:60])
+    write("b.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
+    os.utime(log, (1e9, 1e9))
+    time.sleep(1.1)  # a look that is younger than the clock of the file system is not kept
+    first = ingest(task, home, logs)
+    (shorter,) = [entry["hash"] for entry in first.files if entry["file"] == "a.csv"]
+    content = log.read_bytes()
+    log.write_bytes(content + b"".join(b"%g,%g,%g,%g\n" % row for row in swing[60:]))
+    assert log.read_bytes().startswith(content)
+    second = ingest(task, home, logs)
+    assert outcomes(second) == {"a.csv": "episodes", "b.csv": "known"}
+    recordings = {item.hash: item for item in load_recordings(home, second.outcome.ref)}
+    assert len(recordings) == 2
+    assert shorter not in recordings
+    (made,) = decided(home, task.name).values()
+    assert (made.recording, made.decision, made.name) == (shorter, "supersede", "a.csv")
+    assert (home.store / "raw" / shorter[:2] / f"{shorter}.csv").read_bytes() == content
+    assert ingest(task, home, logs).outcome.ref == second.outcome.ref
+
+
+def test_another_run_under_the_same_name_takes_nobodys_place(task, home, logs, write, swing):
+    write("latest.csv", swing[:60])
+    time.sleep(1.1)
+    ingest(task, home, logs)
+    write("latest.csv", [(t, x + 1.0, *rest) for t, x, *rest in swing])
+    report = ingest(task, home, logs)
+    assert report.outcome.summary["recordings"] == 2
+    assert decided(home, task.name) == {}
