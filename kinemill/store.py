@@ -6,23 +6,24 @@ the digest of everything the outcome depends on, so asking twice finds it instea
 again. A crash leaves a folder under `.staging/`, which nothing ever reads.
 """
 
-import errno
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from kinemill.durable import Move, settle
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
+from kinemill.formats import Format
 from kinemill.home import Home
 
-FORMAT = 1
+FORMAT = 2
+_MANIFEST = Format("manifest", FORMAT)  # the one before was indented, nothing else
 MANIFEST = "MANIFEST.json"
 SUMMARY = "summary.json"
 
@@ -45,34 +46,36 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def aside_of(path: Path) -> Path:
+    """Return where to write what will replace `path`: beside it, under a name nobody looks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".aside-{uuid4().hex}"
 
 
 def publish_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file, the new one, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".aside-{uuid4().hex}"
+    aside = aside_of(path)
     try:
-        with aside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        aside.write_bytes(content)
         fault_point("file.written")
-        aside.replace(path)
-        fault_point("file.renamed")
+        settle([Move(aside, path)])
     finally:
         aside.unlink(missing_ok=True)
-    _sync(path.parent)
+
+
+def as_json(value: object) -> bytes:
+    """Spell `value` as readable JSON."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def publish_json(path: Path, value: object) -> None:
     """Publish `value` as readable JSON, atomically."""
-    publish_file(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    publish_file(path, as_json(value))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON into a folder that is still to be published, in one line."""
+    path.write_text(json.dumps(value, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -152,7 +155,8 @@ def drop_indexes(home: Home, task: str) -> None:
 
 
 def _check_files(folder: Path) -> None:
-    for name, entry in read_json(folder / MANIFEST)["files"].items():
+    manifest = _MANIFEST.open(folder / MANIFEST, read_json(folder / MANIFEST))
+    for name, entry in manifest["files"].items():
         path = folder / name
         if not path.is_file() or file_digest(path) != entry["sha256"]:
             raise CorruptArtifact(
@@ -201,9 +205,8 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
         text = (folder / MANIFEST).read_text()
         found = json.loads(text)
         made_from = {"stage": stage, "task": task, "inputs": found["inputs"]}
-        return digest(found["inputs"]) == key and text == _manifest(
-            folder, made_from, list(found["files"])
-        )
+        names, form = list(found["files"]), 1 if found["format"] == 1 else FORMAT
+        return digest(found["inputs"]) == key and text == _manifest(folder, made_from, names, form)
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no manifest, or a damaged one: what is missing in it does not matter
 
@@ -229,6 +232,32 @@ def once(
             part of the task, and the stage's VERSION. Never time, commit, path or champion.
         build: writes the stage's files into an empty folder and returns its summary.
     """
+    staged = stage_outcome(home, stage, task, inputs, build)
+    return publish_staged(home, [staged])[0] if isinstance(staged, Staged) else staged
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An outcome that is written aside: it is there once it is published."""
+
+    ref: Ref
+    summary: Json
+    aside: Path
+    key: str
+
+    def move(self, home: Home) -> Move:
+        """Return the move that publishes it."""
+        return Move(self.aside, home.root / self.ref.path)
+
+    def discard(self) -> None:
+        """Remove what is still written aside."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def stage_outcome(
+    home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
+) -> Outcome | Staged:
+    """Return the outcome for `inputs`, or build it aside; see `once` for the arguments."""
     key = digest(inputs)
     if known := find(home, stage, task, key):
         return known
@@ -238,49 +267,58 @@ def once(
         fault_point("outcome.staged")
         summary = build(aside)
         fault_point("outcome.built")
-        _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
+        text = _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
         fault_point("outcome.sealed")
-        if _rename(aside, _place(home, stage, task, key)):
-            ref = _ref(home, _place(home, stage, task, key))
-            return Outcome(ref, read_json(home.root / ref.path / SUMMARY), known=False)
-    finally:
+    except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
-    # Another process published the same key first: its outcome is as good as ours.
-    if theirs := find(home, stage, task, key):
+        raise
+    path = _place(home, stage, task, key).relative_to(home.root).as_posix()
+    ref = Ref(path, hashlib.sha256(text.encode()).hexdigest())
+    return Staged(ref, read_json(aside / SUMMARY), aside, key)
+
+
+def publish_staged(
+    home: Home, staged: Sequence[Staged], before: Sequence[Move] = (), after: Sequence[Move] = ()
+) -> list[Outcome]:
+    """Publish outcomes that were written aside, at once.
+
+    Args:
+        home: where the store lives.
+        staged: the outcomes; where another process was faster, its outcome is as good.
+        before: what else is to be in its place before them.
+        after: what is to follow them.
+    """
+    try:
+        settle([*before, *(one.move(home) for one in staged), *after])
+        return [_published(home, one) for one in staged]
+    finally:
+        for one in staged:
+            one.discard()
+
+
+def _published(home: Home, staged: Staged) -> Outcome:
+    if not staged.aside.exists():  # it got its place
+        return Outcome(staged.ref, staged.summary, known=False)
+    stage, task, _ = Path(staged.ref.path).parts[-3:]
+    if theirs := find(home, stage, task, staged.key):
         return theirs
-    raise CorruptArtifact(_place(home, stage, task, key), "was damaged at once", fix="run again")
+    raise CorruptArtifact(home.root / staged.ref.path, "was damaged at once", fix="run again")
 
 
-def _seal(folder: Path, made_from: Json, summary: Json) -> None:
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+def _seal(folder: Path, made_from: Json, summary: Json) -> str:
+    """Write summary and manifest of a folder; return the manifest."""
+    (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in files]
-    manifest = folder / MANIFEST
-    manifest.write_text(_manifest(folder, made_from, names))
-    for path in (*files, manifest):
-        _sync(path)
-    for path in sorted({*(file.parent for file in files), folder}):
-        _sync(path)
+    text = _manifest(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
+    (folder / MANIFEST).write_text(text)
+    return text
 
 
-def _manifest(folder: Path, made_from: Json, names: list[str]) -> str:
-    """Spell the manifest of a folder as its files are now."""
+def _manifest(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
+    """Spell the manifest of a folder as its files are now; form 1 was indented."""
     files = {
         name: {"sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
     }
-    return json.dumps({"format": FORMAT, **made_from, "files": files}, indent=1)
-
-
-def _rename(aside: Path, folder: Path) -> bool:
-    """Publish `aside` as `folder`, unless there is one already."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        aside.rename(folder)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        return False
-    fault_point("outcome.renamed")
-    _sync(folder.parent)
-    return True
+    content = {"format": form, **made_from, "files": files}
+    return json.dumps(content, indent=1 if form == 1 else None)

@@ -1,17 +1,19 @@
 """Which recordings a task has, what each was called at first sight, and its raw bytes."""
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from kinemill.durable import Move, settle
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.faultpoints import fault_point
+from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.ingest.files import Sight
-from kinemill.store import drop_indexes, file_digest, publish_json, read_json
+from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
+
+_MEMBER = Format("membership", 1)
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ def _folder(home: Home, task: str) -> Path:
 def members(home: Home, task: str) -> dict[str, Member]:
     """Return the members of a task by content hash."""
     folder = _folder(home, task)
-    found = [Member(**read_json(path)) for path in sorted(folder.glob("*.json"))]
+    found = [_read(path) for path in sorted(folder.glob("*.json"))]
     return {member.hash: member for member in found}
 
 
 def find_member(home: Home, task: str, hash_: str) -> Member | None:
     """Return the member of that content hash, without looking at any other."""
     path = _folder(home, task) / f"{hash_}.json"
-    return Member(**read_json(path)) if path.is_file() else None
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> Member:
+    return Member(**_MEMBER.open(path, read_json(path)))
 
 
 def begin_with(home: Home, task: str, start: str) -> list[str]:
@@ -61,19 +67,29 @@ def begin_with(home: Home, task: str, start: str) -> list[str]:
     return sorted(path.stem for path in _folder(home, task).glob(f"{start}*.json"))
 
 
-def enter(home: Home, task: str, member: Member, *, anew: bool = False) -> None:
-    """Make a recording a member of a task; the name under which it was entered first stays.
+def entering(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
+    """Write aside what makes a recording a member of a task; the name of its first entry stays.
 
     Args:
         home: where memberships are kept.
         task: name of the task.
         member: the recording.
         anew: write what is known of it over what was known before.
+
+    Returns:
+        the move that enters it; none if it is a member already.
     """
     entry = _folder(home, task) / f"{member.hash}.json"
-    if anew or not entry.is_file():
-        publish_json(entry, vars(member))
-        fault_point("member.entered")
+    if entry.is_file() and not anew:
+        return []
+    aside = aside_of(entry)
+    aside.write_bytes(as_json(_MEMBER.stamp(vars(member))))
+    return [Move(aside, entry)]
+
+
+def enter(home: Home, task: str, member: Member) -> None:
+    """Make a recording a member of a task, unless it is one."""
+    settle(entering(home, task, member))
 
 
 def forget_member(home: Home, task: str, member: Member) -> None:
@@ -87,15 +103,19 @@ def raw_path(home: Home, member: Member) -> Path:
     return home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
 
 
-def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
-    """Return the kept copy of a recording's bytes, making it from `source` where it is not whole.
+def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, list[Move]]:
+    """Return where a recording's bytes can be read, copied from `source` if no whole copy is kept.
+
+    Returns:
+        the kept copy, or one that is written aside, with the move that keeps it.
 
     Raises:
         CorruptArtifact: there is no whole copy and no file to make one from.
+        Moved: the file has other bytes by now, or is not ours to read.
     """
     raw = raw_path(home, member)
     if raw.is_file() and file_digest(raw) == member.hash:
-        return raw
+        return raw, []
     if source is None:
         raise CorruptArtifact(
             raw,
@@ -103,26 +123,22 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> Path:
             expected=f"sha256 {member.hash[:12]}…",
             fix=f"put {member.name!r} back into the drop folder and run again",
         )
-    raw.parent.mkdir(parents=True, exist_ok=True)
     try:
         original = source.open("rb")
     except OSError as error:
         raise Moved(source, f"can no longer be read ({error})") from error
-    handle, aside = tempfile.mkstemp(dir=raw.parent, prefix=".aside-")
+    aside = aside_of(raw)
+    aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
     try:
-        with original, os.fdopen(handle, "wb") as copy:
+        with original, aside.open("xb") as copy:
             if _copy(original, copy) != member.hash:
                 raise Moved(source, "changed while it was read")
-            fault_point("raw.copied")
-            copy.flush()
-            os.fsync(copy.fileno())
-        fault_point("raw.synced")
-        Path(aside).chmod(0o444)
-        Path(aside).replace(raw)
-        fault_point("raw.renamed")
-    finally:
-        Path(aside).unlink(missing_ok=True)
-    return raw
+        aside.chmod(0o444)
+        fault_point("raw.copied")
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return aside, [Move(aside, raw)]
 
 
 def _copy(original: BinaryIO, copy: BinaryIO) -> str:

@@ -19,8 +19,8 @@ from kinemill.store import (
     digest,
     once,
     open_ref,
-    publish_json,
     read_json,
+    write_json,
 )
 
 VERSION = 3
@@ -128,7 +128,7 @@ def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -
 
 def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
     def build(folder: Path) -> Json:
-        publish_json(folder / ENTRIES, entries)
+        write_json(folder / ENTRIES, entries)
         return {
             "recordings": len(entries),
             "quarantined": sum(not entry["tracks"] for entry in entries),
@@ -143,7 +143,7 @@ def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
 def _publish(home: Home, task: str, digits: int, shards: dict[str, Json]) -> Outcome:
     def build(folder: Path) -> Json:
         ordered = {name: shards[name] for name in sorted(shards)}
-        publish_json(folder / SNAPSHOT, {"digits": digits, "shards": ordered})
+        write_json(folder / SNAPSHOT, {"digits": digits, "shards": ordered})
         return totals(shards.values(), NUMBERS)
 
     refs = {name: shard["ref"]["digest"] for name, shard in shards.items()}

@@ -8,10 +8,11 @@ rules of reading have changed, or the index is lost, that is everything.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from kinemill.durable import Move
 from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
@@ -22,7 +23,7 @@ from kinemill.ingest.index import Index, load_index, note_pending, pending, save
 from kinemill.ingest.membership import (
     Member,
     Moved,
-    enter,
+    entering,
     find_member,
     first_sights,
     keep_raw,
@@ -37,9 +38,18 @@ from kinemill.ingest.superseding import supersede
 from kinemill.locks import lock
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
-from kinemill.store import Json, Outcome, digest, file_digest, once
+from kinemill.store import (
+    Json,
+    Outcome,
+    Staged,
+    digest,
+    file_digest,
+    publish_staged,
+    stage_outcome,
+)
 
 WORKERS = 4  # files in memory at a time; polars uses all cores for each
+GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
 NOTHING = "0" * 64  # content hash of a side-car in the book: it is looked at, not kept
 
 T = TypeVar("T")
@@ -157,8 +167,7 @@ class _Taking:
             fault_point("ingest.noted")
         changes: dict[str, Json | None] = dict.fromkeys(asked)
         unfinished = set[str]()
-        for done, (member, outcome) in enumerate(_parallel(_record, jobs), start=1):
-            progress.advance("ingest", done, len(jobs), member.name)
+        for member, outcome in _record(jobs, progress):
             if outcome is None:
                 unfinished.add(member.hash)
                 continue
@@ -252,17 +261,74 @@ def _hash(sight: Sight) -> str | None:
     return found if see(sight.folder, sight.name) == sight else None
 
 
-def _record(job: _Job) -> tuple[Member, Outcome | None]:
-    """Publish one recording and enter it as a member; no outcome if its file is moving."""
+@dataclass(frozen=True)
+class _Read:
+    """A recording that was read: its outcome, None if its file is moving, and what goes with it."""
+
+    member: Member
+    outcome: Outcome | Staged | None = None
+    raw: list[Move] = field(default_factory=list[Move])
+    entry: list[Move] = field(default_factory=list[Move])
+
+
+def _read_aside(job: _Job) -> _Read:
+    """Read one recording, and write aside what is not there yet of it."""
     task, home, member, source = job
+    moves: list[Move] = []
 
     def build(folder: Path) -> Json:
-        return read_into(task, member, keep_raw(home, member, source), folder)
+        raw, moved = keep_raw(home, member, source)
+        moves.extend(moved)
+        return read_into(task, member, raw, folder)
 
     try:
-        outcome = once(home, STAGE, task.name, recording_inputs(task, member), build)
+        outcome = stage_outcome(home, STAGE, task.name, recording_inputs(task, member), build)
+        described = describe(task, member, source)
+        entry = entering(home, task.name, described, anew=described is not member)
     except Moved:
-        return member, None
-    described = describe(task, member, source)
-    enter(home, task.name, described, anew=described is not member)
-    return member, outcome
+        return _Read(member)
+    except BaseException:
+        _discard(moves)
+        raise
+    return _Read(member, outcome, moves, entry)
+
+
+def _record(jobs: list[_Job], progress: Progress) -> Iterator[tuple[Member, Outcome | None]]:
+    """Publish recordings and enter them as members, many at a time; no outcome of moving files."""
+    done = 0
+    for group in _grouped(jobs):
+        read = list[_Read]()
+        try:
+            for one in _parallel(_read_aside, group):
+                read.append(one)
+                progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
+            staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
+            raw = [move for one in read for move in one.raw]
+            entries = [move for one in read for move in one.entry]
+            published = iter(publish_staged(group[0][1], staged, raw, entries))
+        finally:
+            _discard(move for one in read for move in (*one.raw, *one.entry))
+            for one in read:
+                if isinstance(one.outcome, Staged):
+                    one.outcome.discard()
+        for one in read:
+            staged_ = isinstance(one.outcome, Staged)
+            yield one.member, next(published) if staged_ else cast("Outcome | None", one.outcome)
+
+
+def _grouped(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    """Yield jobs in groups that are brought to the disk at once, none of them too large."""
+    group, size = list[_Job](), 0
+    for job in jobs:
+        group.append(job)
+        size += job[2].bytes
+        if len(group) == GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _discard(moves: Iterable[Move]) -> None:
+    for move in moves:
+        move.aside.unlink(missing_ok=True)

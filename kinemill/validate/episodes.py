@@ -11,7 +11,7 @@ from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.spec import Task
-from kinemill.store import Outcome, once
+from kinemill.store import Outcome, Staged, stage_outcome
 from kinemill.validate import responses, table
 from kinemill.validate.beside import with_what_is_beside
 from kinemill.validate.judge import Finding, Verdict, judge
@@ -49,8 +49,10 @@ def rules(task: Task) -> Json:
     return {"version": VERSION, **part}
 
 
-def validate_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Outcome:
-    """Judge one recording, or find it judged already.
+def validate_recording(
+    task: Task, home: Home, recording: Recording, asked: Json
+) -> Outcome | Staged:
+    """Judge one recording, aside, or find it judged already.
 
     Args:
         task: what to look for and what to do about it.
@@ -59,7 +61,9 @@ def validate_recording(task: Task, home: Home, recording: Recording, asked: Json
         asked: `rules(task)`, taken once for all recordings.
     """
     inputs = validated_inputs(recording, asked)
-    return once(home, STAGE, task.name, inputs, lambda folder: judge_into(task, recording, folder))
+    return stage_outcome(
+        home, STAGE, task.name, inputs, lambda folder: judge_into(task, recording, folder)
+    )
 
 
 def validated_inputs(recording: Recording, asked: Json) -> Json:

@@ -20,12 +20,13 @@ from kinemill.spec import Task
 from kinemill.store import (
     Outcome,
     Ref,
+    Staged,
     digest,
     once,
     open_ref,
-    publish_json,
     read_json,
     summary_of,
+    write_json,
 )
 from kinemill.validate import foreign, ranges, responses, table
 from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
@@ -58,10 +59,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Judged:
-    """A recording that has just been judged: what its shard keeps of it, and all that was found."""
+    """A recording that has just been judged: what its shard keeps of it, and all that was found.
+
+    `staged` is what is still to be published, if it was not judged before.
+    """
 
     item: Json
     summary: Json
+    staged: Staged | None = None
 
     @property
     def sketches(self) -> list[Sketched]:
@@ -84,7 +89,7 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         recording: any; without tracks there is nothing to judge.
         asked: `rules(task)`, taken once for all recordings.
     """
-    outcome: Outcome | None = None
+    outcome: Outcome | Staged | None = None
     if recording.summary["tracks"]:
         outcome = validate_recording(task, home, recording, asked)
     summary = outcome.summary if outcome else {}
@@ -103,7 +108,8 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         **{key: summary.get(key, {}) for key in ("dropped", "found")},
         **{key: summary.get(key, []) for key in ("measured", "strip")},
     }
-    return Judged(item | ({"released": True} if recording.released else {}), summary)
+    staged = outcome if isinstance(outcome, Staged) else None
+    return Judged(item | ({"released": True} if recording.released else {}), summary, staged)
 
 
 def sketches_of(home: Home, item: Json) -> list[Sketched]:
@@ -159,7 +165,7 @@ def publish_shard(
     """
 
     def build(folder: Path) -> Json:
-        publish_json(folder / JUDGED, shard.recordings)
+        write_json(folder / JUDGED, shard.recordings)
         shard.table.write_parquet(folder / TABLE, compression="lz4")
         return _summary(task, shard, schema, digits)
 

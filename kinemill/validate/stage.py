@@ -31,8 +31,10 @@ from kinemill.store import (
     once,
     open_ref,
     publish_json,
+    publish_staged,
     read_json,
     summary_of,
+    write_json,
 )
 from kinemill.validate import merging, page, table
 from kinemill.validate.checks import CheckResult
@@ -55,6 +57,7 @@ EPISODES, CHECKS, QUARANTINE = "episodes.json", "checks.json", "quarantine.json"
 QUARANTINED = 200  # recordings listed with their reasons
 FORMAT = 1
 WORKERS = 4  # recordings in memory at a time
+GROUP, BATCH = 64, 4096  # recordings published together; those whose findings are in memory
 
 Json = dict[str, Any]
 
@@ -172,7 +175,10 @@ class _Old:
     """What was judged before of the recordings in shards that have changed.
 
     Attributes:
+        changed: entries of the recordings in shards that have changed, by shard.
+        same: shards of episodes that stay as they are.
         gone: hashes of the recordings that have left.
+        sketches: number of sketches of all recordings that stay.
     """
 
     def __init__(self, home: Home, before: _Before | None, snapshot: Snapshot) -> None:
@@ -192,7 +198,9 @@ class _Old:
         self._items = {item["recording"]: item for shard in opened for item in shard.recordings}
         self._rows = [shard.table for shard in opened]
         stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
-        self.gone = set(self._items) - stay
+        self.gone = frozenset(set(self._items) - stay)
+        left = sum(self._items[hash_]["sketches"] for hash_ in self.gone)
+        self.sketches = sum(shard["sketches"] for shard in shards.values()) - left
 
     def find(self, entry: Json) -> Json | None:
         """Return what is kept of a recording, if it was read and decided as it is now."""
@@ -212,6 +220,18 @@ def _made_of(shard: Json | None) -> str | None:
     return shard["recordings_digest"] if shard else None
 
 
+def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]]:
+    """Yield shards of recordings, so many at a time that what is found in them fits into memory."""
+    batch: dict[str, list[Json]] = {}
+    for name in sorted(shards):
+        batch[name] = shards[name]
+        if sum(len(each) for each in batch.values()) >= BATCH:
+            yield batch
+            batch = {}
+    if batch:
+        yield batch
+
+
 class _Validating:
     """One validation of a task's recordings."""
 
@@ -223,20 +243,21 @@ class _Validating:
         """Judge what is new in the snapshot, and publish."""
         snapshot = Snapshot(self._home, recordings)
         old = _Old(self._home, before, snapshot)
-        entries = [entry for each in old.changed.values() for entry in each]
-        judged = self._judge([entry for entry in entries if old.find(entry) is None])
-        shards = {name: self._shard(each, judged, old) for name, each in old.changed.items()}
-        schema = merging.schema_of(
-            self._task,
-            {n: rows for n, s in shards.items() if not (rows := s.asked_of_schema).is_empty()},
-        )
-        fault_point("validate.judged")
-        repeats = self._note(judged, before, old.gone)
-        fault_point("validate.noted")
-        published = {
-            name: self._publish(snapshot, name, shard, schema.get(name, []))
-            for name, shard in shards.items()
-        }
+        entries = (entry for each in old.changed.values() for entry in each)
+        self._left = self._total = sum(old.find(entry) is None for entry in entries)
+        repeats = self._note([], before, old)
+        published: dict[str, Json] = {}
+        for batch in _batches(old.changed):
+            new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
+            judged = self._judge(new)
+            repeats = self._note(judged.values(), before, old)
+            shards = {name: self._shard(each, judged, old) for name, each in batch.items()}
+            asked = {name: shard.asked_of_schema for name, shard in shards.items()}
+            schema = merging.schema_of(
+                self._task, {name: rows for name, rows in asked.items() if not rows.is_empty()}
+            )
+            for name, shard in shards.items():
+                published[name] = self._publish(snapshot, name, shard, schema.get(name, []))
         return self._root(snapshot, old.same | published, repeats)
 
     def _judge(self, entries: list[Json]) -> dict[str, Judged]:
@@ -249,12 +270,16 @@ class _Validating:
         judged: dict[str, Judged] = {}
         pool = ThreadPoolExecutor(WORKERS)
         try:
-            for done, (entry, found) in enumerate(
-                zip(entries, pool.map(one, entries), strict=True), start=1
-            ):
-                judged[entry["hash"]] = found
-                note = f"{entry['name']}: {len(found.item['episodes'])} episodes"
-                self._progress.advance("validate", done, len(entries), note)
+            for first in range(0, len(entries), GROUP):
+                group, found = entries[first : first + GROUP], list[Judged]()
+                for entry, each in zip(group, pool.map(one, group), strict=True):
+                    found.append(each)
+                    self._left -= 1
+                    note = f"{entry['name']}: {len(each.item['episodes'])} episodes"
+                    done = self._total - self._left
+                    self._progress.advance("validate", done, self._total, note)
+                publish_staged(self._home, [each.staged for each in found if each.staged])
+                judged |= {entry["hash"]: each for entry, each in zip(group, found, strict=True)}
         finally:
             pool.shutdown(cancel_futures=True)
         return judged
@@ -266,21 +291,17 @@ class _Validating:
         rows = pl.concat([old.rows(self._task, known.values()), *new])
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
-    def _note(
-        self, judged: Mapping[str, Judged], before: _Before | None, gone: set[str]
-    ) -> Repeats:
-        """Note which of the new recordings repeat others."""
-        new = [sketched for item in judged.values() for sketched in item.sketches]
-        shards = before.shards.values() if before else []
+    def _note(self, judged: Iterable[Judged], before: _Before | None, old: _Old) -> Repeats:
+        """Note which of the recordings that were just judged repeat others."""
+        new = [sketched for item in judged for sketched in item.sketches]
 
         def known() -> Iterator[Sketched]:
-            for shard in shards:
+            for shard in before.shards.values() if before else ():
                 for item in read_judged(self._home, Ref.from_json(shard["ref"])):
-                    if item["recording"] not in gone:
+                    if item["recording"] not in old.gone:
                         yield from sketches_of(self._home, item)
 
-        total = sum(shard["sketches"] for shard in shards)
-        return note_twins(self._task, self._home, new, known, total=total, gone=gone)
+        return note_twins(self._task, self._home, new, known, total=old.sketches, gone=old.gone)
 
     def _publish(
         self, snapshot: Snapshot, name: str, shard: Shard, schema: list[CheckResult]
@@ -304,7 +325,7 @@ class _Validating:
 
         def build(folder: Path) -> Json:
             listed = {"recordings": recordings, "digits": snapshot.digits, "shards": ordered}
-            publish_json(folder / EPISODES, listed)
+            write_json(folder / EPISODES, listed)
             return _describe(self._task, self._home, folder, list(ordered.values()), repeats)
 
         return once(self._home, STAGE, self._task.name, inputs, build)
@@ -316,9 +337,9 @@ def _describe(task: Task, home: Home, folder: Path, shards: list[Json], repeats:
     counts = merging.counted(parts)
     checks = merging.checks_of(task, parts, counts, repeats)
     shown = list(_faulty_first(home, shards, QUARANTINED))
-    publish_json(folder / CHECKS, [check.to_json() for check in checks])
+    write_json(folder / CHECKS, [check.to_json() for check in checks])
     quarantined = [item for item in shown if not item["episodes"]]
-    publish_json(folder / QUARANTINE, [_with_reasons(item) for item in quarantined])
+    write_json(folder / QUARANTINE, [_with_reasons(item) for item in quarantined])
     answers = [
         {"name": check.name, "passed": check.passed, "blocking": check.blocking} for check in checks
     ]

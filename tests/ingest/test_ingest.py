@@ -413,6 +413,7 @@ def test_members_are_one_small_file_each(task, home, logs, write, swing):
     (entry,) = ingest(task, home, logs).files
     member = read_json(home.store / "members" / "pendulum" / f"{entry['hash']}.json")
     assert member == {
+        "format": 1,
         "hash": entry["hash"],
         "name": "a.csv",
         "bytes": log.stat().st_size,

@@ -93,8 +93,8 @@ def is_as_if_never_interrupted(mills, told, broken: Site) -> None:
     assert contents(broken) == contents(whole)
 
 
-def kill(mills, told, fault: str) -> None:
-    site = told[0].to(f"killed at {fault}")
+def kill(mills, told, fault: str, where: str = "killed") -> None:
+    site = told[0].to(f"{where} at {fault}")
     code, _ = mills.run(site, fault)
     assert code == -signal.SIGKILL
     is_as_if_never_interrupted(mills, told, site)
@@ -143,8 +143,8 @@ def test_killed_at_any_passing_or_out_of_disk(mills, told):
     draw = random.Random(seed)
     every = [f"{name}:{n}" for name, count in passings.items() for n in range(1, count + 1)]
     for fault in draw.sample(every, min(SLOW_TRIALS, len(every))):
-        kill(mills, told, fault)
-        site = told[0].to(f"full at {fault}")
+        kill(mills, told, fault, "killed too")
+        site = told[0].to(f"full too at {fault}")
         code, _ = mills.run(site, f"error:{fault}")
         assert code == 1
         is_as_if_never_interrupted(mills, told, site)

@@ -16,7 +16,7 @@ from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.windows import Floats
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress
-from kinemill.store import Json, Ref, once, open_ref, publish_json, read_json
+from kinemill.store import Json, Ref, once, open_ref, read_json, write_json
 from kinemill.validate.drift.coverage import kolmogorov_smirnov, population_stability
 from kinemill.validate.drift.reference import Reference, squares_of
 from kinemill.validate.judged import JUDGED
@@ -63,7 +63,7 @@ class Judge:
                 names = {key: item[key] for key in ("recording", "name")}
                 found.append(names | {"episodes": self.recording(item)})
                 self.progress.advance("drift", done, len(new), item["name"])
-            publish_json(folder / LINES, found)
+            write_json(folder / LINES, found)
             return {"new": len(new)}
 
         outcome = once(self.home, SHARD, self.task.name, inputs, build)

