@@ -144,7 +144,7 @@ def _results(
 class Lines:
     """Progress of a stage as lines of the run's log, at most one a second from `advance`."""
 
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
+    def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
         self._log, self._last = context.log, time.monotonic()
 
     def say(self, message: str) -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import CHAIN
 from kinemill.spec import Task
+from pipelines.backfill import backfill
 from pipelines.drift import drifts
 from pipelines.schedules import nightly
 from pipelines.sensors import arrivals, failures
@@ -26,7 +27,7 @@ def definitions_of(
     """Make the definitions of some tasks, and of assets that belong to none."""
     return dg.Definitions(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
-        jobs=[_job(task) for task in tasks],
+        jobs=[*(_job(task) for task in tasks), backfill],
         schedules=[schedule for task in tasks if (schedule := nightly(task))],
         sensors=[*(make(task) for task in tasks for make in (arrivals, drifts)), failures],
         resources={"refs": refs, **{task.name: mill(task) for task in tasks}},

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kinemill.cli.outcomes import show_files
 from kinemill.cli.say import Json, TaskName, document, news, table
 
 Recording = Annotated[
@@ -53,29 +54,40 @@ def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         document({"files": files})
         return
-    columns = ["file", "outcome", "episodes", "rows", "reasons"]
-    rows = [[*(file[key] for key in columns[:-1]), spell_reasons(file)] for file in files]
-    table(title, columns, rows)
+    show_files(title, files)
 
 
-def spell_reasons(of: dict[str, Any]) -> str:
-    """Spell reasons one a line."""
-    return "\n".join(
-        f"{item['check']} {item['channel'] or ''} {item['where']}: {item['found']}".replace(
-            "  ", " "
-        )
-        for item in of["reasons"]
-    )
-
-
-def reprocess(task: TaskName, as_json: Json = False) -> None:
+def reprocess(
+    task: TaskName,
+    match: Annotated[
+        list[str] | None, typer.Option(help="Only recordings whose names fit; may be repeated.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="Only recordings from this name on.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Only recordings up to this name.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Read and judge known recordings again where rules changed, and say what did."""
     from kinemill.cli.progress import Spoken
     from kinemill.home import Home
     from kinemill.spec import load_task
+    from kinemill.validate.backfill import Range, backfill
     from kinemill.validate.reprocess import reprocess as redo
 
     loaded = load_task(task)
+    if match or first or last:
+        part = backfill(loaded, Home.resolve(), Range(match or ["*"], first, last), Spoken())
+        if as_json:
+            document(part)
+        else:
+            typer.echo(
+                f"{part['recordings']} recordings of {part['task']} are by the present rules: "
+                f"{part['read']} were read and {part['judged']} judged anew"
+            )
+        return
     found = redo(loaded, Home.resolve(), Spoken())
     if as_json:
         document(found)

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kinemill.cli.data import Because, spell_reasons
+from kinemill.cli.data import Because
+from kinemill.cli.outcomes import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.say import Json, Limit, Offset, TaskName, document, table
 
 Action = Literal["list", "show", "release", "reject", "undo"]
@@ -48,22 +49,14 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
     if as_json:
         document({"task": task.name, "total": found.total, "recordings": held})
         return
-    rows = [
-        [
-            item["name"],
-            item["recording"][:16],
-            item["standing"],
-            item["episodes"],
-            _decision(item["decision"]) or spell_reasons({"reasons": item["reasons"][:3]}),
-        ]
-        for item in held
-    ]
-    shown = f", {len(rows)} of {found.total}" if len(rows) < found.total else ""
-    table(
-        f"held back of {task.name}{shown}",
-        ["recording", "hash", "standing", "episodes", "why"],
-        rows,
-    )
+    for item in held:
+        typer.echo(f"{item['standing']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
+        if item["decision"]:
+            typer.echo(f"    - {_decision(item['decision'])}")
+        else:
+            show_reasons(item["reasons"], MOST_REASONS)
+    shown = f"{len(held)} of {found.total}" if len(held) < found.total else str(found.total)
+    typer.echo(f"{shown} held back of {task.name}")
 
 
 def _decision(made: dict[str, Any] | None) -> str:
@@ -85,9 +78,10 @@ def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
     if as_json:
         document(found)
         return
-    typer.echo(f"{member.name} ({member.hash[:16]}): {standing.word}")
-    columns = ["check", "channel", "where", "found", "expected", "fix"]
-    table("reasons", columns, [[item[key] for key in columns] for item in standing.reasons])
+    typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {standing.word}")
+    show_reasons(standing.reasons)
+    if not trail:
+        return
     columns = ["decision", "who", "when", "because"]
     table("decisions", columns, [[item[key] for key in columns] for item in trail])
 

@@ -13,6 +13,7 @@ from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples
 from kinemill.ingest.drafted import Column
+from kinemill.ingest.guessing import STRAIGHT, words
 
 WINDOW = 0.5  # s over which a velocity is integrated
 DEGREES = 180.0 / np.pi
@@ -34,7 +35,10 @@ def _derivative(column: Column, positions: list[Column]) -> Column:
         for error, unit in _follows(column, parent)
     ]
     if not fitting:
-        turning = any(item.kind == "angle" and _same(item, column) for item in positions)
+        straight = bool(STRAIGHT & set(words(column.guess.label or column.guess.name)))
+        turning = not straight and any(
+            item.kind == "angle" and _same(item, column) for item in positions
+        )
         note = ["follows no position in the data"]
         unit = "rad/s" if turning and not column.sure else column.unit
         return replace(column, unit=unit, sure=column.sure or turning, notes=note)

@@ -21,6 +21,7 @@ from kinemill.ingest.derivatives import DEGREES, find_derivatives
 from kinemill.ingest.drafted import Column, Draft, name_channels, write_task
 from kinemill.ingest.guessing import ASIDE, Guess, guess
 from kinemill.ingest.raw import split_index
+from kinemill.ingest.relatives import find_quaternions, name_targets
 from kinemill.ingest.surveying import form_of, survey
 from kinemill.spec import READERS
 
@@ -52,7 +53,7 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
             expected="numbers that change, such as positions and velocities",
         )
     step = max(table.step for table in tables)
-    units = _units(_angles(columns))
+    units = _units(name_targets(_angles(find_quaternions(columns))))
     known = [_limited(column) for column in find_derivatives(units)]
     known.sort(key=lambda column: column.guess.role == "action")
     return write_task(
@@ -72,9 +73,11 @@ def _tables(source: Path, rate: float | None) -> list[Table]:
         except BadLog as error:
             problems.append(str(error))
     if not found:
+        if problems:
+            raise BadInput(source, f"none of {len(problems)} logs can be read; {problems[0]}")
         raise BadInput(
             source,
-            problems[0] if problems else "holds no log that a draft can be made from",
+            "holds no log that a draft can be made from",
             expected=f"files that end in {', '.join(_endings())}",
         )
     return found
@@ -228,8 +231,8 @@ def _units(columns: list[Column]) -> list[Column]:
 
 
 def _limited(column: Column) -> Column:
-    """Give all but angles limits: the range seen, without its rarest thousandths, and a margin."""
-    if column.kind == "angle":
+    """Give all but angles and quaternions limits: the range seen, without its rarest thousandths, and a margin."""
+    if column.kind != "linear":
         return column
     values = column.values / (DEGREES if column.log_unit == "deg/s" else 1.0)
     low, high = (float(end) for end in np.quantile(values, [0.0005, 0.9995]))
@@ -239,7 +242,8 @@ def _limited(column: Column) -> Column:
         low, high = -max(-low, high), max(-low, high)
     limits = (-_up(-low), _up(high))
     beyond = int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
-    notes = [f"{beyond} samples lie beyond these limits"] if beyond else []
+    what = "1 sample lies" if beyond == 1 else f"{beyond} samples lie"
+    notes = [f"{what} beyond these limits"] if beyond else []
     return replace(column, limits=limits, notes=[*column.notes, *notes])
 
 

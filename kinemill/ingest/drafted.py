@@ -106,6 +106,7 @@ def write_task(draft: Draft) -> str:
         f"dt: {draft.dt:.12g}  # s; stamps are {draft.step:.3g} s apart",
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
+        *_no_action(draft.columns),
         *_left_out(draft.left_out),
         *_ingest(draft),
         _dataset(draft),
@@ -122,8 +123,8 @@ def write_task(draft: Draft) -> str:
 
 def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts = [f"role: {column.guess.role}"]
-    if column.kind == "angle":
-        parts.append("kind: angle")
+    if column.kind != "linear":
+        parts.append(f"kind: {column.kind}")
     parts.append(f"unit: {column.unit}")
     if column.derivative_of:
         parts.append(f"derivative_of: {channels[column.derivative_of]}")
@@ -166,6 +167,12 @@ def _text(name: str) -> str:
 def _quiet(text: str) -> str:
     """Take line breaks and other control characters out of a comment."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _no_action(columns: list[Column]) -> list[str]:
+    if any(column.guess.role == "action" for column in columns):
+        return []
+    return ["  # no action found: make one of what the robot was told, if it is among these"]
 
 
 def _left_out(columns: dict[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "theta
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm"}  # fmt: skip
 DRIVE = {"motor", "input", "current"}  # an action only if nothing else in the name says otherwise
+STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
 STAMP = {"time", "timestamp", "t", "stamp", "sec", "secs", "seconds"}
@@ -34,7 +35,7 @@ _ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric"
           "error", "index", "idx", "frame", "seq", "counter", "id", "setpoint", "setpoints",
           "padding", "flag", "flags", "valid", "status", "variance", "variances", "covariance",
           "covariances", "reward", "rewards", "done", "dones", "terminations", "truncations",
-          "infos", "fps"}  # fmt: skip
+          "infos", "fps", "dt"}  # fmt: skip
 ASIDE = "a plan, a disturbance, a model or a counter, by its name"
 _UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
@@ -95,7 +96,7 @@ def guess(name: str, label: str = "") -> Guess:
         name,
         role,
         what,
-        _unit(found, what),
+        _unit(parts, what),
         family or " ".join(parts),
         digits[-1] if digits else "",
         preference,
@@ -111,7 +112,10 @@ def _what(found: set[str]) -> str:
     return "unknown"
 
 
-def _unit(found: set[str], what: str) -> str | None:
+def _unit(parts: list[str], what: str) -> str | None:
+    found = set(parts)
+    if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
+        return "m/s^2"
     stated = [unit for word, unit in _UNITS.items() if word in found]
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]

@@ -88,6 +88,19 @@ def ingest(
         return _ingest(task, home, folder, progress)
 
 
+def read_again(
+    task: Task, home: Home, chosen: list[Member], progress: Progress
+) -> Iterator[tuple[Member, Outcome]]:
+    """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
+
+    Raises:
+        CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
+    """
+    for member, outcome in _record([(task, home, member, None) for member in chosen], progress):
+        if outcome:  # a kept copy does not move
+            yield member, outcome
+
+
 def drop_folder(task: Task, home: Home) -> Path:
     """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
     watch = task.ingest.watch

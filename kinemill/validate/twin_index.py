@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 
 import numpy as np
@@ -20,13 +19,15 @@ from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import index_path
-from kinemill.validate.twin_keys import keys, probes
+from kinemill.validate.twin_keys import Keys, hashed, keys
 from kinemill.validate.twin_tables import connect
-from kinemill.validate.twins import Course, Json, course, course_of, numbers, twins
+from kinemill.validate.twins import Course, Json, courses_of, numbers, twins_of
 
 ROOM = 64  # units under one key
 MOST = 16  # twins named for one unit: the earliest
-_BATCH = 1000
+_BATCH = 1000  # units entered together
+_LOOK = 64  # units compared together
+_ASKED = 128  # keys asked for at a time: one statement for all, that is parsed once
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ class TwinIndex:
 
     def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
         self._connection, self._task, self.anew = connection, task, anew
-        self._course = lru_cache(4096)(self._read_course)
 
     def __len__(self) -> int:
         return self._connection.execute("SELECT units FROM about").fetchone()[0]
@@ -93,13 +93,17 @@ class TwinIndex:
         found: dict[str, list[Twin]] = {}
         left = iter(items)
         while some := list(islice(left, _BATCH)):
-            courses = [course(one.sketch, self._task) for one in some]
-            for item, own, its_keys in zip(some, courses, keys(courses), strict=True):
-                number = self._enter(item, its_keys)
-                if twins_ := self._twins(number, own):
+            courses = self._courses([one.sketch for one in some])
+            for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
+                number = self._enter(item, its_keys.own)
+                if twins_ := self._twins(number, own, its_keys):
                     found[item.unit] = twins_
                     self._pair(number, twins_)
         return found
+
+    def _courses(self, sketches: Sequence[Json]) -> list[Course]:
+        seconds, begins = ([one[key] for one in sketches] for key in ("seconds", "begins"))
+        return courses_of(seconds, [numbers(one) for one in sketches], begins, self._task)
 
     def _enter(self, item: Sketched, its_keys: list[int]) -> int:
         execute = self._connection.execute
@@ -126,28 +130,43 @@ class TwinIndex:
         )
         return number
 
-    def _twins(self, number: int, own: Course) -> list[Twin]:
-        asked = probes(own)
-        rows = self._connection.execute(
-            f"SELECT DISTINCT number FROM keys WHERE key IN ({','.join('?' * len(asked))})"
-            " AND number < ? ORDER BY number",
-            (*asked, number),
-        )
+    def _twins(self, number: int, own: Course, its_keys: Keys) -> list[Twin]:
         found: list[Twin] = []
-        for (other,) in rows.fetchall():
-            distance = twins(own, self._course(other))
-            if distance is not None:
-                query = "SELECT unit, recording FROM units WHERE number = ?"
-                unit, recording = self._connection.execute(query, (other,)).fetchone()
-                found.append(Twin(other, unit, recording, distance))
-                if len(found) == MOST:
-                    break
-        return found
+        near = self._near(number, its_keys.probes)
+        for first in range(0, len(near), _LOOK):
+            kept = self._read(near[first : first + _LOOK])
+            far = twins_of(own, [course for *_, course in kept])
+            found += [
+                Twin(other, unit, recording, distance)
+                for (other, unit, recording, _), distance in zip(kept, far, strict=True)
+                if distance is not None
+            ]
+            if len(found) >= MOST:
+                break
+        return found[:MOST]
 
-    def _read_course(self, number: int) -> Course:
-        query = "SELECT seconds, numbers, begins FROM units WHERE number = ?"
-        seconds, kept, begins = self._connection.execute(query, (number,)).fetchone()
-        return course_of(seconds, np.frombuffer(kept, np.float32), json.loads(begins), self._task)
+    def _near(self, number: int, asked: Sequence[int]) -> list[int]:
+        """Return the numbers, in order, of units before one that lie under one of the keys."""
+        places = ",".join("?" * _ASKED)
+        query = f"SELECT number FROM keys WHERE key IN ({places}) AND number < ?"
+        found: set[int] = set()
+        for first in range(0, len(asked), _ASKED):
+            some = list(asked[first : first + _ASKED])
+            some += some[-1:] * (_ASKED - len(some))
+            found.update(row[0] for row in self._connection.execute(query, (*some, number)))
+        return sorted(found)
+
+    def _read(self, asked: Sequence[int]) -> list[tuple[int, str, str, Course]]:
+        """Return number, name, recording and course of units, in the order of their numbers."""
+        rows = self._connection.execute(
+            "SELECT number, unit, recording, seconds, numbers, begins FROM units"
+            f" WHERE number IN ({','.join('?' * len(asked))}) ORDER BY number",
+            asked,
+        ).fetchall()
+        seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
+        arrays = [np.frombuffer(one, np.float32) for one in kept]
+        courses = courses_of(seconds, arrays, [json.loads(one) for one in begins], self._task)
+        return [(*row[:3], course) for row, course in zip(rows, courses, strict=True)]
 
     def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
         self._connection.executemany(
@@ -168,13 +187,13 @@ class TwinIndex:
         self._connection.execute("DELETE FROM seen WHERE recording = ?", (recording,))
 
     def _take_out(self, number: int) -> None:
-        for key in keys([self._course(number)])[0]:
+        ((*_, course),) = self._read([number])
+        for key in keys([course])[0]:
             statement = "DELETE FROM keys WHERE key = ? AND number = ?"
             self._connection.execute(statement, (key, number))
         self._connection.execute("DELETE FROM pairs WHERE later = ?", (number,))
         self._connection.execute("DELETE FROM pairs WHERE earlier = ?", (number,))
         self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
-        self._course.cache_clear()
 
     def pairs(self, limit: int) -> tuple[int, list[Json]]:
         """Return how many pairs there are, and the nearest of them by name."""

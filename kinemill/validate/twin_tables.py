@@ -10,7 +10,7 @@ from kinemill.store import digest
 from kinemill.validate.twin_keys import SIGNS, TABLES, planes
 from kinemill.validate.twins import POINTS
 
-FORMAT = 1
+FORMAT = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS seen (recording TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE about (

@@ -119,7 +119,7 @@ class Course:
 
 def course(sketch: Json, task: Task) -> Course:
     """Return a sketch as arrays, with what counts as rest by its noise and the limits."""
-    return course_of(sketch["seconds"], numbers(sketch), sketch["begins"], task)
+    return courses_of([sketch["seconds"]], [numbers(sketch)], [sketch["begins"]], task)[0]
 
 
 def numbers(sketch: Json) -> NDArray[np.float32]:
@@ -127,27 +127,30 @@ def numbers(sketch: Json) -> NDArray[np.float32]:
     return np.array([*sketch["points"], *sketch["noise"]], np.float32)
 
 
-def course_of(
-    seconds: float, numbers: NDArray[np.float32], begins: Iterable[str], task: Task
-) -> Course:
-    """Return a sketch as arrays, from what an index keeps of it."""
-    count = len(task.states)
-    points = numbers[:-count].astype(np.float64).reshape(POINTS, count)
-    for column, name in enumerate(task.states):
-        if task.channels[name].kind == "angle":
-            turns = np.floor((points[0, column] + np.pi) / (2.0 * np.pi))
-            points[:, column] -= 2.0 * np.pi * turns
+def courses_of(
+    seconds: Sequence[float],
+    numbers: Sequence[NDArray[np.float32]],
+    begins: Sequence[Iterable[str]],
+    task: Task,
+) -> list[Course]:
+    """Return sketches as arrays, from what an index keeps of them, one of each for every sketch."""
+    if not seconds:
+        return []
+    count, kept = len(task.states), np.stack(numbers).astype(np.float64)
+    points, noise = kept[:, :-count].reshape(-1, POINTS, count), kept[:, -count:]
+    angles = [task.channels[name].kind == "angle" for name in task.states]
+    turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
+    points -= 2.0 * np.pi * turns * np.array(angles)
     limits = [task.channels[name].limits for name in task.states]
     reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
-    rest = np.maximum(NOISES * numbers[-count:].astype(np.float64), STILL * reach)
+    rest = np.maximum(NOISES * noise, STILL * reach)
     # Numbers are rounded to six digits, so less than that is no motion.
-    return Course(
-        seconds,
-        points,
-        points.std(axis=0),
-        np.maximum(rest, 1e-5 * np.abs(points).max(axis=0) + 1e-12),
-        frozenset(begins),
-    )
+    rest = np.maximum(rest, 1e-5 * np.abs(points).max(axis=1) + 1e-12)
+    size = points.std(axis=1)
+    return [
+        Course(long, points[k], size[k], rest[k], frozenset(begin))
+        for k, (long, begin) in enumerate(zip(seconds, begins, strict=True))
+    ]
 
 
 def distance(one: Course, other: Course) -> float:
@@ -157,56 +160,87 @@ def distance(one: Course, other: Course) -> float:
     longer by. Infinite for durations that differ and for robots at rest, which are no repeats of
     each other: a state at rest in both counts by what is rest.
     """
-    shorter, longer = sorted((one.seconds, other.seconds))
-    rest = np.maximum(one.rest, other.rest)
-    smaller = np.minimum(one.size, other.size)
-    if shorter < (1.0 - LENGTHS) * longer or not np.any(smaller > rest):
-        return float("inf")
+    return float(distances(one, [other])[0])
+
+
+def distances(one: Course, others: Sequence[Course]) -> Array:
+    """Return the `distance` of a course to each of others, (k,)."""
+    found = np.full(len(others), np.inf)
+    seconds = np.array([other.seconds for other in others])
+    shorter, longer = np.minimum(one.seconds, seconds), np.maximum(one.seconds, seconds)
+    rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
+    sizes = np.array([other.size for other in others])
+    size = np.maximum(np.minimum(one.size, sizes), rest)
+    near = (shorter >= (1.0 - LENGTHS) * longer) & (size > rest).any(axis=1)
     # A difference deviates by no less than its two sides' deviations differ; the ends may be cut.
-    if np.any(np.abs(one.size - other.size) > 3.0 * ALIKE * np.maximum(smaller, rest)):
-        return float("inf")
-    most = SHIFT * longer + (longer - shorter)
+    near &= (np.abs(one.size - sizes) <= 3.0 * ALIKE * size).all(axis=1)
+    at = np.flatnonzero(near)
+    if not len(at):
+        return found
+    shorter, longer, size = shorter[at], longer[at], size[at]
+    together = _Together(one, [others[k] for k in at.tolist()], size)
     step = STEP * shorter / POINTS
-    count = int(np.ceil(most / step))
-    coarse = step * np.arange(-count, count + 1, dtype=np.float64)
-    size = np.maximum(smaller, rest)
-    rough, near = _moved_by(one, other, coarse, size, COARSE)
-    if rough > FAR * ALIKE:  # what most look-ups of other runs end with
-        return rough
-    fine: Array = near + step * np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
-    return _moved_by(one, other, fine, size)[0]
+    counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
+    moves = np.arange(-counts.max(), counts.max() + 1.0)
+    coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
+    found[at], shifts = together.moved_by(coarse, COARSE)
+    left = np.flatnonzero(found[at] <= FAR * ALIKE)  # most look-ups of other runs end before
+    if len(left):
+        together = _Together(one, [others[k] for k in at[left].tolist()], size[left])
+        finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
+        fine: Array = shifts[left, None] + step[left, None] * finer
+        found[at[left]] = together.moved_by(fine)[0]
+    return found
 
 
-def _moved_by(
-    one: Course, other: Course, shifts: Array, size: Array, every: int = 1
-) -> tuple[float, float]:
-    """Return the least distance over shifts (d,) s, by size (s,), and the shift that has it."""
-    shorter = min(one.seconds, other.seconds)
-    times = shorter / POINTS * (np.arange(0, POINTS, every) + 0.5)
-    a, a_inside = _at(one, times + 0.5 * shifts[:, None])
-    b, b_inside = _at(other, times - 0.5 * shifts[:, None])
-    inside = (a_inside & b_inside)[..., None]
-    off = np.sqrt(np.mean((a - b) ** 2, axis=1, where=inside))  # (d, s)
-    worst = (off / size).max(axis=1)
-    best = int(np.argmin(worst))
-    return float(worst[best]), float(shifts[best])
+class _Together:
+    """A course and others, k of them, each with the size (k, s) by which its distance counts."""
+
+    def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
+        self._one, self._size = one, size
+        self._points = np.stack([other.points for other in others])
+        self._seconds = np.array([other.seconds for other in others])
+
+    def moved_by(self, shifts: Array, every: int = 1) -> tuple[Array, Array]:
+        """Return the least distances over shifts (k, d) s, (k,), and the shifts that have them."""
+        shorter = np.minimum(self._one.seconds, self._seconds)[:, None]
+        times = shorter / POINTS * (np.arange(0, POINTS, every) + 0.5)  # (k, p)
+        own, half = np.full(len(shifts), self._one.seconds), 0.5 * shifts[:, :, None]
+        a, a_inside = _at(self._one.points[None], own, times[:, None] + half)
+        b, b_inside = _at(self._points, self._seconds, times[:, None] - half)
+        inside = (a_inside & b_inside).astype(np.float64)
+        square = np.einsum("kdps,kdps,kdp->kds", a - b, a - b, inside)
+        off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
+        worst = (off / self._size[:, None]).max(axis=2)
+        best = np.argmin(worst, axis=1)
+        each = np.arange(len(shifts))
+        return worst[each, best], shifts[each, best]
 
 
-def _at(one: Course, times: Array) -> tuple[Array, Signs]:
-    """Return a course at (d, p) s as (d, p, s), and which of these are within its episode."""
-    places = times * (POINTS / one.seconds) - 0.5
-    row = np.clip(np.floor(places).astype(np.intp), 0, POINTS - 2)
+def _at(points: Array, seconds: Array, times: Array) -> tuple[Array, Signs]:
+    """Return courses (k, p, s), or one for all, at (k, d, p) s, and what is within the episodes."""
+    places = times * (POINTS / seconds)[:, None, None] - 0.5
+    row = np.clip(places.astype(np.intp), 0, POINTS - 2)
     part = (places - row)[..., None]
     inside = (places >= 0.0) & (places <= POINTS - 1)
-    return one.points[row] + part * (one.points[row + 1] - one.points[row]), inside
+    flat = points.reshape(-1, points.shape[2])
+    first = row + POINTS * np.arange(len(points))[:, None, None]
+    before = flat[first]
+    return before + part * (flat[first + 1] - before), inside
 
 
 def twins(one: Course, other: Course) -> float | None:
-    """Return the distance of two recordings that are the same run; None for others.
+    """Return the distance of two recordings that are the same run; None for others."""
+    return twins_of(one, [other])[0]
+
+
+def twins_of(one: Course, others: Sequence[Course]) -> list[float | None]:
+    """Return the distance of each of others that is the same run as one; None for the rest.
 
     Zero where first rows are the same.
     """
-    if one.begins & other.begins:
-        return 0.0
-    found = distance(one, other)
-    return found if found < ALIKE else None
+    far = distances(one, others).tolist()
+    return [
+        0.0 if one.begins & other.begins else found if found < ALIKE else None
+        for other, found in zip(others, far, strict=True)
+    ]

@@ -65,3 +65,20 @@ def test_new_files_in_the_drop_folder_are_left_to_ingest(two, log, kinemill):
 def test_a_task_without_recordings_is_bad_input(swing, kinemill):
     with pytest.raises(BadInput, match="kinemill ingest swing"):
         kinemill("reprocess", "swing")
+
+
+def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, judged, kinemill, home):
+    for name in "abcd":
+        path = log(f"{name}.csv", phase=0.5 * ord(name))
+    judged(swing(), path.parent)
+    swing("[-20, 20]", "[-19, 20]")
+    part = kinemill("reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
+    assert part == {"task": "swing", "recordings": 2, "read": 0, "judged": 2}
+    assert kinemill("reprocess", "swing", "--match", "[bc].csv", "--json")["judged"] == 0
+    rest = kinemill("reprocess", "swing", "--json")
+    assert rest["episodes"] == {"known": 2, "redone": 2}
+
+
+def test_an_empty_range_is_told(two, kinemill):
+    with pytest.raises(BadInput, match="names no recording of swing"):
+        kinemill("reprocess", "swing", "--match", "nothing*")

@@ -1,0 +1,61 @@
+"""What became of logs, for people to read: one line a log, under it what is wrong and what to do."""
+
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+MOST_REASONS = 4  # of one log that are spelled out; `kinemill quarantine TASK show` tells all
+NARROWEST, WIDEST = 60, 120  # columns of text
+_OUTCOME = 12  # columns
+
+
+def show_files(title: str, files: Sequence[dict[str, Any]]) -> None:
+    """Print what became of each log, its first reasons, and how often which outcome was."""
+    typer.echo(title)
+    for file in files:
+        typer.echo(f"{file['outcome']:<{_OUTCOME}} {spell_name(file['file'])}{_size(file)}")
+        show_reasons(file["reasons"], MOST_REASONS)
+    counted = Counter(file["outcome"] for file in files)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counted.items()))
+    logs = "1 log" if len(files) == 1 else f"{len(files)} logs"
+    typer.echo(f"{logs}{': ' if told else ''}{told}")
+
+
+def _size(file: dict[str, Any]) -> str:
+    if not file["episodes"]:
+        return ""
+    episodes = "1 episode" if file["episodes"] == 1 else f"{file['episodes']} episodes"
+    return f": {episodes}, {file['rows']} rows"
+
+
+def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> None:
+    """Print reasons as indented paragraphs, and which checks the ones beyond `most` are of."""
+    shown = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
+    columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
+    for reason in shown:
+        indents = {"initial_indent": "    - ", "subsequent_indent": "      "}
+        typer.echo(textwrap.fill(spell_reason(reason), columns, **indents, break_on_hyphens=False))
+    if len(shown) < len(reasons):
+        rest = Counter(reason["check"] for reason in reasons[len(shown) :])
+        kinds = ", ".join(f"{check} {count}" for check, count in sorted(rest.items()))
+        typer.echo(f"    - and {len(reasons) - len(shown)} more: {kinds}")
+
+
+def spell_reason(reason: dict[str, Any]) -> str:
+    """Spell where it is, what was found, what was expected and what to do in one sentence."""
+    what = " ".join(part for part in (reason["check"], reason["channel"]) if part)
+    expected = f", expected {reason['expected']}" if reason["expected"] else ""
+    fix = f"; {reason['fix']}" if reason["fix"] else ""
+    return f"{what}, {reason['where']}: {reason['found']}{expected}{fix}"
+
+
+def spell_name(name: str) -> str:
+    """Spell a file's name on one line: what a terminal would act on is written as its code."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name
+    )

@@ -1,0 +1,87 @@
+"""Reading and judging a range of known recordings by the task's present rules, ahead of the rest.
+
+Outcomes are published one by one and no snapshot is made: after a change of rules a large task can
+be brought to them in ranges, one after the other or on several machines; the next run finds them
+known.
+"""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.ingest.decisions import decided
+from kinemill.ingest.inspecting import as_recording
+from kinemill.ingest.membership import Member, members
+from kinemill.ingest.stage import read_again
+from kinemill.spec import Task
+from kinemill.spec.ports import Progress, Silence
+from kinemill.store import Json, Staged, publish_staged
+from kinemill.validate.episodes import rules
+from kinemill.validate.judged import judge_recording
+
+GROUP = 64  # recordings published together
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which recordings: by name at first sight, in the order of characters, both ends included."""
+
+    match: list[str] = field(default_factory=lambda: ["*"])
+    first: str | None = None
+    last: str | None = None
+
+    def holds(self, member: Member) -> bool:
+        """Tell whether a recording is in the range."""
+        name = member.name
+        inside = (self.first or name) <= name <= (self.last or name)
+        return inside and any(fnmatchcase(name, pattern) for pattern in self.match)
+
+
+def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = None) -> Json:
+    """Bring a range of recordings to the task's present rules.
+
+    Args:
+        task: whose rules.
+        home: where recordings and outcomes are kept.
+        wanted: which recordings.
+        progress: told after every recording.
+
+    Returns:
+        {"task", "recordings": how many are in the range, "read", "judged": how many were not
+        there yet}.
+
+    Raises:
+        BadInput: no recording is in the range.
+    """
+    barred = {hash_ for hash_, made in decided(home, task.name).items() if made.bars}
+    chosen = [
+        member
+        for hash_, member in sorted(members(home, task.name).items())
+        if hash_ not in barred and task.ingest.wants(member.name) and wanted.holds(member)
+    ]
+    if not chosen:
+        raise BadInput(
+            f"{wanted.first or ''}..{wanted.last or ''} {' '.join(wanted.match)}",
+            f"names no recording of {task.name}",
+            fix=f"names are those at first sight: kinemill ingest {task.name} --json",
+        )
+    read = judged = 0
+    for first in range(0, len(chosen), GROUP):
+        some = _judge(task, home, chosen[first : first + GROUP], progress or Silence())
+        read, judged = read + some[0], judged + some[1]
+    return {"task": task.name, "recordings": len(chosen), "read": read, "judged": judged}
+
+
+def _judge(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
+    """Read and judge some recordings; return how many were not read, and not judged, before."""
+    decisions, asked, staged = decided(home, task.name), rules(task), list[Staged]()
+    found = list(read_again(task, home, chosen, progress))
+    for member, outcome in found:
+        made = decisions.get(member.hash)
+        released = made is not None and made.decision == "release"
+        recording = as_recording(home, member, outcome, released=released)
+        judged = judge_recording(task, home, recording, asked)
+        staged += [judged.staged] if judged.staged else []
+    publish_staged(home, staged)
+    return sum(not outcome.known for _, outcome in found), len(staged)

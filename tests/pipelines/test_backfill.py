@@ -1,0 +1,34 @@
+"""The job that brings a range of recordings to a task's present rules."""
+
+import dagster as dg
+
+from pipelines.backfill import backfill
+from tests.pipelines.conftest import TASK
+
+
+def run(instance, **config):
+    return backfill.execute_in_process(
+        instance=instance,
+        run_config={"ops": {"recordings_in_range": {"config": {"task": TASK, **config}}}},
+        raise_on_error=False,
+    )
+
+
+def told(result) -> dict[str, int]:
+    (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+    return {key: found.value for key, found in event.step_output_data.metadata.items()}
+
+
+def test_a_range_that_is_known_costs_nothing(copy):
+    with dg.instance_for_test() as instance:
+        found = told(run(instance))
+    assert found["recordings"] >= 2
+    assert (found["read"], found["judged"]) == (0, 0)
+
+
+def test_an_empty_range_fails_and_says_so(copy):
+    with dg.instance_for_test() as instance:
+        result = run(instance, match=["nothing*"])
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "names no recording" in failure.step_failure_data.error.cause.message
