@@ -1,7 +1,8 @@
 """Validated episodes of one recording: judged once, published once, whatever else arrives."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,27 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Episode:
-    """One accepted episode: continuous rows at the task's dt, free of what the checks look for."""
+    """One accepted episode: continuous rows at the task's dt, free of what the checks look for.
+
+    Its bytes are checked against their digest when somebody asks for them.
+    """
 
     id: str
     recording: str
     name: str
     rows: int
-    path: Path
+    file: str
+    folder: Callable[[], Path] = field(compare=False, repr=False)
     part: str = ""  # of its recording, where that has several
+
+    @property
+    def path(self) -> Path:
+        """Where its rows lie.
+
+        Raises:
+            CorruptArtifact: they are damaged.
+        """
+        return self.folder() / self.file
 
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""

@@ -8,7 +8,7 @@ writing of one shard, whatever the number of recordings.
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +99,16 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
 
 
 def load_episodes(home: Home, ref: Ref) -> list[Episode]:
-    """Return the accepted episodes, their files checked against their digests."""
+    """Return the accepted episodes; the bytes of each are checked when they are read."""
 
     @cache  # episodes of one recording share a folder
     def opened(where: Ref) -> Path:
         return open_ref(home, where)
 
     def episode(item: Json) -> Episode:
-        path = opened(Ref.from_json(item["ref"])) / item["file"]
-        part = item.get("part", "")
-        return Episode(item["id"], item["recording"], item["name"], item["rows"], path, part)
+        about = (item["id"], item["recording"], item["name"], item["rows"], item["file"])
+        folder = partial(opened, Ref.from_json(item["ref"]))
+        return Episode(*about, folder, item.get("part", ""))
 
     return [episode(entry) for entry in list_episodes(home, ref)]
 
