@@ -42,10 +42,11 @@ def totals(shards: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[st
     return {name: sum(shard[name] for shard in listed) for name in names}
 
 
-def set_digest(digests: Iterable[str]) -> str:
-    """Return a digest of a set of sha256 digests that no order changes: their sum modulo 2^256.
+def set_digest(digests: Iterable[bytes]) -> str:
+    """Return a digest of a set of sha256 digests, 32 bytes each: their sum modulo 2^256, in hex.
 
-    Sums of disjoint sets add up (Bellare and Micciancio 1997, AdHash), so a shard's is found
-    without the others. It tells sets apart that differ by accident, not by an adversary's work.
+    No order changes it. Sums of disjoint sets add up (Bellare and Micciancio 1997, AdHash), so a
+    shard's is found without the others. It tells sets apart that differ by accident, not by an
+    adversary's work.
     """
-    return f"{sum(int(item, 16) for item in digests) % _MODULUS:064x}"
+    return f"{sum(int.from_bytes(item, 'big') for item in digests) % _MODULUS:064x}"

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.outcomes import show_files
+from kinemill.cli.outcomes import show_files, spell_name
 from kinemill.cli.say import Json, TaskName, document, news, table
 
 Recording = Annotated[
     str, typer.Argument(help="Name at first sight, content hash or its beginning, or an episode.")
 ]
 Because = Annotated[str, typer.Option("--because", help="Why, for those who read it later.")]
+
+_NAMED = 8  # files that were left alone
 
 
 def ingest(
@@ -31,7 +33,9 @@ def ingest(
 
     loaded, home = load_task(task), Home.resolve()
     folders = [path.resolve() for path in paths or []] or [None]
-    files = [file for folder in folders for file in read_logs(loaded, home, folder, Spoken()).files]
+    reports = [read_logs(loaded, home, folder, Spoken()) for folder in folders]
+    _tell_ignored([name for report in reports for name in report.ignored])
+    files = [file for report in reports for file in report.files]
     _show(f"logs of {loaded.name}", files, as_json=as_json)
 
 
@@ -48,6 +52,14 @@ def check(
     loaded, home = load_task(task), Home.resolve()
     found = [entry for path in files for entry in foretell(loaded, home, path)]
     _show(f"logs, as {loaded.name} would take them", found, as_json=as_json)
+
+
+def _tell_ignored(names: list[str]) -> None:
+    """Say which files were left alone, so that nobody waits for them."""
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        named = ", ".join(map(spell_name, names[:_NAMED]))
+        news(f"left alone, no logs or links that lead out of the folder: {named}{more}")
 
 
 def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:

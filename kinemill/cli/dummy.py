@@ -30,8 +30,10 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
         task = _made(task, dummy, home)
     loaded = load_task(task)
     os.environ["KINEMILL_HOME"] = str(home.root)
-    # Other settings make other logs, and those from before are not of this run.
-    below, folder = f"{digest(dummy.model_dump(mode='json'))[:12]}/", home.logs(loaded.name)
+    # Other settings, or another task, make other logs, and those from before are not of this run.
+    made_from = loaded.part("dt", "channels", "validate", "learn", "verify")
+    below = f"{digest([dummy.model_dump(mode='json'), made_from])[:12]}/"
+    folder = home.logs(loaded.name)
     write_dummy_logs(loaded, folder / below, dummy)
     overrides = dummy_overrides(loaded, dummy, below)
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]

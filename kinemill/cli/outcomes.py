@@ -1,4 +1,4 @@
-"""What became of logs, for people to read: one line a log, under it what is wrong and what to do."""
+"""What became of logs, for people: a line for each, under it what is wrong and what to do."""
 
 import shutil
 import textwrap
@@ -36,9 +36,11 @@ def show_reasons(reasons: Sequence[dict[str, Any]], most: int | None = None) -> 
     """Print reasons as indented paragraphs, and which checks the ones beyond `most` are of."""
     shown = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
     columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
+    wrap = textwrap.TextWrapper(
+        columns, initial_indent="    - ", subsequent_indent="      ", break_on_hyphens=False
+    )
     for reason in shown:
-        indents = {"initial_indent": "    - ", "subsequent_indent": "      "}
-        typer.echo(textwrap.fill(spell_reason(reason), columns, **indents, break_on_hyphens=False))
+        typer.echo(wrap.fill(spell_reason(reason)))
     if len(shown) < len(reasons):
         rest = Counter(reason["check"] for reason in reasons[len(shown) :])
         kinds = ", ".join(f"{check} {count}" for check, count in sorted(rest.items()))

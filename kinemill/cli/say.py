@@ -9,6 +9,7 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
+PIPED = 160  # columns of text
 TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
 Overrides = Annotated[
     list[str] | None,
@@ -37,7 +38,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(spell(cell) for cell in row))
-    Console().print(drawn)
+    console = Console()
+    if not console.is_terminal:  # of a file or a pipe nobody knows how wide it is
+        console.width = max(console.width, PIPED)
+    console.print(drawn)
 
 
 def spell(cell: Any) -> str:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from kinemill.home import Home
-from kinemill.ingest.files import Sight, scan
-from kinemill.ingest.sights import Book, open_book
+from kinemill.ingest.files import Found, Sight, nothing_found, scan
+from kinemill.ingest.sights import open_book
 from kinemill.shards import set_digest
 from kinemill.spec import Task
 from kinemill.store import file_digest
@@ -24,7 +24,8 @@ def settled(task: Task, home: Home, folder: Path, now: float | None = None) -> l
         folder: a drop folder; one that does not exist holds nothing.
         now: s since the epoch.
     """
-    return [sight.path for sight in _settled(task, open_book(task, home, folder), folder, now)]
+    found = _look(task, home, folder)
+    return [sight.path for sight in sorted([*found.familiar, *_settled(task, found, now)])]
 
 
 def fingerprint(task: Task, home: Home, folder: Path, now: float | None = None) -> str:
@@ -39,20 +40,25 @@ def fingerprint(task: Task, home: Home, folder: Path, now: float | None = None) 
         folder: a drop folder; one that does not exist holds nothing.
         now: s since the epoch.
     """
-    book, contents = open_book(task, home, folder), set[str]()
-    for sight in _settled(task, book, folder, now):
+    found = _look(task, home, folder)
+    contents = set(found.familiar.values())
+    for sight in _settled(task, found, now):
         # A file that is gone since it was seen, or not ours to read, is as good as not there.
         with suppress(OSError):
-            contents.add(book.hash_of(sight) or _content(sight))
+            contents.add(bytes.fromhex(_content(sight)))
     return set_digest(contents)
 
 
-def _settled(task: Task, book: Book, folder: Path, now: float | None) -> list[Sight]:
+def _look(task: Task, home: Home, folder: Path) -> Found:
     if not folder.exists():
-        return []
+        return nothing_found()
+    return scan(task, folder, open_book(task, home, folder).files)
+
+
+def _settled(task: Task, found: Found, now: float | None) -> list[Sight]:
+    """Return the files that are new, or look different, and are complete."""
     moment = time.time() if now is None else now
-    logs = scan(task, folder, book.knows).logs
-    return [sight for sight in logs if sight.age(moment) >= task.ingest.settle]
+    return [sight for sight in found.logs if sight.age(moment) >= task.ingest.settle]
 
 
 @lru_cache(maxsize=100_000)

@@ -21,9 +21,12 @@ DEGREES = 180.0 / np.pi
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
     """Find for each velocity the position whose derivative it is, in the data."""
-    positions = [column for column in columns if column.guess.what in {"position", "unknown"}]
+    plain = [column for column in columns if column.kind != "quaternion"]
+    positions = [column for column in plain if column.guess.what in {"position", "unknown"}]
     return [
-        _derivative(column, positions) if column.guess.what == "velocity" else column
+        _derivative(column, positions)
+        if column.guess.what == "velocity" and column.kind != "quaternion"
+        else column
         for column in columns
     ]
 

@@ -200,7 +200,9 @@ def _angles(columns: list[Column]) -> list[Column]:
         for column in columns
         if {"tau", "torque"} & set(column.guess.family.split())
     }
-    return [_angle(column, torques) for column in columns]
+    return [
+        column if column.kind == "quaternion" else _angle(column, torques) for column in columns
+    ]
 
 
 def _angle(column: Column, torques: set[str]) -> Column:
@@ -231,7 +233,7 @@ def _units(columns: list[Column]) -> list[Column]:
 
 
 def _limited(column: Column) -> Column:
-    """Give all but angles and quaternions limits: the range seen, without its rarest thousandths, and a margin."""
+    """Give what is linear limits: the range seen without its rarest thousandths, and a margin."""
     if column.kind != "linear":
         return column
     values = column.values / (DEGREES if column.log_unit == "deg/s" else 1.0)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,12 +40,31 @@ class Sight(NamedTuple):
         return abs(now - self.mtime_ns / 1e9)
 
 
+Look = tuple[int, int, int, int]
+NOTHING = bytes(32)  # in place of a content hash: a side-car is looked at, not kept
+
+
 class Found(NamedTuple):
-    """What lies in a folder: logs, what describes logs beside them, and names of the rest."""
+    """What lies in a folder.
+
+    Attributes:
+        logs: files that are new, or look different than when they were read.
+        familiar: content hashes, 32 bytes, of those that look the same.
+        sidecars: what describes logs beside them, new or different.
+        told: side-cars that look the same.
+        ignored: names of the rest.
+    """
 
     logs: list[Sight]
+    familiar: dict[Sight, bytes]
     sidecars: list[Sight]
+    told: list[Sight]
     ignored: list[str]
+
+
+def nothing_found() -> Found:
+    """Return what lies in an empty folder."""
+    return Found([], {}, [], [], [])
 
 
 def see(folder: str, name: str) -> Sight | None:
@@ -68,7 +87,7 @@ def readers(task: Task) -> dict[str, Reader]:
     return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
 
 
-def scan(task: Task, folder: Path, known: Callable[[Sight], bool] | None = None) -> Found:
+def scan(task: Task, folder: Path, known: Mapping[str, tuple[Look, bytes]] | None = None) -> Found:
     """List the logs under `folder` that the task wants, and the names of files no reader claims.
 
     Hidden files and folders, and names that programs give to half-written files, are in none;
@@ -77,29 +96,51 @@ def scan(task: Task, folder: Path, known: Callable[[Sight], bool] | None = None)
     Args:
         task: says which files are logs.
         folder: searched recursively, each file looked at once.
-        known: tells of files that were found to be logs before, so as not to open them again.
+        known: how wanted logs and side-cars looked when they were read, and their content hashes,
+            by name; those that look the same are not asked about again.
 
     Raises:
         BadInput: there is no such folder or file.
     """
     if folder.is_file():
         only = see(str(folder.parent), folder.name)
-        return Found([only] if only else [], [], [])
+        return nothing_found()._replace(logs=[only] if only else [])
     if not folder.is_dir():
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
-    found, admitted = Found([], [], []), readers(task)
-    for name, entry in _files(str(folder), ""):
-        if entry.is_symlink() and _leads_out(entry, folder):
-            found.ignored.append(name)
-            continue
-        sight = _look(str(folder), name, entry)
-        if task.ingest.meta.is_sidecar(name):
-            found.sidecars.extend([sight] if sight else [])
-        elif (sight and known and known(sight)) or _claimed(entry, admitted):
-            found.logs.extend([sight] if sight and task.ingest.wants(name) else [])
+    found, kept, admitted, top = nothing_found(), known or {}, readers(task), str(folder)
+    for name, entry in _files(top, ""):
+        before = kept.get(name)
+        sight = _look(top, name, entry) if before else None
+        if before is None or sight is None or sight[2:] != before[0]:
+            _sort(task, folder, name, entry, admitted, found)
+        elif before[1] == NOTHING:
+            found.told.append(sight)
         else:
-            found.ignored.append(name)
-    return Found(sorted(found.logs), sorted(found.sidecars), sorted(found.ignored))
+            found.familiar[sight] = before[1]
+    return found._replace(logs=sorted(found.logs), ignored=sorted(found.ignored))
+
+
+def _sort(
+    task: Task,
+    folder: Path,
+    name: str,
+    entry: os.DirEntry[str],
+    admitted: dict[str, Reader],
+    found: Found,
+) -> None:
+    """Say what a file is that is new, or looks different."""
+    if _is_temporary(entry.name):
+        return
+    if entry.is_symlink() and _leads_out(entry, folder):
+        found.ignored.append(name)
+        return
+    sight = _look(str(folder), name, entry)
+    if task.ingest.meta.is_sidecar(name):
+        found.sidecars.extend([sight] if sight else [])
+    elif _claimed(entry, admitted):
+        found.logs.extend([sight] if sight and task.ingest.wants(name) else [])
+    else:
+        found.ignored.append(name)
 
 
 def _look(folder: str, name: str, entry: os.DirEntry[str]) -> Sight | None:
@@ -145,7 +186,7 @@ def _files(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
             if entry.is_dir(follow_symlinks=False):
                 if not entry.name.startswith("."):
                     yield from _files(entry.path, f"{below}{entry.name}/")
-            elif not _is_temporary(entry.name):
+            else:
                 yield below + entry.name, entry
 
 

@@ -70,7 +70,7 @@ class IngestReport:
     ignored: list[str]
     teller: Teller
     looked_at: Mapping[Sight, str | None]
-    familiar: Mapping[Sight, str]
+    familiar: Mapping[Sight, bytes]
     moving: list[Sight]
 
     @cached_property
@@ -87,7 +87,7 @@ class IngestReport:
     @cached_property
     def files(self) -> list[Json]:
         """The entries of all files; reads all of the snapshot."""
-        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.familiar.items()]
+        told = [self.teller.tell(sight, hash_.hex()) for sight, hash_ in self.familiar.items()]
         return _sorted([*told, *self.fresh])
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from kinemill.home import Home
-from kinemill.ingest.files import Sight
+from kinemill.ingest.files import Look, Sight
 from kinemill.spec import Task
-from kinemill.store import index_path, publish_file
+from kinemill.store import digest, index_path, publish_file
 
 _DIGEST = 32  # bytes of a sha256
 _FRESH = 1.0  # s; a file changed later than this before it was read may look the same afterwards
@@ -30,8 +30,6 @@ _SCHEMA = {
     "hash": pl.Binary,
 }
 
-Look = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True)
 class Book:
@@ -40,30 +38,20 @@ class Book:
     path: Path
     files: Mapping[str, tuple[Look, bytes]] = field(default_factory=dict[str, tuple[Look, bytes]])
 
-    def hash_of(self, sight: Sight) -> str | None:
-        """Return the sha256 of a file that looks as it did when it was read, else None."""
-        found = self.files.get(sight.name)
-        return found[1].hex() if found and found[0] == sight[2:] else None
-
     def hash_before(self, sight: Sight) -> str | None:
         """Return the sha256 of what was last read under a file's name, whatever it is now."""
         found = self.files.get(sight.name)
         return found[1].hex() if found else None
 
-    def knows(self, sight: Sight) -> bool:
-        """Tell whether a file looks as it did when it was read."""
-        found = self.files.get(sight.name)
-        return found is not None and found[0] == sight[2:]
-
-    def write(self, hashes: Mapping[Sight, str], now: float | None = None) -> None:
-        """Keep the looks of these files in place of what was kept, if that differs.
+    def write(self, hashes: Mapping[Sight, bytes], now: float | None = None) -> None:
+        """Keep the looks and hashes of these files in place of what was kept, if that differs.
 
         Files that have only just changed are left out: a change within the same tick of the file
         system's clock would not show.
         """
         latest = (time.time() if now is None else now) - _FRESH
         files = {
-            sight.name: (sight[2:], bytes.fromhex(hash_))
+            sight.name: (sight[2:], hash_)
             for sight, hash_ in hashes.items()
             if sight.ctime_ns / 1e9 < latest
         }
@@ -78,8 +66,9 @@ class Book:
 
 def open_book(task: Task, home: Home, folder: Path) -> Book:
     """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
-    of = f"{task.ingest.format} {folder.resolve()}"  # another reader may claim other files
-    name = hashlib.sha256(of.encode()).hexdigest()[:16]
+    # What is kept was wanted and claimed, which may be otherwise by other rules.
+    of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
+    name = digest([*of, str(folder.resolve())])[:16]
     path = index_path(home, task.name, f"sights-{name}")
     try:
         found = path.stat()

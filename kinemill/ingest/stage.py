@@ -18,7 +18,16 @@ from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.decisions import Decision, decided
-from kinemill.ingest.files import Found, Sight, readers, scan, see, wait_for_settled
+from kinemill.ingest.files import (
+    NOTHING,
+    Found,
+    Sight,
+    nothing_found,
+    readers,
+    scan,
+    see,
+    wait_for_settled,
+)
 from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
 from kinemill.ingest.membership import (
     Member,
@@ -32,7 +41,7 @@ from kinemill.ingest.membership import (
 from kinemill.ingest.meta import describe
 from kinemill.ingest.recordings import STAGE, read_into, reading_rules, recording_inputs
 from kinemill.ingest.report import IngestReport, Teller
-from kinemill.ingest.sights import Book, open_book
+from kinemill.ingest.sights import open_book
 from kinemill.ingest.snapshot import Snapshot, entry_of
 from kinemill.ingest.superseding import supersede
 from kinemill.locks import lock
@@ -50,11 +59,11 @@ from kinemill.store import (
 
 WORKERS = 4  # files in memory at a time; polars uses all cores for each
 GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
-NOTHING = "0" * 64  # content hash of a side-car in the book: it is looked at, not kept
 
 T = TypeVar("T")
 R = TypeVar("R")
 Contents = Mapping[Sight, str]
+Familiar = Mapping[Sight, bytes]
 _Job = tuple[Task, Home, Member, Path | None]
 
 
@@ -110,48 +119,51 @@ def drop_folder(task: Task, home: Home) -> Path:
 def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
     source = folder or drop_folder(task, home)
     book = open_book(task, home, source)
-    looked = scan(task, source, book.knows) if folder or source.exists() else Found([], [], [])
-    again = _described_anew(task, looked, book)
-    new = [sight for sight in looked.logs if sight.name in again or not book.knows(sight)]
+    looked = scan(task, source, book.files) if folder or source.exists() else nothing_found()
+    described = _described_anew(task, looked)
+    familiar = {s: h for s, h in looked.familiar.items() if s not in described}
+    again = [sight for sight in looked.familiar if sight in described]
     fault_point("ingest.scanned")
-    still, moving = wait_for_settled(new, task.ingest.settle)
+    still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
     hashes = dict(zip(still, _parallel(_hash, still), strict=True))
     read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
     fault_point("ingest.hashed")
-    familiar = {s: book.hash_of(s) or "" for s in looked.logs if s.name not in again}
-    familiar = {sight: hash_ for sight, hash_ in familiar.items() if hash_}
-    decisions = decided(home, task.name)
     earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
-    taken = _Taking(task, home, decisions).take(read, familiar, earlier, progress)
+    decisions = decided(home, task.name)
+    taking = _Taking(task, home, decisions, described)
+    taken = taking.take(read, familiar, earlier, progress)
     if taken is None:
         raise _nothing(task, source)
-    if not source.is_file():
-        finished = {s: h for s, h in {**familiar, **read}.items() if h not in taken.unfinished}
-        book.write({**finished, **dict.fromkeys(looked.sidecars, NOTHING)})
+    if not source.is_file() and (read or looked.sidecars or len(familiar) < len(book.files)):
+        finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in taken.unfinished}
+        beside = dict.fromkeys([*looked.sidecars, *looked.told], NOTHING)
+        book.write({**familiar, **finished, **beside})
     teller = Teller(task, home, Snapshot(home, taken.outcome.ref), decisions, taken.entered)
     return IngestReport(taken.outcome, looked.ignored, teller, hashes, familiar, moving)
 
 
-def _described_anew(task: Task, looked: Found, book: Book) -> set[str]:
-    """Return the names of logs beside which there is a side-car that is new or has changed."""
-    fresh = [sight.name for sight in looked.sidecars if not book.knows(sight)]
+def _described_anew(task: Task, looked: Found) -> set[Sight]:
+    """Return the logs beside which there is a new or changed side-car."""
     bases = {
-        name[: -len(ending)]
-        for name in fresh
+        sight.name[: -len(ending)]
+        for sight in looked.sidecars
         for ending in task.ingest.meta.sidecar
-        if name.lower().endswith(ending)
+        if sight.name.lower().endswith(ending)
     }
     if not bases:
         return set()
-    names = (sight.name for sight in looked.logs)
-    return {name for name in names if name in bases or name.rpartition(".")[0] in bases}
+    every = (*looked.logs, *looked.familiar)
+    return {s for s in every if s.name in bases or s.name.rpartition(".")[0] in bases}
 
 
 class _Taking:
     """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
 
-    def __init__(self, task: Task, home: Home, decisions: Mapping[str, Decision]) -> None:
+    def __init__(
+        self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[Sight]
+    ) -> None:
         self._task, self._home, self._decisions = task, home, decisions
+        self._described = described  # logs of which a side-car says something new
         self._barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
         self._released = frozenset(
             hash_ for hash_, made in decisions.items() if made.decision == "release"
@@ -162,7 +174,7 @@ class _Taking:
         self._before = found if found and found[0].rules == self._rules else None
 
     def take(
-        self, read: Contents, familiar: Contents, earlier: Contents, progress: Progress
+        self, read: Contents, familiar: Familiar, earlier: Contents, progress: Progress
     ) -> _Taken | None:
         """Read what is to be looked into and publish the snapshot; None if there is nothing.
 
@@ -173,7 +185,9 @@ class _Taking:
             progress: hears of each recording.
         """
         asked = self._asked(read, familiar)
-        contents = [(s, h) for each in (read, familiar) for s, h in each.items() if h in asked]
+        contents = list(read.items())
+        if asked - set(read.values()):
+            contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in asked]
         jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
         if entered:
             note_pending(self._home, self._task.name, entered)
@@ -222,14 +236,16 @@ class _Taking:
                 entered |= set[str]() if known else {hash_}
         return jobs, entered
 
-    def _asked(self, read: Contents, familiar: Contents) -> set[str]:
+    def _asked(self, read: Contents, familiar: Familiar) -> set[str]:
         """Return the hashes of all recordings that are to be looked into."""
         if self._before is None:
             known = members(self._home, self._task.name)
-            return {*read.values(), *familiar.values(), *known}
-        index = self._before[0]
+            return {*read.values(), *(hash_.hex() for hash_ in familiar.values()), *known}
+        index, snapshot = self._before
         decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
-        return {*read.values(), *self._pending, *decided_anew}
+        # Of a file that looks different and is not, only what stands beside it can be new.
+        new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
+        return {*new, *self._pending, *decided_anew}
 
     def _publish(self, changes: Mapping[str, Json | None]) -> Outcome | None:
         """Publish the snapshot with these changes, and the index of it."""

@@ -3,7 +3,8 @@
 Actions are sums of sines; every state and its derivatives are the exact answer of a damped spring
 (or, without derivatives, of a first-order lag) to one of them. In symbols, for a spring of natural
 frequency w and damping d: x'' = w² (u - x) - 2 d w x'. Amplitudes stay within the limits and the
-jumps that the task allows, so that every physical check passes. Observations are mixtures of the
+jumps that the task allows, so that every physical check passes. Four channels of a quaternion turn
+about one axis, by an angle that follows an action. Observations are mixtures of the
 states, a reward falls with the square of their distance from the middle. A task with images or
 texts gets HDF5 files, with pictures of the states; others CSV.
 """
@@ -20,6 +21,7 @@ from kinemill.sim._dummy_files import hdf5, source
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
 from kinemill.spec import Task
+from kinemill.spec.channels import rotations
 from kinemill.store import digest, publish_file
 
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
@@ -87,6 +89,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
 
 
 def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
+    _refuse_slopes_of_rotations(task)
     history, horizon = (int(getattr(task.learn, key, 1)) for key in ("history", "horizon"))
     window = history + max(horizon, task.verify.horizon)
     rows = dummy.samples or max(400, 4 * window)
@@ -105,6 +108,10 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
     for name, waves in drives.items():
         if name:
             table[name] = _fit(task, {name: _play(waves, omega, time)})[name]
+    turned = list(drives.values())
+    for number, names in enumerate(rotations(task.channels)):
+        angle = _play(turned[number % len(turned)], omega, time)
+        table |= dict(zip(names, _turn(np.pi * angle, random), strict=True))
     for number, orders in enumerate(_families(task)):
         waves = list(drives.values())[number % len(drives)]
         answer = waves * _gain(omega, float(omega.mean()), spring=len(orders) > 1)
@@ -115,7 +122,28 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
         for name, signal in _fit(task, played).items():
             noise = NOISE * float(np.abs(signal - signal.mean()).max())
             table[name] = signal + noise * random.standard_normal(rows)
-    return table | _beside(task, table, random)
+    ordered = {name: table[name] for name in ("time", *task.actions, *task.states)}
+    return ordered | _beside(task, ordered, random)
+
+
+def _refuse_slopes_of_rotations(task: Task) -> None:
+    for name, channel in task.channels.items():
+        parent = channel.derivative_of
+        if parent and task.channels[parent].kind == "quaternion":
+            raise BadInput(
+                f"dummy logs of {task.name}",
+                f"{name} is the derivative of {parent}, an element of a quaternion",
+                expected="angular velocities, which are not the derivative of a channel",
+            )
+
+
+def _turn(angle: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """Return unit quaternions (4, n) of turns by angles (n,) rad about one random axis."""
+    axis = random.standard_normal(3)
+    axis = axis / np.linalg.norm(axis)
+    turned = np.vstack([np.cos(angle / 2.0), axis[:, None] * np.sin(angle / 2.0)])
+    turned = turned + NOISE * random.standard_normal(turned.shape)
+    return np.asarray(turned / np.linalg.norm(turned, axis=0), np.float64)
 
 
 def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
@@ -155,7 +183,11 @@ def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
 
 def _families(task: Task) -> list[dict[str, int]]:
     """Return each state that derives from no other, first, with its derivatives and their order."""
-    families = [{name: 0} for name in task.states if task.channels[name].derivative_of is None]
+    families = [
+        {name: 0}
+        for name in task.states
+        if task.channels[name].derivative_of is None and task.channels[name].kind != "quaternion"
+    ]
     families += [
         {name: 0} for name in task.states if task.channels[name].derivative_of in task.actions
     ]

@@ -64,6 +64,11 @@ def physical_names() -> list[str]:
     return [nonfinite.NAME, *CHECKS, TOO_SHORT]
 
 
+def _said(name: str) -> str:
+    """Return what a physical check says of itself first."""
+    return (CHECKS[name].__doc__ or name).partition("\n")[0].replace("`", "")
+
+
 def planned_checks(task: Task) -> dict[str, PlannedCheck]:
     """Return every check that `validate` answers for this task, by name, in order.
 
@@ -72,10 +77,7 @@ def planned_checks(task: Task) -> dict[str, PlannedCheck]:
     """
     channels = {f"schema_{name}": f"{name} is within its bounds" for name in task.columns}
     blocking = {**_BLOCKING, **channels}
-    physics = {
-        f"physics_{name}": _PHYSICS.get(name, f"no recording fails the physical check {name!r}")
-        for name in physical_names()
-    }
+    physics = {f"physics_{name}": _PHYSICS.get(name) or _said(name) for name in physical_names()}
     telling = {**physics, **across.CHECKS}
     return {
         **{name: PlannedCheck(name, True, text) for name, text in blocking.items()},

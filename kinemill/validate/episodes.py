@@ -1,5 +1,6 @@
 """Validated episodes of one recording: judged once, published once, whatever else arrives."""
 
+import errno
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,7 +96,9 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     strip: list[Json] = []
     measured: list[Json] = []
     for track in recording.summary["tracks"]:
-        frame = pl.read_parquet(recording.folder / track["file"], glob=False)
+        file = recording.folder / track["file"]
+        frame = pl.read_parquet(file, glob=False)
+        as_kept = frame.columns == ["time_s", *task.recorded]
         frame = frame.select("time_s", *task.recorded)
         values = {name: frame[name].to_numpy() for name in task.columns}
         verdict = pardon(values, task) if recording.released else judge(values, task)
@@ -109,7 +112,8 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         for start, stop in verdict.pieces:
             number = len(episodes)
             piece = frame.slice(start, stop - start)
-            entry = _publish(folder, recording.hash, number, piece)
+            untouched = as_kept and piece.height == frame.height and not verdict.repaired
+            entry = _publish(folder, recording.hash, number, piece, file if untouched else None)
             episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
             kept.append(piece.with_columns(pl.lit(episodes[-1]["id"]).alias("episode")))
     rows = table.summarise(pl.concat(kept), task) if kept else table.empty(task)
@@ -130,15 +134,30 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     }
 
 
-def _publish(folder: Path, recording: str, number: int, piece: pl.DataFrame) -> Json:
+def _publish(
+    folder: Path, recording: str, number: int, piece: pl.DataFrame, same: Path | None
+) -> Json:
+    """Write an episode; `same` is the file of a track that it is, which is not written again."""
     file = f"episode-{number:04d}.parquet"
-    piece.write_parquet(folder / file, compression="lz4")
+    if same is None or not _linked(same, folder / file):
+        piece.write_parquet(folder / file, compression="lz4")
     return {
         "id": f"{recording[:16]}-{number:04d}",
         "rows": piece.height,
         "start_s": float(piece["time_s"][0]),
         "file": file,
     }
+
+
+def _linked(file: Path, again: Path) -> bool:
+    """Let a published file, which never changes, be another one too, where the disk can do that."""
+    try:
+        again.hardlink_to(file)
+    except OSError as error:
+        if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
+            return False
+        raise
+    return True
 
 
 def _sketches(episodes: list[Json], kept: list[pl.DataFrame], task: Task) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Forgetting a recording: its bytes and what was read and judged of it go; a note stays.
+"""Forgetting a recording: its bytes, what was read, judged and measured of it go; a note stays.
 
 The note keeps the content from being taken again while its file still lies in a drop folder.
 Frozen datasets keep the rows they packed, and models what they learned: `kinemill.register.lineage`
@@ -20,6 +20,7 @@ from kinemill.ingest.recordings import STAGE as READ
 from kinemill.locks import lock
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, read_json
+from kinemill.validate.drift.judging import STAGE as MEASURED
 from kinemill.validate.episodes import STAGE as JUDGED
 from kinemill.validate.noting import forget_twins
 
@@ -50,7 +51,7 @@ def remains(task: Task, home: Home, member: Member) -> Remains:
 
 
 def _outcomes(task: Task, home: Home, hash_: str) -> Iterator[Path]:
-    for stage in (READ, JUDGED):
+    for stage in (READ, JUDGED, MEASURED):
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
             # A damaged outcome is of nobody we know; the next run sets it aside.
             with suppress(CorruptArtifact):

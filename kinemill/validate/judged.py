@@ -195,7 +195,9 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -
         "responses": responses.gather({item["name"]: item["response"] for item in listed}),
         "ranges": ranges.ranges(rows, task, ranges.BARS // 16**digits),
         "sketches": sum(item["sketches"] for item in listed),
-        "digest": set_digest(digest(entry) for item in listed for entry in episodes_of(item)),
+        "digest": set_digest(
+            bytes.fromhex(digest(entry)) for item in listed for entry in episodes_of(item)
+        ),
     }
 
 

@@ -24,7 +24,7 @@ def counted(parts: list[Json]) -> Json:
         **totals(parts, COUNTS),
         "dropped_rows": dropped.total(),
         "dropped": dict(sorted(dropped.items())),
-        "digest": set_digest(part["digest"] for part in parts),
+        "digest": set_digest(bytes.fromhex(part["digest"]) for part in parts),
     }
 
 

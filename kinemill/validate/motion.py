@@ -19,6 +19,8 @@ _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
 _DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
 _FEW = 200  # windows that a fit looks at: neighbours say nearly the same
+_SAMPLE = 50_000  # rows from which on noise is that of rows spread evenly over a log
+_STRETCHES, _STRETCH = 20, 4096  # of a longer log in which a lag is looked for, of so many rows
 
 
 def pairs(task: Task) -> Iterator[tuple[str, str]]:
@@ -84,6 +86,16 @@ def noise(error: Array) -> Array:
     return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
 
 
+def largest_step(values: Values, name: str) -> float:
+    """Return the largest |x[k+1] - x[k]| of a channel, once for a track; NaN where a row is NaN."""
+
+    def work_out() -> float:
+        change = np.diff(values[name])
+        return max(float(change.max()), -float(change.min())) if len(change) else 0.0
+
+    return remembered(values, ("step", name), work_out)
+
+
 def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
     """Return `sensor_noise` of a pair of channels, worked out once for a track."""
     return remembered(
@@ -106,7 +118,9 @@ def windows_of(
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     """Return a velocity's (n,) noise about its position's slope, deaf to spikes, unit/s."""
-    error = velocity - derivative(position, dt)
+    few = slice(None, None, max(1, len(velocity) // _SAMPLE))
+    slope = (position[2:][few] - position[:-2][few]) / (2.0 * dt)
+    error = velocity[1:-1][few] - slope
     known = error[np.isfinite(error)]
     if not len(known):
         return 0.0
@@ -138,16 +152,22 @@ def windows(
     elif ahead < 0:
         velocity, position = velocity[:ahead], position[-ahead:]
     known = np.isfinite(velocity) & np.isfinite(position)
-    longest = max((stop - start for start, stop in runs(known)), default=0)
+    every = bool(known.all())
+    longest = len(known) if every else max((b - a for a, b in runs(known)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
     if rows < 1:
         return np.empty(0), np.empty(0), window
-    filled = np.where(known, velocity, 0.0)
-    path = np.concatenate(([0.0], np.cumsum(0.5 * dt * (filled[1:] + filled[:-1]))))
-    path += (late - ahead * dt) * filled
+    filled = velocity if every else np.where(known, velocity, 0.0)
+    path = np.zeros(len(filled))
+    np.cumsum(filled[1:] + filled[:-1], out=path[1:])
+    path *= 0.5 * dt
+    if late:
+        path += (late - ahead * dt) * filled
+    said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
+    if every:
+        return said, moved, rows * dt
     unknown = np.concatenate(([0], np.cumsum(~known)))
     whole = unknown[rows + 1 :] == unknown[: -rows - 1]
-    said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
     return said[whole], moved[whole], rows * dt
 
 
@@ -195,18 +215,21 @@ def lag(velocity: Array, position: Array, dt: float) -> float:
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
         return 0.0
-    total = np.concatenate(([0.0], np.cumsum(velocity[first:last])))
-    v = (total[5:] - total[:-5]) / 5.0
+    v, x = (_spread(values[first:last], 16 * most) for values in (velocity, position))
+    total = np.cumsum(v, axis=1)
+    v = total[:, 4:].copy()
+    v[:, 1:] -= total[:, :-5]
+    v /= 5.0
     # The mean of five central differences, at the same rows.
-    x = position[first:last]
-    slope = np.full(len(v), np.nan)
-    slope[1:-1] = (x[6:] + x[5:-1] - x[1:-5] - x[:-6]) / (10.0 * dt)
-    v, slope = v[1:-1] - v[1:-1].mean(), slope[1:-1] - slope[1:-1].mean()
-    mid = v[most:-most]
-    squares = np.concatenate(([0.0], np.cumsum(slope**2)))
-    power = squares[len(mid) :] - squares[: -len(mid)]
-    shared = _correlation(slope, mid)  # the first: slope earlier
-    rest = power - 2.0 * shared + float(mid @ mid)
+    slope = (x[:, 6:] + x[:, 5:-1] - x[:, 1:-5] - x[:, :-6]) / (10.0 * dt)
+    v = v[:, 1:-1]
+    v, slope = v - v.mean(), slope - slope.mean()
+    mid = v[:, most:-most]
+    squares = np.pad(np.cumsum(slope**2, axis=1), ((0, 0), (1, 0)))
+    power = (squares[:, mid.shape[1] :] - squares[:, : -mid.shape[1]]).sum(axis=0)
+    # The first: slope earlier.
+    shared = sum(_correlation(long, short) for long, short in zip(slope, mid, strict=True))
+    rest = power - 2.0 * shared + float(np.sum(mid**2))
     best = int(np.argmin(rest))
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
     if unclear or best in {0, 2 * most}:
@@ -215,6 +238,15 @@ def lag(velocity: Array, position: Array, dt: float) -> float:
     bend = before - 2.0 * at + after
     part = 0.5 * (before - after) / bend if bend > 0.0 else 0.0
     return float((most - best - part) * dt)
+
+
+def _spread(values: Array, least: int) -> Array:
+    """Return (n,) as (1, n); of a long log some stretches of `least` rows or more, (k, rows)."""
+    rows = max(_STRETCH, least)
+    if len(values) <= _STRETCHES * rows:
+        return values[None]
+    firsts = np.linspace(0, len(values) - rows, _STRETCHES).astype(np.intp)
+    return values[firsts[:, None] + np.arange(rows)]
 
 
 def _correlation(long: Array, short: Array) -> Array:

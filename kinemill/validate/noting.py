@@ -6,17 +6,18 @@ earliest that it repeats. Because notes never change, data that comes later move
 one side of a split to the other. In one batch recordings come in the order of their hashes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from kinemill.durable import Move, settle
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.spec import Task
-from kinemill.store import publish_json, read_json
+from kinemill.store import as_json, aside_of, read_json
 from kinemill.validate.twin_index import Sketched, Twin, TwinIndex, open_index
 from kinemill.validate.twins import Json
 
@@ -99,28 +100,53 @@ def _path(home: Home, task: str, recording: str) -> Path:
 def _note(task: Task, home: Home, index: TwinIndex, fresh: list[Sketched]) -> None:
     known = {item.recording for item in fresh if index.knows(item.recording)}
     found = index.add(fresh)
+    notes: dict[Path, Json] = {}
     for recording, units in groupby(fresh, key=lambda item: item.recording):
         twins = {item.part: found[item.unit] for item in units if item.unit in found}
         path = _path(home, task.name, recording)
         if twins and recording not in known and not path.is_file():
-            publish_json(path, _document(home, task.name, recording, twins))
+            notes[path] = _document(home, task.name, recording, twins, notes)
+    _publish(notes)
 
 
-def _document(home: Home, task: str, recording: str, twins: dict[str, list[Twin]]) -> Json:
-    """Return the note on a recording; `twins` are those of its parts, in the order of these."""
+def _publish(notes: Mapping[Path, Json]) -> None:
+    """Publish notes together, in the order in which they build on each other."""
+    moves: list[Move] = []
+    try:
+        for path, note in notes.items():
+            moves.append(Move(aside_of(path), path))
+            moves[-1].aside.write_bytes(as_json(note))
+        settle(moves)
+    finally:
+        for move in moves:
+            move.aside.unlink(missing_ok=True)
+
+
+def _document(
+    home: Home, task: str, recording: str, twins: dict[str, list[Twin]], notes: Mapping[Path, Json]
+) -> Json:
+    """Return the note on a recording.
+
+    Args:
+        home: where notes are.
+        task: name of it.
+        recording: hash of it.
+        twins: those of its parts, in the order of these.
+        notes: those that are about to be published.
+    """
+
+    def read(twin: Twin) -> Json:
+        path = _path(home, task, twin.recording)
+        if path in notes:
+            return notes[path]
+        return FORMAT.open(path, read_json(path)) if path.is_file() else {"root": None, "parts": {}}
+
     parts: dict[str, str] = {}
     for part, (twin, *_) in twins.items():
         if part:
-            before = parts if twin.recording == recording else _read(home, task, twin)["parts"]
+            before = parts if twin.recording == recording else read(twin)["parts"]
             parts[part] = before.get(twin.part, twin.unit)
     others = [twin for found in twins.values() for twin in found if twin.recording != recording]
     earliest = min(others, key=lambda twin: twin.number, default=None)
-    root = (_read(home, task, earliest)["root"] or earliest.recording) if earliest else None
+    root = (read(earliest)["root"] or earliest.recording) if earliest else None
     return FORMAT.stamp({"recording": recording, "root": root, "parts": parts})
-
-
-def _read(home: Home, task: str, twin: Twin) -> Json:
-    path = _path(home, task, twin.recording)
-    if not path.is_file():
-        return {"root": None, "parts": {}}
-    return FORMAT.open(path, read_json(path))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kinemill.drawing.pieces import style
 from kinemill.spec import Task
 from kinemill.validate.checks import CheckResult
 from kinemill.validate.ranges import joined
 
 RECORDINGS = 60  # strips drawn, those with something dropped first
 QUARANTINED = 200  # recordings listed with their reasons
+REASONS = 8  # of one recording that are spelled out
 
 Json = dict[str, Any]
 
@@ -62,13 +64,17 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.filters |= {"numbers": spell_numbers, "spelled": _spell}
     chosen = sorted(drawn, key=lambda item: (item.whole, item.entry["name"]))
     quarantine = [item.entry for item in drawn if not item.kept]
     partly = [item.entry for item in drawn if item.kept and not item.whole]
     return pages.get_template("page.html.j2").render(
         task=task,
         summary=summary,
-        checks=checks,
+        style=style(),
+        reasons_shown=REASONS,
+        found=[check for check in checks if not check.passed],
+        passed=[check for check in checks if check.passed],
         strips=_strips(chosen[:RECORDINGS]),
         channels=[
             _ranges(task, name, found) for name in task.columns if (found := joined(bars, name))
@@ -76,6 +82,22 @@ def render(
         quarantine=quarantine[:QUARANTINED],
         partly=partly[:QUARANTINED],
     )
+
+
+def spell_numbers(values: Json) -> str:
+    """Spell what a check found as `name value, name value`; the rest is listed apart."""
+    aside = {"failing", "measured", "check", "fix"}
+    return ", ".join(
+        f"{name} {_spell(value)}"
+        for name, value in values.items()
+        if name not in aside and value is not None
+    )
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " / ".join(map(_spell, value)) if isinstance(value, list) else str(value)
 
 
 def _strips(drawn: list[Drawn]) -> Json:

@@ -26,7 +26,8 @@ from kinemill.validate.twins import Course, Json, courses_of, numbers, twins_of
 ROOM = 64  # units under one key
 MOST = 16  # twins named for one unit: the earliest
 _BATCH = 1000  # units entered together
-_LOOK = 64  # units compared together
+_LOOK = 128  # units compared together
+_KEPT = 4096  # units in memory, of 2 KiB for each state
 _ASKED = 128  # keys asked for at a time: one statement for all, that is parsed once
 
 
@@ -67,6 +68,15 @@ class Twin:
         return self.unit[len(self.recording) + 1 :]
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """What is asked of a unit when others are compared with it."""
+
+    unit: str
+    recording: str
+    course: Course
+
+
 class TwinIndex:
     """The units of one task, inside one transaction.
 
@@ -76,6 +86,7 @@ class TwinIndex:
 
     def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
         self._connection, self._task, self.anew = connection, task, anew
+        self._known: dict[int, _Unit] = {}
 
     def __len__(self) -> int:
         return self._connection.execute("SELECT units FROM about").fetchone()[0]
@@ -96,6 +107,7 @@ class TwinIndex:
             courses = self._courses([one.sketch for one in some])
             for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
                 number = self._enter(item, its_keys.own)
+                self._known[number] = _Unit(item.unit, item.recording, own)
                 if twins_ := self._twins(number, own, its_keys):
                     found[item.unit] = twins_
                     self._pair(number, twins_)
@@ -134,11 +146,12 @@ class TwinIndex:
         found: list[Twin] = []
         near = self._near(number, its_keys.probes)
         for first in range(0, len(near), _LOOK):
-            kept = self._read(near[first : first + _LOOK])
-            far = twins_of(own, [course for *_, course in kept])
+            some = near[first : first + _LOOK]
+            units = self._units(some)
+            far = twins_of(own, [unit.course for unit in units])
             found += [
-                Twin(other, unit, recording, distance)
-                for (other, unit, recording, _), distance in zip(kept, far, strict=True)
+                Twin(other, unit.unit, unit.recording, distance)
+                for other, unit, distance in zip(some, units, far, strict=True)
                 if distance is not None
             ]
             if len(found) >= MOST:
@@ -156,17 +169,25 @@ class TwinIndex:
             found.update(row[0] for row in self._connection.execute(query, (*some, number)))
         return sorted(found)
 
-    def _read(self, asked: Sequence[int]) -> list[tuple[int, str, str, Course]]:
-        """Return number, name, recording and course of units, in the order of their numbers."""
+    def _units(self, asked: Sequence[int]) -> list["_Unit"]:
+        """Return units by their numbers."""
+        if unknown := [number for number in asked if number not in self._known]:
+            if len(self._known) > _KEPT:
+                self._known.clear()
+                unknown = asked
+            self._known |= self._read(unknown)
+        return [self._known[number] for number in asked]
+
+    def _read(self, asked: Sequence[int]) -> dict[int, "_Unit"]:
         rows = self._connection.execute(
             "SELECT number, unit, recording, seconds, numbers, begins FROM units"
-            f" WHERE number IN ({','.join('?' * len(asked))}) ORDER BY number",
+            f" WHERE number IN ({','.join('?' * len(asked))})",
             asked,
         ).fetchall()
         seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
         arrays = [np.frombuffer(one, np.float32) for one in kept]
         courses = courses_of(seconds, arrays, [json.loads(one) for one in begins], self._task)
-        return [(*row[:3], course) for row, course in zip(rows, courses, strict=True)]
+        return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
 
     def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
         self._connection.executemany(
@@ -187,13 +208,14 @@ class TwinIndex:
         self._connection.execute("DELETE FROM seen WHERE recording = ?", (recording,))
 
     def _take_out(self, number: int) -> None:
-        ((*_, course),) = self._read([number])
-        for key in keys([course])[0]:
+        (unit,) = self._units([number])
+        for key in keys([unit.course])[0]:
             statement = "DELETE FROM keys WHERE key = ? AND number = ?"
             self._connection.execute(statement, (key, number))
         self._connection.execute("DELETE FROM pairs WHERE later = ?", (number,))
         self._connection.execute("DELETE FROM pairs WHERE earlier = ?", (number,))
         self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
+        del self._known[number]
 
     def pairs(self, limit: int) -> tuple[int, list[Json]]:
         """Return how many pairs there are, and the nearest of them by name."""

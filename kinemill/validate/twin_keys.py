@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from kinemill.validate.faults import Array
 from kinemill.validate.twins import LENGTHS, POINTS, SHIFT, Course
 
-SIGNS, TABLES = 36, 16  # of a key, of an index
+SIGNS, TABLES = 30, 16  # of a key, of an index
 ENDS = 7  # places that both ends of a log are looked for at, within `SHIFT` of where they are
-SHAPE = 32
+SHAPE = 32  # points of a shape, each a mean over five of a sketch
 _LENGTH, _BEGIN = 48, 1 << 62  # where in a key its length is, and that it is of first rows
 _TOGETHER = 64  # courses hashed together; more do not fit into a cache
 _INNER = 128  # columns multiplied at a time: threads would cost more than so small a product

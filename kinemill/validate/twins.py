@@ -30,6 +30,7 @@ STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
 SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
 RESOLVED = 0.5  # of a state's deviation that its course must have
 COARSE, FAR = 4, 3.0  # every so many points tell who is farther than so many times `ALIKE`
+STRETCHES, STRETCH = 20, 1000  # in which the noise of a long log is looked for, of so many rows
 STEP, FINER = 0.5, 5  # points between the shifts that are tried first, and how many are then
 
 Json = dict[str, Any]
@@ -65,24 +66,36 @@ def _points(values: Array) -> Array:
     itself. Where that would leave little, in long logs of fast motion, they are the values there.
     """
     rows, part = len(values), len(values) / POINTS
-    middles = part * (np.arange(POINTS) + 0.5)
-    total = np.concatenate(([0.0], np.cumsum(values - values[0])))
+    middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
+    total = np.zeros(rows + 1)
+    np.cumsum(values - values[0], out=total[1:])
     first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
-    at = np.arange(rows + 1, dtype=np.float64)
-    means = (np.interp(last, at, total) - np.interp(first, at, total)) / (last - first) + values[0]
+    means = (_between(total, last) - _between(total, first)) / (last - first) + values[0]
     if means.std() > RESOLVED * values.std():
         return means
-    return np.interp(middles - 0.5, at[:-1], values)
+    return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
+
+
+def _between(values: Array, at: Array) -> Array:
+    """Return (n,) at (p,) rows from 0 to n - 1 and between them."""
+    row = np.clip(at.astype(np.intp), 0, max(len(values) - 2, 0))
+    after = values[np.minimum(row + 1, len(values) - 1)]
+    return values[row] + (at - row) * (after - values[row])
 
 
 def _noise(values: Array) -> float:
     """Return the noise of (n,): the usual second difference, which slow motion has none of.
 
     Second differences of white noise have sqrt(6) times its deviation. A quantised signal that
-    rests most of the time has none; its smallest steps are its noise.
+    rests most of the time has none; its smallest steps are its noise. Of a long log, stretches
+    spread evenly over it are looked at.
     """
-    bend = np.abs(np.diff(values, n=2))
-    change = np.abs(np.diff(values))
+    some = values[None]
+    if len(values) > STRETCHES * STRETCH:
+        firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
+        some = values[firsts[:, None] + np.arange(STRETCH)]
+    change = np.diff(some)
+    bend, change = np.abs(np.diff(change)).ravel(), np.abs(change).ravel()
     change = change[change > 1e-9 * max(float(np.ptp(values)), 1e-300)]
     step = float(np.quantile(change, 0.05)) if len(change) else 0.0
     usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
@@ -145,8 +158,9 @@ def courses_of(
     reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
     rest = np.maximum(NOISES * noise, STILL * reach)
     # Numbers are rounded to six digits, so less than that is no motion.
-    rest = np.maximum(rest, 1e-5 * np.abs(points).max(axis=1) + 1e-12)
-    size = points.std(axis=1)
+    by_state = np.ascontiguousarray(points.transpose(0, 2, 1))
+    rest = np.maximum(rest, 1e-5 * np.abs(by_state).max(axis=2) + 1e-12)
+    size = by_state.std(axis=2)
     return [
         Course(long, points[k], size[k], rest[k], frozenset(begin))
         for k, (long, begin) in enumerate(zip(seconds, begins, strict=True))
@@ -203,13 +217,17 @@ class _Together:
 
     def moved_by(self, shifts: Array, every: int = 1) -> tuple[Array, Array]:
         """Return the least distances over shifts (k, d) s, (k,), and the shifts that have them."""
-        shorter = np.minimum(self._one.seconds, self._seconds)[:, None]
-        times = shorter / POINTS * (np.arange(0, POINTS, every) + 0.5)  # (k, p)
-        own, half = np.full(len(shifts), self._one.seconds), 0.5 * shifts[:, :, None]
-        a, a_inside = _at(self._one.points[None], own, times[:, None] + half)
-        b, b_inside = _at(self._points, self._seconds, times[:, None] - half)
+        seconds = self._seconds[:, None, None]
+        times = (
+            np.minimum(self._one.seconds, seconds) / POINTS * (np.arange(0, POINTS, every) + 0.5)
+        )
+        half = 0.5 * shifts[:, :, None]
+        a, a_inside = _at(self._one.points[None], self._one.seconds, times + half)
+        b, b_inside = _at(self._points, seconds, times - half)
         inside = (a_inside & b_inside).astype(np.float64)
-        square = np.einsum("kdps,kdps,kdp->kds", a - b, a - b, inside)
+        a -= b
+        a *= a
+        square = (inside[:, :, None] @ a)[:, :, 0]  # (k, d, s)
         off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
         worst = (off / self._size[:, None]).max(axis=2)
         best = np.argmin(worst, axis=1)
@@ -217,16 +235,18 @@ class _Together:
         return worst[each, best], shifts[each, best]
 
 
-def _at(points: Array, seconds: Array, times: Array) -> tuple[Array, Signs]:
+def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
     """Return courses (k, p, s), or one for all, at (k, d, p) s, and what is within the episodes."""
-    places = times * (POINTS / seconds)[:, None, None] - 0.5
+    places = times * (POINTS / seconds) - 0.5
     row = np.clip(places.astype(np.intp), 0, POINTS - 2)
     part = (places - row)[..., None]
     inside = (places >= 0.0) & (places <= POINTS - 1)
-    flat = points.reshape(-1, points.shape[2])
-    first = row + POINTS * np.arange(len(points))[:, None, None]
-    before = flat[first]
-    return before + part * (flat[first + 1] - before), inside
+    row += POINTS * np.arange(len(points))[:, None, None]
+    flat, rise = points.reshape(-1, points.shape[2]), np.diff(points, axis=1, append=0.0)
+    values = rise.reshape(flat.shape).take(row, axis=0)
+    values *= part
+    values += flat.take(row, axis=0)
+    return values, inside
 
 
 def twins(one: Course, other: Course) -> float | None:

@@ -1,7 +1,10 @@
 """`kinemill check`: what would become of a log, said without writing anything."""
 
 import pytest
+from typer.testing import CliRunner
 
+from kinemill.cli.app import app
+from kinemill.cli.outcomes import MOST_REASONS, show_reasons
 from kinemill.errors import BadInput
 from tests.cli.conftest import bytes_under, spike
 
@@ -52,3 +55,36 @@ def test_a_folder_is_all_logs_in_it(swing, log, kinemill):
     log("b.csv", phase=1.0)
     found = kinemill("check", folder, "--task", "swing", "--json")["files"]
     assert [file["episodes"] for file in found] == [1, 1]
+
+
+def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
+    swing()
+    log("a.csv")
+    folder = log("b\n\x1b[31m.csv", spoil=spike).parent
+    (folder / "empty.csv").write_bytes(b"")
+    told = kinemill("check", folder, "--task", "swing")
+    assert "a.csv: 1 episode, 600 rows" in told
+    assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
+    assert "- format, file: is empty, expected a header line and rows; delete it" in told
+    assert told.splitlines()[-1] == "3 logs: 2 episodes, 1 quarantined"
+
+
+def test_of_many_reasons_the_first_are_spelled_and_the_rest_counted(capsys):
+    reason = {"check": "spike", "channel": "q", "where": "grid row 1", "found": "3 rad"}
+    reasons = [reason | {"expected": "", "fix": ""}] * 9
+    show_reasons(reasons, MOST_REASONS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == ["    - spike q, grid row 1: 3 rad"] * 4
+    assert lines[4:] == ["    - and 5 more: spike 5"]
+
+
+def test_files_that_are_left_alone_are_named(swing, log, home, tmp_path):
+    task = swing()
+    folder = log("a.csv").parent
+    (folder / "notes.pdf").write_text("hello")
+    (folder / "out.csv").symlink_to(tmp_path / "swing.yaml")
+    (tmp_path / "swing.yaml").write_text("secret")
+    done = CliRunner().invoke(app, ["ingest", task.name, str(folder)])
+    assert "a.csv: 1 episode" in done.stdout
+    assert "left alone" in done.stderr
+    assert "notes.pdf, out.csv" in done.stderr

@@ -97,6 +97,7 @@ def publish(home, contents, quarantine=(), task="arm"):
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
         entries = [entry for item in items for entry in episodes_of(item)]
-        return {"accepted": len(items), "digest": set_digest(digest(entry) for entry in entries)}
+        of = set_digest(bytes.fromhex(digest(entry)) for entry in entries)
+        return {"accepted": len(items), "digest": of}
 
     return once(home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all).ref

@@ -74,6 +74,9 @@ def test_vectors_of_a_humanoid_are_channels_called_as_its_data_set_calls_them(
     assert (elbow.source[0].name, elbow.kind) == ("observation.state[3]", "angle")
     assert task.channels["k_right_hand_index"].source[0].name == "observation.state[23]"
     assert task.channels["action_k_left_elbow"].source[0].name == "action[3]"
+    # Arms are told where to go in rad; what hands are told has no unit that anybody wrote down.
+    assert task.channels["action_k_left_elbow"].unit == "rad"
+    assert task.channels["action_k_left_hand_index"].unit == "1"
     assert task.description == "Pick up the yellow bottle on the table."
     assert "a counter, by its name: frame_index" in text
     # No sample of the log itself is beyond the limits, on either side of zero.
@@ -115,6 +118,34 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     task, _ = load(tmp_path, "turns", path)
     assert {task.channels[name].kind for name in ("pos1", "pos2")} == {"angle"}
     assert task.channels["pos2"].source[0].unit == "deg"
+
+
+def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):
+    elbow = np.sin(time)
+    path = table(tmp_path / "arm.csv", time=time, elbow=elbow, cmd_elbow=20.0 * np.cos(9 * time))
+    assert load(tmp_path, "arm", path)[0].channels["cmd_elbow"].unit == "1"
+    near = table(tmp_path / "near.csv", time=time, elbow=elbow, cmd_elbow=np.sin(time + 0.1))
+    assert load(tmp_path, "near", near)[0].channels["cmd_elbow"].unit == "rad"
+
+
+def test_four_elements_are_a_quaternion_only_where_their_length_is_one(tmp_path, time):
+    turned = {"q_w": np.cos(time), "q_x": 0.6 * np.sin(time), "q_y": 0.8 * np.sin(time)}
+    path = table(tmp_path / "a.csv", time=time, **turned, q_z=1e-3 * np.sin(3 * time))
+    task, _ = load(tmp_path, "turning", path)
+    assert {task.channels[name].kind for name in ("q_w", "q_x", "q_y", "q_z")} == {"quaternion"}
+    path = table(tmp_path / "b.csv", time=time, **turned, q_z=0.5 * np.sin(3 * time))
+    task, text = load(tmp_path, "stretched", path)
+    assert task.channels["q_w"].kind == "linear"
+    assert "# no action found" in text
+
+
+def test_a_velocity_along_an_axis_is_not_taken_for_one_of_a_turn(tmp_path, time):
+    path = table(
+        tmp_path / "a.csv", time=time, hip_pitch=np.sin(time), vel_x=np.cos(7 * time) + time
+    )
+    task, text = load(tmp_path, "walker", path)
+    assert task.channels["vel_x"].unit == "1"
+    assert "# unit?; follows no position in the data" in text
 
 
 def test_an_unknown_unit_is_asked_for(tmp_path, time):

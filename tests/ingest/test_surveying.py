@@ -57,6 +57,9 @@ def test_a_flight_log_gives_its_fast_topics(shared_data, tmp_path, home):
     log = shared_data / "px4_ulog" / "sample_log_small.ulg"
     task = drafted(tmp_path, log)
     assert task.channels["vehicle_attitude_q_0"].source[0].name == "vehicle_attitude.q[0]"
+    assert {task.channels[f"vehicle_attitude_q_{at}"].kind for at in range(4)} == {"quaternion"}
+    assert task.channels["sensor_combined_accelerometer_m_s2_2"].unit == "m/s^2"
+    assert "sensor_combined_gyro_integral_dt" not in task.channels  # us a sample took
     rate = task.channels["vehicle_angular_velocity_xyz_0"]
     assert (rate.role, rate.unit) == ("state", "rad/s")
     control = task.channels["actuator_controls_0_control_0"]

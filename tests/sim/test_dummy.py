@@ -121,6 +121,35 @@ def test_pictures_texts_and_rewards_come_through_to_the_dataset(seeing, home, tm
         assert np.ptp(observed) > 0.1
 
 
+def turning(tmp_path, more=""):
+    path = tmp_path / "trunk.yaml"
+    elements = "".join(
+        f"  {name}: {{role: state, kind: quaternion, unit: '1'}}\n" for name in ("w", "x", "y", "z")
+    )
+    path.write_text(
+        "task: trunk\ndt: 0.02\nchannels:\n"
+        f"{elements}{more}  thrust: {{role: action, unit: N, limits: [0, 20]}}\n"
+        "learn: {type: dynamics, model: {type: mlp}}\n"
+    )
+    return load_task(path)
+
+
+def test_elements_of_a_quaternion_are_a_rotation_that_turns(tmp_path):
+    task = turning(tmp_path)
+    log = pl.read_csv(write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=3))[0])
+    turned = log.select("w", "x", "y", "z").to_numpy()
+    assert np.linalg.norm(turned, axis=1) == pytest.approx(1.0, abs=1e-6)  # 7 decimals are written
+    between = np.abs(turned @ turned[0])
+    assert 2 * np.arccos(between.min()) > 0.5  # rad from the first row to the farthest
+    assert np.einsum("ij,ij->i", turned[1:], turned[:-1]).min() > 0.99
+
+
+def test_a_derivative_of_an_element_is_refused(tmp_path):
+    task = turning(tmp_path, "  dw: {role: state, unit: 1/s, derivative_of: w}\n")
+    with pytest.raises(BadInput, match="dw is the derivative of w, an element of a quaternion"):
+        write_dummy_logs(task, tmp_path / "logs")
+
+
 def test_a_robot_of_any_dimensions_can_be_made_up(home, tmp_path):
     dummy = Dummy(states=5, actions=3, episodes=3, samples=200, image=(8, 8), instructions=["go"])
     path = tmp_path / "proto.yaml"

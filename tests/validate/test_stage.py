@@ -1,9 +1,12 @@
 """The stage from recordings to episodes: what is published, what is known, what blocks."""
 
+import errno
 import html.parser
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -60,6 +63,23 @@ def test_episodes_are_the_rows_of_the_recording_unchanged(home, pendulum, record
     whole = logs["holed.csv"][0]
     assert pieces[0].read().equals(whole[:300])
     assert pieces[1].read().equals(whole[310:])
+
+
+@pytest.mark.parametrize("same_disk", [True, False])
+def test_an_untouched_track_is_not_written_again_where_the_disk_can_share_it(
+    home, pendulum, record, logs, monkeypatch, same_disk
+):
+    def other_disk(path, _):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+
+    if not same_disk:
+        monkeypatch.setattr(Path, "hardlink_to", other_disk)
+    task = pendulum()
+    outcome = validate(task, home, record(task, logs))
+    shared = {item.name: item.path.stat().st_nlink > 1 for item in load_episodes(home, outcome.ref)}
+    assert shared == {"good.csv": same_disk, "holed.csv": False}
+    (good,) = [item for item in load_episodes(home, outcome.ref) if item.name == "good.csv"]
+    assert good.read().equals(logs["good.csv"][0])
 
 
 def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum, record, swing):

@@ -9,7 +9,7 @@ from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 
 _SAME = 1e-7  # share of the span within which two values are one
-_ROWS = 20_000  # looked at, the first: the step of a sensor shows in any stretch
+_ROWS, _STRETCHES = 20_000, 20  # looked at, in stretches spread evenly over a longer log
 
 
 @CHECKS.register("quantisation")
@@ -36,7 +36,8 @@ class Quantisation(CheckSettings):
 
     def _step(self, values: Array) -> float:
         """Return the usual distance between neighbouring values of (n,), or 0 if continuous."""
-        known = values[np.isfinite(values)][:_ROWS]
+        known = _some(values)
+        known = known[np.isfinite(known)]
         known.sort()
         span = float(known[-1] - known[0]) if len(known) else 0.0
         gaps = np.diff(known)
@@ -44,3 +45,11 @@ class Quantisation(CheckSettings):
         if span <= 0.0 or len(gaps) + 1 > self.share * len(known):
             return 0.0
         return float(np.median(gaps))
+
+
+def _some(values: Array) -> Array:
+    """Return so many rows of (n,), in stretches: the step of a sensor shows in neighbours."""
+    if len(values) <= _ROWS:
+        return values
+    starts = np.linspace(0, len(values) - _ROWS // _STRETCHES, _STRETCHES).astype(np.intp)
+    return values[(starts[:, None] + np.arange(_ROWS // _STRETCHES)).ravel()]

@@ -14,6 +14,9 @@ from kinemill.spec.channels import rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
 
+_NOISIEST = 0.1  # off the length 1, of what still is a rotation
+
+
 @CHECKS.register("quaternion")
 class Quaternion(CheckSettings):
     """Every four channels of kind `quaternion` have length 1 and never change sign together.
@@ -27,7 +30,9 @@ class Quaternion(CheckSettings):
         description="by which the length may differ from 1; resampling at 30 Hz takes 0.004 of a "
         "robot that turns with 10 rad/s",
     )
-    noise: PositiveFloat = Field(default=6.0, description="or times the length's own noise")
+    noise: PositiveFloat = Field(
+        default=6.0, description="or times the length's own noise, 0.1 at most"
+    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return where the four of channel -> (n,) have another length, or change their sign."""
@@ -47,7 +52,7 @@ class Quaternion(CheckSettings):
         if not len(known):
             return self.length
         spread = float(np.median(np.abs(known - np.median(known))))
-        return max(self.length, self.noise * 1.4826 * spread)
+        return max(self.length, min(self.noise * 1.4826 * spread, _NOISIEST))
 
 
 def _off(

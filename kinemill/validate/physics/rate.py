@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
+from kinemill.validate.motion import largest_step
 
 
 @CHECKS.register("rate")
@@ -48,9 +49,9 @@ class Rate(CheckSettings):
 
     def _find(self, name: str, bound: float, values: Values, task: Task) -> list[Fault]:
         channel = task.channels[name]
-        change = steps(values[name], channel.kind)
-        if len(change) < self.rows:
+        if len(values[name]) <= self.rows or largest_step(values, name) <= bound * task.dt:
             return []
+        change = steps(values[name], channel.kind)
         total = np.concatenate(([0.0], np.cumsum(change)))
         rate = np.abs(total[self.rows :] - total[: -self.rows]) / (self.rows * task.dt)
         return [

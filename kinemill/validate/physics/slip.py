@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import noise, noise_of, pairs, reach_of
+from kinemill.validate.motion import largest_step, noise, noise_of, pairs, reach_of
 
 
 @CHECKS.register("slip")
@@ -33,9 +33,12 @@ class Slip(CheckSettings):
             x, v, channel = values[position], values[velocity], task.channels[position]
             if len(x) < 4:
                 continue
+            floor = self.share * reach_of(x, channel)
+            if 2.0 * largest_step(values, position) <= floor:
+                continue  # no step differs from its neighbours by more
             error = _steps(x, v, task.dt)
             still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
-            floor = max(still, self.share * reach_of(x, channel))
+            floor = max(still, floor)
             over = error > floor
             if not over.any():
                 continue

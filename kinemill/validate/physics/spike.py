@@ -12,7 +12,14 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import noise, noise_of, pairs, reach_of, unlike_slope
+from kinemill.validate.motion import (
+    largest_step,
+    noise,
+    noise_of,
+    pairs,
+    reach_of,
+    unlike_slope,
+)
 
 _REACH = (1, 2)  # rows to each side: spikes of one row and of two
 _PEAK = 0.7  # of the largest error around: a spike makes its neighbours half as wrong as itself
@@ -37,22 +44,28 @@ class Spike(CheckSettings):
         faults: list[Fault] = []
         for velocity, position in pairs(task):
             v, x = values[velocity], values[position]
-            unlike = unlike_slope(v, x, task.dt)
-            errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
-            faults += self._find(velocity, errors, 0.0, values, task)
-            errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
-            still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
-            found = self._find(position, errors, still, values, task)
-            faults += [each for each in found if not _steps(x, v, each, task.dt)]
+            floor = self._floor(velocity, values, task)
+            if floor is not None:
+                unlike = unlike_slope(v, x, task.dt)
+                errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
+                faults += self._find(velocity, errors, floor, task)
+            floor = self._floor(position, values, task)
+            if floor is not None:
+                errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
+                still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
+                found = self._find(position, errors, max(still, floor), task)
+                faults += [each for each in found if not _steps(x, v, each, task.dt)]
         return faults
 
-    def _find(
-        self, name: str, errors: list[Array], least: float, values: Values, task: Task
-    ) -> list[Fault]:
-        """Return where the largest of `errors`, each (n,), is more than noise and `least`."""
+    def _floor(self, name: str, values: Values, task: Task) -> float | None:
+        """Return by how much a value has to stand out at least; None if no step is that large."""
+        floor = self.share * reach_of(values[name], task.channels[name])
+        return None if max(_REACH) * largest_step(values, name) <= floor else floor
+
+    def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
+        """Return where the largest of `errors`, each (n,), is more than noise and `floor`."""
         channel = task.channels[name]
         error = np.fmax(*errors)
-        floor = max(least, self.share * reach_of(values[name], channel))
         over = error > floor
         if not over.any():
             return []

@@ -42,13 +42,17 @@ class WrapAround(CheckSettings):
         return faults
 
     def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
-        missing, known = slope - v, np.isfinite(slope) & np.isfinite(v)
+        missing = slope - v
+        known = np.isfinite(missing)
         if not known.any():
             return []
         # The range is at least twice the fastest value that still fits into it.
-        most = float(np.abs(v[known]).max())
-        gone = np.abs(np.where(known, missing, 0.0)) > 2.0 * self.share * most
-        gone &= np.where(known, v * slope, 0.0) < 0.0
+        fits = v if known.all() else v[known]
+        most = max(float(fits.max()), -float(fits.min()))
+        gone = np.abs(missing) > 2.0 * self.share * most
+        if not gone.any():
+            return []
+        gone &= v * slope < 0.0
         jumps = np.abs(np.diff(v, prepend=v[0], append=v[-1]))
         size = float(np.median(np.abs(missing[gone]))) if gone.any() else 0.0
         # Both ends of a stretch are jumps of the velocity itself; a position's step leaves it calm.

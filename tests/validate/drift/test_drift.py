@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kinemill.ingest.membership import members
 from kinemill.spec import load_task
+from kinemill.store import SUMMARY, read_json
 from kinemill.validate.drift import find_drift, latest_drift
+from kinemill.validate.forgetting import forget, remains
 from tests.validate.drift.conftest import CartPole, write_rollout
 
 
@@ -95,6 +98,16 @@ def test_one_more_recording_costs_one_judging(robot):
     assert {path: path.stat().st_mtime_ns for path in known} == stamps
     told = {line["episode"]: line for line in second["episodes"]}
     assert all(told[line["episode"]] == line for line in first["episodes"])
+
+
+def test_what_was_measured_of_a_forgotten_recording_goes(robot):
+    kept, gone = (robot.drive(number) for number in (20, 21))
+    judge(robot)
+    member = members(robot.home, robot.task.name)[gone]
+    assert len(remains(robot.task, robot.home, member).outcomes) == 3  # read, judged, measured
+    forget(robot.task, robot.home, member)
+    (left,) = judgings(robot)
+    assert read_json(left / SUMMARY)["hash"] == kept
 
 
 def test_another_factor_judges_anew_without_measuring_anew(robot):
