@@ -13,7 +13,6 @@ from kinemill.spec import CHECKS, Task
 from kinemill.spec.channels import rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
-
 _NOISIEST = 0.1  # off the length 1, of what still is a rotation
 
 
