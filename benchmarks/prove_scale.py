@@ -68,11 +68,14 @@ class Place:
 
 
 def write(path: Path, number: int) -> None:
-    """Write a log of its own: a swing with amplitude, frequency and phase drawn by its number."""
-    random, t = np.random.default_rng(number), DT * np.arange(STEPS)
-    size, rate, phase = random.uniform(0.3, 2.0), random.uniform(2.0, 9.0), random.uniform(0.0, 6.0)
-    torque = np.sin(3.0 * t + phase) if number % BROKEN else np.full(STEPS, 9.0)
-    columns = [t, size * np.sin(rate * t + phase), size * rate * np.cos(rate * t + phase), torque]
+    """Write a log of its own: three swings at once, with sizes, rates and phases by its number."""
+    random, t = np.random.default_rng(number), DT * np.arange(STEPS)[:, None]
+    size, phase = random.uniform(0.1, 0.8, 3), random.uniform(0.0, 6.3, 3)
+    rate = random.uniform(3.0, 25.0, 3)  # rad/s
+    angle = (size * np.sin(rate * t + phase)).sum(axis=1)
+    velocity = (size * rate * np.cos(rate * t + phase)).sum(axis=1)
+    torque = np.sin(3.0 * t[:, 0] + phase[0]) if number % BROKEN else np.full(STEPS, 9.0)
+    columns = [t[:, 0], angle, velocity, torque]
     rows = [",".join(f"{value:.6f}" for value in row) for row in zip(*columns, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(["time,angle,velocity,torque", *rows, ""]))

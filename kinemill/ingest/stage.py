@@ -5,14 +5,10 @@ about which a person has decided, and what an ingest that ended early was about 
 rules of reading have changed, or the index is lost, that is everything.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
 
-from kinemill.durable import Move
 from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
@@ -31,15 +27,12 @@ from kinemill.ingest.files import (
 from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
 from kinemill.ingest.membership import (
     Member,
-    Moved,
-    entering,
     find_member,
     first_sights,
-    keep_raw,
     members,
 )
-from kinemill.ingest.meta import describe
-from kinemill.ingest.recordings import STAGE, read_into, reading_rules, recording_inputs
+from kinemill.ingest.recording import Job, parallel, record
+from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.report import IngestReport, Teller
 from kinemill.ingest.sights import open_book
 from kinemill.ingest.snapshot import Snapshot, entry_of
@@ -50,21 +43,12 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.store import (
     Json,
     Outcome,
-    Staged,
     digest,
     file_digest,
-    publish_staged,
-    stage_outcome,
 )
 
-WORKERS = 4  # files in memory at a time; polars uses all cores for each
-GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
-
-T = TypeVar("T")
-R = TypeVar("R")
 Contents = Mapping[Sight, str]
 Familiar = Mapping[Sight, bytes]
-_Job = tuple[Task, Home, Member, Path | None]
 
 
 @dataclass(frozen=True)
@@ -97,19 +81,6 @@ def ingest(
         return _ingest(task, home, folder, progress)
 
 
-def read_again(
-    task: Task, home: Home, chosen: list[Member], progress: Progress
-) -> Iterator[tuple[Member, Outcome]]:
-    """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
-
-    Raises:
-        CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
-    """
-    for member, outcome in _record([(task, home, member, None) for member in chosen], progress):
-        if outcome:  # a kept copy does not move
-            yield member, outcome
-
-
 def drop_folder(task: Task, home: Home) -> Path:
     """Return the folder in which the task's logs are dropped; `ingest.watch` may name another."""
     watch = task.ingest.watch
@@ -125,7 +96,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     again = [sight for sight in looked.familiar if sight in described]
     fault_point("ingest.scanned")
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
-    hashes = dict(zip(still, _parallel(_hash, still), strict=True))
+    hashes = dict(zip(still, parallel(_hash, still), strict=True))
     read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
     fault_point("ingest.hashed")
     earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
@@ -194,7 +165,7 @@ class _Taking:
             fault_point("ingest.noted")
         changes: dict[str, Json | None] = dict.fromkeys(asked)
         unfinished = set[str]()
-        for member, outcome in _record(jobs, progress):
+        for member, outcome in record(jobs, progress):
             if outcome is None:
                 unfinished.add(member.hash)
                 continue
@@ -224,9 +195,9 @@ class _Taking:
 
     def _jobs(
         self, asked: set[str], sources: Mapping[str, tuple[Member, Path]]
-    ) -> tuple[list[_Job], set[str]]:
+    ) -> tuple[list[Job], set[str]]:
         """Return what is to be read, known members and new ones, and the hashes of the new."""
-        jobs, entered = list[_Job](), set[str]()
+        jobs, entered = list[Job](), set[str]()
         for hash_ in sorted(asked):
             known = find_member(self._home, self._task.name, hash_)
             fresh, path = sources.get(hash_, (None, None))
@@ -272,15 +243,6 @@ def _nothing(task: Task, source: Path) -> BadInput:
     )
 
 
-def _parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL."""
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, os.cpu_count() or 1))
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _hash(sight: Sight) -> str | None:
     """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read."""
     try:
@@ -288,76 +250,3 @@ def _hash(sight: Sight) -> str | None:
     except OSError:
         return None
     return found if see(sight.folder, sight.name) == sight else None
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A recording that was read: its outcome, None if its file is moving, and what goes with it."""
-
-    member: Member
-    outcome: Outcome | Staged | None = None
-    raw: list[Move] = field(default_factory=list[Move])
-    entry: list[Move] = field(default_factory=list[Move])
-
-
-def _read_aside(job: _Job) -> _Read:
-    """Read one recording, and write aside what is not there yet of it."""
-    task, home, member, source = job
-    moves: list[Move] = []
-
-    def build(folder: Path) -> Json:
-        raw, moved = keep_raw(home, member, source)
-        moves.extend(moved)
-        return read_into(task, member, raw, folder)
-
-    try:
-        outcome = stage_outcome(home, STAGE, task.name, recording_inputs(task, member), build)
-        described = describe(task, member, source)
-        entry = entering(home, task.name, described, anew=described is not member)
-    except Moved:
-        return _Read(member)
-    except BaseException:
-        _discard(moves)
-        raise
-    return _Read(member, outcome, moves, entry)
-
-
-def _record(jobs: list[_Job], progress: Progress) -> Iterator[tuple[Member, Outcome | None]]:
-    """Publish recordings and enter them as members, many at a time; no outcome of moving files."""
-    done = 0
-    for group in _grouped(jobs):
-        read = list[_Read]()
-        try:
-            for one in _parallel(_read_aside, group):
-                read.append(one)
-                progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
-            staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
-            raw = [move for one in read for move in one.raw]
-            entries = [move for one in read for move in one.entry]
-            published = iter(publish_staged(group[0][1], staged, raw, entries))
-        finally:
-            _discard(move for one in read for move in (*one.raw, *one.entry))
-            for one in read:
-                if isinstance(one.outcome, Staged):
-                    one.outcome.discard()
-        for one in read:
-            staged_ = isinstance(one.outcome, Staged)
-            yield one.member, next(published) if staged_ else cast("Outcome | None", one.outcome)
-
-
-def _grouped(jobs: list[_Job]) -> Iterator[list[_Job]]:
-    """Yield jobs in groups that are brought to the disk at once, none of them too large."""
-    group, size = list[_Job](), 0
-    for job in jobs:
-        group.append(job)
-        size += job[2].bytes
-        if len(group) == GROUP or size >= GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _discard(moves: Iterable[Move]) -> None:
-    for move in moves:
-        move.aside.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from kinemill.home import Home
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.inspecting import as_recording
 from kinemill.ingest.membership import Member, members
-from kinemill.ingest.stage import read_again
+from kinemill.ingest.recording import read_again
 from kinemill.spec import Task
 from kinemill.spec.ports import Progress, Silence
 from kinemill.store import Json, Staged, publish_staged

@@ -12,9 +12,9 @@ from kinemill.ingest.inspecting import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, digest, peek
+from kinemill.validate.before import last_shards
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
 from kinemill.validate.judged import read_judged
-from kinemill.validate.stage import last_shards
 
 
 @dataclass(frozen=True)

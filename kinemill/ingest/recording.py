@@ -1,0 +1,119 @@
+"""Recordings: read, written aside, and brought to their places many at a time."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from kinemill.durable import Move
+from kinemill.home import Home
+from kinemill.ingest.membership import Member, Moved, entering, keep_raw
+from kinemill.ingest.meta import describe
+from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
+from kinemill.spec import Task
+from kinemill.spec.ports import Progress
+from kinemill.store import Json, Outcome, Staged, publish_staged, stage_outcome
+
+WORKERS = 4  # files in memory at a time; polars uses all cores for each
+GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
+
+T = TypeVar("T")
+R = TypeVar("R")
+Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the recording's bytes
+
+
+def read_again(
+    task: Task, home: Home, chosen: list[Member], progress: Progress
+) -> Iterator[tuple[Member, Outcome]]:
+    """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
+
+    Raises:
+        CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
+    """
+    for member, outcome in record([(task, home, member, None) for member in chosen], progress):
+        if outcome:  # a kept copy does not move
+            yield member, outcome
+
+
+def parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL."""
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A recording that was read: its outcome, None if its file is moving, and what goes with it."""
+
+    member: Member
+    outcome: Outcome | Staged | None = None
+    raw: list[Move] = field(default_factory=list[Move])
+    entry: list[Move] = field(default_factory=list[Move])
+
+
+def _read_aside(job: Job) -> _Read:
+    """Read one recording, and write aside what is not there yet of it."""
+    task, home, member, source = job
+    moves: list[Move] = []
+
+    def build(folder: Path) -> Json:
+        raw, moved = keep_raw(home, member, source)
+        moves.extend(moved)
+        return read_into(task, member, raw, folder)
+
+    try:
+        outcome = stage_outcome(home, STAGE, task.name, recording_inputs(task, member), build)
+        described = describe(task, member, source)
+        entry = entering(home, task.name, described, anew=described is not member)
+    except Moved:
+        return _Read(member)
+    except BaseException:
+        _discard(moves)
+        raise
+    return _Read(member, outcome, moves, entry)
+
+
+def record(jobs: list[Job], progress: Progress) -> Iterator[tuple[Member, Outcome | None]]:
+    """Publish recordings and enter them as members, many at a time; no outcome of moving files."""
+    done = 0
+    for group in _grouped(jobs):
+        read = list[_Read]()
+        try:
+            for one in parallel(_read_aside, group):
+                read.append(one)
+                progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
+            staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
+            raw = [move for one in read for move in one.raw]
+            entries = [move for one in read for move in one.entry]
+            published = iter(publish_staged(group[0][1], staged, raw, entries))
+        finally:
+            _discard(move for one in read for move in (*one.raw, *one.entry))
+            for one in read:
+                if isinstance(one.outcome, Staged):
+                    one.outcome.discard()
+        for one in read:
+            staged_ = isinstance(one.outcome, Staged)
+            yield one.member, next(published) if staged_ else cast("Outcome | None", one.outcome)
+
+
+def _grouped(jobs: list[Job]) -> Iterator[list[Job]]:
+    """Yield jobs in groups that are brought to the disk at once, none of them too large."""
+    group, size = list[Job](), 0
+    for job in jobs:
+        group.append(job)
+        size += job[2].bytes
+        if len(group) == GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _discard(moves: Iterable[Move]) -> None:
+    for move in moves:
+        move.aside.unlink(missing_ok=True)
