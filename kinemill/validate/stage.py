@@ -6,7 +6,6 @@ writing of one shard, whatever the number of recordings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import polars as pl
 
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
+from kinemill.ingest.recording import parallel
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
@@ -47,7 +47,6 @@ from kinemill.validate.noting import Repeats, note_twins
 from kinemill.validate.twin_index import Sketched
 
 STAGE = "episodes"
-WORKERS = 4  # recordings in memory at a time
 GROUP, BATCH = 64, 4096  # recordings published together; those whose findings are in memory
 
 Json = dict[str, Any]
@@ -167,20 +166,16 @@ class _Validating:
             return judge_recording(self._task, self._home, recording, self._asked)
 
         judged: dict[str, Judged] = {}
-        pool = ThreadPoolExecutor(WORKERS)
-        try:
-            for first in range(0, len(entries), GROUP):
-                group, found = entries[first : first + GROUP], list[Judged]()
-                for entry, each in zip(group, pool.map(one, group), strict=True):
-                    found.append(each)
-                    self._left -= 1
-                    note = f"{entry['name']}: {len(each.item['episodes'])} episodes"
-                    done = self._total - self._left
-                    self._progress.advance("validate", done, self._total, note)
-                publish_staged(self._home, [each.staged for each in found if each.staged])
-                judged |= {entry["hash"]: each for entry, each in zip(group, found, strict=True)}
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for first in range(0, len(entries), GROUP):
+            group, found = entries[first : first + GROUP], list[Judged]()
+            for entry, each in zip(group, parallel(one, group), strict=True):
+                found.append(each)
+                self._left -= 1
+                note = f"{entry['name']}: {len(each.item['episodes'])} episodes"
+                done = self._total - self._left
+                self._progress.advance("validate", done, self._total, note)
+            publish_staged(self._home, [each.staged for each in found if each.staged])
+            judged |= {entry["hash"]: each for entry, each in zip(group, found, strict=True)}
         return judged
 
     def _shard(self, entries: list[Json], judged: Mapping[str, Judged], old: Old) -> Shard:
