@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-scale prove-kills constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-scale prove-control prove-kills constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,14 @@ bench: setup ## measure, and rewrite the tables of docs/results.md
 prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_accuracy
 
+prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_transfer
+
 prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_scale
+
+prove-control: setup ## closed loops with learned models against true physics, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_control
 
 prove-kills: setup ## SIGKILL and a full disk at 200 passings of ingest drawn by KINEMILL_SEED=0
 	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py

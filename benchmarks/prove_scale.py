@@ -14,7 +14,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import ROOT, ROUNDS, replace_section
+from kinemill import durable
 from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.ingest.arriving import fingerprint
@@ -30,9 +31,10 @@ from kinemill.validate import validate
 from kinemill.validate.standing import held_back
 
 FEW, MANY = 1_000, 100_000
-BATCH = 5_000  # recordings taken between two lines of progress
+BATCH = 20_000  # recordings taken between two lines of progress
 BROKEN = 50  # one log in so many has a torque beyond the limits
 DT, STEPS = 0.01, 60  # s
+SWINGS = 6  # in a log; with three, one in ten of 20,000 is the same run as another by chance
 TASK = Task.model_validate(
     {
         "task": "arm",
@@ -68,12 +70,12 @@ class Place:
 
 
 def write(path: Path, number: int) -> None:
-    """Write a log of its own: three swings at once, with sizes, rates and phases by its number."""
+    """Write a log of its own: swings at once, with speeds, rates and phases by its number."""
     random, t = np.random.default_rng(number), DT * np.arange(STEPS)[:, None]
-    size, phase = random.uniform(0.1, 0.8, 3), random.uniform(0.0, 6.3, 3)
-    rate = random.uniform(3.0, 25.0, 3)  # rad/s
-    angle = (size * np.sin(rate * t + phase)).sum(axis=1)
-    velocity = (size * rate * np.cos(rate * t + phase)).sum(axis=1)
+    speed, phase = random.uniform(0.3, 2.0, SWINGS), random.uniform(0.0, 6.3, SWINGS)
+    rate = random.uniform(5.0, 50.0, SWINGS)  # rad/s
+    angle = (speed / rate * np.sin(rate * t + phase)).sum(axis=1)
+    velocity = (speed * np.cos(rate * t + phase)).sum(axis=1)
     torque = np.sin(3.0 * t[:, 0] + phase[0]) if number % BROKEN else np.full(STEPS, 9.0)
     columns = [t[:, 0], angle, velocity, torque]
     rows = [",".join(f"{value:.6f}" for value in row) for row in zip(*columns, strict=True)]
@@ -103,13 +105,14 @@ def _name(number: int) -> str:
 
 
 @contextmanager
-def _unsynced() -> Iterator[None]:
-    """Leave out fsync: what is filled need not outlive the machine's fall."""
-    before, os.fsync = os.fsync, lambda _: None
+def _unsynced() -> Generator[None]:
+    """Leave out fsync and syncfs: what is filled need not outlive the machine's fall."""
+    before = os.fsync, durable.FEW
+    os.fsync, durable.FEW = lambda _: None, sys.maxsize
     try:
         yield
     finally:
-        os.fsync = before
+        os.fsync, durable.FEW = before
 
 
 def take(place: Place, logs: Path) -> None:

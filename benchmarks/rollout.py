@@ -1,4 +1,9 @@
-"""Rollouts of 25 steps: one call of the exported Scan against stepping it, and against torch."""
+"""Rollouts of 25 steps: one call of the exported graph against stepping it, torch, and a peer.
+
+onyxengine 0.1.15 is measured itself, if `python -m benchmarks._peers` has installed it: its own
+`simulate` of its own MLP, which normalises every hidden layer; sizes, history, tanh, states and
+actions are the same, and the state changes by what comes out in both.
+"""
 
 import tempfile
 from pathlib import Path
@@ -7,62 +12,63 @@ import numpy as np
 import torch
 
 from benchmarks import Row, interleaved, main, one_thread, row
+from benchmarks._peers import peer
 from kinemill import runtime
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
-from kinemill.spec import load_task
-from kinemill.train.layout import make_layout
-from kinemill.train.step import Step
+from kinemill.spec.task import Task
+from kinemill.train.layout import layout_of
+from kinemill.train.step import make_step
 
-HORIZON = 25
-MODELS = {
-    "MLP 128x128": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "silu"},
-    "GRU 128": {"type": "gru", "hidden_size": 128},
-}
+HORIZON, ROUNDS = 25, 21
+STATES, ACTIONS = [f"s{index}" for index in range(4)], ["a0", "a1"]
+MLP = {"type": "mlp", "hidden_sizes": [64, 64, 64], "activation": "tanh"}
+MODELS = {"MLP 3x64": (MLP, 8), "GRU 128": ({"type": "gru", "hidden_size": 128}, 11)}
+CALLS = {1: 40, 256: 4}  # in one round
 
 
 def measure() -> list[Row]:
     """Return state-steps a second, batch 1 and 256, one thread."""
-    rows: list[Row] = []
-    for name, model in MODELS.items():
-        step, simulator = _make(model)
-        for batch in (1, 256):
-            rows.append(_measure(name, step, simulator, batch))
-    return rows
+    with one_thread():
+        return [
+            _measure(name, *_make(model, history), batch)
+            for name, (model, history) in MODELS.items()
+            for batch in CALLS
+        ]
 
 
-def _make(settings):
-    task = load_task("double_pendulum")
-    learn = task.learn.model_copy(update={"model": _model(settings)})
-    layout = make_layout(task, learn.outputs, learn.integrator, learn.history)
+def _make(model, history):
+    """Return a step of random weights in torch, and its exported simulator."""
+    channels = {name: {"role": "state", "unit": "m"} for name in STATES}
+    channels |= {name: {"role": "action", "unit": "N"} for name in ACTIONS}
+    learn = {"type": "dynamics", "model": model, "history": history}
+    task = Task.model_validate({"task": "peer", "dt": 0.01, "channels": channels, "learn": learn})
+    layout = layout_of(task)
     torch.manual_seed(0)
-    spread = {"state": len(layout.states), "action": len(layout.actions), "output": 4}
-    scale = {f"{name}_mean": torch.zeros(n) for name, n in spread.items()}
-    scale |= {f"{name}_std": torch.full((n,), 0.1) for name, n in spread.items()}
-    network = learn.model.build(layout.features, len(layout.outputs), layout.history)
-    step = Step(layout, network, scale).eval()
+    scale = {
+        "state_std": torch.ones(len(STATES)),
+        "feature_mean": torch.full((layout.features,), 0.05),
+        "feature_std": torch.full((layout.features,), 1.1),
+        "output_mean": torch.full((len(STATES),), 0.01),
+        "output_std": torch.full((len(STATES),), 0.1),
+    }
+    step = make_step(task.learn.model, layout, scale).eval()
+    description = {
+        "task": task.name,
+        "dataset": "0" * 64,
+        "units": {name: task.channels[name].unit for name in task.columns},
+        "limits": dict.fromkeys(task.columns),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        description = {
-            "task": task.name,
-            "dataset": "0" * 64,
-            "units": {name: task.channels[name].unit for name in task.columns},
-            "limits": {name: task.channels[name].limits for name in task.columns},
-        }
         write_model(step, describe(description, step), Path(folder))
         return step, runtime.load(folder)
 
 
-def _model(settings):
-    from kinemill.spec import MODELS as FAMILY
-
-    return FAMILY[settings["type"]].model_validate(settings)
-
-
 def _measure(name, step, simulator, batch) -> Row:
     random = np.random.default_rng(0)
-    states = random.normal(size=(batch, step.history, 4)).astype(np.float32)
-    past = random.normal(size=(batch, step.history - 1, 2)).astype(np.float32)
-    actions = random.normal(size=(batch, HORIZON, 2)).astype(np.float32)
+    states = random.normal(size=(batch, step.history, len(STATES))).astype(np.float32)
+    past = random.normal(size=(batch, step.history - 1, len(ACTIONS))).astype(np.float32)
+    actions = random.normal(size=(batch, HORIZON, len(ACTIONS))).astype(np.float32)
     tensors = [torch.from_numpy(value) for value in (states, past, actions)]
 
     def stepped():
@@ -75,19 +81,55 @@ def _measure(name, step, simulator, batch) -> Row:
         with torch.inference_mode():
             step.rollout(*tensors)
 
-    with one_thread():
-        seconds = interleaved(
-            {
-                "ours": lambda: simulator.rollout(states, past, actions),
-                "step.onnx in a Python loop": stepped,
-                "torch eager": eager,
-            },
-            rounds=21,
-        )
-    rate = {case: batch * HORIZON / value for case, value in seconds.items()}
+    cases = {
+        "ours": lambda: simulator.rollout(states, past, actions),
+        "step.onnx in a Python loop": stepped,
+        "torch eager": eager,
+    }
+    if name in PEERS and (onyx := PEERS[name](step.history, *tensors)):
+        cases["onyxengine 0.1.15"] = onyx
+    calls = CALLS[batch]
+    repeated = {case: _repeat(call, calls) for case, call in cases.items()}
+    seconds = interleaved(repeated, ROUNDS)
+    rate = {case: calls * batch * HORIZON / value for case, value in seconds.items()}
     ours = rate.pop("ours")
     return row(f"roll out {name}, {HORIZON} steps, batch {batch}", "state-steps/s", ours, rate)
 
+
+def _repeat(call, times):
+    def several():
+        for _ in range(times):
+            call()
+
+    return several
+
+
+def _onyx_mlp(history, states, past, actions):
+    """Return a call of the peer's `simulate` with the same inputs, or None without the peer."""
+    modeling = peer("onyxengine.modeling")
+    if modeling is None:
+        return None
+    changes = [modeling.Output(name=f"change_{name}") for name in STATES]
+    inputs = [modeling.Input(name=n, parent=f"change_{n}", relation="delta") for n in STATES]
+    inputs += [modeling.Input(name=name) for name in ACTIONS]
+    config = modeling.MLPConfig(
+        outputs=changes,
+        inputs=inputs,
+        dt=0.01,
+        sequence_length=history,
+        hidden_layers=len(MLP["hidden_sizes"]),
+        hidden_size=MLP["hidden_sizes"][0],
+        activation=MLP["activation"],
+    )
+    model = modeling.MLP(config).eval()
+    # It wants an action for the row after the last as well, and never looks at it.
+    every = torch.cat([past, actions, actions[:, -1:]], dim=1)
+    known = {name: states[..., index : index + 1] for index, name in enumerate(STATES)}
+    acting = {name: every[..., index : index + 1] for index, name in enumerate(ACTIONS)}
+    return lambda: model.simulate(known, acting, HORIZON)
+
+
+PEERS = {"MLP 3x64": _onyx_mlp}
 
 if __name__ == "__main__":
     main("rollout", measure)

@@ -34,10 +34,11 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         package: dotted name of the folder; its files, leading underscores aside, are the members.
         what: the word for one member in messages, such as "model".
+        usual: the member that is meant where no name is given, if there is one.
     """
 
-    def __init__(self, package: str, what: str) -> None:
-        self.package, self.what = package, what
+    def __init__(self, package: str, what: str, usual: str | None = None) -> None:
+        self.package, self.what, self.usual = package, what, usual
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[U], U]:

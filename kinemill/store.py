@@ -9,14 +9,15 @@ again. A crash leaves a folder under `.staging/`, which nothing ever reads.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kinemill.durable import Move, settle
+from kinemill.digests import file_digest, own_digest
+from kinemill.durable import Move, hasten, settle
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
@@ -38,12 +39,6 @@ def canonical(value: object) -> str:
 def digest(value: object) -> str:
     """Return the sha256 of `value` as canonical JSON, in hex."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def aside_of(path: Path) -> Path:
@@ -126,21 +121,26 @@ def open_ref(home: Home, ref: Ref) -> Path:
     Raises:
         CorruptArtifact: the folder is gone, a file is missing, or its bytes have changed.
     """
+    _check(home, ref)
+    return home.root / ref.path
+
+
+def _check(home: Home, ref: Ref, names: Collection[str] | None = None) -> None:
+    """Check the manifest behind `ref`, and of the files that it lists all, or those named."""
     try:
-        return _checked(home.root / ref.path, ref.digest)
+        _check_folder(home.root / ref.path, ref.digest, names)
     except CorruptArtifact:
         drop_indexes(home, Path(ref.path).parent.name)
         raise
 
 
-def _checked(folder: Path, digest: str) -> Path:
+def _check_folder(folder: Path, digest: str, names: Collection[str] | None) -> None:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise CorruptArtifact(folder, "is not there or not whole", fix="run the chain again")
     if file_digest(manifest) != digest:
         raise CorruptArtifact(manifest, "was changed since", fix="run the chain again")
-    _check_files(folder)
-    return folder
+    _check_files(folder, names)
 
 
 def index_path(home: Home, task: str, name: str) -> Path:
@@ -154,11 +154,12 @@ def drop_indexes(home: Home, task: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _check_files(folder: Path) -> None:
-    manifest = _MANIFEST.open(folder / MANIFEST, read_json(folder / MANIFEST))
-    for name, entry in manifest["files"].items():
+def _check_files(folder: Path, names: Collection[str] | None) -> None:
+    files = _MANIFEST.open(folder / MANIFEST, read_json(folder / MANIFEST))["files"]
+    for name in files if names is None else names:
+        entry = files[name]
         path = folder / name
-        if not path.is_file() or file_digest(path) != entry["sha256"]:
+        if not path.is_file() or own_digest(path) != entry["sha256"]:
             raise CorruptArtifact(
                 path,
                 "is missing or its bytes have changed",
@@ -168,8 +169,13 @@ def _check_files(folder: Path) -> None:
 
 
 def summary_of(home: Home, ref: Ref) -> Json:
-    """Return the numbers published with `ref`."""
-    return read_json(open_ref(home, ref) / SUMMARY)
+    """Return the numbers published with `ref`; of the files, theirs alone is looked at.
+
+    Raises:
+        CorruptArtifact: the outcome is gone, or its manifest or numbers have changed.
+    """
+    _check(home, ref, (SUMMARY,))
+    return read_json(home.root / ref.path / SUMMARY)
 
 
 def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
@@ -309,6 +315,8 @@ def _seal(folder: Path, made_from: Json, summary: Json) -> str:
     """Write summary and manifest of a folder; return the manifest."""
     (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        hasten(path)
     text = _manifest(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)
     return text
@@ -317,7 +325,7 @@ def _seal(folder: Path, made_from: Json, summary: Json) -> str:
 def _manifest(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
     """Spell the manifest of a folder as its files are now; form 1 was indented."""
     files = {
-        name: {"sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
+        name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
     }
     content = {"format": form, **made_from, "files": files}

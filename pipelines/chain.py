@@ -12,6 +12,7 @@ from pipelines.backfill import backfill
 from pipelines.drift import drifts
 from pipelines.schedules import nightly
 from pipelines.sensors import arrivals, failures
+from pipelines.tune import tune
 from resources.io import refs
 from resources.mill import mill
 
@@ -27,7 +28,7 @@ def definitions_of(
     """Make the definitions of some tasks, and of assets that belong to none."""
     return dg.Definitions(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
-        jobs=[*(_job(task) for task in tasks), backfill],
+        jobs=[*(_job(task) for task in tasks), backfill, tune],
         schedules=[schedule for task in tasks if (schedule := nightly(task))],
         sensors=[*(make(task) for task in tasks for make in (arrivals, drifts)), failures],
         resources={"refs": refs, **{task.name: mill(task) for task in tasks}},

@@ -5,7 +5,7 @@ The run is kept in the same Dagster storage as every other, so the web pages sho
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,38 @@ def run_chain(
     with open_instance(home) as instance, view(watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         try:
-            _execute(instance, plain, overrides or {}, logs, run_id)
+            _execute(instance, plain, run_config(plain, overrides or {}, logs), run_id)
         except KinemillError as error:
             error.document = _document(instance, home, plain, run_id)
             raise
         return _document(instance, home, plain, run_id)
+
+
+def make_until(
+    asset: str,
+    task: str,
+    overrides: Mapping[str, Any],
+    *,
+    logs: Path | None = None,
+    watched: bool = False,
+) -> Ref:
+    """Run the chain of a task up to an asset, and return what that handed on.
+
+    Raises:
+        TaskError: the task file or an override is wrong; nothing was started.
+        Blocked: a blocking check refused what a stage made.
+    """
+    plain, home, every = load_task(task), Home.resolve(), list(CHAIN.values())
+    load_task(task, overrides)
+    run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
+    _silence()
+    with open_instance(home) as instance, view(watched) as seen:
+        instance.add_event_listener(run_id, seen.listen)
+        _execute(instance, plain, run_config(plain, overrides, logs), run_id, upto)
+    made = handed_on(home, run_id, plain.name, asset)
+    if made is None:
+        raise Blocked(plain.name, f"made no {asset}", fix=_look(plain))
+    return made
 
 
 def _silence() -> None:
@@ -70,14 +97,16 @@ def _silence() -> None:
 def _execute(
     instance: dg.DagsterInstance,
     task: Task,
-    overrides: Mapping[str, Any],
-    logs: Path | None,
+    config: Json,
     run_id: str,
+    assets: Sequence[str] | None = None,
 ) -> None:
+    """Run the job of a task, or the part of it that makes `assets`."""
     job = definitions_of([task]).resolve_job_def(task.name)
+    part = None if assets is None else [dg.AssetKey([task.name, asset]) for asset in assets]
     try:
         job.execute_in_process(
-            run_config=run_config(task, overrides, logs), instance=instance, run_id=run_id
+            run_config=config, instance=instance, run_id=run_id, asset_selection=part
         )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error

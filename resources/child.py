@@ -37,14 +37,16 @@ class Lines:
 
 def work(job: dict[str, Any], pipes: PipesContext) -> None:
     """Train what the job file asks for."""
+    from kinemill.spec.ports import Start
     from kinemill.tracking import MlflowTracker
     from kinemill.train import train
 
     task, home = Task.model_validate(job["task"]), Home(Path(job["home"]))
     dataset, training_set = Ref.from_json(job["dataset"]), Ref.from_json(job["training_set"])
+    start = Start(**job["start"]) if job["start"] else None
     tracker = MlflowTracker(home, job["tracked"]["run_id"])
     try:
-        model = train(task, home, dataset, training_set, (tracker, Lines(pipes)))
+        model = train(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
     except BaseException:
         tracker.end("FAILED")
         raise

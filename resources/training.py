@@ -6,6 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.errors import TrainingFailed
+from kinemill.home import Home
+from kinemill.spec.ports import Start
 from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
 from resources.compute import COMPUTE
 from resources.mill import Mill
@@ -24,16 +26,18 @@ def train_elsewhere(
     from kinemill.tracking import lock
     from kinemill.train import find_model
 
-    if known := find_model(mill.task, mill.home, dataset, training_set):
+    start = start_of(mill)
+    data = (dataset, training_set, start)
+    if known := find_model(mill.task, mill.home, *data):
         return known
-    name = f"train/{mill.task.name}/{_folder(mill, dataset, training_set).name}"
+    name = f"train/{mill.task.name}/{_folder(mill, *data).name}"
     # Two processes would write the same checkpoints: the second waits, and finds the model made.
     with lock(mill.home, name, context.log.info):
-        if known := find_model(mill.task, mill.home, dataset, training_set):
+        if known := find_model(mill.task, mill.home, *data):
             return known
-        job = write_job(mill, dataset, training_set)
+        job = write_job(mill, *data)
         _train(context, mill, job)
-        trained = find_model(mill.task, mill.home, dataset, training_set)
+        trained = find_model(mill.task, mill.home, *data)
     if trained is None:
         raise TrainingFailed(job, "the training process ended well but published no model")
     return Outcome(trained.ref, trained.summary, known=False)
@@ -48,12 +52,21 @@ def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
         raise
 
 
-def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
+def start_of(mill: Mill) -> Start | None:
+    """Return the model that the training starts from, if the task names one."""
+    if mill.task.learn.start_from is None:
+        return None  # without asking the registry, which takes a second to import
+    from kinemill import register
+
+    return register.start_of(mill.task, mill.home)
+
+
+def write_job(mill: Mill, dataset: Ref, training_set: Ref, start: Start | None = None) -> Path:
     """Start the MLflow run and write the file that tells the training process all; return it."""
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
 
     end_orphans(mill.home)  # of trainings whose every process was killed: nobody else ended them
-    folder = _folder(mill, dataset, training_set)
+    folder = _folder(mill, dataset, training_set, start)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
     run = start_run(mill.home, mill.task.name, folder.name, params=settings)
     summary = summary_of(mill.home, dataset)
@@ -64,6 +77,7 @@ def write_job(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
         "home": str(mill.home.root),
         "dataset": dataset.to_json(),
         "training_set": training_set.to_json(),
+        "start": start.to_json() if start else None,
         "tracked": {"run_id": run, "experiment": _experiment(mill)},
         "tracked_models": str(_tracked_models(mill)),
     }
@@ -110,14 +124,18 @@ def _run_file(mill: Mill, model: Ref) -> Path:
 
 
 def _tracked_models(mill: Mill) -> Path:
-    """Return the folder in which trainings note, by model, which MLflow run they were."""
-    return mill.home.dagster / "trainings" / mill.task.name / "models"
+    return models_folder(mill.home, mill.task.name)
 
 
-def _folder(mill: Mill, dataset: Ref, training_set: Ref) -> Path:
+def models_folder(home: Home, task: str) -> Path:
+    """Return the folder in which it is noted, by model, which MLflow run trained it."""
+    return home.dagster / "trainings" / task / "models"
+
+
+def _folder(mill: Mill, dataset: Ref, training_set: Ref, start: Start | None) -> Path:
     from kinemill.train import job_folder
 
-    key = job_folder(mill.task, mill.home, dataset, training_set).name
+    key = job_folder(mill.task, mill.home, dataset, training_set, start).name
     return mill.home.dagster / "trainings" / mill.task.name / key
 
 

@@ -6,13 +6,14 @@ import subprocess
 
 import pytest
 
-from kinemill.spec import AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS
+from kinemill.spec import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS
 from tests.conftest import ROOT
 
 FAMILIES = {
     "kinemill/augment": AUGMENTATIONS,
     "kinemill/ingest/readers": READERS,
     "kinemill/models": MODELS,
+    "kinemill/train/encodings": ENCODINGS,
     "kinemill/train/objectives": OBJECTIVES,
     "kinemill/validate/physics": CHECKS,
 }

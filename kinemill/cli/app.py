@@ -10,12 +10,16 @@ from kinemill.cli import (
     datasets,
     drafting,
     drift,
+    evaluating,
     exporting,
     models,
     pages,
     quarantine,
+    rolling_out,
     running,
     setting_up,
+    simulating,
+    tuning,
     viewing,
 )
 from kinemill.errors import BadInput, KinemillError
@@ -42,6 +46,10 @@ for group in (
     datasets,
     drift,
     running,
+    tuning,
+    evaluating,
+    simulating,
+    rolling_out,
     models,
     pages,
 ):

@@ -59,7 +59,7 @@ def _tell_ignored(names: list[str]) -> None:
     if names:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         named = ", ".join(map(spell_name, names[:_NAMED]))
-        news(f"left alone, no logs or links that lead out of the folder: {named}{more}")
+        news(f"left alone (no log, half-written, or a link out of the folder): {named}{more}")
 
 
 def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:

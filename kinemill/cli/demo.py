@@ -21,6 +21,7 @@ def forget(home: Home, task: str) -> None:
     """Delete all that was made of a task: logs, outcomes, trainings, references and versions."""
     folders = [home.logs(task), home.runs / task, home.dagster / "trainings" / task]
     folders += [home.store / "members" / task, home.dagster / "refs" / "latest" / task]
+    folders += [home.root / "tune" / task]
     folders += [stage / task for stage in home.store.glob("*") if stage.name != "raw"]
     for folder in folders:
         if folder.is_dir():

@@ -35,7 +35,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Ask everything; no answer depends on another."""
-    return [_python(), *_packages(), _gpu(), _project(), *_home(), *_tasks()]
+    return [_python(), *_packages(), _gpu(), _compiler(), _project(), *_home(), *_tasks()]
 
 
 def _python() -> Finding:
@@ -61,6 +61,13 @@ def _gpu() -> Finding:
     if torch.backends.mps.is_available():
         return Finding("gpu", ok=True, found="Apple MPS")
     return Finding("gpu", None, "none; training uses the CPU")
+
+
+def _compiler() -> Finding:
+    names = [name for name in ("g++", "clang++", "c++") if shutil.which(name)]
+    if names:
+        return Finding("compiler", ok=True, found=f"{names[0]}, for learn.compile")
+    return Finding("compiler", None, "no C++ compiler; long trainings of small models are slower")
 
 
 def _project() -> Finding:

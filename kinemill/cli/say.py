@@ -13,7 +13,9 @@ PIPED = 160  # columns of text
 TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12, or many: @FILE."
+    ),
 ]
 
 

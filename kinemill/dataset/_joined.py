@@ -17,8 +17,8 @@ from kinemill.spec import Task, load_task
 from kinemill.spec.parts import Joined
 from kinemill.store import Ref, index_path, read_json, summary_of
 from kinemill.validate import load_episodes
+from kinemill.validate.before import EPISODES
 from kinemill.validate.episodes import Episode
-from kinemill.validate.stage import EPISODES
 
 _ALIKE = ("role", "kind", "unit")  # what a channel must have in common
 

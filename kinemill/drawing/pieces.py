@@ -56,16 +56,20 @@ def name_of(name: str, after: str = "") -> str:
 
 
 def contest(values: dict[str, float], intervals: dict[str, list[float]]) -> list[str]:
-    """Return a cell for each contestant: value, bar and interval; the best in bold."""
+    """Return a cell for each contestant: value, bar and interval if known; the best in bold."""
     finite = [value for value in values.values() if np.isfinite(value)]
     best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0
     cells: list[str] = []
     for name, value in values.items():
-        low, high = intervals[name]
+        low, high = intervals.get(name, [np.nan, np.nan])
         width = 100 * value / most if np.isfinite(value) else 100
         cells.append(
             f'<span class="{"best" if value == best else ""}">{number(value)}</span>'
             f'<span class="bar fill-{name}" style="width:{width:.0f}%"></span>'
-            f'<span class="interval">{number(low)} – {number(high)}</span>'
+            + (
+                f'<span class="interval">{number(low)} – {number(high)}</span>'
+                if low <= high
+                else ""
+            )
         )
     return cells

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from kinemill.export.step import carries
-from kinemill.runtime import Interface
+from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
 
 _LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
@@ -31,7 +32,34 @@ def describe(model: Mapping[str, Any], step: Any) -> Interface:
         carry=carries(step),
         dataset=model["dataset"],
         versions={name: version(name) for name in _LIBRARIES},
+        belief=_belief(step),
     )
+
+
+def told(interface: Interface) -> tuple[str, ...]:
+    """Return the carries that say how sure a model is, which a rollout gives after every step."""
+    found = interface.belief
+    return tuple(name for name in (found.offsets, found.covariance) if name) if found else ()
+
+
+def beliefs(interface: Interface) -> int:
+    """Return how many carries, the last ones, only go on from a prediction, not from a row."""
+    names = [item.name for item in interface.carry]
+    return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
+
+
+def _over_time(shape: list[Any]) -> list[Any]:
+    return [shape[0], "horizon", *shape[1:]]
+
+
+def _belief(step: Any) -> Belief | None:
+    """Name the carry that says how sure an ensemble is."""
+    if not hasattr(step, "belief"):
+        return None
+    found, kept = step.belief, [0 not in shape for shape in step.carry_shapes]
+    names = [f"carry_{sum(kept[:place])}" for place in range(len(kept))]
+    covariance = "" if found.covariance is None else names[found.covariance]
+    return Belief(found.members, names[found.offsets], covariance, found.measured)
 
 
 def io_document(interface: Interface, files: Mapping[str, bytes]) -> Json:
@@ -50,6 +78,7 @@ def io_document(interface: Interface, files: Mapping[str, bytes]) -> Json:
         "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
         "dataset": interface.dataset,
         "versions": interface.versions,
+        "belief": asdict(interface.belief) if interface.belief else None,
         "files": sections,
     }
 
@@ -81,6 +110,12 @@ def _rollout(interface: Interface) -> Json:
         "outputs": [
             _shaped(states, "next_states", ["batch", "horizon"], "state after each action"),
             *_next(carry, "carry after the last action, to go on with step.onnx"),
+            *(
+                {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
+                | {"meaning": "the same after each action"}
+                for item in carry
+                if item["name"] in told(interface)
+            ),
         ],
     }
 

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from kinemill.export._graph import Guard, finished, integers, scalar, shape_of, value
+from kinemill.export.interface import beliefs, told
 from kinemill.export.step import rename
 from kinemill.runtime import Interface
 
@@ -33,15 +34,21 @@ def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> 
         nodes, constants = [*nodes, *ticking], [*constants, *numbers]
     if history > 1 and carry:
         past = ["past_actions"] if interface.actions else []
-        nodes.append(_warm_up(core, weights, [*carry, "known", *past]))
+        nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
         carry = [f"warm_{item.name}" for item in interface.carry]
-    nodes.append(_horizon(core, weights, ["present", *carry, driver]))
+    paths = told(interface)
+    nodes.append(_horizon(core, weights, ["present", *carry, driver], paths))
     guard = Guard()
     given = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
     guard.watch([name for name, width in given.items() if width])
     outputs = [
         value("next_states", "batch", "horizon", states),
         *(value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry),
+        *(
+            value(f"path_{item.name}", "batch", "horizon", *item.shape)
+            for item in interface.carry
+            if item.name in paths
+        ),
     ]
     for item in outputs:
         guard.protect(f"unguarded.{item.name}", item.name, len(shape_of(item)))
@@ -95,11 +102,19 @@ def _clock() -> tuple[str, list[onnx.NodeProto], list[onnx.TensorProto]]:
     return "clock", nodes, [integers("clock.width", [1]), scalar("clock.zero", 0.0)]
 
 
-def _warm_up(core: onnx.GraphProto, weights: dict[str, str], inputs: list[str]) -> onnx.NodeProto:
+def _warm_up(
+    core: onnx.GraphProto, weights: dict[str, str], inputs: list[str], idle: int
+) -> onnx.NodeProto:
+    """Run over the known rows; the last `idle` carries wait, as each row begins them anew."""
     state, action, *carried = list(core.input)
     _, *after = list(core.output)
     rows = [state, action] if inputs[-1] == "past_actions" else [state]
-    body = _body(core, weights, "warm", [*carried, *rows], after)
+    moving = len(carried) - idle
+    body = _body(core, weights, "warm", [*carried, *rows], after[:moving])
+    for item in carried[moving:]:
+        kept = f"warm.kept.{item.name}"
+        body.node.append(helper.make_node("Identity", [f"warm.{item.name}"], [kept]))
+        body.output.append(value(kept, *shape_of(item)))
     return helper.make_node(
         "Scan",
         inputs,
@@ -111,23 +126,28 @@ def _warm_up(core: onnx.GraphProto, weights: dict[str, str], inputs: list[str]) 
     )
 
 
-def _horizon(core: onnx.GraphProto, weights: dict[str, str], inputs: list[str]) -> onnx.NodeProto:
+def _horizon(
+    core: onnx.GraphProto, weights: dict[str, str], inputs: list[str], paths: tuple[str, ...]
+) -> onnx.NodeProto:
     state, action, *carried = list(core.input)
     following, *after = list(core.output)
     driver = action if inputs[-1] == "actions" else value("action", "batch", 1)
     body = _body(core, weights, "roll", [state, *carried, driver], [following, *after])
     # What a Scan feeds back and what it stacks up are different outputs, of the same value.
-    reached = helper.make_node("Identity", ["roll.next_state"], ["roll.reached"])
-    body.node.append(reached)
-    body.output.append(value("roll.reached", *shape_of(following)))
+    stacked = {following.name: "unguarded.next_states"}
+    stacked |= {f"next_{name}": f"unguarded.path_{name}" for name in paths}
+    for item in (following, *(item for item in after if item.name in stacked)):
+        reached = f"roll.reached.{item.name}"
+        body.node.append(helper.make_node("Identity", [f"roll.{item.name}"], [reached]))
+        body.output.append(value(reached, *shape_of(item)))
     return helper.make_node(
         "Scan",
         inputs,
-        ["final_state", *(f"unguarded.{item.name}" for item in after), "unguarded.next_states"],
+        ["final_state", *(f"unguarded.{item.name}" for item in after), *stacked.values()],
         name="horizon",
         num_scan_inputs=1,
         scan_input_axes=[1],
-        scan_output_axes=[1],
+        scan_output_axes=[1] * len(stacked),
         body=body,
     )
 

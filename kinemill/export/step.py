@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.export._graph import OPSET, Guard, finished, shape_of, value
+from kinemill.export.folding import fold
 from kinemill.runtime import Carry, Interface
 
 
@@ -55,7 +56,8 @@ def carries(step: Any) -> tuple[Carry, ...]:
 
 def trace(step: Any, interface: Interface) -> onnx.GraphProto:
     """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
-    module = WithoutEmptyCarry(copy.deepcopy(step).cpu().float()).eval()
+    whole = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap has no graph
+    module = WithoutEmptyCarry(whole.cpu().float()).eval()
     batch = torch.export.Dim("batch")
     sizes = [(len(interface.states),), (len(interface.actions),)]
     sizes += [item.shape for item in interface.carry]
@@ -75,7 +77,7 @@ def trace(step: Any, interface: Interface) -> onnx.GraphProto:
             output_names=["next_state", *(f"next_{name}" for name in names)],
             verbose=False,
         )
-    return _clean(program.model_proto, interface)  # pyright: ignore[reportOptionalMemberAccess]
+    return fold(_clean(program.model_proto, interface))  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:

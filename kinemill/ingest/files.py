@@ -90,8 +90,8 @@ def readers(task: Task) -> dict[str, Reader]:
 def scan(task: Task, folder: Path, known: Mapping[str, tuple[Look, bytes]] | None = None) -> Found:
     """List the logs under `folder` that the task wants, and the names of files no reader claims.
 
-    Hidden files and folders, and names that programs give to half-written files, are in none;
-    links that lead out of the folder are ignored. A path of one file is a log whatever its ending.
+    Hidden files and folders are in none. Pipes, links that lead out of the folder and names that
+    programs give to half-written files are ignored. A path of one file is a log by any name.
 
     Args:
         task: says which files are logs.
@@ -129,16 +129,16 @@ def _sort(
     found: Found,
 ) -> None:
     """Say what a file is that is new, or looks different."""
-    if _is_temporary(entry.name):
+    if entry.name.startswith("."):
         return
-    if entry.is_symlink() and _leads_out(entry, folder):
+    leads_out = entry.is_symlink() and _leads_out(entry, folder)
+    sight = None if leads_out else _look(str(folder), name, entry)
+    if sight is None or _is_temporary(entry.name):
         found.ignored.append(name)
-        return
-    sight = _look(str(folder), name, entry)
-    if task.ingest.meta.is_sidecar(name):
-        found.sidecars.extend([sight] if sight else [])
+    elif task.ingest.meta.is_sidecar(name):
+        found.sidecars.append(sight)
     elif _claimed(entry, admitted):
-        found.logs.extend([sight] if sight and task.ingest.wants(name) else [])
+        found.logs.extend([sight] if task.ingest.wants(name) else [])
     else:
         found.ignored.append(name)
 
@@ -191,7 +191,7 @@ def _files(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _is_temporary(name: str) -> bool:
-    return name.startswith((".", "~")) or name.lower().endswith(TEMPORARY)
+    return name.startswith("~") or name.lower().endswith(TEMPORARY)
 
 
 def recognise(task: Task, path: Path) -> str:

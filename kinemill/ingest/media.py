@@ -62,6 +62,9 @@ def store_media(parts: Parts, folder: Path) -> Parts:
             for name, its in tracks.media.items()
             if isinstance(its, Texts)
         }
+        if not moved:
+            stored.append((part, tracks))
+            continue
         frames = [frame.with_columns(_moved(frame, moved)) for frame in tracks.frames]
         stored.append((part, replace(tracks, frames=frames)))
     for one in pictures.values():

@@ -1,11 +1,10 @@
 """Which recordings a task has, what each was called at first sight, and its raw bytes."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from kinemill.durable import Move, settle
+from kinemill.digests import copy
+from kinemill.durable import Move, hasten, settle
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
@@ -130,21 +129,13 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
     aside = aside_of(raw)
     aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
     try:
-        with original, aside.open("xb") as copy:
-            if _copy(original, copy) != member.hash:
+        with original:
+            if copy(original, aside) != member.hash:
                 raise Moved(source, "changed while it was read")
         aside.chmod(0o444)
+        hasten(aside)
         fault_point("raw.copied")
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
     return aside, [Move(aside, raw)]
-
-
-def _copy(original: BinaryIO, copy: BinaryIO) -> str:
-    """Copy a file and return the sha256 of the bytes, in hex, each read once."""
-    found = hashlib.sha256()
-    while block := original.read(1 << 20):
-        found.update(block)
-        copy.write(block)
-    return found.hexdigest()

@@ -16,7 +16,7 @@ from kinemill.spec import Task
 from kinemill.spec.ports import Progress
 from kinemill.store import Json, Outcome, Staged, publish_staged, stage_outcome
 
-WORKERS = 4  # files in memory at a time; polars uses all cores for each
+WORKERS = 4  # files in memory at a time, at most; polars uses all cores for each
 GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
 
 T = TypeVar("T")
@@ -38,8 +38,11 @@ def read_again(
 
 
 def parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL."""
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, os.cpu_count() or 1))
+    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL.
+
+    There is one more than there are cores, as one of them waits for the disk or for polars.
+    """
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, (os.cpu_count() or 1) + 1))
     try:
         yield from pool.map(work, items)
     finally:

@@ -15,8 +15,10 @@ from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
 
-VERSION = 2
+VERSION = 3
 STAGE = "recording"
+# Rows of Parquet that are read as one piece: every look at a column of several copies it.
+GROUP_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def _own_part(task: Task) -> Json:
     return {
         "dt": part["dt"],
         "channels": {
-            name: {key: channel[key] for key in ("role", "kind", "unit", "source", "resample")}
+            name: {key: channel[key] for key in ("role", "kind", "unit", "source")}
+            | {"resample": {key: own for key, own in channel["resample"].items() if own != 0}}
             | ({"shape": channel["shape"]} if channel["shape"] else {})
             for name, channel in part["channels"].items()
         },
@@ -95,7 +98,7 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}.parquet"
-        frame.write_parquet(folder / name, compression="lz4")
+        frame.write_parquet(folder / name, compression="lz4", row_group_size=GROUP_ROWS)
         start = float(frame["time_s"][0])
         entry = {"index": index, "rows": frame.height, "start_s": start, "file": name}
         listed.append({**entry, "part": part} if part else entry)

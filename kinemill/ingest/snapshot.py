@@ -1,8 +1,8 @@
 """The snapshot of a task's recordings: published in shards, so that one more rewrites one of them.
 
-Snapshot and shards are outcomes like any other. An entry is `{"hash", "name", "ref", "tracks",
-"rows", "dropped_rows", "reasons"}`, the last four numbers, and `"released": true` where a person
-let the recording through.
+Snapshot, groups and shards are outcomes like any other. An entry is `{"hash", "name", "ref",
+"tracks", "rows", "dropped_rows", "reasons"}`, the last four numbers, and `"released": true` where a
+person let the recording through.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from kinemill.home import Home
-from kinemill.shards import digits_for, grouped, totals
+from kinemill.shards import Nodes, Tree, amended, digits_for, grouped, listed, totals
 from kinemill.store import (
     SUMMARY,
     Json,
@@ -24,7 +24,7 @@ from kinemill.store import (
 )
 
 VERSION = 3
-STAGE, SHARD = "recordings", "recordings_shard"
+STAGE, GROUP, SHARD = "recordings", "recordings_group", "recordings_shard"
 SNAPSHOT, ENTRIES = "recordings.json", "entries.json"
 NUMBERS = ("recordings", "quarantined", "tracks", "rows", "dropped_rows")
 
@@ -33,34 +33,46 @@ class Snapshot:
     """A published snapshot; entries are read from the shards that are asked for, each once.
 
     Raises:
-        CorruptArtifact: the snapshot, or a shard when it is asked for, is damaged.
+        CorruptArtifact: the snapshot, or a group or shard when it is asked for, is damaged.
     """
 
     def __init__(self, home: Home, ref: Ref) -> None:
         folder = open_ref(home, ref)
-        found = read_json(folder / SNAPSHOT)
         self.outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
-        self.digits: int = found["digits"]
-        self.shards: dict[str, Json] = found["shards"]
+        self.tree = Tree(read_json(folder / SNAPSHOT), self._group)
         self.shard = cache(self._shard)
         self._home = home
 
+    def _group(self, node: Json) -> Json:
+        return read_json(open_ref(self._home, Ref.from_json(node["ref"])) / SNAPSHOT)
+
     def _shard(self, name: str) -> list[Json]:
-        if name not in self.shards:
-            return []
-        return read_json(open_ref(self._home, Ref.from_json(self.shards[name]["ref"])) / ENTRIES)
+        node = self.tree.shard(name)
+        return self._entries(node) if node else []
+
+    def _entries(self, node: Json) -> list[Json]:
+        return read_json(open_ref(self._home, Ref.from_json(node["ref"])) / ENTRIES)
 
     def __len__(self) -> int:
-        return sum(shard["recordings"] for shard in self.shards.values())
+        return self.outcome.summary["recordings"]
 
     def __iter__(self) -> Iterator[Json]:
         """Yield the entries, sorted by hash, reading one shard after the other."""
-        for name in sorted(self.shards):
-            yield from self._shard(name)
+        for _, node in self.tree.shards():
+            yield from self._entries(node)
+
+    def known_by(self, name: str) -> str:
+        """Return the digest of a shard, or of a group of shards, that is in the snapshot."""
+        tree, is_shard = self.tree, len(name) == self.tree.digits
+        node = tree.shard(name) if is_shard else tree.nodes(name[:-1]).get(name)
+        if node:
+            return node["ref"]["digest"]
+        # Before there were groups there was nothing that one could be known by.
+        return digest({at: one["ref"] for at, one in tree.shards() if at.startswith(name)})
 
     def find(self, hash_: str) -> Json | None:
         """Return the entry of a recording, or None."""
-        shard = self.shard(hash_[: self.digits])
+        shard = self.shard(hash_[: self.tree.digits])
         return next((entry for entry in shard if entry["hash"] == hash_), None)
 
 
@@ -81,18 +93,15 @@ def entry_of(hash_: str, name: str, outcome: Outcome, *, released: bool) -> Json
 
 def publish(home: Home, task: str, entries: Iterable[Json]) -> Outcome:
     """Publish the snapshot of these recordings."""
-    listed = list(entries)
-    digits = digits_for(len(listed))
-    shards = {
-        name: _publish_shard(home, task, shard) for name, shard in grouped(listed, digits).items()
-    }
-    return _publish(home, task, digits, shards)
+    every = list(entries)
+    digits = digits_for(len(every))
+    return _publish(home, task, None, digits, dict(grouped(every, digits)))
 
 
 def amend(
     home: Home, task: str, before: Snapshot, changes: Mapping[str, Json | None]
 ) -> Outcome | None:
-    """Publish what a snapshot becomes, writing only the shards that change.
+    """Publish what a snapshot becomes, writing only the shards that change and their groups.
 
     Args:
         home: where snapshots are kept.
@@ -106,17 +115,16 @@ def amend(
     changes = {hash_: entry for hash_, entry in changes.items() if before.find(hash_) != entry}
     if not changes:
         return before.outcome
-    digits = before.digits
-    touched = {hash_[:digits] for hash_ in changes}
-    kept = {name: shard for name, shard in before.shards.items() if name not in touched}
-    amended = {name: _amended(before.shard(name), name, changes) for name in sorted(touched)}
-    count = sum(shard["recordings"] for shard in kept.values())
-    count += sum(len(entries) for entries in amended.values())
-    if count and digits_for(count) != digits:
-        entries = [entry for name in kept for entry in before.shard(name)]
-        return publish(home, task, [*entries, *(one for each in amended.values() for one in each)])
-    written = {name: _publish_shard(home, task, each) for name, each in amended.items() if each}
-    return _publish(home, task, digits, kept | written) if count else None
+    digits = before.tree.digits
+    touched = sorted({hash_[:digits] for hash_ in changes})
+    shards = {name: _amended(before.shard(name), name, changes) for name in touched}
+    more = sum(len(shards[name]) - len(before.shard(name)) for name in touched)
+    if not len(before) + more:
+        return None
+    if digits_for(len(before) + more) != digits:
+        kept = (entry for entry in before if entry["hash"][:digits] not in shards)
+        return publish(home, task, [*kept, *(entry for each in shards.values() for entry in each)])
+    return _publish(home, task, before.tree, digits, shards)
 
 
 def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
@@ -124,6 +132,34 @@ def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -
     entries: dict[str, Json | None] = {entry["hash"]: entry for entry in shard}
     entries |= {hash_: entry for hash_, entry in changes.items() if hash_.startswith(name)}
     return [entry for _, entry in sorted(entries.items()) if entry]
+
+
+def _publish(
+    home: Home, task: str, before: Tree | None, digits: int, shards: Mapping[str, list[Json]]
+) -> Outcome:
+    """Publish some shards, those without entries being gone, and all that is above them."""
+
+    def group(name: str, nodes: Nodes) -> Json:
+        return _node(_publish_nodes(home, GROUP, task, listed(digits, nodes, name)))
+
+    nodes = {
+        name: _publish_shard(home, task, each) if each else None for name, each in shards.items()
+    }
+    root = amended(before, digits, nodes, group)
+    return _publish_nodes(home, STAGE, task, listed(digits, root))
+
+
+def _publish_nodes(home: Home, stage: str, task: str, content: Json) -> Outcome:
+    below: Nodes = content.get("groups") or content["shards"]
+
+    def build(folder: Path) -> Json:
+        write_json(folder / SNAPSHOT, content)
+        return totals(below.values(), NUMBERS)
+
+    refs = {name: node["ref"]["digest"] for name, node in below.items()}
+    kind = "groups" if "groups" in content else "shards"
+    inputs = {"version": VERSION, "digits": content["digits"], kind: refs}
+    return once(home, stage, task, inputs, build)
 
 
 def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
@@ -136,15 +172,8 @@ def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
         }
 
     inputs = {"version": VERSION, "entries": digest(entries)}
-    outcome = once(home, SHARD, task, inputs, build)
+    return _node(once(home, SHARD, task, inputs, build))
+
+
+def _node(outcome: Outcome) -> Json:
     return {"ref": outcome.ref.to_json(), **outcome.summary}
-
-
-def _publish(home: Home, task: str, digits: int, shards: dict[str, Json]) -> Outcome:
-    def build(folder: Path) -> Json:
-        ordered = {name: shards[name] for name in sorted(shards)}
-        write_json(folder / SNAPSHOT, {"digits": digits, "shards": ordered})
-        return totals(shards.values(), NUMBERS)
-
-    refs = {name: shard["ref"]["digest"] for name, shard in shards.items()}
-    return once(home, STAGE, task, {"version": VERSION, "digits": digits, "shards": refs}, build)

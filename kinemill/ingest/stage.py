@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.digests import digest_to_copy
 from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
@@ -44,7 +45,6 @@ from kinemill.store import (
     Json,
     Outcome,
     digest,
-    file_digest,
 )
 
 Contents = Mapping[Sight, str]
@@ -246,7 +246,7 @@ def _nothing(task: Task, source: Path) -> BadInput:
 def _hash(sight: Sight) -> str | None:
     """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read."""
     try:
-        found = file_digest(sight.path)
+        found = digest_to_copy(sight.path)
     except OSError:
         return None
     return found if see(sight.folder, sight.name) == sight else None

@@ -67,7 +67,7 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
         return Tracks([], 0, lost + total, reasons)
     stretches = _shared(topics, EXACT * task.dt)
     long = [item for item in stretches if len(_grid(item.span, task.dt)) > 1]
-    frames = [_frame(item, topics, task) for item in long]
+    frames = [frame for item in long if (frame := _frame(item, topics, task)).height > 1]
     rows = sum(item.rows for item in long)
     reasons += _uncovered(topics, stretches, task)
     short = sum(item.rows for item in stretches) - rows
@@ -86,7 +86,7 @@ def _no_media(log: RawLog, task: Task) -> list[Reason]:
             "whole log",
             f"the format has no {task.channels[name].role} channels",
             channel=name,
-            expected="images and texts in HDF5 or NPZ files",
+            expected="images and texts in HDF5, NPZ, Parquet, MCAP or ROS bags",
             fix=f"record such a format, or leave out `channels.{name}`",
         )
         for name in task.media
@@ -148,7 +148,11 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
         values = {name: own[near] for name, own in topic.values.items()}
         columns |= on_grid(values, topic.clock.seconds[near], grid, task)
     frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.recorded}})
-    return frame.with_columns(pl.col(task.media).cast(pl.Int32))
+    leads = {name: task.channels[name].resample.lead for name in task.recorded}
+    if last := max(leads.values()):
+        later = [pl.col(name).shift(-rows) for name, rows in leads.items() if rows]
+        frame = frame.with_columns(later).head(-last)
+    return frame.with_columns(pl.col(task.media).cast(pl.Int32)) if task.media else frame
 
 
 def _uncovered(topics: list[Topic], stretches: list[_Stretch], task: Task) -> list[Reason]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.models._parts import activation
+from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, activation, normaliser
 from kinemill.spec.plugins import MODELS, Model
 
 
@@ -19,7 +19,10 @@ class MLP(Model):
 
     type: Literal["mlp"] = "mlp"
     hidden_sizes: list[PositiveInt] = Field(default=[128, 128], min_length=1)
-    activation: Literal["tanh", "silu", "elu"] = "tanh"
+    activation: Activation = "tanh"
+    dropout: Dropout = 0.0
+    bias: Bias = True
+    layer_norm: LayerNorm = False
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the network: (B, inputs), carry (B, history - 1, inputs) -> (B, outputs), carry."""
@@ -33,10 +36,13 @@ class MLP(Model):
                 super().__init__()
                 sizes = [history * inputs, *settings.hidden_sizes]
                 self.layers = nn.ModuleList(
-                    nn.Linear(before, after) for before, after in pairwise(sizes)
+                    nn.Linear(before, after, bias=settings.bias)
+                    for before, after in pairwise(sizes)
                 )
                 self.activation = activation(settings.activation)
-                self.head = nn.Linear(sizes[-1], outputs)
+                self.head = nn.Linear(sizes[-1], outputs, bias=settings.bias)
+                self.norms = nn.ModuleList(normaliser(size, settings) for size in sizes[1:])
+                self.dropout = nn.Dropout(settings.dropout)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor]:
                 return (features,)
@@ -44,8 +50,8 @@ class MLP(Model):
             def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
                 window = torch.cat([window, features.unsqueeze(1)], dim=1)
                 hidden = window.flatten(1)
-                for layer in self.layers:
-                    hidden = self.activation(layer(hidden))
+                for layer, norm in zip(self.layers, self.norms, strict=True):
+                    hidden = self.dropout(self.activation(norm(layer(hidden))))
                 return self.head(hidden), window[:, 1:]
 
         return Network(self)

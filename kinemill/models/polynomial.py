@@ -1,9 +1,12 @@
 """A polynomial of the newest rows: it extrapolates where a network of tanh units stays put.
 
 A linear map of the whole window, and of all monomials of degree 2 to `degree` of its newest rows,
-as in the polynomial nonlinear state-space models of Paduart et al. (2010).
+as in the polynomial nonlinear state-space models of Paduart et al. (2010). It starts as the
+least-squares solution over all training rows, as part of a linear model as nothing.
 """
 
+from collections.abc import Iterable
+from functools import reduce
 from itertools import combinations_with_replacement
 from math import comb
 from typing import Any, Literal
@@ -11,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
+from kinemill.models.linear import least_squares
 from kinemill.spec.plugins import MODELS, Model
 
 MOST = 5000  # monomials
@@ -23,6 +27,9 @@ class Polynomial(Model):
     type: Literal["polynomial"] = "polynomial"
     degree: int = Field(default=3, ge=2, le=7)
     rows: PositiveInt = Field(default=1, description="newest rows whose products enter")
+    ridge: float = Field(
+        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    )
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the network: (B, inputs), carry (B, history - 1, inputs) -> (B, outputs), carry.
@@ -33,7 +40,7 @@ class Polynomial(Model):
         import torch
         from torch import Tensor, nn
 
-        width = min(self.rows, history) * inputs
+        width, ridge = min(self.rows, history) * inputs, self.ridge
         picked = _monomials(width, self.degree)
 
         class Network(nn.Module):
@@ -51,19 +58,27 @@ class Polynomial(Model):
 
             def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
                 window = torch.cat([window, features.unsqueeze(1)], dim=1)
+                return self.head(self.terms(window)), window[:, 1:]
+
+            def terms(self, window: Tensor) -> Tensor:
+                """(B, history, inputs) -> (B, terms)."""
                 flat = window.flatten(1)
                 newest = flat[:, flat.shape[1] - width :]
-                terms = [flat, *(self.products(newest, degree) for degree in picked)]
-                return self.head(torch.cat(terms, dim=1)), window[:, 1:]
+                products = (self.products(newest, degree) for degree in picked)
+                return torch.cat([flat, *products], dim=1)
+
+            def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+                """Set all weights to the least-squares solution."""
+                shown = ((self.terms(features), wanted) for features, wanted in batches)
+                weight, bias = least_squares(shown, ridge)
+                self.head.weight.copy_(weight)
+                self.head.bias.copy_(bias)
 
             def products(self, values: Tensor, degree: int) -> Tensor:
                 """(B, width) -> (B, monomials of one degree)."""
                 chosen = self.get_buffer(f"picked_{degree}")
                 factors = values.index_select(1, chosen.flatten()).unflatten(1, (-1, degree))
-                product, *others = factors.unbind(2)
-                for factor in others:
-                    product = product * factor
-                return product
+                return reduce(torch.mul, factors.unbind(2))
 
         return Network()
 

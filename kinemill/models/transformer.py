@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from kinemill.models._parts import activation
+from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, activation, normaliser
 from kinemill.spec.plugins import MODELS, Model
 
 
@@ -23,7 +23,10 @@ class Transformer(Model):
     heads: PositiveInt = 4
     layers: PositiveInt = 2
     widening: PositiveInt = 2
-    activation: Literal["tanh", "silu", "elu"] = "silu"
+    activation: Activation = "silu"
+    dropout: Dropout = 0.0
+    bias: Bias = True
+    layer_norm: LayerNorm = True
 
     @model_validator(mode="after")
     def _divides(self) -> "Transformer":
@@ -38,19 +41,23 @@ class Transformer(Model):
         from torch import Tensor, nn
 
         size, heads, act = self.size, self.heads, activation(self.activation)
-        wide = self.widening * size
+        wide, bias = self.widening * size, self.bias
         # Not minus infinity: a row of nothing but that is NaN.
         later = torch.triu(torch.full((history, history), -1e9), diagonal=1)
 
         class Block(nn.Module):
             mask: Tensor
 
-            def __init__(self) -> None:
+            def __init__(self, settings: Transformer) -> None:
                 super().__init__()
-                self.before, self.between = nn.LayerNorm(size), nn.LayerNorm(size)
-                self.asked, self.told = nn.Linear(size, size), nn.Linear(size, 2 * size)
-                self.joined = nn.Linear(size, size)
-                self.up, self.down = nn.Linear(size, wide), nn.Linear(wide, size)
+                self.before = normaliser(size, settings)
+                self.between = normaliser(size, settings)
+                self.asked = nn.Linear(size, size, bias=bias)
+                self.told = nn.Linear(size, 2 * size, bias=bias)
+                self.joined = nn.Linear(size, size, bias=bias)
+                self.up = nn.Linear(size, wide, bias=bias)
+                self.down = nn.Linear(wide, size, bias=bias)
+                self.dropout = nn.Dropout(settings.dropout)
                 self.register_buffer("mask", later, persistent=False)
 
             def forward(self, x: Tensor, newest: bool) -> Tensor:
@@ -61,8 +68,9 @@ class Transformer(Model):
                 scores = query @ key.transpose(-1, -2) / math.sqrt(size / heads)
                 scores = scores + (self.mask[-1:] if newest else self.mask)
                 seen = (torch.softmax(scores, dim=-1) @ value).transpose(1, 2).flatten(2)
-                x = (x[:, -1:] if newest else x) + self.joined(seen)
-                return x + self.down(act(self.up(self.between(x))))
+                x = (x[:, -1:] if newest else x) + self.dropout(self.joined(seen))
+                inner = self.dropout(act(self.up(self.between(x))))
+                return x + self.dropout(self.down(inner))
 
             def split(self, x: Tensor) -> Tensor:
                 """(B, T, size) -> (B, heads, T, size / heads)."""
@@ -71,12 +79,13 @@ class Transformer(Model):
         class Network(nn.Module):
             carry_shapes = ((history - 1, inputs),)
 
-            def __init__(self, layers: int) -> None:
+            def __init__(self, settings: Transformer) -> None:
                 super().__init__()
-                self.embed = nn.Linear(inputs, size)
+                self.embed = nn.Linear(inputs, size, bias=bias)
                 self.position = nn.Parameter(0.02 * torch.randn(history, size))
-                self.blocks = nn.ModuleList(Block() for _ in range(layers))
-                self.norm, self.head = nn.LayerNorm(size), nn.Linear(size, outputs)
+                self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.layers))
+                self.norm = normaliser(size, settings)
+                self.head = nn.Linear(size, outputs, bias=bias)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor]:
                 return (features,)
@@ -88,4 +97,4 @@ class Transformer(Model):
                     x = block(x, index == len(self.blocks) - 1)
                 return self.head(self.norm(x[:, -1])), window[:, 1:]
 
-        return Network(self.layers)
+        return Network(self)

@@ -15,6 +15,7 @@ from kinemill.register.registering import (
     registration_key,
 )
 from kinemill.register.rules import RULES
+from kinemill.register.starting import start_of
 from kinemill.register.versions import (
     Version,
     fetch_bundle,
@@ -38,4 +39,5 @@ __all__ = [
     "registration_key",
     "run_document",
     "show",
+    "start_of",
 ]

@@ -177,8 +177,10 @@ def _tags(
     task: Task, home: Home, produced: Produced, bundle: Outcome, commit: str | None
 ) -> dict[str, str]:
     verification = read_json(open_ref(home, bundle.ref) / "verification.json")
-    metrics = verification["metrics"]
+    metrics, start = verification["metrics"], summary_of(home, produced.model).get("started_from")
     return {
+        **({tags.STARTED_FROM: start["address"]} if start else {}),
+        tags.MODEL_FOLDER: produced.model.path,
         tags.TASK: digest(task.model_dump(mode="json", by_alias=True)),
         tags.DATASET: produced.dataset.digest,
         tags.MODEL: produced.model.digest,

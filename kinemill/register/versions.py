@@ -178,7 +178,7 @@ def show(task: str, home: Home, which: str = "") -> Json:
     item = find_version(open_tracking(home), task, which)
     folder = home.root / item.tags.get(tags.BUNDLE, "")
     report = item.tags.get(tags.REPORT)
-    lineage = ("DATASET", "MODEL", "ONNX", "VERIFICATION", "TASK", "COMMIT", "PREVIOUS")
+    lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
     return {
         "task": task,
         **_line(item),
@@ -186,7 +186,9 @@ def show(task: str, home: Home, which: str = "") -> Json:
         "run_id": item.run_id,
         "address": item.name,
         "description": item.description,
-        "lineage": {name.lower(): item.tags.get(getattr(tags, name)) for name in lineage},
+        "lineage": {
+            name.lower(): item.tags.get(getattr(tags, name)) for name in (*lineage, "PREVIOUS")
+        },
         "folder": str(folder),
         "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
         "report": str(home.root / report) if report else None,
@@ -205,14 +207,24 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
         BadInput: not such an address, or no such version.
         CorruptArtifact: the version's files are gone or have changed, here and in MLflow.
     """
-    parsed = _ADDRESS.match(address)
-    if parsed is None:
-        raise BadInput(address, "is no address", expected="models:/TASK@champion, models:/TASK/3")
+    task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)
     if not where.mlflow_db.is_file():
-        raise BadInput(where.mlflow_db, "is not there", fix=f"kinemill run {parsed['task']}")
+        raise BadInput(where.mlflow_db, "is not there", fix=f"kinemill run {task}")
     tracking = open_tracking(where)
-    return bundle_folder(tracking, find_version(tracking, parsed["task"], parsed["which"]))
+    return bundle_folder(tracking, find_version(tracking, task, which))
+
+
+def parse_address(address: str, where: object) -> tuple[str, str]:
+    """Return the task and the version, as `find_version` takes it, that an address names.
+
+    Raises:
+        BadInput: it is no address; `where` it was given is said.
+    """
+    parsed = _ADDRESS.match(address)
+    if parsed is None:
+        raise BadInput(where, "is no address", expected="models:/TASK@champion, models:/TASK/3")
+    return parsed["task"], parsed["which"]
 
 
 def bundle_folder(tracking: Tracking, version: Version) -> Path:

@@ -7,8 +7,8 @@ Symbols: B batch, H history, T horizon, S states, A actions, k step index. All t
 first, float32, in the units that `simulator.units` names. Action k acts from state k to k+1.
 """
 
-from kinemill.runtime.interface import Carry, Interface, wrapped
+from kinemill.runtime.interface import Belief, Carry, Interface, wrapped
 from kinemill.runtime.loading import load
 from kinemill.runtime.simulator import Simulator
 
-__all__ = ["Carry", "Interface", "Simulator", "load", "wrapped"]
+__all__ = ["Belief", "Carry", "Interface", "Simulator", "load", "wrapped"]

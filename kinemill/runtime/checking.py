@@ -28,10 +28,20 @@ def as_input(name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool)
         BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity.
     """
     array = _as_float32(name, value)
-    _check_shape(name, array, axes)
+    if not _fits(array, axes):
+        _check_shape(name, array, axes)
     if finite and not np.isfinite(array).all():
         raise _not_finite(name, array, axes)
     return array
+
+
+def _fits(array: Array, axes: Sequence[Axis]) -> bool:
+    if array.ndim != len(axes):
+        return False
+    for axis, size in zip(axes, array.shape, strict=True):
+        if size != axis.size and (axis.size is not None or size == 0):
+            return False
+    return True
 
 
 def _as_float32(name: str, value: ArrayLike) -> Array:
@@ -89,7 +99,8 @@ def same_batch(**arrays: Array) -> int:
         BadInput: they differ.
     """
     sizes = {name: len(array) for name, array in arrays.items()}
-    if len(set(sizes.values())) > 1:
+    batch = next(iter(sizes.values()))
+    if any(size != batch for size in sizes.values()):
         found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         raise BadInput("batch", found, expected="the same batch size in all")
-    return next(iter(sizes.values()))
+    return batch

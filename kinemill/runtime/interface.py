@@ -4,8 +4,9 @@ The file alone is enough to run it: each field is one metadata property, spelled
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,23 @@ class Carry:
 
 
 @dataclass(frozen=True)
+class Belief:
+    """Where the carry of an ensemble says how sure it is of the next state.
+
+    Attributes:
+        members: how many steps it is made of, E.
+        offsets: the carry that holds the members' states minus the predicted one, (E, S).
+        covariance: the carry that holds what the members say of themselves, (S, S); or "".
+        measured: variance of a measurement of each state, squared units; empty without the latter.
+    """
+
+    members: int
+    offsets: str
+    covariance: str
+    measured: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Interface:
     """Names, order, units and limits of a dynamics model.
 
@@ -40,6 +58,7 @@ class Interface:
         carry: what travels from step to step beside the state.
         dataset: digest of the dataset it was trained on.
         versions: of the libraries that made it.
+        belief: how sure it says to be; None for a model that does not say.
     """
 
     task: str
@@ -53,6 +72,7 @@ class Interface:
     carry: tuple[Carry, ...]
     dataset: str
     versions: dict[str, str]
+    belief: Belief | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata properties, each value as JSON."""
@@ -70,6 +90,7 @@ class Interface:
             "carry": [{"name": item.name, "shape": item.shape} for item in self.carry],
             "dataset": self.dataset,
             "versions": self.versions,
+            "belief": asdict(self.belief) if self.belief else None,
         }
         return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
 
@@ -82,6 +103,7 @@ class Interface:
         """
         try:
             values = {name: json.loads(properties[name]) for name in cls._properties()}
+            values["belief"] = json.loads(properties.get("belief", "null"))  # a later addition
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
@@ -95,11 +117,16 @@ class Interface:
                 expected=f"format {FORMAT}",
                 fix="install the kinemill that exported it",
             )
-        return cls._from_values(values)
+        found = cls._from_values(values)
+        dt: object = values["dt"]
+        if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
+            # Nothing that is integrated over no time ever moves.
+            raise BadInput(where, f"says dt {dt!r}", expected="a time step above 0 s")
+        return found
 
     @classmethod
     def _properties(cls) -> tuple[str, ...]:
-        return ("format", *cls.__dataclass_fields__)
+        return ("format", *(name for name in cls.__dataclass_fields__ if name != "belief"))
 
     @classmethod
     def _from_values(cls, values: Mapping[str, Any]) -> "Interface":
@@ -115,7 +142,15 @@ class Interface:
             carry=tuple(Carry(item["name"], tuple(item["shape"])) for item in values["carry"]),
             dataset=values["dataset"],
             versions=values["versions"],
+            belief=_belief(values["belief"]),
         )
+
+
+def _belief(found: Mapping[str, Any] | None) -> Belief | None:
+    if found is None:
+        return None
+    measured = tuple(float(variance) for variance in found["measured"])
+    return Belief(found["members"], found["offsets"], found["covariance"], measured)
 
 
 def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:

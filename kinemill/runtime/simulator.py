@@ -4,6 +4,7 @@ Symbols: B batch, H history, T horizon, S states, A actions.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
+from kinemill.runtime.belief import deviation_of, members_of
 from kinemill.runtime.checking import Array, Axis, as_input, same_batch
-from kinemill.runtime.interface import Interface
+from kinemill.runtime.initial import hold, move
+from kinemill.runtime.interface import Belief, Interface
+
+_NEXT = ["next_states"]
+_FLOAT = np.dtype(np.float32)
 
 
 class Simulator:
@@ -40,6 +46,12 @@ class Simulator:
         self._batch = Axis("batch")
         self._state_axis = Axis("states", len(self.states), self.states)
         self._action_axis = Axis("actions", len(self.actions), self.actions)
+        past = Axis("past actions (history - 1)", self.history - 1)
+        self._known_axes = (self._batch, Axis("history", self.history), self._state_axis)
+        self._past_axes = (self._batch, past, self._action_axis)
+        self._future_axes = (self._batch, Axis("horizon"), self._action_axis)
+        states, actions = len(self.states), len(self.actions)
+        self._sizes = (self.history, states, self.history - 1, actions, actions)
         self._observed: deque[tuple[Array, Array | None]] = deque(maxlen=self.history)
 
     def _open_step(self, where: Path, model: bytes, threads: int) -> Any:
@@ -89,34 +101,131 @@ class Simulator:
         """Lowest and highest physical value, by channel that has them."""
         return self.interface.limits
 
-    def rollout(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> Array:
+    def rollout(
+        self,
+        states: ArrayLike,
+        past_actions: ArrayLike,
+        actions: ArrayLike,
+        *,
+        initial: Mapping[str, ArrayLike] | None = None,
+    ) -> Array:
         """Predict with the model's own output fed back.
 
         Args:
             states: (B, H, S), the last row is the present.
             past_actions: (B, H-1, A), the actions between those states.
             actions: (B, T, A), the first acts from the present on.
+            initial: other values of the present by name of state, a number or (B,); the whole
+                history of that state is shifted by as much.
 
         Returns:
-            (B, T, S) float32, the states after each of `actions`; angles within [-π, π].
+            (B, T, S) float32, the states after each of `actions`; angles within [-π, π]. It is
+            the caller's own: no later call writes into it.
 
         Raises:
             BadInput: a shape, a kind of number, or a value that cannot be used.
         """
-        known = self._input("states", states, Axis("history", self.history), self._state_axis)
-        past = self._past(past_actions)
-        future = self._input("actions", actions, Axis("horizon"), self._action_axis)
+        if initial:
+            states = self.move(states, initial)
+        return self._roll(_NEXT, states, past_actions, actions)[0]
+
+    def rollout_members(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> Array:
+        """Predict as `rollout` does, once by each member of an ensemble of E: (B, E, T, S).
+
+        Raises:
+            BadInput: as for `rollout`, or the model is no ensemble.
+        """
+        offsets = f"path_{self._belief.offsets}"
+        found = self._roll(["next_states", offsets], states, past_actions, actions)
+        return members_of(self.interface, *found)
+
+    def rollout_deviation(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> tuple[Array, Array]:
+        """Predict as `rollout` does, and how far off that may be.
+
+        Returns:
+            (B, T, S) the states, and their standard deviations in the same units.
+
+        Raises:
+            BadInput: as for `rollout`, or the model does not say how sure it is.
+        """
+        belief = self._belief
+        paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
+        found, *told = self._roll(["next_states", *paths], states, past_actions, actions)
+        return found, deviation_of(belief, told[0], told[1] if len(told) > 1 else None)
+
+    @property
+    def _belief(self) -> Belief:
+        belief = self.interface.belief
+        if belief is None:
+            raise BadInput(
+                self._where,
+                "is one model, which does not say how sure it is",
+                expected="an ensemble",
+                fix="train one with learn.ensemble, or with learn.loss: gaussian",
+            )
+        return belief
+
+    def _roll(
+        self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> list[Array]:
+        if self._ready_made(states, past_actions, actions):
+            feed = {"states": states, "past_actions": past_actions, "actions": actions}
+            found = self._rollout.run(names, feed)
+            # NaN or infinity in an input is NaN in all of that row, so one column of the answer
+            # tells; looking at every input costs more than ten steps of a small model.
+            if not self._finite or np.isfinite(found[0][:, -1, 0]).all():
+                return found
+        known = as_input("states", states, self._known_axes, finite=self._finite)
+        past = as_input("past_actions", past_actions, self._past_axes, finite=self._finite)
+        future = as_input("actions", actions, self._future_axes, finite=self._finite)
         same_batch(states=known, past_actions=past, actions=future)
         feed = {"states": known, "past_actions": past, "actions": future}
-        return self._rollout.run(["next_states"], feed)[0]
+        return self._rollout.run(names, feed)
+
+    def _ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
+        """Tell whether nothing has to be converted: what a control loop hands in every time."""
+        for part in (states, past_actions, actions):
+            if type(part) is not np.ndarray or part.dtype != _FLOAT or not part.flags.c_contiguous:
+                return False
+        shapes = np.shape(states), np.shape(past_actions), np.shape(actions)
+        if len(shapes[0]) != 3 or len(shapes[1]) != 3 or len(shapes[2]) != 3:
+            return False
+        (batch, *known), (same, *past), (too, horizon, width) = shapes
+        sizes = (*known, *past, width)
+        return batch == same == too and batch > 0 and horizon > 0 and sizes == self._sizes
+
+    def hold(
+        self, state: Mapping[str, float], action: Mapping[str, float] | None = None
+    ) -> tuple[Array, Array]:
+        """Return a history (1, H, S), (1, H-1, A) that stood still at `state` under `action`.
+
+        What is not named is 0, of states and of actions.
+
+        Raises:
+            BadInput: a name that the model does not know, or a value that is not finite.
+        """
+        return hold(self.interface, state, action)
+
+    def move(self, states: ArrayLike, initial: Mapping[str, ArrayLike]) -> Array:
+        """Return the history (B, H, S) shifted, state by state, so that it ends at other values.
+
+        Raises:
+            BadInput: a name that the model does not know, or a shape or value that cannot be used.
+        """
+        known = as_input("states", states, self._known_axes, finite=self._finite)
+        return move(self.interface, known, initial)
 
     def warm_up(self, states: ArrayLike, past_actions: ArrayLike) -> tuple[Array, ...]:
         """Return the carry for the first `step` after states (B, H, S), past actions (B, H-1, A).
 
         It has seen all but the last of the states, which is the one to step from.
         """
-        known = self._input("states", states, Axis("history", self.history), self._state_axis)
-        past = self._past(past_actions)
+        known = as_input("states", states, self._known_axes, finite=self._finite)
+        past = as_input("past_actions", past_actions, self._past_axes, finite=self._finite)
         batch = same_batch(states=known, past_actions=past)
         carry = self.initial_carry(batch)
         for index in range(self.history - 1):
@@ -215,17 +324,13 @@ class Simulator:
             raise BadInput(
                 "predict", f"{len(self._observed)} observed", expected=f"{self.history} states"
             )
-        future = self._input("actions", actions, Axis("horizon"), self._action_axis)
+        future = as_input("actions", actions, self._future_axes, finite=self._finite)
         states = np.stack([state for state, _ in self._observed])
         past = [action for _, action in self._observed if action is not None]
         rows = np.zeros((self.history - 1, len(self.actions)), dtype=np.float32)
         rows[:] = past[: self.history - 1] if self.history > 1 else rows
         batch = len(future)
         return self.rollout(_repeat(states, batch), _repeat(rows, batch), future)
-
-    def _past(self, past_actions: ArrayLike) -> Array:
-        axis = Axis("past actions (history - 1)", self.history - 1)
-        return self._input("past_actions", past_actions, axis, self._action_axis)
 
     def _input(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
         return as_input(name, value, [self._batch, *axes], finite=self._finite)

@@ -10,15 +10,20 @@ from kinemill.sim._dummy import dummy_overrides, write_dummy_logs
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._dummy_task import dummy_task
 from kinemill.sim._logs import SIMULATORS, Simulator, write_logs
+from kinemill.sim._plant import Plant, mujoco
 from kinemill.sim._table import Table
+from kinemill.sim._table import csv as table_csv
 
 __all__ = [
     "SIMULATORS",
     "Dummy",
+    "Plant",
     "Simulator",
     "Table",
     "dummy_overrides",
     "dummy_task",
+    "mujoco",
+    "table_csv",
     "write_dummy_logs",
     "write_logs",
 ]

@@ -16,6 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=24, help="good logs (default 24)")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each (default 15)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", choices=("on", "off"), default="on", help="of the sensors")
+    parser.add_argument("--broken", choices=("on", "off"), default="on", help="broken logs too")
     parser.add_argument("--workers", type=int, default=None, help="default: one a processor")
     chosen = parser.parse_args(arguments)
     try:
@@ -26,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
             seconds=chosen.seconds,
             seed=chosen.seed,
             workers=chosen.workers,
+            noise=chosen.noise == "on",
+            broken=chosen.broken == "on",
         )
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")

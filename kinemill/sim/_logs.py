@@ -22,11 +22,15 @@ class Simulator(Protocol):
         """Return columns by name, each (n,), the time stamps in s first."""
         ...
 
+    def quiet(self) -> "Simulator":
+        """Return the same robot with perfect sensors and a perfect clock."""
+        ...
+
 
 SIMULATORS: Registry[Callable[[], Simulator]] = Registry("kinemill.sim", "simulated robot")
 
 
-def write_logs(
+def write_logs(  # noqa: PLR0913, what a person may choose
     folder: Path,
     system: str = "cart_pole",
     *,
@@ -34,6 +38,8 @@ def write_logs(
     seconds: float = 15.0,
     seed: int = 0,
     workers: int | None = None,
+    noise: bool = True,
+    broken: bool = True,
 ) -> list[Path]:
     """Write `episodes` logs of a simulated robot into `folder`, and a few broken ones beside them.
 
@@ -48,6 +54,8 @@ def write_logs(
         seconds: length of each log, s.
         seed: of all randomness.
         workers: threads; default one for each processor.
+        noise: of sensors and clock; without, the logs hold the truth.
+        broken: whether to write broken logs and a copy too.
 
     Returns:
         The paths of all logs, sorted.
@@ -63,8 +71,9 @@ def write_logs(
             expected="at least 1 episode of at least 1 s, and a seed from 0",
         )
     simulator = SIMULATORS[system]()
+    simulator = simulator if noise else simulator.quiet()
     plan: dict[str, Defect | None] = {f"run-{index:04d}.csv": None for index in range(episodes)}
-    plan |= {f"broken-{name}.csv": defect for name, defect in DEFECTS.items()}
+    plan |= {f"broken-{name}.csv": defect for name, defect in DEFECTS.items()} if broken else {}
 
     def write(name: str) -> Path:
         random = np.random.default_rng(int(digest([system, seed, name])[:32], 16))
@@ -75,8 +84,9 @@ def write_logs(
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         paths = list(pool.map(write, plan))
-    first = folder / "run-0000.csv"
-    paths.append(_write_once(folder / "run-0000_copy.csv", first.read_bytes()))
+    if broken:
+        first = folder / "run-0000.csv"
+        paths.append(_write_once(folder / "run-0000_copy.csv", first.read_bytes()))
     return sorted(paths)
 
 

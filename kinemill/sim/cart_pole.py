@@ -5,21 +5,18 @@ over full turns), u force on the cart N, M cart mass kg, m pole mass kg, L pole 
 m/s². The pole is a thin uniform rod: centre of mass at L/2, inertia m L²/12 about it.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._logs import SIMULATORS
+from kinemill.sim._plant import MECHANICS, Plant
 from kinemill.sim._table import Table
-from kinemill.spec import Settings
 
 _MJCF = """
-<mujoco model="cart_pole">
-  <option timestep="{step}" gravity="0 0 -{gravity}" integrator="RK4">
-    <flag contact="disable"/>
-  </option>
+<mujoco model="cart_pole">{mechanics}
   <worldbody>
     <body name="cart">
       <joint name="cart" type="slide" axis="1 0 0" damping="{cart_damping}"
@@ -39,15 +36,12 @@ _MJCF = """
 """
 
 
-def _mujoco() -> Any:
-    import mujoco
-
-    return mujoco
-
-
 @SIMULATORS.register("cart_pole")
-class CartPole(Settings):
+class CartPole(Plant):
     """The plant and its measuring equipment."""
+
+    joints: ClassVar[tuple[str, ...]] = ("cart", "pole")
+    motors: ClassVar[tuple[str, ...]] = ("cart",)
 
     cart_mass: PositiveFloat = 1.0  # kg
     pole_mass: PositiveFloat = 0.2  # kg; light enough for the cart to lead, heavy enough to be felt
@@ -56,15 +50,15 @@ class CartPole(Settings):
     pole_damping: float = 0.006  # N·m·s/rad; a free swing halves in about 6 s
     track: PositiveFloat = 1.5  # m from the middle to the end stop
     force: PositiveFloat = 10.0  # N the motor can give
-    gravity: PositiveFloat = 9.81  # m/s²
 
     physics_step: PositiveFloat = 0.001  # s
     period: PositiveInt = 10  # physics steps between two rows, give or take one: 100 Hz
+    jitter: float = 0.15  # share of the rows that come a physics step early, and late
     excitation: tuple[float, float] = (4.0, 9.0)  # N, range of an episode's peak
     centring: tuple[float, float] = (4.0, 2.0)  # N/m, N·s/m: back to the middle in about 1 s
 
-    cart_quantum: PositiveFloat = 5e-5  # m, encoder resolution
-    pole_counts: PositiveInt = 4096  # encoder counts per turn: 1.53 mrad
+    cart_quantum: float = 5e-5  # m, encoder resolution
+    pole_counts: PositiveInt | None = 4096  # encoder counts per turn: 1.53 mrad
     cart_noise: float = 0.005  # m/s, standard deviation of the velocity measured
     pole_noise: float = 0.02  # rad/s, the same of the pole
     stamp_noise: float = 5e-5  # s, standard deviation of a time stamp
@@ -74,54 +68,63 @@ class CartPole(Settings):
         inertia = self.pole_mass * self.pole_length**2 / 12.0
         return _MJCF.format(
             **self.model_dump(),
-            step=self.physics_step,
+            mechanics=MECHANICS.format(step=self.physics_step, gravity=self.gravity),
             centre=self.pole_length / 2.0,
             inertia=inertia,
         )
 
-    def model(self) -> Any:
-        """Return the compiled `mujoco.MjModel`; qpos, qvel are (x, θ) and their rates."""
-        return _mujoco().MjModel.from_xml_string(self.mjcf())
+    def quiet(self) -> "CartPole":
+        """Return the same robot with perfect sensors and a perfect clock."""
+        perfect = {"jitter": 0.0, "cart_quantum": 0.0, "pole_counts": None, "stamp_noise": 0.0}
+        return self.model_copy(update=perfect | {"cart_noise": 0.0, "pole_noise": 0.0})
 
     def log(self, seconds: float, random: np.random.Generator) -> Table:
         """Return what a logger on the robot writes in `seconds`: columns by name, one row a period.
 
         Row k holds the state measured at its stamp and the force that is held from then on.
         """
-        rows = max(2, round(seconds / (self.period * self.physics_step)))
-        steps = self.period + random.choice([-1, 0, 1], rows, p=[0.15, 0.7, 0.15])
+        rows = max(2, round(seconds / self.dt))
+        early = self.jitter
+        steps = self.period + random.choice([-1, 0, 1], rows, p=[early, 1 - 2 * early, early])
         t = np.concatenate([[0.0], np.cumsum(steps[:-1])]) * self.physics_step
-        push = random.uniform(*self.excitation) * mixture(t, random)
-        start = [random.uniform(-0.3, 0.3), random.uniform(-2.5, 2.5), 0.0, 0.0]
-        state, force = self._run(push, steps, np.array(start))
-        return self._measure(t, state, force, random)
+        push, start = self.push(t, random), self.start(random)
+        state, force = self.run(push, steps, start)
+        return self._measure(t, state, force[:, 0], random)
 
-    def _run(self, push: Signal, steps: Signal, start: Signal) -> tuple[Signal, Signal]:
-        """Simulate: (n,) N, (n,) physics steps each is held, (4,) -> (n, 4) state, (n,) N."""
-        mujoco, model = _mujoco(), self.model()
-        data = mujoco.MjData(model)
-        data.qpos[:], data.qvel[:] = start[:2], start[2:]
+    def push(self, t: Signal, random: np.random.Generator) -> Signal:
+        """Draw forces (N, 1)."""
+        return random.uniform(*self.excitation) * mixture(t, random)[:, None]
+
+    def start(self, random: np.random.Generator) -> Signal:
+        """Draw a state (4,) at rest, the pole anywhere but near the top."""
+        return np.array([random.uniform(-0.3, 0.3), random.uniform(-2.5, 2.5), 0.0, 0.0])
+
+    def command(self, push: Signal, state: Signal) -> Signal:
+        """Return the force (1,) that excites, and brings the cart back to the middle."""
         stiffness, damping = self.centring
-        state, force = np.empty((len(push), 4)), np.empty(len(push))
-        for k, (wanted, held) in enumerate(zip(push.tolist(), steps.tolist(), strict=True)):
-            state[k, :2], state[k, 2:] = data.qpos, data.qvel
-            u = wanted - stiffness * state[k, 0] - damping * state[k, 2]
-            force[k] = min(max(u, -self.force), self.force)
-            data.ctrl[0] = force[k]
-            mujoco.mj_step(model, data, held)
-        return state, force
+        return push - stiffness * state[0] - damping * state[2]
+
+    def points(self, positions: Signal) -> Signal:
+        """Return hinge and tip, (N, 2) -> (N, 2, 2) m."""
+        x, angle = positions.T
+        tip = [x + self.pole_length * np.sin(angle), -self.pole_length * np.cos(angle)]
+        return np.stack([np.stack([x, 0.0 * x], 1), np.stack(tip, 1)], axis=1)
 
     def _measure(
         self, t: Signal, state: Signal, force: Signal, random: np.random.Generator
     ) -> Table:
         """Look at the truth through the robot's clock, encoders and velocity sensors."""
         rows = len(t)
-        pole_quantum = 2.0 * np.pi / self.pole_counts
+        pole_quantum = 2.0 * np.pi / self.pole_counts if self.pole_counts else 0.0
         return {
             "timestamp": t + self.stamp_noise * random.standard_normal(rows),
-            "qpos_cart": np.round(state[:, 0] / self.cart_quantum) * self.cart_quantum,
-            "qpos_pole": np.round(state[:, 1] / pole_quantum) * pole_quantum,
+            "qpos_cart": _rounded(state[:, 0], self.cart_quantum),
+            "qpos_pole": _rounded(state[:, 1], pole_quantum),
             "qvel_cart": state[:, 2] + self.cart_noise * random.standard_normal(rows),
             "qvel_pole": state[:, 3] + self.pole_noise * random.standard_normal(rows),
             "ctrl_cart": force,
         }
+
+
+def _rounded(value: Signal, quantum: float) -> Signal:
+    return np.round(value / quantum) * quantum if quantum else value

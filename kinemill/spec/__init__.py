@@ -7,6 +7,7 @@ from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     CHECKS,
+    ENCODINGS,
     MODELS,
     OBJECTIVES,
     READERS,
@@ -20,6 +21,7 @@ from kinemill.spec.task import Task
 __all__ = [
     "AUGMENTATIONS",
     "CHECKS",
+    "ENCODINGS",
     "MODELS",
     "OBJECTIVES",
     "READERS",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import (
     BeforeValidator,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -48,6 +49,11 @@ class ChannelResample(Settings):
         default=None,
         description="longest silence of a signal with stamps of its own that is bridged, s",
     )
+    lead: NonNegativeInt = Field(
+        default=0,
+        description="rows of `dt` that this channel is taken later than the others: 1 for an input "
+        "sampled together with the output that it already acts on",
+    )
 
 
 def _as_resample(value: Any) -> Any:
@@ -73,9 +79,10 @@ class Channel(Settings):
     """One signal: what it is, in which unit, and under which names logs carry it."""
 
     role: Literal["state", "action", "observation", "reward", "image", "text"]
-    kind: Literal["linear", "angle", "quaternion"] = Field(
+    kind: Literal["linear", "angle", "coordinate", "quaternion"] = Field(
         default="linear",
-        description="angle: rad, unwrapped; quaternion: four such channels, one after the other, "
+        description="angle: rad, unwrapped; coordinate: where its zero lies is no matter; "
+        "quaternion: four such channels, one after the other, "
         "are one rotation",
     )
     unit: Annotated[str, BeforeValidator(_known_unit)]

@@ -14,6 +14,7 @@ from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
 from kinemill.spec.overrides import blame, family_at, override
 from kinemill.spec.plugins import Settings
+from kinemill.spec.search import Problem, wrong_choices
 from kinemill.spec.task import Task, validate_settings
 from kinemill.spec.yaml import Document, Location, read_yaml
 
@@ -73,28 +74,45 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
 
 def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> Task:
     """Check `value`, the content of `document` after `overrides`, and return it as a task."""
-    try:
-        task = Task.model_validate(value)
-    except ValidationError as error:
-        raise TaskError(
-            [
-                _line(document, overrides, *_problem(where, item, value))
-                for where, item in _telling(error, value)
-            ]
-        ) from error
-    problems = _problems(task)
-    if task.name != document.path.stem:
+    task, problems = _tried(value)
+    if task and task.name != document.path.stem:
         problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
-    if problems:
+    if task and not problems:
+        found = wrong_choices(task.tune.space, lambda settings: _under(settings, value))
+        problems = [(("tune", "space", *where), what) for where, what in found]
+    if task is None or problems:
         raise TaskError([_line(document, overrides, where, what) for where, what in problems])
     task._path = document.path.resolve()  # pyright: ignore[reportPrivateUsage]
     return task
 
 
-def _problems(task: Task) -> list[tuple[Location, str]]:
+def _tried(value: Any) -> tuple[Task | None, list[Problem]]:
+    """Read `value` as a task; return it, if it is one, and what is wrong with it."""
+    try:
+        task = Task.model_validate(value)
+    except ValidationError as error:
+        telling = _telling(error, value)
+        return None, [_problem(where, item, value) for where, item in telling]
+    return task, _problems(task)
+
+
+def _under(settings: Mapping[str, Any], value: Any) -> list[Problem]:
+    """Return what would be wrong with a task under the settings that a search may choose."""
+    changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
+    for key, new in settings.items():
+        try:
+            override(changed, key, new)
+        except BadInput as error:
+            choices = "a value, {select: [...]} or {range: [low, high]}"
+            return [(tuple(key.split(".")), f"{error.found}; expected {choices} there")]
+    return _tried(changed)[1]
+
+
+def _problems(task: Task) -> list[Problem]:
     """Collect what plug-ins and channels find wrong with each other."""
-    parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest)]
+    parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
+    parts += [(("control",), task.control)] if task.control else []
     modelled: list[tuple[Location, Settings]] = [(("learn",), task.learn)]
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
@@ -183,7 +201,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
         if part == "validate" and depth == 0:
             kind = validate_settings()
         elif family and isinstance(value, dict):
-            kind = family[value["type"]]
+            kind = family[value.get("type", family.usual)]
         else:
             kind = _kind_below(kind, part)
     settings = _settings_class(kind)

@@ -1,38 +1,68 @@
 """Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.spec.plugins import AUGMENTATIONS, MODELS, OBJECTIVES, Plugin
-from kinemill.spec.yaml import Document, Location, scalar
+from kinemill.registry import Registry
+from kinemill.spec.control import CONTROLLERS
+from kinemill.spec.plugins import (
+    AUGMENTATIONS,
+    ENCODINGS,
+    MODELS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+)
+from kinemill.spec.yaml import Document, Location, read_yaml, scalar
 
-# Where a task file chooses a plug-in by `type`; places in lists left out.
-_FAMILIES: dict[tuple[str, ...], Mapping[str, type[Plugin]]] = {
+# Where a task file chooses a plug-in by `type`; places in lists left out, * is any name.
+_FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
     ("learn", "model"): MODELS,
+    ("learn", "model", "residual"): MODELS,
+    ("learn", "encoding", "channels", "*"): ENCODINGS,
+    ("learn", "optimizer"): OPTIMIZERS,
+    ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
+    ("control", "controller"): CONTROLLERS,
 }
 
 
-def family_at(where: Iterable[str | int]) -> Mapping[str, type[Plugin]] | None:
+def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
     """Return the plug-ins that a `type` at `where` chooses from; None where it chooses none."""
-    return _FAMILIES.get(tuple(part for part in map(str, where) if not part.isdigit()))
+    place = tuple(part for part in map(str, where) if not part.isdigit())
+    return _FAMILIES.get(place, _FAMILIES.get((*place[:-1], "*")))
 
 
 def parse_overrides(items: list[str]) -> dict[str, Any]:
     """Read `key=value` arguments; values are spelled as in a task file.
+
+    `@FILE` stands for the overrides in a file, one `key: value` a line.
 
     Raises:
         BadInput: an item without `=`, or a value that is not YAML.
     """
     overrides: dict[str, Any] = {}
     for item in items:
+        if item.startswith("@"):
+            overrides |= _of_file(Path(item[1:]))
+            continue
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
             raise BadInput(f"--set {item}", "is not key=value", fix="as in --set learn.history=12")
         overrides[key.strip()] = scalar(text, f"--set {key.strip()}")
     return overrides
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    found = read_yaml(path).value
+    if not isinstance(found, dict):
+        raise BadInput(
+            f"--set @{path}", "holds no overrides", expected="lines as learn.history: 12"
+        )
+    return found
 
 
 def override(value: dict[str, Any], key: str, new: Any) -> list[str]:
@@ -79,7 +109,7 @@ def _index(items: list[Any], name: str, key: str) -> int:
 def _foreign_keys(inner: dict[str, Any], folders: list[str], new: Any) -> list[str]:
     """Return the keys of `inner` that the plug-in `new` has no field for."""
     family = family_at(folders)
-    if family is None or inner.get("type") == new or new not in family:
+    if family is None or inner.get("type", family.usual) == new or new not in family:
         return []
     return [name for name in inner if name not in family[str(new)].model_fields]
 

@@ -11,12 +11,23 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializeAsAny,
     field_validator,
 )
 
 from kinemill.registry import nearest
 from kinemill.spec.channels import Channel, Sources, unit_problem
-from kinemill.spec.plugins import READERS, Plugin, Settings
+from kinemill.spec.plugins import (
+    OPTIMIZERS,
+    READERS,
+    SCHEDULES,
+    Optimizer,
+    Plugin,
+    Schedule,
+    Settings,
+    pick,
+    usual,
+)
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
@@ -266,28 +277,23 @@ class Dataset(Settings):
         return [value] if isinstance(value, dict) and "rows" in value else _as_list(value)
 
 
-class AdamW(Settings):
-    """AdamW (Loshchilov and Hutter, 2019)."""
-
-    type: Literal["adamw"] = "adamw"
-    lr: PositiveFloat = 1e-3
-    weight_decay: float = Field(default=1e-5, ge=0.0)
-
-
-class Schedule(Settings):
-    """Learning rate over steps: linear warm-up, then cosine decay, or constant after warm-up."""
-
-    type: Literal["cosine_warmup", "constant"] = "cosine_warmup"
-    warmup_steps: int = Field(default=200, ge=0)
-    decay_steps: PositiveInt | None = None  # None: all steps of the training
-    min_lr: float = Field(default=1e-5, ge=0.0)
-
-
 class Learn(Plugin):
     """What every way of learning shares: optimizer, budget, stopping, seed."""
 
-    optimizer: AdamW = AdamW()
-    schedule: Schedule = Schedule()
+    optimizer: Annotated[
+        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
+    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # late: imports that file
+    schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
+        Field(default_factory=lambda: usual(SCHEDULES))
+    )
+    start_from: str | None = Field(
+        default=None,
+        description="a trained model whose weights and scaling come first: models:/TASK@champion, "
+        "models:/TASK/3, or a folder",
+    )
+    freeze: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
+        default=[], description="patterns on the names of weights that stay as they are"
+    )
     batch_size: PositiveInt = 256
     steps: PositiveInt = 4000
     patience: PositiveInt | None = Field(
@@ -295,6 +301,9 @@ class Learn(Plugin):
     )
     grad_clip: PositiveFloat | None = 1.0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto", description="one program of each step; auto: where that wins time"
+    )
     threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
     seed: int = Field(default=0, ge=0)
     eval_every: PositiveInt = 200

@@ -5,10 +5,10 @@ settings of that choice, as a task file spells them, and the way to make the thi
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
@@ -36,7 +36,6 @@ class Plugin(Settings):
 class Model(Plugin):
     """Settings of an architecture, and how to build it."""
 
-    @abstractmethod
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the torch network `(features (B, inputs), carry...) -> (outputs, carry...)`.
 
@@ -44,6 +43,92 @@ class Model(Plugin):
         `warm_up(features (B, K, inputs)) -> carry`, which equals K steps from a zero carry. A
         network with `fit(batches)` is shown the training data once before it learns: pairs of
         features (N, history, inputs) and the outputs (N, outputs) that were wanted after them.
+
+        Raises:
+            BadInput: this model is made of a task's channels, see `build_for`.
+        """
+        del inputs, outputs, history
+        where = f"model {self.type!r}"
+        raise BadInput(where, "is no part of another model", expected="a model of features alone")
+
+    def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
+        """Make the network for the channels of a task.
+
+        A model that needs to know more than how many features there are does so here instead of in
+        `build`. If its network has `physical = True`, it sees and gives values in task units, see
+        `kinemill.models`.
+
+        Args:
+            layout: the `Layout` of `kinemill.train.layout`: channels, their order, dt, outputs.
+            scale: tensors in float64 by name, from the training split: `SCALES` of `train.step`.
+        """
+        del scale
+        return self.build(layout.features, len(layout.outputs), layout.history)
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, tuple) and not value[0] < value[1]:
+        message = f"the lower end {value[0]} is not below the upper end {value[1]}"
+        raise ValueError(message)
+    return value
+
+
+Scale = Annotated[
+    Literal["z_score", "range", "none"] | tuple[float, float], AfterValidator(_ordered)
+]
+
+
+class Encoding(Plugin):
+    """Settings of how a network sees a channel, and the arithmetic itself.
+
+    Training, evaluation, export and runtime run this one piece of torch: it is part of the graph.
+
+    Attributes:
+        parts: features made of one channel.
+        bounded: whether the features need no scaling, such as a cosine.
+        origin: the row of the history that values count from: `first`, `last`, or None for zero.
+    """
+
+    parts: ClassVar[int] = 1
+    bounded: ClassVar[bool] = False
+    scale: Scale | None = Field(
+        default=None, description="of this channel's features; default: that of `learn.encoding`"
+    )
+
+    @property
+    def origin(self) -> Literal["first", "last"] | None:
+        """The row of the history that values are counted from; None: they are as they are."""
+        return None
+
+    @abstractmethod
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Turn a tensor (..., n) of n channels, task units, into `parts` tensors of that shape.
+
+        Element by element, and NaN must stay NaN.
+        """
+
+
+class Optimizer(Plugin):
+    """Settings of an optimizer."""
+
+    lr: float  # the top of the schedule
+
+    @abstractmethod
+    def build(self, parameters: Iterable[Any]) -> Any:
+        """Make the torch optimizer of `parameters`; its `lr` is set anew before every step."""
+
+
+class Schedule(Plugin):
+    """Settings of a learning rate over the steps."""
+
+    @abstractmethod
+    def rate(self, step: int, top: float, steps: int) -> float:
+        """Return the learning rate.
+
+        Args:
+            step: of the training, from 0.
+            top: the optimizer's own rate.
+            steps: of the whole training.
         """
 
 
@@ -51,27 +136,38 @@ MEDIA = ("image", "text")  # roles stored once a recording; steps hold reference
 
 AUGMENTATIONS: Registry[type[Plugin]] = Registry("kinemill.augment", "augmentation")
 MODELS: Registry[type[Model]] = Registry("kinemill.models", "model")
+ENCODINGS: Registry[type[Encoding]] = Registry("kinemill.train.encodings", "encoding")
 OBJECTIVES: Registry[type[Plugin]] = Registry("kinemill.train.objectives", "learn type")
+OPTIMIZERS: Registry[type[Optimizer]] = Registry("kinemill.train.optimizers", "optimizer", "adamw")
+SCHEDULES: Registry[type[Schedule]] = Registry(
+    "kinemill.train.schedules", "schedule", "cosine_warmup"
+)
 CHECKS: Registry[type[Settings]] = Registry("kinemill.validate.physics", "physical check")
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
 def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any], P]:
-    """Make a validator that builds the class which `type` names in `family`."""
+    """Make a validator that builds the class which `type` names in `family`, or its usual one."""
 
     def build(value: Any) -> P:
         if isinstance(value, cls):
             return value
-        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        named = value.get("type", family.usual) if isinstance(value, dict) else None
+        if not isinstance(named, str):
             message = f"needs a `type`, one of {', '.join(family)}"
             raise ValueError(message)
         try:
-            chosen = family[value["type"]]
+            chosen = family[named]
         except BadInput as error:
             raise ValueError(str(error)) from error
         return chosen.model_validate(value)
 
     return build
+
+
+def usual(family: Registry[type[P]]) -> P:
+    """Make the member of a family that is meant where none is named, as it is by default."""
+    return family[str(family.usual)].model_validate({})
 
 
 def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any], P | None]:

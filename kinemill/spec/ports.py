@@ -1,6 +1,7 @@
 """The small Protocols through which stages reach what lies above or outside them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,3 +90,22 @@ class Champion(Protocol):
     def training_rows(self, most: int) -> Any:
         """Return `most` rows (N, C), evenly chosen, of its training split."""
         ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that a training starts from.
+
+    Attributes:
+        address: `models:/TASK/3`, the version that an alias stood for, or the folder.
+        digest: of the model's published files.
+        folder: where its `weights.safetensors` and `model.json` are.
+    """
+
+    address: str
+    digest: str
+    folder: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as a JSON object."""
+        return asdict(self)

@@ -17,6 +17,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.spec.channels import Channel
+from kinemill.spec.control import Control
 from kinemill.spec.parts import (
     Compute,
     Dataset,
@@ -36,6 +37,7 @@ from kinemill.spec.plugins import (
     Settings,
     pick,
 )
+from kinemill.spec.search import Tune
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -79,6 +81,8 @@ class Task(Settings):
     verify: Verify = Verify()
     promote: Promote = Promote()
     retrain: Retrain = Retrain()
+    control: Control | None = Field(default=None, description="what a controller is to achieve")
+    tune: Tune = Tune()
 
     _path: Path | None = PrivateAttr(default=None)
     _notes: list[str] = PrivateAttr(default_factory=list[str])

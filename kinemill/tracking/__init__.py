@@ -8,7 +8,14 @@ from kinemill.tracking.database import (
     tracking_uri,
 )
 from kinemill.tracking.inputs import log_dataset
-from kinemill.tracking.runs import KEY, MlflowTracker, Status, end_orphans, start_run
+from kinemill.tracking.runs import (
+    KEY,
+    MlflowTracker,
+    Status,
+    end_orphans,
+    reopen_run,
+    start_run,
+)
 
 __all__ = [
     "KEY",
@@ -20,6 +27,7 @@ __all__ = [
     "log_dataset",
     "open_tracking",
     "prepare_mlflow",
+    "reopen_run",
     "start_run",
     "tracking_uri",
 ]

@@ -42,6 +42,7 @@ def start_run(
     *,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> str:
     """Start a run in the task's experiment and return its id; this process owns it.
 
@@ -51,16 +52,31 @@ def start_run(
         key: digest of what the run computes; runs of the same key are attempts at the same thing.
         params: settings, nested or flat.
         tags: further tags.
+        name: that people see; default: the task's, and the beginning of the key.
     """
     tracking = open_tracking(home)
     run = tracking.client.create_run(
         tracking.experiment(task),
         tags={"kinemill.task": task, KEY: key, OWNER: _owner(), **(tags or {})},
-        run_name=f"{task}-{key[:8]}",
+        run_name=name or f"{task}-{key[:8]}",
     )
     if params:
         MlflowTracker(home, run.info.run_id).log_params(params)
     return run.info.run_id
+
+
+def reopen_run(home: Home, run_id: str) -> bool:
+    """Let a run go on that had ended, in this process; return whether there is such a run."""
+    from mlflow.exceptions import MlflowException
+
+    client = open_tracking(home).client
+    try:
+        client.get_run(run_id)
+    except MlflowException:
+        return False  # MLflow's database was made anew since
+    client.set_tag(run_id, OWNER, _owner())
+    client.update_run(run_id, status="RUNNING")
+    return True
 
 
 class MlflowTracker:
@@ -88,6 +104,14 @@ class MlflowTracker:
         """Record settings, once; nested ones under dotted names."""
         self._params.update(_flat(params))
         self._send()
+
+    def keep_file(self, path: Path) -> None:
+        """Keep a copy of a file with the run, in place of one of that name."""
+        self._client.log_artifact(self.run_id, str(path))
+
+    def tag(self, name: str, value: str) -> None:
+        """Record a tag with the next flush; MLflow takes 5000 characters."""
+        self._tags[name] = value[:4900]
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record metrics at a step; written by count and by time, in batches."""

@@ -4,23 +4,31 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.spec.ports import Progress, Tracker
+from kinemill.spec.ports import Progress, Start, Tracker
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, digest, find, once
+from kinemill.train.start import DESCRIPTION, WEIGHTS
 
-VERSION = 1
+VERSION = 2
 STAGE = "model"
-WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
+CURVES = "history.json"
 
 
-def _inputs(task: Task, dataset: Ref, training_set: Ref) -> Json:
-    """Return what the model depends on; how often to log or save is not part of it."""
+def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) -> Json:
+    """Return what the model depends on; how often to log or save is not part of it.
+
+    Of a model to start from it is what it is, not how it was named.
+    """
     learn = task.part("learn")["learn"]
+    if learn["start_from"] is not None and start is None:
+        where = f"learn.start_from: {learn['start_from']}"
+        raise BadInput(where, "was not looked up", fix="hand the `Start` that it stands for over")
+    learn["start_from"] = start.digest if start is not None else None
     for bystander in ("log_every", "save_every", "device", "threads"):
         learn.pop(bystander)
     return {
@@ -31,14 +39,18 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref) -> Json:
     }
 
 
-def job_folder(task: Task, home: Home, dataset: Ref, training_set: Ref) -> Path:
+def job_folder(
+    task: Task, home: Home, dataset: Ref, training_set: Ref, start: Start | None = None
+) -> Path:
     """Return the folder of this training's checkpoints, which a rerun goes on from."""
-    return home.runs / task.name / digest(_inputs(task, dataset, training_set))[:32]
+    return home.runs / task.name / digest(_inputs(task, dataset, training_set, start))[:32]
 
 
-def find_model(task: Task, home: Home, dataset: Ref, training_set: Ref) -> Outcome | None:
+def find_model(
+    task: Task, home: Home, dataset: Ref, training_set: Ref, start: Start | None = None
+) -> Outcome | None:
     """Return the model already trained from just this, or None."""
-    return find(home, STAGE, task.name, digest(_inputs(task, dataset, training_set)))
+    return find(home, STAGE, task.name, digest(_inputs(task, dataset, training_set, start)))
 
 
 def train(
@@ -47,6 +59,7 @@ def train(
     dataset: Ref,
     training_set: Ref,
     listeners: tuple[Tracker, Progress],
+    start: Start | None = None,
 ) -> Outcome:
     """Train in this process and publish the best weights; go on from a checkpoint if there is one.
 
@@ -56,19 +69,23 @@ def train(
         dataset: with the validation split and the statistics.
         training_set: what is learned from.
         listeners: who records metrics, and who watches.
+        start: the model that `learn.start_from` stands for, if it is set.
 
     Raises:
         TrainingFailed: loss or gradient is not finite.
-        BadInput: no episode is long enough.
+        BadInput: no episode is long enough, or the model to start from is of another robot.
     """
-    folder = job_folder(task, home, dataset, training_set)
+    folder = job_folder(task, home, dataset, training_set, start)
     folder.mkdir(parents=True, exist_ok=True)
 
     def build(aside: Path) -> Json:
         data = load_dataset(home, dataset), load_dataset(home, training_set)
-        return _train_into(aside, task, data, folder, listeners, dataset.digest)
+        description = _describe(task, data, dataset.digest)
+        text = json.dumps(description, indent=1, allow_nan=False)
+        (aside / DESCRIPTION).write_text(f"{text}\n")
+        return _train_into(aside, task, data, folder, listeners, start)
 
-    outcome = once(home, STAGE, task.name, _inputs(task, dataset, training_set), build)
+    outcome = once(home, STAGE, task.name, _inputs(task, dataset, training_set, start), build)
     shutil.rmtree(folder)
     return outcome
 
@@ -79,7 +96,7 @@ def _train_into(
     data: tuple[PackedDataset, PackedDataset],
     folder: Path,
     listeners: tuple[Tracker, Progress],
-    dataset_digest: str,
+    start: Start | None,
 ) -> Json:
     import torch
     from safetensors.torch import save_file
@@ -89,17 +106,16 @@ def _train_into(
     learn: Any = task.learn
     torch.set_num_threads(learn.threads)
     device = pick_device(learn.device)
-    module, objective = learn.prepare(task, *data, device)
+    module, objective = learn.prepare(task, *data, device, start)
     parameters = sum(value.numel() for value in module.parameters())
     listeners[0].log_params(_flat(task.part("learn")) | {"parameters": parameters})
     listeners[1].say(f"{parameters} parameters, {objective.windows} windows, {device}")
     state, best = fit(module, objective, learn, folder, listeners)
     save_file({name: value.cpu().contiguous() for name, value in best.items()}, aside / WEIGHTS)
-    description = _describe(task, module.layout, data[0], dataset_digest)
-    (aside / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
     (aside / CURVES).write_text(json.dumps(state.history, allow_nan=False) + "\n")
     _plot(state.history, state.best_step, aside / "loss.png")
     return {
+        "started_from": {"address": start.address, "digest": start.digest} if start else None,
         "parameters": parameters,
         "windows": objective.windows,
         "steps": state.step,
@@ -145,7 +161,11 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _describe(task: Task, layout: Any, dataset: PackedDataset, dataset_digest: str) -> Json:
+def _describe(task: Task, data: tuple[PackedDataset, PackedDataset], dataset_digest: str) -> Json:
+    """Return what `load_model` needs beside the weights, and what an exported model says."""
+    from kinemill.train.layout import layout_of
+
+    dataset, learn = data[0], cast(Any, task.learn)
     return {
         "format": 1,
         "task": task.name,
@@ -154,14 +174,8 @@ def _describe(task: Task, layout: Any, dataset: PackedDataset, dataset_digest: s
         "limits": {name: task.channels[name].limits for name in task.columns},
         "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
         "learn": task.part("learn")["learn"],
-        "layout": {
-            **{name: list(getattr(layout, name)) for name in ("states", "actions", "angles")},
-            "outputs": [[name, output.model_dump()] for name, output in layout.outputs],
-            "history": layout.history,
-            "dt": layout.dt,
-            "drift": layout.drift.tolist(),
-            "gain": layout.gain.tolist(),
-        },
+        "layout": layout_of(task).to_json(),
+        "robots": list(learn.robots_in(data[1])),
     }
 
 
@@ -169,33 +183,20 @@ def load_model(folder: Path) -> Any:
     """Rebuild the trained step from its folder, on the CPU, in evaluation mode.
 
     Returns:
-        A `kinemill.train.step.Step`.
+        A `kinemill.train.step.Step`, or a `kinemill.train.ensemble.Ensemble` of some.
     """
-    import numpy as np
     from safetensors.torch import load_file
 
-    from kinemill.spec.plugins import MODELS
+    from kinemill.spec.plugins import OBJECTIVES
     from kinemill.store import read_json
-    from kinemill.train.layout import Layout, Output
-    from kinemill.train.step import SCALES, Step
+    from kinemill.train.assembling import assemble, scale_in
+    from kinemill.train.layout import Layout
 
     description = read_json(folder / DESCRIPTION)
-    raw = description["layout"]
-    layout = Layout(
-        states=tuple(raw["states"]),
-        actions=tuple(raw["actions"]),
-        angles=tuple(raw["angles"]),
-        outputs=tuple((name, Output(**output)) for name, output in raw["outputs"]),
-        history=raw["history"],
-        dt=raw["dt"],
-        drift=np.array(raw["drift"]),
-        gain=np.array(raw["gain"]),
-    )
-    settings: Any = MODELS[description["learn"]["model"]["type"]]
-    settings = settings.model_validate(description["learn"]["model"])
-    network = settings.build(layout.features, len(layout.outputs), layout.history)
+    layout = Layout.from_json(description["layout"])
+    learn = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
     weights = load_file(folder / WEIGHTS)
-    module = Step(layout, network, {name: weights[name] for name in SCALES})
+    module = assemble(learn, layout, scale_in(weights), len(description["robots"]))
     module.load_state_dict(weights)
     return module.eval()
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.train.layout import Layout
+from kinemill.train.scaling import feature_scale
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,6 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
 
     A channel that never moves in training would divide by zero; its spread counts as 1.
     """
-    count = len(layout.states)
     mean = torch.tensor(dataset.mean, dtype=torch.float64)
     std = _no_zeros(torch.tensor(dataset.std, dtype=torch.float64))
     delta = _no_zeros(torch.tensor(dataset.delta_std, dtype=torch.float64))
@@ -121,11 +121,11 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
         spread = std[column] if equal else delta[column]
         output_std.append(spread / layout.dt if output.relation == "derivative" else spread)
         output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
+    feature_mean, feature_std = feature_scale(dataset, layout)
     return {
-        "state_mean": mean[:count],
-        "state_std": std[:count],
-        "action_mean": mean[count:],
-        "action_std": std[count:],
+        "state_std": std[: len(layout.states)],
+        "feature_mean": feature_mean,
+        "feature_std": _no_zeros(feature_std),
         "output_mean": torch.stack(output_mean),
         "output_std": torch.stack(output_std),
     }

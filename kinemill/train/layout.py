@@ -1,30 +1,30 @@
-"""From a task to arithmetic: which output moves which state, and by how much.
+"""From a task to arithmetic: the order of channels and outputs, and what a network sees of them.
 
-Symbols: S states, O outputs, Δ time step in s. One step is linear in state x and outputs y:
-x[k+1] = x[k] + x[k] D + y Q, with D (S, S) and Q (O, S) made here once from the relations.
+Symbols: S states, A actions, O outputs, F features.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kinemill.spec.plugins import Settings
+from kinemill.spec.plugins import ENCODINGS, Encoding, pick
 from kinemill.spec.task import Task
+from kinemill.train.features import Encodings
+from kinemill.train.relations import (
+    Array,
+    Follows,
+    Integrator,
+    Output,
+    integrate,
+    outputs_of,
+    relations_of,
+)
 
-Array = NDArray[np.float64]
+__all__ = ["Follows", "Integrator", "Layout", "Output", "Window", "layout_of", "make_layout"]
 
-
-class Output(Settings):
-    """What one output of the network means for the state channel `of`.
-
-    derivative: d(of)/dt, integrated over one time step; delta: of[k+1] - of[k]; equal: of[k+1].
-    """
-
-    relation: Literal["derivative", "delta", "equal"]
-    of: str
+Window = Literal["carried", "sliding"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,12 @@ class Layout:
         outputs: name and relation of each output, the order of the network's outputs.
         history: rows known before the first prediction.
         dt: time step Δ, s.
-        drift: D (S, S).
+        drift: D (S, S), see `train.relations`.
         gain: Q (O, S).
+        integrator: how outputs that are derivatives become states.
+        window: `carried`: the network carries what it remembers from step to step; `sliding`: it
+            starts anew at each step from the last `history` rows.
+        encodings: how a network sees each state, then each action; their scale is given.
     """
 
     states: tuple[str, ...]
@@ -50,18 +54,72 @@ class Layout:
     dt: float
     drift: Array
     gain: Array
+    integrator: Integrator
+    window: Window
+    encodings: tuple[Encoding, ...]
 
     @property
     def features(self) -> int:
-        """Number of encoded values a step sees: angles count twice, as cosine and sine."""
-        return len(self.states) + sum(self.angles) + len(self.actions)
+        """Number of encoded values that a step sees, F: an angle counts twice."""
+        return sum(encoding.parts for encoding in self.encodings)
+
+    @property
+    def groups(self) -> list[tuple[Encoding, list[int]]]:
+        """Columns (states, then actions) by encoding: first what changes values, then the rest.
+
+        Features are in this order, and of one group in the order of its parts, then columns.
+        """
+        found: dict[str, tuple[Encoding, list[int]]] = {}
+        for column, encoding in enumerate(self.encodings):
+            key = encoding.model_dump_json(exclude={"scale"})
+            found.setdefault(key, (encoding, []))[1].append(column)
+        return sorted(found.values(), key=lambda group: group[0].type == "plain")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `model.json` keeps it."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "outputs": [[name, output.model_dump()] for name, output in self.outputs],
+            "drift": self.drift.tolist(),
+            "gain": self.gain.tolist(),
+            "encodings": [encoding.model_dump(mode="json") for encoding in self.encodings],
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Layout":
+        """Return what `to_json` kept."""
+        encoding = pick(ENCODINGS, Encoding)
+        return cls(
+            states=tuple(raw["states"]),
+            actions=tuple(raw["actions"]),
+            angles=tuple(raw["angles"]),
+            outputs=tuple((name, Output(**output)) for name, output in raw["outputs"]),
+            history=raw["history"],
+            dt=raw["dt"],
+            drift=np.array(raw["drift"]),
+            gain=np.array(raw["gain"]),
+            integrator=raw["integrator"],
+            window=raw["window"],
+            encodings=tuple(encoding(item) for item in raw["encodings"]),
+        )
 
 
-def make_layout(task: Task, outputs: Mapping[str, Output], integrator: str, history: int) -> Layout:
-    """Work out the layout of `task`; without `outputs`, each state's delta is one."""
-    states = task.states
-    outputs = outputs or {f"{name}_delta": Output(relation="delta", of=name) for name in states}
-    drift, gain = _integrate(task, list(outputs.values()), integrator)
+def make_layout(
+    task: Task,
+    outputs: Mapping[str, Output],
+    integrator: Integrator,
+    history: int,
+    relations: Mapping[str, Follows] | None = None,
+) -> Layout:
+    """Work out the layout of `task`, with the usual encodings and a carried window.
+
+    Without `outputs`, the delta of each state that follows from no other is one.
+    """
+    given, states = relations or {}, task.states
+    outputs = outputs_of(states, outputs, given)
+    own = {name: task.channels[name] for name in states}
+    follows = relations_of(own, outputs, given)
+    drift, gain = integrate(task, list(outputs.values()), follows, integrator)
     return Layout(
         states=tuple(states),
         actions=tuple(task.actions),
@@ -71,33 +129,14 @@ def make_layout(task: Task, outputs: Mapping[str, Output], integrator: str, hist
         dt=task.dt,
         drift=drift,
         gain=gain,
+        integrator=integrator,
+        window="carried",
+        encodings=Encodings().of(task),
     )
 
 
-def _integrate(task: Task, outputs: list[Output], integrator: str) -> tuple[Array, Array]:
-    """Return D and Q: the explicit parts first, then parents from their derivatives, outwards."""
-    states = task.states
-    count = len(states)
-    drift, gain = np.zeros((count, count)), np.zeros((len(outputs), count))
-    known: set[str] = set()
-    for row, output in enumerate(outputs):
-        column = states.index(output.of)
-        gain[row, column] = task.dt if output.relation == "derivative" else 1.0
-        if output.relation == "equal":
-            drift[column, column] = -1.0
-        known.add(output.of)
-    while len(known) < count:
-        ready = {
-            parent: name
-            for name in states
-            if name in known and (parent := task.channels[name].derivative_of) in states
-            if parent not in known
-        }
-        for parent, derivative in ready.items():
-            source, column = states.index(derivative), states.index(parent)
-            drift[source, column] += task.dt
-            if integrator == "semi_implicit":  # the derivative at k+1 instead of k
-                drift[:, column] += task.dt * drift[:, source]
-                gain[:, column] += task.dt * gain[:, source]
-            known.add(parent)
-    return drift, gain
+def layout_of(task: Task) -> Layout:
+    """Work out the layout of a task whose `learn.type` is dynamics, as its settings say."""
+    learn: Any = task.learn
+    layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
+    return replace(layout, window=learn.window, encodings=learn.encoding.of(task))

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from kinemill.errors import TrainingFailed
-from kinemill.spec.parts import Learn, Schedule
+from kinemill.spec.parts import Learn
 from kinemill.spec.ports import Progress, Tracker
+from kinemill.train.batches import Batches, member_seed
 from kinemill.train.checkpoint import read_checkpoint, write_checkpoint
+from kinemill.train.updating import Update, as_program, is_to_be_compiled, one_by_one
 
 Curves = dict[str, list[list[float | None]]]
 
@@ -31,6 +33,7 @@ class State:
     best_step: int = 0
     waited: int = 0
     seconds: float = 0.0
+    compiled: bool | None = None  # whether its steps are; None: not decided yet
     losses: list[float] = field(default_factory=list[float])  # since the last point of the curve
     history: Curves = field(default_factory=dict[str, list[list[float | None]]])
 
@@ -46,11 +49,14 @@ class Objective:
     """What the loop minimises and watches.
 
     Attributes:
-        loss: batch of window numbers, training step -> scalar loss with gradient.
+        loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
+            members of an ensemble; M is 1 without one.
         evaluate: () -> validation errors by name.
         watched: the name whose smallest value marks the best weights.
         windows: number of training windows.
         weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
+        members: M; their parameters are stacked along the first axis.
+        steady: whether the loss of windows is the same at every training step.
     """
 
     loss: Callable[[Tensor, int], Tensor]
@@ -58,65 +64,13 @@ class Objective:
     watched: str
     windows: int
     weights: Tensor | None = None
+    members: int = 1
+    steady: bool = False
 
 
 def learning_rate(step: int, learn: Learn) -> float:
-    """Return the rate at `step`: linear warm-up, then half a cosine down to `min_lr`, or constant.
-
-    Loshchilov and Hutter, 2017 (SGDR), eq. (5), without restarts.
-    """
-    schedule, top = learn.schedule, learn.optimizer.lr
-    if step < schedule.warmup_steps:
-        return top * (step + 1) / schedule.warmup_steps
-    if schedule.type == "constant":
-        return top
-    after = step - schedule.warmup_steps
-    done = min(1.0, after / max(1, _decay_steps(schedule, learn)))
-    low = min(schedule.min_lr, top)
-    return low + 0.5 * (top - low) * (1.0 + math.cos(math.pi * done))
-
-
-def _decay_steps(schedule: Schedule, learn: Learn) -> int:
-    return schedule.decay_steps or learn.steps - schedule.warmup_steps
-
-
-def batch_at(step: int, windows: int, learn: Learn, weights: Tensor | None = None) -> Tensor:
-    """Return the window numbers of one batch: shuffled epochs that follow from seed and step.
-
-    With `weights`, an epoch is as long and holds each window as often as it weighs.
-    """
-    size = min(learn.batch_size, windows)
-    per_epoch = windows // size
-    epoch, position = divmod(step, per_epoch)
-    order = _shuffled(windows, learn.seed, epoch, weights)
-    return order[position * size : (position + 1) * size]
-
-
-_order_of: dict[tuple[int, int, int], tuple[Tensor | None, Tensor]] = {}
-
-
-def _shuffled(windows: int, seed: int, epoch: int, weights: Tensor | None) -> Tensor:
-    key = (windows, seed, epoch)
-    known = _order_of.get(key)
-    if known is None or known[0] is not weights:
-        _order_of.clear()
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-        order = torch.randperm(windows, generator=generator)
-        if weights is not None:
-            order = _weighted(weights, generator)[order]
-        _order_of[key] = (weights, order)
-    return _order_of[key][1]
-
-
-def _weighted(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw as many windows as there are, each as often as it weighs, rounded up or down by chance.
-
-    Systematic resampling (Kitagawa 1996, section 5): one random number an epoch.
-    """
-    ends = torch.cumsum(weights / weights.sum() * len(weights), 0)
-    start = torch.rand(1, generator=generator, dtype=torch.float64)
-    drawn = torch.searchsorted(ends, torch.arange(len(weights), dtype=torch.float64) + start)
-    return drawn.clamp(max=len(weights) - 1)
+    """Return the rate at `step`, by the schedule up to the optimizer's own rate."""
+    return learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
 
 
 def fit(
@@ -136,22 +90,14 @@ def fit(
             or no validation error ever was.
     """
     tracker, progress = listeners
-    device = next(module.parameters()).device
-    optimizer = torch.optim.AdamW(
-        module.parameters(),
-        lr=learn.optimizer.lr,
-        weight_decay=learn.optimizer.weight_decay,
-        fused=True,
-    )
+    optimizer = learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
     state, best = _resume(folder, module, optimizer, progress)
+    batches = batches_of(objective, learn)
+    update = _update_of(module, objective, optimizer, learn, state, batches)
+    progress.say("steps are compiled") if state.compiled else None
     began = time.monotonic() - state.seconds
     while state.step < learn.steps and not _out_of_patience(state, learn):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(state.step, learn)
-        batch = batch_at(state.step, objective.windows, learn, objective.weights).to(device)
-        state.losses.append(
-            _update(module, optimizer, objective.loss(batch, state.step), learn, state.step)
-        )
+        state.losses.append(update(batches.at(state.step), state.step))
         state.step += 1
         if state.step % learn.log_every == 0 or state.step == learn.steps:
             _report_losses(state, learn, tracker)
@@ -176,6 +122,12 @@ def fit(
     return state, best
 
 
+def batches_of(objective: Objective, learn: Learn) -> Batches:
+    """Return which windows each step sees; every member of an ensemble has an order of its own."""
+    seeds = tuple(member_seed(learn.seed, member) for member in range(objective.members))
+    return Batches(objective.windows, learn.batch_size, seeds, objective.weights)
+
+
 def _resume(
     folder: Path, module: torch.nn.Module, optimizer: Any, progress: Progress
 ) -> tuple[State, dict[str, Tensor]]:
@@ -191,23 +143,21 @@ def _out_of_patience(state: State, learn: Learn) -> bool:
     return learn.patience is not None and state.waited >= learn.patience
 
 
-def _update(
-    module: torch.nn.Module, optimizer: Any, loss: Tensor, learn: Learn, step: int
-) -> float:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    limit = learn.grad_clip if learn.grad_clip is not None else math.inf
-    norm = torch.nn.utils.clip_grad_norm_(module.parameters(), limit)
-    value = loss.item()
-    if not (math.isfinite(value) and math.isfinite(norm.item())):
-        raise TrainingFailed(
-            f"step {step}",
-            f"loss {value}, gradient norm {norm.item()}",
-            expected="finite numbers",
-            fix="lower learn.optimizer.lr or learn.horizon, or look at the data for extremes",
-        )
-    optimizer.step()
-    return value
+def _update_of(
+    module: torch.nn.Module,
+    objective: Objective,
+    optimizer: Any,
+    learn: Learn,
+    state: State,
+    batches: Batches,
+) -> Update:
+    """Return what makes one step; a training that goes on does so in the way it began."""
+    device = next(module.parameters()).device
+    if state.compiled is None:
+        batch = batches.at(0).to(device)
+        state.compiled = is_to_be_compiled(module, objective, optimizer, learn, batch)
+    make = as_program if state.compiled else one_by_one
+    return make(module, objective, optimizer, learn, device)
 
 
 def _evaluate(
@@ -217,7 +167,9 @@ def _evaluate(
     best: dict[str, Tensor],
     tracker: Tracker,
 ) -> dict[str, Tensor]:
+    module.eval()
     errors = objective.evaluate()
+    module.train()
     _report(state, errors, tracker)
     watched = errors[objective.watched]
     if watched < state.best:  # never true for NaN, nor for infinity at first

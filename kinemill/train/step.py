@@ -1,55 +1,64 @@
 """The dynamics step in physical units, everything inside: encoding, network, relations, angles.
 
 Training, evaluation and export all run this one module, so they cannot mean different things.
-Symbols: B batch, H history, T horizon, S states, A actions, F features.
+Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kinemill.spec.plugins import Model
+from kinemill.train.encoder import Encoder
 from kinemill.train.layout import Layout
 
-SCALES = ("state_mean", "state_std", "action_mean", "action_std", "output_mean", "output_std")
+SCALES = ("state_std", "feature_mean", "feature_std", "output_mean", "output_std")
 
 
 class Step(nn.Module):
     """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), task units.
 
+    A network sees the features (B, F) of one row, scaled, and gives outputs (B, O), scaled. One
+    with the attribute `physical = True` sees `(state (B, S), action (B, A), features (B, F))` in
+    front of its carry instead, rows (B, K, ...) of them in `warm_up`, and gives outputs in their
+    own units: rad/s² for the derivative of a velocity.
+
+    What is carried depends on `layout.window`. `carried`: what the network carries; before it,
+    where coordinates count from, if any do. `sliding`: the last H - 1 rows as they were measured
+    or predicted; the network goes over all of them again at each step.
+
     Args:
-        layout: order of channels, relations and integration.
+        layout: order of channels, relations, integration, encodings, window.
         network: `(features (B, F), carry...) -> (outputs (B, O), carry...)`, see `models`.
         scale: the tensors named in SCALES, from the training split (`data.scale_of`).
     """
 
-    angle_index: Tensor
-    linear_index: Tensor
     drift: Tensor
     gain: Tensor
     period: Tensor
     frequency: Tensor
-    state_mean: Tensor
     state_std: Tensor
-    action_mean: Tensor
-    action_std: Tensor
+    feature_mean: Tensor
+    feature_std: Tensor
     output_mean: Tensor
     output_std: Tensor
 
-    def __init__(self, layout: Layout, network: Any, scale: dict[str, Tensor]) -> None:
+    def __init__(self, layout: Layout, network: Any, scale: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.layout, self.network = layout, network
+        self.encoder = Encoder(layout)
+        self.sliding = layout.window == "sliding"
+        self.has_origin = self.encoder.has_origin and not self.sliding
         angles = torch.tensor(layout.angles)
-        # As tensors, because indexing by a list is exported as three operations instead of one.
-        self.register_buffer("angle_index", angles.nonzero().flatten(), persistent=False)
-        self.register_buffer("linear_index", (~angles).nonzero().flatten(), persistent=False)
         self.register_buffer("drift", torch.tensor(layout.drift, dtype=torch.float32))
         self.register_buffer("gain", torch.tensor(layout.gain, dtype=torch.float32))
         self.register_buffer("period", torch.where(angles, 2 * math.pi, 0.0))
         self.register_buffer("frequency", torch.where(angles, 1 / (2 * math.pi), 0.0))
-        for name, value in scale.items():
-            self.register_buffer(name, value.to(torch.float32))
+        for name in SCALES:
+            self.register_buffer(name, scale[name].to(torch.float32))
 
     @property
     def history(self) -> int:
@@ -59,30 +68,39 @@ class Step(nn.Module):
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of each carry tensor, without the batch."""
-        return self.network.carry_shapes
+        columns = len(self.layout.encodings)
+        if self.sliding:
+            return ((self.history - 1, columns),)
+        own = tuple(self.network.carry_shapes)
+        return ((1 + columns,), *own) if self.has_origin else own
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
         """Return the carry before anything was seen, zeros."""
-        like = self.drift
-        return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
+        return self._zeros(batch, self.carry_shapes)
 
-    def encode(self, state: Tensor, action: Tensor) -> Tensor:
-        """Encode (..., S) and (..., A) to features (..., F): cos, sin, then scaled values."""
-        parts = [(action - self.action_mean) / self.action_std]
-        if not all(self.layout.angles):
-            scaled = (state - self.state_mean) / self.state_std
-            parts.insert(0, scaled.index_select(-1, self.linear_index))
-        if any(self.layout.angles):
-            angle = state.index_select(-1, self.angle_index)
-            parts = [torch.cos(angle), torch.sin(angle), *parts]
-        return torch.cat(parts, dim=-1)
+    def _zeros(self, batch: int, shapes: tuple[tuple[int, ...], ...]) -> tuple[Tensor, ...]:
+        return tuple(self.drift.new_zeros(batch, *shape) for shape in shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
         """Bring angles into [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
         return state - self.period * torch.round(state * self.frequency)
 
+    def shown(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
+        """Return what the network sees of rows (..., C), counted from `origin`."""
+        counted = rows if origin is None else rows - origin
+        features = (self.encoder(counted) - self.feature_mean) / self.feature_std
+        if not getattr(self.network, "physical", False):
+            return (features,)
+        return *rows.split([len(self.layout.states), len(self.layout.actions)], -1), features
+
+    def shown_window(self, states: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network sees of a whole history (B, H, S), (B, H, A): (B, H, ...)."""
+        rows = torch.cat([states, actions], dim=-1)
+        origin = self.encoder.origin(rows).unsqueeze(1) if self.encoder.has_origin else None
+        return self.shown(rows, origin)
+
     def outputs_of(self, state: Tensor, following: Tensor) -> Tensor:
-        """Return the outputs (B, O), as the network gives them, that lead to the next state.
+        """Return the outputs (B, O), scaled, that lead to the next state.
 
         Args:
             state: (B, S).
@@ -95,18 +113,70 @@ class Step(nn.Module):
             wanted.append(value / self.layout.dt if output.relation == "derivative" else value)
         return (torch.stack(wanted, dim=1) - self.output_mean) / self.output_std
 
+    def answer(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Ask the network: outputs (B, O) in their units, then the carry after this row."""
+        row = torch.cat([state, action], dim=-1)
+        if self.sliding:
+            outputs, *after = self._slide(row, *carry)
+        elif self.has_origin:
+            outputs, *after = self._from_origin(row, *carry)
+        else:
+            outputs, *after = self.network(*self.shown(row, None), *carry)
+        if getattr(self.network, "physical", False):
+            return outputs, *after
+        return outputs * self.output_std + self.output_mean, *after
+
+    def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
+        """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
+        rows = torch.cat([window, row.unsqueeze(1)], dim=1)
+        origin = self.encoder.origin(rows).unsqueeze(1) if self.encoder.has_origin else None
+        seen = self.shown(rows, origin)
+        if self.history > 1:
+            carry = self.network.warm_up(*(part[:, :-1] for part in seen))
+        else:
+            carry = self._zeros(row.shape[0], self.network.carry_shapes)
+        outputs, *_ = self.network(*(part[:, -1] for part in seen), *carry)
+        return outputs, rows[:, 1:]
+
+    def _from_origin(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Count coordinates from the first row ever seen; `known` is (B, 1 + C): 1, that row.
+
+        All of it is 0 before, which makes the present row the first: origin + (1 - known) · row.
+        """
+        first = row * self.encoder.first
+        origin = known[:, 1:] + (1.0 - known[:, :1]) * first
+        outputs, *after = self.network(*self.shown(row, origin), *carry)
+        return outputs, torch.cat([torch.ones_like(known[:, :1]), origin], dim=1), *after
+
+    def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return how the state changes in one step, before the integrator refines it, and carry."""
+        outputs, *after = self.answer(state, action, *carry)
+        return state @ self.drift + outputs @ self.gain, *after
+
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance one time step."""
-        outputs, *carry_out = self.network(self.encode(state, action), *carry)
-        physical = outputs * self.output_std + self.output_mean
-        moved = state + state @ self.drift + physical @ self.gain
-        return self.wrap(moved), *carry_out
+        """Advance one time step; the carry moves on by one row, however often the network runs."""
+        change, *after = self.change(state, action, *carry)
+        if self.layout.integrator == "rk4":
+            # Kutta (1901), the action held: k1 is `change`. The origin is known from k1 on.
+            held = (after[0], *carry[1:]) if self.has_origin else carry
+            k2, *_ = self.change(state + change / 2, action, *held)
+            k3, *_ = self.change(state + k2 / 2, action, *held)
+            k4, *_ = self.change(state + k3, action, *held)
+            change = (change + 2 * (k2 + k3) + k4) / 6
+        return self.wrap(state + change), *after
 
     def warm_up(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after states (B, H, S) without the last, under (B, H-1, A)."""
         if self.history == 1:
             return self.initial_carry(states.shape[0])
-        return self.network.warm_up(self.encode(states[:, :-1], past_actions))
+        rows = torch.cat([states[:, :-1], past_actions], dim=-1)
+        if self.sliding:
+            return (rows,)
+        if not self.has_origin:
+            return self.network.warm_up(*self.shown(rows, None))
+        origin = rows[:, 0] * self.encoder.first
+        known = torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
+        return known, *self.network.warm_up(*self.shown(rows, origin.unsqueeze(1)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output.
@@ -120,9 +190,15 @@ class Step(nn.Module):
             (B, T, S), the states after each of `actions`.
         """
         carry = self.warm_up(states, past_actions)
-        state, predicted = states[:, -1], list[Tensor]()
+        state = states[:, -1]
+        predicted: list[Tensor] = []  # so that torch's compiler reads it
         for action in actions.unbind(1):
             state, *rest = self(state, action, *carry)
             carry = tuple(rest)
             predicted.append(state)
         return torch.stack(predicted, dim=1)
+
+
+def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:
+    """Make the step of `layout` with a network as `model` says, its weights still random."""
+    return Step(layout, model.build_for(layout, scale), scale)

@@ -1,9 +1,5 @@
 """What only shows between recordings: the same run once more, and a log in units of its own."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 NEAR_DUPLICATES, FOREIGN_UNITS = "near_duplicates", "foreign_units"
 FOREIGN_ACTIONS = "foreign_actions"
 CHECKS = {
@@ -11,11 +7,3 @@ CHECKS = {
     FOREIGN_UNITS: "no recording moves so much more than the others that its units are in doubt",
     FOREIGN_ACTIONS: "no recording answers its actions as if one were flipped, or two exchanged",
 }
-
-
-def spans(numbers: Mapping[str, list[float]]) -> dict[str, list[float]]:
-    """Return the least, the median and the largest of each number that tracks report, by name."""
-    return {
-        name: [min(values), float(np.median(values)), max(values)]
-        for name, values in sorted(numbers.items())
-    }

@@ -3,8 +3,9 @@
 `store/index/<task>/episodes.json` names it, a cache: without it every recording is looked at.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from kinemill.home import Home
 from kinemill.ingest.index import load_index
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.snapshot import Snapshot
+from kinemill.shards import Nodes, Tree
 from kinemill.spec import Task
 from kinemill.store import (
     SUMMARY,
@@ -29,7 +31,7 @@ from kinemill.validate import table
 from kinemill.validate.episodes import rules
 from kinemill.validate.judged import open_shard
 
-VERSION = 3  # of the published episodes
+VERSION = 4  # of the published episodes
 EPISODES = "episodes.json"
 FORMAT = 1
 
@@ -38,11 +40,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Before:
-    """What was published last, by the same rules: shards by name, as `episodes.json` has them."""
+    """What was published last, by the same rules."""
 
     recordings: str
-    digits: int
-    shards: Mapping[str, Json]
+    tree: Tree
     outcome: Outcome
 
 
@@ -52,15 +53,39 @@ def keep(home: Home, task: str, by: str, outcome: Outcome) -> None:
     publish_json(index_path(home, task, EPISODES), document)
 
 
-def last_shards(task: Task, home: Home) -> dict[str, Json] | None:
-    """Return the shards of the episodes published last by name, each with its `ref` and counts.
+def last_shards(task: Task, home: Home) -> Tree | None:
+    """Return the shards of the episodes published last, each with its `ref` and counts.
 
     None if they were made by other rules or from other recordings than the task has now.
     """
     before, index = find_before(home, task.name, made_by(task)), load_index(home, task.name)
     if before is None or index is None or index[0].rules != digest(reading_rules(task)):
         return None
-    return dict(before.shards) if index[0].snapshot.digest == before.recordings else None
+    return before.tree if index[0].snapshot.digest == before.recordings else None
+
+
+def open_tree(home: Home, folder: Path) -> Tree:
+    """Return the shards that published episodes list.
+
+    Args:
+        home: where they are kept.
+        folder: of the published episodes.
+    """
+
+    def group(node: Json) -> Json:
+        return read_json(open_ref(home, Ref.from_json(node["ref"])) / EPISODES)
+
+    return Tree(read_json(folder / EPISODES), group)
+
+
+def shards_of(home: Home, ref: Ref) -> Iterator[Ref]:
+    """Yield the shards of published episodes in the order of their names.
+
+    Raises:
+        CorruptArtifact: the published episodes, or a group of their shards, are damaged.
+    """
+    for _, node in open_tree(home, open_ref(home, ref)).shards():
+        yield Ref.from_json(node["ref"])
 
 
 def made_by(task: Task) -> str:
@@ -77,9 +102,9 @@ def find_before(home: Home, task: str, made_by: str) -> Before | None:
             return None
         ref = Ref.from_json(found["snapshot"])
         folder = open_ref(home, ref)
-        listed = read_json(folder / EPISODES)
         outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
-        return Before(listed["recordings"], listed["digits"], listed["shards"], outcome)
+        recordings = read_json(folder / EPISODES)["recordings"]
+        return Before(recordings, open_tree(home, folder), outcome)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
         return None  # it is only a cache
 
@@ -88,46 +113,71 @@ class Old:
     """What was judged before of the recordings in shards that have changed.
 
     Attributes:
+        tree: shards of episodes as they were, if they are cut as the recordings are now.
         changed: entries of the recordings in shards that have changed, by shard.
-        same: shards of episodes that stay as they are.
+        left: names of the shards of episodes that are no more.
         gone: hashes of the recordings that have left.
         sketches: number of sketches of all recordings that stay.
     """
 
     def __init__(self, home: Home, before: Before | None, snapshot: Snapshot) -> None:
-        shards = before.shards if before else {}
-        again = before is not None and before.digits != snapshot.digits
-        self.changed = {
-            name: snapshot.shard(name)
-            for name, shard in snapshot.shards.items()
-            if again or _made_of(shards.get(name)) != shard["ref"]["digest"]
+        was, now = before.tree if before else None, snapshot.tree
+        alike = was is not None and was.digits == now.digits and not now.flat
+        self.tree = was if alike else None
+        changed, self.left = _differences(self.tree, now)
+        self.changed = {name: snapshot.shard(name) for name in changed}
+        old = dict(was.shards()) if was and not self.tree else self._of_changed()
+        opened = {name: open_shard(home, Ref.from_json(node["ref"])) for name, node in old.items()}
+        self._tables = {name: shard.table for name, shard in opened.items()}
+        self._items = {
+            item["recording"]: (name, item)
+            for name, shard in opened.items()
+            for item in shard.recordings
         }
-        self.same = {n: shards[n] for n in snapshot.shards if n not in self.changed}
-        opened = [
-            open_shard(home, Ref.from_json(shard["ref"]))
-            for name, shard in shards.items()
-            if name not in self.same
-        ]
-        self._items = {item["recording"]: item for shard in opened for item in shard.recordings}
-        self._rows = [shard.table for shard in opened]
         stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
         self.gone = frozenset(set(self._items) - stay)
-        left = sum(self._items[hash_]["sketches"] for hash_ in self.gone)
-        self.sketches = sum(shard["sketches"] for shard in shards.values()) - left
+        self.sketches = sum(node["sketches"] for node in (was.nodes() if was else {}).values())
+        self.sketches -= sum(self._items[hash_][1]["sketches"] for hash_ in self.gone)
+
+    def _of_changed(self) -> Nodes:
+        """Return the old shards in place of which there are others now, or none."""
+        names = [*self.changed, *self.left]
+        found = {name: self.tree.shard(name) for name in names} if self.tree else {}
+        return {name: node for name, node in found.items() if node}
 
     def find(self, entry: Json) -> Json | None:
         """Return what is kept of a recording, if it was read and decided as it is now."""
-        found = self._items.get(entry["hash"])
+        _, found = self._items.get(entry["hash"], ("", None))
         if found is None or found["read"] != entry["ref"]["digest"]:
             return None
         return found if found.get("released") == entry.get("released") else None
 
     def rows(self, task: Task, items: Iterable[Json]) -> pl.DataFrame:
         """Return one row for each episode of recordings that were found."""
-        ids = [episode["id"] for item in items for episode in item["episodes"]]
-        rows = pl.concat([table.empty(task), *self._rows])
-        return rows.filter(pl.col("episode").is_in(ids))
+        ids: dict[str, list[str]] = {}
+        for item in items:
+            name, _ = self._items[item["recording"]]
+            ids.setdefault(name, []).extend(episode["id"] for episode in item["episodes"])
+        kept = [self._tables[n].filter(pl.col("episode").is_in(some)) for n, some in ids.items()]
+        return pl.concat([table.empty(task), *kept])
 
 
-def _made_of(shard: Json | None) -> str | None:
-    return shard["recordings_digest"] if shard else None
+def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str], list[str]]:
+    """Compare recordings with what was judged of them; groups that are as they were stay closed.
+
+    Returns:
+        names of the shards that are new or not as they were, and of those that are no more.
+    """
+    changed, left = list[str](), list[str]()
+    before, after = was.nodes(group) if was else {}, now.nodes(group)
+    for name, node in after.items():
+        if name in before and before[name]["recordings_digest"] == node["ref"]["digest"]:
+            continue
+        if len(name) == now.digits:
+            changed.append(name)
+            continue
+        inner = _differences(was, now, name)
+        changed, left = [*changed, *inner[0]], [*left, *inner[1]]
+    for name in sorted(before.keys() - after.keys()):
+        left += [shard for shard, _ in was.below(name)] if was else []
+    return changed, left

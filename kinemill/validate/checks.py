@@ -5,7 +5,7 @@ they are numbers, is settled here before it is asked.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -29,7 +29,7 @@ class CheckResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

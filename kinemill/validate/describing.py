@@ -1,55 +1,89 @@
-"""All shards of a task's episodes, described together: checks, quarantine, page, summary."""
+"""All of a task's episodes described together: checks, quarantine, page, summary."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kinemill.home import Home
 from kinemill.spec import Task
-from kinemill.store import Ref, summary_of, write_json
-from kinemill.validate import merging, page
-from kinemill.validate.judged import read_judged
+from kinemill.store import write_json
+from kinemill.validate import across, expectations, foreign, measures, page, responses, table
+from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
+from kinemill.validate.merging import COUNTS
 from kinemill.validate.noting import Repeats
 
-CHECKS, QUARANTINE = "checks.json", "quarantine.json"
-QUARANTINED = 200  # recordings listed with their reasons
+CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
+_NAMED, _ANSWER = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
 
 Json = dict[str, Any]
 
 
-def describe(task: Task, home: Home, folder: Path, shards: list[Json], repeats: Repeats) -> Json:
-    """Write checks, quarantine and page over all shards; return the summary."""
-    parts = [summary_of(home, Ref.from_json(shard["ref"])) for shard in shards]
-    counts = merging.counted(parts)
-    checks = merging.checks_of(task, parts, counts, repeats)
-    shown = list(_faulty_first(home, shards, QUARANTINED))
+def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
+    """Write checks, quarantine and page; return the summary.
+
+    Args:
+        task: what was asked.
+        folder: where to write.
+        every: what all shards come to together (`kinemill.validate.merging`).
+        repeats: the pairs of recordings that are the same run.
+    """
+    checks = _checks(task, every, repeats)
     write_json(folder / CHECKS, [check.to_json() for check in checks])
-    quarantined = [item for item in shown if not item["episodes"]]
-    write_json(folder / QUARANTINE, [_with_reasons(item) for item in quarantined])
-    answers = [
-        {"name": check.name, "passed": check.passed, "blocking": check.blocking} for check in checks
-    ]
-    summary = {**counts, "checks": answers}
-    drawn = [page.Drawn(_with_reasons(item), item["strip"]) for item in shown]
-    bars = [part["ranges"] for part in parts]
-    (folder / "page.html").write_text(page.render(task, summary, checks, bars, drawn))
+    faulty: list[Json] = every["shown"]["faulty"]
+    quarantined = [{key: one[key] for key in _NAMED} for one in faulty if not one["episodes"]]
+    write_json(folder / QUARANTINE, quarantined)
+    summary = {
+        **{key: every[key] for key in (*COUNTS, "dropped", "digest")},
+        "dropped_rows": sum(every["dropped"].values()),
+        "checks": [{key: getattr(check, key) for key in _ANSWER} for check in checks],
+    }
+    drawn = [*faulty, *every["shown"]["sound"]]
+    (folder / PAGE).write_text(page.render(task, summary, checks, every["ranges"], drawn))
     return summary
 
 
-def _faulty_first(home: Home, shards: list[Json], most: int) -> Iterator[Json]:
-    """Yield judged recordings, at most so many: those with reasons first, then some others."""
-    left, sound = most, list[Json]()
-    for shard in sorted(shards, key=lambda item: not item["faulty"]):
-        if left <= 0 or (not shard["faulty"] and len(sound) >= left):
-            break
-        for item in read_judged(home, Ref.from_json(shard["ref"])):
-            if item["reasons"] and left > 0:
-                left -= 1
-                yield item
-            elif not item["reasons"] and len(sound) < most:
-                sound.append(item)
-    yield from sound[: max(left, 0)]
+def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
+    """Return the result of every check, blocking ones first."""
+    plans = planned_checks(task)
+    found = {check.name: check for check in _amounts(task, every)}
+    found |= {item["name"]: CheckResult(**item) for item in every["checks"]}
+    if not every["accepted"]:
+        nothing = sound_rows(task, table.empty(task))
+        failed = [check.name for check in nothing if not check.passed]
+        asked = expectations.not_asked(task, f"{', '.join(failed)} failed")
+        found |= {check.name: check for check in [*nothing, *asked]}
+    for name in physical_names():
+        if numbers := every["measured"].get(name):
+            result = found[f"physics_{name}"]
+            values = {**result.values, "measured": measures.spans(numbers)}
+            found[result.name] = replace(result, values=values)
+    kept = every["recordings"] - every["quarantined"]
+    between = {
+        across.NEAR_DUPLICATES: (repeats.total, repeats.shown),
+        across.FOREIGN_UNITS: _listed(foreign.foreign_units([every["spread"]], kept, task)),
+        across.FOREIGN_ACTIONS: _listed(responses.foreign_actions([every["responses"]], task)),
+    }
+    for name, (total, some) in between.items():
+        found[name] = plans[name].answer(not total, {"found": total, "failing": some[:SHOWN]})
+    return [found[name] for name in plans]
 
 
-def _with_reasons(item: Json) -> Json:
-    return {key: item[key] for key in ("recording", "name", "reasons")}
+def _listed(found: list[Json]) -> tuple[int, list[Json]]:
+    return len(found), found
+
+
+def _amounts(task: Task, every: Json) -> list[CheckResult]:
+    plans, total = planned_checks(task), every["recordings"]
+    share, allowed = every["quarantined"] / max(1, total), task.validation.max_quarantined_share
+    return [
+        plans["accepted_not_empty"].answer(every["accepted"] > 0, {"episodes": every["accepted"]}),
+        plans["quarantined_share"].answer(
+            share <= allowed,
+            {
+                "share": share,
+                "expected": f"at most {allowed:g}",
+                "quarantined": every["quarantined"],
+                "recordings": total,
+                "failing": every["failing"],
+            },
+        ),
+    ]

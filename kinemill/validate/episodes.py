@@ -9,9 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from kinemill.digests import link
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
+from kinemill.ingest.recordings import GROUP_ROWS
 from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
 from kinemill.validate import responses, table
@@ -20,7 +22,7 @@ from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 3
+STAGE, VERSION = "validated", 4
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]
@@ -97,7 +99,8 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     measured: list[Json] = []
     for track in recording.summary["tracks"]:
         file = recording.folder / track["file"]
-        frame = pl.read_parquet(file, glob=False)
+        # In one piece: every look at a column of several copies it.
+        frame = pl.read_parquet(file, glob=False).rechunk()
         as_kept = frame.columns == ["time_s", *task.recorded]
         frame = frame.select("time_s", *task.recorded)
         values = {name: frame[name].to_numpy() for name in task.columns}
@@ -116,7 +119,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
             entry = _publish(folder, recording.hash, number, piece, file if untouched else None)
             episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
             kept.append(piece.with_columns(pl.lit(episodes[-1]["id"]).alias("episode")))
-    rows = table.summarise(pl.concat(kept), task) if kept else table.empty(task)
+    rows = table.summaries(pl.concat(kept), task) if kept else dict[str, list[Any]]()
     refer_to_recording(task, recording.ref, recording.folder, folder)
     return {
         "hash": recording.hash,
@@ -130,7 +133,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "sketches": _sketches(episodes, kept, task),
         "response": responses.sketch_of(max(kept, key=len), task) if kept else None,
         "strip": strip,
-        "table": rows.to_dict(as_series=False),
+        "table": rows,
     }
 
 
@@ -140,7 +143,7 @@ def _publish(
     """Write an episode; `same` is the file of a track that it is, which is not written again."""
     file = f"episode-{number:04d}.parquet"
     if same is None or not _linked(same, folder / file):
-        piece.write_parquet(folder / file, compression="lz4")
+        piece.write_parquet(folder / file, compression="lz4", row_group_size=GROUP_ROWS)
     return {
         "id": f"{recording[:16]}-{number:04d}",
         "rows": piece.height,
@@ -152,7 +155,7 @@ def _publish(
 def _linked(file: Path, again: Path) -> bool:
     """Let a published file, which never changes, be another one too, where the disk can do that."""
     try:
-        again.hardlink_to(file)
+        link(file, again)
     except OSError as error:
         if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
             return False

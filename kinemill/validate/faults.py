@@ -3,7 +3,7 @@
 Symbols: n rows of an episode, k row index, dt time step in s.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
@@ -123,6 +123,22 @@ def measuring(task: Task) -> dict[str, Measuring]:
     """Return the checks of a task that report what they measure, by name."""
     checks = {name: getattr(task.validation, name) for name in CHECKS}
     return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
+
+
+BLOCK = 32_768  # rows looked at together: what is worked out of them stays in the cache
+
+
+def blocks(values: Array, beyond: int = 0) -> Iterator[Array]:
+    """Yield (n,) in blocks of rows, each with so many rows of the next one."""
+    for start in range(0, len(values), BLOCK):
+        yield values[start : start + BLOCK + beyond]
+
+
+def mean_and_deviation(values: Array) -> tuple[float, float]:
+    """Return mean and standard deviation of (n,), at least one."""
+    mean = float(sum(part.sum() for part in blocks(values))) / len(values)
+    square = float(sum(np.square(part - mean).sum() for part in blocks(values)))
+    return mean, float(np.sqrt(square / len(values)))
 
 
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -54,6 +54,31 @@ def _binned(deviations: Iterable[float]) -> dict[str, int]:
     return {str(bin_): bins[bin_] for bin_ in sorted(bins)}
 
 
+def together(spreads: Iterable[Json]) -> Json:
+    """Return what several shards keep of their deviations."""
+    every = list(spreads)
+    names = dict.fromkeys(name for each in every for name in each["bins"])
+    bins = {name: _summed(each["bins"][name] for each in every) for name in names}
+    return {
+        "bins": {
+            name: {str(at): found[at] for at in sorted(found)} for name, found in bins.items()
+        },
+        "wildest": {
+            name: [one for each in every for one in each["wildest"][name]]
+            for name in (every[0]["wildest"] if every else ())
+        },
+    }
+
+
+def few(spread: Json) -> Json:
+    """Return it with as many episodes by name as a shard keeps."""
+    wildest = {
+        position: sorted(found, key=lambda item: (-item[1], item[0]))[:_WILDEST]
+        for position, found in spread["wildest"].items()
+    }
+    return {**spread, "wildest": wildest}
+
+
 def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json]:
     """Return recordings in which a position and its velocity are both far larger than in others.
 
@@ -91,12 +116,17 @@ def _told(recording: str, position: str, velocity: str, factor: float, task: Tas
 
 def _median(binned: Iterable[Mapping[str, int]]) -> float:
     """Return the median of what was binned, to half a bin."""
-    bins: Counter[int] = Counter()
-    for each in binned:
-        bins.update({int(bin_): count for bin_, count in each.items()})
+    bins = _summed(binned)
     half, below = bins.total() / 2, 0
     for bin_ in sorted(bins):
         below += bins[bin_]
         if below >= half:
             return 2.0 ** (bin_ / _BINS)
     return 1.0
+
+
+def _summed(binned: Iterable[Mapping[str, int]]) -> Counter[int]:
+    bins: Counter[int] = Counter()
+    for each in binned:
+        bins.update({int(bin_): count for bin_, count in each.items()})
+    return bins

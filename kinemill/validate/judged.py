@@ -28,15 +28,14 @@ from kinemill.store import (
     summary_of,
     write_json,
 )
-from kinemill.validate import foreign, ranges, responses, table
+from kinemill.validate import foreign, measures, merging, ranges, responses, shown, table
 from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
 from kinemill.validate.episodes import validate_recording
 from kinemill.validate.twin_index import Sketched
 
-SHARD, VERSION = "episodes_shard", 2
+SHARD, VERSION = "episodes_shard", 3
 JUDGED, TABLE = "judged.json", "table.parquet"
 ID = 16  # characters of a recording's hash that its episodes are called after
-SAMPLE = 32  # recordings of a shard whose measured numbers are kept, where there are many shards
 
 Json = dict[str, Any]
 
@@ -73,11 +72,14 @@ class Judged:
         """What is compared with other recordings."""
         return _sketched(self.item, self.summary)
 
-    def rows(self, task: Task) -> pl.DataFrame:
-        """Return one row for each of its episodes."""
-        found = self.summary.get("table")
-        schema = table.empty(task).schema
-        return pl.DataFrame(found, schema=schema) if found else table.empty(task)
+
+def rows_of(task: Task, judged: Iterable[Judged]) -> pl.DataFrame:
+    """Return one row for each episode of recordings that have just been judged."""
+    columns: dict[str, list[Any]] = {name: [] for name in table.columns_of(task)}
+    for each in judged:
+        for name, values in each.summary.get("table", {}).items():
+            columns[name] += values
+    return pl.DataFrame(columns, schema=table.empty(task).schema)
 
 
 def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Judged:
@@ -108,6 +110,7 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         **{key: summary.get(key, {}) for key in ("dropped", "found")},
         **{key: summary.get(key, []) for key in ("measured", "strip")},
     }
+    item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
     staged = outcome if isinstance(outcome, Staged) else None
     return Judged(item | ({"released": True} if recording.released else {}), summary, staged)
 
@@ -167,12 +170,13 @@ def publish_shard(
     def build(folder: Path) -> Json:
         write_json(folder / JUDGED, shard.recordings)
         shard.table.write_parquet(folder / TABLE, compression="lz4")
-        return _summary(task, shard, schema, digits)
+        summary = _summary(task, shard, schema)
+        return merging.bounded(summary) if digits else summary
 
     return once(home, SHARD, task.name, {**inputs, "version": VERSION}, build)
 
 
-def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -> Json:
+def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
     listed, rows = shard.recordings, shard.table
     dropped: Counter[str] = Counter()
     for item in listed:
@@ -180,7 +184,6 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -
     names = {episode["id"]: item["name"] for item in listed for episode in item["episodes"]}
     checks = [*(sound_rows(task, rows) if rows.height else []), *schema, *_physics(task, listed)]
     quarantined = [item["name"] for item in listed if not item["episodes"]]
-    sampled = listed if digits == 0 else listed[:SAMPLE]
     return {
         "accepted": rows.height,
         "recordings": len(listed),
@@ -190,14 +193,13 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult], digits: int) -
         "dropped": dict(sorted(dropped.items())),
         "failing": sorted(quarantined)[:SHOWN],
         "checks": [check.to_json() for check in checks],
-        "measured": _measured(sampled),
+        "measured": measures.gather(track for item in listed for track in item["measured"]),
         "spread": foreign.spread(rows, names, task),
         "responses": responses.gather({item["name"]: item["response"] for item in listed}),
-        "ranges": ranges.ranges(rows, task, ranges.BARS // 16**digits),
+        "ranges": ranges.ranges(rows, task),
+        "shown": shown.gather(listed),
         "sketches": sum(item["sketches"] for item in listed),
-        "digest": set_digest(
-            bytes.fromhex(digest(entry)) for item in listed for entry in episodes_of(item)
-        ),
+        "digest": set_digest(bytes.fromhex(item["digest"]) for item in listed),
     }
 
 
@@ -236,13 +238,3 @@ def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
         "failing": [*result.values["failing"], *shown][:SHOWN],
     }
     return replace(result, passed=False, values=values)
-
-
-def _measured(listed: list[Json]) -> dict[str, dict[str, list[float]]]:
-    """Return every number that checks report about tracks, by check and by name."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for track in (track for item in listed for track in item["measured"]):
-        for check, numbers in track.items():
-            for name, value in numbers.items():
-                found.setdefault(check, {}).setdefault(name, []).append(value)
-    return found

@@ -1,4 +1,9 @@
-"""What the shards of a task's episodes come to together: counts, checks, deviations, ranges."""
+"""What parts of a task's episodes come to together: shards to groups, groups to all of them.
+
+A part is a JSON object of counts, results of checks, deviations, answers, measured numbers, bars
+and recordings to be shown. Where it is one of sixteen it is `bounded`, so that no part grows with
+the number of recordings, and adding sixteen of them costs the same wherever they stand.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,115 +12,72 @@ from typing import Any
 
 from kinemill.shards import set_digest, totals
 from kinemill.spec import Task
-from kinemill.validate import across, expectations, foreign, responses, table
-from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
-from kinemill.validate.noting import Repeats
+from kinemill.validate import expectations, foreign, measures, ranges, responses, shown
+from kinemill.validate.checks import SHOWN, CheckResult, sound_rows
 
 Json = dict[str, Any]
 COUNTS = ("accepted", "recordings", "quarantined", "faulty", "rows")
 
 
-def counted(parts: list[Json]) -> Json:
-    """Return the sums over the summaries of shards, and the digest of all episodes."""
+def together(parts: list[Json]) -> Json:
+    """Return what parts come to, in the order of the hashes that their recordings begin with."""
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part["dropped"])
     return {
-        **totals(parts, COUNTS),
-        "dropped_rows": dropped.total(),
+        **totals(parts, (*COUNTS, "sketches")),
         "dropped": dict(sorted(dropped.items())),
+        "failing": sorted(name for part in parts for name in part["failing"])[:SHOWN],
+        "checks": [check.to_json() for check in _merged(parts)],
+        "measured": measures.together(part["measured"] for part in parts),
+        "spread": foreign.together(part["spread"] for part in parts),
+        "responses": responses.together(part["responses"] for part in parts),
+        "ranges": ranges.together(part["ranges"] for part in parts),
+        "shown": shown.together(part["shown"] for part in parts),
         "digest": set_digest(bytes.fromhex(part["digest"]) for part in parts),
     }
 
 
-def checks_of(task: Task, parts: list[Json], counts: Json, repeats: Repeats) -> list[CheckResult]:
-    """Return the result of every check over all shards, blocking ones first.
-
-    Args:
-        task: what was asked.
-        parts: summaries of the shards.
-        counts: their sums.
-        repeats: the pairs of recordings that are the same run.
-    """
-    plans = planned_checks(task)
-    found = {check.name: check for check in _amounts(task, parts, counts)}
-    found |= _merged(parts)
-    if not counts["accepted"]:
-        nothing = sound_rows(task, table.empty(task))
-        failed = [check.name for check in nothing if not check.passed]
-        asked = expectations.not_asked(task, f"{', '.join(failed)} failed")
-        found |= {check.name: check for check in [*nothing, *asked]}
-    for name in physical_names():
-        found[f"physics_{name}"] = _measured(found[f"physics_{name}"], name, parts)
-    kept = counts["recordings"] - counts["quarantined"]
-    strange = foreign.foreign_units([part["spread"] for part in parts], kept, task)
-    pairs = {"found": repeats.total, "failing": repeats.shown[:SHOWN]}
-    units = {"found": len(strange), "failing": strange[:SHOWN]}
-    found[across.NEAR_DUPLICATES] = plans[across.NEAR_DUPLICATES].answer(not repeats.total, pairs)
-    found[across.FOREIGN_UNITS] = plans[across.FOREIGN_UNITS].answer(not strange, units)
-    turned = responses.foreign_actions((part["responses"] for part in parts), task)
-    actions = {"found": len(turned), "failing": turned[:SHOWN]}
-    found[across.FOREIGN_ACTIONS] = plans[across.FOREIGN_ACTIONS].answer(not turned, actions)
-    return [found[name] for name in plans]
-
-
-def _amounts(task: Task, parts: list[Json], counts: Json) -> list[CheckResult]:
-    plans, total = planned_checks(task), counts["recordings"]
-    share, allowed = counts["quarantined"] / max(1, total), task.validation.max_quarantined_share
-    return [
-        plans["accepted_not_empty"].answer(
-            counts["accepted"] > 0, {"episodes": counts["accepted"]}
-        ),
-        plans["quarantined_share"].answer(
-            share <= allowed,
-            {
-                "share": share,
-                "expected": f"at most {allowed:g}",
-                "quarantined": counts["quarantined"],
-                "recordings": total,
-                "failing": sorted(name for part in parts for name in part["failing"])[:SHOWN],
-            },
-        ),
-    ]
-
-
-def _merged(parts: list[Json]) -> dict[str, CheckResult]:
-    """Return the checks that every shard answered, over all of them."""
-    merged: dict[str, CheckResult] = {}
-    for check in (CheckResult(**item) for part in parts for item in part["checks"]):
-        before = merged.get(check.name)
-        merged[check.name] = _both(before, check) if before else check
-    return merged
-
-
-def _both(one: CheckResult, other: CheckResult) -> CheckResult:
-    values = {
-        key: _joined(key, one.values.get(key), other.values.get(key))
-        for key in dict.fromkeys([*one.values, *other.values])
+def bounded(part: Json) -> Json:
+    """Return as much of a part as is kept of one of sixteen."""
+    answers = part["responses"]
+    return {
+        **part,
+        "measured": measures.few(part["measured"]),
+        "spread": foreign.few(part["spread"]),
+        "responses": responses.few(answers) if answers else None,
+        "ranges": ranges.few(part["ranges"]),
+        "shown": shown.few(part["shown"]),
     }
-    return replace(one, passed=one.passed and other.passed, values=values)
 
 
-def _joined(key: str, one: Any, other: Any) -> Any:
-    """Return what two shards say under the same key: counts add up, examples are named first."""
-    if one is None or other is None:
-        return other if one is None else one
-    if isinstance(one, list):
-        return [*one, *other][:SHOWN]
-    if isinstance(one, str) or key == "expectations":
-        return one if one == other else f"{one}; {other}"
-    return one + other
+def _merged(parts: list[Json]) -> list[CheckResult]:
+    """Return the checks that every part answered, over all of them."""
+    answers: dict[str, list[CheckResult]] = {}
+    for check in (CheckResult(**item) for part in parts for item in part["checks"]):
+        answers.setdefault(check.name, []).append(check)
+    return [_over(found) for found in answers.values()]
 
 
-def _measured(result: CheckResult, name: str, parts: list[Json]) -> CheckResult:
-    """Add what the check reports: the least, median and largest of each number over the tracks."""
-    numbers: dict[str, list[float]] = {}
-    for found in (part["measured"].get(name, {}) for part in parts):
-        for number, values in found.items():
-            numbers.setdefault(number, []).extend(values)
-    if not numbers:
-        return result
-    return replace(result, values={**result.values, "measured": across.spans(numbers)})
+def _over(found: list[CheckResult]) -> CheckResult:
+    said: dict[str, list[Any]] = {}
+    for check in found:
+        for key, value in check.values.items():
+            said.setdefault(key, []).extend([] if value is None else [value])
+    values = {key: _joined(key, listed) for key, listed in said.items()}
+    return replace(found[0], passed=all(check.passed for check in found), values=values)
+
+
+def _joined(key: str, said: list[Any]) -> Any:
+    """Return what parts say under the same key: counts add up, examples are named first."""
+    if not said:
+        return None
+    if isinstance(said[0], list):
+        return [item for listed in said for item in listed][:SHOWN]
+    if isinstance(said[0], str):
+        pieces = dict.fromkeys(piece for text in said for piece in text.split("; "))
+        return "; ".join([*pieces][:SHOWN])
+    return max(said) if key == "expectations" else sum(said)
 
 
 def schema_of(task: Task, tables: Mapping[str, Any]) -> dict[str, list[CheckResult]]:

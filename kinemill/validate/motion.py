@@ -6,7 +6,7 @@ says what an error of that row is worth.
 """
 
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
 _DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
 _FEW = 200  # windows that a fit looks at: neighbours say nearly the same
+MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
 _SAMPLE = 50_000  # rows from which on noise is that of rows spread evenly over a log
 _STRETCHES, _STRETCH = 20, 4096  # of a longer log in which a lag is looked for, of so many rows
 
@@ -105,15 +106,63 @@ def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
     )
 
 
+class Windows(NamedTuple):
+    """What a velocity and its position say about windows of `length` s, `apart` s from each other.
+
+    `said` (m,) is the integral of the velocity, `moved` (m,) the difference of the positions, both
+    in the position's unit.
+    """
+
+    said: Array
+    moved: Array
+    length: float
+    apart: float
+
+
 def windows_of(
-    values: Values, velocity: str, position: str, window: float, dt: float
-) -> tuple[Array, Array, float]:
-    """Return `windows` of a pair of channels, worked out once for a track."""
+    values: Values, velocity: str, position: str, window: float, dt: float, late: float = 0.0
+) -> Windows:
+    """Compare a velocity with its position over windows, once for a track.
+
+    Args:
+        values: channel -> (n,), in the task's units.
+        velocity: name of a channel.
+        position: name of the channel that it is the derivative of.
+        window: s; if that is more than half of the longest stretch without NaN, that half.
+        dt: s.
+        late: by how many s the velocity comes after the position's slope.
+    """
     return remembered(
         values,
-        ("windows", velocity, window),
-        lambda: windows(values[velocity], values[position], window, dt),
+        ("windows", velocity, window, late),
+        lambda: _windows(values, velocity, position, window, dt, late),
     )
+
+
+def travelled(values: Values, name: str, dt: float) -> Array:
+    """Return the way to each row of a velocity, (n,) in unit, once for a track; NaN goes nowhere.
+
+    By trapezoids, from the first row.
+    """
+
+    def work_out() -> Array:
+        own = values[name]
+        own = own if whole(values, name) else np.where(np.isfinite(own), own, 0.0)
+        path = np.zeros(len(own))
+        np.add(own[1:], own[:-1], out=path[1:])
+        path *= 0.5 * dt
+        return np.cumsum(path, out=path)
+
+    return remembered(values, ("travelled", name), work_out)
+
+
+def extremes(values: Values, name: str) -> tuple[float, float]:
+    """Return least and largest value of a channel, once for a track; NaN where a row is NaN."""
+
+    def work_out() -> tuple[float, float]:
+        return float(values[name].min()), float(values[name].max())
+
+    return remembered(values, ("extremes", name), work_out)
 
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
@@ -127,48 +176,41 @@ def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     return 1.4826 * middle(np.abs(known - middle(known)))
 
 
-def windows(
-    velocity: Array, position: Array, window: float, dt: float, late: float = 0.0
-) -> tuple[Array, Array, float]:
-    """Compare (n,) unit/s and (n,) unit over every window without NaN.
+def whole(values: Values, name: str) -> bool:
+    """Tell whether a channel is finite in every row."""
+    return bool(np.isfinite(extremes(values, name)).all())
+
+
+def _windows(
+    values: Values, name: str, parent: str, window: float, dt: float, late: float
+) -> Windows:
+    """Compare a velocity with its position over every window without NaN, `MANY` of a long log.
 
     What comes late is taken from as much later, along the path that the velocity makes: of a
     backward difference, half a row late, that is exact however coarse the rows are.
-
-    Args:
-        velocity: unit/s.
-        position: unit.
-        window: s.
-        dt: s.
-        late: by how many s the velocity comes after the position's slope.
-
-    Returns:
-        the integral of the velocity (m,) and the difference of the positions (m,), in unit, and the
-        windows' length in s: `window`, or half of the longest stretch without NaN.
     """
+    velocity, position, path = values[name], values[parent], travelled(values, name, dt)
     ahead = round(late / dt)
     if ahead > 0:
-        velocity, position = velocity[ahead:], position[:-ahead]
+        velocity, path, position = velocity[ahead:], path[ahead:], position[:-ahead]
     elif ahead < 0:
-        velocity, position = velocity[:ahead], position[-ahead:]
-    known = np.isfinite(velocity) & np.isfinite(position)
-    every = bool(known.all())
-    longest = len(known) if every else max((b - a for a, b in runs(known)), default=0)
+        velocity, path, position = velocity[:ahead], path[:ahead], position[-ahead:]
+    every = whole(values, name) and whole(values, parent)
+    known = np.array([]) if every else np.isfinite(velocity) & np.isfinite(position)
+    longest = len(path) if every else max((b - a for a, b in runs(known)), default=0)
     rows = min(max(1, round(window / dt)), longest // 2)
     if rows < 1:
-        return np.empty(0), np.empty(0), window
-    filled = velocity if every else np.where(known, velocity, 0.0)
-    path = np.zeros(len(filled))
-    np.cumsum(filled[1:] + filled[:-1], out=path[1:])
-    path *= 0.5 * dt
+        return Windows(np.empty(0), np.empty(0), window, dt)
+    few = max(1, (len(path) - rows) // MANY)
+    first, last = slice(None, -rows, few), slice(rows, None, few)
+    said, moved = path[last] - path[first], position[last] - position[first]
     if late:
-        path += (late - ahead * dt) * filled
-    said, moved = path[rows:] - path[:-rows], position[rows:] - position[:-rows]
-    if every:
-        return said, moved, rows * dt
-    unknown = np.concatenate(([0], np.cumsum(~known)))
-    whole = unknown[rows + 1 :] == unknown[: -rows - 1]
-    return said[whole], moved[whole], rows * dt
+        said += (late - ahead * dt) * (velocity[last] - velocity[first])
+    if not every:
+        unknown = np.concatenate(([0], np.cumsum(~known)))
+        clean = unknown[1:][last] == unknown[:-1][first]
+        said, moved = said[clean], moved[clean]
+    return Windows(said, moved, rows * dt, few * dt)
 
 
 def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, float]:
@@ -227,8 +269,7 @@ def lag(velocity: Array, position: Array, dt: float) -> float:
     mid = v[:, most:-most]
     squares = np.pad(np.cumsum(slope**2, axis=1), ((0, 0), (1, 0)))
     power = (squares[:, mid.shape[1] :] - squares[:, : -mid.shape[1]]).sum(axis=0)
-    # The first: slope earlier.
-    shared = sum(_correlation(long, short) for long, short in zip(slope, mid, strict=True))
+    shared = _correlation(slope, mid)  # the first: slope earlier
     rest = power - 2.0 * shared + float(np.sum(mid**2))
     best = int(np.argmin(rest))
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
@@ -250,17 +291,19 @@ def _spread(values: Array, least: int) -> Array:
 
 
 def _correlation(long: Array, short: Array) -> Array:
-    """Return sum over k of long[j + k] short[k], (n,) and (m,) -> (n - m + 1,).
+    """Return sum over i, k of long[i, j + k] short[i, k], (i, n) and (i, m) -> (n - m + 1,).
 
     Of long logs by Fourier transform: sums one by one take a second for a log of an hour.
     """
-    if len(short) * (len(long) - len(short) + 1) < _DIRECT:
-        return np.correlate(long, short, "valid")
+    rows, shifts = short.shape[1], long.shape[1] - short.shape[1] + 1
+    if rows * shifts < _DIRECT:
+        each = (np.correlate(one, other, "valid") for one, other in zip(long, short, strict=True))
+        return np.sum(list(each), axis=0)
     from scipy.fft import next_fast_len
 
-    size = cast("int", next_fast_len(len(long), real=True))
-    spectrum = np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size))
-    return np.fft.irfft(spectrum, size)[: len(long) - len(short) + 1]
+    size = cast("int", next_fast_len(long.shape[1], real=True))
+    spectra = np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size))
+    return np.fft.irfft(spectra.sum(axis=0), size)[:shifts]
 
 
 def scales(values: Values, task: Task, window: float, least: float) -> dict[str, float]:
@@ -277,7 +320,7 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
     """
     found: dict[str, float] = {}
     for velocity, position in pairs(task):
-        said, moved, length = windows_of(values, velocity, position, window, task.dt)
+        said, moved, length, _ = windows_of(values, velocity, position, window, task.dt)
         told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
         if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
             continue
@@ -294,8 +337,11 @@ def minutes(factor: float) -> bool:
 
 
 def rms(values: Array) -> float:
-    """Return the root of the mean square of (n,)."""
-    return float(np.sqrt(values @ values / len(values)))
+    """Return the root of the mean square of (n,).
+
+    Not by BLAS, whose threads wait for each other by spinning, on cores that judge other logs.
+    """
+    return float(np.sqrt(np.einsum("i,i", values, values) / len(values)))
 
 
 def middle(values: Array) -> float:

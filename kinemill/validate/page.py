@@ -4,47 +4,21 @@ One file that opens offline. Everything on it is text from robots and people, so
 nothing is fetched.
 """
 
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kinemill.drawing.pieces import style
 from kinemill.spec import Task
 from kinemill.validate.checks import CheckResult
-from kinemill.validate.ranges import joined
-
-RECORDINGS = 60  # strips drawn, those with something dropped first
-QUARANTINED = 200  # recordings listed with their reasons
-REASONS = 8  # of one recording that are spelled out
+from kinemill.validate.ranges import Bars
+from kinemill.validate.shown import SOUND
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A recording on the page: its name and reasons, and when it was kept and faulty, in s."""
-
-    entry: Json
-    strip: list[Json]
-
-    @property
-    def whole(self) -> bool:
-        """Whether all that was read of it was kept."""
-        return not self.entry["reasons"]
-
-    @property
-    def kept(self) -> bool:
-        """Whether any of it was kept."""
-        return any(track["kept"] for track in self.strip)
-
-    @property
-    def end(self) -> float:
-        """Its last stamp, s."""
-        return max((track["track"][1] for track in self.strip), default=0.0)
-
-
 def render(
-    task: Task, summary: Json, checks: list[CheckResult], bars: list[Json], drawn: list[Drawn]
+    task: Task, summary: Json, checks: list[CheckResult], bars: Bars, drawn: list[Json]
 ) -> str:
     """Return the page as HTML.
 
@@ -52,9 +26,26 @@ def render(
         task: gives channels, units and limits.
         summary: the stage's numbers.
         checks: every result.
-        bars: what `kinemill.validate.ranges` says of each shard.
-        drawn: recordings, those with something dropped first.
+        bars: what `kinemill.validate.ranges` says of the episodes.
+        drawn: the recordings that `kinemill.validate.shown` chose.
     """
+    chosen = sorted(drawn, key=lambda item: (not item["reasons"], item["name"]))
+    return _template().render(
+        task=task,
+        summary=summary,
+        style=style(),
+        found=[check for check in checks if not check.passed],
+        passed=[check for check in checks if check.passed],
+        strips=_strips(chosen[:SOUND]),
+        channels=[_ranges(task, name, bars[name]) for name in task.columns if bars.get(name)],
+        quarantine=[item for item in drawn if not item["episodes"]],
+        partly=[item for item in drawn if item["episodes"] and item["reasons"]],
+    )
+
+
+@cache
+def _template() -> Any:
+    """Return the page's template; compiling it costs more than filling it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
@@ -65,23 +56,7 @@ def render(
         lstrip_blocks=True,
     )
     pages.filters |= {"numbers": spell_numbers, "spelled": _spell}
-    chosen = sorted(drawn, key=lambda item: (item.whole, item.entry["name"]))
-    quarantine = [item.entry for item in drawn if not item.kept]
-    partly = [item.entry for item in drawn if item.kept and not item.whole]
-    return pages.get_template("page.html.j2").render(
-        task=task,
-        summary=summary,
-        style=style(),
-        reasons_shown=REASONS,
-        found=[check for check in checks if not check.passed],
-        passed=[check for check in checks if check.passed],
-        strips=_strips(chosen[:RECORDINGS]),
-        channels=[
-            _ranges(task, name, found) for name in task.columns if (found := joined(bars, name))
-        ],
-        quarantine=quarantine[:QUARANTINED],
-        partly=partly[:QUARANTINED],
-    )
+    return pages.get_template("page.html.j2")
 
 
 def spell_numbers(values: Json) -> str:
@@ -100,20 +75,21 @@ def _spell(value: Any) -> str:
     return " / ".join(map(_spell, value)) if isinstance(value, list) else str(value)
 
 
-def _strips(drawn: list[Drawn]) -> Json:
+def _strips(drawn: list[Json]) -> Json:
     """Return the recordings as bars over time: (left, width) in percent of the longest one."""
-    end = max((item.end for item in drawn), default=0.0) or 1.0
+    ends = [track["track"][1] for item in drawn for track in item["strip"]]
+    end = max(ends, default=0.0) or 1.0
 
     def bar(span: list[float]) -> tuple[float, float]:
         return 100 * span[0] / end, max(0.15, 100 * (span[1] - span[0]) / end)
 
     rows = [
         {
-            "name": item.entry["name"],
-            "tracks": [bar(track["track"]) for track in item.strip],
-            "kept": [bar(span) for track in item.strip for span in track["kept"]],
+            "name": item["name"],
+            "tracks": [bar(track["track"]) for track in item["strip"]],
+            "kept": [bar(span) for track in item["strip"] for span in track["kept"]],
             "faults": [
-                (fault[0], *bar(fault[1:])) for track in item.strip for fault in track["faults"]
+                (fault[0], *bar(fault[1:])) for track in item["strip"] for fault in track["faults"]
             ],
         }
         for item in drawn

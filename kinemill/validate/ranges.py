@@ -3,7 +3,7 @@
 Many episodes share a bar, so that a hundred thousand need no more room than a hundred.
 """
 
-from typing import Any
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -11,16 +11,17 @@ from kinemill.spec import Task
 
 BARS = 150  # of a channel's picture; more episodes share one
 
+Bars = dict[str, list[list[float]]]
 
-def ranges(table: pl.DataFrame, task: Task, bars: int = BARS) -> dict[str, list[list[float]]]:
+
+def ranges(table: pl.DataFrame, task: Task) -> Bars:
     """Return [lowest, highest] of each bar, by channel.
 
     Args:
         table: one row an accepted episode.
         task: gives the channels.
-        bars: how many there are at most, at least one where there is an episode.
     """
-    each = max(1, -(-table.height // max(1, bars)))
+    each = max(1, -(-table.height // BARS))
     columns = [
         column
         for name in task.columns
@@ -38,6 +39,19 @@ def ranges(table: pl.DataFrame, task: Task, bars: int = BARS) -> dict[str, list[
     }
 
 
-def joined(found: list[dict[str, Any]], name: str) -> list[list[float]]:
-    """Return the bars of one channel over all shards."""
-    return [bar for each in found for bar in each[name]]
+def together(found: Iterable[Bars]) -> Bars:
+    """Return the bars of several parts, one after the other."""
+    every = list(found)
+    names = dict.fromkeys(name for each in every for name in each)
+    return {name: [bar for each in every for bar in each.get(name, [])] for name in names}
+
+
+def few(found: Bars) -> Bars:
+    """Return as many bars as one of sixteen parts has: neighbours share one."""
+    return {name: _shared(bars) for name, bars in found.items()}
+
+
+def _shared(bars: list[list[float]]) -> list[list[float]]:
+    each = max(1, -(-len(bars) // (BARS // 16)))
+    groups = (bars[first : first + each] for first in range(0, len(bars), each))
+    return [[min(low for low, _ in some), max(high for _, high in some)] for some in groups]

@@ -78,16 +78,45 @@ def gather(sketches: dict[str, Json | None]) -> Json | None:
     known = {name: item for name, item in sorted(sketches.items()) if item is not None}
     if not known:
         return None
-    own = _stack(list(known.values()))
-    square, product = _sums(own)
-    order = np.argsort(_explained(_others(own, square, product), *own))[:STRANGEST]
-    names = list(known)
+    square, product = _sums(_stack(list(known.values())))
+    return few(
+        {
+            "recordings": len(known),
+            "square": square.ravel().tolist(),
+            "product": product.ravel().tolist(),
+            "strangest": [[name, item] for name, item in known.items()],
+        }
+    )
+
+
+def together(gathered: Iterable[Json | None]) -> Json | None:
+    """Return what several shards keep of their recordings; None if none of them has answers."""
+    parts = [part for part in gathered if part is not None]
+    if not parts:
+        return None
     return {
-        "recordings": len(known),
-        "square": square.ravel().tolist(),
-        "product": product.ravel().tolist(),
-        "strangest": [[names[at], known[names[at]]] for at in sorted(order.tolist())],
+        "recordings": sum(part["recordings"] for part in parts),
+        "square": np.sum([part["square"] for part in parts], axis=0).tolist(),
+        "product": np.sum([part["product"] for part in parts], axis=0).tolist(),
+        "strangest": [one for part in parts for one in part["strangest"]],
     }
+
+
+def few(part: Json) -> Json:
+    """Return a part with as many recordings by name as a shard keeps: those least explained."""
+    named = part["strangest"]
+    if len(named) <= STRANGEST:
+        return part
+    own = _stack([item for _, item in named])
+    order = np.argsort(_explained(_others(own, *_shaped(part, own)), *own))[:STRANGEST]
+    return {**part, "strangest": [named[at] for at in sorted(order.tolist())]}
+
+
+def _shaped(part: Json, own: Products) -> tuple[Array, Array]:
+    """Return the sums of a part, (v, a, a) and (v, a)."""
+    velocities, actions = own[2].shape[1], own[0].shape[1]
+    square = np.array(part["square"]).reshape(velocities, actions, actions)
+    return square, np.array(part["product"]).reshape(velocities, actions)
 
 
 def foreign_actions(gathered: Iterable[Json | None], task: Task) -> list[Json]:
@@ -97,16 +126,12 @@ def foreign_actions(gathered: Iterable[Json | None], task: Task) -> list[Json]:
         gathered: what `gather` returned, for every shard.
         task: gives the channels.
     """
-    parts = [part for part in gathered if part is not None]
-    if sum(part["recordings"] for part in parts) <= FEWEST:
+    every = together(gathered)
+    if every is None or every["recordings"] <= FEWEST:
         return []
-    names = [name for part in parts for name, _ in part["strangest"]]
-    own = _stack([item for part in parts for _, item in part["strangest"]])
-    actions, velocities = len(task.actions), own[2].shape[1]
-    square = np.sum([part["square"] for part in parts], axis=0)
-    product = np.sum([part["product"] for part in parts], axis=0)
-    square = square.reshape(velocities, actions, actions)
-    answers = _others(own, square, product.reshape(velocities, actions))
+    names = [name for name, _ in every["strangest"]]
+    own = _stack([item for _, item in every["strangest"]])
+    answers = _others(own, *_shaped(every, own))
     as_it_is = _explained(answers, *own)
     least = np.maximum(EXPLAINED, OWN * _explained(_own(own), *own))
     best, which = np.maximum(as_it_is + BETTER, least), np.full(len(names), -1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest.recording import parallel
@@ -22,16 +23,14 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.store import (
     Outcome,
     Ref,
-    once,
     open_ref,
     publish_staged,
     read_json,
-    write_json,
 )
 from kinemill.validate import merging
-from kinemill.validate.before import EPISODES, VERSION, Before, Old, find_before, keep, made_by
+from kinemill.validate.before import Before, Old, find_before, keep, made_by, shards_of
 from kinemill.validate.checks import CheckResult
-from kinemill.validate.describing import CHECKS, describe
+from kinemill.validate.describing import CHECKS
 from kinemill.validate.episodes import Episode, rules
 from kinemill.validate.judged import (
     Judged,
@@ -39,14 +38,14 @@ from kinemill.validate.judged import (
     episodes_of,
     judge_recording,
     open_shard,
-    publish_shard,
     read_judged,
+    rows_of,
     sketches_of,
 )
 from kinemill.validate.noting import Repeats, note_twins
+from kinemill.validate.publishing import Publishing
 from kinemill.validate.twin_index import Sketched
 
-STAGE = "episodes"
 GROUP, BATCH = 64, 4096  # recordings published together; those whose findings are in memory
 
 Json = dict[str, Any]
@@ -71,7 +70,13 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
     before = find_before(home, task.name, by)
     if before and before.recordings == recordings.digest:
         return before.outcome
-    outcome = _Validating(task, home, progress or Silence()).run(recordings, before)
+    validating = _Validating(task, home, progress or Silence())
+    try:
+        outcome = validating.run(recordings, before)
+    except CorruptArtifact:
+        if before is None:
+            raise
+        outcome = validating.run(recordings, None)  # which makes anew what is not whole
     fault_point("validate.published")
     keep(home, task.name, by, outcome)
     return outcome
@@ -97,25 +102,19 @@ def list_episodes(home: Home, ref: Ref) -> Iterator[Json]:
 
     Each is `{"id", "recording", "name", "rows", "ref", "file"}`, with `part` where it is of one.
     """
-    for shard in _shards(home, ref):
+    for shard in shards_of(home, ref):
         for item in read_judged(home, shard):
             yield from episodes_of(item)
 
 
 def load_table(home: Home, ref: Ref) -> pl.DataFrame:
     """Return one row an accepted episode, with the columns of `kinemill.validate.table`."""
-    return pl.concat([open_shard(home, shard).table for shard in _shards(home, ref)])
+    return pl.concat([open_shard(home, shard).table for shard in shards_of(home, ref)])
 
 
 def load_checks(home: Home, ref: Ref) -> list[CheckResult]:
     """Return the results of every check, blocking ones first."""
     return [CheckResult(**item) for item in read_json(open_ref(home, ref) / CHECKS)]
-
-
-def _shards(home: Home, ref: Ref) -> Iterator[Ref]:
-    listed = read_json(open_ref(home, ref) / EPISODES)["shards"]
-    for name in sorted(listed):
-        yield Ref.from_json(listed[name]["ref"])
 
 
 def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]]:
@@ -143,8 +142,9 @@ class _Validating:
         old = Old(self._home, before, snapshot)
         entries = (entry for each in old.changed.values() for entry in each)
         self._left = self._total = sum(old.find(entry) is None for entry in entries)
-        repeats = self._note([], before, old)
-        published: dict[str, Json] = {}
+        repeats: Repeats | None = None
+        publishing = Publishing(self._task, self._home, snapshot)
+        published: dict[str, Json | None] = dict.fromkeys(old.left)
         for batch in _batches(old.changed):
             new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
             judged = self._judge(new)
@@ -155,8 +155,9 @@ class _Validating:
                 self._task, {name: rows for name, rows in asked.items() if not rows.is_empty()}
             )
             for name, shard in shards.items():
-                published[name] = self._publish(snapshot, name, shard, schema.get(name, []))
-        return self._root(snapshot, old.same | published, repeats)
+                published[name] = publishing.shard(name, shard, schema.get(name, []))
+        repeats = repeats or self._note([], before, old)
+        return publishing.everything(old.tree, published, repeats)
 
     def _judge(self, entries: list[Json]) -> dict[str, Judged]:
         """Judge recordings, a few at a time: polars, numpy and hashing release the GIL."""
@@ -181,8 +182,8 @@ class _Validating:
     def _shard(self, entries: list[Json], judged: Mapping[str, Judged], old: Old) -> Shard:
         known = {e["hash"]: item for e in entries if (item := old.find(e))}
         items = known | {e["hash"]: judged[e["hash"]].item for e in entries if e["hash"] in judged}
-        new = (judged[e["hash"]].rows(self._task) for e in entries if e["hash"] in judged)
-        rows = pl.concat([old.rows(self._task, known.values()), *new])
+        new = rows_of(self._task, (judged[e["hash"]] for e in entries if e["hash"] in judged))
+        rows = pl.concat([old.rows(self._task, known.values()), new])
         return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
 
     def _note(self, judged: Iterable[Judged], before: Before | None, old: Old) -> Repeats:
@@ -190,36 +191,9 @@ class _Validating:
         new = [sketched for item in judged for sketched in item.sketches]
 
         def known() -> Iterator[Sketched]:
-            for shard in before.shards.values() if before else ():
-                for item in read_judged(self._home, Ref.from_json(shard["ref"])):
+            for shard in shards_of(self._home, before.outcome.ref) if before else ():
+                for item in read_judged(self._home, shard):
                     if item["recording"] not in old.gone:
                         yield from sketches_of(self._home, item)
 
         return note_twins(self._task, self._home, new, known, total=old.sketches, gone=old.gone)
-
-    def _publish(
-        self, snapshot: Snapshot, name: str, shard: Shard, schema: list[CheckResult]
-    ) -> Json:
-        made_of = snapshot.shards[name]["ref"]["digest"]
-        inputs = {"recordings": made_of, "rules": self._asked}
-        found = publish_shard(self._task, self._home, inputs, shard, schema, snapshot.digits)
-        counts = {key: found.summary[key] for key in (*merging.COUNTS, "sketches")}
-        return {"recordings_digest": made_of, "ref": found.ref.to_json(), **counts}
-
-    def _root(self, snapshot: Snapshot, shards: Mapping[str, Json], repeats: Repeats) -> Outcome:
-        ordered = {name: shards[name] for name in sorted(shards)}
-        recordings = snapshot.outcome.ref.digest
-        share = self._task.validation.max_quarantined_share
-        inputs = {
-            "recordings": recordings,
-            "rules": self._asked,
-            "max_quarantined_share": share,
-            "version": VERSION,
-        }
-
-        def build(folder: Path) -> Json:
-            listed = {"recordings": recordings, "digits": snapshot.digits, "shards": ordered}
-            write_json(folder / EPISODES, listed)
-            return describe(self._task, self._home, folder, list(ordered.values()), repeats)
-
-        return once(self._home, STAGE, self._task.name, inputs, build)

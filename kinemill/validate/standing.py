@@ -11,7 +11,7 @@ from kinemill.ingest.decisions import Decision, decided
 from kinemill.ingest.inspecting import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.spec import Task
-from kinemill.store import Json, Ref, digest, peek
+from kinemill.store import Json, Ref, digest, peek, summary_of
 from kinemill.validate.before import last_shards
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
 from kinemill.validate.judged import read_judged
@@ -102,18 +102,31 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     decisions = decided(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
     total, shown = len(special), special[offset:][:limit]
-    for name, shard in sorted(shards.items()):
+    left = [*shards.nodes().items()]
+    while left:
+        name, node = left.pop(0)
         known = {hash_ for hash_ in decisions if hash_.startswith(name)}
         full = limit is not None and len(shown) >= limit
-        if not shard["faulty"] or (not known and (full or total + shard["faulty"] <= offset)):
-            total += shard["faulty"]
+        if not node["faulty"] or (not known and (full or total + node["faulty"] <= offset)):
+            total += node["faulty"]
             continue
-        judged = read_judged(home, Ref.from_json(shard["ref"]))
-        items = [it for it in judged if it["reasons"] and it["recording"] not in known]
+        if len(name) < shards.digits:
+            left = [*shards.nodes(name).items(), *left]
+            continue
+        items = [it for it in _faulty(home, node) if it["recording"] not in known]
         room = None if limit is None else limit - len(shown)
         shown += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
         total += len(items)
     return Held(total, _by_name(shown))
+
+
+def _faulty(home: Home, node: Json) -> list[Json]:
+    """Return the recordings of a shard that are not wholly accepted, sorted by hash."""
+    ref = Ref.from_json(node["ref"])
+    shown: list[Json] = summary_of(home, ref)["shown"]["faulty"]
+    if len(shown) == node["faulty"]:
+        return shown
+    return [item for item in read_judged(home, ref) if item["reasons"]]
 
 
 def _by_name(found: list[Standing]) -> list[Standing]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.spec import Task
-from kinemill.validate.faults import steps
+from kinemill.validate.faults import Array, blocks, mean_and_deviation, steps
 
 STATISTICS = ("min", "max", "mean", "std", "max_jump")
 
@@ -20,6 +20,11 @@ def columns_of(task: Task) -> list[str]:
 
 
 def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Summarise episodes, all at once; see `summaries`."""
+    return pl.DataFrame(summaries(frame, task), schema=empty(task).schema)
+
+
+def summaries(frame: pl.DataFrame, task: Task) -> dict[str, list[str | float | None]]:
     """Summarise episodes, all at once.
 
     Args:
@@ -27,7 +32,7 @@ def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
         task: gives the channels, their kinds and dt.
 
     Returns:
-        one row an episode, in the order of their first rows.
+        each column with one value an episode, in the order of their first rows.
     """
     frame = frame.cast(dict.fromkeys(task.columns, pl.Float64))
     columns: dict[str, list[str | float | None]] = {name: [] for name in columns_of(task)}
@@ -37,7 +42,7 @@ def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
         for name, listed in columns.items():
             listed.append(found[name])
         start += run["len"]
-    return pl.DataFrame(columns, schema=empty(task).schema)
+    return columns
 
 
 def _row(episode: str, frame: pl.DataFrame, task: Task) -> dict[str, str | float | None]:
@@ -59,16 +64,25 @@ def _statistics(series: pl.Series, name: str, task: Task) -> dict[str, float | N
     known = series.drop_nulls().to_numpy() if series.null_count() else whole
     if not len(known):
         return {**dict.fromkeys(STATISTICS), "max_jump": 0.0, "nonfinite": 0.0}
-    change = np.abs(steps(whole, task.channels[name].kind))
-    jump = float(np.fmax.reduce(change)) if len(change) else 0.0
+    kind, parts = task.channels[name].kind, list(blocks(known))
+    mean, deviation = mean_and_deviation(known)
+    jumps = [_largest_step(part, kind) for part in blocks(whole, beyond=1) if len(part) > 1]
     return {
-        "min": float(np.fmin.reduce(known)),
-        "max": float(np.fmax.reduce(known)),
-        "mean": float(known.mean()),
-        "std": float(known.std()),
-        "max_jump": jump,
-        "nonfinite": float(len(known) - np.count_nonzero(np.isfinite(known))),
+        "min": float(np.fmin.reduce([np.fmin.reduce(part) for part in parts])),
+        "max": float(np.fmax.reduce([np.fmax.reduce(part) for part in parts])),
+        "mean": mean,
+        "std": deviation,
+        "max_jump": float(np.fmax.reduce(jumps or [0.0])),
+        "nonfinite": float(len(known) - sum(np.count_nonzero(np.isfinite(p)) for p in parts)),
     }
+
+
+def _largest_step(values: Array, kind: str) -> float:
+    """Return the largest |x[k+1] - x[k]| of (n,), angles the short way round; NaN if all are."""
+    largest = float(np.fmax.reduce(np.abs(np.diff(values))))
+    if kind != "angle" or largest <= np.pi:  # no other way is shorter
+        return largest
+    return float(np.fmax.reduce(np.abs(steps(values, kind))))
 
 
 def empty(task: Task) -> pl.DataFrame:

@@ -1,13 +1,14 @@
 """The index in which twins are looked up: an SQLite file that can be made again from the sketches.
 
 What is compared is a unit: a recording, or one part of a recording that has several. Units are
-numbered as they come; each lies under some keys of its own, and at most `ROOM` under one key, the
-earliest, so that finding the twins of one costs the same among a thousand and a hundred thousand,
-also where all runs are alike.
+numbered as they come; each lies under some keys of its own, at most `ROOM` under one key, the
+earliest, and at most `LOOKED` are compared with one: finding the twins of one costs the same among
+a thousand and a hundred thousand, also where all runs are alike.
 """
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from kinemill.validate.twins import Course, Json, courses_of, numbers, twins_of
 
 ROOM = 64  # units under one key
 MOST = 16  # twins named for one unit: the earliest
+LOOKED = 256  # units compared with one: those that have most keys in common with it
 _BATCH = 1000  # units entered together
 _LOOK = 128  # units compared together
 _KEPT = 4096  # units in memory, of 2 KiB for each state
@@ -159,15 +161,18 @@ class TwinIndex:
         return found[:MOST]
 
     def _near(self, number: int, asked: Sequence[int]) -> list[int]:
-        """Return the numbers, in order, of units before one that lie under one of the keys."""
+        """Return the numbers, in order, of units before one that lie under the keys asked for."""
         places = ",".join("?" * _ASKED)
         query = f"SELECT number FROM keys WHERE key IN ({places}) AND number < ?"
-        found: set[int] = set()
+        found: Counter[int] = Counter()
         for first in range(0, len(asked), _ASKED):
             some = list(asked[first : first + _ASKED])
             some += some[-1:] * (_ASKED - len(some))
             found.update(row[0] for row in self._connection.execute(query, (*some, number)))
-        return sorted(found)
+        if len(found) <= LOOKED:
+            return sorted(found)
+        # Twins agree in many keys; what agrees in one by chance grows with the number of units.
+        return sorted(sorted(found, key=lambda near: (-found[near], near))[:LOOKED])
 
     def _units(self, asked: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.spec import Task
-from kinemill.validate.faults import Array
+from kinemill.validate.faults import Array, mean_and_deviation
 
 POINTS = 128  # of a sketch, over the whole of an episode
 BEGIN = 20  # first rows of an episode that are compared number by number
@@ -49,12 +49,12 @@ def sketch(pieces: Sequence[pl.DataFrame], task: Task) -> Json:
         a row, the `noise` of each state, and digests of the first rows of the episodes as `begins`.
     """
     frame = max(pieces, key=len)
-    values = frame.select(task.states).to_numpy()
-    points = [_points(column) for column in values.T]
+    columns = [frame[name].to_numpy() for name in task.states]
+    points = [_points(column) for column in columns]
     return {
         "seconds": frame.height * task.dt,
         "points": [float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
-        "noise": [float(f"{_noise(column):.4g}") for column in values.T],
+        "noise": [float(f"{_noise(column):.4g}") for column in columns],
         "begins": sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
     }
 
@@ -67,13 +67,20 @@ def _points(values: Array) -> Array:
     """
     rows, part = len(values), len(values) / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
-    total = np.zeros(rows + 1)
-    np.cumsum(values - values[0], out=total[1:])
     first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
-    means = (_between(total, last) - _between(total, first)) / (last - first) + values[0]
-    if means.std() > RESOLVED * values.std():
+    before, after = _sums(values, np.stack((first, last)))
+    means = (after - before) / (last - first)
+    if means.std() > RESOLVED * mean_and_deviation(values)[1]:
         return means
     return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
+
+
+def _sums(values: Array, at: Array) -> Array:
+    """Return the sums of what is before rows (...) of (n,), from 0 to n and between them."""
+    row = at.astype(np.intp)
+    edges = np.unique(np.append(row[row < len(values)], 0))
+    sums = np.concatenate(([0.0], np.cumsum(np.add.reduceat(values, edges))))
+    return sums[np.searchsorted(edges, row)] + (at - row) * values[np.minimum(row, len(values) - 1)]
 
 
 def _between(values: Array, at: Array) -> Array:

@@ -66,8 +66,10 @@ class Errors:
         dt: time step, s.
         starts: first row of each window in the dataset, (W,).
         history: rows known in each window, H.
+        stride: rows between the starts of windows.
         errors: prediction minus truth at the last step, (W, S); angles wrapped to [-π, π].
         by_step: root mean square over windows after each step, (T, S).
+        mae_by_step: mean absolute error over windows after each step, (T, S).
         spread: standard deviation of each state on the split, (S,); what nrmse divides by.
         group: what each window is resampled with, (W,): its episode, or its block of time.
         grouped_by: `episodes` or `blocks`.
@@ -78,8 +80,10 @@ class Errors:
     dt: float
     starts: NDArray[np.int64]
     history: int
+    stride: int
     errors: Floats
     by_step: Floats
+    mae_by_step: Floats
     spread: Floats
     group: NDArray[np.int64]
     grouped_by: str
@@ -112,7 +116,7 @@ class Errors:
     @property
     def nrmse(self) -> float:
         """RMSE over the spread of each channel, averaged over the channels that move at all."""
-        return float(_normalised(self.rmse, self.spread))
+        return float(normalised(self.rmse, self.spread))
 
     @property
     def effective_n(self) -> int:
@@ -140,7 +144,7 @@ class Errors:
         if self.effective_n < 2:
             return np.full((len(self.channels), 2), np.nan), np.full(2, np.nan)
         draws = self.resampled()
-        whole = _normalised(draws, self.spread)
+        whole = normalised(draws, self.spread)
         levels = [2.5, 97.5]
         return np.percentile(draws, levels, axis=0).T, np.percentile(whole, levels)
 
@@ -149,13 +153,14 @@ class Errors:
         """Return the 95 % interval of nrmse over the reference's, drawn on the same groups."""
         if self.effective_n < 2:
             return float("nan"), float("nan")
-        mine = _normalised(self.resampled(), self.spread)
-        other = _normalised(reference.resampled(), reference.spread)
+        mine = normalised(self.resampled(), self.spread)
+        other = normalised(reference.resampled(), reference.spread)
         low, high = np.percentile(mine / other, [2.5, 97.5])
         return float(low), float(high)
 
 
-def _normalised(rmse: Floats, spread: Floats) -> Any:
+def normalised(rmse: Floats, spread: Floats) -> Any:
+    """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
     moves = spread > 1e-12
     return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
 
@@ -187,10 +192,12 @@ def evaluate(
     known = max(history or 0, predictor.history)
     starts = window_starts(dataset, split, known + horizon, stride)
     squares, last = np.zeros((horizon, len(dataset.states))), list[Floats]()
+    sizes = np.zeros_like(squares)
     for part in _chunks(starts):
         windows = gather(dataset, part, known, horizon)
         error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
+        sizes += np.abs(error).sum(axis=0)
         last.append(error[:, -1])
     group, grouped_by = _groups(dataset, split, starts, horizon)
     return Errors(
@@ -199,15 +206,18 @@ def evaluate(
         dt=dataset.dt,
         starts=starts,
         history=known,
+        stride=stride,
         errors=np.concatenate(last),
         by_step=np.sqrt(squares / len(starts)),
-        spread=_spread(dataset, split),
+        mae_by_step=sizes / len(starts),
+        spread=spread_of(dataset, split),
         group=group,
         grouped_by=grouped_by,
     )
 
 
-def _spread(dataset: PackedDataset, split: str) -> Floats:
+def spread_of(dataset: PackedDataset, split: str) -> Floats:
+    """Return the standard deviation of each state on a split, (S,), in units."""
     rows = np.concatenate([np.arange(item.start, item.stop) for item in dataset.of(split)])
     states = np.asarray(dataset.values)[rows, : len(dataset.states)]
     return states.astype(np.float64).std(axis=0)

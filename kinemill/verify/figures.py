@@ -1,5 +1,7 @@
-"""The pictures of the report: how errors grow, and what rollouts look like beside the truth."""
+"""The pictures of a report: how errors grow, rollouts beside the truth, what residuals know."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -11,11 +13,12 @@ from kinemill.drawing.charts import Line, Whisker, line_chart, number
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import Floats, Windows, predict
 from kinemill.verify.accuracy import Errors, gather
-from kinemill.verify.judge import Verdict
+from kinemill.verify.analysis import Analysis, window_errors
 
 MOST = 12  # channels pictured; of more, those with the largest error
 LABELS = {
     "model": "this model",
+    "champion": "the champion",
     "persistence": "persistence",
     "linear": "linear, raw history",
     "linear_sincos": "linear, sin/cos",
@@ -38,9 +41,9 @@ def pictured(errors: Errors) -> list[int]:
     return sorted(worst.tolist())
 
 
-def error_growth(verdict: Verdict) -> str:
+def error_growth(analysis: Analysis) -> str:
     """Draw RMSE over time ahead, one chart a state, all contestants."""
-    model = verdict.errors["model"]
+    model = analysis.model
     intervals, _ = model.intervals()
     time = np.arange(model.horizon + 1, dtype=np.float64) * model.dt
     shown, charts = pictured(model), list[str]()
@@ -53,7 +56,7 @@ def error_growth(verdict: Verdict) -> str:
                 time,
                 np.concatenate([[0.0], errors.by_step[:, index]]),
             )
-            for name, errors in reversed(verdict.errors.items())
+            for name, errors in reversed(analysis.errors.items())
         ]
         own = lines[-1].y[np.isfinite(lines[-1].y)].max(initial=0.0)
         every = np.concatenate([line.y for line in lines])
@@ -63,53 +66,79 @@ def error_growth(verdict: Verdict) -> str:
         bars = [Whisker(float(time[-1]), low, high, "model")] if np.isfinite(high) else []
         size = (520, 230) if even else (340, 190)
         chart = line_chart(lines, size=size, y=(0.0, 1.05 * top or 1.0), whiskers=bars)
-        charts.append(_figure(model.channels[index], model.units[index], chart))
+        charts.append(figure(model.channels[index], model.units[index], chart))
     return f'<div class="grid{" even" if even else ""}">{"".join(charts)}</div>'
 
 
-def rollouts(verdict: Verdict, dataset: PackedDataset) -> str:
-    """Draw a typical, a hard and the worst window: truth, model, and the best linear model."""
-    model = verdict.errors["model"]
-    picked = _pick(model)
-    starts = model.starts[list(picked.values())]
-    windows = gather(dataset, starts, model.history, model.horizon)
-    angle = np.array([name in dataset.angles for name in dataset.states])
-    shown = {"linear_sincos": verdict.baselines["linear_sincos"], "model": verdict.simulator}
-    # Angles are drawn beside the continuous truth, not jumping at ±π.
-    predicted = {
-        name: windows.truth + wrapped(predict(one, windows) - windows.truth, angle)
-        for name, one in shown.items()
-    }
-    heads = [
-        f'<div class="column"><b>{title}</b>{_place(dataset, int(start), model)}</div>'
-        for title, start in zip(picked, starts, strict=True)
-    ]
-    charts = [
-        _figure(name, model.units[index], _against_truth(windows, predicted, index, row, model))
-        for index in pictured(model)
-        for name in [model.channels[index]]
-        for row in range(len(starts))
-    ]
-    charts += [
-        _figure(name, dataset.units[name], _actions(windows, index, row, model))
-        for index, name in enumerate(dataset.actions[:MOST])
-        for row in range(len(starts))
-    ]
-    return f'<div class="rows">{"".join([*heads, *charts])}</div>'
+@dataclass(frozen=True)
+class Example:
+    """One window to look at, and what it stands for."""
+
+    title: str
+    window: int
 
 
-def _pick(errors: Errors) -> dict[str, int]:
-    """Return three windows by name: the median, the ninth of ten, and the worst."""
-    order = np.argsort(window_errors(errors), kind="stable")
-    last = len(order) - 1
+def three_examples(errors: Errors) -> list[Example]:
+    """Return the median window, the ninth of ten, and the worst."""
+    order, last = _ranked(errors)
     places = {"Typical": last // 2, "Hard": round(0.9 * last), "Worst": last}
-    return {name: int(order[place]) for name, place in places.items()}
+    return [Example(title, int(order[place])) for title, place in places.items()]
 
 
-def window_errors(errors: Errors) -> Floats:
-    """Return the error of each window at the last step, over the spread, averaged, (W,)."""
-    relative = np.abs(errors.errors) / np.maximum(errors.spread, 1e-12)
-    return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
+def ranked_examples(errors: Errors, count: int) -> list[Example]:
+    """Return `count` windows evenly from the best to the worst; one alone is the median."""
+    order, last = _ranked(errors)
+    count = min(count, last + 1)
+    shares = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
+    words = {0.0: "Best", 0.5: "Median", 1.0: "Worst"}
+    return [
+        Example(words.get(share, f"Better than {1 - share:.0%}"), int(order[round(share * last)]))
+        for share in shares
+    ]
+
+
+def _ranked(errors: Errors) -> tuple[NDArray[np.int64], int]:
+    order = np.argsort(window_errors(errors), kind="stable")
+    return order, len(order) - 1
+
+
+def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
+    """Draw windows side by side: truth, model, and the best linear model where there is one."""
+    model, dataset = analysis.model, analysis.dataset
+    starts = model.starts[[example.window for example in examples]]
+    windows = gather(dataset, starts, model.history, model.horizon)
+    predicted = {name: unwrapped(analysis, name, windows) for name in shown_in_rollouts(analysis)}
+    columns = list[str]()
+    for row, example in enumerate(examples):
+        place = _place(dataset, int(starts[row]), model)
+        charts = [
+            figure(
+                model.channels[index],
+                model.units[index],
+                _against_truth(windows, predicted, index, row, model),
+            )
+            for index in pictured(model)
+        ]
+        charts += [
+            figure(name, dataset.units[name], _actions(windows, index, row, model))
+            for index, name in enumerate(dataset.actions[:MOST])
+        ]
+        head = f'<div class="column"><b>{example.title}</b>{place}</div>'
+        columns.append(f'<div class="example">{head}{"".join(charts)}</div>')
+    return f'<div class="rows">{"".join(columns)}</div>'
+
+
+def shown_in_rollouts(analysis: Analysis) -> list[str]:
+    """Return who is drawn beside the truth, the model last so that it lies on top."""
+    return [name for name in ("linear_sincos", "champion", "model") if name in analysis.predictors]
+
+
+def unwrapped(analysis: Analysis, name: str, windows: Windows) -> Floats:
+    """Return what a predictor says, (W, T, S), angles beside the continuous truth, not at ±π."""
+    dataset = analysis.dataset
+    angle = np.array([state in dataset.angles for state in dataset.states])
+    found = predict(analysis.predictors[name], windows)
+    return windows.truth + wrapped(found - windows.truth, angle)
 
 
 def _place(dataset: PackedDataset, start: int, errors: Errors) -> str:
@@ -151,6 +180,52 @@ def _times(errors: Errors) -> tuple[NDArray[Any], NDArray[Any]]:
     return past, np.arange(errors.horizon + 1) * errors.dt
 
 
-def _figure(name: str, unit: str, chart: str) -> str:
+def figure(name: str, unit: str, chart: str) -> str:
+    """Return a chart with its name and unit above it."""
     caption = f'<span class="name">{escape(name)}</span><span class="unit">{escape(unit)}</span>'
     return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
+
+
+def autocorrelations(analysis: Analysis) -> str:
+    """Draw the autocorrelation of the model's one-step residuals, one chart a state."""
+    found, model = analysis.residuals, analysis.model
+    lags = np.arange(1, found.lags + 1, dtype=np.float64)
+    charts = [
+        figure(
+            model.channels[index],
+            f"Ljung-Box p = {number(float(found.p[index]))}",
+            _stems(lags, found.auto[:, index], float(found.band)),
+        )
+        for index in pictured(model)
+    ]
+    even = " even" if len(charts) in (2, 4) else ""
+    return f'<div class="grid{even}">{"".join(charts)}</div>'
+
+
+def cross_correlations(analysis: Analysis) -> str:
+    """Draw for each state the correlation of its residuals with the input that explains most."""
+    found, model, actions = analysis.residuals, analysis.model, analysis.dataset.actions
+    taus = np.arange(-found.lags, found.lags + 1, dtype=np.float64)
+    charts = list[str]()
+    for index in pictured(model):
+        size = np.abs(found.cross[found.lags :, index]).max(axis=0) / found.cross_band[index]
+        column = int(np.argmax(np.nan_to_num(size)))
+        name = f"{model.channels[index]} and {actions[column]}"
+        band = float(found.cross_band[index, column])
+        charts.append(figure(name, "", _stems(taus, found.cross[:, index, column], band)))
+    even = " even" if len(charts) in (2, 4) else ""
+    return f'<div class="grid{even}">{"".join(charts)}</div>'
+
+
+def _stems(lags: Floats, values: Floats, band: float) -> str:
+    """Draw a correlation by lags as stems, and the band that noise stays in."""
+    ends = np.array([lags[0], lags[-1]])
+    lines = [Line("99 % band", "limit", ends, np.full(2, end)) for end in (-band, band)]
+    lines.append(Line("0", "truth", ends, np.zeros(2)))
+    known = np.nan_to_num(values)
+    stems = [
+        Whisker(float(lag), min(0.0, float(value)), max(0.0, float(value)), "stem")
+        for lag, value in zip(lags, known, strict=True)
+    ]
+    most = 1.1 * max(float(np.abs(known).max()), 2.0 * band if band > 0.0 else 0.1)
+    return line_chart(lines, size=(340, 170), y=(-most, most), whiskers=stems)

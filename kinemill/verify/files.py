@@ -54,6 +54,18 @@ def _valid(name: str, model: onnx.ModelProto) -> Gate:
 
 def _metadata(interfaces: list[Interface], dataset: PackedDataset) -> Gate:
     """Compare what both files say with the dataset they are judged on."""
+    wrong = sorted(
+        {line.split()[0] for interface in interfaces for line in unlike(interface, dataset)}
+    )
+    same = len(interfaces) == 2 and interfaces[0] == interfaces[1]
+    found = f"differs in {', '.join(wrong)}" if wrong else "as in the dataset"
+    if not same:
+        found = "the two files say different things"
+    return Gate("metadata", same and not wrong, found, "channels, units, angles, dt of the dataset")
+
+
+def unlike(interface: Interface, dataset: PackedDataset) -> list[str]:
+    """Say in what a model and rows differ that must be alike: `units {...}, not {...}`."""
     wanted = {
         "states": tuple(dataset.states),
         "actions": tuple(dataset.actions),
@@ -61,16 +73,8 @@ def _metadata(interfaces: list[Interface], dataset: PackedDataset) -> Gate:
         "angles": tuple(dataset.angles),
         "dt": dataset.dt,
     }
-    wrong = sorted(
-        {
-            field
-            for interface in interfaces
-            for field, value in wanted.items()
-            if getattr(interface, field) != value
-        }
-    )
-    same = len(interfaces) == 2 and interfaces[0] == interfaces[1]
-    found = f"differs in {', '.join(wrong)}" if wrong else "as in the dataset"
-    if not same:
-        found = "the two files say different things"
-    return Gate("metadata", same and not wrong, found, "channels, units, angles, dt of the dataset")
+    return [
+        f"{field} {getattr(interface, field)}, not {value}"
+        for field, value in wanted.items()
+        if getattr(interface, field) != value
+    ]

@@ -12,8 +12,10 @@ from kinemill.dataset import PackedDataset
 from kinemill.runtime import Simulator
 from kinemill.spec.parts import Verify
 from kinemill.store import Json
-from kinemill.verify.accuracy import Errors, evaluate
+from kinemill.verify.accuracy import Errors, gather
+from kinemill.verify.analysis import Analysis, analyse, analysis_document, plain
 from kinemill.verify.baselines import contestants
+from kinemill.verify.calibration import calibrate
 from kinemill.verify.files import Gate, check_files
 from kinemill.verify.latency import Latency, latency
 from kinemill.verify.parity import Pair, Parity, Poison, compare, poison
@@ -28,8 +30,7 @@ class Verdict:
 
     Attributes:
         simulator: the model, from its published files.
-        baselines: what it has to beat, by name.
-        errors: errors on the test split by contestant, `model` first.
+        analysis: the model and what it has to beat on the test split.
         gates: the lines that decide.
         parity: the comparisons behind them.
         poisoned: what NaN did.
@@ -38,13 +39,17 @@ class Verdict:
     """
 
     simulator: Simulator
-    baselines: dict[str, Any]
-    errors: dict[str, Errors]
+    analysis: Analysis
     gates: list[Gate]
     parity: list[Parity]
     poisoned: list[Poison]
     latency: dict[str, Latency]
     document: Json
+
+    @property
+    def errors(self) -> dict[str, Errors]:
+        """Errors on the test split by contestant, `model` first."""
+        return self.analysis.errors
 
 
 def judge(
@@ -64,23 +69,18 @@ def judge(
     spread = dataset.std[: len(angle)]
     spread = np.where(spread > STILL, spread, 1.0)
     probes = make_probes(dataset, interface, settings.horizon)
-    baselines = contestants(dataset, simulator.history)
-    errors = {
-        name: evaluate(
-            one, dataset, "test", settings.horizon, settings.stride, history=simulator.history
-        )
-        for name, one in {"model": simulator, **baselines}.items()
-    }
+    predictors = {"model": simulator, **contestants(dataset, simulator.history)}
+    analysis = analyse(predictors, dataset, "test", settings.horizon, settings.stride)
     parity = compare(Pair(simulator, step, spread, angle), probes)
     poisoned = poison(simulator, probes[0])
     times = latency(simulator, probes[0])
     gates = [
         *check_files(folder, dataset),
-        *_gates(parity, poisoned, errors["model"]),
+        *_gates(parity, poisoned, analysis.model),
         *_speed(times["rollout"], settings),
     ]
-    verdict = Verdict(simulator, baselines, errors, gates, parity, poisoned, times, {})
-    verdict.document.update(_document(verdict, dataset, settings))
+    verdict = Verdict(simulator, analysis, gates, parity, poisoned, times, {})
+    verdict.document.update(_document(verdict))
     return verdict
 
 
@@ -118,11 +118,10 @@ def _speed(times: Latency, settings: Verify) -> list[Gate]:
     return [Gate("latency", times.p99 <= bound, found, f"p99 at most {bound} ms a rollout")]
 
 
-def _document(verdict: Verdict, dataset: PackedDataset, settings: Verify) -> Json:
+def _document(verdict: Verdict) -> Json:
     gates, errors = verdict.gates, verdict.errors
     parity = all(gate.passed for gate in gates if gate.name.endswith("parity"))
     interface = verdict.simulator.interface
-    model = errors["model"]
     channels: Json = {
         name: {"unit": interface.units[name]}
         | {who: float(found.rmse[index]) for who, found in errors.items()}
@@ -140,16 +139,8 @@ def _document(verdict: Verdict, dataset: PackedDataset, settings: Verify) -> Jso
             "latency_ms": asdict(verdict.latency["rollout"]),
         },
         "gates": [asdict(gate) for gate in gates],
-        "accuracy": {who: accuracy(found) for who, found in errors.items()},
-        "against": _against(errors),
-        "windows": {
-            "count": len(model.starts),
-            "horizon": settings.horizon,
-            "stride": settings.stride,
-            "seconds": settings.horizon * dataset.dt,
-            "effective_n": model.effective_n,
-            "resampled": model.grouped_by,
-        },
+        **analysis_document(verdict.analysis),
+        "calibration": _calibration(verdict),
         "parity": [asdict(row) for row in verdict.parity],
         "nan": [asdict(row) | {"passed": row.passed} for row in verdict.poisoned],
         "latency_ms": {name: asdict(times) for name, times in verdict.latency.items()},
@@ -159,49 +150,12 @@ def _document(verdict: Verdict, dataset: PackedDataset, settings: Verify) -> Jso
     return plain(document)
 
 
-def _against(errors: dict[str, Errors]) -> Json:
-    """Return the model's nrmse over each baseline's, with its interval."""
-    model = errors["model"]
-    return {
-        who: {
-            "ratio": model.nrmse / found.nrmse if found.nrmse else float("nan"),
-            "interval": list(model.ratio_interval(found)),
-        }
-        for who, found in errors.items()
-        if who != "model"
-    }
-
-
-def accuracy(errors: Errors) -> Json:
-    """Return what a document says about one contestant."""
-    by_channel, whole = errors.intervals()
-    return {
-        "nrmse": errors.nrmse,
-        "nrmse_interval": whole.tolist(),
-        "channels": {
-            name: {
-                "unit": errors.units[index],
-                "rmse": float(errors.rmse[index]),
-                "interval": by_channel[index].tolist(),
-                "mean": float(errors.mean[index]),
-                "mae": float(errors.mae[index]),
-                "mse": float(errors.mse[index]),
-                "by_step": errors.by_step[:, index].tolist(),
-            }
-            for index, name in enumerate(errors.channels)
-        },
-    }
-
-
-def plain(value: Any) -> Any:
-    """Return a JSON value in which numbers that are not finite are null."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _calibration(verdict: Verdict) -> Json | None:
+    """Return how often the truth lies where the model says, on the same windows, if it says so."""
+    model = verdict.errors["model"]
+    windows = gather(verdict.analysis.dataset, model.starts, model.history, model.horizon)
+    found = calibrate(verdict.simulator, windows)
+    return found.to_json() if found else None
 
 
 def summary(document: Json) -> Json:

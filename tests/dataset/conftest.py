@@ -93,7 +93,7 @@ def publish(home, contents, quarantine=(), task="arm"):
 
     def build_all(folder):
         shards = {"": {"ref": shard.to_json()}}
-        (folder / "episodes.json").write_text(json.dumps({"shards": shards}))
+        (folder / "episodes.json").write_text(json.dumps({"digits": 0, "shards": shards}))
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
         entries = [entry for item in items for entry in episodes_of(item)]

@@ -8,16 +8,15 @@ import torch
 
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
-from kinemill.spec.plugins import MODELS
 from kinemill.spec.task import Task
-from kinemill.train.layout import make_layout
-from kinemill.train.step import Step
+from kinemill.train.layout import layout_of
+from kinemill.train.step import Step, make_step
+from tests.models.options import LEARN
 
 SCALE = {
-    "state_mean": torch.tensor([0.1, -0.2]),
     "state_std": torch.tensor([1.3, 2.0]),
-    "action_mean": torch.tensor([0.3]),
-    "action_std": torch.tensor([1.5]),
+    "feature_mean": torch.tensor([0.0, 0.0, -0.2, 0.3]),
+    "feature_std": torch.tensor([1.0, 1.0, 2.0, 1.5]),
     "output_mean": torch.zeros(2),
     "output_std": torch.tensor([0.05, 0.3]),
 }
@@ -29,28 +28,47 @@ DESCRIPTION = {
 }
 
 
-def task_of(model: dict, history: int) -> Task:
+def task_of(model: dict, history: int, **learn) -> Task:
     return Task.model_validate(
         {
             "task": "pendulum",
             "dt": 0.02,
             "channels": {
                 "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s", "limits": [-30, 30]},
+                "velocity": {
+                    "role": "state",
+                    "unit": "rad/s",
+                    "derivative_of": "angle",
+                    "limits": [-30, 30],
+                },
                 "torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]},
             },
-            "learn": {"type": "dynamics", "model": model, "history": history, "horizon": 5},
+            "learn": {
+                "type": "dynamics",
+                "model": model,
+                "history": history,
+                "horizon": 5,
+                **learn,
+            },
         }
     )
 
 
-def random_step(model: str = "mlp", history: int = 4, network=None) -> Step:
+def random_step(model: str | dict = "mlp", history: int = 4, network=None, **learn) -> Step:
     """Return a step with random weights; `network` replaces the architecture's own."""
     torch.manual_seed(3)
-    task = task_of({"type": model}, history)
-    layout = make_layout(task, {}, "semi_implicit", history)
-    own = MODELS[model](type=model).build(layout.features, len(layout.outputs), history)
-    return Step(layout, network or own, SCALE).eval()
+    settings = {"type": model} if isinstance(model, str) else model
+    task = task_of(settings, history, **LEARN.get(settings["type"], {}), **learn)
+    layout = layout_of(task)
+    scale = SCALE
+    if layout.features != 4:
+        spread = torch.linspace(0.5, 2.0, layout.features)
+        scale = {**SCALE, "feature_mean": spread - 1.0, "feature_std": spread}
+    if len(layout.outputs) != 2:
+        scale = {**scale, "output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
+    step = make_step(task.learn.model, layout, scale)
+    step.network = network or step.network
+    return step.eval()
 
 
 def published(step: Step, folder: Path) -> Path:

@@ -16,6 +16,15 @@ from kinemill.runtime import load
 from kinemill.spec.plugins import MODELS
 from kinemill.store import file_digest
 from tests.export.conftest import DESCRIPTION, batch, published, random_step
+from tests.models.options import OPTIONS
+
+
+def kinds_of(folder: Path) -> set[str]:
+    """The operations of both files, those inside of Scans among them."""
+    graphs = [onnx.load(folder / name).graph for name in ("step.onnx", "rollout.onnx")]
+    for graph in graphs:
+        graphs += [part.g for node in graph.node for part in node.attribute if part.HasField("g")]
+    return {node.op_type for graph in graphs for node in graph.node}
 
 
 def angle_free(difference: np.ndarray) -> float:
@@ -24,11 +33,16 @@ def angle_free(difference: np.ndarray) -> float:
     return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
 
 
-@pytest.mark.parametrize("history", [1, 4])
-@pytest.mark.parametrize("model", sorted(MODELS))
+# The defaults without a history, every option with one.
+CASES = [({"type": name}, 1) for name in sorted(MODELS)]
+CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
+
+
+@pytest.mark.parametrize(("model", "history"), CASES, ids=[f"{c['type']}-{h}" for c, h in CASES])
 def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, history, tmp_path):
     step = random_step(model, history)
     simulator = load(published(step, tmp_path))
+    assert "Dropout" not in kinds_of(tmp_path)
     for rows, horizon in ((1, 1), (1, 25), (7, 25), (256, 3)):
         inputs = batch(rows, history, horizon)
         with torch.no_grad():

@@ -10,14 +10,13 @@ from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
 from kinemill.runtime import load
 from kinemill.spec.task import Task
-from kinemill.train.layout import make_layout
-from kinemill.train.step import Step
+from kinemill.train.layout import layout_of
+from kinemill.train.step import make_step
 
 SCALE = {
-    "state_mean": torch.tensor([0.1, -0.2]),
     "state_std": torch.tensor([1.3, 2.0]),
-    "action_mean": torch.zeros(0),
-    "action_std": torch.ones(0),
+    "feature_mean": torch.tensor([0.0, 0.0, -0.2]),
+    "feature_std": torch.tensor([1.0, 1.0, 2.0]),
     "output_mean": torch.zeros(2),
     "output_std": torch.tensor([0.05, 0.3]),
 }
@@ -36,9 +35,7 @@ def free_step(model, history):
             "learn": {"type": "dynamics", "model": {"type": model}, "history": history},
         }
     )
-    layout = make_layout(task, {}, "semi_implicit", history)
-    network = task.learn.model.build(layout.features, len(layout.outputs), history)
-    return Step(layout, network, SCALE).eval()
+    return make_step(task.learn.model, layout_of(task), SCALE).eval()
 
 
 @pytest.mark.parametrize(("model", "history"), [("mlp", 1), ("mlp", 4), ("gru", 1), ("gru", 4)])

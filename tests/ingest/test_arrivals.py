@@ -17,13 +17,13 @@ def read(monkeypatch):
     """Names of the files whose bytes ingest reads to know their content, in order."""
     # What has just changed is looked at again for a second; here, for a hundredth of one.
     monkeypatch.setattr(sights, "_FRESH", 0.01)
-    names, digest = [], stage.file_digest
+    names, digest = [], stage.digest_to_copy
 
     def noted(path):
         names.append(path.name)
         return digest(path)
 
-    monkeypatch.setattr(stage, "file_digest", noted)
+    monkeypatch.setattr(stage, "digest_to_copy", noted)
     return names
 
 

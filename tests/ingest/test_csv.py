@@ -186,3 +186,18 @@ def test_epoch_nanoseconds_keep_every_nanosecond(write, make_task):
 def test_a_number_beyond_float64_is_infinite_and_not_hidden(write, task):
     frame = read(write("a.csv", f"{HEADER}0,1e400,1,1\n0.01,1,1,1\n"), task).frame
     assert frame["angle"].to_list() == [np.inf, 1.0]
+
+
+def test_a_column_of_texts_is_a_channel_and_counts_until_the_next_one(write, make_task):
+    task = make_task(channels__mode={"role": "text", "source": "note"})
+    header = HEADER.rstrip("\n") + ",note\n"
+    rows = '0,1,1,1,\n0.01,1,1,1,"lift, slowly"\n0.02,1,1,1,\n0.03,1,1,1,lower\n0.04,1,1,1,lo'
+    log = read(write("a.csv", header + rows), task)  # the last row is cut
+    assert log.media["mode"].texts == ["lift, slowly", "lower"]
+    assert log.frame["mode"].to_list() == [0, 0, 0, 1]
+
+
+def test_a_picture_is_no_column_of_csv(write, make_task):
+    task = make_task(channels__camera={"role": "image", "source": "note"})
+    (found,) = refusal(write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
+    assert (found["channel"], found["found"]) == ("camera", "holds String")

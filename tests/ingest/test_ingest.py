@@ -165,7 +165,7 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
         write(name, swing)
     write(".git/e.csv", swing)
     report = ingest(task, home, logs)
-    assert report.ignored == ["LICENSE", "notes.txt"]
+    assert report.ignored == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
     assert outcomes(report) == {"a.csv": "episodes"}
 
 
@@ -317,7 +317,7 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
 ):
     write("a.csv", swing)
     growing = write("b.csv", swing[:50])
-    digest = stage.file_digest
+    digest = stage.digest_to_copy
 
     def grow_meanwhile(path):
         found = digest(path)
@@ -325,7 +325,7 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
         return found
 
-    monkeypatch.setattr(stage, "file_digest", grow_meanwhile)
+    monkeypatch.setattr(stage, "digest_to_copy", grow_meanwhile)
     report = ingest(task, home, logs)
     assert outcomes(report) == {"a.csv": "episodes", "b.csv": "unstable"}
     assert report.outcome.summary["recordings"] == 1

@@ -1,10 +1,12 @@
 """Reading LeRobot: one episode a file or many, vectors by element, exact times from float32."""
 
+import io
 import json
 
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.draft import draft
@@ -103,6 +105,35 @@ def test_images_and_whole_vectors_say_why_they_are_no_channels(logs, make_task):
     angle, velocity = error.value.reasons
     assert "holds images" in angle["found"]
     assert "name one element at `source`, such as `state[0]`" in velocity["fix"]
+
+
+def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_task):
+    task = make_task(
+        channels__angle__source="observation.state[0]",
+        channels__velocity__source="observation.state[1]",
+        channels__torque__source="action[0]",
+        channels__camera={"role": "image", "source": "observation.image"},
+        channels__instruction={"role": "text", "source": "task"},
+        dt=1 / 30,
+    )
+
+    def png(level: int) -> bytes:
+        content = io.BytesIO()
+        Image.fromarray(np.full((2, 3), level, np.uint8)).save(content, "PNG")  # a grey one
+        return content.getvalue()
+
+    frame = pl.concat([episode(0, 30), episode(1, 30)])
+    images = pl.Series([{"bytes": png(k), "path": f"{k}.png"} for k in range(60)])
+    texts = pl.Series(["lift"] * 30 + ["lower"] * 30)
+    columns = {"observation.image": images, "task": texts}
+    frame.with_columns(**columns).write_parquet(logs / "a.parquet")
+    (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
+    assert recording.summary["reasons"] == []
+    stored = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
+    assert stored.shape == (60, 2, 3, 3)
+    second = pl.read_parquet(recording.folder / recording.summary["tracks"][1]["file"])
+    assert stored[second["camera"].to_numpy(), 0, 0, 2].tolist() == list(range(30, 60))
+    assert second["instruction"].unique().to_list() == [1]
 
 
 def test_absurd_row_counts_are_refused_before_they_are_read(logs, make_task):

@@ -257,3 +257,13 @@ def test_half_way_to_the_same_rotation_with_its_sign_changed_is_that_rotation(ma
     for name in names:
         sign = np.where(grid < 0.1 - 1e-9, 1.0, -1.0)
         np.testing.assert_allclose(found[name], sign * plain[name], atol=1e-12)
+
+
+def test_a_channel_that_leads_holds_its_later_rows(make_task):
+    """A row has the torque of two rows later; the last two, which have none, are left out."""
+    log = raw(on_grid(10), torque=[float(k) for k in range(10)])
+    (frame,) = make_tracks(log, make_task(channels__torque__resample={"lead": 2})).frames
+    assert frame["angle"].to_list() == [float(k) for k in range(8)]
+    assert frame["torque"].to_list() == [float(k) for k in range(2, 10)]
+    short = make_tracks(raw(on_grid(2)), make_task(channels__torque__resample={"lead": 1}))
+    assert short.frames == []

@@ -4,14 +4,49 @@ import pytest
 import torch
 
 from kinemill.spec import MODELS
+from kinemill.spec.task import Task
+from kinemill.train.layout import Output, make_layout
+from kinemill.train.step import SCALES
+from tests.models.options import OPTIONS
 
-INPUTS, OUTPUTS, HISTORY, BATCH = 5, 3, 4, 6
+HISTORY, BATCH = 4, 6
+CASES = [(name, {}) for name in MODELS] + list(OPTIONS.items())
+TASK = Task.model_validate(
+    {
+        "task": "pendulum",
+        "dt": 0.02,
+        "channels": {
+            "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+            "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+            "torque": {"role": "action", "unit": "N*m"},
+        },
+        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+    }
+)
+ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
 
 
-@pytest.fixture(params=list(MODELS))
-def network(request):
+def make_network(name, options):
     torch.manual_seed(0)
-    return MODELS[request.param](type=request.param).build(INPUTS, OUTPUTS, HISTORY).eval()
+    layout = make_layout(TASK, ALPHA, "semi_implicit", HISTORY)
+    sizes = (2, layout.features, layout.features, 1, 1)
+    scale = {key: torch.ones(size).double() for key, size in zip(SCALES, sizes, strict=True)}
+    settings = MODELS[name].model_validate({"type": name, **options})
+    return settings.build_for(layout, scale), layout
+
+
+@pytest.fixture(params=CASES, ids=[f"{name}-{len(options)}" for name, options in CASES])
+def network(request):
+    network, _ = make_network(*request.param)
+    return network.eval()
+
+
+def seen(network, *leading):
+    """What a network sees: features, and the values behind them if it is a physical one."""
+    features = torch.randn(*leading, 4)
+    if not getattr(network, "physical", False):
+        return (features,)
+    return torch.randn(*leading, 2), torch.randn(*leading, 1), features
 
 
 def zeros(network, batch=BATCH):
@@ -19,48 +54,76 @@ def zeros(network, batch=BATCH):
 
 
 def test_shapes_are_those_promised(network):
-    outputs, *carry = network(torch.randn(BATCH, INPUTS), *zeros(network))
-    assert outputs.shape == (BATCH, OUTPUTS)
-    assert [tuple(part.shape[1:]) for part in carry] == list(network.carry_shapes)
+    outputs, *carry = network(*seen(network, BATCH), *zeros(network))
+    assert outputs.shape == (BATCH, 1)
+    assert [tuple(part.shape[1:]) for part in carry] == [*map(tuple, network.carry_shapes)]
 
 
 def test_warming_up_at_once_equals_warming_up_step_by_step(network):
-    features = torch.randn(BATCH, HISTORY - 1, INPUTS)
+    rows = seen(network, BATCH, HISTORY - 1)
     carry = zeros(network)
-    for row in features.unbind(1):
-        _, *rest = network(row, *carry)
+    for row in zip(*(part.unbind(1) for part in rows), strict=True):
+        _, *rest = network(*row, *carry)
         carry = tuple(rest)
-    for at_once, one_by_one in zip(network.warm_up(features), carry, strict=True):
+    for at_once, one_by_one in zip(network.warm_up(*rows), carry, strict=True):
         torch.testing.assert_close(at_once, one_by_one, rtol=0, atol=1e-6)
 
 
 def test_the_history_matters(network):
-    newest = torch.randn(1, INPUTS)
+    if not network.carry_shapes:
+        pytest.skip("it carries nothing")
+    newest = seen(network, 1)
     one, other = (
-        network(newest, *network.warm_up(torch.randn(1, HISTORY - 1, INPUTS)))[0] for _ in range(2)
+        network(*newest, *network.warm_up(*seen(network, 1, HISTORY - 1)))[0] for _ in range(2)
     )
     assert (one - other).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("where", ["features", "history"])
 def test_nan_in_one_row_reaches_all_outputs_of_that_row_and_no_other(network, where):
-    features, past = torch.randn(BATCH, INPUTS), torch.randn(BATCH, HISTORY - 1, INPUTS)
-    (features[2] if where == "features" else past[2, -1])[0] = torch.nan
-    outputs, *_ = network(features, *network.warm_up(past))
+    present, past = seen(network, BATCH), seen(network, BATCH, HISTORY - 1)
+    if where == "history" and not network.carry_shapes:
+        pytest.skip("it carries nothing")
+    for part in present if where == "features" else past:
+        (part[2] if where == "features" else part[2, -1])[0] = torch.nan
+    outputs, *_ = network(*present, *network.warm_up(*past))
     assert torch.isnan(outputs[2]).all()
     assert torch.isfinite(outputs[[0, 1, 3, 4, 5]]).all()
 
 
 def test_rows_of_a_batch_do_not_see_each_other(network):
-    features, past = torch.randn(BATCH, INPUTS), torch.randn(BATCH, HISTORY - 1, INPUTS)
-    whole, *_ = network(features, *network.warm_up(past))
-    alone, *_ = network(features[3:4], *network.warm_up(past[3:4]))
-    torch.testing.assert_close(whole[3:4], alone, rtol=0, atol=1e-6)
+    present, past = seen(network, BATCH), seen(network, BATCH, HISTORY - 1)
+    whole, *_ = network(*present, *network.warm_up(*past))
+    one = slice(3, 4)
+    alone, *_ = network(*(p[one] for p in present), *network.warm_up(*(p[one] for p in past)))
+    torch.testing.assert_close(whole[one], alone, rtol=0, atol=1e-6)
 
 
 def test_every_parameter_learns(network):
-    past = network.warm_up(torch.randn(BATCH, HISTORY - 1, INPUTS))
-    outputs, *_ = network(torch.randn(BATCH, INPUTS), *past)
+    past = network.warm_up(*seen(network, BATCH, HISTORY - 1))
+    outputs, *_ = network(*seen(network, BATCH), *past)
     outputs.square().sum().backward()
     still = [name for name, value in network.named_parameters() if value.grad is None]
     assert still == []
+
+
+WITH = [(name, options) for name, options in OPTIONS.items() if "dropout" in options]
+
+
+@pytest.mark.parametrize(("name", "options"), WITH, ids=[name for name, _ in WITH])
+def test_drop_out_is_of_training_alone(name, options):
+    network, _ = make_network(name, options)
+    row, carry = torch.randn(BATCH, 4), zeros(network)
+    one, other = network(row, *carry)[0], network(row, *carry)[0]
+    assert not torch.equal(one, other)
+    network.eval()
+    assert torch.equal(network(row, *carry)[0], network(row, *carry)[0])
+
+
+@pytest.mark.parametrize(("name", "options"), WITH, ids=[name for name, _ in WITH])
+def test_without_bias_nothing_in_is_nothing_out(name, options):
+    """Of maps without a constant term, and activations through the origin."""
+    network, _ = make_network(name, options)
+    outputs, *_ = network.eval()(torch.zeros(1, 4), *zeros(network, 1))
+    own = "position" in dict(network.named_parameters())  # a Transformer's positions are constants
+    assert (outputs.abs().max() > 0) == own

@@ -4,7 +4,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from kinemill.errors import BadInput
 from kinemill.models.linear import Linear
+from kinemill.spec.task import Task
+from kinemill.train.layout import make_layout
 
 INPUTS, OUTPUTS, HISTORY = 3, 2, 4
 
@@ -70,3 +73,27 @@ def test_the_residual_learns_what_is_not_linear(truth):
 def test_a_linear_model_on_a_linear_model_is_refused():
     with pytest.raises(ValidationError, match="leaves nothing"):
         Linear(residual={"type": "linear"})
+
+
+def test_local_joints_see_themselves_and_their_own_command():
+    """Two joints that follow their commands; noise of the other joint gets no weight."""
+    channels = {
+        name: {"role": role, "unit": "rad"}
+        for role, names in {"state": ("a", "b"), "action": ("a_goal", "b_goal")}.items()
+        for name in names
+    }
+    task = {"task": "arm", "dt": 0.1, "channels": channels}
+    task["learn"] = {"type": "dynamics", "model": {"type": "mlp"}}
+    layout = make_layout(Task.model_validate(task), {}, "semi_implicit", 2)
+    network = Linear(local=True, ridge=0.0).build_for(layout, {})
+    features = torch.randn(300, 2, 4, generator=torch.Generator().manual_seed(0))
+    own = features[:, -1, 2:] - 0.5 * features[:, 0, :2]  # commands now, places before
+    with torch.no_grad():
+        network.fit([(features, own + features[:, -1, [1, 0]])])  # and what nobody may use
+        effective = (network.linear.weight * network.mask).unflatten(1, (2, 4))
+    assert torch.count_nonzero(effective[0, :, [1, 3]]) == 0
+    assert torch.count_nonzero(effective[1, :, [0, 2]]) == 0
+    assert effective[0, 1, 2].item() == pytest.approx(1.0, abs=0.2)  # the rest is noise of size 1
+    assert effective[0, 0, 0].item() == pytest.approx(-0.5, abs=0.2)
+    with pytest.raises(BadInput, match="part of another model"):
+        Linear(local=True).build(4, 2, 2)

@@ -20,3 +20,16 @@ def test_its_terms_are_the_window_and_every_product_of_the_newest_rows():
 def test_more_products_than_anybody_can_learn_are_refused():
     with pytest.raises(BadInput, match=r"monomials of 40 values; lower `degree` or `rows`"):
         Polynomial(degree=5, rows=4).build(inputs=10, outputs=1, history=10)
+
+
+def test_it_starts_as_the_least_squares_solution_over_all_products():
+    """What a cubic made is found again, to float32."""
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(500, 4, 2, generator=random)
+    y, u = features[:, -1, 0], features[:, -1, 1]
+    wanted = (0.5 * features[:, 1, 0] + y - 0.3 * y**3 + 0.2 * y * u).unsqueeze(1)
+    network = Polynomial(degree=3, rows=1, ridge=0.0).build(inputs=2, outputs=1, history=4)
+    with torch.no_grad():
+        network.fit([(features[:250], wanted[:250]), (features[250:], wanted[250:])])
+        found, _ = network(features[:, -1], features[:, :-1])
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)

@@ -9,20 +9,48 @@ from kinemill.models.lstm import LSTM
 from kinemill.models.rnn import RNN
 
 LAYERS = 2
+PAIRS = [(GRU, nn.GRU), (LSTM, nn.LSTM), (RNN, nn.RNN)]
 
 
-@pytest.mark.parametrize(("ours", "torchs"), [(GRU, nn.GRU), (LSTM, nn.LSTM), (RNN, nn.RNN)])
-def test_with_the_same_weights_and_sequence_the_carry_is_the_same(ours, torchs):
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+def test_with_the_same_weights_and_sequence_the_carry_is_the_same(ours, torchs, bias):
     torch.manual_seed(1)
-    network = ours(hidden_size=7, layers=LAYERS).build(inputs=3, outputs=2, history=6)
-    reference = torchs(3, 7, num_layers=LAYERS, batch_first=True)
+    network = ours(hidden_size=7, layers=LAYERS, bias=bias).build(inputs=3, outputs=2, history=6)
+    reference = torchs(3, 7, num_layers=LAYERS, bias=bias, batch_first=True)
     with torch.no_grad():
         for layer in range(LAYERS):
             for end, own in (("ih", network.from_input), ("hh", network.from_hidden)):
                 reference.get_parameter(f"weight_{end}_l{layer}").copy_(own[layer].weight)
-                reference.get_parameter(f"bias_{end}_l{layer}").copy_(own[layer].bias)
+                if bias:
+                    reference.get_parameter(f"bias_{end}_l{layer}").copy_(own[layer].bias)
     features = torch.randn(4, 5, 3)
     _, expected = reference(features)
     wanted = expected if isinstance(expected, tuple) else (expected,)
     for found, part in zip(network.warm_up(features), wanted, strict=True):
         torch.testing.assert_close(found, part.transpose(0, 1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+def test_what_goes_up_is_normalised_and_what_is_carried_is_not(ours, torchs):
+    """Two layers of torch's own, with `torch.nn.LayerNorm` after each, are the reference."""
+    torch.manual_seed(2)
+    network = ours(hidden_size=7, layers=2, layer_norm=True).build(inputs=3, outputs=2, history=6)
+    below, expected = torch.randn(4, 5, 3), []
+    features, norm = below, nn.LayerNorm(7)
+    for layer, size in enumerate((3, 7)):
+        reference = torchs(size, 7, batch_first=True)
+        with torch.no_grad():
+            for end, own in (("ih", network.from_input), ("hh", network.from_hidden)):
+                for kind in ("weight", "bias"):
+                    value = getattr(own[layer], kind)
+                    reference.get_parameter(f"{kind}_{end}_l0").copy_(value)
+        below, last = reference(below)
+        expected.append(last[0] if isinstance(last, tuple) else last)
+        below = norm(below)
+    found = network.warm_up(features[:, :-1])
+    outputs, hidden, *_ = network(features[:, -1], *found)
+    wanted = torch.cat([part.transpose(0, 1) for part in expected], 1)
+    torch.testing.assert_close(hidden, wanted, rtol=0, atol=1e-6)
+    head = network.head(torch.cat([below[:, -1], features[:, -1]], 1))
+    torch.testing.assert_close(outputs, head, rtol=0, atol=1e-6)

@@ -192,6 +192,7 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
         "task": known["lineage"]["task"],
         "commit": "abc123",
         "previous": "0",
+        "started_from": None,
     }
     assert known["tags"]["kinemill.gate.beats_linear"].startswith(
         "passed: found 0.1, wanted <= 0.294"

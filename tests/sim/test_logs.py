@@ -130,7 +130,8 @@ def test_an_impossible_order_is_refused_before_anything_is_written(tmp_path, wro
 
 
 def test_the_family_is_the_list_of_its_files():
-    assert list(SIMULATORS) == ["cart_pole"]
+    names = ["cart_pole", "cart_pole_swing_up", "double_cart_pole", "pendulum"]
+    assert list(SIMULATORS) == names
 
 
 def test_the_command_writes_logs_and_says_where(tmp_path, capsys):
@@ -144,3 +145,14 @@ def test_the_command_writes_logs_and_says_where(tmp_path, capsys):
 def test_looking_at_the_family_does_not_import_mujoco():
     code = "import sys, kinemill.sim; sys.exit('mujoco' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_noise_and_broken_logs_there_is_the_truth_alone(tmp_path):
+    arguments = ["cart_pole", "--to", str(tmp_path), "--episodes", "1", "--seconds", "2"]
+    assert main([*arguments, "--noise", "off", "--broken", "off"]) == 0
+    (path,) = tmp_path.iterdir()
+    log = pl.read_csv(path)
+    np.testing.assert_allclose(log["timestamp"], np.arange(200) * 0.01, atol=1e-7)
+    # Angle and rate agree to second order: (h²/6) of the rate's second derivative, some 300 rad/s³.
+    middle = (log["qvel_pole"][1:] + log["qvel_pole"][:-1]) / 2
+    np.testing.assert_allclose(np.diff(log["qpos_pole"]) / 0.01, middle, atol=0.01)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from kinemill.spec import CHECKS, load_task
+from kinemill.spec import CHECKS, ENCODINGS, load_task
 from tests.conftest import ROOT
 
 
@@ -24,3 +24,9 @@ def test_the_page_on_the_task_file_names_every_key():
     task = load_task(Path(ROOT / "tasks" / "cart_pole.yaml"))
     missing = [key for key in keys_of(task) - of_checks if key not in page]
     assert missing == []
+
+
+def test_the_page_on_the_task_file_names_every_encoding_and_its_keys():
+    page = (ROOT / "docs" / "task-file.md").read_text()
+    wanted = {key for name in ENCODINGS for key in {name, *ENCODINGS[name].model_fields}}
+    assert [key for key in sorted(wanted) if f"`{key}`" not in page] == []

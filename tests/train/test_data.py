@@ -9,9 +9,10 @@ import torch
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.spec.ports import Silence
 from kinemill.spec.task import Task
+from kinemill.train.batches import Batches
 from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.layout import make_layout
-from kinemill.train.loop import batch_at, fit
+from kinemill.train.loop import fit
 
 CPU = torch.device("cpu")
 QUIET = (Silence(), Silence())
@@ -107,8 +108,8 @@ def test_scales_are_those_of_training_and_validation_does_not_count():
     layout = make_layout(echo_task(), echo_task().learn.outputs, "euler", 3)
     scale = scale_of(dataset, layout)
     train = np.asarray(dataset.values)[:300].astype(np.float64)
-    np.testing.assert_allclose(scale["state_mean"], train[:, :1].mean(0), atol=1e-6)
-    np.testing.assert_allclose(scale["action_std"], train[:, 1:].std(0), atol=1e-6)
+    np.testing.assert_allclose(scale["feature_mean"], train.mean(0), atol=1e-6)
+    np.testing.assert_allclose(scale["feature_std"], train.std(0), atol=1e-6)
     np.testing.assert_allclose(scale["output_std"], train[:, :1].std(0), atol=1e-6)
 
 
@@ -125,10 +126,11 @@ def weighted_echo() -> PackedDataset:
 
 def test_windows_are_drawn_as_often_as_their_episode_weighs():
     """Windows of 7 rows: 54 of the long episode and 14 of the short one, drawn 30 to 50."""
-    dataset, task = weighted_echo(), echo_task(batch_size=17)
+    dataset, task = weighted_echo(), echo_task()
     weights = window_weights(dataset, make_layout(task, {}, "euler", 3), 4)
     assert weights.sum().item() == pytest.approx(68)
-    drawn = torch.cat([batch_at(step, 68, task.learn, weights) for step in range(4 * 50)])
+    batches = Batches(68, 17, (0,), weights)
+    drawn = torch.cat([batches.at(step)[0] for step in range(4 * 50)])
     share = (drawn >= 54).double().mean().item()
     assert share == pytest.approx(50 / 80, abs=0.01)
     counts = torch.bincount(drawn[:68], minlength=68)
@@ -138,11 +140,12 @@ def test_windows_are_drawn_as_often_as_their_episode_weighs():
 
 def test_weighted_batches_follow_from_seed_and_step_alone():
     weights = torch.linspace(0.1, 2.0, 40, dtype=torch.float64)
-    learn = echo_task(batch_size=8).learn
-    forwards = [batch_at(step, 40, learn, weights) for step in range(12)]
-    backwards = [batch_at(step, 40, learn, weights.clone()) for step in reversed(range(12))]
+    one, other = (Batches(40, 8, (3, 4), weights) for _ in range(2))
+    forwards = [one.at(step) for step in range(12)]
+    backwards = [other.at(step) for step in reversed(range(12))]
     assert all(torch.equal(*pair) for pair in zip(forwards, reversed(backwards), strict=True))
-    assert not torch.equal(torch.cat(forwards[:5]), torch.cat(forwards[5:10]))
+    assert not torch.equal(torch.cat(forwards[:5], 1), torch.cat(forwards[5:10], 1))
+    assert not torch.equal(forwards[0][0], forwards[0][1])  # each seed has an order of its own
     assert window_weights(packed_echo(), make_layout(echo_task(), {}, "euler", 3), 4) is None
 
 

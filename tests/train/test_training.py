@@ -7,8 +7,9 @@ import torch
 from kinemill.errors import BadInput, CorruptArtifact, TrainingFailed
 from kinemill.spec.ports import Silence
 from kinemill.train import find_model, job_folder, load_model, train
+from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import INDEX
-from kinemill.train.loop import batch_at, fit, learning_rate
+from kinemill.train.loop import fit, learning_rate
 from tests.train.conftest import pendulum_task, publish
 
 QUIET = (Silence(), Silence())
@@ -136,10 +137,10 @@ def test_patience_stops_a_training_that_no_longer_improves(packed, tmp_path):
 
 
 def test_every_window_comes_once_an_epoch():
-    learn = pendulum_task(batch_size=10).learn
-    epoch = torch.cat([batch_at(step, 40, learn) for step in range(4)])
+    batches = Batches(40, 10, (0,))
+    epoch = torch.cat([batches.at(step)[0] for step in range(4)])
     assert sorted(epoch.tolist()) == list(range(40))
-    assert not torch.equal(epoch, torch.cat([batch_at(step, 40, learn) for step in range(4, 8)]))
+    assert not torch.equal(epoch, torch.cat([batches.at(step)[0] for step in range(4, 8)]))
 
 
 def test_the_rate_warms_up_and_falls_along_half_a_cosine():

@@ -257,11 +257,11 @@ def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
     rows = table.summarise(pl.DataFrame({**swing(2 * count), "episode": names}), task)
     strip = [{"track": [0.0, 1.0], "kept": [[0.0, 1.0]], "faults": []}]
     drawn = [
-        page.Drawn({"recording": name, "name": name, "reasons": []}, strip)
+        {"recording": name, "name": name, "episodes": 1, "reasons": [], "more": 0, "strip": strip}
         for name in rows["episode"]
     ]
     told = {"accepted": count, "rows": 0, "dropped_rows": 0, "quarantined": 0, "recordings": count}
-    text = page.render(task, told, [], [ranges(rows, task)], drawn)
+    text = page.render(task, told, [], ranges(rows, task), drawn)
     assert len(text) < 200_000
     assert "60 of 10000 recordings" in text
 

@@ -11,7 +11,8 @@ from onnx import numpy_helper
 
 from kinemill.runtime import load
 from kinemill.spec.parts import Verify
-from kinemill.verify.judge import judge, plain, summary
+from kinemill.verify.analysis import plain
+from kinemill.verify.judge import judge, summary
 from kinemill.verify.parity import Pair
 from kinemill.verify.report import write
 from tests.export.conftest import published, random_step
@@ -189,8 +190,9 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     assert "http" not in page
     for words in ("How errors grow", "Rollouts against the truth", "Worst episodes", "Verified"):
         assert words in page
-    # Two states: error growth, three rollouts each, and three of the action.
-    assert page.count("<svg") == 2 + 3 * 2 + 3
+    # Two states: error growth, three rollouts each, and three of the action; then residuals by
+    # themselves and with the input.
+    assert page.count("<svg") == 2 + 3 * 2 + 3 + 2 + 2
 
 
 def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):

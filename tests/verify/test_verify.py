@@ -27,19 +27,14 @@ def refs(home, pendulum) -> dict[str, Ref]:
 
     def model(folder):
         step = random_step("mlp")
-        layout = step.layout
         save_file(
             {name: v.contiguous() for name, v in step.state_dict().items()},
             folder / "weights.safetensors",
         )
         described = DESCRIPTION | {
-            "learn": {"model": {"type": "mlp"}},
-            "layout": {
-                **{name: list(getattr(layout, name)) for name in ("states", "actions", "angles")},
-                "outputs": [[name, output.model_dump()] for name, output in layout.outputs],
-                **{"history": layout.history, "dt": layout.dt},
-                **{"drift": layout.drift.tolist(), "gain": layout.gain.tolist()},
-            },
+            "learn": task_of({"type": "mlp"}, 4).part("learn")["learn"],
+            "layout": step.layout.to_json(),
+            "robots": ["pendulum"],
         }
         (folder / "model.json").write_text(json.dumps(described))
         return {}

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.ingest.raw import (
+    Images,
     RawLog,
     Reason,
     Signal,
@@ -23,6 +24,7 @@ from kinemill.ingest.raw import (
     reason,
     stretches,
 )
+from kinemill.ingest.readers._message_media import MessageMedia, held
 from kinemill.spec import Ingest, Source, Task
 
 LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
@@ -42,6 +44,7 @@ class _Topic:
 
     paths: dict[str, Path]
     clocks: dict[str, Path]
+    media: dict[str, Path]
     order: list[int] = field(default_factory=list[int])
     stamps: dict[str, list[int | None]] = field(default_factory=dict[str, list[int | None]])
     values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
@@ -56,6 +59,7 @@ class Gathering:
         self._topics: dict[str, _Topic] = {}
         self._seen: dict[str, list[str]] = {}
         self._count = 0
+        self._media = MessageMedia(task)
         self._names = [
             source.name
             for channel in task.numbers
@@ -68,8 +72,9 @@ class Gathering:
         return not self._task.channels
 
     def wants(self, topic: str) -> bool:
-        """Tell whether a wanted name may be a field of a topic."""
-        return any(name.startswith(f"{topic}.") for name in self._names)
+        """Tell whether a wanted name may be a field of a topic, or the topic itself."""
+        inside = any(name.startswith(f"{topic}.") for name in [*self._names, *self._media.names])
+        return inside or topic in self._media.names
 
     def is_new(self, topic: str) -> bool:
         """Tell whether no message of a topic was shown yet."""
@@ -100,6 +105,8 @@ class Gathering:
             one.stamps[name].append(_stamp(_follow(message, path), self._task.ingest.ticks))
         for name, path in one.paths.items():
             one.values[name].append(_number(_follow(message, path)))
+        for name, path in one.media.items():
+            one.values[name].append(self._media.take(name, _follow(message, path)))
 
     def _open(self, topic: str) -> _Topic:
         names = [name for name in self._names if name.startswith(f"{topic}.")]
@@ -108,9 +115,11 @@ class Gathering:
         clocks = {
             name: _path(inside) for name, inside in times.items() if name not in {LOGGED, PUBLISHED}
         }
-        one = _Topic({name: _path(name.removeprefix(own)) for name in names}, clocks)
+        media = {name: () for name in self._media.names if name == topic}
+        media |= {n: _path(n.removeprefix(own)) for n in self._media.names if n.startswith(own)}
+        one = _Topic({name: _path(name.removeprefix(own)) for name in names}, clocks, media)
         one.stamps = {name: [] for name in (LOGGED, PUBLISHED, *clocks)}
-        one.values = {name: [] for name in one.paths}
+        one.values = {name: [] for name in [*one.paths, *one.media]}
         self._topics[topic] = one
         return one
 
@@ -146,10 +155,19 @@ class Gathering:
                 clocks[id(topic)] = self._clock(topic, channel)
                 reasons += _undecoded(topic, channel)
                 dropped += len(topic.broken)
-            values = pl.Series(channel, topic.values[source.name], dtype=pl.Float64)
-            order = np.array(topic.order, dtype=np.int64)
-            signals[channel] = Signal(clocks[id(topic)], values, order)
-        return RawLog(pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals)
+            signals[channel] = _signal(topic, source.name, clocks[id(topic)])
+        contents = self._media.media(shown)
+        for channel, (source, content) in contents.items():
+            topic = found[source]
+            if isinstance(content, Images):
+                signals[channel] = _signal(topic, source, self._clock(topic, channel))
+            else:
+                base = next(iter(signals.values()))
+                signals[channel] = held(pl.Series(topic.values[source]), topic.order, base)
+        media = {channel: content for channel, (_, content) in contents.items()}
+        return RawLog(
+            pl.DataFrame(), columns.sources, NS, dropped, reasons, signals=signals, media=media
+        )
 
     def _clock(self, topic: _Topic, channel: str) -> pl.Series:
         """Return the stamps of a topic, Int64 ns: the first that `ingest.time` names and it has."""
@@ -161,6 +179,12 @@ class Gathering:
         if wanted != Ingest().time:
             raise Unreadable(_no_stamp(channel, wanted))
         return pl.Series(topic.stamps[LOGGED], dtype=pl.Int64)
+
+
+def _signal(topic: _Topic, name: str, clock: pl.Series) -> Signal:
+    """Return what messages of a topic held under a name."""
+    values = pl.Series(topic.values[name], dtype=pl.Float64)
+    return Signal(clock, values, np.array(topic.order, dtype=np.int64))
 
 
 def _path(name: str) -> Path:

@@ -8,7 +8,7 @@ the first line after the header; comments and blank lines are not counted.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from kinemill.ingest.raw import (
     TICKS,
     TIME,
     Columns,
+    Images,
     RawLog,
     Reader,
     Reason,
+    Texts,
     Unreadable,
     match_columns,
     reason,
@@ -35,6 +37,7 @@ from kinemill.ingest.readers._csv_layout import (
     is_long_integer,
     whole_file,
 )
+from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
@@ -54,7 +57,13 @@ def read(path: Path, task: Task) -> RawLog:
     """
     layout = inspect(path)
     columns = match_columns(layout.names, task)
-    frame = _numbers(path, layout, columns)
+    media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
+    frame, contents = _numbers(path, layout, columns), dict[str, Images | Texts]()
+    if media:
+        places = {channel: layout.names.index(name) for channel, name in media.items()}
+        for texts in _as_text(_read_rows(path, layout), layout, places):
+            contents[texts.name], references = read_media(texts, texts.name, task)
+            frame = frame.with_columns(references)
     frame = frame.head(max(frame.height - layout.blank_end, 0)) if layout.blank_end else frame
     reasons: list[Reason] = []
     if layout.drop_last:
@@ -66,7 +75,7 @@ def read(path: Path, task: Task) -> RawLog:
         frame, ticks = frame.with_columns(row_numbers(frame.height)), columns.rate or ticks
     elif is_date(layout.first(columns.time)):
         ticks = TICKS["ns"]
-    return RawLog(frame, columns.sources, ticks, len(reasons), reasons)
+    return RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
 
 
 def _cut_reason(row: int, layout: Layout) -> Reason:
@@ -97,6 +106,10 @@ def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, csv.Error) as error:
         message = f"cannot be read as CSV ({(str(error).splitlines() or ['?'])[0]})"
         raise Unreadable(whole_file(message, "rows of separated fields", "repair it")) from error
+
+
+def _read_rows(path: Path, layout: Layout) -> bytes:
+    return _whole_lines(path, layout) if layout.cut else path.read_bytes()
 
 
 def _whole_lines(path: Path, layout: Layout) -> bytes:
@@ -170,8 +183,21 @@ def _with_care(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
         Unreadable: a value is text, with row, channel and text of the first in each channel.
     """
     places = _wanted(columns)
+    text = _as_text(data, layout, places)
+    plain = text.with_columns(pl.all().str.replace(",", ".")) if layout.decimal_comma else text
+    numbers = plain.cast(pl.Float64, strict=False)
+    if columns.time is not None:
+        numbers = numbers.with_columns(_stamps(text[TIME], layout.first(columns.time)))
+    reasons = [found for name in places if (found := _text_in(name, text[name], numbers[name]))]
+    if reasons:
+        raise Unreadable(*reasons)
+    return numbers
+
+
+def _as_text(data: bytes, layout: Layout, places: Mapping[str, int]) -> pl.DataFrame:
+    """Read columns as they are written, null where there is nothing."""
     header = layout.separator.join(str(place) for place in range(len(layout.names)))
-    text = (
+    return (
         pl.scan_csv(
             header.encode() + b"\n" + data[layout.start :],
             separator=layout.separator,
@@ -186,14 +212,6 @@ def _with_care(data: bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
         .select(pl.all().replace([*MISSING, ""], None))
         .collect()
     )
-    plain = text.with_columns(pl.all().str.replace(",", ".")) if layout.decimal_comma else text
-    numbers = plain.cast(pl.Float64, strict=False)
-    if columns.time is not None:
-        numbers = numbers.with_columns(_stamps(text[TIME], layout.first(columns.time)))
-    reasons = [found for name in places if (found := _text_in(name, text[name], numbers[name]))]
-    if reasons:
-        raise Unreadable(*reasons)
-    return numbers
 
 
 def _stamps(text: pl.Series, first: str) -> pl.Series:

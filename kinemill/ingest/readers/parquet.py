@@ -1,6 +1,7 @@
 """Parquet logs: one row per time stamp, one column per channel, or vectors of them (`state[3]`).
 
 Files of LeRobot data sets, known by their columns, come out as its episodes: see `_lerobot.py`.
+Images (PNG or JPEG, as bytes or as LeRobot's struct of bytes and path) and texts are columns too.
 pyarrow reads the bytes, because polars ends the process on some damaged files.
 """
 
@@ -14,8 +15,10 @@ import polars as pl
 from kinemill.ingest.raw import (
     TICKS,
     TIME,
+    Images,
     RawLog,
     Reader,
+    Texts,
     Unreadable,
     elements,
     match_columns,
@@ -26,6 +29,7 @@ from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged
 from kinemill.ingest.readers._attributes import of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about, dataset_of
+from kinemill.ingest.readers._table_media import is_picture, media_columns, read_media
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
@@ -95,11 +99,15 @@ def _read(
         stamps = header[found.time].name
         time, ticks = _time(stamps, schema, task)
         wanted, stored = [time.alias(TIME), *wanted], {*stored, stamps}
-    whole = _frame(file.read(columns=sorted(stored)))
-    frame = whole.select(wanted)
+    media = media_columns(schema, task)
+    whole = _frame(file.read(columns=sorted({*stored, *media.values()})))
+    frame, contents = whole.select(wanted), dict[str, Images | Texts]()
     if found.time is None:
         frame = frame.insert_column(0, row_numbers(rows))
-    return RawLog(frame, found.sources, ticks), whole.select(beside)
+    for channel, name in media.items():
+        contents[channel], references = read_media(whole[name], channel, task)
+        frame = frame.with_columns(references)
+    return RawLog(frame, found.sources, ticks, media=contents), whole.select(beside)
 
 
 def _header(file: Any, schema: Mapping[str, pl.DataType], task: Task) -> list[_Column]:
@@ -146,13 +154,14 @@ def _refuse_text(kinds: Mapping[str, pl.DataType]) -> None:
 
 
 def _spelled(kind: pl.DataType) -> str:
-    image = isinstance(kind, pl.Struct) and {field.name for field in kind.fields} >= {"bytes"}
-    return f"images ({kind})" if image else str(kind)
+    return f"images ({kind})" if is_picture(kind) else str(kind)
 
 
 def _fix(kind: pl.DataType) -> str:
     if isinstance(kind, pl.Array | pl.List):
         return "name one element at `source`, such as `state[0]`"
+    if is_picture(kind):
+        return "a channel of images has `role: image`"
     return "write the column as float64"
 
 

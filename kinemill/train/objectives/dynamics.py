@@ -3,27 +3,26 @@
 Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+)
 
-from kinemill.registry import nearest
+from kinemill.errors import BadInput
 from kinemill.spec.parts import Learn
-from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, Settings, pick
-from kinemill.train.layout import Output
-
-EXAMPLES = 8192  # windows shown at once to a network that is fitted
-VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
-
-
-class Growth(Settings):
-    """A horizon that is short at first: long rollouts of an untrained model teach little."""
-
-    first: PositiveInt = Field(default=1, description="horizon at the first training step")
-    steps: PositiveInt = Field(
-        default=1000, description="training steps until it is `learn.horizon`; it grows evenly"
-    )
+from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
+from kinemill.train.features import Encodings
+from kinemill.train.few import GaussNewton
+from kinemill.train.layout import Follows, Integrator, Output, Window
+from kinemill.train.objectives._feeding import Growth, Sampling
+from kinemill.train.relations import problems_of
 
 
 @OBJECTIVES.register("dynamics")
@@ -32,50 +31,69 @@ class Dynamics(Learn):
 
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = {}  # none given: the delta of every state
-    integrator: Literal["euler", "semi_implicit"] = "semi_implicit"
+    relations: dict[str, Follows] = {}  # of states to states; else from channels' derivative_of
+    integrator: Integrator = "semi_implicit"
+    encoding: Encodings = Encodings()
+    window: Window = Field(
+        default="carried",
+        description="carried: recurrent models carry their hidden state through a rollout; "
+        "sliding: they go over the last `history` rows anew at each step",
+    )
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
     history: PositiveInt = 10
     horizon: PositiveInt = 10
     growth: Growth | None = Field(
         default=None, description="how the horizon grows while training; default: it does not"
     )
-    checkpoint: Literal["single_step", "multi_step"] = "multi_step"
+    sampling: Sampling | None = Field(
+        default=None, description="how often rollouts of training go on from the truth; never"
+    )
+    noise: dict[str, PositiveFloat] = Field(
+        default={}, description="std, in the channel's unit, added to what a rollout starts from"
+    )
+    weights: Literal["variance", "unit"] | dict[str, NonNegativeFloat] = Field(
+        default="variance",
+        description="of the squared errors of states: all errors in spreads of training, or in "
+        "their units, or in spreads with these weights by channel, 1 for the rest",
+    )
+    loss: Literal["squared", "gaussian"] = Field(
+        default="squared", description="gaussian: the variance of each prediction is learned too"
+    )
+    ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
+    gauss_newton: GaussNewton | None = Field(
+        default=None,
+        description="fit a model of few parameters to rollouts before it learns by gradients",
+    )
+    robots: Literal["none", "embedding"] = Field(
+        default="none", description="embedding: a learned vector for each task of the episodes"
+    )
+    embedding_size: PositiveInt = Field(default=4, description="length of that vector")
+    checkpoint: Literal["single_step", "multi_step", "likelihood"] = "multi_step"
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return outputs of unknown channels, states given twice and states nobody predicts."""
-        states = [name for name, channel in channels.items() if channel.role == "state"]
-        if not states:
-            return [(("type",), "dynamics needs a channel whose role is state")]
-        found: list[tuple[tuple[str | int, ...], str]] = []
-        predicted: dict[str, str] = {}
-        for name, output in self.outputs.items():
-            where = ("outputs", name, "of")
-            if output.of not in states:
-                found.append((where, f"no state {output.of!r}; {nearest(output.of, states)}"))
-            elif output.of in predicted:
-                found.append((where, f"{output.of!r} is already given by {predicted[output.of]!r}"))
-            predicted[output.of] = name
-        if found or not self.outputs:
-            return found
-        return [
-            (("outputs",), message)
-            for state in states
-            if state not in predicted
-            if (
-                message := _unclear(
-                    state, [n for n in states if channels[n].derivative_of == state]
-                )
-            )
+        """Return what is wrong with outputs, relations and encodings."""
+        found = problems_of(channels, self.outputs, self.relations, self.integrator)
+        found += [
+            (("encoding", *where), what)
+            for where, what in self.encoding.problems(channels, self.window)
         ]
+        found += unknown_channels(list(self.noise), channels, "noise")
+        if isinstance(self.weights, dict):
+            states = {name: one for name, one in channels.items() if one.role == "state"}
+            found += unknown_channels(list(self.weights), states, "weights")
+            if states and not any(self.weights.get(name, 1.0) for name in states):
+                found.append((("weights",), "are zero for every state"))
+        if self.checkpoint == "likelihood" and self.loss != "gaussian":
+            found.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
+        return found
 
     def horizon_at(self, step: int) -> int:
         """Return over how many steps rollouts go at a training step."""
-        if self.growth is None or step >= self.growth.steps:
-            return self.horizon
-        first = min(self.growth.first, self.horizon)
-        return first + (self.horizon - first) * step // self.growth.steps
+        return self.growth.at(step, self.horizon) if self.growth else self.horizon
 
-    def prepare(self, task: Any, dataset: Any, training_set: Any, device: Any) -> Any:
+    def prepare(
+        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
+    ) -> Any:
         """Return the module to train and its objective.
 
         Args:
@@ -83,75 +101,32 @@ class Dynamics(Learn):
             dataset: packed episodes with the validation split.
             training_set: packed episodes to learn from.
             device: torch device of the training.
+            start: the `train.transfer.Start` that `start_from` stands for, if it is set.
 
         Raises:
-            BadInput: no training or validation episode is as long as history + horizon.
+            BadInput: no training or validation episode is as long as history + horizon; the model
+                to start from is of another layout; `freeze` names nothing.
         """
-        import torch
+        from kinemill.train.objectives._preparing import prepare
 
-        from kinemill.train.data import make_windows, on_device, scale_of, window_weights
-        from kinemill.train.layout import make_layout
-        from kinemill.train.loop import Objective
-        from kinemill.train.step import Step
+        return prepare(self, task, (dataset, training_set), device, start)
 
-        torch.manual_seed(self.seed)
-        layout = make_layout(task, self.outputs, self.integrator, self.history)
-        network = self.model.build(layout.features, len(layout.outputs), layout.history)
-        module = Step(layout, network, scale_of(dataset, layout)).to(device)
-        train = on_device(make_windows(training_set, "train", layout, self.horizon), device)
-        watch = on_device(
-            make_windows(dataset, "validation", layout, self.horizon, most=VALIDATION_WINDOWS),
-            device,
-        )
+    def robots_in(self, training_set: Any) -> tuple[str, ...]:
+        """Return the tasks that are told apart, this one first.
 
-        if hasattr(network, "fit"):
-            with torch.no_grad():
-                network.fit(examples(module, train))
+        Raises:
+            BadInput: they are to be told apart, but there is one alone.
+        """
+        from kinemill.train.robots import robots_of
 
-        def error(windows: Any, which: Any, horizon: int) -> Any:
-            """Return (B, T, S): prediction minus truth in channel spreads, angles the short way."""
-            states, past_actions, actions, truth = windows.gather(which)
-            found = module.rollout(states, past_actions, actions[:, :horizon])
-            return module.wrap(found - truth[:, :horizon]) / spread
-
-        def evaluate() -> dict[str, float]:
-            with torch.no_grad():
-                squares = torch.cat(
-                    [error(watch, some, self.horizon) ** 2 for some in everything.split(512)]
-                )
-            return {
-                "validation/single_step": squares[:, 0].mean().sqrt().item(),
-                "validation/multi_step": squares.mean().sqrt().item(),
-            }
-
-        spread: Any = module.state_std
-        everything = torch.arange(len(watch), device=device)
-        return module, Objective(
-            loss=lambda batch, step: error(train, batch, self.horizon_at(step)).square().mean(),
-            evaluate=evaluate,
-            watched=f"validation/{self.checkpoint}",
-            windows=len(train),
-            weights=window_weights(training_set, layout, self.horizon),
-        )
-
-
-def examples(module: Any, windows: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield features (N, H, F) and wanted outputs (N, O) of all windows, a few at a time."""
-    import torch
-
-    everything = torch.arange(len(windows), device=windows.values.device)
-    for some in everything.split(EXAMPLES):
-        states, past_actions, actions, truth = windows.gather(some)
-        acting = torch.cat([past_actions, actions[:, :1]], dim=1)
-        features = module.encode(states, acting)
-        yield features, module.outputs_of(states[:, -1], truth[:, 0])
-
-
-def _unclear(state: str, rates: list[str]) -> str | None:
-    """Say what is wrong with a state without an output, unless one state is its derivative."""
-    if len(rates) == 1:
-        return None
-    if not rates:
-        return f"nothing predicts {state!r}; give it an output, or a state that is its derivative"
-    of = " and ".join(repr(name) for name in rates)
-    return f"{of} are both the derivative of {state!r}; give {state!r} an output of its own"
+        found = robots_of(training_set)
+        if self.robots == "none":
+            return found[:1]
+        if len(found) == 1:
+            raise BadInput(
+                "learn.robots: embedding",
+                f"all episodes are of {found[0]}",
+                expected="episodes of other robots too",
+                fix="name their tasks in dataset.with, or leave it out",
+            )
+        return found

@@ -9,10 +9,10 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.spec.ports import Champion, Progress, Silence
-from kinemill.store import Json, Ref, open_ref, publish_json, read_json
+from kinemill.store import Json, Ref, publish_json, read_json
+from kinemill.validate.before import shards_of
 from kinemill.validate.drift.judging import Judge
 from kinemill.validate.drift.reference import Reference, make_reference, open_simulator
-from kinemill.validate.stage import EPISODES
 
 DRIFT, ALIKE, SHORT = "drift", "no drift", "too short"
 
@@ -51,11 +51,10 @@ def find_drift(
     if found is None or judge is None:
         why = f"no version of {task.name} has passed the gate yet"
         return _keep(task, home, _unjudged(task, "no champion", why))
-    shards = read_json(open_ref(home, episodes) / EPISODES)["shards"]
     lines = [
         _line(task, line, recording)
-        for name in sorted(shards)
-        for recording in judge.shard(Ref.from_json(shards[name]["ref"]))
+        for shard in shards_of(home, episodes)
+        for recording in judge.shard(shard)
         for line in recording["episodes"]
     ]
     return _keep(task, home, _document(task, found, judge.reference, lines))

@@ -60,9 +60,12 @@ class DeadBand(CheckSettings):
 
     def _width(self, v: Array, x: Array, dt: float) -> float:
         """Return the half width of the dead band of (n,) against its position (n,), or 0."""
+        zero = v == 0.0
+        if np.count_nonzero(zero) < self.rows:
+            return 0.0
         slope = derivative(x, dt)
         known = np.isfinite(v) & np.isfinite(slope)
-        zero, moving = known & (v == 0.0), known & (v != 0.0)
+        zero, moving = known & zero, known & (v != 0.0)
         if np.count_nonzero(zero) < self.rows or not moving.any():
             return 0.0
         noise = float(np.median(unlike_slope(v, x, dt)[moving]))

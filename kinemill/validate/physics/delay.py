@@ -102,11 +102,10 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     explaining = _regressors(known, task)[lags:-1]
     square = explaining.T @ explaining
     inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
-    target = _rest(change / task.dt / size, explaining, inverse)
+    target = _rest((change / task.dt / size).T, explaining, inverse).T
     told = np.stack([known[name] for name in actions], axis=1)[:-1]
-    later = sliding_window_view(told, rows, axis=0)[::-1].transpose(2, 0, 1)  # (n, lags + 1, a)
-    own = _rest(later.reshape(rows, -1), explaining, inverse).reshape(later.shape)
-    by_lag = np.ascontiguousarray(own.transpose(1, 2, 0))  # (lags + 1, a, n)
+    later = sliding_window_view(told, rows, axis=0)[::-1]  # (lags + 1, a, n)
+    by_lag = _rest(np.ascontiguousarray(later), explaining, inverse)
     square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
     explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
@@ -117,14 +116,18 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
         best,
         gains[best] * size,
         float(explained[best]),
-        own[:, best],
+        by_lag[best].T,
         target * size,
     )
 
 
 def _rest(values: Array, explaining: Array, inverse: Array) -> Array:
-    """Return what (n, r) regressors leave of (n, c); `inverse` (r, r) is that of their square."""
-    return values - explaining @ (inverse @ (explaining.T @ values))
+    """Return what (n, r) regressors leave of (..., n); `inverse` (r, r) is that of their square.
+
+    Lag by lag, so that products are small: large ones BLAS does by threads that spin while they
+    wait for each other, on cores that judge other logs.
+    """
+    return values - values @ explaining @ inverse @ explaining.T
 
 
 def _regressors(values: Values, task: Task) -> Array:

@@ -68,11 +68,14 @@ class FrozenAction(CheckSettings):
         )
 
     def _frozen(self, action: Array, dt: float) -> list[tuple[int, int]]:
-        known = action[np.isfinite(action)]
+        finite = np.isfinite(action)
+        known = action if finite.all() else action[finite]
         span = float(np.ptp(known)) if len(known) else 0.0
         if span <= 0.0:
             return []
-        same = np.abs(np.diff(action)) <= _SAME * float(np.abs(known).max())
+        low, high = float(known.min()), float(known.max())
+        change = np.diff(action)
+        same = np.abs(change, out=change) <= _SAME * max(-low, high)
         least = max(self.rows, round(self.seconds / dt))
         still = [(start, stop + 1) for start, stop in runs(same)]
         long = [(start, stop) for start, stop in still if stop - start > least]
@@ -81,7 +84,7 @@ class FrozenAction(CheckSettings):
         habit = inside > self.held * len(same)
         if not long or habit or others > self.rests * max(1, len(same) - inside):
             return []
-        held = np.array([0.0, float(known.min()), float(known.max())])
+        held = np.array([0.0, low, high])
         return [
             (start, stop)
             for start, stop in long

@@ -6,6 +6,7 @@ import numpy as np
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs
+from kinemill.validate.motion import extremes
 
 
 @CHECKS.register("limits")
@@ -19,9 +20,15 @@ class Limits(CheckSettings):
         return [
             fault
             for name, channel in task.channels.items()
-            if channel.limits
+            if channel.limits and not _within(values, name, channel.limits)
             for fault in _outside(name, values[name], channel.limits, channel.unit)
         ]
+
+
+def _within(values: Values, name: str, limits: tuple[float, float]) -> bool:
+    """Tell whether a channel has no value outside its limits, and no NaN."""
+    low, high = extremes(values, name)
+    return limits[0] <= low and high <= limits[1]
 
 
 def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: str) -> list[Fault]:

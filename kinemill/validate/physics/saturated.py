@@ -63,12 +63,13 @@ class Saturated(CheckSettings):
 
     def _at_an_end(self, values: Array) -> list[tuple[int, int, int]]:
         """Return (start, stop, sign) of repeated extremes of (n,)."""
-        tolerance = _SAME * float(np.abs(values).max())
-        ends = ((float(values.max()), 1), (float(values.min()), -1))
+        low, high = float(values.min()), float(values.max())
+        tolerance = _SAME * max(-low, high)
+        ends = ((values >= high - tolerance, 1), (values <= low + tolerance, -1))
         return [
             (start, stop, sign)
-            for end, sign in ends
-            for start, stop in runs(np.abs(values - end) <= tolerance)
+            for there, sign in ends
+            for start, stop in runs(there)
             if stop - start >= self.rows
         ]
 

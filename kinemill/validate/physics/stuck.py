@@ -120,7 +120,9 @@ def _moved(path: Array) -> float:
 
 def _still(values: Array) -> list[tuple[int, int]]:
     """Return the stretches of (n,) with one value, as (start, stop not included)."""
-    same = np.abs(np.diff(values)) <= _SAME * float(np.abs(values).max(initial=0.0))
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    change = np.diff(values)
+    same = np.abs(change, out=change) <= _SAME * largest
     return [(start, stop + 1) for start, stop in runs(same)]
 
 

@@ -8,9 +8,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
-from kinemill.validate.motion import pairs
-
-_WINDOWS = 20_000  # from which on only some are compared, spread evenly over a log
+from kinemill.validate.motion import MANY, pairs, travelled, whole
 
 
 @CHECKS.register("swapped")
@@ -60,21 +58,20 @@ class Swapped(CheckSettings):
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
         length = len(values[known[0][0]])
         rows = max(1, min(round(self.window / task.dt), length // 4))
-        few = slice(None, None, max(1, length // _WINDOWS))
-        whole = np.logical_and.reduce(
-            [np.isfinite(values[name]) for pair in known for name in pair], axis=0
-        )
+        few = slice(None, None, max(1, length // MANY))
         said: list[Array] = []
         for velocity, _ in known:
-            v = values[velocity]
-            mean = v[1:] + v[:-1]
-            path = 0.5 * task.dt * np.cumsum(np.where(np.isfinite(mean), mean, 0.0))
-            said.append(path[rows:][few] - path[:-rows][few])
+            path = travelled(values, velocity, task.dt)
+            said.append(path[rows + 1 :][few] - path[1:-rows][few])
         positions = [values[position] for _, position in known]
         moved = [x[rows:-1][few] - x[: -rows - 1][few] for x in positions]
-        lost = np.concatenate(([0], np.cumsum(~whole)))
-        clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[few]
         units = [task.channels[velocity].unit for velocity, _ in known]
+        names = [name for pair in known for name in pair]
+        if all(whole(values, name) for name in names):
+            return np.stack(said), np.stack(moved), units
+        finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
+        lost = np.concatenate(([0], np.cumsum(~finite)))
+        clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[few]
         return np.stack(said)[:, clean], np.stack(moved)[:, clean], units
 
 

@@ -22,7 +22,7 @@ from kinemill.validate.motion import (
     pairs,
     rms,
     slope_and_offset,
-    windows,
+    whole,
     windows_of,
 )
 
@@ -133,14 +133,16 @@ class Velocity(CheckSettings):
 class _Fit:
     """A velocity as scale x (its position's change) + offset, `late` s after it.
 
-    `said`, `moved` (m,) are its integral and the position's difference over `window` s; `error` is
-    the rms of what the fit leaves, and `scatter` what the mean of that may be off by chance, in the
-    position's unit; `noise` and `speed` are the velocity's own noise and rms, unit/s.
+    `said`, `moved` (m,) are its integral and the position's difference over windows of `window` s,
+    `apart` s from each other; `error` is the rms of what the fit leaves, and `scatter` what the
+    mean of that may be off by chance, in the position's unit; `noise` and `speed` are the
+    velocity's own noise and rms, unit/s.
     """
 
     said: Array
     moved: Array
     window: float
+    apart: float
     dt: float
     scale: float
     offset: float
@@ -157,7 +159,7 @@ class _Fit:
     @property
     def alone(self) -> float:
         """Windows that do not overlap."""
-        return max(1.0, self.dt * len(self.said) / self.window)
+        return max(1.0, self.apart * len(self.said) / self.window)
 
     @property
     def short(self) -> bool:
@@ -175,7 +177,7 @@ def _fit(values: Values, name: str, position: str, window: float, dt: float) -> 
 def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> _Fit | None:
     """Fit a velocity of channel -> (n,) over windows of `window` s; None without one."""
     velocity, path = values[name], values[position]
-    said, moved, length = windows_of(values, name, position, window, dt)
+    said, moved, length, apart = windows_of(values, name, position, window, dt)
     if not len(said):
         return None
     scale, offset, error = _line(said, moved, length)
@@ -183,13 +185,14 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     if scale > 0.0 or error > 0.3 * rms(said):  # else it is flipped: half a period late, as well
         late = lag(velocity, path, dt)
     if late and error > 0.02 * rms(moved):
-        said, moved, length = windows(velocity, path, window, dt, late)
+        said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)
-    known = velocity[np.isfinite(velocity)]
+    known = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
     return _Fit(
         said,
         moved,
         length,
+        apart,
         dt,
         scale,
         offset,

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import pairs
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.motion import extremes, pairs
 
 _FEW = 3  # rows; a spike lacks any amount once
 
@@ -36,20 +36,33 @@ class WrapAround(CheckSettings):
             v, x = values[velocity], values[position]
             if len(v) < 5:
                 continue
-            faults += self._velocity(velocity, v, np.gradient(x, task.dt), task)
+            if not self._follows(v, x, self._least(*extremes(values, velocity)), task.dt):
+                faults += self._velocity(velocity, v, _gradient(x, task.dt), task)
             if task.channels[position].kind != "angle":  # those are unwrapped when they are read
                 faults += self._position(position, v, x, task)
         return faults
+
+    def _least(self, low: float, high: float) -> float:
+        """Return how much has to be missing of a velocity between two extremes."""
+        # The range is at least twice the fastest value that still fits into it.
+        return 2.0 * self.share * max(high, -low)
+
+    def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
+        """Tell whether v (n,) is nowhere further than that from the slope of x; not beside NaN."""
+        off = (
+            np.abs(_gradient(far, dt) - near)
+            for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True)
+            if len(far) > 1
+        )
+        return all(float(each.max()) <= most for each in off)
 
     def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
         missing = slope - v
         known = np.isfinite(missing)
         if not known.any():
             return []
-        # The range is at least twice the fastest value that still fits into it.
         fits = v if known.all() else v[known]
-        most = max(float(fits.max()), -float(fits.min()))
-        gone = np.abs(missing) > 2.0 * self.share * most
+        gone = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
         if not gone.any():
             return []
         gone &= v * slope < 0.0
@@ -106,3 +119,12 @@ class WrapAround(CheckSettings):
         """Tell whether the missing amounts (m,) are one range."""
         middle = float(np.median(missing))
         return float(np.median(np.abs(missing - middle))) <= self.alike * middle
+
+
+def _gradient(x: Array, dt: float) -> Array:
+    """Return the slope of (n,) unit around each row, at the ends beside it, (n,) unit/s."""
+    slope = np.empty(len(x))
+    np.subtract(x[2:], x[:-2], out=slope[1:-1])
+    slope[0], slope[-1] = 2.0 * (x[1] - x[0]), 2.0 * (x[-1] - x[-2])
+    slope /= 2.0 * dt
+    return slope

@@ -1,0 +1,157 @@
+"""Evaluating: how good a model is on any logs, beside simple models and the champion."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, choose
+from kinemill.cli.say import Json, Overrides, document, news, table
+
+
+def evaluate(
+    model: ModelName,
+    logs: Annotated[Path, typer.Option("--logs", help="A log, or a folder of logs.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report, plots and numbers.")],
+    examples: Annotated[
+        int, typer.Option("--examples", min=0, help="Rollouts to draw and to write out.")
+    ] = 3,
+    horizon: Annotated[
+        int | None, typer.Option("--horizon", min=1, help="Steps; default: verify.horizon.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option("--stride", min=1, help="Rows between starts: verify.stride.")
+    ] = None,
+    folder: ModelFolder = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on any logs: errors by channel and step, free run, residuals, examples."""
+    from kinemill.spec import parse_overrides
+    from kinemill.verify.evaluating import (
+        Evaluation,
+        evaluate_logs,
+        refusal_note,
+        write_evaluation,
+    )
+    from kinemill.verify.figures import ranked_examples
+    from kinemill.verify.logs import read_logs
+
+    chosen = choose(model, folder, parse_overrides(overrides or []))
+    read = read_logs(chosen.task, chosen.home, logs.resolve())
+    rivals, notes = _rivals(chosen)
+    verify = chosen.task.verify
+    analysis = evaluate_logs(
+        chosen.simulator, rivals, read, horizon or verify.horizon, stride or verify.stride
+    )
+    picked = ranked_examples(analysis.model, examples) if examples else []
+    notes += refusal_note(read)
+    found = Evaluation(read, analysis, picked, chosen.to_json(), notes)
+    written = write_evaluation(found, out.resolve())
+    if as_json:
+        document(written)
+    else:
+        _tell(written)
+
+
+def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:
+    """Return what the model is compared with, by name, and what has to be said about it."""
+    from kinemill.verify.baselines import Persistence, contestants
+
+    notes = list[str]()
+    training, why = _training_rows(chosen)
+    if training is None:
+        rivals: dict[str, Any] = {"persistence": Persistence()}
+        notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
+    else:
+        rivals = contestants(training, chosen.simulator.history)
+    champion, why = _champion(chosen)
+    if champion is not None:
+        rivals["champion"] = champion
+    elif why:
+        notes.append(f"no champion beside it: {why}")
+    return rivals, notes
+
+
+def _training_rows(chosen: Chosen) -> tuple[Any, str]:
+    """Return the dataset that the model learned from, or None and why it cannot be used."""
+    from kinemill.dataset import find_version, load_dataset
+    from kinemill.errors import BadInput, CorruptArtifact
+    from kinemill.verify.files import unlike
+
+    interface = chosen.simulator.interface
+    try:
+        found = find_version(chosen.home, chosen.task.name, interface.dataset)
+        rows = load_dataset(chosen.home, found.ref)
+    except (BadInput, CorruptArtifact) as error:
+        return None, str(error)
+    if differing := unlike(interface, rows):
+        return None, f"the dataset has other {'; '.join(differing)}"
+    return rows, ""
+
+
+def _champion(chosen: Chosen) -> tuple[Any, str]:
+    """Return the champion, if there is another one than the model itself."""
+    from kinemill.errors import CorruptArtifact
+    from kinemill.register.bundle import rollout_digest
+    from kinemill.register.reigning import reigning
+    from kinemill.runtime import load
+
+    try:
+        found = reigning(chosen.home, chosen.task.name)
+    except CorruptArtifact as error:
+        return None, str(error)
+    if found is None or found.version == chosen.version:
+        return None, ""
+    if chosen.version is None and found.model == rollout_digest(chosen.folder):
+        return None, ""
+    simulator = load(found.folder, non_finite="pass")
+    own, other = chosen.simulator.interface, simulator.interface
+    if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
+        return None, f"version {found.version} has other channels or another time step"
+    return simulator, ""
+
+
+def _tell(found: dict[str, Any]) -> None:
+    """Print the errors at the horizon, how they grow, and where all the rest is."""
+    from kinemill.cli.summary import growth_table
+    from kinemill.verify.figures import LABELS
+
+    names = list(found["nrmse"])
+    rows = [
+        [channel, line["unit"], *(line[name] for name in names)]
+        for channel, line in found["metrics"].items()
+    ]
+    rows.append(["nrmse", "", *(found["nrmse"][name] for name in names)])
+    windows, logs = found["windows"], found["logs"]
+    title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
+    table(title, ["channel", "unit", *(LABELS[name] for name in names)], rows)
+    growth_table(found["accuracy"])
+    _tell_model(found)
+    for note in found["notes"]:
+        news(note)
+    typer.echo(
+        f"{windows['count']} windows of {logs['episodes']} episodes, {logs['rows']} rows; "
+        f"worth {windows['effective_n']} independent {windows['resampled']}\n"
+        f"report  {found['folder']}/report.html"
+    )
+
+
+def _tell_model(found: dict[str, Any]) -> None:
+    """Print what else is known of the model: MAE, free run, whiteness."""
+    own, free = found["accuracy"]["model"]["channels"], found["free_run"]["model"]["rmse"]
+    left = found["residuals"]["channels"]
+    rows = [
+        [name, line["unit"], _interval(line), line["mae"], free[name], left[name]["ljung_box"]["p"]]
+        for name, line in own.items()
+    ]
+    columns = ["channel", "unit", "RMSE, 95 %", "MAE", "free run, RMSE", "Ljung-Box p"]
+    table("the model itself", columns, rows)
+
+
+def _interval(line: dict[str, Any]) -> str:
+    low, high = line["interval"]
+    return "" if low is None else f"{low:.3g} to {high:.3g}"
+
+
+COMMANDS = [evaluate]

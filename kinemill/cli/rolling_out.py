@@ -1,0 +1,112 @@
+"""Closed loop: a controller on the simulated robot, its runs written as new logs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, Overrides, TaskName, document, news, table
+
+_PLAIN = ("zero", "random")  # policies that plan nothing, to compare with
+
+
+def rollout(
+    task: TaskName,
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            "--controller",
+            help="mppi, cem, predictive_sampling, dial, zero or random; default: the task's own.",
+        ),
+    ] = None,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Runs.")] = 1,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the logs; default: the drop folder.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="champion|true|FOLDER|models:/...",
+            help="What plans are tried on; true is the physics of the plant itself.",
+        ),
+    ] = "champion",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first run.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.0, help="Length; default: the task's.")
+    ] = None,
+    explore: Annotated[
+        float, typer.Option("--explore", min=0.0, help="Noise on the actions, in half ranges.")
+    ] = 0.0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the model.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="HTML page to write, with moving pictures.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Run a controller in the task's simulated plant; its runs are new logs, for the next model."""
+    from kinemill.control.report import page
+    from kinemill.control.runs import run_and_log
+    from kinemill.spec import load_task, parse_overrides
+    from kinemill.store import publish_file
+
+    changed = parse_overrides(overrides or [])
+    if controller and controller not in _PLAIN:
+        changed = {"control.controller.type": controller, **changed}
+    loaded = load_task(task, changed)
+    for note in loaded.notes:
+        news(note)
+    name, policy = _policy(loaded, controller, model, threads)
+    seeds = range(seed, seed + episodes)
+    runs = run_and_log(
+        loaded, (name, policy), seeds, _folder(loaded, to), seconds=seconds, explore=explore
+    )
+    found = {"task": loaded.name, "controller": name, "model": model, **runs.document}
+    if report:
+        title = name if controller in _PLAIN else f"{name}, plans tried on {model}"
+        publish_file(report, page(loaded, title, runs.episodes, seeds).encode())
+    found["report"] = str(report) if report else None
+    if as_json:
+        document(found)
+    else:
+        _print(found)
+
+
+def _folder(task: Any, to: Path | None) -> Path:
+    """Return where logs go: the folder that is watched, unless another is named."""
+    from kinemill.home import Home
+
+    watched = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
+    return to or watched
+
+
+def _policy(task: Any, controller: str | None, model: str, threads: int) -> tuple[str, Any]:
+    """Return the name of what chooses actions, and itself: a planner, or one without a plan."""
+    from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
+    from kinemill.control.cost import control_of
+
+    settings = control_of(task).controller
+    if controller in _PLAIN:
+        return controller or "", plain_policy(task, controller or "")
+    if model == "true":
+        return settings.type, make_planner(task, uncertain_physics(task, threads))
+    where = f"models:/{task.name}@champion" if model == "champion" else model
+    return settings.type, make_planner(task, [learned_model(task, where, threads)])
+
+
+def _print(found: dict[str, Any]) -> None:
+    table(
+        f"{found['controller']} on {found['task']}, model {found['model']}",
+        ["seed", "success", "cost", "ms an action", "log"],
+        [
+            [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
+            for run in found["runs"]
+        ],
+    )
+    typer.echo(f"{found['successes']} of {len(found['runs'])} succeeded, cost {found['cost']:.4g}")
+    if found["report"]:
+        typer.echo(f"report  {found['report']}")
+
+
+COMMANDS = [rollout]

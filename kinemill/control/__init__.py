@@ -1,0 +1,38 @@
+"""Model-predictive control by sampling, on a learned simulator or on true physics.
+
+    planner = make_planner(task, [LearnedModel(runtime.load("models:/cart_pole@champion"))])
+    action = planner.act(states, past_actions)                      # (H, S), (H-1, A) -> (A,)
+
+Symbols: B plans tried at once, H history, T horizon, K knots of a plan, S states, A actions,
+M models a plan is tried on. Tensors are batch first, in the task's units. Action k acts from state
+k to k+1. Each controller is a file of `kinemill.control.controllers`.
+"""
+
+from kinemill.control.closed_loop import Episode, run_episode
+from kinemill.control.cost import Cost
+from kinemill.control.learned import LearnedModel, learned_model
+from kinemill.control.model import Model
+from kinemill.control.physics import Robot, TruePhysics, make_plant, uncertain_physics
+from kinemill.control.plan import Plan
+from kinemill.control.planner import Planner, make_planner
+from kinemill.control.policies import Idle, Policy, Shaken, plain_policy
+
+__all__ = [
+    "Cost",
+    "Episode",
+    "Idle",
+    "LearnedModel",
+    "Model",
+    "Plan",
+    "Planner",
+    "Policy",
+    "Robot",
+    "Shaken",
+    "TruePhysics",
+    "learned_model",
+    "make_planner",
+    "make_plant",
+    "plain_policy",
+    "run_episode",
+    "uncertain_physics",
+]

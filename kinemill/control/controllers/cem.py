@@ -1,0 +1,35 @@
+"""Cross-entropy method (Rubinstein 1999; Kobilarov 2012): a normal distribution fitted to the best.
+
+    uⁱ = μ + s εⁱ,  εⁱ ~ N(0, 1)        E = the n plans of least cost
+    μ ← mean of E        s ← max(standard deviation of E, s₀)
+
+s is the spread of each knot, reset to σ before every step of control.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.control.plan import Floats, Plan
+from kinemill.spec.control import CONTROLLERS, Controller
+
+
+@CONTROLLERS.register("cem")
+class CEM(Controller):
+    """Settings of the cross-entropy method."""
+
+    type: Literal["cem"] = "cem"
+    iterations: PositiveInt = 2
+    elites: PositiveInt = Field(default=16, description="n, the plans that count")
+    least_noise: PositiveFloat = Field(default=0.05, description="s₀, so that it never stops")
+
+    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+        """Draw the plan itself, and the others around it."""
+        spread = self.noise if iteration == 0 or plan.spread is None else plan.spread
+        return plan.around(self.samples, spread, random, self.finest)
+
+    def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
+        """Fit the best."""
+        best = knots[np.argsort(costs)[: self.elites]]
+        return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))

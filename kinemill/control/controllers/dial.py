@@ -1,0 +1,39 @@
+"""Diffusion-inspired annealing (DIAL-MPC, Xue et al. 2024): MPPI whose noise shrinks twice.
+
+    σ(n, k) = σ exp(-(n / N) / β₁ - (1 - k / K) / β₂)        uⁱ = μ + σ(n, k) εⁱ
+
+n is the iteration of N, coarse to fine; k the knot of K, those far ahead being the least certain.
+Plans are averaged as in MPPI.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.control.controllers.mppi import weighted_mean
+from kinemill.control.plan import Floats, Plan
+from kinemill.spec.control import CONTROLLERS, Controller
+
+
+@CONTROLLERS.register("dial")
+class DIAL(Controller):
+    """Settings of the annealed controller."""
+
+    type: Literal["dial"] = "dial"
+    iterations: PositiveInt = 3
+    noise: PositiveFloat = 0.6
+    temperature: PositiveFloat = Field(default=0.1, description="as in mppi, in spreads")
+    over_iterations: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
+    over_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
+
+    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+        """Draw the plan itself, and the others around it."""
+        count = len(plan.knots)
+        done, ahead = iteration / self.iterations, np.arange(1, count + 1) / count
+        spread = self.noise * np.exp(-done / self.over_iterations - (1 - ahead) / self.over_horizon)
+        return plan.around(self.samples, spread[:, None], random, self.finest)
+
+    def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
+        """Average by cost."""
+        return plan.moved(weighted_mean(knots, costs, self.temperature, "spread"))

@@ -1,0 +1,42 @@
+"""Model-predictive path integral control (Williams et al. 2017): plans averaged by their costs.
+
+    uⁱ = μ + σ εⁱ,  εⁱ ~ N(0, 1)        wⁱ = exp(-(J(uⁱ) - min J) / λ)        μ ← Σ wⁱ uⁱ / Σ wⁱ
+
+λ is the temperature: small means the best alone, large the average of all. Measured in standard
+deviations of the costs it suits every robot, near its goal and far away, without tuning.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.control.plan import Floats, Plan
+from kinemill.spec.control import CONTROLLERS, Controller
+
+
+@CONTROLLERS.register("mppi")
+class MPPI(Controller):
+    """Settings of path integral control."""
+
+    type: Literal["mppi"] = "mppi"
+    temperature: PositiveFloat = Field(default=0.1, description="λ, in the unit below")
+    unit: Literal["spread", "cost"] = Field(
+        default="spread", description="spread: standard deviations of the costs; cost: as it is"
+    )
+
+    def draw(self, plan: Plan, iteration: int, random: Any) -> Floats:
+        """Draw the plan itself, and the others around it."""
+        del iteration
+        return plan.around(self.samples, self.noise, random, self.finest)
+
+    def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
+        """Average by cost."""
+        return plan.moved(weighted_mean(knots, costs, self.temperature, self.unit))
+
+
+def weighted_mean(knots: Floats, costs: Floats, temperature: float, unit: str) -> Floats:
+    """Average knots (B, K, A) by their costs (B,) -> (K, A)."""
+    spread = float(np.std(costs[np.isfinite(costs)])) if unit == "spread" else 1.0
+    weight = np.exp(-(costs - costs.min()) / max(temperature * spread, 1e-12))
+    return np.tensordot(weight / weight.sum(), knots, axes=1)

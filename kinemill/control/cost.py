@@ -1,0 +1,127 @@
+"""What a plan costs, from the `control` part of a task.
+
+    J = Σ_k dt Σ_i wᵢ ℓᵢ(x[k+1], u[k]) + Σ_i vᵢ ℓᵢ(x[T], u[T-1])        k = 0 ... T-1
+
+wᵢ is a term's `weight`, vᵢ its `terminal`; ℓ is e², 1 - cos e or e, with e the quantity minus its
+target, or for `rate` the square of its change per second. Derived quantities are worked out from
+the states of the rollout itself, whichever model it came from.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kinemill.control.plan import Floats
+from kinemill.errors import BadInput
+from kinemill.runtime import wrapped
+from kinemill.spec.control import Aim, Control
+from kinemill.spec.expressions import Expression
+from kinemill.spec.task import Task
+
+Quantities = Mapping[str, Floats]
+
+SHAPES: dict[str, Callable[[Floats], Floats]] = {
+    "square": np.square,
+    "upright": lambda e: 1.0 - np.cos(e),
+    "value": lambda e: e,
+    "rate": np.square,
+}
+
+
+def control_of(task: Task) -> Control:
+    """Return the `control` part of a task.
+
+    Raises:
+        BadInput: it has none.
+    """
+    if task.control is None:
+        raise BadInput(
+            task.path or f"task {task.name}",
+            "says nothing about control",
+            expected="a `control` part with plant, cost and controller",
+            fix="see docs/control.md",
+        )
+    return task.control
+
+
+class Cost:
+    """The cost of a task, over any number of leading axes.
+
+    Args:
+        task: with a `control` part.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.control, self.dt = control_of(task), task.dt
+        self._channels, self._states, self._actions = task.channels, task.states, task.actions
+        aims = {aim.of: aim.of for aim in [*self.control.cost, *self.control.success]}
+        texts = aims | self.control.derived  # a name stands for its formula
+        self._formulas = {name: Expression(text) for name, text in texts.items()}
+        self._angles = [self.control.is_angle(term, task.channels) for term in self.control.cost]
+
+    def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
+        """Return channels, derived quantities and formulas by name; (..., S), (..., A) -> (...)."""
+        found: dict[str, Any] = {name: states[..., i] for i, name in enumerate(self._states)}
+        found |= {name: actions[..., i] for i, name in enumerate(self._actions)}
+        for name in names:
+            self._work_out(name, found)
+        return found
+
+    def _work_out(self, name: str, found: dict[str, Any]) -> None:
+        """Add a quantity, and those it is made of, to what is known."""
+        if name not in found:
+            formula = self._formulas[name]
+            for needed in sorted(formula.names):
+                self._work_out(needed, found)
+            found[name] = formula.value(found)
+
+    def running(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Floats:
+        """Return Σ wᵢ ℓᵢ at each step, in 1/s.
+
+        Args:
+            states: (..., T, S) after each action.
+            actions: (..., T, A).
+            before: (A,), the action before the first.
+            start: (S,), the state that the first one acts on.
+        """
+        terms = self._terms(states, actions, before, start)
+        return sum((term.weight * value for term, value in terms), np.zeros(states.shape[:-1]))
+
+    def total(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Floats:
+        """Return J of whole plans, (..., T, S) and (..., T, A) -> (...); see `running`."""
+        whole = np.zeros(states.shape[:-2])
+        for term, value in self._terms(states, actions, before, start):
+            whole = whole + term.weight * self.dt * value.sum(axis=-1)
+            whole = whole + term.terminal * value[..., -1] if term.terminal else whole
+        return whole
+
+    def _terms(self, states: Floats, actions: Floats, before: Floats, start: Floats) -> Any:
+        """Yield each term with its ℓ (..., T)."""
+        terms = self.control.cost
+        found = self.quantities(states, actions, (term.of for term in terms))
+        rates = [term.of for term in terms if term.shape == "rate"]
+        earlier = self.quantities(start, before, rates)
+        for term, is_angle in zip(terms, self._angles, strict=True):
+            value = found[term.of]
+            if term.shape == "rate":
+                first = np.broadcast_to(earlier[term.of], value.shape[:-1])[..., None]
+                error = np.diff(value, axis=-1, prepend=first)
+            else:
+                error = value - term.target if term.target else value
+            if is_angle and term.shape != "upright":
+                error = wrapped(error, np.array(True))
+            yield term, SHAPES[term.shape](error / self.dt if term.shape == "rate" else error)
+
+    def reached(self, states: Floats, actions: Floats) -> bool:
+        """Tell whether an episode, (N, S) and (N, A), ended as `success` says."""
+        rows = max(1, round(self.control.hold / self.dt))
+        aims = self.control.success
+        found = self.quantities(states[-rows:], actions[-rows:], (aim.of for aim in aims))
+        return all(
+            bool((np.abs(self._off(aim, found[aim.of])) <= aim.within).all()) for aim in aims
+        )
+
+    def _off(self, aim: Aim, value: Floats) -> Floats:
+        angle = self.control.is_angle(aim, self._channels)
+        return wrapped(value - aim.target, np.array(angle))

@@ -1,0 +1,140 @@
+"""The plant of a task in MuJoCo: as the robot to control, and as a model that knows it all.
+
+A task's channels are matched to the plant's joints through their `source` names, as in its logs.
+Symbols: B batch, T horizon, S states, A actions, Q joints.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kinemill.control.cost import control_of
+from kinemill.control.plan import Floats
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.sim import SIMULATORS, Plant, mujoco
+from kinemill.spec.task import Task
+
+
+def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
+    """Return the plant that the `control` part of a task names, with other parameters if given.
+
+    Raises:
+        BadInput: no control part, a robot that is no plant, an unknown parameter, or another dt.
+    """
+    name = control_of(task).plant
+    plant: Any = SIMULATORS[name]()
+    if not isinstance(plant, Plant):
+        raise BadInput(f"control.plant {name}", "cannot be controlled", expected="a MuJoCo plant")
+    known = list(type(plant).model_fields)
+    if unknown := [key for key in parameters or {} if key not in known]:
+        raise BadInput(f"{name}: {unknown[0]}", "unknown parameter", fix=nearest(unknown[0], known))
+    if abs(plant.dt - task.dt) > 1e-9:
+        where, found = f"control.plant {name}", f"has a period of {plant.dt:g} s"
+        raise BadInput(where, found, expected=f"the task's dt, {task.dt:g} s")
+    return plant.model_copy(update=parameters or {})
+
+
+def _columns(task: Task, names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Return where each of the task's channels is among the plant's columns.
+
+    Raises:
+        BadInput: a channel without a column, or one that is converted on its way from the log.
+    """
+    found: list[int] = []
+    for name in names:
+        channel = task.channels[name]
+        sources = [item for item in channel.source if item.name in known]
+        if not sources:
+            where = f"channel {name!r}"
+            raise BadInput(where, "is nothing that the plant has", expected=", ".join(known))
+        first = sources[0]
+        if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
+            message = f"is converted from {first.name!r}"
+            raise BadInput(f"channel {name!r}", message, expected="the plant's own unit")
+        found.append(known.index(first.name))
+    return found
+
+
+class Robot:
+    """The plant with a task's channels: what a controller acts on.
+
+    Args:
+        task: with a `control` part.
+        plant: in place of the task's own, such as one with other parameters.
+    """
+
+    def __init__(self, task: Task, plant: Plant | None = None) -> None:
+        self.plant = plant or make_plant(task)
+        self.states = _columns(task, task.states, self.plant.measured)
+        self.actions = _columns(task, task.actions, self.plant.commanded)
+        missing = set(range(len(self.plant.measured))) - set(self.states)
+        if missing or len(self.actions) != len(self.plant.commanded):
+            unseen = [self.plant.measured[index] for index in sorted(missing)]
+            where = f"task {task.name}"
+            found = f"lacks {', '.join(unseen) or 'an action'}"
+            raise BadInput(where, found, expected="a channel for every joint and motor")
+
+    def to_plant(self, states: Floats) -> Floats:
+        """Bring states (..., S) into the plant's order (..., 2 Q)."""
+        ordered = np.empty(states.shape)
+        ordered[..., self.states] = states
+        return ordered
+
+    def reset(self, state: Floats) -> None:
+        """Set the state (S,)."""
+        self._advance, self._low, self._high = self.plant.stepper(self.to_plant(state))
+
+    def step(self, action: Floats) -> Floats:
+        """Hold the action (A,) for one time step; return the state (S,) after it."""
+        command = np.empty(len(self.actions))
+        command[self.actions] = action
+        after = self._advance(np.clip(command, self._low, self._high), self.plant.period)
+        return after[self.states]
+
+
+class TruePhysics:
+    """A model that is the plant itself, rolled out by `mujoco.rollout` on some threads.
+
+    Args:
+        task: with a `control` part.
+        threads: of the rollout.
+        plant: in place of the task's own.
+    """
+
+    history = 1
+
+    def __init__(self, task: Task, threads: int = 1, plant: Plant | None = None) -> None:
+        from mujoco.rollout import Rollout
+
+        self.robot = Robot(task, plant)
+        self._model = self.robot.plant.model()
+        self._data = [mujoco().MjData(self._model) for _ in range(threads)]
+        self._rollout: Any = Rollout(nthread=threads if threads > 1 else 0)
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+        """Try actions (B, T, A) from the last of states (H, S) -> (B, T, S)."""
+        del past_actions
+        period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)
+        commands = np.empty(plans.shape)
+        commands[..., self.robot.actions] = plans
+        held = np.repeat(commands, period, axis=1)
+        now = self.robot.to_plant(np.asarray(states, dtype=float)[-1])
+        start = np.tile(np.concatenate([[0.0], now]), (len(plans), 1))  # time first
+        found, _ = self._rollout.rollout(self._model, self._data, start, held)
+        return found[:, period - 1 :: period, 1:][..., self.robot.states]
+
+
+def uncertain_physics(task: Task, threads: int = 1, seed: int = 0) -> list[TruePhysics]:
+    """Return the models of `control.uncertainty`: the plant, and others with drawn parameters."""
+    wanted, random = control_of(task).uncertainty, np.random.default_rng(seed)
+    models = [TruePhysics(task, threads)]
+    for _ in range(wanted.members - 1):
+        plain = make_plant(task)
+        drawn = {
+            name: getattr(plain, name, 1.0) * (1.0 + random.uniform(-share, share))
+            for name, share in wanted.vary.items()
+        }
+        models.append(TruePhysics(task, threads, make_plant(task, drawn)))
+    return models

@@ -1,0 +1,42 @@
+"""A plan: knots within [-1, 1] of the actions' ranges, and how far around them to look."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a controller remembers from one step to the next.
+
+    Attributes:
+        knots: (K, A), from the present to the end of the horizon.
+        spread: (K, A), the standard deviation to draw with, of those controllers that fit it.
+    """
+
+    knots: Floats
+    spread: Floats | None = None
+
+    def around(
+        self, samples: int, spread: float | Floats, random: Any, finest: float = 1.0
+    ) -> Floats:
+        """Draw knots (B, K, A); the first are this plan itself.
+
+        Args:
+            samples: B.
+            spread: standard deviation, of all or (K, A), of the plans that vary most.
+            random: numpy generator.
+            finest: share of it that those vary by that vary least; geometric in between.
+        """
+        noise = random.standard_normal((samples, *self.knots.shape), dtype=np.float32)
+        noise *= np.geomspace(finest, 1.0, samples, dtype=np.float32)[:, None, None]
+        noise[0] = 0.0
+        return self.knots + spread * noise
+
+    def moved(self, knots: Floats, spread: Floats | None = None) -> "Plan":
+        """Return the plan with other knots."""
+        return Plan(knots, spread)

@@ -1,0 +1,139 @@
+"""The planner: from what was just measured to the next action, by trying plans on models.
+
+One step: shift the last plan by dt; then `iterations` times draw knots, make actions of them within
+limits and rates, roll them out on every model, weigh the models' costs, update the plan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kinemill.control.cost import Cost, control_of
+from kinemill.control.model import Model
+from kinemill.control.plan import Floats, Plan
+from kinemill.control.policies import action_limits
+from kinemill.control.risk import RISKS
+from kinemill.control.splines import matrices
+from kinemill.errors import BadInput
+from kinemill.spec.control import Controller, Risk
+from kinemill.spec.task import Task
+
+
+@dataclass
+class Planner:
+    """A controller at work: it remembers its plan and the action it gave last.
+
+    Args:
+        controller: how plans are drawn and updated.
+        models: M models that every plan is tried on.
+        cost: what they are judged by.
+        limits: lowest and highest action, (2, A).
+        max_change: largest change of an action in one step, (A,); infinite where it is free.
+        risk: how the models' costs become one.
+    """
+
+    controller: Controller
+    models: Sequence[Model]
+    cost: Cost
+    limits: Floats
+    max_change: Floats
+    risk: Risk = field(default_factory=Risk)
+
+    def __post_init__(self) -> None:
+        settings = self.controller
+        self._knots = min(settings.knots or settings.horizon, settings.horizon)
+        self._spline, self._shift = matrices(settings.spline, self._knots, settings.horizon)
+        self._rated = bool(np.isfinite(self.max_change).any())
+        self.reset(0)
+
+    @property
+    def history(self) -> int:
+        """Rows of the longest history that a model wants."""
+        return max(model.history for model in self.models)
+
+    def reset(self, seed: int) -> None:
+        """Forget the plan; all randomness from here on follows from the seed."""
+        low, high = self.limits
+        rest = np.clip(np.zeros_like(low), low, high)
+        half = (high - low) / 2.0
+        self._random = np.random.default_rng(seed)
+        self._rest = (rest - (high + low) / 2.0) / half
+        self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
+        self.last = rest
+
+    def act(self, states: Floats, past_actions: Floats) -> Floats:
+        """Choose the next action.
+
+        Args:
+            states: (H, S), the last row is the present.
+            past_actions: (H-1, A), the actions between those states.
+
+        Returns:
+            (A,), within limits and rates.
+        """
+        self.plan = Plan(self._shift @ self.plan.knots, self.plan.spread)
+        for iteration in range(self.controller.iterations):
+            drawn = self.controller.draw(self.plan, iteration, self._random)
+            knots = np.clip(drawn, -1.0, 1.0)
+            costs = self.costs(states, past_actions, self.actions(knots))
+            if np.isfinite(costs).any():
+                self.plan = self.controller.update(self.plan, knots, costs)
+        self.last = self.actions(self.plan.knots[None])[0, 0]
+        return self.last
+
+    def actions(self, knots: Floats) -> Floats:
+        """Return the actions that knots (B, K, A) stand for, (B, T, A), in their units."""
+        low, high = self.limits
+        share = np.clip(np.matmul(self._spline, knots), -1.0, 1.0)
+        actions = low + (share + 1.0) * ((high - low) / 2.0)
+        return self._slowed(actions) if self._rated else actions
+
+    def _slowed(self, actions: Floats) -> Floats:
+        slowed, before = np.empty_like(actions), self.last
+        for k in range(actions.shape[1]):
+            change = np.clip(actions[:, k] - before, -self.max_change, self.max_change)
+            slowed[:, k] = before = before + change
+        return slowed
+
+    def costs(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
+        """Return what plans (B, T, A) cost, (B,); one that a model cannot follow costs inf."""
+        each = [self._cost(model, states, past_actions, actions) for model in self.models]
+        costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
+        return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
+
+    def _cost(self, model: Model, states: Any, past_actions: Any, actions: Floats) -> Floats:
+        rows = model.history
+        past = past_actions[len(past_actions) - (rows - 1) :]
+        predicted = model.rollout(states[len(states) - rows :], past, actions)
+        with np.errstate(over="ignore", invalid="ignore"):  # a model may run away; that costs inf
+            costs = self.cost.total(predicted, actions, self.last, states[-1])
+        return np.where(np.isfinite(costs), costs, np.inf)
+
+
+def make_planner(
+    task: Task, models: Sequence[Model], controller: Controller | None = None
+) -> Planner:
+    """Return the planner of a task.
+
+    Args:
+        task: with a `control` part.
+        models: that every plan is tried on.
+        controller: in place of the task's own.
+
+    Raises:
+        BadInput: the task has no `control` part, or there is no model.
+    """
+    control = control_of(task)
+    if not models:
+        raise BadInput("models", "there is none", expected="at least one to try plans on")
+    rates = [control.max_rate.get(name, np.inf) * task.dt for name in task.actions]
+    return Planner(
+        controller or control.controller,
+        models,
+        Cost(task),
+        action_limits(task),
+        np.array(rates),
+        control.risk,
+    )

@@ -1,0 +1,115 @@
+"""One page about some runs of a controller: successes, costs, signals and moving pictures."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from kinemill.control.animation import animate
+from kinemill.control.closed_loop import Episode
+from kinemill.control.cost import Cost
+from kinemill.control.physics import Robot
+from kinemill.control.plan import Floats
+from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.pieces import card, mark, name_of, style, table
+from kinemill.spec.task import Task
+
+PICTURED = 6  # runs in the animation, and in each chart
+
+
+def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    """Return the page as one HTML document without links to anything outside.
+
+    Args:
+        task: with a `control` part.
+        title: which controller on which model, such as `mppi on the champion`.
+        episodes: the runs.
+        seeds: of each.
+    """
+    sections = [
+        f'<header><div><div class="eyebrow">Closed loop</div><h1>{escape(task.name)}</h1></div>'
+        f'</header><p class="lead">{escape(title)}</p>',
+        _cards(task, episodes),
+        _picture(task, episodes, seeds),
+        _charts(task, episodes, seeds),
+        _rows(episodes, seeds),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(task.name)}: closed loop</title><style>{style()}</style></head>"
+        f"<body><main>{''.join(sections)}<footer>Made by kinemill.</footer></main></body></html>\n"
+    )
+
+
+def picture(task: Task, episodes: Sequence[Episode]) -> bytes:
+    """Return a GIF of the first runs."""
+    robot = Robot(task)
+    joints = len(robot.plant.joints)
+    runs = [
+        robot.plant.points(robot.to_plant(episode.states)[:, :joints])
+        for episode in episodes[:PICTURED]
+    ]
+    return animate(runs, task.dt)
+
+
+def _cards(task: Task, episodes: Sequence[Episode]) -> str:
+    good = sum(episode.success for episode in episodes)
+    seconds = float(np.median([episode.seconds for episode in episodes]))
+    rate = number(1.0 / seconds) if seconds else "–"
+    hold = task.control.hold if task.control else 0.0
+    cards = [
+        card("Success", f"{good} of {len(episodes)}", "", f"held for the last {hold:g} s"),
+        card("Cost", number(sum(episode.cost for episode in episodes)), "", "summed over runs"),
+        card("Rate", rate, "Hz", f"one action of {task.dt:g} s, median"),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _picture(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    shown = ", ".join(str(seed) for seed in seeds[:PICTURED])
+    data = base64.b64encode(picture(task, episodes)).decode()
+    return (
+        f'<h2>Motion</h2><div class="panel"><img alt="runs of seeds {shown}" '
+        f'src="data:image/gif;base64,{data}"><p>Seeds {shown}, row by row.</p></div>'
+    )
+
+
+def _charts(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    cost = Cost(task)
+    derived = list(cost.control.derived)
+    names = [*task.columns, *derived]
+    charts: list[str] = []
+    for name in names:
+        unit = task.channels[name].unit if name in task.channels else ""
+        held = name in task.actions
+        lines = [
+            _line(cost, name, episode, seed, held)
+            for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
+        ]
+        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{line_chart(lines)}</div>')
+    return f'<h2>Signals</h2><div class="grid">{"".join(charts)}</div>'
+
+
+def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -> Line:
+    states, actions = episode.states[:-1], episode.actions
+    values: Floats = np.asarray(cost.quantities(states, actions, [name])[name], dtype=float)
+    label = f"seed {seed}{'' if episode.success else ', failed'}"
+    colour = "model" if episode.success else "persistence"
+    return Line(
+        label,
+        colour,
+        np.arange(len(values), dtype=np.float64) * cost.dt,
+        values,
+        staircase=staircase,
+    )
+
+
+def _rows(episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    rows: list[Any] = [
+        [str(seed), mark(episode.success), number(episode.cost), number(1e3 * episode.seconds)]
+        for episode, seed in zip(episodes, seeds, strict=True)
+    ]
+    return f"<h2>Runs</h2>{table(['seed', 'success', 'cost', 'ms an action'], rows, 2)}"

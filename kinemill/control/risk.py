@@ -1,0 +1,70 @@
+"""Risk: the costs that M models expect of each of B plans, (M, B), become one each, (B,).
+
+average     mean over models                    worst, best    the largest, the smallest
+exponential log(mean(exp(a J))) / a             (Whittle 1981; a > 0 averse, a < 0 seeking)
+value_at_risk   the quantile at `level`
+cvar        mean of the costs at or beyond that quantile (Rockafellar and Uryasev 2000)
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kinemill.control.plan import Floats
+from kinemill.spec.control import Risk
+
+
+def average(costs: Floats, risk: Risk) -> Floats:
+    """Return the mean."""
+    del risk
+    return costs.mean(axis=0)
+
+
+def worst(costs: Floats, risk: Risk) -> Floats:
+    """Return the largest."""
+    del risk
+    return costs.max(axis=0)
+
+
+def best(costs: Floats, risk: Risk) -> Floats:
+    """Return the smallest."""
+    del risk
+    return costs.min(axis=0)
+
+
+def exponential(costs: Floats, risk: Risk) -> Floats:
+    """Return the certainty equivalent under exponential utility; without aversion the mean."""
+    a = risk.aversion
+    if abs(a) < 1e-9:
+        return costs.mean(axis=0)
+    # Counted from the decisive end, so that exp neither overflows nor loses all.
+    decisive = costs.max(axis=0) if a > 0 else costs.min(axis=0)
+    shifted = np.exp(a * (costs - np.where(np.isfinite(decisive), decisive, 0.0)))
+    return decisive + np.log(shifted.mean(axis=0)) / a
+
+
+def value_at_risk(costs: Floats, risk: Risk) -> Floats:
+    """Return the smallest cost that a share `level` of the models does not exceed."""
+    return np.quantile(costs, risk.level, axis=0, method="inverted_cdf")
+
+
+def cvar(costs: Floats, risk: Risk) -> Floats:
+    """Return the mean over the worst 1 - level of the models, the last one in part."""
+    count = len(costs)
+    tail = (1.0 - risk.level) * count
+    # How much of each model, worst first, lies in the tail: 1, ..., 1, a part, 0, ..., 0.
+    share = np.clip(tail - np.arange(count), 0.0, 1.0)
+    share = share if tail >= 1.0 else np.eye(count)[0]
+    descending = np.sort(costs, axis=0)[::-1]
+    counted = np.where(share[:, None] > 0.0, descending, 0.0)
+    return np.tensordot(share / share.sum(), counted, axes=1)
+
+
+RISKS: dict[str, Callable[[Floats, Risk], Floats]] = {
+    "average": average,
+    "worst": worst,
+    "best": best,
+    "exponential": exponential,
+    "value_at_risk": value_at_risk,
+    "cvar": cvar,
+}

@@ -1,0 +1,203 @@
+"""Pictures as logs of tables and messages hold them: PNG, JPEG, or the pixels of a ROS `Image`.
+
+They stay as they are until they are stored; then they are (H, W, 3) uint8, grey ones thrice. What
+is no 8-bit picture, such as depth, is refused.
+
+Symbols: H height, W width.
+"""
+
+import base64
+import binascii
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadLog
+from kinemill.ingest.raw import Images, Pictures, Reason, Unreadable, reason
+from kinemill.spec import Channel
+
+FORMATS = ("PNG", "JPEG")
+LARGEST_PICTURE = 64 << 20  # pixels
+BLOCK = 16  # pictures decoded at a time
+_COLOURS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes a pixel, places of r, g, b
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)),
+    "8UC1": (1, (0, 0, 0)),
+    "8UC3": (3, (2, 1, 0)),  # OpenCV's order
+}
+
+
+class Plain(NamedTuple):
+    """What the bytes of a picture without a header of its own mean; `step`: bytes of a row."""
+
+    height: int
+    width: int
+    step: int
+    encoding: str
+
+
+@dataclass
+class Film:
+    """The pictures of one channel in the order of the log, kept on disk until they are stored."""
+
+    channel: str
+    _file: Any = field(default_factory=tempfile.TemporaryFile)
+    _places: list[tuple[int, int, Plain | None]] = field(
+        default_factory=list[tuple[int, int, Plain | None]]
+    )
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, picture: bytes, plain: Plain | None = None) -> int:
+        """Keep one more; return its number."""
+        self._places.append((self._file.tell(), len(picture), plain))
+        self._file.write(picture)
+        return len(self._places) - 1
+
+    def images(self, spec: Channel) -> Images:
+        """Return what reads them; see `as_images`."""
+        return as_images(self.channel, self._decoded, spec)
+
+    def _decoded(self, number: int) -> Pictures:
+        start, length, plain = self._places[number]
+        self._file.seek(start)
+        return decoded(self._file.read(length), plain)
+
+
+def as_images(
+    channel: str, picture: Callable[[int], Pictures], spec: Channel, first: int = 0
+) -> Images:
+    """Return the pictures of a channel, decoded when they are read.
+
+    Args:
+        channel: its name.
+        picture: returns one by its number.
+        spec: may say a shape.
+        first: number of one that is there.
+
+    Raises:
+        Unreadable: the first one is no picture, or of another shape than the channel says.
+    """
+    try:
+        shape = picture(first).shape
+    except BadLog as error:
+        raise Unreadable(_no_picture(channel, str(error.found))) from error
+    if spec.shape and shape != spec.shape:
+        raise Unreadable(_other_shape(channel, shape, spec))
+
+    def read(rows: NDArray[np.int64]) -> Iterator[Pictures]:
+        for some in np.array_split(rows, -(-len(rows) // BLOCK)) if len(rows) else []:
+            block = [picture(int(row)) for row in some]
+            for row, one in zip(some, block, strict=True):
+                if one.shape != shape:
+                    found = f"picture {row + 1} is {list(one.shape)}"
+                    raise BadLog(f"image {channel!r}", found, expected=f"{list(shape)}, as before")
+            yield np.stack(block)
+
+    return Images(shape, read)
+
+
+def decoded(picture: bytes, plain: Plain | None = None) -> Pictures:
+    """Return a picture as (H, W, 3) uint8.
+
+    Raises:
+        BadLog: it is none, too large, or holds more than eight bits a colour.
+    """
+    return _unpacked(picture) if plain is None else _pixels(picture, plain)
+
+
+def _unpacked(picture: bytes) -> Pictures:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
+            if opened.width * opened.height > LARGEST_PICTURE:
+                raise _bad(f"a picture of {opened.width} x {opened.height}")
+            if opened.mode not in {"L", "LA", "P", "RGB", "RGBA"}:
+                raise _bad(f"a picture of mode {opened.mode}")
+            return np.asarray(opened.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise _bad(f"{len(picture)} bytes that are no whole PNG or JPEG") from None
+
+
+def _pixels(picture: bytes, plain: Plain) -> Pictures:
+    if plain.encoding not in _COLOURS:
+        raise _bad(f"pixels in {plain.encoding!r}")
+    width, places = _COLOURS[plain.encoding]
+    row = plain.width * width
+    too_large = plain.height * plain.width > LARGEST_PICTURE
+    if min(plain.height, plain.width) < 1 or too_large or plain.step < row:
+        raise _bad(f"{plain.height} x {plain.width} pixels in rows of {plain.step} bytes")
+    if len(picture) != plain.height * plain.step:
+        raise _bad(f"{len(picture)} bytes for {plain.height} rows of {plain.step}")
+    rows = np.frombuffer(picture, np.uint8).reshape(plain.height, plain.step)[:, :row]
+    return rows.reshape(plain.height, plain.width, width)[..., list(places)]
+
+
+def of_message(message: Any, get: Callable[[Any, str], Any]) -> tuple[bytes, Plain | None] | None:
+    """Return the picture in a message as ROS and Foxglove have them; None if there is none.
+
+    Args:
+        message: with `data`, and `height`, `width`, `encoding`, `step` if it has no header; bytes
+            in JSON are base64. Or the bytes themselves.
+        get: the field of a message by its name, None if it has none.
+    """
+    content = message if isinstance(message, str | bytes | np.ndarray) else get(message, "data")
+    data = _bytes(content)
+    if data is None:
+        return None
+    encoding = get(message, "encoding")
+    if not isinstance(encoding, str):
+        return data, None
+    height, width, step = (get(message, name) for name in ("height", "width", "step"))
+    if not all(isinstance(size, int | np.integer) for size in (height, width, step)):
+        return None
+    return data, Plain(int(height), int(width), int(step), encoding)
+
+
+def _bytes(content: Any) -> bytes | None:
+    if isinstance(content, bytes | bytearray):
+        return bytes(content)
+    if isinstance(content, np.ndarray) and content.dtype == np.uint8:
+        return content.tobytes()
+    if not isinstance(content, str):
+        return None
+    try:
+        return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _bad(found: str) -> BadLog:
+    return BadLog("picture", found, expected="PNG, JPEG, or 8-bit pixels")
+
+
+def _no_picture(channel: str, found: str) -> Reason:
+    return reason(
+        "media",
+        "first picture",
+        f"holds {found}",
+        channel=channel,
+        expected="PNG, JPEG, or 8-bit pixels",
+        fix=f"name another source at `channels.{channel}.source`",
+    )
+
+
+def _other_shape(channel: str, shape: tuple[int, ...], spec: Channel) -> Reason:
+    return reason(
+        "media",
+        "first picture",
+        f"is {list(shape)}",
+        channel=channel,
+        expected=f"{list(spec.shape or ())}, as the task says",
+        fix=f"correct `channels.{channel}.shape`",
+    )

@@ -1,0 +1,122 @@
+"""Images and texts in columns of a table: encoded pictures, and one text a row."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadLog
+from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
+from kinemill.ingest.readers._pictures import as_images, decoded
+from kinemill.registry import nearest
+from kinemill.spec import Channel, Task
+
+
+def is_picture(kind: pl.DataType) -> bool:
+    """Tell whether a column holds encoded pictures: bytes, alone or as a field of that name."""
+    if isinstance(kind, pl.Struct):
+        return any(field.name == "bytes" and field.dtype == pl.Binary for field in kind.fields)
+    return kind == pl.Binary
+
+
+def media_columns(schema: Mapping[str, pl.DataType], task: Task) -> dict[str, str]:
+    """Find the column of each image and text channel.
+
+    Raises:
+        Unreadable: with a reason for each channel that is missing or something else.
+    """
+    found, reasons = dict[str, str](), list[Reason]()
+    for channel in task.media:
+        spec = task.channels[channel]
+        wanted = [source.name for source in spec.source] or [channel]
+        name = next((name for name in wanted if name in schema), None)
+        if name is None:
+            reasons.append(_missing(channel, wanted, list(schema)))
+        elif not _fits(schema[name], spec):
+            reasons.append(_other(channel, name, schema[name], spec))
+        else:
+            found[channel] = name
+    if reasons:
+        raise Unreadable(*reasons)
+    return found
+
+
+def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Texts, pl.Series]:
+    """Return what a column holds, and which of it each row has, (rows,) Float64.
+
+    A row without one has that of the row before it; the first ones that of the first.
+
+    Raises:
+        Unreadable: no row holds any, or the first picture is none.
+    """
+    if _is_text(column.dtype):
+        texts = column.cast(pl.String)
+        known = texts.drop_nulls().unique(maintain_order=True)
+        places = texts.replace_strict(known, pl.Series(range(len(known))), default=None)
+        content = Texts(known.to_list())
+        references = places.cast(pl.Float64)
+    else:
+        pictures = column.struct.field("bytes") if column.dtype == pl.Struct else column
+        rows = np.flatnonzero(pictures.is_not_null().to_numpy())
+        content = _images(pictures, int(rows[0]), channel, task) if len(rows) else None
+        references = pl.select(pl.int_range(len(pictures)).cast(pl.Float64)).to_series()
+        references = pl.select(pl.when(pictures.is_not_null()).then(references)).to_series()
+    if content is None or references.null_count() == len(references):
+        raise Unreadable(_empty(channel, column.name))
+    held = references.fill_null(strategy="forward").fill_null(strategy="backward")
+    return content, held.alias(channel)
+
+
+def _images(pictures: pl.Series, first: int, channel: str, task: Task) -> Images:
+    def picture(row: int) -> Pictures:
+        content = pictures[row]
+        if content is None:
+            raise BadLog(f"row {row + 1}", "no picture")
+        return decoded(content)
+
+    return as_images(channel, picture, task.channels[channel], first)
+
+
+def _fits(kind: pl.DataType, spec: Channel) -> bool:
+    if spec.role == "image":
+        return is_picture(kind)
+    return _is_text(kind)
+
+
+def _is_text(kind: pl.DataType) -> bool:
+    return isinstance(kind, pl.String | pl.Categorical)
+
+
+def _missing(channel: str, wanted: list[str], known: list[str]) -> Reason:
+    close = next((hint for one in wanted if "did you" in (hint := nearest(one, known))), "")
+    return reason(
+        "media",
+        "header",
+        f"no column {' or '.join(map(repr, wanted))}",
+        channel=channel,
+        expected=f"one of that name; the log has {', '.join(known[:12])}",
+        fix=f"{close} name it at `channels.{channel}.source`".strip(),
+    )
+
+
+def _other(channel: str, name: str, kind: pl.DataType, spec: Channel) -> Reason:
+    pictures = "PNG or JPEG pictures, as bytes or a struct with `bytes`"
+    return reason(
+        "media",
+        f"column {name!r}",
+        f"holds {kind}",
+        channel=channel,
+        expected=pictures if spec.role == "image" else "texts",
+        fix=f"name another column at `channels.{channel}.source`",
+    )
+
+
+def _empty(channel: str, name: str) -> Reason:
+    return reason(
+        "media",
+        f"column {name!r}",
+        "is empty",
+        channel=channel,
+        expected="a picture or a text in some row",
+        fix=f"name another column at `channels.{channel}.source`",
+    )

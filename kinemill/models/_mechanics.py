@@ -1,0 +1,169 @@
+"""Equations of motion of a few coordinates: mass matrix, Coriolis terms, potential.
+
+Symbols: B batch, n coordinates q (rad or m), v their rates, M (n, n) mass matrix, c the Coriolis
+and centrifugal terms, g the gradient of the potential, b generalised forces; M dv/dt + c + g = b.
+
+Spelled as plain operations on small slices, so that they are exported to ONNX as they stand.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+HIDDEN = 24  # bumps that a free mass matrix, or a free potential, is made of
+
+
+class Chain(nn.Module):
+    """A chain of links in one plane, after slides with axes fixed in that plane.
+
+    With θ_i the sum of the hinges up to i (of a slide: its axis, which is learned) and a constant
+    H = R Rᵀ, M_ij = H_ij cos(θ_i - θ_j) in the rates of θ, and the Coriolis terms are
+    H_ij sin(θ_i - θ_j) θ̇_j². Exact for pendulums, double pendulums, and carts with them; positive
+    definite for any R, as a product by element of such matrices is (Schur, 1911).
+
+    Args:
+        hinges: which coordinates are angles, (n,); slides come first.
+    """
+
+    summed: Tensor
+    hinge: Tensor
+
+    def __init__(self, hinges: tuple[bool, ...]) -> None:
+        super().__init__()
+        count = len(hinges)
+        turning = torch.tensor(hinges).float()
+        summed = torch.tril(torch.ones(count, count)) * turning[:, None] * turning[None, :]
+        self.register_buffer("summed", summed + torch.diag(1.0 - turning), persistent=False)
+        self.register_buffer("hinge", turning, persistent=False)
+        self.inertia = nn.Parameter(torch.zeros(count))  # logarithm of R's diagonal
+        self.coupling = nn.Parameter(torch.zeros(count, count))  # R below its diagonal
+        self.weight = nn.Parameter(torch.ones(count))
+        self.tilt = nn.Parameter(torch.zeros(count))
+        if not all(hinges):
+            self.axis = nn.Parameter(torch.zeros(count))
+
+    def start(self, inertia: Tensor) -> None:
+        """Let all masses and weights be as large as `inertia`, kg·m² or kg."""
+        self.inertia.fill_(0.5 * torch.log(inertia))
+        self.weight.fill_(float(inertia))
+
+    def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
+        theta, rate = q @ self.summed.T, v @ self.summed.T
+        turning = theta * self.hinge
+        if hasattr(self, "axis"):
+            turning = turning + self.axis * (1.0 - self.hinge)
+        root = torch.tril(self.coupling, -1) + torch.diag(torch.exp(self.inertia))
+        constant = root @ root.T
+        between = turning.unsqueeze(2) - turning.unsqueeze(1)
+        mass = constant * torch.cos(between)
+        spinning = (self.hinge * rate.square()).unsqueeze(1)
+        forces = (constant * torch.sin(between) * spinning).sum(2)
+        forces = forces + self.weight * torch.sin(turning) * self.hinge
+        forces = forces + self.tilt * torch.cos(turning)
+        return self.summed.T @ mass @ self.summed, forces @ self.summed
+
+
+class Free(nn.Module):
+    """Any mass matrix M = L(q) L(q)ᵀ and any potential V(q), as Lutter et al. (2019) have it.
+
+    L is lower triangular with a positive diagonal; its elements, and V, are sums of tanh of cos q
+    and sin q (of q over its spread, where q is a length), so their slopes are known in closed form
+    and the Coriolis terms belong to M: c = Ṁ v - ½ ∂(vᵀ M v)/∂q.
+
+    Args:
+        hinges: which coordinates are angles, (n,).
+        spread: standard deviation of each coordinate, (n,).
+    """
+
+    hinge: Tensor
+    spread: Tensor
+    rows: Tensor
+    columns: Tensor
+    place: Tensor
+
+    def __init__(self, hinges: tuple[bool, ...], spread: Tensor) -> None:
+        super().__init__()
+        count = len(hinges)
+        rows, columns = torch.tril_indices(count, count)
+        place = torch.zeros(len(rows), count, count)
+        place[torch.arange(len(rows)), rows, columns] = 1.0
+        self.register_buffer("hinge", torch.tensor(hinges).float(), persistent=False)
+        self.register_buffer("spread", spread.float())
+        self.register_buffer("place", place.flatten(1), persistent=False)
+        self.register_buffer("diagonal", (rows == columns).float(), persistent=False)
+        self.bumps = nn.Linear(2 * count, HIDDEN)
+        self.factor = nn.Linear(HIDDEN, len(rows))
+        self.hills = nn.Linear(2 * count, HIDDEN)
+        self.height = nn.Linear(HIDDEN, 1, bias=False)
+        self.size = nn.Parameter(torch.zeros(()))  # logarithm
+
+    def start(self, inertia: Tensor) -> None:
+        """Let M be about `inertia` times the unit matrix."""
+        self.factor.weight.mul_(0.1)
+        self.factor.bias.copy_(self.get_buffer("diagonal") * math.log(math.e - 1.0))
+        self.size.fill_(0.5 * torch.log(inertia))
+
+    def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
+        seen, slope = self._seen(q)
+        bumps = torch.tanh(self.bumps(seen))
+        raw, diagonal = self.factor(bumps), self.get_buffer("diagonal")
+        scale = torch.exp(self.size)
+        lower = self._square(scale * (raw + diagonal * (functional.softplus(raw) - raw)))
+        # ∂(element)/∂(bump), with softplus' slope on the diagonal.
+        steep = scale * (1.0 + diagonal * (torch.sigmoid(raw) - 1.0))
+        moved = (1.0 - bumps.square()).unsqueeze(1) * (slope @ self.bumps.weight.T)  # (B, n, P)
+        slopes = self._square(steep.unsqueeze(1) * (moved @ self.factor.weight.T))  # ∂L/∂q_k
+        rate = (slopes * v[:, :, None, None]).sum(1)
+        speed = v.unsqueeze(2)
+        momentum = lower.transpose(1, 2) @ speed  # Lᵀ v
+        twisted = (slopes.transpose(2, 3) @ speed.unsqueeze(1)).squeeze(3)  # (∂L/∂q_k)ᵀ v
+        forces = rate @ momentum + lower @ (rate.transpose(1, 2) @ speed) - twisted @ momentum
+        hills = torch.tanh(self.hills(seen))
+        climb = (1.0 - hills.square()).unsqueeze(1) * (slope @ self.hills.weight.T)
+        gradient = (climb @ self.height.weight.T).squeeze(2) * scale.square()
+        return lower @ lower.transpose(1, 2), forces.squeeze(2) + gradient
+
+    def _seen(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (cos q, sin q), or (0, q / spread), (B, 2n), and their slopes (B, n, 2n)."""
+        cosine, sine = torch.cos(q) * self.hinge, torch.sin(q) * self.hinge
+        straight = (1.0 - self.hinge) / self.spread
+        seen = torch.cat([cosine, sine + straight * q], dim=1)
+        slope = torch.cat([torch.diag_embed(-sine), torch.diag_embed(cosine + straight)], dim=2)
+        return seen, slope
+
+    def _square(self, elements: Tensor) -> Tensor:
+        """Put elements (..., E) in their places below and on the diagonal, (..., n, n)."""
+        count = len(self.hinge)
+        return (elements @ self.place).unflatten(-1, (count, count))
+
+
+def solve(mass: Tensor, forces: Tensor) -> Tensor:
+    """Return x of M x = b by Cholesky's factors, unrolled: (B, n, n), (B, n) -> (B, n)."""
+    count = forces.shape[1]
+    factor: list[list[Tensor]] = []
+    for i in range(count):
+        row: list[Tensor] = []
+        for j in range(i):
+            rest = mass[:, i, j] - _dot(row, factor[j][:j], mass)
+            row.append(rest / factor[j][j])
+        row.append(torch.sqrt(mass[:, i, i] - _dot(row, row, mass)))
+        factor.append(row)
+    half: list[Tensor] = []
+    for i in range(count):
+        half.append((forces[:, i] - _dot(factor[i][:i], half, mass)) / factor[i][i])
+    whole: list[Tensor] = []
+    for i in reversed(range(count)):
+        below = [factor[j][i] for j in range(count - 1, i, -1)]
+        whole.append((half[i] - _dot(below, whole, mass)) / factor[i][i])
+    return torch.stack(whole[::-1], dim=1)
+
+
+def _dot(left: list[Tensor], right: list[Tensor], like: Tensor) -> Tensor:
+    total = torch.zeros_like(like[:, 0, 0])
+    for one, other in zip(left, right, strict=False):
+        total = total + one * other
+    return total

@@ -1,0 +1,51 @@
+"""The model that a training starts from, a registered version or a folder, by its address."""
+
+from pathlib import Path
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.versions import aliases_of, find_version, parse_address
+from kinemill.registry import nearest
+from kinemill.spec import Task
+from kinemill.spec.ports import Start
+from kinemill.store import Ref, open_ref
+from kinemill.tracking import Tracking, open_tracking
+from kinemill.train import start_in
+
+
+def start_of(task: Task, home: Home) -> Start | None:
+    """Return the model that `learn.start_from` stands for now, or None if a training starts anew.
+
+    An alias is looked up, so that what is trained names the version that it stood for.
+
+    Raises:
+        BadInput: no such version or folder.
+        CorruptArtifact: the version's weights are gone or damaged; the registry has none of them.
+    """
+    address = task.learn.start_from
+    if address is None:
+        return None
+    if not address.startswith("models:/"):
+        beside = task.path.parent if task.path else Path()
+        return start_in((beside / Path(address).expanduser()).resolve())
+    where = f"learn.start_from: {address}"
+    name, which = parse_address(address, where)
+    if not home.mlflow_db.is_file():
+        raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
+    tracking = open_tracking(home)
+    if not aliases_of(tracking, name) and name not in (known := _registered(tracking)):
+        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
+    version = find_version(tracking, name, which)
+    stamped = version.tags
+    try:
+        ref = Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
+        return Start(version.name, ref.digest, str(open_ref(home, ref)))
+    except (KeyError, CorruptArtifact) as error:
+        what = "its weights are gone, or of an earlier kinemill"
+        fix = f"kinemill run {name} with the same logs and settings makes them again"
+        raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
+
+
+def _registered(tracking: Tracking) -> list[str]:
+    return [model.name for model in tracking.client.search_registered_models(max_results=1000)]

@@ -1,0 +1,44 @@
+"""The cart-pole with perfect sensors, excited over its whole range: hanging, turning, upright."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import PositiveFloat, PositiveInt
+
+from kinemill.sim._excitation import Signal
+from kinemill.sim._logs import SIMULATORS
+from kinemill.sim.cart_pole import CartPole
+
+
+@SIMULATORS.register("cart_pole_swing_up")
+class CartPoleSwingUp(CartPole):
+    """The plant at 50 Hz, without noise, its pole let go anywhere."""
+
+    spin: ClassVar[float] = 6.0  # rad/s, largest rate of the pole at the start
+
+    physics_step: PositiveFloat = 0.02  # s; the pole turns at up to 20 rad/s: RK4 is off by 1e-5
+    period: PositiveInt = 1
+    jitter: float = 0.0
+    excitation: tuple[float, float] = (3.0, 10.0)
+    pump: float = 0.8  # N·s/rad: what is let go below the top gets there
+    cart_quantum: float = 0.0
+    pole_counts: PositiveInt | None = None
+    cart_noise: float = 0.0
+    pole_noise: float = 0.0
+    stamp_noise: float = 0.0
+
+    def start(self, random: np.random.Generator) -> Signal:
+        """Draw a state (4,)."""
+        low = np.array([-1.0, -np.pi, -1.0, -self.spin])
+        return random.uniform(low, -low)
+
+    def command(self, push: Signal, state: Signal) -> Signal:
+        """Return the force (1,) that excites, centres the cart, and keeps the pole's energy high.
+
+        A cart pushed by -θ' cos θ works with the pole, and against it where the sign is turned:
+        towards the energy of standing at the top (Åström and Furuta 2000).
+        """
+        _, angle, _, rate = state
+        lacking = 1.0 + np.cos(angle) - rate**2 * self.pole_length / (3.0 * self.gravity)
+        pumping = self.pump * lacking * rate * np.cos(angle)
+        return super().command(push - pumping, state)

@@ -1,0 +1,118 @@
+"""Arithmetic that a task file may hold, such as `-0.6 * cos(pole_angle)`: read, never executed.
+
+Numbers, names, `pi`, + - * / ** and the functions listed here; anything else is an error.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from kinemill.registry import nearest
+
+FUNCTIONS = ("sin", "cos", "tan", "tanh", "exp", "sqrt", "abs")
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.Pow: "power",
+}
+_UNARY: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.UAdd: "positive"}
+_LONGEST = 500  # characters: far above any formula, far below what would exhaust the parser
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A formula over named values.
+
+    Attributes:
+        text: as it was written.
+    """
+
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.expr:
+        """The formula as a tree of allowed nodes.
+
+        Raises:
+            ValueError: it is not arithmetic.
+        """
+        if len(self.text) > _LONGEST:
+            message = f"is a formula of {len(self.text)} characters; at most {_LONGEST}"
+            raise ValueError(message)
+        try:
+            tree = ast.parse(self.text.strip(), mode="eval").body
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            message = f"{self.text!r} is no formula: {error}"
+            raise ValueError(message) from error
+        _check(tree, self.text)
+        return tree
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names it needs values for."""
+        calls = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
+        return frozenset(
+            node.id
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Name) and id(node) not in calls and node.id != "pi"
+        )
+
+    def value(self, values: Mapping[str, Any]) -> Any:
+        """Work it out for numbers or arrays by name, all of one shape."""
+        return _value(self.tree, values)
+
+
+def _check(node: ast.expr, text: str) -> None:
+    """Refuse everything that is not arithmetic.
+
+    Raises:
+        ValueError: naming what it is.
+    """
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        _check(node.left, text)
+        _check(node.right, text)
+    elif isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+        _check(node.operand, text)
+    elif isinstance(node, ast.Call):
+        _check_call(node, text)
+    elif not isinstance(node, ast.Name) and not _is_number(node):
+        message = f"{ast.unparse(node)!r} in {text!r} is neither a number, a name nor arithmetic"
+        raise ValueError(message)
+
+
+def _check_call(node: ast.Call, text: str) -> None:
+    name = ast.unparse(node.func)
+    if name not in FUNCTIONS:
+        message = f"{name!r} in {text!r} is no function; {nearest(name, list(FUNCTIONS))}"
+        raise ValueError(message)
+    if len(node.args) != 1 or node.keywords:
+        message = f"{ast.unparse(node)!r} in {text!r}: {name} takes one value"
+        raise ValueError(message)
+    _check(node.args[0], text)
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in {int, float}
+
+
+def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    match node:
+        case ast.BinOp():
+            operation = getattr(np, _BINARY[type(node.op)])
+            return operation(_value(node.left, values), _value(node.right, values))
+        case ast.UnaryOp():
+            return getattr(np, _UNARY[type(node.op)])(_value(node.operand, values))
+        case ast.Call():
+            return getattr(np, ast.unparse(node.func))(_value(node.args[0], values))
+        case ast.Name():
+            return np.pi if node.id == "pi" else values[node.id]
+        case ast.Constant():
+            return float(node.value)  # pyright: ignore[reportArgumentType]
+        case _:
+            raise AssertionError(ast.unparse(node))

@@ -1,0 +1,54 @@
+"""Which windows each training step sees: shuffled epochs that follow from seed and step alone."""
+
+import torch
+from torch import Tensor
+
+MEMBER = 10_007  # between the seeds of members of an ensemble, far from those that people choose
+
+
+def member_seed(seed: int, member: int) -> int:
+    """Return the seed of one member of an ensemble; the first has the ensemble's own."""
+    return seed + MEMBER * member
+
+
+class Batches:
+    """Batches by training step; nothing is remembered but the order of the present epoch.
+
+    Args:
+        windows: number of training windows W.
+        size: windows of a batch B; no more than there are.
+        seeds: one for each order that is drawn.
+        weights: (W,) float64, how often each window is drawn over the mean; None: all alike. An
+            epoch is as long then, and holds each window as often as it weighs.
+    """
+
+    def __init__(
+        self, windows: int, size: int, seeds: tuple[int, ...], weights: Tensor | None = None
+    ) -> None:
+        self.windows, self.size = windows, min(size, windows)
+        self.seeds, self.weights = seeds, weights
+        self._epoch, self._orders = -1, torch.empty(0, 0)
+
+    def at(self, step: int) -> Tensor:
+        """Return the window numbers (M, B) int64 of a step, a row for each of M seeds."""
+        epoch, position = divmod(step, self.windows // self.size)
+        if epoch != self._epoch:
+            self._orders = torch.stack([self._order(seed, epoch) for seed in self.seeds])
+            self._epoch = epoch
+        return self._orders[:, position * self.size : (position + 1) * self.size]
+
+    def _order(self, seed: int, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        order = torch.randperm(self.windows, generator=generator)
+        return order if self.weights is None else _weighted(self.weights, generator)[order]
+
+
+def _weighted(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw as many windows as there are, each as often as it weighs, rounded up or down by chance.
+
+    Systematic resampling (Kitagawa 1996, section 5): one random number an epoch.
+    """
+    ends = torch.cumsum(weights / weights.sum() * len(weights), 0)
+    start = torch.rand(1, generator=generator, dtype=torch.float64)
+    drawn = torch.searchsorted(ends, torch.arange(len(weights), dtype=torch.float64) + start)
+    return drawn.clamp(max=len(weights) - 1)

@@ -1,0 +1,226 @@
+"""Several steps that were trained alike and differ by chance: where they disagree, none knows.
+
+All members are one batched program: parameters of equal name are stacked, and `vmap` runs the step
+over them. Each member goes on from its own prediction, so a rollout holds a bundle of trajectories.
+Their mean is the next state; how far each lies off it travels in the carry.
+
+Symbols: B batch, E members, H history, T horizon, S states, A actions, P covariance.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from kinemill.train.member import Member
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Where the carry says how sure the ensemble is, as places in `carry_shapes`.
+
+    Attributes:
+        members: E.
+        offsets: members' states minus the predicted one, (E, S).
+        covariance: what the members say of themselves, (S, S); None if nothing.
+        measured: variance of a measurement of each state, S numbers in squared units; may be empty.
+    """
+
+    members: int
+    offsets: int
+    covariance: int | None
+    measured: tuple[float, ...]
+
+
+class Ensemble(nn.Module):
+    """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), as a `Step`.
+
+    The carry is that of the members (B, E, ...), then their offsets (B, E, S), then P (B, S, S) if
+    they have noise, then the prediction itself (B, S). Where the state given is that prediction,
+    members go on from where each was; any other state was measured, and all start from there.
+
+    Args:
+        members: of equal layout, with or without noise.
+    """
+
+    def __init__(self, members: list[Member]) -> None:
+        super().__init__()
+        self.members = len(members)
+        self.member = copy.deepcopy(members[0])
+        self.copies: nn.ModuleList | None = None
+        stacked = {
+            name: torch.stack([member.get_parameter(name).detach() for member in members])
+            for name, _ in self.member.named_parameters()
+        }
+        for name, value in stacked.items():
+            _put(self.member, name, value)
+
+    @property
+    def layout(self) -> Any:
+        """The layout that all members have."""
+        return self.member.step.layout
+
+    @property
+    def history(self) -> int:
+        """Rows known before the first prediction, H."""
+        return self.member.step.history
+
+    @property
+    def state_std(self) -> Tensor:
+        """Spread of each state in training, (S,)."""
+        return self.member.step.state_std
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each carry tensor, without the batch."""
+        states = len(self.layout.states)
+        inner = ((self.members, *shape) for shape in self.member.step.carry_shapes)
+        covariance = ((states, states),) if self.member.noise is not None else ()
+        return (*inner, (self.members, states), *covariance, (states,))
+
+    @property
+    def belief(self) -> Belief:
+        """Where the carry says how sure the ensemble is."""
+        inner, noise = len(self.member.step.carry_shapes), self.member.noise
+        if noise is None:
+            return Belief(self.members, inner, None, ())
+        measured = noise.measured.detach().exp().mean(0) * self.state_std**2
+        return Belief(self.members, inner, inner + 1, tuple(measured.tolist()))
+
+    def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
+        """Return the carry before anything was seen, zeros."""
+        like = self.state_std
+        return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
+
+    def wrap(self, state: Tensor) -> Tensor:
+        """Bring angles into [-π, π]."""
+        return self.member.step.wrap(state)
+
+    def each(self, method: str, *arguments: Tensor, shared: tuple[bool, ...]) -> tuple[Tensor, ...]:
+        """Call a method of every member, all at once.
+
+        Args:
+            method: of `Member`.
+            arguments: with the members as their second axis, (B, E, ...), or without.
+            shared: which of them are the same for all members.
+
+        Returns:
+            What the method returns, (B, E, ...) each.
+        """
+        if self.copies is not None:
+            return self._one_by_one(method, arguments, shared)
+        axes = tuple(None if same else 1 for same in shared)
+
+        def one(parameters: dict[str, Tensor], *given: Tensor) -> Any:
+            return functional_call(self.member, parameters, (method, *given))
+
+        every = torch.vmap(one, in_dims=(0, *axes), randomness="different")
+        found = every(dict(self.member.named_parameters()), *arguments)
+        return tuple(part.transpose(0, 1) for part in found)
+
+    def _one_by_one(
+        self, method: str, arguments: tuple[Tensor, ...], shared: tuple[bool, ...]
+    ) -> tuple[Tensor, ...]:
+        found = [
+            member(
+                method,
+                *(
+                    part if same else part.select(1, index)
+                    for part, same in zip(arguments, shared, strict=True)
+                ),
+            )
+            for index, member in enumerate(self.copies or ())
+        ]
+        return tuple(torch.stack(parts, dim=1) for parts in zip(*found, strict=True))
+
+    def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Advance one time step."""
+        *inner, offsets, known, expected = self._parts(carry)
+        going_on = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
+        own = state.unsqueeze(1) + offsets * going_on.unsqueeze(2)
+        shared = (False, True, *(False for _ in inner))
+        following, added, *after = self.each("advance", own, action, *inner, shared=shared)
+        moved = self.wrap(following - state.unsqueeze(1))
+        mean = moved.mean(1)
+        answer, apart = self.wrap(state + mean), self.wrap(moved - mean.unsqueeze(1))
+        if self.member.noise is None:
+            return answer, *after, apart, answer
+        covariance = self.member.grown(known * going_on.unsqueeze(2)) + added.mean(1)
+        return answer, *after, apart, covariance, answer
+
+    def _parts(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if self.member.noise is not None:
+            return carry
+        return *carry[:-1], carry[-1], carry[-1]  # no covariance: its place is not looked at
+
+    def warm_up(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after states (B, H, S) without the last, under (B, H-1, A)."""
+        blank = self.initial_carry(states.shape[0])
+        if self.history == 1:
+            return blank
+        inner = len(self.member.step.carry_shapes)
+        after = self.each("warm_up", states, past_actions, shared=(True, True)) if inner else ()
+        return *after, *blank[inner:]
+
+    def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
+        """Feed the step with its own output: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S)."""
+        return self.bundle(states, past_actions, actions)[0]
+
+    def bundle(
+        self, states: Tensor, past_actions: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rollout (B, T, S), its members' offsets (B, T, E, S), variances (B, T, S).
+
+        The variance is what the members say of themselves, measurement included; zero without
+        noise. The whole one is that plus the variance of the offsets.
+        """
+        carry, state, places = self.warm_up(states, past_actions), states[:, -1], self.belief
+        predicted, offsets, variances = list[Tensor](), list[Tensor](), list[Tensor]()
+        for action in actions.unbind(1):
+            state, *after = self(state, action, *carry)
+            carry = tuple(after)
+            predicted.append(state)
+            offsets.append(carry[places.offsets])
+            variances.append(self._variance(carry, places))
+        return (
+            torch.stack(predicted, dim=1),
+            torch.stack(offsets, dim=1),
+            torch.stack(variances, dim=1),
+        )
+
+    def _variance(self, carry: tuple[Tensor, ...], places: Belief) -> Tensor:
+        if places.covariance is None:
+            return torch.zeros_like(carry[-1])
+        own = carry[places.covariance].diagonal(dim1=-2, dim2=-1)
+        return own + own.new_tensor(places.measured)
+
+    def unroll(self, *data: Tensor) -> tuple[Tensor, Tensor]:
+        """Roll every member out on data of its own, as `Member.unroll` does; all (E, B, ...)."""
+
+        def one(parameters: dict[str, Tensor], *given: Tensor) -> Any:
+            return functional_call(self.member, parameters, ("unroll", *given))
+
+        every = torch.vmap(one, in_dims=(0, *(0 for _ in data)), randomness="different")
+        return every(dict(self.member.named_parameters()), *data)
+
+    def apart(self) -> "Ensemble":
+        """Return the same with its members side by side, which a graph can be traced from."""
+        same = copy.deepcopy(self)
+        same.copies = nn.ModuleList(self._alone(index) for index in range(self.members))
+        return same
+
+    def _alone(self, index: int) -> Member:
+        """Return one member, with parameters of its own."""
+        member = copy.deepcopy(self.member)
+        for name, value in self.member.named_parameters():
+            _put(member, name, value.detach()[index].clone())
+        return member
+
+
+def _put(module: nn.Module, name: str, value: Tensor) -> None:
+    """Set the parameter of a dotted name."""
+    folder, _, last = name.rpartition(".")
+    setattr(module.get_submodule(folder), last, nn.Parameter(value))

@@ -1,0 +1,52 @@
+"""The settings at `learn.encoding`: what a network sees of each channel."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from kinemill.spec.plugins import ENCODINGS, Encoding, Scale, Settings, pick, unknown_channels
+from kinemill.spec.task import Task
+
+USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; of others: plain
+
+Chosen = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCODINGS, Encoding))]
+
+
+class Encodings(Settings):
+    """How channels become the features of a network."""
+
+    scale: Scale = Field(
+        default="z_score",
+        description="of features that name none of their own, from the training split alone: "
+        "z_score (mean 0, standard deviation 1), range (lowest and highest become -1 and 1), none, "
+        "or [low, high], which become -1 and 1",
+    )
+    channels: dict[str, Chosen] = Field(
+        default={}, description="encoding by channel; default: by its kind"
+    )
+
+    def problems(
+        self, channels: Mapping[str, Any], window: str = "carried"
+    ) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return channels that are unknown, and origins that a carried window does not know."""
+        found = unknown_channels(list(self.channels), channels, "channels")
+        if window == "sliding":
+            return found
+        return found + [
+            (("channels", name), "the last row moves on; it needs `learn.window: sliding`")
+            for name, encoding in self.channels.items()
+            if encoding.origin == "last"
+        ]
+
+    def of(self, task: Task) -> tuple[Encoding, ...]:
+        """Return the encoding of each column of `task`, its scale filled in."""
+        return tuple(self._filled(name, task.channels[name].kind) for name in task.columns)
+
+    def _filled(self, name: str, kind: str) -> Encoding:
+        chosen = self.channels.get(name)
+        if chosen is None:
+            usual = USUAL.get(kind, "plain")
+            chosen = ENCODINGS[usual](type=usual)
+        scale = chosen.scale or ("none" if chosen.bounded else self.scale)
+        return chosen.model_copy(update={"scale": scale})

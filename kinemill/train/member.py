@@ -1,0 +1,134 @@
+"""One member of an ensemble: a step, and how far it may be off if that is learned too.
+
+Symbols: B batch, H history, T horizon, S states, A actions, O outputs, F features; D and Q the
+drift and gain of a step; P covariance of the state, R variance of its measurement.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinemill.train.robots import told
+
+WIDTH = 64  # of the hidden layer behind the variance: it is smoother than what it belongs to
+SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0  # log variances in spreads of the outputs, at first
+MEASURED = 0.02  # spreads of the states, at first
+
+
+class Noise(nn.Module):
+    """How much one step may be off: log variance of each output, bounded softly, and R.
+
+    The bounds are learned (Chua et al. 2018, appendix A.1); `slack` is what the loss adds for them.
+    """
+
+    def __init__(self, features: int, outputs: int, states: int) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Linear(features, WIDTH), nn.Linear(WIDTH, outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, FIRST)
+        self.smallest = nn.Parameter(torch.full((outputs,), SMALLEST))
+        self.largest = nn.Parameter(torch.full((outputs,), LARGEST))
+        self.measured = nn.Parameter(torch.full((states,), MEASURED).log() * 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return log variances (B, O) in spreads of the outputs, from features (B, F)."""
+        free = self.head(torch.tanh(self.inner(features)))
+        below = self.largest - functional.softplus(self.largest - free)
+        return self.smallest + functional.softplus(below - self.smallest)
+
+    @property
+    def slack(self) -> Tensor:
+        """How far apart the bounds are, summed over the outputs."""
+        return (self.largest - self.smallest).sum()
+
+
+class Member(nn.Module):
+    """A step and its noise, called by the name of a method, so that all of it can be vectorised.
+
+    Args:
+        step: a `train.step.Step`.
+        noise: of the same layout, or None where only the mean is learned.
+    """
+
+    def __init__(self, step: Any, noise: Noise | None) -> None:
+        super().__init__()
+        self.step, self.noise = step, noise
+
+    def forward(self, method: str, *arguments: Any) -> Any:
+        """Call one of the methods below."""
+        return getattr(self, method)(*arguments)
+
+    def warm_up(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after states (B, H, S) without the last, under (B, H-1, A)."""
+        return self.step.warm_up(states, past_actions)
+
+    def advance(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return the next state (B, S), the covariance (B, S, S) this step adds, the carry."""
+        following, *after = self.step(state, action, *carry)
+        return following, self.added(state, action), *after
+
+    def added(self, state: Tensor, action: Tensor) -> Tensor:
+        """Return the covariance of what one step does not know, Qᵀ diag(variances) Q."""
+        if self.noise is None:
+            return state.new_zeros(*state.shape, state.shape[-1])
+        row = torch.cat([state, action], dim=-1)
+        # Counted from itself, a coordinate is 0: where a robot is does not change how sure it is.
+        encoder = self.step.encoder
+        origin = encoder.origin(row.unsqueeze(1)) if encoder.has_origin else None
+        features = self.step.shown(row, origin)[-1]
+        variance = self.noise(features).exp() * self.step.output_std**2
+        return self.step.gain.T @ (variance.unsqueeze(-1) * self.step.gain)
+
+    def grown(self, covariance: Tensor) -> Tensor:
+        """Return what becomes of P in one step by the relations alone, (1 + D)ᵀ P (1 + D)."""
+        drift = self.step.drift
+        whole = drift + torch.eye(len(drift), dtype=drift.dtype, device=drift.device)
+        return whole.T @ covariance @ whole
+
+    def unroll(
+        self,
+        states: Tensor,
+        past_actions: Tensor,
+        actions: Tensor,
+        truth: Tensor,
+        fed: Tensor,
+        robots: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Roll out as in training.
+
+        Args:
+            states: (B, H, S).
+            past_actions: (B, H-1, A).
+            actions: (B, T, A).
+            truth: (B, T, S).
+            fed: (B, T) bool, where the step goes on from the truth instead of its prediction.
+            robots: (B,) which robot each row is of, if the network tells them apart.
+
+        Returns:
+            Predictions and their variances, (B, T, S) each; without noise the variances are 0.
+        """
+        with told(self.step, robots):
+            whole, covariances = self._unrolled(states, past_actions, actions, truth, fed)
+        if self.noise is None:
+            return whole, torch.zeros_like(whole)
+        variances = torch.stack(covariances, dim=1).diagonal(dim1=-2, dim2=-1)
+        return whole, variances + self.noise.measured.exp() * self.step.state_std**2
+
+    def _unrolled(
+        self, states: Tensor, past_actions: Tensor, actions: Tensor, truth: Tensor, fed: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        carry, state = self.step.warm_up(states, past_actions), states[:, -1]
+        covariance, predicted, covariances = torch.zeros(()), list[Tensor](), list[Tensor]()
+        for k, action in enumerate(actions.unbind(1)):
+            known = fed[:, k, None]
+            if self.noise is not None:
+                before = self.grown(covariance) if k else 0.0
+                covariances.append(before + self.added(state, action))
+                covariance = torch.where(known.unsqueeze(-1), 0.0, covariances[-1])
+            state, *after = self.step(state, action, *carry)
+            carry = tuple(after)
+            predicted.append(state)
+            state = torch.where(known, truth[:, k], state)
+        return torch.stack(predicted, dim=1), covariances

@@ -1,0 +1,157 @@
+"""How wrong rollouts are: of training, with what they are fed, and of validation.
+
+Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.train.assembling import step_of
+from kinemill.train.data import Windows
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.member import Member
+from kinemill.train.objectives._feeding import Chance
+from kinemill.train.robots import told
+
+BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
+CHUNK = 512  # windows judged at once
+
+
+class Rollouts:
+    """The loss of `objectives.dynamics` on training windows, and the errors on validation windows.
+
+    Args:
+        learn: settings of `objectives.dynamics`.
+        module: what is trained, a `Step` or an `Ensemble`.
+        train: windows to learn from.
+        watch: windows to judge by.
+        robots: which robot each window is of, training (W,) and validation (V,); None: not told.
+    """
+
+    def __init__(
+        self,
+        learn: Any,
+        module: Any,
+        train: Windows,
+        watch: Windows,
+        robots: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.learn, self.module, self.train, self.watch = learn, module, train, watch
+        self.robots, self.step = robots, step_of(module)
+        self.ensemble = module if isinstance(module, Ensemble) else None
+        self.noise = self.ensemble.member.noise if self.ensemble else None
+        names = self.step.layout.states
+        self.spread = self.step.state_std
+        self.weights = self._weights(names)
+        stds = [learn.noise.get(name, 0.0) for name in (*names, *self.step.layout.actions)]
+        self.disturbance = self.spread.new_tensor(stds) if any(stds) else None
+
+    def _weights(self, names: tuple[str, ...]) -> Tensor | None:
+        """Return the weight of each squared error in spreads, (S,), their mean 1; None: all 1."""
+        chosen = self.learn.weights
+        if chosen == "variance":
+            return None
+        if chosen == "unit":
+            weights = self.spread**2
+        else:
+            weights = self.spread.new_tensor([chosen.get(name, 1.0) for name in names])
+        return weights / weights.mean()
+
+    def loss(self, which: Tensor, step: int) -> Tensor:
+        """Return the loss on windows (M, B) at a training step, summed over the members."""
+        error, variance = self._errors(which, step)
+        terms = error.square() if variance is None else doubted(error, variance)
+        if self.weights is not None:
+            terms = terms * self.weights
+        loss = terms.mean() * self.members
+        return loss if self.noise is None else loss + BOUNDS * self.noise.slack
+
+    @property
+    def members(self) -> int:
+        """Members of the ensemble, 1 without one."""
+        return self.ensemble.members if self.ensemble else 1
+
+    @property
+    def steady(self) -> bool:
+        """Whether windows have the same loss at every training step."""
+        learn = self.learn
+        plain = learn.growth is None and learn.sampling is None and not learn.noise
+        return plain and self.robots is None and self.ensemble is None
+
+    def _errors(self, which: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
+        """Return errors and, with noise, variances in spreads: (M, B, T, S), or M and B as one."""
+        horizon, flat = self.learn.horizon_at(step), which.flatten()
+        states, past, actions, truth = self.train.gather(flat)
+        actions, truth = actions[:, :horizon], truth[:, :horizon]
+        robots = self.robots[0][flat] if self.robots else None
+        sampling, chance = self.learn.sampling, Chance(self.learn.seed, step, flat.device)
+        if self.disturbance is not None:
+            states, past, actions = disturbed(self.disturbance, chance, states, past, actions)
+        if self.ensemble is None and sampling is None:
+            with told(self.module, robots):
+                found = self.module.rollout(states, past, actions)
+            return self.step.wrap(found - truth) / self.spread, None
+        fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
+        if sampling is not None:
+            fed = chance.below(sampling.at(step), len(flat), horizon)
+        data = [states, past, actions, truth, fed, *([robots] if robots is not None else [])]
+        if self.ensemble is None:
+            found, variance = Member(self.module, None).unroll(*data)
+        else:
+            rows = which.view(self.members, -1).shape
+            found, variance = self.ensemble.unroll(*(part.unflatten(0, rows) for part in data))
+            truth = truth.unflatten(0, rows)
+        error = self.step.wrap(found - truth) / self.spread
+        return error, None if self.noise is None else variance / self.spread**2
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the errors on the validation windows, in spreads, weighted alike.
+
+        `likelihood` is the mean of `doubted` by the whole variance, if that is learned.
+        """
+        squares, likelihoods = list[Tensor](), list[Tensor]()
+        with torch.no_grad():
+            for some in torch.arange(len(self.watch), device=self.spread.device).split(CHUNK):
+                error, variance = self._judged(some)
+                squares.append(error.square())
+                if variance is not None:
+                    likelihoods.append(doubted(error, variance))
+        whole = torch.cat(squares)
+        found = {
+            "validation/single_step": whole[:, 0].mean().sqrt().item(),
+            "validation/multi_step": whole.mean().sqrt().item(),
+        }
+        if likelihoods:
+            found["validation/likelihood"] = torch.cat(likelihoods).mean().item()
+        return found
+
+    def _judged(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return errors (B, T, S) and, with noise, whole variances, in spreads."""
+        states, past, actions, truth = self.watch.gather(which)
+        with told(self.module, self.robots[1][which] if self.robots else None):
+            if self.ensemble is None or self.noise is None:
+                found, variance = self.module.rollout(states, past, actions), None
+            else:
+                found, offsets, own = self.ensemble.bundle(states, past, actions)
+                variance = (own + offsets.square().mean(2)) / self.spread**2
+        return self.step.wrap(found - truth) / self.spread, variance
+
+
+def doubted(error: Tensor, variance: Tensor) -> Tensor:
+    """Return the negative log-likelihood of a Gaussian error, but for its constant ½ log 2π."""
+    return 0.5 * (error.square() / variance + variance.log())
+
+
+def disturbed(
+    stds: Tensor, chance: Chance, states: Tensor, past: Tensor, actions: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return history (B, H, S), (B, H-1, A) and actions (B, T, A) with noise of stds (S + A,).
+
+    What is to be predicted stays as it is, so a model learns to go back to it.
+    """
+    count = states.shape[2]
+    pairs = ((states, stds[:count]), (past, stds[count:]), (actions, stds[count:]))
+    noisy = [part + std * chance.normal(*part.shape) for part, std in pairs]
+    return noisy[0], noisy[1], noisy[2]

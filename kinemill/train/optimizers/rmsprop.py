@@ -1,0 +1,35 @@
+"""RMSprop (Tieleman and Hinton, 2012, lecture 6e): steps scaled by a mean of squared gradients."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.spec.plugins import OPTIMIZERS, Optimizer
+
+
+@OPTIMIZERS.register("rmsprop")
+class RMSprop(Optimizer):
+    """Settings of RMSprop."""
+
+    type: Literal["rmsprop"] = "rmsprop"
+    lr: PositiveFloat = 1e-3
+    alpha: float = Field(default=0.99, gt=0.0, lt=1.0, description="decay of the mean of squares")
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    centered: bool = Field(default=False, description="scaled by the variance, not the square")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="an L2 penalty")
+    eps: PositiveFloat = 1e-8
+
+    def build(self, parameters: Iterable[Any]) -> Any:
+        """Make the optimizer."""
+        import torch
+
+        return torch.optim.RMSprop(
+            parameters,
+            lr=self.lr,
+            alpha=self.alpha,
+            momentum=self.momentum,
+            centered=self.centered,
+            weight_decay=self.weight_decay,
+            eps=self.eps,
+        )

@@ -1,0 +1,39 @@
+"""Stochastic gradient descent with momentum (Polyak, 1964; Nesterov, 1983)."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from kinemill.spec.plugins import OPTIMIZERS, Optimizer
+
+
+@OPTIMIZERS.register("sgd")
+class SGD(Optimizer):
+    """Settings of stochastic gradient descent."""
+
+    type: Literal["sgd"] = "sgd"
+    lr: PositiveFloat = 1e-2
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    nesterov: bool = Field(default=False, description="look ahead along the momentum")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="an L2 penalty")
+
+    @model_validator(mode="after")
+    def _has_momentum(self) -> "SGD":
+        if self.nesterov and self.momentum == 0.0:
+            message = "nesterov looks ahead along a momentum; give one, such as 0.9"
+            raise ValueError(message)
+        return self
+
+    def build(self, parameters: Iterable[Any]) -> Any:
+        """Make the optimizer; one fused kernel a step."""
+        import torch
+
+        return torch.optim.SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )

@@ -1,0 +1,210 @@
+"""Relations: which output moves which state, and which state follows from another one.
+
+Symbols: S states, O outputs, Δ time step in s. One step is linear in state x and outputs y:
+x[k+1] = x[k] + x[k] D + y Q, with D (S, S) and Q (O, S) made here once from the relations.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.spec.plugins import Settings
+from kinemill.spec.task import Task
+from kinemill.spec.units import factor, is_derivative
+
+Array = NDArray[np.float64]
+Integrator = Literal["euler", "semi_implicit", "rk4"]
+Problems = list[tuple[tuple[str | int, ...], str]]
+Kind = Literal["derivative", "delta", "equal"]
+
+
+class Output(Settings):
+    """What one output of the network means for the state channel `of`.
+
+    derivative: d(of)/dt, integrated over one time step; delta: of[k+1] - of[k]; equal: of[k+1].
+    """
+
+    relation: Kind
+    of: str
+
+
+class Follows(Settings):
+    """How a state without an output follows from another state, its `parent`.
+
+    derivative: the parent is its time derivative; delta: the parent is its change in one time
+    step; equal: it is the parent.
+    """
+
+    relation: Kind
+    parent: str
+
+
+def outputs_of(
+    states: list[str], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+) -> dict[str, Output]:
+    """Return the outputs; without any, the delta of each state that follows from no other."""
+    return dict(outputs) or {
+        f"{name}_delta": Output(relation="delta", of=name) for name in states if name not in given
+    }
+
+
+def relations_of(
+    channels: Mapping[str, Any], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+) -> dict[str, Follows]:
+    """Return how states follow from others: as `given`, else from channels' `derivative_of`."""
+    states = [name for name, channel in channels.items() if channel.role == "state"]
+    predicted = {output.of for output in outputs.values()}
+    implied = {
+        channels[name].derivative_of: Follows(relation="derivative", parent=name)
+        for name in reversed(states)
+        if channels[name].derivative_of in states
+        if channels[name].derivative_of not in predicted
+    }
+    return implied | dict(given)
+
+
+def integrate(
+    task: Task, outputs: list[Output], follows: Mapping[str, Follows], integrator: str
+) -> tuple[Array, Array]:
+    """Return D and Q of one step: what outputs give first, then what follows, outwards.
+
+    For rk4 they are those of Euler's method, of which `train.step` takes four.
+    """
+    states = task.states
+    count = len(states)
+    drift, gain = np.zeros((count, count)), np.zeros((len(outputs), count))
+    known: set[str] = set()
+    for row, output in enumerate(outputs):
+        column = states.index(output.of)
+        gain[row, column] = task.dt if output.relation == "derivative" else 1.0
+        if output.relation == "equal":
+            drift[column, column] = -1.0
+        known.add(output.of)
+    while ready := {
+        name: item for name, item in follows.items() if name not in known and item.parent in known
+    }:
+        for name, item in ready.items():
+            source, column = states.index(item.parent), states.index(name)
+            times = _times(item, task, name)
+            drift[source, column] += times
+            if item.relation == "equal":
+                drift[column, column] -= 1.0
+            if integrator == "semi_implicit" or item.relation == "equal":  # the parent at k+1
+                drift[:, column] += times * drift[:, source]
+                gain[:, column] += times * gain[:, source]
+            known.add(name)
+    return drift, gain
+
+
+def _times(item: Follows, task: Task, name: str) -> float:
+    """Return what the parent is multiplied by: Δ for a derivative, which deg/s of rad may be."""
+    if item.relation != "derivative":
+        return 1.0
+    parent, unit = task.channels[item.parent].unit, task.channels[name].unit
+    return task.dt * factor(f"({parent})*s", unit)[0]
+
+
+def problems_of(
+    channels: Mapping[str, Any],
+    outputs: Mapping[str, Output],
+    given: Mapping[str, Follows],
+    integrator: str,
+) -> Problems:
+    """Return what is wrong with outputs and relations: (key below `learn`, message).
+
+    Unknown names, states given twice or by nobody, cycles, units, and rk4 of what is no derivative.
+    """
+    states = [name for name, channel in channels.items() if channel.role == "state"]
+    if not states:
+        return [(("type",), "dynamics needs a channel whose role is state")]
+    whole = outputs_of(states, outputs, given)
+    found = _of_outputs(states, outputs) + _of_relations(channels, whole, given)
+    if found:
+        return found
+    found = _of_rk4(outputs, given) if integrator == "rk4" else []
+    predicted = {output.of for output in whole.values()} | set(given)
+    for state in states:
+        rates = [name for name in states if channels[name].derivative_of == state]
+        if state not in predicted and (message := _unclear(state, rates)):
+            found.append((("outputs",), message))
+    return found
+
+
+def _of_outputs(states: list[str], outputs: Mapping[str, Output]) -> Problems:
+    found: Problems = []
+    predicted: dict[str, str] = {}
+    for name, output in outputs.items():
+        where = ("outputs", name, "of")
+        if output.of not in states:
+            found.append((where, f"no state {output.of!r}; {nearest(output.of, states)}"))
+        elif output.of in predicted:
+            found.append((where, f"{output.of!r} is already given by {predicted[output.of]!r}"))
+        predicted[output.of] = name
+    return found
+
+
+def _of_relations(
+    channels: Mapping[str, Any], outputs: Mapping[str, Output], given: Mapping[str, Follows]
+) -> Problems:
+    found: Problems = []
+    states = [name for name, channel in channels.items() if channel.role == "state"]
+    predicted = {output.of: name for name, output in outputs.items()}
+    whole = relations_of(channels, outputs, given)
+    for name, item in given.items():
+        where = ("relations", name)
+        if name not in states:
+            found.append((where, f"no state {name!r}; {nearest(name, states)}"))
+        elif item.parent not in states:
+            message = f"no state {item.parent!r}; {nearest(item.parent, states)}"
+            found.append(((*where, "parent"), message))
+        elif name in predicted:
+            found.append((where, f"{name!r} is already given by the output {predicted[name]!r}"))
+        elif _circles(name, whole):
+            message = f"{name!r} follows, over others, from itself"
+            found.append(((*where, "parent"), message))
+        elif wrong := _wrong_unit(item, channels[name].unit, channels[item.parent].unit):
+            found.append(((*where, "relation"), wrong))
+    return found
+
+
+def _circles(start: str, follows: Mapping[str, Follows]) -> bool:
+    seen: set[str] = set()
+    name = start
+    while name in follows and name not in seen:
+        seen.add(name)
+        name = follows[name].parent
+    return name == start
+
+
+def _wrong_unit(item: Follows, unit: str, parent: str) -> str | None:
+    if item.relation == "derivative":
+        return None if is_derivative(parent, unit) else f"{parent} is not {unit} per time"
+    try:
+        same = factor(parent, unit) == (1.0, 0.0)
+    except BadInput:
+        same = False
+    return None if same else f"{item.parent!r} is in {parent}, not in {unit}"
+
+
+def _of_rk4(outputs: Mapping[str, Output], given: Mapping[str, Follows]) -> Problems:
+    """Say which relations are no derivative: only of a rate can there be one within a step."""
+    expected = "rk4 needs derivatives; use semi_implicit or euler"
+    if not outputs:
+        return [(("integrator",), f"without `outputs` each state's delta is predicted; {expected}")]
+    pairs = [(("outputs", name, "relation"), item.relation) for name, item in outputs.items()]
+    pairs += [(("relations", name, "relation"), item.relation) for name, item in given.items()]
+    return [(where, f"is {kind}; {expected}") for where, kind in pairs if kind != "derivative"]
+
+
+def _unclear(state: str, rates: list[str]) -> str | None:
+    """Say what is wrong with a state without an output, unless one state is its derivative."""
+    if len(rates) == 1:
+        return None
+    if not rates:
+        return f"nothing predicts {state!r}; give it an output, or a state that is its derivative"
+    of = " and ".join(repr(name) for name in rates)
+    return f"{of} are both the derivative of {state!r}; give {state!r} an output of its own"

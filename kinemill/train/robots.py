@@ -1,0 +1,100 @@
+"""Several robots with one trunk: a learned vector for each, appended to what the network sees.
+
+Symbols: B batch, K rows, F features, V length of the vector.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
+from kinemill.spec.plugins import Model
+from kinemill.train.layout import Layout
+
+
+class RobotNetwork(nn.Module):
+    """A network that knows which robot it is of; the task's own, the first, unless it is told.
+
+    Args:
+        trunk: network of F + V features, see `models`.
+        robots: how many there are.
+        length: V.
+    """
+
+    def __init__(self, trunk: Any, robots: int, length: int) -> None:
+        super().__init__()
+        self.trunk, self.chosen = trunk, None
+        self.vectors = nn.Parameter(torch.randn(robots, length))
+
+    chosen: Tensor | None  # (B,) int64
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each carry tensor, without the batch."""
+        return self.trunk.carry_shapes
+
+    def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after features (B, K, F)."""
+        vector = self._vector(features).unsqueeze(1).expand(-1, features.shape[1], -1)
+        return self.trunk.warm_up(torch.cat([features, vector], dim=2))
+
+    def forward(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """(B, F), carry -> outputs (B, O), carry."""
+        return self.trunk(torch.cat([features, self._vector(features)], dim=1), *carry)
+
+    def _vector(self, features: Tensor) -> Tensor:
+        if self.chosen is None:
+            return self.vectors[0].expand(features.shape[0], -1)
+        return self.vectors.index_select(0, self.chosen)
+
+
+def make_robot_network(model: Model, layout: Layout, robots: int, length: int) -> RobotNetwork:
+    """Make the network of `robots` robots, its weights still random.
+
+    Raises:
+        BadInput: the model is fitted in closed form, or made of one robot's own channels.
+    """
+    trunk = model.build(layout.features + length, len(layout.outputs), layout.history)
+    if hasattr(trunk, "fit"):
+        raise BadInput(
+            "learn.robots: embedding",
+            f"model {model.type!r} is fitted in closed form, for one robot",
+            fix="choose another learn.model, or learn.robots: none",
+        )
+    return RobotNetwork(trunk, robots, length)
+
+
+@contextmanager
+def told(module: nn.Module, robots: Tensor | None) -> Generator[None]:
+    """Let the networks inside `module` know the robot of each row, (B,) int64, for a while."""
+    if robots is None:
+        yield
+        return
+    networks = [part for part in module.modules() if isinstance(part, RobotNetwork)]
+    for network in networks:
+        network.chosen = robots
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.chosen = None
+
+
+def robots_of(dataset: PackedDataset) -> tuple[str, ...]:
+    """Return the tasks whose episodes a dataset holds, its own first."""
+    others = sorted({one.task for one in dataset.episodes} - {"", dataset.task})
+    return dataset.task, *others
+
+
+def robot_by_window(dataset: PackedDataset, robots: tuple[str, ...], starts: Tensor) -> Tensor:
+    """Return which robot each window is of, (W,) int64, from its first row, (W,)."""
+    firsts = np.array([one.start for one in dataset.episodes])
+    order = np.argsort(firsts)
+    which = np.searchsorted(firsts[order], starts.cpu().numpy(), side="right") - 1
+    known = np.array([robots.index(one.task or dataset.task) for one in dataset.episodes])
+    return torch.from_numpy(known[order][which]).to(starts.device)

@@ -1,0 +1,83 @@
+"""What features are scaled by: statistics of the training split, seen through the encodings.
+
+Symbols: C columns, F features, H history.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.dataset import PackedDataset
+from kinemill.spec.plugins import Encoding
+from kinemill.train.layout import Layout
+
+Parts = Callable[[], Iterator[Tensor]]
+
+
+def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return mean and spread of each feature, (F,) float64 each; a spread may be 0.
+
+    A coordinate is scaled by how far it comes in a history: its mean is 0 and its spread the root
+    of the mean square, or the largest, of x[k + H] - x[k].
+    """
+    pairs: list[tuple[float, float]] = []
+    for encoding, columns in layout.groups:
+        for part in range(encoding.parts):
+            for column in columns:
+                own = layout.encodings[column]
+                pairs.append(_of_feature(dataset, layout, own, (column, part)))
+    mean, spread = zip(*pairs, strict=True)
+    return torch.tensor(mean, dtype=torch.float64), torch.tensor(spread, dtype=torch.float64)
+
+
+def _of_feature(
+    dataset: PackedDataset, layout: Layout, encoding: Encoding, place: tuple[int, int]
+) -> tuple[float, float]:
+    column, part = place
+    if encoding.scale == "none":
+        return 0.0, 1.0
+    if isinstance(encoding.scale, tuple):
+        low, high = encoding.scale
+        return (low + high) / 2, (high - low) / 2
+    if encoding.origin:
+        return 0.0, _reach(dataset, column, layout.history, encoding.scale == "range")
+    if encoding.type == "plain" and encoding.scale == "z_score":  # the dataset knows it already
+        return float(dataset.mean[column]), float(dataset.std[column])
+
+    def parts() -> Iterator[Tensor]:
+        for values in _columns(dataset, column):
+            yield encoding.encode(values)[part]
+
+    return _range(parts) if encoding.scale == "range" else _moments(parts)
+
+
+def _columns(dataset: PackedDataset, column: int) -> Iterator[Tensor]:
+    """Yield a column of each training episode, (rows,) float64."""
+    for episode in dataset.of("train"):
+        yield torch.from_numpy(np.asarray(dataset.rows(episode)[:, column], dtype=np.float64))
+
+
+def _range(parts: Parts) -> tuple[float, float]:
+    ends = [(part.min(), part.max()) for part in parts()]
+    low, high = min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+    return (low + high) / 2, (high - low) / 2
+
+
+def _moments(parts: Parts) -> tuple[float, float]:
+    """Return mean and standard deviation, in two passes: squares of large numbers lose digits."""
+    count = sum(len(part) for part in parts())
+    mean = sum(float(part.sum()) for part in parts()) / count
+    square = sum(float((part - mean).square().sum()) for part in parts()) / count
+    return mean, square**0.5
+
+
+def _reach(dataset: PackedDataset, column: int, history: int, largest: bool) -> float:
+    """Return how far a column comes in `history` rows of an episode, or in all of a short one."""
+    lags = (
+        values[min(history, len(values) - 1) :] - values[: -min(history, len(values) - 1) or None]
+        for values in _columns(dataset, column)
+    )
+    moved = torch.cat(list(lags))
+    return float(moved.abs().max() if largest else moved.square().mean().sqrt())

@@ -1,0 +1,42 @@
+"""What several schedules are made of."""
+
+import math
+from abc import abstractmethod
+
+from pydantic import Field, PositiveInt
+
+from kinemill.spec.plugins import Schedule
+
+
+class Warmed(Schedule):
+    """A schedule that starts with a linear warm-up."""
+
+    warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
+
+    def rate(self, step: int, top: float, steps: int) -> float:
+        """Return the rate at `step`."""
+        if step < self.warmup_steps:
+            return top * (step + 1) / self.warmup_steps
+        return self.after(step - self.warmup_steps, top, steps - self.warmup_steps)
+
+    @abstractmethod
+    def after(self, step: int, top: float, steps: int) -> float:
+        """Return the rate `step` steps after the warm-up, of `steps` then left."""
+
+
+class Decaying(Warmed):
+    """A schedule that falls to `min_lr` after its warm-up."""
+
+    decay_steps: PositiveInt | None = Field(
+        default=None, description="steps after the warm-up until it is at its lowest; default: all"
+    )
+    min_lr: float = Field(default=1e-5, ge=0.0)
+
+    def done(self, step: int, steps: int) -> float:
+        """Return which share of the decay is over, 0 to 1."""
+        return min(1.0, step / max(1, self.decay_steps or steps))
+
+
+def half_cosine(done: float, top: float, low: float) -> float:
+    """Return what half a cosine from `top` to `low` is at share `done` (0 to 1) of it."""
+    return low + 0.5 * (top - low) * (1.0 + math.cos(math.pi * done))

@@ -1,0 +1,18 @@
+"""The optimizer's rate at every step, after a warm-up."""
+
+from typing import Literal
+
+from kinemill.spec.plugins import SCHEDULES
+from kinemill.train.schedules._parts import Warmed
+
+
+@SCHEDULES.register("constant")
+class Constant(Warmed):
+    """Settings of a constant rate."""
+
+    type: Literal["constant"] = "constant"
+
+    def after(self, step: int, top: float, steps: int) -> float:
+        """Return the rate after the warm-up."""
+        del step, steps
+        return top

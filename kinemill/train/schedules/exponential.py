@@ -1,0 +1,21 @@
+"""Linear warm-up, then the same factor at every step, down to `min_lr`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from kinemill.spec.plugins import SCHEDULES
+from kinemill.train.schedules._parts import Decaying
+
+
+@SCHEDULES.register("exponential")
+class Exponential(Decaying):
+    """Settings of exponential decay: η = top (min_lr / top)^(share of the decay that is over)."""
+
+    type: Literal["exponential"] = "exponential"
+    min_lr: float = Field(default=1e-5, gt=0.0)
+
+    def after(self, step: int, top: float, steps: int) -> float:
+        """Return the rate `step` steps after the warm-up."""
+        low = min(self.min_lr, top)
+        return top * (low / top) ** self.done(step, steps)

@@ -1,0 +1,30 @@
+"""Half a cosine again and again (SGDR, Loshchilov and Hutter, 2017, eq. 5), after a warm-up."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from kinemill.spec.plugins import SCHEDULES
+from kinemill.train.schedules._parts import Warmed, half_cosine
+
+
+@SCHEDULES.register("warm_restarts")
+class WarmRestarts(Warmed):
+    """Settings of cosine annealing with warm restarts."""
+
+    type: Literal["warm_restarts"] = "warm_restarts"
+    period: PositiveInt = Field(default=500, description="steps of the first cosine")
+    growth: PositiveInt = Field(
+        default=2, description="times that each cosine is longer than the one before"
+    )
+    min_lr: float = Field(default=1e-5, ge=0.0)
+
+    def after(self, step: int, top: float, steps: int) -> float:
+        """Return the rate `step` steps after the warm-up."""
+        del steps
+        length = self.period
+        if self.growth == 1:
+            step %= length
+        while step >= length:
+            step, length = step - length, length * self.growth
+        return half_cosine(step / length, top, min(self.min_lr, top))

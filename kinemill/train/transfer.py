@@ -1,0 +1,113 @@
+"""Starting from an earlier model: its weights and its scaling, for a robot of the same channels."""
+
+import fnmatch
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.spec.ports import Start
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.layout import Layout
+from kinemill.train.start import DESCRIPTION
+
+_ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
+
+
+def start_weights(module: Any, start: Start, units: Mapping[str, str]) -> None:
+    """Set the weights and the scaling of `module` to those of an earlier model.
+
+    A single earlier model is where every member of an ensemble starts.
+
+    Args:
+        module: what is to be trained.
+        start: the earlier model.
+        units: of the task's channels.
+
+    Raises:
+        BadInput: it is of other channels, units, time step, history, encodings or architecture.
+    """
+    from kinemill.store import read_json
+    from kinemill.train._stage import load_model
+
+    described = read_json(Path(start.folder) / DESCRIPTION)
+    where, fix = f"learn.start_from: {start.address}", "start from a model of equal channels"
+    if unlike := _unlike(Layout.from_json(described["layout"]), module.layout, described, units):
+        raise BadInput(where, f"differs in {'; '.join(unlike)}", fix=fix)
+    earlier = _tensors(load_model(Path(start.folder)), module)
+    wanted = module.state_dict()
+    new = {name for name in wanted if name.startswith("member.noise.")} - set(earlier)
+    for name in sorted((set(earlier) | set(wanted)) - new):
+        found, here = (_shape(those.get(name)) for those in (earlier, wanted))
+        if found != here:
+            raise BadInput(
+                where,
+                f"is of another architecture: {name} is {found} there and {here} here",
+                fix="take its learn.model, learn.robots and learn.ensemble",
+            )
+    module.load_state_dict(wanted | earlier)
+
+
+def _unlike(
+    earlier: Layout, layout: Layout, described: Mapping[str, Any], units: Mapping[str, str]
+) -> list[str]:
+    """Say in what an earlier model's channels differ from those of this task."""
+    found = [
+        f"{name}: {_plain(there)} there, {_plain(here)} here"
+        for name in _ALIKE
+        if (there := getattr(earlier, name)) != (here := getattr(layout, name))
+    ]
+    if earlier.encodings != layout.encodings:
+        found.append("learn.encoding")
+    return found + [
+        f"unit of {name}: {described['units'][name]} there, {unit} here"
+        for name, unit in units.items()
+        if described["units"].get(name, unit) != unit
+    ]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _tensors(earlier: Any, module: Any) -> dict[str, Tensor]:
+    """Return the earlier tensors under the names of `module`, one model repeated per member."""
+    if not isinstance(module, Ensemble) or isinstance(earlier, Ensemble):
+        return earlier.state_dict()
+    learned = {name for name, _ in earlier.named_parameters()}
+    return {
+        f"member.step.{name}": value.expand(module.members, *value.shape).clone()
+        if name in learned
+        else value
+        for name, value in earlier.state_dict().items()
+    }
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else str(list(tensor.shape))
+
+
+def freeze(module: nn.Module, patterns: list[str]) -> None:
+    """Keep the parameters that match one of the patterns from learning.
+
+    Args:
+        module: what is to be trained.
+        patterns: as in `network.layers.*`; names are those in the step, also of an ensemble.
+
+    Raises:
+        BadInput: a pattern matches none, or nothing is left to learn.
+    """
+    names = {name.removeprefix("member.step."): value for name, value in module.named_parameters()}
+    for pattern in patterns:
+        matched = fnmatch.filter(names, pattern)
+        if not matched:
+            known = ", ".join(names)
+            raise BadInput(f"learn.freeze: {pattern!r}", "matches nothing", expected=known)
+        for name in matched:
+            names[name].requires_grad = False
+    if not any(value.requires_grad for value in names.values()):
+        raise BadInput("learn.freeze", "leaves nothing to learn", fix="freeze fewer parameters")

@@ -1,0 +1,165 @@
+"""The space that is searched where a task file names none: around the task's own settings.
+
+It is read off the settings themselves: a number is halved and doubled, a word exchanged for the
+others that its field allows. Only such values enter as go with all others, so that every choice
+from the space is a valid task, for any model and any plug-in that somebody adds.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeGuard, get_args, get_origin
+
+from pydantic import ValidationError
+
+from kinemill.dataset import PackedDataset
+from kinemill.spec import MODELS, Plugin, Task
+from kinemill.spec.overrides import family_at
+from kinemill.store import Json
+
+OTHERS = ("mlp", "gru", "linear")  # tried beside the task's own; each stands for a way to model
+_SMALL = 4  # a count up to this goes by one, a larger one by halves
+_NOISE = (0.003, 0.02)  # of a channel's spread: what sensors have, and much
+_RATES = 5.0  # times the learning rate, up and down
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the data when a default space is made.
+
+    Attributes:
+        spread: standard deviation of each state in training, in its unit.
+        history: longest that fits the validation episodes; None: any.
+    """
+
+    spread: Mapping[str, float]
+    history: int | None = None
+
+    @classmethod
+    def of(cls, packed: PackedDataset, horizon: int) -> "Known":
+        """Read off a dataset what is known of it."""
+        spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+        longest = max((each.rows for each in packed.of("validation")), default=0)
+        states = {name: spread[name] for name in packed.states if spread[name] > 0.0}
+        return cls(states, max(1, longest - horizon))
+
+
+def default_space(task: Task, known: Known | None = None) -> Json:
+    """Return the space around a task's own settings, in the words of a task file."""
+    known = known or Known({})
+    learn: Json = {}
+    for key, others in (("model", OTHERS), ("optimizer", None), ("schedule", None)):
+        own: Any = getattr(task.learn, key, None)
+        if isinstance(own, Plugin):
+            learn[key] = {"select": list(_alternatives(key, own, others, task))}
+    if "history" in type(task.learn).model_fields:
+        own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+        fits = [one for one in _numbers(own) if known.history is None or one <= known.history]
+        learn["history"] = {"select": sorted({own, *fits}, key=lambda one: (one != own, one))}
+    space: Json = {"learn": learn}
+    if augment := _augment(task, known):
+        space["augment"] = {"select": augment}
+    return space
+
+
+def _alternatives(
+    key: str, own: Plugin, others: tuple[str, ...] | None, task: Task
+) -> Iterator[Json]:
+    """Yield the space of the own plug-in, then of those of its family that need no settings."""
+    family: Any = MODELS if key == "model" else family_at(("learn", key))
+    around = plugin_space if key == "model" else _rate_alone
+    yield around(own, task)
+    for name in others or family:
+        if name != own.type and (plain := _plain(family[name], task)):
+            yield around(plain, task)
+
+
+def _plain(cls: Any, task: Task) -> Plugin | None:
+    """Return a plug-in with its defaults, or None if it needs to be told more."""
+    made = _made(cls, {}, task)
+    residual = {"residual": {"type": "mlp"}}  # without one, a linear model says little
+    return _made(cls, residual, task) or made if "residual" in cls.model_fields else made
+
+
+def _made(cls: Any, values: Mapping[str, Any], task: Task) -> Plugin | None:
+    try:
+        found = cls.model_validate(values)
+    except ValidationError:
+        return None  # these values do not go together: not an offer, and no error
+    return None if found.problems(task.channels) else found
+
+
+def _rate_alone(own: Plugin, task: Task) -> Json:
+    """Return the settings of an optimizer or a schedule, with a range of learning rates."""
+    del task
+    dumped: Json = own.model_dump(mode="json")
+    if "lr" in dumped:
+        low, high = _rounded(dumped["lr"] / _RATES), _rounded(dumped["lr"] * _RATES)
+        dumped["lr"] = {"range": [low, high], "log": True}
+    return dumped
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def plugin_space(own: Plugin, task: Task) -> Json:
+    """Return the space around the settings of one plug-in: each field with what it may be."""
+    dumped: Json = own.model_dump(mode="json")
+    offers: dict[str, list[Any]] = {name: [value] for name, value in dumped.items()}
+    for name, value in dumped.items():
+        for offer in _offers(own, name, value):
+            if all(_made(type(own), values, task) for values in _pairs(offers, name, offer)):
+                offers[name].append(offer)
+    return {
+        name: {"select": found} if len(found) > 1 else found[0] for name, found in offers.items()
+    }
+
+
+def _pairs(offers: Mapping[str, list[Any]], name: str, offer: Any) -> Iterator[Json]:
+    """Yield settings with `offer`, beside each single change of another field that was accepted."""
+    usual = {key: found[0] for key, found in offers.items()} | {name: offer}
+    yield usual
+    for key, found in offers.items():
+        if key != name:
+            yield from ({**usual, key: value} for value in found[1:])
+
+
+def _offers(own: Plugin, name: str, value: Any) -> list[Any]:
+    """Return what a field may be beside `value`, valid or not."""
+    field = type(own).model_fields[name]
+    if get_origin(field.annotation) is Literal:
+        return [one for one in get_args(field.annotation) if one != value and name != "type"]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [one for one in _numbers(value) if one != value]
+    if isinstance(value, float):
+        return [_rounded(value / 10.0), _rounded(value * 10.0)] if value else [0.05, 0.2]
+    return [one for one in _layers(value) if one != value] if _is_counts(value) else []
+
+
+def _numbers(value: int) -> list[int]:
+    if value < 1:
+        return [value]
+    found = [value - 1, value, value + 1] if value < _SMALL else [value // 2, value, 2 * value]
+    return [one for one in found if one >= 1]
+
+
+def _is_counts(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(one) is int for one in value) and value != []
+
+
+def _layers(sizes: list[int]) -> list[list[int]]:
+    """Return layers half and twice as wide, one fewer and one more."""
+    fewer = [sizes[:-1]] if len(sizes) > 1 else []
+    wide = [[max(1, size // 2) for size in sizes], [2 * size for size in sizes]]
+    return [*wide, *fewer, [*sizes, sizes[-1]]]
+
+
+def _augment(task: Task, known: Known) -> list[Any]:
+    """Return the task's own augmentations, none, and noise of two sizes on what is measured."""
+    own = task.part("augment")["augment"]
+    noises: list[Any] = []
+    if known.spread and task.learn.type == "dynamics":
+        for share in _NOISE:
+            std = {name: _rounded(share * spread) for name, spread in known.spread.items()}
+            noises.append([{"type": "gaussian_noise", "std": std}])
+    return [own, [], *noises] if own else [own, *noises] if noises else []

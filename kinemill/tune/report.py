@@ -1,0 +1,193 @@
+"""report.html of a search: how it went, what mattered, and every trial; opens anywhere."""
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.drawing.charts import Line as Curve
+from kinemill.drawing.charts import line_chart, number
+from kinemill.drawing.pieces import card, name_of, style, table
+from kinemill.store import publish_file
+from kinemill.tune.results import REPORT, Line, best_of, describe, importances, lines, quantile
+from kinemill.tune.search import Search
+
+_WIDE = (1080, 260)
+_ABOVE = 3.0  # times the median error; what is worse would press the rest together
+_OWN_STYLE = """
+.line.dot { stroke: var(--persistence); stroke-width: 8; }
+td .name { white-space: nowrap; }
+.share { display: inline-block; height: 9px; border-radius: 4px; min-width: 2px;
+  background: var(--model); }
+td code { font-size: 12.5px; overflow-wrap: anywhere; }
+"""
+
+
+def write_report(search: Search) -> Path:
+    """Write the report of a search as it stands; return the file."""
+    path = search.folder / REPORT
+    publish_file(path, page(search).encode())
+    return path
+
+
+def page(search: Search) -> str:
+    """Return the whole report as one HTML document without links to anything outside."""
+    found = lines(search)
+    name, best = escape(search.task().name), best_of(found)
+    sections = [
+        _header(search, found, best),
+        _cards(search, found, best),
+        _history(found),
+        _settings(best),
+        _importances(importances(search), sum(line.error is not None for line in found)),
+        _trials(found, best),
+        _facts(search),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}: search</title><style>{style()}{_OWN_STYLE}</style></head>"
+        f"<body><main>{''.join(sections)}"
+        "<footer>Made by kinemill from the journal of the search beside this page. Validation "
+        "episodes alone were looked at.</footer></main></body></html>\n"
+    )
+
+
+def _header(search: Search, found: list[Line], best: Line | None) -> str:
+    return (
+        f'<header><div><div class="eyebrow">Search for settings</div>'
+        f"<h1>{escape(search.task().name)}</h1></div></header>"
+        f'<p class="lead">{_lead(search, found, best)}</p>'
+    )
+
+
+def _lead(search: Search, found: list[Line], best: Line | None) -> str:
+    if best is None or best.error is None:
+        return "No trial is done yet."
+    task = search.task()
+    ahead = search.horizon * task.dt
+    told = f"Trial <b>{best.number}</b> is off by <b>{number(best.error)}</b> of a channel's spread"
+    told += f" on validation episodes, over {ahead:.4g} s ({search.horizon} steps)"
+    own = _own(found)
+    if best.own:
+        return f"{told}: it is the task's own settings, which nothing tried was better than."
+    if own is None:
+        return f"{told}."
+    return f"{told}: <b>{1 - best.error / own:.0%}</b> less than with the task's own settings."
+
+
+def _own(found: list[Line]) -> float | None:
+    return next((line.error for line in found if line.own and line.error is not None), None)
+
+
+def _cards(search: Search, found: list[Line], best: Line | None) -> str:
+    outcomes = describe(search, found)
+    own, took = _own(found), sum(line.seconds or 0.0 for line in found)
+    spent = f"{outcomes['pruned']} pruned, {outcomes['failed']} failed"
+    cards = [
+        ("Best validation error", _spell(best.error if best else None), "spreads", "of a channel"),
+        ("The task's own settings", _spell(own), "spreads", "trial 0, for comparison"),
+        ("Trials", str(outcomes["trials"]), "", spent),
+        ("Time", f"{took / 60:.1f}", "min", "of all trials together"),
+    ]
+    return f'<div class="cards">{"".join(card(*item) for item in cards)}</div>'
+
+
+def _spell(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def _history(found: list[Line]) -> str:
+    """Draw the error of each trial, and the best so far as a staircase."""
+    done = [(line.number, line.error) for line in found if line.error is not None]
+    if not done:
+        return ""
+    numbers, errors = np.array(done, np.float64).T
+    top = min(float(errors.max()), _ABOVE * float(np.median(errors)))
+    last = max(line.number for line in found if line.outcome != "waiting")
+    best = np.minimum.accumulate(errors)
+    stairs = Curve(
+        "best so far", "model", np.append(numbers, last), np.append(best, best[-1]), staircase=True
+    )
+    # A line of no length with round ends is a dot.
+    dots = [
+        Curve(f"trial {at:.0f}: {error:.4g}", "dot", np.full(2, at), np.full(2, min(error, top)))
+        for at, error in zip(numbers, errors, strict=True)
+    ]
+    lowest = float(best[-1])
+    room = 0.08 * (top - lowest) or 0.1 * top
+    chart = line_chart([*dots, stairs], size=_WIDE, y=(lowest - room, top + room))
+    beyond = int((errors > top).sum())
+    told = "Validation error of each trial, in spreads, and the best so far."
+    told += f" {beyond} trials beyond {number(top)} are drawn at the top." if beyond else ""
+    return f"<h2>How the search went</h2><p>{told}</p><figure>{chart}</figure>"
+
+
+def _settings(best: Line | None) -> str:
+    if best is None or not best.settings:
+        return ""
+    rows = [
+        [name_of(key), f"<code>{escape(json.dumps(value))}</code>"]
+        for key, value in best.settings.items()
+    ]
+    told = "As overrides of the task; the same are in best.yaml beside this page."
+    return f"<h2>The best settings</h2><p>{told}</p>{table(['key', 'value'], rows)}"
+
+
+def _importances(shares: dict[str, float], done: int) -> str:
+    if not shares:
+        told = "Ten trials with a result are needed to say what matters."
+        return f"<h2>What matters</h2><p>{told}</p>"
+    most = max(shares.values()) or 1.0
+    rows = [
+        [
+            name_of(name),
+            f'<span class="share" style="width:{100 * share / most:.0f}%"></span>',
+            f"{share:.0%}",
+        ]
+        for name, share in shares.items()
+    ]
+    best = f"the best {quantile(done):.0%} of trials"
+    told = f"Share of each choice in what sets {best} apart (PED-ANOVA)."
+    return f"<h2>What matters</h2><p>{told}</p>{table(['choice', '', 'share'], rows, 2)}"
+
+
+def _trials(found: list[Line], best: Line | None) -> str:
+    rows = [_row(line, best) for line in found if line.outcome not in {"waiting"}]
+    heads = ["trial", "settings", "outcome", "error", "parameters", "s"]
+    return f"<h2>Trials</h2>{table(heads, rows, 3)}"
+
+
+def _row(line: Line, best: Line | None) -> list[str]:
+    is_best = best is not None and line.number == best.number
+    error = _spell(line.error)
+    if line.error is None and line.last:
+        error = f'<span class="unit">{number(line.last[1])} at step {line.last[0]}</span>'
+    told = f'<span title="{escape(line.why or "")}">{line.outcome}</span>'
+    if line.outcome == "failed":
+        told += f'<br><span class="unit">{escape((line.why or "")[:160])}</span>'
+    return [
+        f"{'<b>' if is_best else ''}{line.number}{'</b>' if is_best else ''}",
+        escape(line.spelled()),
+        told,
+        f'<span class="best">{error}</span>' if is_best else error,
+        str(line.facts.get("parameters") or ""),
+        f"{line.seconds:.1f}" if line.seconds is not None else "",
+    ]
+
+
+def _facts(search: Search) -> str:
+    task = search.task()
+    rows: list[tuple[str, Any]] = [
+        ("study", search.name),
+        ("dataset", search.dataset.digest[:12]),
+        ("seed", task.tune.seed),
+        ("sampler", f"TPE after {task.tune.startup} trials at random"),
+        ("pruning", task.tune.pruning if search.prunes else "none"),
+        ("judged by", f"rollouts of {search.horizon} steps from {search.history} known"),
+        ("space", json.dumps(search.space)),
+    ]
+    cells = [[name_of(key), f"<code>{escape(str(value))}</code>"] for key, value in rows]
+    return f"<h2>What was searched</h2>{table(['', ''], cells)}"

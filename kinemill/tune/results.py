@@ -1,0 +1,172 @@
+"""What a search has found so far: its trials, the best of them, and its settings as a file."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from kinemill.store import Json
+from kinemill.tune.search import Search
+from kinemill.tune.settings import write_settings
+from kinemill.tune.study import OWN, WHY, ended_early, open_study
+from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
+
+BEST, REPORT = "best.yaml", "report.html"
+_OUTCOMES = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One trial, as people get to see it.
+
+    Attributes:
+        number: from 0; the first is the task's own settings.
+        outcome: done, pruned, failed, lost, running or waiting.
+        error: the validation error, in spreads of the channels, of a trial that is done.
+        last: the step it came to and its error there, of the training's own evaluation.
+        own: whether it is the task's own settings.
+        settings: overrides of the task.
+        seconds: that it took.
+        why: it failed.
+        run: in MLflow.
+        facts: of its model: parameters, steps, best_step, known.
+    """
+
+    number: int
+    outcome: str
+    error: float | None
+    last: tuple[int, float] | None
+    own: bool
+    settings: Json
+    seconds: float | None
+    why: str | None
+    run: str | None
+    facts: Json
+
+    def told(self) -> str:
+        """Say in one line what became of the trial."""
+        if self.error is not None:
+            return f"trial {self.number}: error {self.error:.4g}, {self.spelled()}"
+        if self.outcome == "pruned" and self.last:
+            step, error = self.last
+            return f"trial {self.number}: pruned at step {step}, {error:.4g}, {self.spelled()}"
+        return f"trial {self.number}: {self.outcome}" + (f", {self.why}" if self.why else "")
+
+    def spelled(self) -> str:
+        """Say in a few words what was chosen; the task's own settings need none."""
+        if self.own:
+            return "the task's own settings"
+        shown = {
+            key.removeprefix("learn."): value
+            for key, value in self.settings.items()
+            if not key.startswith("augment") and value is not None
+        }
+        names = [str(value) for key, value in shown.items() if key.endswith(".type")]
+        return ", ".join([*names, *(f"{k.rpartition('.')[2]} {v}" for k, v in _few(shown).items())])
+
+
+def _few(shown: Json) -> Json:
+    """Return what tells models apart at a glance: sizes, history, rate."""
+    wanted = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
+    found = {key: value for key, value in shown.items() if key.rpartition(".")[2] in wanted}
+    return {
+        key: f"{value:.3g}" if isinstance(value, float) else value for key, value in found.items()
+    }
+
+
+def lines(search: Search) -> list[Line]:
+    """Return the trials of a search, in their order."""
+    study = open_study(search, search.task())
+    early = ended_early(study)
+    return [_line(trial, early.get(trial.number)) for trial in study.get_trials(deepcopy=False)]
+
+
+def _line(trial: FrozenTrial, early: Json | None) -> Line:
+    told, steps = trial.user_attrs, trial.intermediate_values
+    last = max(steps, default=None)
+    return Line(
+        number=trial.number,
+        outcome="lost" if early and early["again"] else _OUTCOMES[trial.state],
+        error=trial.value if trial.state == TrialState.COMPLETE else None,
+        last=(last, steps[last]) if last is not None else None,
+        own=OWN in told,
+        settings=told.get(SETTINGS, {}),
+        seconds=told.get(SECONDS),
+        why=early["why"] if early else told.get(WHY),
+        run=told.get(RUN),
+        facts=told.get(FACTS, {}),
+    )
+
+
+def best_of(found: list[Line]) -> Line | None:
+    """Return the trial with the smallest error; of equals the first."""
+    done = [line for line in found if line.error is not None]
+    return min(done, key=lambda line: (line.error, line.number), default=None)
+
+
+def describe(search: Search, found: list[Line]) -> Json:
+    """Return the document of a search, as `kinemill tune --json` prints it."""
+    counted, best = Counter(line.outcome for line in found), best_of(found)
+    own = next((line.error for line in found if line.own and line.error is not None), None)
+    return {
+        "task": search.task().name,
+        "study": search.name,
+        "trials": sum(counted[name] for name in ("done", "pruned", "failed")),
+        "pruned": counted["pruned"],
+        "failed": counted["failed"],
+        "best": None
+        if best is None
+        else {"number": best.number, "value": best.error, "settings": best.settings},
+        "own": own,
+        "report": str(search.folder / REPORT),
+        "settings": str(search.folder / BEST) if best else None,
+    }
+
+
+def write_best(search: Search) -> Path | None:
+    """Write the settings of the best trial as overrides of the task; return the file, if any."""
+    best = best_of(lines(search))
+    if best is None:
+        return None
+    path, task = search.folder / BEST, search.task().name
+    about = [
+        f"Trial {best.number} of {search.name}: validation error {best.error:.5g} spreads.",
+        f"kinemill run {task} --set @THIS_FILE",
+    ]
+    write_settings(path, {**search.overrides, **best.settings}, about)
+    return path
+
+
+def quantile(done: int) -> float:
+    """Return which share of trials counts as good: a tenth, but at least five, at most half."""
+    return min(0.5, max(0.1, 5 / max(done, 1)))
+
+
+def importances(search: Search) -> dict[str, float]:
+    """Return how much of what sets good trials apart each choice explains; they add up to 1.
+
+    Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Nothing below ten trials that are done.
+    """
+    import optuna
+
+    study = open_study(search, search.task())
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if sum(1 for trial in done if trial.params) < 10 or len({t.value for t in done}) < 3:
+        return {}
+    evaluate: Any = optuna.importance.PedAnovaImportanceEvaluator
+    with warnings.catch_warnings():
+        # Of choices that few trials made it says that it knows little.
+        warnings.simplefilter("ignore", UserWarning)
+        found = optuna.importance.get_param_importances(
+            study, evaluator=evaluate(target_quantile=quantile(len(done)))
+        )
+    return dict(found)

@@ -1,0 +1,155 @@
+"""What a search is of: the task, its data, the space, and where all of it is kept."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kinemill.dataset import load_dataset
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.spec import Task, load_task
+from kinemill.spec.ports import Start
+from kinemill.spec.search import Given, chosen, single_choices
+from kinemill.store import Json, Ref, digest, publish_file, publish_json, read_json
+from kinemill.tune.defaults import Known, default_space
+
+VERSION = 1
+JOB, TASKS = "search.json", "task"
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search; two of the same name go on from each other.
+
+    Attributes:
+        name: the task's, and a digest of all that its results depend on.
+        home: folder that everything is kept in.
+        dataset: what trials learn from and are judged by.
+        overrides: of the task file, which hold in every trial.
+        space: what is chosen from, the default one spelled out.
+        history: longest of any trial, so that all are judged on the same windows.
+        horizon: steps ahead that they are judged at.
+        prunes: whether errors within trainings can be compared.
+        start: the model that `learn.start_from` of the task stands for.
+    """
+
+    name: str
+    home: Home
+    dataset: Ref
+    overrides: Json
+    space: Json
+    history: int
+    horizon: int
+    prunes: bool
+    start: Start | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the search is kept: its journal, report, and the task file as it was."""
+        return folder_of(self.home, self.name)
+
+    def task(self, settings: Mapping[str, Any] | None = None) -> Task:
+        """Return the task under some settings, from the file as it was when the search began.
+
+        Raises:
+            TaskError: the settings do not go together.
+        """
+        (file,) = (self.folder / TASKS).glob("*.yaml")
+        return load_task(file, {**self.overrides, **(settings or {})})
+
+
+def folder_of(home: Home, name: str) -> Path:
+    """Return the folder of a search."""
+    task, _, _ = name.rpartition("-")
+    return home.root / "tune" / task / name
+
+
+def begin(
+    task: Task,
+    home: Home,
+    dataset: Ref,
+    overrides: Mapping[str, Any],
+    start: Start | None = None,
+) -> Search:
+    """Describe the search that a task asks for, and keep the description in its folder.
+
+    Args:
+        task: the task under `overrides`.
+        home: where everything is kept.
+        dataset: what trials learn from and are judged by.
+        overrides: of the task file.
+        start: the model that `learn.start_from` stands for, if the task names one.
+
+    Raises:
+        BadInput: no validation episode is as long as the trials' windows.
+    """
+    if task.path is None:
+        raise BadInput(f"task {task.name}", "was read from no file")
+    packed = load_dataset(home, dataset)
+    usual = default_space(task, Known.of(packed, task.verify.horizon))
+    space = task.tune.space or usual
+    longest = max([history_of(task), *_histories(space)])
+    if not len(packed.window_starts("validation", longest + task.verify.horizon)):
+        raise BadInput(
+            f"validation split of {task.name}",
+            f"no episode has {longest + task.verify.horizon} steps",
+            expected=f"the longest history tried ({longest}) and verify.horizon of them",
+            fix="narrow `learn.history` in tune.space, or lower verify.horizon",
+        )
+    learn = space.get("learn", {})
+    depends: Json = {
+        "version": VERSION,
+        "dataset": dataset.digest,
+        "task": task.part("dt", "channels", "learn", "augment", "validate"),
+        "tune": {**task.part("tune")["tune"], "space": space, "trials": None},
+        "judged": [longest, task.verify.horizon],
+        "start": start.digest if start else None,
+    }
+    search = Search(
+        name=f"{task.name}-{digest(depends)[:12]}",
+        home=home,
+        dataset=dataset,
+        overrides={**overrides},
+        space=space,
+        history=longest,
+        horizon=task.verify.horizon,
+        prunes=task.tune.pruning != "none" and not {"horizon", "checkpoint"} & set(learn),
+        start=start,
+    )
+    publish_file(search.folder / TASKS / f"{task.name}.yaml", task.path.read_bytes())
+    publish_json(search.folder / JOB, _to_json(search))
+    return search
+
+
+def history_of(task: Task) -> int:
+    """Return how many steps a task's model is shown; 0 where there is no such thing."""
+    return int(getattr(task.learn, "history", 0))
+
+
+def _histories(space: Json) -> list[int]:
+    """Return the histories that a space names, of a range its ends."""
+    node: Any = space.get("learn", {}).get("history")
+    if node is None:
+        return []
+    alone = {"history": node}
+    every = [{}, *single_choices(alone)]
+    return [int(chosen(alone, Given(given))["history"]) for given in every]
+
+
+def _to_json(search: Search) -> Json:
+    start = search.start.to_json() if search.start else None
+    found = {**asdict(search), "dataset": search.dataset.to_json(), "start": start}
+    return {key: value for key, value in found.items() if key != "home"}  # which may be moved
+
+
+def read_search(folder: Path) -> Search:
+    """Read back the description of a search from its folder."""
+    found = read_json(folder / JOB)
+    dataset, start = Ref.from_json(found.pop("dataset")), found.pop("start")
+    return Search(
+        home=Home(folder.parents[2]),
+        dataset=dataset,
+        start=Start(**start) if start else None,
+        **found,
+    )

@@ -1,0 +1,157 @@
+"""Trials of a search: handed out one by one, counted, and taken back from processes that died.
+
+Optuna proposes (TPE: Bergstra et al., 2011), the journal remembers. Who works on a trial holds a
+lock of its own; a trial that says it runs while nobody holds its lock was lost with its process,
+and its settings are tried again, from the last checkpoint of its training.
+"""
+
+from contextlib import ExitStack
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from kinemill.locks import lock
+from kinemill.spec.search import Number, chosen
+from kinemill.spec.task import Task
+from kinemill.store import digest
+from kinemill.tune.journal import open_journal
+from kinemill.tune.search import Search
+
+ATTEMPTS = 3  # of one choice of settings; what took three processes down takes the next one, too
+OWN, ATTEMPT, CHOSEN, WHY = "own", "attempt", "chosen", "why"
+_EARLY = "ended early: "
+
+
+class _Held(Exception):
+    """Somebody holds the lock that was asked about."""
+
+
+class Proposals:
+    """A chooser that takes what Optuna proposes for a trial."""
+
+    def __init__(self, trial: Any) -> None:
+        self.trial = trial
+
+    def select(self, name: str, labels: list[str]) -> int:
+        """Return which item is proposed."""
+        return labels.index(self.trial.suggest_categorical(name, labels))
+
+    def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
+        """Return the number that is proposed, on the grid that `step` draws from `low`."""
+        if all(isinstance(item, int) for item in (low, high, step or 0)):
+            by = int(step or 1)
+            return self.trial.suggest_int(
+                name, low, low + (high - low) // by * by, step=by, log=log
+            )
+        if step is None:
+            return self.trial.suggest_float(name, float(low), float(high), log=log)
+        most = int((high - low) / step + 1e-9)  # 0.3 / 0.1 is a little less than 3
+        return low + step * self.trial.suggest_int(name, 0, most)
+
+
+def open_study(search: Search, task: Task) -> optuna.Study:
+    """Open the study of a search; whoever comes first makes it, the task's own settings to begin.
+
+    Args:
+        search: whose study.
+        task: its task, for what `tune` says of pruning.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = open_journal(search.folder)
+    with lock(search.home, f"tune/{search.name}/made"):
+        made = search.name not in optuna.get_all_study_names(storage)
+        study = optuna.create_study(
+            storage=storage, study_name=search.name, load_if_exists=True, pruner=_pruner(task)
+        )
+        if made:
+            study.enqueue_trial({}, user_attrs={OWN: True, ATTEMPT: 1})
+    return study
+
+
+def _pruner(task: Task) -> Any:
+    steps = int(getattr(task.learn, "steps", 1))
+    if task.tune.pruning == "hyperband":
+        least = max(1, steps // 9)
+        return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=max(steps, least))
+    # The first third of a training says little: the rate is still high, or rising.
+    return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=steps // 3)
+
+
+def next_trial(
+    search: Search, task: Task, trials: int, asker: int, held: ExitStack
+) -> tuple[optuna.Study, Trial] | None:
+    """Take the next trial, its settings chosen and its lock held until `held` is closed.
+
+    Args:
+        search: of what.
+        task: its task.
+        trials: how many there are to be in all.
+        asker: number of the process: two that ask at once must not be told the same.
+        held: what lets go of the trial.
+
+    Returns:
+        The study and the trial, or None when there are enough.
+    """
+    with lock(search.home, f"tune/{search.name}/study"):
+        study = open_study(search, task)
+        take_back(search, study)
+        spent = _spent(study)
+        if spent >= trials:
+            return None
+        seed = int(digest([task.tune.seed, asker, spent])[:8], 16)
+        study.sampler = optuna.samplers.TPESampler(n_startup_trials=task.tune.startup, seed=seed)
+        trial = study.ask()
+        held.enter_context(lock(search.home, _name(search, trial.number)))
+        own = OWN in trial.user_attrs
+        trial.set_user_attr(CHOSEN, {} if own else chosen(search.space, Proposals(trial)))
+        return study, trial
+
+
+def _name(search: Search, number: int) -> str:
+    return f"tune/{search.name}/{number}"
+
+
+def _spent(study: optuna.Study) -> int:
+    """Count the trials: those under way are, those that are tried again are not."""
+    again = [told["again"] for told in ended_early(study).values()]
+    every = study.get_trials(deepcopy=False)
+    return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
+
+
+def ended_early(study: optuna.Study) -> dict[int, Any]:
+    """Return, by number, why trials have no result, and whether they are tried again."""
+    told = study.user_attrs
+    return {int(key.removeprefix(_EARLY)): told[key] for key in told if key.startswith(_EARLY)}
+
+
+def give_back(study: optuna.Study, number: int, why: str) -> None:
+    """End a trial without a result and line its settings up to be tried again."""
+    (trial,) = (one for one in study.get_trials(deepcopy=False) if one.number == number)
+    attempt = trial.user_attrs.get(ATTEMPT, 1)
+    again = attempt < ATTEMPTS
+    study.set_user_attr(f"{_EARLY}{number}", {"why": why, "again": again})
+    study.tell(number, state=TrialState.FAIL)
+    if again:
+        kept = {key: trial.user_attrs[key] for key in (OWN,) if key in trial.user_attrs}
+        study.enqueue_trial(trial.params, user_attrs={**kept, ATTEMPT: attempt + 1})
+
+
+def take_back(search: Search, study: optuna.Study) -> list[int]:
+    """Give back the trials whose process is gone; return their numbers."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    gone = [trial.number for trial in running if _abandoned(search, trial.number)]
+    for number in gone:
+        give_back(study, number, "its process was ended")
+    return gone
+
+
+def _abandoned(search: Search, number: int) -> bool:
+    def refuse(_who: str) -> None:
+        raise _Held
+
+    try:
+        with lock(search.home, _name(search, number), refuse):
+            return True
+    except _Held:
+        return False

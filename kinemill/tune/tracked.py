@@ -1,0 +1,70 @@
+"""The MLflow run of a search, in which those of its trials are nested."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from kinemill.store import publish_json, read_json, summary_of
+from kinemill.tracking import (
+    MlflowTracker,
+    Status,
+    end_orphans,
+    log_dataset,
+    open_tracking,
+    reopen_run,
+    start_run,
+)
+from kinemill.tune.results import best_of, lines
+from kinemill.tune.search import Search
+
+_FILE = "run.json"
+
+
+@contextmanager
+def tracked(search: Search) -> Generator[tuple[str, str]]:
+    """Keep the run of a search open, and write down in the end what the search found.
+
+    A search that goes on does so in the run that it began.
+
+    Yields:
+        The ids of the run and of its experiment.
+    """
+    end_orphans(search.home)
+    task = search.task().name
+    run, tracking = _run(search, task), open_tracking(search.home)
+    tracker, status = MlflowTracker(search.home, run), "FAILED"
+    try:
+        yield run, tracking.experiment(task)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        _conclude(search, tracker, status)
+
+
+def _run(search: Search, task: str) -> str:
+    file = search.folder / _FILE
+    if file.is_file() and reopen_run(search.home, read_json(file)["run_id"]):
+        return read_json(file)["run_id"]
+    tune = search.task().tune.model_dump(exclude={"space"})
+    params = {"space": json.dumps(search.space)[:5000], "tune": tune}
+    tags = {"kinemill.search": search.name}
+    name = f"{task} search {search.name.rpartition('-')[2][:8]}"
+    run = start_run(search.home, task, search.name, params=params, tags=tags, name=name)
+    client = open_tracking(search.home).client
+    summary = summary_of(search.home, search.dataset)
+    log_dataset(client, run, task, search.dataset.digest, summary)
+    publish_json(file, {"run_id": run})
+    return run
+
+
+def _conclude(search: Search, tracker: MlflowTracker, status: Status) -> None:
+    found = lines(search)
+    if best := best_of(found):
+        tracker.log_metrics({"best": best.error or 0.0}, best.number)
+        tracker.tag("kinemill.best", f"trial {best.number}: {best.spelled()}")
+        for key, value in best.settings.items():
+            tracker.tag(f"best.{key}", json.dumps(value))
+    tracker.end(status)
+    end_orphans(search.home)  # the runs of trials whose process was killed

@@ -1,0 +1,84 @@
+"""Actions from a table: a CSV or Parquet file with one column an action and one row a time step."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.runtime.windows import Floats
+
+TIME = ("time_s", "time", "t")  # columns that may hold the time, s
+SUFFIXES = (".csv", ".parquet")
+OFF = 0.01  # of a time step that a stamp may be off
+
+
+def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
+    """Read the actions (T, A) of a file, in the task's units; other columns are left aside.
+
+    Args:
+        path: .csv or .parquet.
+        names: of the actions, in order.
+        dt: time step of the model, s; a column of time, if there is one, has to agree.
+
+    Raises:
+        BadInput: no such file, a column is missing or no number, a value is not finite, or the
+            time does not go by steps of `dt`.
+    """
+    frame = _read(path)
+    if missing := [name for name in names if name not in frame.columns]:
+        fix = nearest(missing[0], frame.columns)
+        raise BadInput(path, f"has no column {', '.join(map(repr, missing))}", fix=fix)
+    if not frame.height:
+        raise BadInput(path, "holds no row", expected="one row for each time step")
+    found = np.stack([_numbers(path, frame, name) for name in names], axis=1) if names else None
+    stamps = next((name for name in TIME if name in frame.columns and name not in names), None)
+    if stamps:
+        _check_time(path, _numbers(path, frame, stamps), dt)
+    return np.zeros((frame.height, 0)) if found is None else found
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise BadInput(path, "is not there", expected=f"a file, {' or '.join(SUFFIXES)}")
+    if path.suffix not in SUFFIXES:
+        raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(SUFFIXES))
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path, glob=False)
+        return pl.read_csv(path, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInput(path, f"cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
+    """Return a column as numbers, or say which row is none."""
+    column = frame[name]
+    if column.dtype == pl.String:  # as soon as one row is no number
+        parsed = column.str.strip_chars().cast(pl.Float64, strict=False)
+    elif column.dtype.is_numeric():
+        parsed = column.cast(pl.Float64)
+    else:
+        raise BadInput(f"{path}, {name}", f"holds {column.dtype}", expected="numbers")
+    values = parsed.to_numpy().astype(np.float64)  # null becomes NaN
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        found, more = column[int(bad[0])], f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        told = "empty" if found is None else repr(found)
+        where = f"{path}, row {bad[0] + 1}, {name}"
+        raise BadInput(where, f"is {told}{more}", expected="a finite number")
+    return values
+
+
+def _check_time(path: Path, stamps: Floats, dt: float) -> None:
+    steps = np.diff(stamps)
+    off = np.flatnonzero(~(np.abs(steps - dt) <= OFF * dt))
+    if len(off):
+        raise BadInput(
+            f"{path}, rows {off[0] + 1} and {off[0] + 2}",
+            f"are {steps[off[0]]:.6g} s apart",
+            expected=f"the model's time step of {dt:g} s",
+            fix="resample the actions, or leave the column of time out",
+        )

@@ -1,0 +1,240 @@
+"""All that is measured about a model on one split, beside what it has to beat.
+
+Verification does it with the test split of a dataset, `kinemill evaluate` with any logs.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime.windows import Floats, Predictor
+from kinemill.store import Json
+from kinemill.verify.accuracy import Errors, evaluate, spread_of
+from kinemill.verify.free_run import FreeRun, free_run
+from kinemill.verify.residuals import Residuals, residuals_of, whiteness
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was measured.
+
+    Attributes:
+        dataset: what it was measured on.
+        split: which episodes of it.
+        predictors: who was measured, by name; `model` first.
+        errors: over the horizon, by name.
+        free_runs: over whole episodes, by name.
+        residuals: of the model, one step ahead.
+    """
+
+    dataset: PackedDataset
+    split: str
+    predictors: dict[str, Predictor]
+    errors: dict[str, Errors]
+    free_runs: dict[str, FreeRun]
+    residuals: Residuals
+
+    @property
+    def model(self) -> Errors:
+        """Errors of the model itself."""
+        return self.errors[MODEL]
+
+
+def analyse(
+    predictors: Mapping[str, Predictor],
+    dataset: PackedDataset,
+    split: str,
+    horizon: int,
+    stride: int,
+) -> Analysis:
+    """Measure every predictor on the same windows and the same episodes.
+
+    Args:
+        predictors: by name, `model` first.
+        dataset: channels in their order.
+        split: which episodes.
+        horizon: steps of own predictions.
+        stride: rows between the starts of windows.
+
+    Raises:
+        BadInput: other channels than the dataset's, or no episode is long enough.
+    """
+    history = max(one.history for one in predictors.values())
+    spread = spread_of(dataset, split)
+    return Analysis(
+        dataset=dataset,
+        split=split,
+        predictors=dict(predictors),
+        errors={
+            name: evaluate(one, dataset, split, horizon, stride, history=history)
+            for name, one in predictors.items()
+        },
+        free_runs={
+            name: free_run(one, dataset, split, history, spread) for name, one in predictors.items()
+        },
+        residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
+    )
+
+
+def window_errors(errors: Errors) -> Floats:
+    """Return the error of each window at the last step, over the spread, averaged, (W,)."""
+    relative = np.abs(errors.errors) / np.maximum(errors.spread, 1e-12)
+    return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
+
+
+@dataclass(frozen=True)
+class EpisodeErrors:
+    """The model's errors on one episode.
+
+    Attributes:
+        episode: which.
+        windows: that start in it.
+        rmse: at the last step, (S,), in units.
+        error: at the last step, over the spread, averaged.
+        worst_row: the present of its worst window, a row of the episode.
+        free_run: RMSE over the whole of it, (S,), in units.
+    """
+
+    episode: PackedEpisode
+    windows: int
+    rmse: Floats
+    error: float
+    worst_row: int
+    free_run: Floats
+
+
+def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
+    """Return the episodes that windows start in, the one with the largest error first."""
+    model, run = analysis.model, analysis.free_runs[MODEL]
+    each, found = window_errors(model), list[EpisodeErrors]()
+    for episode, free in zip(run.episodes, run.by_episode, strict=True):
+        inside = (model.starts >= episode.start) & (model.starts < episode.stop)
+        if not inside.any():
+            continue
+        worst = int(model.starts[inside][np.argmax(each[inside])])
+        rmse = np.sqrt((model.errors[inside] ** 2).mean(axis=0))
+        row = worst + model.history - 1 - episode.start
+        mean = float(each[inside].mean())
+        found.append(EpisodeErrors(episode, int(inside.sum()), rmse, mean, row, free))
+    return sorted(found, key=lambda item: -item.error)
+
+
+def analysis_document(analysis: Analysis) -> Json:
+    """Return the parts `accuracy`, `against`, `windows`, `free_run`, `residuals`, `worst`."""
+    model = analysis.model
+    return {
+        "accuracy": {who: accuracy(found) for who, found in analysis.errors.items()},
+        "against": _against(analysis.errors),
+        "windows": {
+            "count": len(model.starts),
+            "horizon": model.horizon,
+            "stride": model.stride,
+            "seconds": model.horizon * model.dt,
+            "effective_n": model.effective_n,
+            "resampled": model.grouped_by,
+        },
+        "free_run": {who: _free_run(found, model) for who, found in analysis.free_runs.items()},
+        "residuals": _residuals(analysis),
+        "worst": [_worst(item, model) for item in worst_episodes(analysis)[:10]],
+    }
+
+
+def _against(errors: dict[str, Errors]) -> Json:
+    """Return the model's nrmse over each rival's, with its interval."""
+    model = errors[MODEL]
+    return {
+        who: {
+            "ratio": model.nrmse / found.nrmse if found.nrmse else float("nan"),
+            "interval": list(model.ratio_interval(found)),
+        }
+        for who, found in errors.items()
+        if who != MODEL
+    }
+
+
+def accuracy(errors: Errors) -> Json:
+    """Return what a document says about one contestant."""
+    by_channel, whole = errors.intervals()
+    return {
+        "nrmse": errors.nrmse,
+        "nrmse_interval": whole.tolist(),
+        "channels": {
+            name: {
+                "unit": errors.units[index],
+                "rmse": float(errors.rmse[index]),
+                "interval": by_channel[index].tolist(),
+                "mean": float(errors.mean[index]),
+                "mae": float(errors.mae[index]),
+                "mse": float(errors.mse[index]),
+                "by_step": errors.by_step[:, index].tolist(),
+                "mae_by_step": errors.mae_by_step[:, index].tolist(),
+                "mse_by_step": (errors.by_step[:, index] ** 2).tolist(),
+            }
+            for index, name in enumerate(errors.channels)
+        },
+    }
+
+
+def _free_run(run: FreeRun, errors: Errors) -> Json:
+    return {
+        "nrmse": run.nrmse,
+        "rmse": dict(zip(errors.channels, run.rmse.tolist(), strict=True)),
+        "episodes": len(run.episodes),
+        "steps": int(run.steps.sum()),
+    }
+
+
+def _residuals(analysis: Analysis) -> Json:
+    found, model = analysis.residuals, analysis.model
+    return {
+        "rows": found.rows,
+        "lags": found.lags,
+        "band": float(found.band),
+        "channels": {
+            name: {
+                "unit": model.units[index],
+                "mean": float(found.mean[index]),
+                "std": float(found.std[index]),
+                "autocorrelation": found.auto[:, index].tolist(),
+                "ljung_box": {"q": float(found.ljung_box[index]), "p": float(found.p[index])},
+                "inputs": {
+                    action: {
+                        "correlation": found.cross[:, index, column].tolist(),
+                        "band": float(found.cross_band[index, column]),
+                    }
+                    for column, action in enumerate(analysis.dataset.actions)
+                },
+            }
+            for index, name in enumerate(model.channels)
+        },
+    }
+
+
+def _worst(item: EpisodeErrors, errors: Errors) -> Json:
+    return {
+        "episode": item.episode.id,
+        "name": item.episode.name,
+        "rows": item.episode.rows,
+        "windows": item.windows,
+        "error": item.error,
+        "worst_from": item.worst_row * errors.dt,
+        "rmse": dict(zip(errors.channels, item.rmse.tolist(), strict=True)),
+        "free_run": dict(zip(errors.channels, item.free_run.tolist(), strict=True)),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value in which numbers that are not finite are null."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,118 @@
+"""Whether a model is as sure as it should be: how often the truth lies where it says.
+
+Symbols: W windows, T horizon, S states.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+from kinemill.runtime import Simulator, wrapped
+from kinemill.runtime.windows import QUIETLY, Floats, Windows
+
+LEVELS = (0.5, 0.9)
+CHUNK = 1024  # windows predicted at once, bounds memory
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often errors lay inside of the intervals that a model gave for them.
+
+    Attributes:
+        channels: names of the S states.
+        levels: of the intervals, such as 0.9: nine of ten truths should lie inside.
+        coverage: share of the windows whose truth did, by level, step and channel: (L, T, S).
+        deviation: root mean square of the standard deviations given, (T, S), in units.
+        rmse: what they should have been, (T, S), in units.
+        windows: W.
+    """
+
+    channels: tuple[str, ...]
+    levels: tuple[float, ...]
+    coverage: Floats
+    deviation: Floats
+    rmse: Floats
+    windows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return coverage by level and channel, after each step, and both sizes of the error."""
+        return {
+            "windows": self.windows,
+            "coverage": {
+                f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
+                for level, by_step in zip(self.levels, self.coverage, strict=True)
+            },
+            "deviation": dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
+            "rmse": dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
+        }
+
+    def line(self, step: int = -1) -> str:
+        """Say in one line how often the truth lay inside at a step, on average over channels."""
+        shares = self.coverage[:, step].mean(axis=1)
+        told = (
+            f"{share:.0%} in {level:.0%} intervals"
+            for level, share in zip(self.levels, shares, strict=True)
+        )
+        return f"truth: {', '.join(told)}"
+
+
+@QUIETLY
+def calibration_of(
+    channels: Sequence[str], errors: Floats, deviation: Floats, levels: Sequence[float] = LEVELS
+) -> Calibration:
+    """Compare errors with the standard deviations that were given for them, as of a Gaussian.
+
+    An interval of level p reaches from -z to z standard deviations, z the quantile (1 + p) / 2 of
+    the normal distribution. What is not finite lies in no interval.
+
+    Args:
+        channels: names of the S states.
+        errors: prediction minus truth, (W, T, S), angles the short way round.
+        deviation: (W, T, S), in the same units.
+        levels: between 0 and 1.
+
+    Raises:
+        BadInput: the two differ in shape, or a level is not between 0 and 1.
+    """
+    if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
+        found = f"errors are {errors.shape}, deviations {deviation.shape}"
+        raise BadInput("calibration", found, expected="(windows, horizon, states) of both")
+    if wrong := [level for level in levels if not 0.0 < level < 1.0]:
+        raise BadInput("calibration: levels", f"{wrong[0]:g}", expected="between 0 and 1")
+    inside = [
+        np.abs(errors) <= NormalDist().inv_cdf((1.0 + level) / 2.0) * deviation for level in levels
+    ]
+    return Calibration(
+        channels=tuple(channels),
+        levels=tuple(levels),
+        coverage=np.array([each.mean(axis=0) for each in inside]),
+        deviation=np.sqrt(np.square(deviation).mean(axis=0)),
+        rmse=np.sqrt(np.square(errors).mean(axis=0)),
+        windows=len(errors),
+    )
+
+
+def calibrate(
+    simulator: Simulator, windows: Windows, levels: Sequence[float] = LEVELS
+) -> Calibration | None:
+    """Return how well a model knows its own errors on windows; None if it does not say."""
+    if simulator.interface.belief is None:
+        return None
+    skip = windows.states.shape[1] - simulator.history
+    errors, deviations = list[NDArray[Any]](), list[NDArray[Any]]()
+    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    for first in range(0, len(windows.truth), CHUNK):
+        some = slice(first, first + CHUNK)
+        found, deviation = simulator.rollout_deviation(
+            windows.states[some, skip:], windows.past_actions[some, skip:], windows.actions[some]
+        )
+        errors.append(wrapped(found - windows.truth[some], angle))
+        deviations.append(deviation)
+    return calibration_of(
+        simulator.states, np.concatenate(errors), np.concatenate(deviations), levels
+    )

@@ -1,0 +1,104 @@
+"""Free run: from the first rows of an episode to its end, on nothing but the actions.
+
+Symbols: E episodes, H history, T steps, S states, A actions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime import wrapped
+from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
+from kinemill.verify.accuracy import is_angle, normalised
+
+LONGEST = 50_000  # steps of an episode that are run
+TOGETHER = 500_000  # steps run in one batch, padding counted: bounds memory
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """Errors of one predictor over whole episodes.
+
+    Attributes:
+        episodes: those that are long enough, in the order of `by_episode`.
+        steps: predicted in each, (E,).
+        by_episode: root mean square over the steps of each, (E, S), in units.
+        spread: of each state on the split, (S,); what nrmse divides by.
+    """
+
+    episodes: tuple[PackedEpisode, ...]
+    steps: Floats
+    by_episode: Floats
+    spread: Floats
+
+    @property
+    def rmse(self) -> Floats:
+        """Root mean square over all steps of all episodes, (S,), in units."""
+        return np.sqrt(np.average(self.by_episode**2, axis=0, weights=self.steps))
+
+    @property
+    def nrmse(self) -> float:
+        """RMSE over spread, averaged over the channels that move."""
+        return float(normalised(self.rmse, self.spread))
+
+
+@QUIETLY
+def free_run(
+    predictor: Predictor, dataset: PackedDataset, split: str, history: int, spread: Floats
+) -> FreeRun:
+    """Run every episode of a split from its first `history` rows on.
+
+    Args:
+        predictor: what is run.
+        dataset: with the episodes.
+        split: which of them.
+        history: rows that are given, at least as many as the predictor wants.
+        spread: of each state, (S,).
+    """
+    errors = dict[PackedEpisode, Floats]()
+    angle = is_angle(dataset)
+    for group in _groups(dataset.of(split), history):
+        windows = _whole(dataset, group, history)
+        deviation = wrapped(predict(predictor, windows) - windows.truth, angle)
+        for episode, found in zip(group, deviation, strict=True):
+            steps = _steps(episode, history)
+            errors[episode] = np.sqrt((found[:steps] ** 2).mean(axis=0))
+    run = tuple(episode for episode in dataset.of(split) if episode in errors)
+    steps = np.array([_steps(episode, history) for episode in run], dtype=np.float64)
+    return FreeRun(run, steps, np.stack([errors[episode] for episode in run]), spread)
+
+
+def _steps(episode: PackedEpisode, history: int) -> int:
+    return min(episode.rows - history, LONGEST)
+
+
+def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:
+    """Yield episodes that are run together: of like lengths, so that little is padded."""
+    group = list[PackedEpisode]()
+    for episode in sorted(episodes, key=lambda one: one.rows):
+        steps = _steps(episode, history)
+        if steps < 1:
+            continue
+        if group and (len(group) + 1) * steps > TOGETHER:
+            yield group
+            group = []
+        group.append(episode)
+    if group:
+        yield group
+
+
+def _whole(dataset: PackedDataset, episodes: list[PackedEpisode], history: int) -> Windows:
+    """Lay whole episodes side by side; after its end an episode stands still."""
+    longest = max(_steps(episode, history) for episode in episodes)
+    place = np.arange(history + longest)
+    rows = np.stack([np.minimum(one.start + place, one.stop - 1) for one in episodes])
+    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    states, actions = np.split(values, [len(dataset.states)], axis=2)
+    return Windows(
+        states=states[:, :history],
+        past_actions=actions[:, : history - 1],
+        actions=actions[:, history - 1 : -1],
+        truth=states[:, history:],
+    )

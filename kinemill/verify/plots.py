@@ -1,0 +1,95 @@
+"""Plots as PNG files, for slides and papers; the pages draw their own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.verify.accuracy import gather
+from kinemill.verify.analysis import MODEL, Analysis
+from kinemill.verify.figures import LABELS, Example, pictured, shown_in_rollouts, unwrapped
+
+COLOURS = {
+    "model": "#2457e6",
+    "champion": "#a032c8",
+    "linear_sincos": "#0d9488",
+    "linear": "#d97706",
+    "persistence": "#9aa4b2",
+    "truth": "#14181f",
+    "action": "#5b6675",
+}
+DPI = 110
+
+
+def plot_growth(analysis: Analysis, path: Path) -> None:
+    """Draw RMSE over time ahead, one axis a state, all contestants."""
+    model = analysis.model
+    shown = pictured(model)
+    figure, axes = panels(len(shown), min(3, len(shown)))
+    time = np.arange(1, model.horizon + 1) * model.dt
+    for axis, index in zip(axes, shown, strict=False):
+        for name, errors in reversed(analysis.errors.items()):
+            wide = 2.4 if name == MODEL else 1.4
+            axis.plot(
+                time, errors.by_step[:, index], color=COLOURS[name], lw=wide, label=LABELS[name]
+            )
+        own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
+        axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
+        axis.set_title(f"{model.channels[index]}, RMSE in {model.units[index]}", fontsize=10)
+        axis.set_xlabel("s ahead")
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=DPI)
+
+
+def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -> None:
+    """Draw windows, one column each: states with their predictions, then inputs."""
+    model, dataset = analysis.model, analysis.dataset
+    starts = model.starts[[example.window for example in examples]]
+    windows = gather(dataset, starts, model.history, model.horizon)
+    predicted = {name: unwrapped(analysis, name, windows) for name in shown_in_rollouts(analysis)}
+    past = np.arange(1 - model.history, 1) * model.dt
+    ahead = np.arange(model.horizon + 1) * model.dt
+    shown = pictured(model)
+    rows = len(shown) + len(dataset.actions)
+    figure, axes = panels(rows * len(examples), len(examples))
+    for column, example in enumerate(examples):
+        cells = axes[column :: len(examples)]
+        for axis, index in zip(cells, shown, strict=False):
+            known, truth = windows.states[column, :, index], windows.truth[column, :, index]
+            for name, values in predicted.items():
+                line = np.append(known[-1], values[column, :, index])
+                axis.plot(ahead, line, color=COLOURS[name], label=LABELS[name])
+            time = np.append(past, ahead[1:])
+            axis.plot(time, np.append(known, truth), color=COLOURS["truth"], lw=1, label="measured")
+            axis.set_ylabel(f"{model.channels[index]}, {model.units[index]}", fontsize=8)
+        for axis, (index, name) in zip(
+            cells[len(shown) :], enumerate(dataset.actions), strict=True
+        ):
+            held = np.concatenate([windows.past_actions[column], windows.actions[column]])[:, index]
+            axis.step(np.append(past, ahead[1:-1]), held, where="post", color=COLOURS["action"])
+            axis.set_ylabel(f"{name}, {dataset.units[name]}", fontsize=8)
+        for axis in cells:
+            axis.axvline(0.0, color="0.6", lw=0.8, ls=":")
+        cells[0].set_title(example.title, fontsize=10)
+        cells[-1].set_xlabel("s ahead")
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=DPI)
+
+
+def panels(count: int, columns: int) -> tuple[Any, list[Any]]:
+    """Return a figure without a display, and `count` axes of it, `columns` in a row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = -(-count // columns)
+    figure = Figure(figsize=(4.6 * columns, 2.3 * rows + 0.7))
+    FigureCanvasAgg(figure)
+    edge = 0.35 / rows  # a layout engine would draw everything twice
+    figure.subplots_adjust(0.16 / columns, edge, 1 - 0.04 / columns, 1 - edge, 0.25, 0.4)
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    for axis in axes:
+        axis.grid(color="0.92")
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,149 @@
+"""What a model leaves unexplained one step ahead: is it white, and does it know the inputs?
+
+A model that has understood the robot errs like noise: its residuals say nothing about each other,
+nor about past inputs. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.runtime.windows import QUIETLY, Floats, Predictor, deviations
+from kinemill.verify.accuracy import CHUNK, gather, is_angle
+
+LAGS = 25
+ROWS = 50_000  # looked at at most: bands are then narrower than any effect that matters
+NORMAL_99 = 2.5758293035489004  # 99 % of a standard normal variable lie within ± this
+
+
+@dataclass(frozen=True)
+class Series:
+    """One-step residuals of one episode, row by row.
+
+    Attributes:
+        errors: prediction minus truth, (n, S), in units; angles the short way round.
+        actions: what acted over that step, (n, A).
+    """
+
+    errors: Floats
+    actions: Floats
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far one-step residuals are from white noise.
+
+    Attributes:
+        rows: residuals looked at, n.
+        mean: of each state, (S,), in units.
+        std: of each state, (S,), in units.
+        auto: autocorrelation at lags 1 to L, (L, S).
+        band: 99 % of the autocorrelations of white noise lie within ± this.
+        ljung_box: statistic Q of each state, (S,).
+        p: probability of a Q as large from white noise, (S,).
+        cross: correlation with what acted τ steps before, τ from -L to L, (2 L + 1, S, A); at
+            negative τ with what acts later, which tells of feedback in the logs.
+        cross_band: 99 % band of each pair that is not correlated, (S, A).
+    """
+
+    rows: int
+    mean: Floats
+    std: Floats
+    auto: Floats
+    band: float
+    ljung_box: Floats
+    p: Floats
+    cross: Floats
+    cross_band: Floats
+
+    @property
+    def lags(self) -> int:
+        """Lags looked at, L."""
+        return len(self.auto)
+
+
+def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> list[Series]:
+    """Predict one step from every row of a split, whole episodes until 50,000 rows are reached."""
+    found, rows = list[Series](), 0
+    history, states, angle = predictor.history, len(dataset.states), is_angle(dataset)
+    for episode in dataset.of(split):
+        starts = np.arange(episode.start, episode.stop - history, dtype=np.int64)
+        if not len(starts) or rows >= ROWS:
+            continue
+        parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
+        errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
+        acting = np.asarray(dataset.values)[starts + history - 1, states:]
+        found.append(Series(np.concatenate(errors), acting.astype(np.float64)))
+        rows += len(starts)
+    return found
+
+
+@QUIETLY
+def whiteness(series: list[Series]) -> Residuals:
+    """Correlate residuals with themselves and with the inputs, pooled over episodes."""
+    errors = _centred([item.errors for item in series])
+    actions = _centred([item.actions for item in series])
+    rows = sum(len(part) for part in errors)
+    lags = max(1, min(LAGS, max(len(part) for part in errors) // 4))
+    every = np.concatenate([item.errors for item in series])
+    auto = np.stack([_correlation(errors, errors, lag) for lag in range(1, lags + 1)])
+    own = np.diagonal(auto, axis1=1, axis2=2)
+    q, p = ljung_box(own, rows)
+    taus = range(-lags, lags + 1)
+    acted = [_correlation(actions, actions, lag) for lag in range(1, lags + 1)]
+    inputs = np.diagonal(np.stack(acted), axis1=1, axis2=2)
+    return Residuals(
+        rows=rows,
+        mean=every.mean(axis=0),
+        std=every.std(axis=0),
+        auto=own,
+        band=NORMAL_99 / np.sqrt(rows),
+        ljung_box=q,
+        p=p,
+        cross=np.stack([_correlation(errors, actions, tau) for tau in taus]),
+        cross_band=_cross_band(own, inputs, rows),
+    )
+
+
+def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
+    """Return Q of autocorrelations (L, S) at lags 1 to L of `rows` values, and its p-value.
+
+    Q = n (n + 2) Σ r_k² / (n - k), a χ² of L degrees of freedom for white noise
+    (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
+    """
+    from scipy.stats import chi2
+
+    lag = np.arange(1, len(auto) + 1)[:, None]
+    q = rows * (rows + 2) * (auto**2 / (rows - lag)).sum(axis=0)
+    return q, np.asarray(chi2.sf(q, len(auto)), dtype=np.float64)
+
+
+def _cross_band(errors: Floats, actions: Floats, rows: int) -> Floats:
+    """Return the 99 % bands, (S, A), from the autocorrelations (L, S) and (L, A) of both.
+
+    √n r_τ tends to a normal variable of variance Σ R_e(k) R_u(k), k from -∞ to ∞
+    (Ljung 1999, System Identification, section 16.6); k up to L here, and at least 1.
+    """
+    variance = 1.0 + 2.0 * errors.T @ actions
+    return NORMAL_99 * np.sqrt(np.maximum(variance, 1.0) / rows)
+
+
+def _centred(parts: list[Floats]) -> list[Floats]:
+    mean = np.concatenate(parts).mean(axis=0)
+    return [part - mean for part in parts]
+
+
+def _correlation(left: list[Floats], right: list[Floats], tau: int) -> Floats:
+    """Return the correlations (P, Q) of left (n, P) at row t with right (n, Q) at row t - tau."""
+    shape = left[0].shape[1], right[0].shape[1]
+    product = np.zeros(shape)
+    for one, other in zip(left, right, strict=True):
+        a, b = (one[tau:], other[: len(other) - tau]) if tau >= 0 else (one[:tau], other[-tau:])
+        if len(a):
+            product += a.T @ b
+    powers = [np.sum([(part**2).sum(axis=0) for part in parts], axis=0) for parts in (left, right)]
+    size: NDArray[np.float64] = np.sqrt(np.outer(powers[0], powers[1]))
+    # What never moves is correlated with nothing.
+    return np.divide(product, size, out=np.zeros(shape), where=size != 0)

@@ -1,0 +1,220 @@
+"""The sections that every report about a model has: HTML, from one analysis."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from kinemill.drawing.charts import number
+from kinemill.drawing.pieces import card, contest, name_of, style, table
+from kinemill.verify.accuracy import Errors
+from kinemill.verify.analysis import Analysis, worst_episodes
+from kinemill.verify.figures import (
+    LABELS,
+    Example,
+    autocorrelations,
+    cross_correlations,
+    error_growth,
+    legend,
+    pictured,
+    rollouts,
+    shown_in_rollouts,
+)
+
+WORST = 10  # episodes listed
+
+
+def document(title: str, sections: Sequence[str], footer: str) -> str:
+    """Return a whole page without links to anything outside; `footer` is HTML already."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style()}</style></head>"
+        f"<body><main>{''.join(sections)}<footer>{footer}</footer></main></body></html>\n"
+    )
+
+
+def accuracy_card(analysis: Analysis) -> str:
+    """Return the card with the one number that stands for the model."""
+    low, high = analysis.model.intervals()[1]
+    more = f"95 % interval {number(low)} to {number(high)}"
+    return card("Error, nRMSE", number(analysis.model.nrmse), "", more)
+
+
+def rival_card(analysis: Analysis, against: dict[str, dict[str, object]]) -> str:
+    """Return the card about the rival that is hardest to beat."""
+    rivals = {name: item["ratio"] for name, item in against.items()}
+    known = {name: ratio for name, ratio in rivals.items() if isinstance(ratio, float)}
+    if not known:
+        return card("Rivals", "–", "", "none stays finite")
+    name = max(known, key=lambda rival: known[rival])
+    low, high = analysis.model.ratio_interval(analysis.errors[name])
+    more = f"95 % interval {number(low)} to {number(high)}"
+    return card(f"Against {LABELS[name]}", number(known[name]), "× its error", more)
+
+
+def windows_card(analysis: Analysis, title: str) -> str:
+    """Return the card about how much was looked at."""
+    model = analysis.model
+    more = f"worth {model.effective_n} independent {model.grouped_by}"
+    return card(title, str(len(model.starts)), "", more)
+
+
+def errors_section(analysis: Analysis, where: str) -> str:
+    """Return the table of errors at the horizon with intervals; `where` names the episodes."""
+    model = analysis.model
+    intervals = {name: found.intervals() for name, found in analysis.errors.items()}
+    rows = [
+        [
+            name_of(channel, model.units[index]),
+            *contest(
+                {name: float(found.rmse[index]) for name, found in analysis.errors.items()},
+                {name: pair[0][index].tolist() for name, pair in intervals.items()},
+            ),
+        ]
+        for index, channel in enumerate(model.channels)
+    ]
+    rows.append(
+        [
+            name_of("nRMSE", "mean of RMSE / spread"),
+            *contest(
+                {name: found.nrmse for name, found in analysis.errors.items()},
+                {name: pair[1].tolist() for name, pair in intervals.items()},
+            ),
+        ]
+    )
+    heads = ["Channel", *(LABELS[name] for name in analysis.errors)]
+    return (
+        f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
+        f"<p>Root mean square error on {where}, in each channel's unit, after "
+        f"{model.horizon} steps of own predictions under the true actions; below it the 95 % "
+        f"bootstrap interval over {model.effective_n} {model.grouped_by}. Bold is best.</p>"
+        + table(heads, rows, numbers_from=1, even=True)
+    )
+
+
+def growth_section(analysis: Analysis) -> str:
+    """Return the charts of errors over time ahead."""
+    labels = {name: LABELS[name] for name in analysis.errors}
+    return (
+        "<h2>How errors grow</h2><p>Root mean square error over seconds ahead; the bar at the end "
+        f"is the model's 95 % interval.{_left_out(analysis.model)}</p>"
+        + legend(labels)
+        + error_growth(analysis)
+    )
+
+
+def _left_out(model: Errors) -> str:
+    shown, every = len(pictured(model)), len(model.channels)
+    return "" if shown == every else f" Shown are the {shown} of {every} channels that err most."
+
+
+def rollouts_section(analysis: Analysis, examples: Sequence[Example], told: str) -> str:
+    """Return example rollouts beside the truth; `told` says which they are."""
+    styles = {name: LABELS[name] for name in reversed(shown_in_rollouts(analysis))}
+    return (
+        "<h2>Rollouts against the truth</h2><p>Windows over seconds; the dashed "
+        "line is now. Left of it is what the model knows, right of it what it predicts from its "
+        f"own predictions. {told}{_left_out(analysis.model)}</p>"
+        + legend({"truth": "measured"} | styles)
+        + rollouts(analysis, examples)
+    )
+
+
+def free_run_section(analysis: Analysis) -> str:
+    """Return the table of errors over whole episodes."""
+    model = analysis.model
+    runs = analysis.free_runs
+    rows = [
+        [
+            name_of(channel, model.units[index]),
+            *contest({name: float(run.rmse[index]) for name, run in runs.items()}, {}),
+        ]
+        for index, channel in enumerate(model.channels)
+    ]
+    rows.append(
+        [
+            name_of("nRMSE", "mean of RMSE / spread"),
+            *contest({n: run.nrmse for n, run in runs.items()}, {}),
+        ]
+    )
+    longest = runs["model"].steps.max() * model.dt
+    return (
+        "<h2>Free run</h2><p>Root mean square error over whole episodes, simulated from their "
+        f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
+        f"episodes, up to {longest:.4g} s. What is unstable cannot be followed for so long by any "
+        "model.</p>"
+        + table(["Channel", *(LABELS[n] for n in runs)], rows, numbers_from=1, even=True)
+    )
+
+
+def worst_section(analysis: Analysis) -> str:
+    """Return the table of the episodes with the largest errors."""
+    model = analysis.model
+    found = worst_episodes(analysis)
+    shown = pictured(model)
+    rows = [
+        [
+            name_of(item.episode.name, item.episode.id[:8]),
+            str(item.windows),
+            f"{item.worst_row * model.dt:.2f} s",
+            *(
+                f"{number(float(item.rmse[i]))}<span class='interval'>free run "
+                f"{number(float(item.free_run[i]))}</span>"
+                for i in shown
+            ),
+        ]
+        for item in found[:WORST]
+    ]
+    channels = [
+        f'{escape(model.channels[i])} <span class="unit">{escape(model.units[i])}</span>'
+        for i in shown
+    ]
+    which = f"The {WORST} of {len(found)} episodes" if len(found) > WORST else "Episodes"
+    return (
+        f"<h2>Worst episodes</h2><p>{which} with the largest error first; RMSE after "
+        f"{model.horizon} steps, below it over the whole episode.</p>"
+        + table(["Episode", "Windows", "Worst from", *channels], rows, numbers_from=1)
+    )
+
+
+def residuals_section(analysis: Analysis) -> str:
+    """Return what one-step residuals say about what the model has not understood."""
+    found = analysis.residuals
+    inputs = (
+        "<p>Correlation with what acted so many steps before, for the input that explains most; "
+        "outside the band on the right means that the model misses something about this input, "
+        "on the left that the logs were made in closed loop.</p>" + cross_correlations(analysis)
+        if analysis.dataset.actions
+        else ""
+    )
+    return (
+        "<h2>What is left unexplained</h2><p>Autocorrelation of the model's errors one step ahead, "
+        f"by lags in steps, over {found.rows} rows. Of white noise 99 % lies between the dashed "
+        "lines, and the Ljung-Box p is above 0.01; sensor noise in the states alone already makes "
+        "neighbouring errors alike.</p>" + autocorrelations(analysis) + inputs
+    )
+
+
+def compared(mine: float, other: float) -> str:
+    """Say how much less or more one error is than another, HTML."""
+    if not np.isfinite(other):
+        return "where nothing sensible comes from"
+    if mine > 2 * other:
+        return f"<b>{number(mine / other) if other else 'infinitely many'} times</b> the error of"
+    share = 1 - mine / other if other else 0.0
+    return f"<b>{abs(share):.0%}</b> {'less' if share >= 0 else 'more'} than"
+
+
+def lead(analysis: Analysis) -> str:
+    """Say in one sentence what the numbers mean."""
+    model = analysis.model
+    ahead = model.horizon * model.dt
+    off = f"Fed with its own predictions for <b>{ahead:.4g} s</b> ({model.horizon} steps), "
+    off += f"it is off by <b>{number(model.nrmse)}</b> of a channel's spread on average"
+    against = [
+        f"{compared(model.nrmse, analysis.errors[name].nrmse)} {LABELS[name].replace(',', ' on')}"
+        for name in ("linear", "linear_sincos", "champion")
+        if name in analysis.errors
+    ]
+    return f"{off}: {' and '.join(against)}." if against else f"{off}."

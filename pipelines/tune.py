@@ -1,0 +1,119 @@
+"""A search for settings: data as the chain makes it, trials, the best one through the chain."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from assets.stage import Lines
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.spec import load_task
+from kinemill.spec.ports import Progress
+from kinemill.store import Json
+from resources.mill import Mill
+
+_OF_CHAIN = ("status", "version", "alias", "gate")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call of the search is to do.
+
+    Attributes:
+        trials: in all, those of earlier calls included; None: what the task file says.
+        workers: processes at a time.
+        timeout: s after which trials end where they are; None: never.
+        register: the best settings go through the chain.
+        logs: folder with new logs, or one log; None: the task's drop folder.
+    """
+
+    trials: int | None = None
+    workers: int = 1
+    timeout: float | None = None
+    register: bool = True
+    logs: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "workers", "timeout"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise BadInput(name, str(value), expected="more than 0")
+
+
+def tune_task(
+    task: str,
+    overrides: Mapping[str, Any],
+    wanted: Wanted,
+    progress: Progress,
+    *,
+    watched: bool = False,
+) -> Json:
+    """Search for better settings of a task and return the document of `kinemill tune`.
+
+    Raises:
+        TaskError: the task file, its space or an override is wrong; nothing was started.
+        Blocked: a blocking check refused the data.
+        TrainingFailed: no trial has a result.
+    """
+    from kinemill.tune import Bounds, begin, best_of, describe
+    from pipelines.run import make_until, run_chain  # which knows all jobs, this one too
+    from resources.searching import search_elsewhere
+    from resources.training import start_of
+
+    began, home = time.time(), Home.resolve()
+    effective = load_task(task, overrides)
+    outer = {key: value for key, value in overrides.items() if not key.startswith("tune.")}
+    dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched)
+    start = start_of(Mill(effective, home))
+    search = begin(effective, home, dataset, overrides, start)
+    trials = wanted.trials or effective.tune.trials
+    progress.say(f"{search.name}: {trials} trials, report and journal in {search.folder}")
+    until = began + wanted.timeout if wanted.timeout else None
+    found = search_elsewhere(search, Bounds(trials, until), wanted.workers, progress)
+    document, best = describe(search, found), best_of(found)
+    if wanted.register and best is not None:
+        chain = run_chain(task, {**outer, **best.settings}, logs=wanted.logs, watched=watched)
+        document |= {key: chain[key] for key in _OF_CHAIN if key in chain}
+    return document
+
+
+class Trials(dg.Config):
+    """What is searched, and for how long."""
+
+    task: str = Field(description="name of the task")
+    trials: int | None = Field(default=None, description="in all; default: tune.trials of the task")
+    workers: int = Field(default=1, description="processes at a time")
+    timeout: float | None = Field(default=None, description="s, then trials end where they are")
+    register_best: bool = Field(default=True, description="the best goes through the chain")
+    overrides: dict[str, Any] = Field(default={}, description="dotted keys, as learn.history: 12")
+
+
+@dg.op(description="Try settings from the task's space, and hand the best to the chain.")
+def trials(context: dg.OpExecutionContext, config: Trials) -> None:
+    """Search, and show what was found."""
+    wanted = Wanted(config.trials, config.workers, config.timeout, config.register_best)
+    found = tune_task(config.task, config.overrides, wanted, Lines(context))
+    best = found["best"]
+    context.add_output_metadata(
+        {
+            "study": found["study"],
+            "trials": found["trials"],
+            "pruned": found["pruned"],
+            "failed": found["failed"],
+            "error": best["value"],
+            "settings": dg.MetadataValue.json(best["settings"]),
+            "report": dg.MetadataValue.path(found["report"]),
+            "version": found.get("version") or 0,
+        }
+    )
+
+
+@dg.job(description="Searches for better settings of a task, as `kinemill tune` does.")
+def tune() -> None:
+    """Run the one step."""
+    trials()

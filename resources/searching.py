@@ -1,0 +1,138 @@
+"""A search in processes of its own: started, watched, replaced when one dies, never left behind."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kinemill.errors import BadInput, TrainingFailed
+from kinemill.home import project_root
+from kinemill.locks import lock
+from kinemill.spec.ports import Progress
+from kinemill.tune import Bounds, Line, Search, lines, tracked, write_best, write_job, write_report
+from resources.compute.local import end
+from resources.training import models_folder
+
+_LOOK_EVERY = 0.5  # s
+_TAIL = 2000  # bytes of a worker's output quoted in an error
+_MOST_DEATHS = 5  # of workers, before the search is given up
+
+
+@dataclass
+class Workers:
+    """The processes of one search, by number."""
+
+    search: Search
+    job: Path
+    running: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
+    died: int = 0
+
+    def start(self, number: int) -> None:
+        """Start a worker; it ends when this process does, however that happens."""
+        command = [sys.executable, "-m", "kinemill.tune.worker", str(self.job), str(number)]
+        with self._log(number).open("ab") as log:
+            self.running[number] = subprocess.Popen(
+                [sys.executable, "-m", "resources.parent", str(os.getpid()), *command],
+                cwd=project_root(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we then end them
+            )
+
+    def look(self, progress: Progress) -> None:
+        """Take note of workers that ended; start one in place of each that died.
+
+        Raises:
+            TrainingFailed: too many died, or one could not work at all.
+        """
+        for number, worker in list(self.running.items()):
+            code = worker.poll()
+            if code is not None:
+                del self.running[number]
+            if code:
+                self.died += 1
+                how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+                # The next one would read the same bad input.
+                if self.died > _MOST_DEATHS or code == BadInput.exit_code:
+                    raise self._failure(number, how)
+                progress.say(f"worker {number} {how}; another one goes on with its trial")
+                self.start(number)
+
+    def stop(self) -> None:
+        """End every worker that still runs."""
+        for worker in self.running.values():
+            worker.terminate()
+        for worker in self.running.values():
+            end(worker)
+
+    def _log(self, number: int) -> Path:
+        return self.search.folder / f"worker-{number}.log"
+
+    def _failure(self, number: int, how: str) -> TrainingFailed:
+        said = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        return TrainingFailed(
+            f"worker {number} of {self.search.name}",
+            f"{how}; it last said: {said or 'nothing'}",
+            fix="the same command goes on from where the search is",
+        )
+
+
+def search_elsewhere(
+    search: Search, bounds: Bounds, workers: int, progress: Progress
+) -> list[Line]:
+    """Do the trials of a search in `workers` processes; return all of them, earlier ones too.
+
+    The report and the file with the best settings are written however the search ends. The calling
+    thread starts the processes and waits for them, as PR_SET_PDEATHSIG needs it.
+
+    Raises:
+        TrainingFailed: the workers died over and over, or no trial has a result.
+    """
+    with lock(search.home, f"tune/{search.name}/search", progress.say), tracked(search) as run:
+        models = models_folder(search.home, search.task().name)
+        told = replace(bounds, parent=run[0], experiment=run[1], tracked_models=str(models))
+        try:
+            _work(search, told, workers, progress)
+        finally:
+            write_report(search)
+            write_best(search)
+    found = lines(search)
+    if all(line.error is None for line in found):
+        raise _nothing(search, found)
+    return found
+
+
+def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> None:
+    own, known = (
+        Workers(search, write_job(search, bounds)),
+        {line.number for line in _ended(search)},
+    )
+    try:
+        for number in range(workers):
+            own.start(number)
+        while own.running:
+            time.sleep(_LOOK_EVERY)
+            own.look(progress)
+            for line in _ended(search):
+                if line.number not in known:
+                    known.add(line.number)
+                    progress.say(line.told())
+                    progress.advance("search", len(known), bounds.trials)
+    finally:
+        own.stop()
+
+
+def _ended(search: Search) -> list[Line]:
+    return [line for line in lines(search) if line.outcome not in {"waiting", "running"}]
+
+
+def _nothing(search: Search, found: list[Line]) -> TrainingFailed:
+    why = next((line.why for line in found if line.why), "none came to its end")
+    return TrainingFailed(
+        search.name,
+        f"no trial has a result; the first: {why}",
+        fix="the same command goes on; give it more --timeout or --trials, or mend tune.space",
+    )

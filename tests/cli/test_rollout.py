@@ -1,0 +1,51 @@
+"""`kinemill rollout`: runs in the plant, written as logs that the chain takes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+
+FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
+
+
+def rollout(*arguments):
+    return CliRunner().invoke(app, ["rollout", "pendulum", "--seconds", "1", "--json", *arguments])
+
+
+def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
+    done = rollout("--model", "true", "--episodes", "2", "--seed", "3", *FEW)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [run["seed"] for run in found["runs"]] == [3, 4]
+    assert (found["controller"], found["model"], found["successes"]) == ("mppi", "true", 0)
+    logs = sorted(path.name for path in home.logs("pendulum").iterdir())
+    assert len(logs) == 2
+    assert logs[0].startswith("mppi-0003-")
+    task = load_task("pendulum", {"ingest.settle": 0})
+    report = ingest(task, home, home.logs("pendulum"))
+    assert [entry["outcome"] for entry in report.files] == ["episodes", "episodes"]
+    assert [entry["rows"] for entry in report.files] == [50, 50]  # 1 s of 20 ms
+
+
+@pytest.mark.parametrize("name", ["cem", "dial", "predictive_sampling", "zero", "random"])
+def test_every_controller_can_be_asked_for(home, tmp_path, name):
+    to, report = tmp_path / "to", tmp_path / "page.html"
+    done = rollout(
+        "--controller", name, "--model", "true", "--to", str(to), "--report", str(report), *FEW
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["controller"] == name
+    assert [path.name.rsplit("-", 2)[0] for path in to.iterdir()] == [name]
+    assert "image/gif" in report.read_text()
+    assert not home.logs("pendulum").exists()
+
+
+def test_without_a_champion_or_a_controller_it_says_what_is_missing(home):
+    done = CliRunner().invoke(app, ["rollout", "pendulum"])
+    assert "kinemill run pendulum" in str(done.exception)
+    done = CliRunner().invoke(app, ["rollout", "cart_pole", "--model", "true"])
+    assert "says nothing about control" in str(done.exception)

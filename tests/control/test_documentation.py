@@ -1,0 +1,18 @@
+"""The page on control names every key, controller and shape."""
+
+from kinemill.control.cost import SHAPES
+from kinemill.control.risk import RISKS
+from kinemill.control.splines import SPLINES
+from kinemill.spec.control import CONTROLLERS, Control, Reached, Risk, Term, Uncertainty
+from kinemill.spec.expressions import FUNCTIONS
+from tests.conftest import ROOT
+
+
+def test_the_page_names_all_there_is():
+    page = (ROOT / "docs" / "control.md").read_text()
+    wanted = {*CONTROLLERS, *SHAPES, *RISKS, *SPLINES, *FUNCTIONS}
+    for settings in (Control, Term, Reached, Risk, Uncertainty):
+        wanted |= set(settings.model_fields)
+    for name in CONTROLLERS:
+        wanted |= set(CONTROLLERS[name].model_fields)
+    assert [name for name in sorted(wanted) if name not in page] == []

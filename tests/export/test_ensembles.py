@@ -1,0 +1,129 @@
+"""Ensembles of every architecture from their files: as in torch, and their members with them."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.export.interface import describe
+from kinemill.export.writing import write_model
+from kinemill.runtime import load
+from kinemill.spec.plugins import MODELS
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.member import Member, Noise
+from tests.export.conftest import DESCRIPTION, batch, random_step
+
+HISTORY = 4
+
+
+def ensemble(model: str, members: int, history: int = HISTORY, *, noisy: bool = False) -> Ensemble:
+    """Members with random weights, the first the one of `random_step`."""
+    step, made = random_step(model, history), []
+    for index in range(members):
+        one = copy.deepcopy(step)
+        with torch.no_grad():
+            for value in one.parameters():
+                value.mul_(1 - 0.2 * index)
+        made.append(Member(one, Noise(4, 2, 2) if noisy else None))
+    return Ensemble(made).eval()
+
+
+def published(module: Ensemble, folder):
+    write_model(copy.deepcopy(module), describe(DESCRIPTION, module), folder)
+    return load(folder)
+
+
+def angle_free(difference: np.ndarray) -> float:
+    turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
+    return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
+
+
+# An export takes seconds; that all models run as ensembles in torch is in tests/train.
+QUICK = {"gru", "rigid_body"}
+EVERY = [
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in sorted(MODELS)
+]
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
+    module = ensemble(model, 2)
+    simulator = published(module, tmp_path)
+    for rows, horizon in ((1, 1), (7, 25)):
+        inputs = batch(rows, HISTORY, horizon)
+        with torch.no_grad():
+            wanted, offsets, _ = module.bundle(*inputs)
+            alone = [one.step.rollout(*inputs).numpy() for one in module.apart().copies]
+        given = [part.numpy() for part in inputs]
+        found, members = simulator.rollout(*given), simulator.rollout_members(*given)
+        assert angle_free(found - wanted.numpy()) < 2e-5  # float32 rounding over 25 steps
+        assert members.shape == (rows, 2, horizon, 2)
+        for index in range(2):
+            assert angle_free(members[:, index] - alone[index]) < 5e-5
+        assert offsets.abs().max() > 1e-4  # they differ, or this would show nothing
+        state, carry = given[0][:, -1], simulator.warm_up(given[0], given[1])
+        for k in range(horizon):
+            state, *carry = simulator.step(state, given[2][:, k], *carry)
+            np.testing.assert_array_equal(state, found[:, k])
+
+
+def noisy_files(history, folder):
+    """Three perceptrons with noise; that of a measurement is 0.1 and 0.2 spreads."""
+    module = ensemble("mlp", 3, history, noisy=True)
+    with torch.no_grad():
+        module.member.noise.measured.copy_(torch.tensor([0.1, 0.2]).square().log())
+    published(module, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    return noisy_files(HISTORY, tmp_path_factory.mktemp("noisy"))
+
+
+@pytest.mark.slow
+def test_an_ensemble_without_a_past_says_the_same(tmp_path):
+    check_deviation(noisy_files(1, tmp_path), 1)
+
+
+def test_the_deviation_is_that_between_members_and_of_themselves(noisy):
+    check_deviation(noisy, HISTORY)
+
+
+def check_deviation(folder, history):
+    """With a constant variance q a step and r a measurement, k steps add up to k q + r."""
+    simulator = load(folder)
+    given = [part.numpy() for part in batch(5, history, 6)]
+    found, deviation = simulator.rollout_deviation(*given)
+    np.testing.assert_array_equal(found, simulator.rollout(*given))
+    members = simulator.rollout_members(*given)
+    apart = members - found[:, None]
+    apart[..., 0] = (apart[..., 0] + np.pi) % (2 * np.pi) - np.pi
+    between = np.square(apart).mean(1)
+    # -4 between the soft bounds -10 and 0.5, of outputs with spreads 0.05 and 0.3
+    bounded = -10 + np.log1p(np.exp(0.5 - np.log1p(np.exp(4.5)) + 10))
+    each = np.exp(bounded) * np.array([0.05, 0.3]) ** 2
+    measured = (np.array([0.1, 0.2]) * np.array([1.3, 2.0])) ** 2
+    expected = between + each * np.arange(1, 7)[:, None] + measured
+    np.testing.assert_allclose(deviation**2, expected, rtol=2e-3)
+
+
+def test_a_single_model_says_that_it_does_not_know(gru_folder):
+    simulator = load(gru_folder)
+    given = [part.numpy() for part in batch(2, simulator.history, 3)]
+    for ask in (simulator.rollout_members, simulator.rollout_deviation):
+        with pytest.raises(BadInput, match=r"learn\.ensemble"):
+            ask(*given)
+
+
+def test_nan_in_a_row_is_nan_in_all_that_is_said_of_it(noisy):
+    simulator = load(noisy, non_finite="pass")
+    given = [part.numpy() for part in batch(4, HISTORY, 3)]
+    given[2][1, 2, 0] = np.nan
+    found, deviation = simulator.rollout_deviation(*given)
+    members = simulator.rollout_members(*given)
+    for part in (found, deviation, members):
+        assert np.isnan(part[1]).all()
+        assert np.isfinite(part[[0, 2, 3]]).all()

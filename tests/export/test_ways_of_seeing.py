@@ -1,0 +1,90 @@
+"""Encodings, windows, integrators and activations from the files, by the gates of `verify`."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kinemill.models._parts import activation
+from kinemill.runtime import load
+from kinemill.verify.parity import Pair, compare, poison
+from kinemill.verify.probes import Probe
+from tests.export.conftest import batch, published, random_step
+
+HISTORY = 3
+WAYS = {
+    "sliding": {"model": {"type": "gru", "hidden_size": 7}, "window": "sliding"},
+    "rk4 and an origin that is carried": {
+        "model": {"type": "gru", "hidden_size": 7},
+        "integrator": "rk4",
+        "outputs": {"alpha": {"relation": "derivative", "of": "velocity"}},
+        "relations": {"angle": {"relation": "derivative", "parent": "velocity"}},
+        "encoding": {
+            "channels": {
+                "velocity": {"type": "relative"},
+                "torque": {"type": "dead_zone", "width": 0.5},
+            }
+        },
+    },
+    "an origin that slides, and transforms": {
+        "model": {"type": "transformer", "size": 8, "heads": 2, "layers": 1},
+        "window": "sliding",
+        "encoding": {
+            "channels": {
+                "angle": {"type": "relative", "to": "last"},
+                "velocity": {"type": "signed_square"},
+                "torque": {"type": "signed_log"},
+            }
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_it_passes_the_gates_of_verify(way, tmp_path):
+    step = random_step(history=HISTORY, **WAYS[way])
+    simulator = load(published(step, tmp_path), non_finite="pass")
+    probes = [
+        Probe(f"random {seed}", *(part.numpy() for part in batch(32, HISTORY, 25, seed)))
+        for seed in (1, 2)
+    ]
+    pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
+    assert [item for item in compare(pair, probes) if not item.passed] == []
+    found = poison(simulator, probes[0])
+    assert [item for item in found if not item.passed] == []
+    assert len(found) >= 14  # every input of both files, at up to three places
+
+    # The rollout is the step, fed back, from the very first row on.
+    states, past, actions = probes[0].inputs
+    rolled = simulator.rollout(states, past, actions)
+    state, carry = states[:, -1], simulator.warm_up(states, past)
+    for k in range(actions.shape[1]):
+        state, *carry = simulator.step(state, actions[:, k], *carry)
+        np.testing.assert_array_equal(state, rolled[:, k])
+
+
+class EveryActivation(nn.Module):
+    """All of them side by side."""
+
+    carry_shapes = ()
+    names = ("tanh", "silu", "elu", "relu", "leaky_relu", "gelu", "sigmoid")
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = nn.Linear(4, 8), nn.Linear(8 * len(self.names), 2)
+
+    def warm_up(self, features):
+        return ()
+
+    def forward(self, features):
+        hidden = 3 * self.inner(features)
+        return (self.head(torch.cat([activation(name)(hidden) for name in self.names], 1)),)
+
+
+def test_every_activation_is_exported_and_passes(tmp_path):
+    step = random_step("mlp", 1, network=EveryActivation())
+    simulator = load(published(step, tmp_path), non_finite="pass")
+    probe = Probe("random", *(part.numpy() for part in batch(32, 1, 10)))
+    pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
+    assert [item for item in compare(pair, [probe]) if not item.passed] == []
+    assert all(item.passed for item in poison(simulator, probe))

@@ -1,0 +1,129 @@
+"""Pictures and texts among messages: as ROS and Foxglove have them, aligned with the steps."""
+
+import base64
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from kinemill.errors import BadLog
+from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._pictures import Plain, decoded
+from kinemill.ingest.readers.mcap import read
+from kinemill.spec import load_task
+from tests.ingest.messages import START, TASK, run, write_mcap
+
+CAMERA = '{role: image, source: "/camera", resample: {max_gap: 0.2}}'
+INSTRUCTION = "{role: text, source: /task.data}"
+
+
+def png(level: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.full((4, 6, 3), level, np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def filmed() -> list:
+    """The run of an arm, a camera at 10 Hz, an instruction said before and one after 1 s."""
+    told = [
+        ("/task", START - 5_000_000, {"data": "lift"}),
+        ("/task", START + 995_000_000, {"data": "lower"}),
+    ]
+    seen = [
+        (
+            "/camera",
+            START + k * 100_000_000,
+            {"format": "png", "data": base64.b64encode(png(k)).decode()},
+        )
+        for k in range(21)
+    ]
+    return sorted([*run(), *told, *seen], key=lambda message: message[1])
+
+
+@pytest.fixture
+def seeing(tmp_path):
+    path = tmp_path / "arm.yaml"
+    channels = f"  camera: {CAMERA}\n  instruction: {INSTRUCTION}\n"
+    path.write_text(TASK.replace("ingest:", f"{channels}ingest:"))
+    return load_task(path)
+
+
+def test_pictures_and_texts_of_topics_go_with_the_steps(seeing, logs, home):
+    write_mcap(logs / "a.mcap", filmed())
+    (recording,) = load_recordings(home, ingest(seeing, home, logs).outcome.ref)
+    assert recording.summary["reasons"] == []
+    (track,) = recording.summary["tracks"]
+    frame = pl.read_parquet(recording.folder / track["file"])
+    images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
+    assert images.shape == (20, 4, 6, 3)
+    # A picture counts from its stamp until the next one, 0.1 s later; steps start at 0.003 s.
+    start = frame["time_s"][0]
+    wanted = np.floor((frame["time_s"].to_numpy() - start + 0.003) / 0.1 + 1e-9)
+    assert images[frame["camera"].to_numpy(), 0, 0, 0].tolist() == wanted.tolist()
+    assert (recording.folder / "text-instruction.json").read_text().split('"')[1::2] == [
+        "lift",
+        "lower",
+    ]
+    assert frame["instruction"].to_list() == [int(k >= 10) for k in wanted]
+
+
+def test_what_is_not_there_names_the_nearest_topic(seeing, logs):
+    write_mcap(logs / "a.mcap", [message for message in filmed() if message[0] != "/task"])
+    with pytest.raises(Unreadable) as error:
+        read(logs / "a.mcap", seeing)
+    (reason,) = error.value.reasons
+    assert (reason["channel"], reason["found"]) == ("instruction", "no text at '/task.data'")
+
+
+def test_a_topic_of_something_else_is_no_camera(seeing, logs):
+    messages = [
+        (topic, stamp, {"data": base64.b64encode(b"noise").decode()} if topic == "/camera" else m)
+        for topic, stamp, m in filmed()
+    ]
+    write_mcap(logs / "a.mcap", messages)
+    with pytest.raises(Unreadable) as error:
+        read(logs / "a.mcap", seeing)
+    (reason,) = error.value.reasons
+    assert reason["found"] == "holds 5 bytes that are no whole PNG or JPEG"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pixel", "colour"),
+    [
+        ("rgb8", [1, 2, 3], [1, 2, 3]),
+        ("bgr8", [1, 2, 3], [3, 2, 1]),
+        ("rgba8", [1, 2, 3, 9], [1, 2, 3]),
+        ("mono8", [7], [7, 7, 7]),
+    ],
+)
+def test_plain_pixels_are_read_by_their_encoding_and_step(encoding, pixel, colour):
+    row = bytes(pixel * 3) + b"pad"
+    picture = decoded(row * 2, Plain(2, 3, len(row), encoding))
+    assert picture.shape == (2, 3, 3)
+    assert picture.reshape(-1, 3).tolist() == [colour] * 6
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        Plain(2, 3, 9, "16UC1"),
+        Plain(2, 3, 8, "rgb8"),
+        Plain(3, 3, 9, "rgb8"),
+        Plain(0, 3, 9, "rgb8"),
+        Plain(1 << 20, 1 << 20, 9, "rgb8"),
+    ],
+)
+def test_pixels_that_do_not_fit_are_refused(plain):
+    with pytest.raises(BadLog):
+        decoded(bytes(18), plain)
+
+
+def test_a_picture_that_declares_too_much_is_refused_before_it_is_decoded():
+    content = png(0)
+    width = content.index(b"IHDR") + 4
+    bomb = content[:width] + (60_000).to_bytes(4, "big") * 2 + content[width + 8 :]
+    with pytest.raises(BadLog):
+        decoded(bomb)

@@ -1,0 +1,39 @@
+"""Each architecture with every option away from its default, as conformance tests take it."""
+
+ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
+LEARN = {"rigid_body": {"outputs": ALPHA}}  # what else a task has to say for a model
+
+RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
+OPTIONS = {
+    "mlp": {
+        "hidden_sizes": [9, 8, 7],
+        "activation": "gelu",
+        "dropout": 0.3,
+        "bias": False,
+        "layer_norm": True,
+    },
+    "gru": RECURRENT,
+    "lstm": RECURRENT,
+    "rnn": {**RECURRENT, "activation": "relu"},
+    "transformer": {
+        "size": 12,
+        "heads": 3,
+        "layers": 1,
+        "widening": 3,
+        "activation": "leaky_relu",
+        "dropout": 0.3,
+        "bias": False,
+        "layer_norm": False,
+    },
+    "linear": {"local": True, "residual": {"type": "gru", "hidden_size": 5, "dropout": 0.3}},
+    "polynomial": {"degree": 2, "rows": 2, "ridge": 1e-3},
+    "rigid_body": {
+        "mass": "free",
+        "drives": {"torque": "angle"},
+        "delay": 2,
+        "actuator": "filter",
+        "observer": True,
+        "residual": {"type": "gru", "hidden_size": 5},
+    },
+    "latent": {"size": 3, "hidden_size": 5, "activation": "elu"},
+}

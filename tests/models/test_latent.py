@@ -1,0 +1,70 @@
+"""The latent state: what its encoder and its limits do."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kinemill.errors import BadInput
+from kinemill.models.latent import Latent
+from kinemill.spec.task import Task
+from kinemill.train.layout import Output, make_layout
+from kinemill.train.step import SCALES
+
+TASK = Task.model_validate(
+    {
+        "task": "tank",
+        "dt": 4.0,
+        "channels": {
+            "level": {"role": "state", "unit": "V"},
+            "pump": {"role": "action", "unit": "V"},
+        },
+        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+    }
+)
+HISTORY = 3
+
+
+def build(relation="equal", **settings):
+    torch.manual_seed(0)
+    layout = make_layout(
+        TASK, {"level": Output(relation=relation, of="level")}, "semi_implicit", HISTORY
+    )
+    # Levels have a mean of 4 V and a spread of 2 V.
+    values = ([2.0], [4.0, 3.0], [2.0, 1.0], [4.0], [2.0])
+    scale = {name: torch.tensor(one).double() for name, one in zip(SCALES, values, strict=True)}
+    return Latent(**settings).build_for(layout, scale)
+
+
+def test_an_output_comes_up_to_its_limit_and_no_further():
+    """The limits 0 and 10 V are -2 and 3 in spreads; between them nothing changes."""
+    network = build(limits={"level": (0.0, 10.0)})
+    found = network.bounded(torch.tensor([[-50.0], [0.5], [2.9], [50.0]])).flatten()
+    assert found[0].item() == pytest.approx(-2.0, abs=1e-6)
+    assert found[1].item() == pytest.approx(0.5, abs=1e-6)
+    assert 2.7 < found[2].item() < 2.9
+    assert found[3].item() == pytest.approx(3.0, abs=1e-6)
+    free = build().bounded(torch.tensor([[50.0]]))
+    assert free.item() == 50.0
+
+
+def test_after_the_history_only_actions_are_looked_at():
+    network = build()
+    past, present = torch.randn(1, HISTORY - 1, 2), torch.randn(1, 2)
+    _, *carry = network(present, *network.warm_up(past))
+    row = torch.randn(1, 2)
+    here, *_ = network(row, *carry)
+    level, pump = (row + torch.eye(2)[index] for index in range(2))
+    assert torch.equal(network(level, *carry)[0], here)
+    assert not torch.equal(network(pump, *carry)[0], here)
+
+
+def test_limits_of_what_is_no_value_are_refused():
+    with pytest.raises(BadInput, match="relation: equal"):
+        build("delta", limits={"level": (0.0, 10.0)})
+    document = TASK.model_dump() | {"task": "tank"}
+    document["learn"] = {
+        "type": "dynamics",
+        "model": {"type": "latent", "limits": {"pump": [0, 1]}},
+    }
+    with pytest.raises((ValidationError, BadInput)):
+        Task.model_validate(document)

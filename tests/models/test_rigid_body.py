@@ -1,0 +1,178 @@
+"""Equations of motion against MuJoCo, against the conservation of energy, and learned anew."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.models._mechanics import Chain, Free, solve
+from kinemill.models._rigid_network import Actuators
+from kinemill.models.rigid_body import RigidBody
+from kinemill.spec.task import Task
+from kinemill.train.layout import Output, make_layout
+from kinemill.train.step import SCALES
+
+# Point masses on massless rods: m1 = 1.2 kg at l1 = 0.5 m, m2 = 0.7 kg at l2 = 0.4 m behind it.
+M1, L1, M2, L2, G = 1.2, 0.5, 0.7, 0.4, 9.81
+MJCF = f"""
+<mujoco>
+  <option gravity="0 0 -{G}"><flag contact="disable"/></option>
+  <worldbody>
+    <body>
+      <joint name="one" type="hinge" axis="0 -1 0"/>
+      <inertial pos="0 0 -{L1}" mass="{M1}" diaginertia="1e-9 1e-9 1e-9"/>
+      <body pos="0 0 -{L1}">
+        <joint name="two" type="hinge" axis="0 -1 0"/>
+        <inertial pos="0 0 -{L2}" mass="{M2}" diaginertia="1e-9 1e-9 1e-9"/>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def double_pendulum() -> Chain:
+    """H = [[(m1 + m2) l1², m2 l1 l2], [m2 l1 l2, m2 l2²]], weights (m1 + m2) g l1 and m2 g l2."""
+    chain = Chain((True, True)).double()
+    constant = [[(M1 + M2) * L1**2, M2 * L1 * L2], [M2 * L1 * L2, M2 * L2**2]]
+    root = torch.linalg.cholesky(torch.tensor(constant).double())
+    with torch.no_grad():
+        chain.inertia.copy_(torch.log(root.diagonal()))
+        chain.coupling.copy_(torch.tril(root, -1))
+        chain.weight.copy_(torch.tensor([(M1 + M2) * G * L1, M2 * G * L2]))
+    return chain
+
+
+def test_a_chain_accelerates_as_mujoco_says():
+    mujoco = pytest.importorskip("mujoco")
+    model = mujoco.MjModel.from_xml_string(MJCF)
+    data, random, chain = mujoco.MjData(model), np.random.default_rng(0), double_pendulum()
+    for _ in range(20):
+        data.qpos[:], data.qvel[:] = random.uniform(-4, 4, 2), random.uniform(-8, 8, 2)
+        data.qfrc_applied[:] = random.uniform(-3, 3, 2)
+        mujoco.mj_forward(model, data)
+        q, v, force = (torch.tensor(x)[None] for x in (data.qpos, data.qvel, data.qfrc_applied))
+        mass, forces = chain(q, v)
+        found = solve(mass, force - forces)
+        # MuJoCo's bodies have an inertia of 1e-9 kg·m² of their own.
+        np.testing.assert_allclose(found[0].detach().numpy(), data.qacc, rtol=1e-6)
+
+
+def test_a_cart_with_a_pole_is_a_slide_and_a_hinge():
+    """(M + m) ẍ + m l cos θ θ̈ - m l sin θ θ̇² = F, l θ̈ + cos θ ẍ + g sin θ = 0, by hand."""
+    cart, pole, length, theta, rate, force = 1.0, 0.3, 0.6, 0.8, 1.7, 2.5
+    chain = Chain((False, True)).double()
+    constant = [[cart + pole, pole * length], [pole * length, pole * length**2]]
+    root = torch.linalg.cholesky(torch.tensor(constant).double())
+    with torch.no_grad():
+        chain.inertia.copy_(torch.log(root.diagonal()))
+        chain.coupling.copy_(torch.tril(root, -1))
+        chain.weight.copy_(torch.tensor([0.0, pole * G * length]))
+    mass, forces = chain(
+        torch.tensor([[0.3, theta]]).double(), torch.tensor([[0.4, rate]]).double()
+    )
+    x, angle = solve(mass, torch.tensor([[force, 0.0]]).double() - forces)[0].tolist()
+    push = force + pole * length * math.sin(theta) * rate**2
+    assert (cart + pole) * x + pole * length * math.cos(theta) * angle == pytest.approx(push)
+    assert length * angle + math.cos(theta) * x == pytest.approx(-G * math.sin(theta))
+
+
+@pytest.mark.parametrize("hinges", [(True, True), (True, False, True)])
+def test_any_free_mass_matrix_keeps_the_energy(hinges):
+    """RK4 at 1 ms for 0.5 s: with Coriolis terms that belong to M, energy stays to 1e-6 of it."""
+    torch.manual_seed(3)
+    free = Free(hinges, torch.ones(len(hinges))).double()
+    with torch.no_grad():
+        free.bumps.weight.mul_(2.0)
+
+    def energy(q, v):
+        mass, _ = free(q, v)
+        seen, _ = free._seen(q)
+        height = free.height(torch.tanh(free.hills(seen))) * torch.exp(2 * free.size)
+        return (0.5 * v[:, None] @ mass @ v[:, :, None]).flatten() + height.flatten()
+
+    def law(q, v):
+        mass, forces = free(q, v)
+        return solve(mass, -forces)
+
+    with torch.no_grad():
+        q, v, dt = torch.randn(5, len(hinges)).double(), torch.randn(5, len(hinges)).double(), 1e-3
+        first = energy(q, v)
+        for _ in range(500):
+            k1 = law(q, v)
+            k2 = law(q + dt / 2 * v, v + dt / 2 * k1)
+            k3 = law(q + dt / 2 * v + dt**2 / 4 * k1, v + dt / 2 * k2)
+            k4 = law(q + dt * v + dt**2 / 2 * k2, v + dt * k3)
+            q = q + dt * v + dt**2 / 6 * (k1 + k2 + k3)
+            v = v + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        torch.testing.assert_close(energy(q, v), first, rtol=1e-6, atol=1e-6)
+
+
+def test_the_unrolled_solution_is_that_of_lapack():
+    root = torch.randn(9, 5, 5, generator=torch.Generator().manual_seed(0)).double()
+    mass = root @ root.transpose(1, 2) + torch.eye(5).double()
+    forces = torch.randn(9, 5, generator=torch.Generator().manual_seed(1)).double()
+    torch.testing.assert_close(solve(mass, forces), torch.linalg.solve(mass, forces))
+
+
+def test_an_action_acts_after_its_delay():
+    """A gain of 2 and 1.25 rows: three quarters of the row before, one of the row before that."""
+    actuators = Actuators((0,), 1, 3, filtered=False)
+    with torch.no_grad():
+        actuators.gain.fill_(2.0)
+        actuators.delay.fill_(math.log(1.25 / 3 / (1 - 1.25 / 3)))
+        found = actuators(torch.tensor([[[1.0], [10.0], [100.0], [1000.0]]]))
+    assert found.item() == pytest.approx(2 * (0.75 * 100 + 0.25 * 10), rel=1e-6)
+
+
+TASK = {
+    "task": "swing",
+    "dt": 0.02,
+    "channels": {
+        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+        "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+        "torque": {"role": "action", "unit": "N*m"},
+        "other": {"role": "action", "unit": "N*m"},
+    },
+    "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+}
+ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
+
+
+def build(settings: RigidBody, outputs=None, integrator="semi_implicit"):
+    layout = make_layout(Task.model_validate(TASK), outputs or ALPHA, integrator, 4)
+    sizes = (2, layout.features, layout.features, len(layout.outputs), len(layout.outputs))
+    scale = {key: torch.ones(size).double() for key, size in zip(SCALES, sizes, strict=True)}
+    return settings.build_for(layout, scale)
+
+
+def test_what_does_not_fit_the_equations_is_refused():
+    drives = {"other": "angle"}
+    assert build(RigidBody(drives=drives)).equations.actuators.target.tolist() == [[1.0], [1.0]]
+    with pytest.raises(BadInput, match="drives: other"):
+        build(RigidBody())
+    with pytest.raises(BadInput, match="expected accelerations"):
+        build(RigidBody(drives=drives), {"step": Output(relation="delta", of="velocity")})
+    with pytest.raises(BadInput, match="asked once a step"):
+        build(RigidBody(drives=drives, observer=True), integrator="rk4")
+
+
+def test_the_observer_finds_the_velocity_behind_noise():
+    """A free turn at 1 rad/s, velocity measured with a noise of 0.1: after 30 rows, a fifth of it."""
+    network = build(RigidBody(drives={"other": "angle"}, observer=True, delay=0))
+    with torch.no_grad():
+        network.equations.mechanics.weight.zero_()
+        network.equations.friction.viscous.fill_(-20.0)
+        network.equations.friction.coulomb.fill_(-20.0)
+        network.trust.fill_(-3.0)
+        network.pull.fill_(0.05)
+        random, dt = torch.Generator().manual_seed(0), 0.02
+        angle = 0.1 + dt * torch.arange(31.0).repeat(400, 1)
+        noisy = 1.0 + 0.1 * torch.randn(400, 31, generator=random)
+        states, still = torch.stack([angle, noisy], 2), torch.zeros(400, 31, 2)
+        carry = network.warm_up(states[:, :-1], still[:, :-1], still[:, :-1])
+        acceleration, *_ = network(states[:, -1], still[:, -1], still[:, -1], *carry)
+    found = noisy[:, -1] + dt * acceleration[:, 0]
+    assert (found - 1.0).square().mean().sqrt() < 0.25 * 0.1

@@ -1,0 +1,70 @@
+"""The job that searches for settings, and the command: the same search."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.register import list_versions
+from kinemill.spec.ports import Silence
+from kinemill.tracking import open_tracking
+from kinemill.tune import lines
+from kinemill.tune.search import folder_of, read_search
+from pipelines.tune import Wanted, tune, tune_task
+from tests.pipelines.conftest import TASK
+
+SPACE = {"learn": {"optimizer": {"lr": {"range": [1e-4, 1e-2], "log": True}}}}
+
+
+def run(instance, **config):
+    return tune.execute_in_process(
+        instance=instance,
+        run_config={"ops": {"trials": {"config": {"task": TASK, **config}}}},
+        raise_on_error=False,
+    )
+
+
+def told(result) -> dict:
+    (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+    return {key: found.value for key, found in event.step_output_data.metadata.items()}
+
+
+def test_the_job_begins_with_the_model_that_is_there(copy):
+    """The task's own settings are the first trial; the chain has trained that model already."""
+    with dg.instance_for_test() as instance:
+        result = run(instance, trials=1, register_best=False)
+    found = told(result)
+    assert (found["trials"], found["settings"], found["version"]) == (1, {}, 0)
+    search = read_search(folder_of(copy.home, found["study"]))
+    (line,) = lines(search)
+    assert line.facts["known"]
+    assert line.error == found["error"]
+    assert Path(found["report"]).is_file()
+
+
+@pytest.mark.slow
+def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
+    before = len(list_versions(TASK, copy.home)["versions"])
+    changed = {"tune.space": SPACE, "learn.steps": 30}
+    with dg.instance_for_test() as instance:
+        result = run(instance, trials=2, overrides=changed)
+    found, versions = told(result), list_versions(TASK, copy.home)["versions"]
+    assert (found["trials"], found["failed"]) == (2, 0)
+    assert (len(versions), versions[0]["version"]) == (before + 1, found["version"])
+    version = open_tracking(copy.home).client.get_model_version(TASK, str(found["version"]))
+    trials = lines(read_search(folder_of(copy.home, found["study"])))
+    assert version.run_id in {line.run for line in trials}
+    again = tune_task(TASK, changed, Wanted(trials=2, register=False), Silence())
+    assert (again["study"], again["best"]["value"]) == (found["study"], found["error"])
+    assert "version" not in again
+
+
+def test_bad_input_is_told_before_anything_starts(copy):
+    with dg.instance_for_test() as instance:
+        result = run(instance, overrides={"tune.space": {"lern": 1}})
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "tune.space.lern: cannot be searched" in str(failure.step_failure_data.error.cause)
+    with pytest.raises(BadInput, match="trials: 0"):
+        Wanted(trials=0)

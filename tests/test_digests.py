@@ -1,0 +1,80 @@
+"""Digests that are believed for as long as nobody touched the file."""
+
+import hashlib
+import mmap
+import os
+import time
+
+import pytest
+
+from kinemill.digests import CALM, copy, digest_to_copy, link, own_digest
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a file of 3 MB and 5 bytes that has not changed for a while."""
+    path = tmp_path / "log.csv"
+    path.write_bytes(os.urandom((3 << 20) + 5))
+    time.sleep(3 * CALM / 1e9)
+    return path
+
+
+def copied(path, to):
+    with path.open("rb") as original:
+        return copy(original, to)
+
+
+def test_a_copy_has_the_digest_and_the_bytes_of_its_file(file, tmp_path):
+    content = file.read_bytes()
+    assert copied(file, tmp_path / "unseen") == sha(content)
+    assert digest_to_copy(file) == sha(content)
+    assert copied(file, tmp_path / "seen") == sha(content)
+    assert (tmp_path / "seen").read_bytes() == (tmp_path / "unseen").read_bytes() == content
+
+
+@pytest.mark.parametrize("digest", [own_digest, digest_to_copy])
+def test_one_flipped_bit_shows_though_size_and_time_of_writing_are_as_before(
+    file, tmp_path, digest
+):
+    before = file.stat()
+    assert digest(file) == sha(file.read_bytes())
+    content = bytearray(file.read_bytes())
+    content[1 << 20] ^= 1
+    with file.open("r+b") as again:
+        again.write(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert own_digest(file) == sha(content)
+    assert copied(file, tmp_path / "copy") == sha(content)
+
+
+def test_what_is_written_through_a_mapping_shows_in_the_copy(file, tmp_path):
+    """Writing to a page that is dirty already does not change how a file looks."""
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[0] ^= 1
+        time.sleep(3 * CALM / 1e9)
+        assert digest_to_copy(file) == sha(mapped[:])
+        look = file.stat()
+        mapped[8:16] = bytes(value ^ 255 for value in mapped[8:16])
+        assert file.stat().st_ctime_ns == look.st_ctime_ns
+        assert copied(file, tmp_path / "copy") == sha(mapped[:])
+
+
+def test_another_name_of_a_file_has_its_digest_until_it_changes(file, tmp_path):
+    again, content = tmp_path / "again", file.read_bytes()
+    assert own_digest(file) == sha(content)
+    link(file, again)
+    assert own_digest(again) == own_digest(file) == sha(content)
+    time.sleep(3 * CALM / 1e9)
+    file.write_bytes(b"other")
+    assert own_digest(again) == sha(b"other")
+
+
+def test_a_file_that_was_written_a_moment_ago_is_read_again(tmp_path):
+    path = tmp_path / "fresh"
+    for number in range(50):
+        path.write_bytes(b"%05d" % number)
+        assert own_digest(path) == sha(b"%05d" % number)

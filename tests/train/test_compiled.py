@@ -1,0 +1,128 @@
+"""The compiled training step: the same steps as torch's own, and only where it pays."""
+
+import copy
+
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.spec.ports import Silence
+from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
+from kinemill.train.loop import fit
+from tests.train.conftest import pendulum_task
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
+CLIP = 0.5
+
+
+class Line(torch.nn.Module):
+    """Two layers, one parameter of which stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+        self.fixed = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.tanh(self.first(x))) * self.fixed
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(64, 3, generator=generator)
+    return x, x.sum(1, keepdim=True).sin()
+
+
+def loss_of(module, data):
+    return lambda batch: (module(data[0][batch]) - data[1][batch]).square().mean()
+
+
+def adamw(module):
+    learning = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.AdamW(learning, lr=1e-2, weight_decay=0.1, fused=True)
+
+
+def eager(module, loss, optimizer, batch, rate):
+    """One step as torch does it."""
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    value = loss(batch)
+    value.backward()
+    norm = torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
+    optimizer.step()
+    return value.detach(), norm
+
+
+@needs_compiler
+def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other(data):
+    ours, theirs = Line(), Line()
+    optimizer, reference = adamw(ours), adamw(theirs)
+    loss, wanted = loss_of(ours, data), loss_of(theirs, data)
+    batches = torch.randperm(64, generator=torch.Generator().manual_seed(2)).view(8, 8)
+    # Three steps as torch does them, so that there is a state to go on from.
+    for k in range(3):
+        eager(ours, loss, optimizer, batches[k], 1e-2)
+        eager(theirs, wanted, reference, batches[k], 1e-2)
+    update = compiled(ours, loss, optimizer, CLIP)
+    for k in range(10):
+        rate = 1e-2 / (k + 1)
+        found = update(batches[k % 8], rate)
+        right = eager(theirs, wanted, reference, batches[k % 8], rate)
+        # float32 sums in another order
+        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-6)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    # What the optimizer holds is what the compiled steps left, so torch can go on with it.
+    state = copy.deepcopy(optimizer.state_dict())
+    assert state["state"][0]["step"] == 13
+    again = adamw(ours)
+    again.load_state_dict(state)
+    eager(ours, loss, again, batches[3], 1e-3)
+    eager(theirs, wanted, reference, batches[3], 1e-3)
+    torch.testing.assert_close(ours.first.weight, theirs.first.weight, rtol=1e-5, atol=1e-6)
+    assert ours.fixed.item() == 1.0
+
+
+def test_it_pays_for_long_trainings_of_small_models_alone(data):
+    operations = operations_of(loss_of(Line(), data), torch.arange(8))
+    assert 10 < operations < 40  # two linear layers, tanh, gathers, and the way back
+    assert pays(120, 20_000)  # an MLP, one step ahead
+    assert not pays(120, 4_000)
+    assert not pays(1_200, 1_500)  # twelve steps ahead: half a minute to compile, 9 s to win
+
+
+class Cut(Silence):
+    """Ends a training at step 50."""
+
+    def advance(self, stage, done, total, note=""):
+        if done >= 50:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow  # compiles three times
+@needs_compiler
+def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
+    task = pendulum_task(patience=None, compile="on")
+
+    def train(folder, progress):
+        module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+        state, _ = fit(module, objective, task.learn, tmp_path / folder, (Silence(), progress))
+        return module.state_dict(), state
+
+    whole, state = train("whole", Silence())
+    assert state.compiled
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", Cut())
+    again, _ = train("cut", Silence())
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+
+
+def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_path):
+    for other in ({"ensemble": 2}, {"growth": {"steps": 9}}, {"optimizer": {"type": "sgd"}}):
+        task = pendulum_task(compile="on", **other)
+        module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+        with pytest.raises(BadInput, match="nothing compiles an update"):
+            fit(module, objective, task.learn, tmp_path, (Silence(), Silence()))

@@ -1,0 +1,90 @@
+"""Optimizers: the same numbers as torch's own, and trainings that go on bit for bit with each."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kinemill.spec.parts import Learn
+from kinemill.spec.plugins import OPTIMIZERS
+from kinemill.spec.ports import Silence
+from kinemill.train.loop import fit
+from tests.train.conftest import pendulum_task
+
+QUIET = (Silence(), Silence())
+REFERENCES = {
+    "adam": ({"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
+    "adamw": ({"weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
+    "sgd": (
+        {"momentum": 0.8, "nesterov": True},
+        torch.optim.SGD,
+        {"momentum": 0.8, "nesterov": True},
+    ),
+    "rmsprop": (
+        {"alpha": 0.9, "centered": True},
+        torch.optim.RMSprop,
+        {"alpha": 0.9, "centered": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_steps_are_those_of_torchs_own(name):
+    """Ten steps on f(x) = Σ x⁴; fused kernels add up in another order than plain ones."""
+    settings, theirs, arguments = REFERENCES[name]
+    ours = Learn(type="any", optimizer={"type": name, "lr": 0.01, **settings}).optimizer
+    one, other = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    for optimizer, value in (
+        (ours.build([one]), one),
+        (theirs([other], lr=0.01, **arguments), other),
+    ):
+        for _ in range(10):
+            optimizer.zero_grad()
+            value.pow(4).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+    assert (one - torch.linspace(-1, 1, 7)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_a_training_goes_on_bit_for_bit_with_every_optimizer(name, packed, tmp_path):
+    """Stopped at 20 of 40 steps and gone on with: the same weights as in one go."""
+    settings, _, _ = REFERENCES[name]
+    schedule = {"type": "one_cycle"} if name == "sgd" else {"type": "warm_restarts", "period": 9}
+
+    def trained(folder, *budgets):
+        for steps in budgets:
+            task = pendulum_task(
+                optimizer={"type": name, "lr": 1e-3, **settings}, schedule=schedule, steps=40
+            )
+            module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+            folder.mkdir(exist_ok=True)
+            if steps == 40:
+                fit(module, objective, task.learn, folder, QUIET)
+            else:
+                with pytest.raises(KeyboardInterrupt):
+                    fit(module, objective, task.learn, folder, (Silence(), StopAt(steps)))
+        return module.state_dict()
+
+    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
+    assert all(torch.equal(whole[key], halves[key]) for key in whole)
+
+
+class StopAt(Silence):
+    """Stops the world when so many steps are done and another was begun."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def advance(self, stage, done, total, note=""):
+        if done > self.step:
+            raise KeyboardInterrupt
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ValidationError, match="looks ahead along a momentum"):
+        Learn(type="any", optimizer={"type": "sgd", "momentum": 0, "nesterov": True})
+
+
+def test_keys_of_another_optimizer_are_refused():
+    with pytest.raises(ValidationError, match="nesterov"):
+        Learn(type="any", optimizer={"type": "adamw", "nesterov": True})

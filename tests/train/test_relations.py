@@ -1,0 +1,337 @@
+"""Relations and integrators, against integration by hand and against closed solutions."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kinemill.errors import TaskError
+from kinemill.spec import load_task
+from kinemill.spec.task import Task
+from kinemill.train.layout import Output, layout_of, make_layout
+from kinemill.train.step import SCALES, Step
+
+# The example in the guide of Onyx Engine: acceleration out, velocity and position follow.
+ONYX = """\
+task: onyx
+dt: 0.0025
+channels:
+  velocity: {role: state, unit: m/s, derivative_of: position}
+  position: {role: state, unit: m}
+  control_input: {role: action, unit: V}
+learn:
+  type: dynamics
+  model: {type: mlp}
+  history: 1
+  integrator: %s
+  outputs:
+    acceleration_predicted: {relation: derivative, of: velocity}
+"""
+# 40 m/s² from v = 1.2 m/s and x = 0.3 m, by hand: v = 1.2 + 0.0025 · 40 = 1.3 always, and
+# x = 0.3 + 0.0025 · 1.3 from the velocity after the step, 0.3 + 0.0025 · 1.2 from the one before,
+# 0.3 + 0.0025 · 1.2 + 0.0025² / 2 · 40 in truth, which rk4 meets.
+BY_HAND = {"semi_implicit": [1.3, 0.30325], "euler": [1.3, 0.303], "rk4": [1.3, 0.303125]}
+
+
+def task_from(tmp_path, text, name="onyx") -> Task:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(text)
+    return load_task(path)
+
+
+class Given(nn.Module):
+    """A network that answers in physical units, whatever it sees."""
+
+    carry_shapes = ()
+    physical = True
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer, self.calls = answer, 0
+
+    def warm_up(self, states, actions, features):
+        return ()
+
+    def forward(self, state, action, features):
+        self.calls += 1
+        return (self.answer(state, action),)
+
+
+def scale_of(layout) -> dict[str, torch.Tensor]:
+    sizes = (len(layout.states), layout.features, layout.features)
+    sizes += (len(layout.outputs), len(layout.outputs))
+    values = (torch.ones, torch.zeros, torch.ones, torch.zeros, torch.ones)
+    return {name: make(size) for name, make, size in zip(SCALES, values, sizes, strict=True)}
+
+
+def step_of(layout, answer) -> Step:
+    return Step(layout, Given(answer), scale_of(layout)).double().eval()
+
+
+def tensor(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("integrator", sorted(BY_HAND))
+def test_onyx_example_by_hand(tmp_path, integrator):
+    layout = layout_of(task_from(tmp_path, ONYX % integrator))
+    step = step_of(layout, lambda state, action: tensor([40.0]))
+    (after,) = step(tensor([1.2, 0.3]), tensor([0.0]))
+    assert after[0].tolist() == pytest.approx(BY_HAND[integrator], abs=1e-7)  # float32 matrices
+
+
+def test_onyx_example_over_a_thousand_steps(tmp_path):
+    """Constant 2 m/s² from rest for 2.5 s: v = 5 m/s; x = Δ² a (1 + 2 + ... + n), n = 1000."""
+    layout = layout_of(task_from(tmp_path, ONYX % "semi_implicit"))
+    step = step_of(layout, lambda state, action: tensor([2.0]))
+    states = step.rollout(tensor([[0.0, 0.0]]), torch.zeros(1, 0, 1), torch.zeros(1, 1000, 1))
+    by_hand = 0.0025**2 * 2.0 * 1000 * 1001 / 2
+    assert states[0, -1].tolist() == pytest.approx([5.0, by_hand], rel=1e-6)
+
+
+def test_onyx_example_with_a_measured_acceleration(tmp_path):
+    """a' = 40 out of the network, a = 10 before: the velocity follows a', or a by Euler."""
+    for integrator, by_hand in (
+        ("semi_implicit", [40.0, 1.2 + 0.1, 0.3 + 0.0025 * 1.3]),
+        ("euler", [40.0, 1.2 + 0.025, 0.3 + 0.0025 * 1.2]),
+    ):
+        text = (ONYX % integrator).replace(
+            "derivative, of: velocity}",
+            "equal, of: measured}\n  relations:\n    velocity: "
+            "{relation: derivative, parent: measured}",
+        )
+        text = text.replace("  velocity:", "  measured: {role: state, unit: m/s^2}\n  velocity:", 1)
+        step = step_of(layout_of(task_from(tmp_path, text)), lambda x, u: tensor([40.0]))
+        (after,) = step(tensor([10.0, 1.2, 0.3]), tensor([0.0]))
+        assert after[0].tolist() == pytest.approx(by_hand, abs=1e-7)
+
+
+MIXED = {
+    "task": "mixed",
+    "dt": 0.1,
+    "channels": {
+        "motor": {"role": "state", "unit": "m"},
+        "position": {"role": "state", "unit": "m"},
+        "advance": {"role": "state", "unit": "m"},
+        "velocity": {"role": "state", "unit": "m/s"},
+        "force": {"role": "action", "unit": "N"},
+    },
+    "learn": {
+        "type": "dynamics",
+        "model": {"type": "mlp"},
+        "outputs": {
+            "acceleration": {"relation": "derivative", "of": "velocity"},
+            "advance_next": {"relation": "equal", "of": "advance"},
+        },
+        "relations": {
+            "motor": {"relation": "equal", "parent": "position"},
+            "position": {"relation": "delta", "parent": "advance"},
+        },
+    },
+}
+
+
+def test_derivative_delta_and_equal_in_one_chain_by_hand():
+    """advance' = 0.5; position' = 3 + 0.5; motor' = position'; velocity' = 2 + 0.1 · 10."""
+    layout = layout_of(Task.model_validate(MIXED))
+    step = step_of(layout, lambda state, action: tensor([10.0, 0.5]))
+    # The motor's own value is of no matter: it is the position, not what it was plus a change.
+    (after,) = step(tensor([99.0, 3.0, 0.2, 2.0]), tensor([0.0]))
+    assert after[0].tolist() == pytest.approx([3.5, 3.5, 0.5, 3.0], abs=1e-6)
+
+
+def test_without_outputs_a_state_that_follows_has_none():
+    learn = MIXED["learn"] | {"outputs": {}}
+    layout = layout_of(Task.model_validate(MIXED | {"learn": learn}))
+    assert [name for name, _ in layout.outputs] == ["advance_delta", "velocity_delta"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "rate", "by_hand"),
+    [("deg/s", 90.0, 0.1 * math.pi / 2), ("rpm", 60.0, 0.1 * 2 * math.pi), ("rad/s", 2.0, 0.2)],
+)
+def test_a_rate_in_another_unit_than_its_angle_is_converted(unit, rate, by_hand):
+    channels = {
+        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+        "rate": {"role": "state", "unit": unit, "derivative_of": "angle"},
+        "torque": {"role": "action", "unit": "N*m"},
+    }
+    outputs = {"next": {"relation": "equal", "of": "rate"}}
+    learn = {"type": "dynamics", "model": {"type": "mlp"}, "history": 1, "outputs": outputs}
+    task = {"task": "turn", "dt": 0.1, "channels": channels, "learn": learn}
+    step = step_of(layout_of(Task.model_validate(task)), lambda x, u: tensor([rate]))
+    (after,) = step(tensor([0.0, 0.0]), tensor([0.0]))
+    assert after[0].tolist() == pytest.approx([by_hand, rate], rel=1e-6)
+
+
+PENDULUM = {
+    "task": "pendulum",
+    "dt": 0.05,
+    "channels": {
+        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+        "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+        "torque": {"role": "action", "unit": "N*m"},
+    },
+    "learn": {"type": "dynamics", "model": {"type": "mlp"}, "history": 1},
+}
+ALPHA = {"alpha": Output(relation="derivative", of="velocity")}
+
+
+def pendulum_step(integrator, dt=0.05, answer=None) -> Step:
+    """θ̈ = -9.81 sin θ + u."""
+    layout = make_layout(Task.model_validate(PENDULUM | {"dt": dt}), ALPHA, integrator, 1)
+    return step_of(layout, answer or (lambda x, u: -9.81 * torch.sin(x[:, :1]) + u))
+
+
+def test_one_step_of_rk4_by_hand():
+    """The four slopes of the classical method, written out in Python floats."""
+    dt, u = 0.05, 0.7
+
+    def slope(angle, velocity):
+        return velocity, -9.81 * math.sin(angle) + u
+
+    angle, velocity = 1.1, -0.4
+    k1 = slope(angle, velocity)
+    k2 = slope(angle + dt / 2 * k1[0], velocity + dt / 2 * k1[1])
+    k3 = slope(angle + dt / 2 * k2[0], velocity + dt / 2 * k2[1])
+    k4 = slope(angle + dt * k3[0], velocity + dt * k3[1])
+    wanted = [
+        start + dt / 6 * (a + 2 * b + 2 * c + d)
+        for start, a, b, c, d in zip((angle, velocity), k1, k2, k3, k4, strict=True)
+    ]
+    (after,) = pendulum_step("rk4")(tensor([angle, velocity]), tensor([u]))
+    assert after[0].tolist() == pytest.approx(wanted, abs=1e-8)  # dt is a float32 in the matrices
+
+
+def test_rk4_is_of_fourth_order_and_keeps_a_pendulums_energy():
+    """Half the step: a sixteenth of the error (2⁴); Euler halves its own."""
+
+    def error(integrator, dt):
+        step = pendulum_step(integrator, dt)
+        state = tensor([1.0, 0.0])
+        for _ in range(round(1.0 / dt)):
+            (state,) = step(state, tensor([0.0]))
+        angle, velocity = state[0].tolist()
+        return abs(velocity**2 / 2 - 9.81 * math.cos(angle) + 9.81 * math.cos(1.0))
+
+    assert error("rk4", 0.0625) / error("rk4", 0.03125) > 12
+    assert error("euler", 0.0625) / error("euler", 0.03125) < 4
+    assert error("rk4", 0.03125) < 1e-4 < error("semi_implicit", 0.03125)
+
+
+def test_rk4_asks_four_times_and_the_carry_moves_on_once(packed_gru):
+    """Equal to four runs by hand from one and the same carry, of which the first one's is kept."""
+    step = packed_gru
+    state, action = torch.randn(3, 2), torch.randn(3, 1)
+    carry = (torch.randn(3, *step.carry_shapes[0]),)
+
+    def change(at):
+        features = step.shown(torch.cat([at, action], -1), None)
+        outputs, after = step.network(*features, *carry)
+        acceleration = outputs * step.output_std + step.output_mean
+        return 0.05 * torch.cat([at[:, 1:], acceleration], -1), after
+
+    k1, wanted_carry = change(state)
+    k2, _ = change(state + k1 / 2)
+    k3, _ = change(state + k2 / 2)
+    k4, _ = change(state + k3)
+    found, found_carry = step(state, action, *carry)
+    expected = step.wrap(state + (k1 + 2 * k2 + 2 * k3 + k4) / 6)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found_carry, wanted_carry, rtol=0, atol=0)
+
+
+@pytest.fixture
+def packed_gru():
+    from kinemill.models.gru import GRU
+    from kinemill.train.step import make_step
+
+    torch.manual_seed(2)
+    layout = make_layout(Task.model_validate(PENDULUM), ALPHA, "rk4", 3)
+    scale = scale_of(layout) | {"output_std": torch.tensor([3.0])}
+    return make_step(GRU(hidden_size=8), layout, scale).eval()
+
+
+def test_a_physical_network_sees_and_gives_task_units_unscaled():
+    seen = {}
+
+    def answer(state, action):
+        seen["state"], seen["action"] = state, action
+        return torch.full_like(action, 8.0)
+
+    layout = make_layout(Task.model_validate(PENDULUM), ALPHA, "euler", 1)
+    scale = scale_of(layout) | {
+        "output_std": torch.tensor([55.0]),
+        "feature_mean": torch.full((layout.features,), 3.0),
+    }
+    step = Step(layout, Given(answer), scale).double()
+    (after,) = step(tensor([0.5, 1.0]), tensor([2.0]))
+    assert seen["state"].tolist() == [[0.5, 1.0]]
+    assert seen["action"].tolist() == [[2.0]]
+    assert after[0].tolist() == pytest.approx([0.55, 1.4], abs=1e-6)
+
+
+def test_a_layout_is_kept_in_a_file_whole():
+    layout = replace(layout_of(Task.model_validate(MIXED)), window="sliding")
+    again = type(layout).from_json(layout.to_json())
+    assert again.to_json() == layout.to_json()
+    np.testing.assert_array_equal(again.drift, layout.drift)
+    assert again.encodings == layout.encodings
+
+
+TASK = """\
+task: cart
+dt: 0.01
+channels:
+  position: {role: state, unit: m}
+  velocity: {role: state, unit: m/s}
+  copy:     {role: state, unit: m}
+  force:    {role: action, unit: N}
+learn:
+  type: dynamics
+  model: {type: mlp}
+  integrator: semi_implicit
+  relations:
+    position: {relation: derivative, parent: velocity}
+    copy: {relation: equal, parent: position}
+  outputs:
+    acceleration: {relation: derivative, of: velocity}
+"""
+WRONG = [
+    ("parent: position", "parent: positon", r"cart.yaml:14: .*did you mean 'position'\?"),
+    ("    copy:", "    cpy:", r"cart.yaml:14: .*no state 'cpy'; did you mean 'copy'\?"),
+    ("derivative, parent: velocity", "delta, parent: copy", r"cart.yaml:13: .*from itself"),
+    ("parent: velocity", "parent: position", r"cart.yaml:13: .*from itself"),
+    ("derivative, parent: velocity", "derivative, parent: copy", r"cart.yaml:13: .*from itself"),
+    ("equal, parent: position", "equal, parent: velocity", r"cart.yaml:14: .*m/s, not in m"),
+    ("equal, parent: position", "derivative, parent: position", r"cart.yaml:14: .*m is not m per"),
+    ("of: velocity", "of: position", r"cart.yaml:13: .*given by the output 'acceleration'"),
+    ("    copy: {relation: equal, parent: position}\n", "", "nothing predicts 'copy'"),
+    ("semi_implicit", "rk4", r"cart.yaml:14: .*is equal; rk4 needs derivatives"),
+    ("semi_implicit", "heun", r"cart.yaml:11: .*'rk4'"),
+    ("dt: 0.01", "dt: 0", r"cart.yaml:2: dt: .*greater than 0"),
+    ("dt: 0.01", "dt: -0.01", r"cart.yaml:2: dt: .*greater than 0"),
+    ("dt: 0.01", "dt: .nan", r"cart.yaml:2: dt: "),
+    ("dt: 0.01", "dt: .inf", r"cart.yaml:2: dt: "),
+]
+
+
+def test_the_task_that_the_wrong_ones_are_made_from_loads(tmp_path):
+    layout = layout_of(task_from(tmp_path, TASK, "cart"))
+    assert [name for name, _ in layout.outputs] == ["acceleration"]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
+    assert old in TASK
+    with pytest.raises(TaskError, match=message):
+        task_from(tmp_path, TASK.replace(old, new, 1), "cart")
+
+
+def test_rk4_of_the_usual_deltas_is_refused(tmp_path):
+    text = TASK[: TASK.index("  relations:")].replace("semi_implicit", "rk4")
+    with pytest.raises(TaskError, match=r"cart.yaml:11: .*delta is predicted; rk4 needs"):
+        task_from(tmp_path, text, "cart")

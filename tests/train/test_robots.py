@@ -1,0 +1,85 @@
+"""Several robots with one trunk: two that answer an action with opposite signs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.spec.ports import Silence
+from kinemill.train import load_model, train
+from kinemill.train.loop import fit
+from tests.train.conftest import publish
+from tests.train.test_data import echo_task, packed_echo
+
+CPU = torch.device("cpu")
+QUIET = (Silence(), Silence())
+ROWS = 300
+
+
+def two_robots():
+    """x[k+1] = u[k] of the task's own robot, x[k+1] = -u[k] of the other; validation of its own."""
+    dataset = packed_echo(ROWS)
+    own = np.asarray(dataset.values)
+    other = own[:ROWS] * np.array([-1.0, 1.0])
+    first, last = dataset.episodes
+    episodes = [first, replace(last, start=2 * ROWS, stop=3 * ROWS)]
+    episodes.insert(1, replace(first, id="c", start=ROWS, stop=2 * ROWS, task="mirrored"))
+    values = np.concatenate([own[:ROWS], other, own[ROWS:]]).astype(np.float32)
+    return replace(dataset, episodes=episodes, values=values)
+
+
+def learned(folder, **learn):
+    task, dataset = echo_task(**learn), two_robots()
+    module, objective = task.learn.prepare(task, dataset, dataset, CPU)
+    return fit(module, objective, task.learn, folder, QUIET)[0].best
+
+
+@pytest.mark.parametrize("extra", [{}, {"ensemble": 2}])
+def test_robots_of_opposite_gain_are_learned_together_if_they_are_told_apart(tmp_path, extra):
+    """Without a past to see it in, the best guess is the mean of both: an error of one spread."""
+    told = {"history": 1, "robots": "embedding", **extra}
+    assert learned(tmp_path / "told", **told) < 0.2
+    if not extra:
+        assert learned(tmp_path / "untold", history=1) > 0.9
+
+
+def test_what_is_published_is_of_the_tasks_own_robot(home):
+    task, ref = echo_task(history=1, robots="embedding"), publish(home, two_robots())
+    step = load_model(home.root / train(task, home, ref, ref, QUIET).ref.path)
+    states, past = torch.zeros(1, 1, 1), torch.zeros(1, 0, 1)
+    with torch.no_grad():
+        found = step.rollout(states, past, torch.full((1, 1, 1), 0.7)).item()
+    assert found == pytest.approx(0.7, abs=0.2)
+
+
+def test_one_robot_alone_is_not_told_apart():
+    task, dataset = echo_task(robots="embedding"), packed_echo()
+    with pytest.raises(BadInput, match=r"all episodes are of echo.*dataset\.with"):
+        task.learn.prepare(task, dataset, dataset, CPU)
+
+
+def test_a_model_in_closed_form_is_of_one_robot():
+    task, dataset = echo_task(robots="embedding", model={"type": "linear"}), two_robots()
+    with pytest.raises(BadInput, match="closed form"):
+        task.learn.prepare(task, dataset, dataset, CPU)
+
+
+def test_robots_go_on_bit_for_bit(tmp_path):
+    constant = {"type": "constant", "warmup_steps": 5}
+
+    def trained(folder, *budgets):
+        for steps in budgets:
+            task, dataset = (
+                echo_task(robots="embedding", steps=steps, schedule=constant),
+                two_robots(),
+            )
+            module, objective = task.learn.prepare(task, dataset, dataset, CPU)
+            folder.mkdir(exist_ok=True)
+            learn = task.learn.model_copy(update={"save_every": 10})
+            fit(module, objective, learn, folder, QUIET)
+        return module.state_dict()
+
+    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
+    assert all(torch.equal(whole[key], halves[key]) for key in whole)

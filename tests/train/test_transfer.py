@@ -1,0 +1,123 @@
+"""Starting from an earlier model: its weights, its scale, what is frozen, what is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.spec.ports import Silence
+from kinemill.train import find_model, job_folder, load_model, start_in, train
+from kinemill.train.loop import fit
+from tests.train.conftest import pendulum_task, publish
+
+CPU = torch.device("cpu")
+QUIET = (Silence(), Silence())
+
+
+@pytest.fixture
+def earlier(home, packed):
+    ref = publish(home, packed)
+    folder = home.root / train(pendulum_task(steps=40), home, ref, ref, QUIET).ref.path
+    return ref, start_in(folder), load_model(folder)
+
+
+def elsewhere(packed):
+    """The same robot with other statistics: twice as fast."""
+    return replace(packed, std=packed.std * 2, delta_std=packed.delta_std * 2)
+
+
+def test_weights_and_scale_are_those_of_the_earlier_model(earlier, packed):
+    _, start, before = earlier
+    task, other = pendulum_task(start_from=start.address), elsewhere(packed)
+    module, objective = task.learn.prepare(task, other, other, CPU, start)
+    for name, value in before.state_dict().items():
+        assert torch.equal(module.state_dict()[name], value), name
+    fresh, _ = pendulum_task().learn.prepare(pendulum_task(), packed, packed, CPU)
+    assert not torch.equal(fresh.network.head.weight, module.network.head.weight)
+    # Errors count in the spreads of the earlier model, whose units the network speaks.
+    _, same = task.learn.prepare(task, packed, packed, CPU, start)
+    which = torch.arange(30).unsqueeze(0)
+    assert objective.loss(which, 0).item() == same.loss(which, 0).item()
+
+
+def test_every_member_of_an_ensemble_starts_there(earlier, packed):
+    _, start, before = earlier
+    task = pendulum_task(start_from=start.address, ensemble=3, loss="gaussian")
+    module, _ = task.learn.prepare(task, packed, packed, CPU, start)
+    for name, value in before.named_parameters():
+        stacked = module.member.step.get_parameter(name)
+        assert all(torch.equal(one, value) for one in stacked), name
+
+
+def test_frozen_weights_stay_and_the_others_learn(earlier, home, packed):
+    ref, start, before = earlier
+    task = pendulum_task(start_from=start.address, freeze="network.layers.*", steps=20)
+    outcome = train(task, home, ref, ref, QUIET, start)
+    after = load_model(home.root / outcome.ref.path)
+    assert torch.equal(after.network.layers[0].weight, before.network.layers[0].weight)
+    assert not torch.equal(after.network.head.weight, before.network.head.weight)
+    assert outcome.summary["started_from"] == {"address": start.address, "digest": start.digest}
+
+
+def test_the_key_holds_what_the_model_is_and_not_how_it_is_called(earlier, home):
+    ref, start, _ = earlier
+    one = pendulum_task(start_from="models:/pendulum@champion")
+    other = pendulum_task(start_from="models:/pendulum/3")
+    folder = job_folder(one, home, ref, ref, start)
+    assert folder == job_folder(other, home, ref, ref, replace(start, address="models:/pendulum/3"))
+    assert folder != job_folder(one, home, ref, ref, replace(start, digest="another"))
+    assert folder != job_folder(pendulum_task(), home, ref, ref)
+    assert find_model(one, home, ref, ref, start) is None
+    with pytest.raises(BadInput, match="was not looked up"):
+        job_folder(one, home, ref, ref)
+
+
+@pytest.mark.parametrize(
+    ("learn", "message"),
+    [
+        ({"history": 5}, "history: 3 there, 5 here"),
+        ({"model": {"type": "mlp", "hidden_sizes": [8]}}, "another architecture.*16.*8"),
+        ({"model": {"type": "gru"}}, "another architecture"),
+        ({"outputs": {"a": {"relation": "derivative", "of": "velocity"}}}, "outputs: "),
+        ({"freeze": "network.lairs.*"}, "matches nothing"),
+        ({"freeze": "*"}, "nothing to learn"),
+    ],
+)
+def test_what_does_not_fit_is_said(earlier, packed, learn, message):
+    task = pendulum_task(start_from=earlier[1].address, **learn)
+    with pytest.raises(BadInput, match=message):
+        task.learn.prepare(task, packed, packed, CPU, earlier[1])
+
+
+def test_other_units_and_another_time_step_are_refused(earlier, packed):
+    task = pendulum_task(start_from=earlier[1].address)
+    degrees = task.channels["velocity"].model_copy(update={"unit": "deg/s"})
+    other = task.model_copy(update={"channels": {**task.channels, "velocity": degrees}})
+    with pytest.raises(BadInput, match="unit of velocity: rad/s there, deg/s here"):
+        task.learn.prepare(other, packed, packed, CPU, earlier[1])
+    slower = task.model_copy(update={"dt": 0.04})
+    with pytest.raises(BadInput, match=r"dt: 0\.02 there, 0\.04 here"):
+        task.learn.prepare(slower, packed, packed, CPU, earlier[1])
+
+
+def test_a_folder_without_a_model_is_no_start(tmp_path):
+    with pytest.raises(BadInput, match=r"has no weights\.safetensors"):
+        start_in(tmp_path)
+
+
+def test_starting_from_a_model_goes_on_bit_for_bit(earlier, packed, tmp_path):
+    """The killed half's checkpoint counts, not the earlier weights again."""
+    _, start, _ = earlier
+    constant = {"type": "constant", "warmup_steps": 5}
+
+    def trained(folder, *budgets):
+        for steps in budgets:
+            task = pendulum_task(start_from=start.address, steps=steps, schedule=constant)
+            fit(*task.learn.prepare(task, packed, packed, CPU, start), task.learn, folder, QUIET)
+        return fit(
+            *task.learn.prepare(task, packed, packed, CPU, start), task.learn, folder, QUIET
+        )[1]
+
+    whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
+    assert all(torch.equal(whole[key], halves[key]) for key in whole)

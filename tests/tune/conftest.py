@@ -1,0 +1,140 @@
+"""A pendulum as a task file and as a dataset, and searches over it that take a second a trial."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.home import Home
+from kinemill.spec import Task, load_task
+from kinemill.store import read_json
+from kinemill.tune import Bounds, Search, begin, write_job
+from kinemill.tune.worker import run
+from tests.conftest import ROOT
+from tests.train.conftest import publish, swing
+
+TASK = """\
+task: pendulum
+dt: 0.02
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+  velocity: {role: state, unit: rad/s, derivative_of: angle}
+  torque: {role: action, unit: N*m}
+learn:
+  type: dynamics
+  model: {type: mlp, hidden_sizes: [8]}
+  history: 3
+  horizon: 4
+  steps: 30
+  batch_size: 32
+  schedule: {type: cosine_warmup, warmup_steps: 5}
+  eval_every: 10
+  save_every: 10
+  log_every: 10
+verify: {horizon: 6}
+tune:
+  pruning: none
+  startup: 2
+  space:
+    learn:
+      model:
+        select:
+          - {type: mlp, hidden_sizes: {select: [[4], [8], [16]]}}
+          - {type: gru, hidden_size: {range: [4, 12, 4]}}
+      history: {range: [2, 4]}
+      optimizer: {lr: {range: [1e-3, 1e-2], log: true}}
+"""
+
+
+def packed_with(test: np.ndarray) -> PackedDataset:
+    """Four training runs, one for validation, and `test` (rows, 3) to test with."""
+    runs = [("train", swing(120, seed)) for seed in range(3)]
+    runs += [("validation", swing(120, 9)), ("test", test)]
+    episodes, start = [], 0
+    for index, (split, rows) in enumerate(runs):
+        stop = start + len(rows)
+        name = f"{split}{index}"
+        episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
+        start = stop
+    train = [rows for split, rows in runs if split == "train"]
+    return PackedDataset(
+        task="pendulum",
+        dt=0.02,
+        states=["angle", "velocity"],
+        actions=["torque"],
+        units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
+        angles=["angle"],
+        episodes=episodes,
+        values=np.concatenate([rows for _, rows in runs]).astype(np.float32),
+        mean=np.concatenate(train).mean(0),
+        std=np.concatenate(train).std(0),
+        delta_std=np.concatenate([np.diff(rows[:, :2], axis=0) for rows in train]).std(0),
+    )
+
+
+@pytest.fixture(scope="session")
+def packed() -> PackedDataset:
+    return packed_with(swing(60, 11))
+
+
+@pytest.fixture
+def task_file(tmp_path) -> Path:
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK)
+    return path
+
+
+@pytest.fixture
+def pendulum(task_file) -> Callable[..., Task]:
+    """The task, with overrides."""
+    return lambda **overrides: load_task(
+        task_file, {key.replace("__", "."): value for key, value in overrides.items()}
+    )
+
+
+@pytest.fixture
+def search_of(task_file, packed, home) -> Callable[..., Search]:
+    """Begin a search in a home, of the task with overrides."""
+
+    def make(home: Home = home, packed: PackedDataset = packed, **overrides) -> Search:
+        return begun(task_file, home, packed, **overrides)
+
+    return make
+
+
+def begun(task_file: Path, home: Home, packed: PackedDataset, **overrides) -> Search:
+    """Begin a search; overrides have `__` for dots."""
+    keys = {key.replace("__", "."): value for key, value in overrides.items()}
+    return begin(load_task(task_file, keys), home, publish(home, packed), keys)
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory, packed) -> Search:
+    """A search with four trials done; nobody may change it."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "pendulum.yaml").write_text(TASK)
+    search = begun(folder / "pendulum.yaml", Home(folder / "home"), packed)
+    go(search, 4)
+    return search
+
+
+def go(search: Search, trials: int, **bounds) -> None:
+    """Do the trials in this process."""
+    run(read_json(write_job(search, Bounds(trials, **bounds))), 0)
+
+
+def start(search: Search, trials: int, number: int, **bounds) -> "subprocess.Popen[bytes]":
+    """Start a worker as a process of its own."""
+    job = write_job(search, Bounds(trials, **bounds))
+    return subprocess.Popen(
+        [sys.executable, "-m", "kinemill.tune.worker", str(job), str(number)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )

@@ -1,0 +1,184 @@
+"""Many recordings: what one more opens and writes, and that parts come to the same as the whole."""
+
+import os
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinemill import shards
+from kinemill.errors import CorruptArtifact
+from kinemill.ingest import snapshot
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.store import digest, open_ref, read_json
+from kinemill.validate import load_checks, measures, shown, validate
+from kinemill.validate.before import open_tree
+from kinemill.validate.stage import list_episodes, load_table
+from tests.validate.conftest import as_frame
+
+_heard: list[str] = []
+
+
+@cache
+def _listen():
+    """Note every file that Python opens; an audit hook cannot be taken back, so there is one."""
+
+    def hear(event, args):
+        if event == "open" and isinstance(args[0], str | Path):
+            _heard.append(str(args[0]))
+
+    sys.addaudithook(hear)
+
+
+def opened_while(home, work):
+    """Return how many files below the store are opened while work is done, by stage."""
+    _listen()
+    _heard.clear()
+    work()
+    inside = [Path(path) for path in _heard if path.startswith(str(home.store))]
+    return Counter(path.relative_to(home.store).parts[0] for path in inside)
+
+
+@pytest.fixture
+def unsynced(monkeypatch):
+    """Leave out fsync: nothing here is to outlive the machine's fall."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def some(swing):
+    """Forty recordings: one that is flipped, one in degrees, one with NaN, one that is broken."""
+    logs = {f"{k}.csv": swing(150, phase=0.15 * k) for k in range(39)}
+    for log in logs.values():
+        log |= {name: 0.05 * log[name] for name in ("angle", "velocity")}
+    logs["1.csv"]["velocity"] *= -1
+    logs["2.csv"] |= {name: np.degrees(logs["2.csv"][name]) for name in ("angle", "velocity")}
+    logs["3.csv"]["angle"][100:103] = np.nan
+    return {"broken.csv": []} | {name: [as_frame(values)] for name, values in logs.items()}
+
+
+def one_more(home, task, record, frames, count):
+    """Return what one more recording opens among so many, and what is published with it.
+
+    Most of them are recordings that nobody could read, which differ by content hash alone.
+    """
+    entries = [*Snapshot(home, record(task, frames))]
+    (like,) = (one for one in entries if not one["tracks"])
+    many = [like | {"hash": digest(n), "name": f"{n}.csv"} for n in range(count - len(entries))]
+    before = Snapshot(home, snapshot.publish(home, task.name, [*entries, *many]).ref)
+    validate(task, home, before.outcome.ref)
+    new = like | {"hash": digest("new"), "name": "new.csv"}
+    found = []
+
+    def add():
+        grown = snapshot.amend(home, task.name, before, {new["hash"]: new})
+        found.append(validate(task, home, grown.ref))
+
+    opened = opened_while(home, add)
+    assert found[0].summary["recordings"] == count + 1
+    return opened, found[0]
+
+
+def test_one_more_recording_opens_hardly_more_files_among_many(
+    home, pendulum, record, some, unsynced, monkeypatch
+):
+    monkeypatch.setattr(shards, "LARGEST", 4)
+    frames = {name: some[name] for name in ("0.csv", "4.csv", "broken.csv")}
+    task = pendulum(max_quarantined_share=1.0)
+    few, _ = one_more(home, task, record, frames, 60)
+    many, outcome = one_more(home, task, record, frames, 1000)
+    tree = open_tree(home, open_ref(home, outcome.ref))
+    assert tree.digits == 2
+    assert len([*tree.shards()]) > 240
+    # One group of recordings and one of episodes lie in between. Each is opened, and written by
+    # three files that are read back; of each of its 16 parts the manifest and the numbers are read.
+    assert many.total() - few.total() <= 2 * 12 + 16 * 4
+    assert many["episodes_shard"] <= few["episodes_shard"] + 4
+    assert many["recordings_shard"] <= few["recordings_shard"] + 4
+
+
+def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsynced, monkeypatch):
+    task = pendulum(max_quarantined_share=1.0)
+    found = {}
+    for largest, digits in ((512, 0), (4, 1), (2, 2)):
+        monkeypatch.setattr(shards, "LARGEST", largest)
+        outcome = validate(task, home, record(task, some))
+        assert open_tree(home, open_ref(home, outcome.ref)).digits == digits
+        checks = {check.name: check for check in load_checks(home, outcome.ref)}
+        found[digits] = outcome, checks, [*list_episodes(home, outcome.ref)]
+    whole, checks, episodes = found[0]
+    assert (whole.summary["accepted"], whole.summary["quarantined"]) == (39, 2)
+    assert checks["physics_velocity"].values["recordings"] == 1
+    assert checks["foreign_units"].values["failing"][0]["recording"] == "2.csv"
+    for digits in (1, 2):
+        outcome, parts, listed = found[digits]
+        assert outcome.summary == whole.summary
+        assert listed == episodes
+        assert load_table(home, outcome.ref).equals(load_table(home, whole.ref))
+        assert parts == checks
+        folders = [open_ref(home, one.ref) for one in (outcome, whole)]
+        one, other = (read_json(folder / "quarantine.json") for folder in folders)
+        assert one == other
+
+
+def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
+    home, pendulum, record, some, unsynced, monkeypatch
+):
+    monkeypatch.setattr(shards, "LARGEST", 2)
+    task = pendulum(max_quarantined_share=1.0)
+    names = sorted(some)
+    for count in (1, 3, 30, 38, 40):
+        ref = record(task, {name: some[name] for name in names[:count]})
+        outcome = validate(task, home, ref)
+    (home.store / "index" / task.name / "episodes.json").unlink()
+    again = validate(task, home, ref)
+    assert (again.known, again.ref) == (True, outcome.ref)
+    fewer = validate(task, home, record(task, {name: some[name] for name in names[:5]}))
+    assert fewer.summary["recordings"] == 5
+
+
+@pytest.mark.parametrize("stage", ["episodes_shard", "episodes_group", "episodes"])
+def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, monkeypatch, stage):
+    monkeypatch.setattr(shards, "LARGEST", 2)
+    task = pendulum(max_quarantined_share=1.0)
+    names = sorted(some)
+    before = validate(task, home, record(task, {name: some[name] for name in names[:39]}))
+    for file in (home.store / stage / task.name).glob("*/*.json"):
+        if file.name != "MANIFEST.json":
+            file.write_bytes(file.read_bytes()[:-2] + b" \n")
+    with pytest.raises(CorruptArtifact):
+        list(list_episodes(home, before.ref))
+    outcome = validate(task, home, record(task, some))
+    assert outcome.summary["recordings"] == 40
+    assert len([*list_episodes(home, outcome.ref)]) == outcome.summary["accepted"]
+
+
+def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():
+    parts = [
+        measures.gather([{"rate": {"lag": float(16 * n + k)}} for n in range(100)])
+        for k in range(16)
+    ]
+    few = [measures.few(part) for part in parts]
+    every = measures.together(few)["rate"]
+    assert len(every["lag"]["values"]) == 512
+    assert measures.spans(every)["lag"][::2] == [0.0, 1599.0]
+    assert measures.spans({"lag": {"least": 1.0, "largest": 5.0, "values": [1.0, 5.0, 2.0]}}) == {
+        "lag": [1.0, 2.0, 5.0]
+    }
+
+
+def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_out():
+    reasons = [{"check": "limits"}] * 11
+    judged = [
+        {"recording": f"{n:03d}", "name": "", "episodes": [], "reasons": why, "strip": []}
+        for n in range(300)
+        for why in (reasons if n % 2 else [],)
+    ]
+    part = shown.gather(judged)
+    assert (len(part["faulty"]), len(part["sound"])) == (100, 60)
+    assert (len(part["faulty"][0]["reasons"]), part["faulty"][0]["more"]) == (8, 3)
+    both = shown.together([shown.few(part), shown.few(part)])
+    assert (len(both["faulty"]), len(both["sound"])) == (32, 8)
