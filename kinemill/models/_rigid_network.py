@@ -3,7 +3,8 @@
 Symbols: B batch, n coordinates q, v their rates, A actions, D rows of delay, Δ time step.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional
 
 from kinemill.errors import BadInput
 from kinemill.models._mechanics import Chain, Free, solve
+from kinemill.models._mjcf import TreeJoint
+from kinemill.models._tree import Tree
 
 SMALL = -3.0  # softplus of it is 0.05: friction to start with
 # Times the fastest velocity in training; faster ones are cut off, as explicit integration of them
@@ -95,7 +98,7 @@ class Friction(nn.Module):
 class Equations(nn.Module):
     """Accelerations (B, n) of q, v (B, n) under the last 1 + D actions (B, 1 + D, A)."""
 
-    def __init__(self, mechanics: nn.Module, actuators: nn.Module, friction: nn.Module) -> None:
+    def __init__(self, mechanics: nn.Module, actuators: Actuators, friction: Friction) -> None:
         super().__init__()
         self.mechanics, self.actuators, self.friction = mechanics, actuators, friction
 
@@ -142,10 +145,16 @@ class Network(nn.Module):
             self.register_buffer(
                 name, value, persistent=value.is_floating_point() and name != "turn"
             )
-        mechanics = Chain(hinges) if settings.mass == "chain" else Free(hinges, own)
         filtered = settings.actuator == "filter"
         actuators = Actuators(places.driven, count, self.delay, filtered=filtered)
-        self.equations = Equations(mechanics, actuators, Friction(SHARP * rates.float()))
+        friction = Friction(SHARP * rates.float())
+        mechanics: nn.Module = Free(hinges, own)
+        if settings.mass == "chain":
+            mechanics = Chain(hinges)
+        elif settings.mjcf is not None:
+            mechanics = Tree(settings.mjcf, places.joints)
+            start_as_told(actuators, friction, settings.mjcf.joints, places)
+        self.equations = Equations(mechanics, actuators, friction)
         if self.observer:
             self.trust = nn.Parameter(torch.full((count,), 1.0))  # of a velocity, before sigmoid
             self.pull = nn.Parameter(torch.zeros(count))  # of a coordinate, 1/Δ
@@ -161,12 +170,13 @@ class Network(nn.Module):
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Let inertia start at the spread of the forces over that of the accelerations."""
-        fastest = torch.zeros_like(self.fastest)
+        actuators: Any = self.equations.actuators
+        target, fastest = actuators.target, torch.zeros_like(self.fastest)
         pushes, reached = list[Tensor](), list[Tensor]()
         for states, actions, *_ in batches:
             v = states.index_select(2, self.velocity)
             fastest = torch.maximum(fastest, v.abs().amax((0, 1)))
-            pushes.append((actions[:, -1] @ self.equations.actuators.target).std(0))
+            pushes.append((actions[:, -1] @ target).std(0))
             reached.append(((v[:, 1:] - v[:, :-1]) / self.dt).flatten(0, 1).std(0))
         self.fastest.copy_(FASTEST * fastest)
         push, met = torch.stack(pushes).mean(0), torch.stack(reached).mean(0)
@@ -215,6 +225,24 @@ class Network(nn.Module):
         share = torch.sigmoid(self.trust)
         wanted = (1.0 - share) * (v - measured) + self.pull / self.dt * missed
         return measured + known * torch.clamp(wanted, -self.doubt, self.doubt)
+
+
+def start_as_told(
+    actuators: Actuators, friction: Friction, joints: Sequence[TreeJoint], places: Any
+) -> None:
+    """Let gears and friction of a MuJoCo model be what is learned from; friction is above 0."""
+    by_coordinate = dict(zip(places.joints, joints, strict=True))
+    with torch.no_grad():
+        for column, joint in by_coordinate.items():
+            told = {friction.viscous: joint.viscous, friction.coulomb: joint.coulomb}
+            for value, size in told.items():
+                if size > 0.0:
+                    value[column] = math.log(math.expm1(size))
+        gears = torch.tensor([by_coordinate[column].gear for column in places.driven])
+        if actuators.filtered:
+            actuators.weight.mul_(gears)
+        else:
+            actuators.gain.copy_(gears)
 
 
 def make_network(settings: Any, places: Any, layout: Any, scale: Mapping[str, Tensor]) -> Network:

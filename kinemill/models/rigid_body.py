@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from kinemill.errors import BadInput
+from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.spec.plugins import MODELS, Model, pick_or_none, unknown_channels
 
@@ -27,10 +28,17 @@ class RigidBody(Model):
     """Settings of the equations of motion."""
 
     type: Literal["rigid_body"] = "rigid_body"
-    mass: Literal["chain", "free"] = Field(
+    mass: Literal["chain", "free", "mjcf"] = Field(
         default="chain",
         description="chain: hinges one after the other in a plane, angles relative to the link "
-        "before, after slides if any; free: any mass matrix by its Cholesky factors",
+        "before, after slides if any; free: any mass matrix by its Cholesky factors; mjcf: the "
+        "bodies of a MuJoCo model",
+    )
+    mjcf: Mjcf = Field(
+        default=None, description="MuJoCo model, a file beside the task's, for mass: mjcf"
+    )
+    joints: dict[str, str] = Field(
+        default={}, description="joint of the MuJoCo model by coordinate; default: in order"
     )
     drives: dict[str, str] = Field(
         default={}, description="coordinate that each action acts on; default: in order"
@@ -51,8 +59,11 @@ class RigidBody(Model):
     ] = Field(default=None, description="another model, of the accelerations that are left over")
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return drives of or on channels that are unknown."""
+        """Return drives of or on channels that are unknown, and a tree that is not there."""
         found = unknown_channels(list(self.drives), channels, "drives")
+        found += unknown_channels(list(self.joints), channels, "joints")
+        if (self.mass == "mjcf") != (self.mjcf is not None):
+            found.append((("mjcf",), "goes with `mass: mjcf`, and that needs it"))
         for action, coordinate in self.drives.items():
             if coordinate not in channels:
                 message = f"no channel {coordinate!r}; {nearest(coordinate, list(channels))}"
@@ -73,11 +84,12 @@ class RigidBody(Model):
 
 @dataclass(frozen=True)
 class Places:
-    """Where coordinates, velocities and drives are; columns of states, numbers of coordinates."""
+    """Where coordinates, velocities, drives and joints are; columns of states, then numbers."""
 
     coordinates: tuple[int, ...]
     velocities: tuple[int, ...]
     driven: tuple[int, ...]
+    joints: tuple[int, ...] = ()  # coordinate of each joint of the MuJoCo model
 
 
 def place(settings: RigidBody, layout: Any) -> Places:
@@ -102,7 +114,41 @@ def place(settings: RigidBody, layout: Any) -> Places:
             expected=f"a coordinate and a velocity for each of 1 to {MOST} accelerations",
         )
     names = [states[column] for column in coordinates]
-    return Places(tuple(coordinates), tuple(velocities), _driven(settings, layout, names))
+    hinges = [layout.angles[column] for column in coordinates]
+    if settings.mass == "chain" and hinges != sorted(hinges):
+        raise BadInput(
+            "learn.model.mass: chain",
+            f"a slide comes after the hinge {names[hinges.index(True)]!r}",
+            expected="slides first, or mass: free",
+        )
+    joints = _joints(settings, names, hinges)
+    return Places(tuple(coordinates), tuple(velocities), _driven(settings, layout, names), joints)
+
+
+def _joints(settings: RigidBody, names: list[str], hinges: list[bool]) -> tuple[int, ...]:
+    """Return the coordinate that each joint of the MuJoCo model is."""
+    if settings.mjcf is None:
+        return ()
+    tree = settings.mjcf.joints
+    usual = zip(names, (joint.name for joint in tree), strict=False)
+    wanted = {joint: name for name, joint in (dict(usual) | settings.joints).items()}
+    kinds = {name: "hinge" if hinge else "slide" for name, hinge in zip(names, hinges, strict=True)}
+    for joint in tree:
+        name = wanted.get(joint.name)
+        if kinds.get(name or "") != joint.kind:
+            raise BadInput(
+                f"learn.model.joints: the {joint.kind} {joint.name!r}",
+                f"is {name!r}, a {kinds[name]}" if name in kinds else "is no coordinate",
+                expected=f"one of the coordinates {kinds}",
+                fix="angles are channels of `kind: angle`; name the joints in `joints`",
+            )
+    if len(tree) != len(names):
+        raise BadInput(
+            "learn.model.mjcf",
+            f"joints {[joint.name for joint in tree]}",
+            expected=f"one for each of {names}",
+        )
+    return tuple(names.index(wanted[joint.name]) for joint in tree)
 
 
 def _driven(settings: RigidBody, layout: Any, names: list[str]) -> tuple[int, ...]:

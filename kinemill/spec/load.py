@@ -74,11 +74,12 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
 
 def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> Task:
     """Check `value`, the content of `document` after `overrides`, and return it as a task."""
-    task, problems = _tried(value)
+    folder = document.path.resolve().parent
+    task, problems = _tried(value, folder)
     if task and task.name != document.path.stem:
         problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
     if task and not problems:
-        found = wrong_choices(task.tune.space, lambda settings: _under(settings, value))
+        found = wrong_choices(task.tune.space, lambda given: _under(given, value, folder))
         problems = [(("tune", "space", *where), what) for where, what in found]
     if task is None or problems:
         raise TaskError([_line(document, overrides, where, what) for where, what in problems])
@@ -86,17 +87,20 @@ def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> 
     return task
 
 
-def _tried(value: Any) -> tuple[Task | None, list[Problem]]:
-    """Read `value` as a task; return it, if it is one, and what is wrong with it."""
+def _tried(value: Any, folder: Path) -> tuple[Task | None, list[Problem]]:
+    """Read `value` as a task; return it, if it is one, and what is wrong with it.
+
+    Files that it names are looked for from `folder`.
+    """
     try:
-        task = Task.model_validate(value)
+        task = Task.model_validate(value, context={"folder": folder})
     except ValidationError as error:
         telling = _telling(error, value)
         return None, [_problem(where, item, value) for where, item in telling]
     return task, _problems(task)
 
 
-def _under(settings: Mapping[str, Any], value: Any) -> list[Problem]:
+def _under(settings: Mapping[str, Any], value: Any, folder: Path) -> list[Problem]:
     """Return what would be wrong with a task under the settings that a search may choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key, new in settings.items():
@@ -105,7 +109,7 @@ def _under(settings: Mapping[str, Any], value: Any) -> list[Problem]:
         except BadInput as error:
             choices = "a value, {select: [...]} or {range: [low, high]}"
             return [(tuple(key.split(".")), f"{error.found}; expected {choices} there")]
-    return _tried(changed)[1]
+    return _tried(changed, folder)[1]
 
 
 def _problems(task: Task) -> list[Problem]:

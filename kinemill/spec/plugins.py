@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
@@ -146,23 +146,34 @@ CHECKS: Registry[type[Settings]] = Registry("kinemill.validate.physics", "physic
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
-def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any], P]:
-    """Make a validator that builds the class which `type` names in `family`, or its usual one."""
+def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -> P:
+    """Build the class which `type` names in `family`, or its usual one.
 
-    def build(value: Any) -> P:
-        if isinstance(value, cls):
-            return value
-        named = value.get("type", family.usual) if isinstance(value, dict) else None
-        if not isinstance(named, str):
-            message = f"needs a `type`, one of {', '.join(family)}"
-            raise ValueError(message)
-        try:
-            chosen = family[named]
-        except BadInput as error:
-            raise ValueError(str(error)) from error
-        return chosen.model_validate(value)
+    Args:
+        family: of classes.
+        cls: what all of them are.
+        value: settings as a task file spells them, or what is made already.
+        context: of pydantic: `folder`, that of the task file, if there is one.
 
-    return build
+    Raises:
+        ValueError: there is no such class, or the settings are not what it takes.
+    """
+    if isinstance(value, cls):
+        return value
+    named = value.get("type", family.usual) if isinstance(value, dict) else None
+    if not isinstance(named, str):
+        message = f"needs a `type`, one of {', '.join(family)}"
+        raise ValueError(message)
+    try:
+        chosen = family[named]
+    except BadInput as error:
+        raise ValueError(str(error)) from error
+    return chosen.model_validate(value, context=context)
+
+
+def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P]:
+    """Make a validator that does as `make`."""
+    return lambda value, info: make(family, cls, value, info.context)
 
 
 def usual(family: Registry[type[P]]) -> P:
@@ -170,10 +181,10 @@ def usual(family: Registry[type[P]]) -> P:
     return family[str(family.usual)].model_validate({})
 
 
-def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any], P | None]:
+def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P | None]:
     """Make a validator as `pick` does that lets None through."""
     build = pick(family, cls)
-    return lambda value: None if value is None else build(value)
+    return lambda value, info: None if value is None else build(value, info)
 
 
 def unknown_channels(

@@ -105,10 +105,6 @@ class MlflowTracker:
         self._params.update(_flat(params))
         self._send()
 
-    def keep_file(self, path: Path) -> None:
-        """Keep a copy of a file with the run, in place of one of that name."""
-        self._client.log_artifact(self.run_id, str(path))
-
     def tag(self, name: str, value: str) -> None:
         """Record a tag with the next flush; MLflow takes 5000 characters."""
         self._tags[name] = value[:4900]

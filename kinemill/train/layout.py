@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kinemill.spec.plugins import ENCODINGS, Encoding, pick
+from kinemill.spec.plugins import ENCODINGS, Encoding, make
 from kinemill.spec.task import Task
 from kinemill.train.features import Encodings
 from kinemill.train.relations import (
@@ -88,7 +88,6 @@ class Layout:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Layout":
         """Return what `to_json` kept."""
-        encoding = pick(ENCODINGS, Encoding)
         return cls(
             states=tuple(raw["states"]),
             actions=tuple(raw["actions"]),
@@ -100,7 +99,7 @@ class Layout:
             gain=np.array(raw["gain"]),
             integrator=raw["integrator"],
             window=raw["window"],
-            encodings=tuple(encoding(item) for item in raw["encodings"]),
+            encodings=tuple(make(ENCODINGS, Encoding, item) for item in raw["encodings"]),
         )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime import Simulator
 from kinemill.runtime.windows import Floats, Predictor
 from kinemill.store import Json
-from kinemill.verify.accuracy import Errors, evaluate, spread_of
+from kinemill.verify.accuracy import Errors, evaluate, gather, spread_of
+from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 
@@ -31,6 +33,7 @@ class Analysis:
         errors: over the horizon, by name.
         free_runs: over whole episodes, by name.
         residuals: of the model, one step ahead.
+        calibration: how often the truth lies where the model says, if it says so.
     """
 
     dataset: PackedDataset
@@ -39,6 +42,7 @@ class Analysis:
     errors: dict[str, Errors]
     free_runs: dict[str, FreeRun]
     residuals: Residuals
+    calibration: Calibration | None
 
     @property
     def model(self) -> Errors:
@@ -67,19 +71,27 @@ def analyse(
     """
     history = max(one.history for one in predictors.values())
     spread = spread_of(dataset, split)
+    errors = {
+        name: evaluate(one, dataset, split, horizon, stride, history=history)
+        for name, one in predictors.items()
+    }
     return Analysis(
         dataset=dataset,
         split=split,
         predictors=dict(predictors),
-        errors={
-            name: evaluate(one, dataset, split, horizon, stride, history=history)
-            for name, one in predictors.items()
-        },
+        errors=errors,
         free_runs={
             name: free_run(one, dataset, split, history, spread) for name, one in predictors.items()
         },
         residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
+        calibration=_calibration(predictors[MODEL], dataset, errors[MODEL]),
     )
+
+
+def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Calibration | None:
+    if not isinstance(model, Simulator):
+        return None
+    return calibrate(model, gather(dataset, errors.starts, errors.history, errors.horizon))
 
 
 def window_errors(errors: Errors) -> Floats:
@@ -126,7 +138,7 @@ def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
 
 
 def analysis_document(analysis: Analysis) -> Json:
-    """Return the parts `accuracy`, `against`, `windows`, `free_run`, `residuals`, `worst`."""
+    """Return the parts `accuracy`, `against`, `windows`, ... `calibration`, as JSON."""
     model = analysis.model
     return {
         "accuracy": {who: accuracy(found) for who, found in analysis.errors.items()},
@@ -142,6 +154,7 @@ def analysis_document(analysis: Analysis) -> Json:
         "free_run": {who: _free_run(found, model) for who, found in analysis.free_runs.items()},
         "residuals": _residuals(analysis),
         "worst": [_worst(item, model) for item in worst_episodes(analysis)[:10]],
+        "calibration": analysis.calibration.to_json() if analysis.calibration else None,
     }
 
 

@@ -21,6 +21,7 @@ from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.plots import plot_examples, plot_growth
 from kinemill.verify.sections import (
     accuracy_card,
+    calibration_section,
     document,
     errors_section,
     free_run_section,
@@ -198,6 +199,7 @@ def _page(found: Evaluation) -> str:
         worst_section(analysis),
         free_run_section(analysis),
         residuals_section(analysis),
+        calibration_section(analysis),
         _logs(found),
     ]
     footer = (

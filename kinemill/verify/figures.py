@@ -14,6 +14,7 @@ from kinemill.runtime import wrapped
 from kinemill.runtime.windows import Floats, Windows, predict
 from kinemill.verify.accuracy import Errors, gather
 from kinemill.verify.analysis import Analysis, window_errors
+from kinemill.verify.calibration import Calibration
 
 MOST = 12  # channels pictured; of more, those with the largest error
 LABELS = {
@@ -213,6 +214,24 @@ def cross_correlations(analysis: Analysis) -> str:
         name = f"{model.channels[index]} and {actions[column]}"
         band = float(found.cross_band[index, column])
         charts.append(figure(name, "", _stems(taus, found.cross[:, index, column], band)))
+    even = " even" if len(charts) in (2, 4) else ""
+    return f'<div class="grid{even}">{"".join(charts)}</div>'
+
+
+def coverages(calibration: Calibration, errors: Errors) -> str:
+    """Draw how often the truth lies inside of each interval over time ahead, one chart a state."""
+    time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
+    ends, charts = np.array([time[0], time[-1]]), list[str]()
+    for index in pictured(errors):
+        lines = [
+            Line(f"{level:.0%} wanted", "limit", ends, np.full(2, level))
+            for level in calibration.levels
+        ]
+        lines += [
+            Line(f"{level:.0%} intervals", "model", time, coverage[:, index])
+            for level, coverage in zip(calibration.levels, calibration.coverage, strict=True)
+        ]
+        charts.append(figure(errors.channels[index], "share", line_chart(lines, y=(0.0, 1.05))))
     even = " even" if len(charts) in (2, 4) else ""
     return f'<div class="grid{even}">{"".join(charts)}</div>'
 

@@ -12,10 +12,9 @@ from kinemill.dataset import PackedDataset
 from kinemill.runtime import Simulator
 from kinemill.spec.parts import Verify
 from kinemill.store import Json
-from kinemill.verify.accuracy import Errors, gather
+from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, analyse, analysis_document, plain
 from kinemill.verify.baselines import contestants
-from kinemill.verify.calibration import calibrate
 from kinemill.verify.files import Gate, check_files
 from kinemill.verify.latency import Latency, latency
 from kinemill.verify.parity import Pair, Parity, Poison, compare, poison
@@ -140,7 +139,6 @@ def _document(verdict: Verdict) -> Json:
         },
         "gates": [asdict(gate) for gate in gates],
         **analysis_document(verdict.analysis),
-        "calibration": _calibration(verdict),
         "parity": [asdict(row) for row in verdict.parity],
         "nan": [asdict(row) | {"passed": row.passed} for row in verdict.poisoned],
         "latency_ms": {name: asdict(times) for name, times in verdict.latency.items()},
@@ -148,14 +146,6 @@ def _document(verdict: Verdict) -> Json:
         "versions": interface.versions,
     }
     return plain(document)
-
-
-def _calibration(verdict: Verdict) -> Json | None:
-    """Return how often the truth lies where the model says, on the same windows, if it says so."""
-    model = verdict.errors["model"]
-    windows = gather(verdict.analysis.dataset, model.starts, model.history, model.horizon)
-    found = calibrate(verdict.simulator, windows)
-    return found.to_json() if found else None
 
 
 def summary(document: Json) -> Json:

@@ -11,6 +11,7 @@ from kinemill.verify.figures import three_examples
 from kinemill.verify.judge import Verdict
 from kinemill.verify.sections import (
     accuracy_card,
+    calibration_section,
     document,
     errors_section,
     free_run_section,
@@ -43,6 +44,7 @@ def page(verdict: Verdict, dataset: PackedDataset) -> str:
         worst_section(analysis),
         free_run_section(analysis),
         residuals_section(analysis),
+        calibration_section(analysis),
         _gates(verdict),
         _facts(verdict, dataset),
     ]

@@ -13,6 +13,7 @@ from kinemill.verify.figures import (
     LABELS,
     Example,
     autocorrelations,
+    coverages,
     cross_correlations,
     error_growth,
     legend,
@@ -193,6 +194,32 @@ def residuals_section(analysis: Analysis) -> str:
         f"by lags in steps, over {found.rows} rows. Of white noise 99 % lies between the dashed "
         "lines, and the Ljung-Box p is above 0.01; sensor noise in the states alone already makes "
         "neighbouring errors alike.</p>" + autocorrelations(analysis) + inputs
+    )
+
+
+def calibration_section(analysis: Analysis) -> str:
+    """Return how often the truth lies where the model says; nothing if it does not say."""
+    found, model = analysis.calibration, analysis.model
+    if found is None:
+        return ""
+    rows = [
+        [
+            name_of(channel, model.units[index]),
+            *(f"{share:.0%}" for share in found.coverage[:, -1, index]),
+            number(float(found.deviation[-1, index])),
+            number(float(found.rmse[-1, index])),
+        ]
+        for index, channel in enumerate(found.channels)
+    ]
+    heads = ["Channel", *(f"in {level:.0%} intervals" for level in found.levels)]
+    return (
+        "<h2>Is it as sure as it should be?</h2><p>Share of the windows whose truth lies inside of "
+        "the interval that the model gives for it, over seconds ahead; dashed is what was "
+        "promised. Below the dashes the model is too sure of itself.</p>"
+        + coverages(found, model)
+        + f"<p>After {model.horizon} steps, with the standard deviation that the model gives and "
+        "the error that it makes:</p>"
+        + table([*heads, "given deviation", "RMSE"], rows, numbers_from=1, even=True)
     )
 
 

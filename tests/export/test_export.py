@@ -16,7 +16,7 @@ from kinemill.runtime import load
 from kinemill.spec.plugins import MODELS
 from kinemill.store import file_digest
 from tests.export.conftest import DESCRIPTION, batch, published, random_step
-from tests.models.options import OPTIONS
+from tests.models.options import MORE, OPTIONS
 
 
 def kinds_of(folder: Path) -> set[str]:
@@ -36,6 +36,7 @@ def angle_free(difference: np.ndarray) -> float:
 # The defaults without a history, every option with one.
 CASES = [({"type": name}, 1) for name in sorted(MODELS)]
 CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
+CASES += [({"type": name, **options}, 4) for name, options in MORE]
 
 
 @pytest.mark.parametrize(("model", "history"), CASES, ids=[f"{c['type']}-{h}" for c, h in CASES])

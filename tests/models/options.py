@@ -37,3 +37,16 @@ OPTIONS = {
     },
     "latent": {"size": 3, "hidden_size": 5, "activation": "elu"},
 }
+
+ROD = """
+<mujoco>
+  <worldbody>
+    <body>
+      <joint name="hinge" axis="0 -1 0" damping="0.1" frictionloss="0.05"/>
+      <inertial pos="0 0.02 -0.4" quat="0.9 0.1 0.3 0" mass="0.8" diaginertia="0.02 0.03 0.01"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+# What one choice of a model's options leaves out.
+MORE = [("rigid_body", {"mass": "mjcf", "mjcf": ROD, "joints": {"angle": "hinge"}, "delay": 1})]

@@ -7,10 +7,10 @@ from kinemill.spec import MODELS
 from kinemill.spec.task import Task
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
-from tests.models.options import OPTIONS
+from tests.models.options import MORE, OPTIONS
 
 HISTORY, BATCH = 4, 6
-CASES = [(name, {}) for name in MODELS] + list(OPTIONS.items())
+CASES = [(name, {}) for name in MODELS] + list(OPTIONS.items()) + MORE
 TASK = Task.model_validate(
     {
         "task": "pendulum",

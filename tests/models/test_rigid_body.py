@@ -155,12 +155,20 @@ def test_what_does_not_fit_the_equations_is_refused():
         build(RigidBody())
     with pytest.raises(BadInput, match="expected accelerations"):
         build(RigidBody(drives=drives), {"step": Output(relation="delta", of="velocity")})
+    crane = {
+        "cart": {"role": "state", "unit": "m"},
+        "cart_velocity": {"role": "state", "unit": "m/s", "derivative_of": "cart"},
+    }
+    task = Task.model_validate(TASK | {"channels": TASK["channels"] | crane})
+    both = ALPHA | {"push": Output(relation="derivative", of="cart_velocity")}
+    with pytest.raises(BadInput, match="slide comes after the hinge 'angle'"):
+        RigidBody().build_for(make_layout(task, both, "semi_implicit", 4), {})
     with pytest.raises(BadInput, match="asked once a step"):
         build(RigidBody(drives=drives, observer=True), integrator="rk4")
 
 
 def test_the_observer_finds_the_velocity_behind_noise():
-    """A free turn at 1 rad/s, velocity measured with a noise of 0.1: after 30 rows, a fifth of it."""
+    """A free turn at 1 rad/s, measured with a noise of 0.1: after 30 rows under a quarter of it."""
     network = build(RigidBody(drives={"other": "angle"}, observer=True, delay=0))
     with torch.no_grad():
         network.equations.mechanics.weight.zero_()
