@@ -304,6 +304,11 @@ class Learn(Plugin):
     compile: Literal["auto", "on", "off"] = Field(
         default="auto", description="one program of each step; auto: where that wins time"
     )
+    matmul: Literal["auto", "highest", "medium"] = Field(
+        default="auto",
+        description="how steps multiply float32 matrices: medium: by bfloat16 units; auto: so "
+        "where matrices are large, it is faster, and the gradient is near",
+    )
     threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
     seed: int = Field(default=0, ge=0)
     eval_every: PositiveInt = 200

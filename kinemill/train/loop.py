@@ -19,6 +19,7 @@ from kinemill.spec.parts import Learn
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.train.batches import Batches, member_seed
 from kinemill.train.checkpoint import read_checkpoint, write_checkpoint
+from kinemill.train.precision import Matmul, multiplied, probe
 from kinemill.train.updating import Update, as_program, is_to_be_compiled, one_by_one
 
 Curves = dict[str, list[list[float | None]]]
@@ -34,6 +35,7 @@ class State:
     waited: int = 0
     seconds: float = 0.0
     compiled: bool | None = None  # whether its steps are; None: not decided yet
+    matmul: Matmul | None = None  # how its steps multiply; None: not decided yet
     losses: list[float] = field(default_factory=list[float])  # since the last point of the curve
     history: Curves = field(default_factory=dict[str, list[list[float | None]]])
 
@@ -95,6 +97,7 @@ def fit(
     batches = batches_of(objective, learn)
     update = _update_of(module, objective, optimizer, learn, state, batches)
     progress.say("steps are compiled") if state.compiled else None
+    progress.say("steps multiply in bfloat16") if state.matmul == "medium" else None
     began = time.monotonic() - state.seconds
     while state.step < learn.steps and not _out_of_patience(state, learn):
         state.losses.append(update(batches.at(state.step), state.step))
@@ -153,11 +156,22 @@ def _update_of(
 ) -> Update:
     """Return what makes one step; a training that goes on does so in the way it began."""
     device = next(module.parameters()).device
-    if state.compiled is None:
+    if state.matmul is None:
         batch = batches.at(0).to(device)
         state.compiled = is_to_be_compiled(module, objective, optimizer, learn, batch)
-    make = as_program if state.compiled else one_by_one
-    return make(module, objective, optimizer, learn, device)
+        state.matmul = (
+            probe(module, lambda some: objective.loss(some, 0), batch)
+            if learn.matmul == "auto"
+            else learn.matmul
+        )
+    make, how = (as_program if state.compiled else one_by_one), state.matmul
+    update = make(module, objective, optimizer, learn, device)
+
+    def multiplying(batch: Tensor, step: int) -> float:
+        with multiplied(how):
+            return update(batch, step)
+
+    return multiplying if how != "highest" else update
 
 
 def _evaluate(
