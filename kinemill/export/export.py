@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kinemill.home import Home
 from kinemill.spec.task import Task
-from kinemill.store import Json, Outcome, Ref, once, open_ref, read_json
+from kinemill.store import Json, Outcome, Ref, once, open_ref
 
 VERSION = 1
 
@@ -20,10 +20,11 @@ def export(task: Task, home: Home, model: Ref) -> Outcome:
         from kinemill.export.interface import describe
         from kinemill.export.writing import write_model
         from kinemill.train import load_model
+        from kinemill.train.start import described
 
         source = open_ref(home, model)
         step = load_model(source)
-        return write_model(step, describe(read_json(source / "model.json"), step), folder)
+        return write_model(step, describe(described(source), step), folder)
 
     inputs = {"model": model.digest, "version": VERSION}
     return once(home, "onnx_model", task.name, inputs, build)

@@ -12,9 +12,9 @@ from kinemill.home import Home
 from kinemill.spec.ports import Progress, Start, Tracker
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, digest, find, once
-from kinemill.train.start import DESCRIPTION, WEIGHTS
+from kinemill.train.start import DESCRIPTION, FORMAT, WEIGHTS, described
 
-VERSION = 2
+VERSION = 3
 STAGE = "model"
 CURVES = "history.json"
 
@@ -166,8 +166,7 @@ def _describe(task: Task, data: tuple[PackedDataset, PackedDataset], dataset_dig
     from kinemill.train.layout import layout_of
 
     dataset, learn = data[0], cast(Any, task.learn)
-    return {
-        "format": 1,
+    about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
         "units": {name: task.channels[name].unit for name in task.columns},
@@ -177,6 +176,7 @@ def _describe(task: Task, data: tuple[PackedDataset, PackedDataset], dataset_dig
         "layout": layout_of(task).to_json(),
         "robots": list(learn.robots_in(data[1])),
     }
+    return FORMAT.stamp(about)
 
 
 def load_model(folder: Path) -> Any:
@@ -188,11 +188,10 @@ def load_model(folder: Path) -> Any:
     from safetensors.torch import load_file
 
     from kinemill.spec.plugins import OBJECTIVES
-    from kinemill.store import read_json
     from kinemill.train.assembling import assemble, scale_in
     from kinemill.train.layout import Layout
 
-    description = read_json(folder / DESCRIPTION)
+    description = described(folder)
     layout = Layout.from_json(description["layout"])
     learn = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
     weights = load_file(folder / WEIGHTS)

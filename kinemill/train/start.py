@@ -3,10 +3,21 @@
 from pathlib import Path
 
 from kinemill.errors import BadInput
+from kinemill.formats import Format
 from kinemill.spec.ports import Start
-from kinemill.store import digest, file_digest
+from kinemill.store import Json, digest, file_digest, read_json
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
+
+
+def described(folder: Path) -> Json:
+    """Return what a trained model says of itself.
+
+    Raises:
+        CorruptArtifact: it was written by a version whose models this one cannot read.
+    """
+    return FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
 
 
 def start_in(folder: Path) -> Start:

@@ -11,7 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.spec.ports import Start
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
-from kinemill.train.start import DESCRIPTION
+from kinemill.train.start import described
 
 _ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
 
@@ -29,12 +29,11 @@ def start_weights(module: Any, start: Start, units: Mapping[str, str]) -> None:
     Raises:
         BadInput: it is of other channels, units, time step, history, encodings or architecture.
     """
-    from kinemill.store import read_json
     from kinemill.train._stage import load_model
 
-    described = read_json(Path(start.folder) / DESCRIPTION)
+    about = described(Path(start.folder))
     where, fix = f"learn.start_from: {start.address}", "start from a model of equal channels"
-    if unlike := _unlike(Layout.from_json(described["layout"]), module.layout, described, units):
+    if unlike := _unlike(Layout.from_json(about["layout"]), module.layout, about, units):
         raise BadInput(where, f"differs in {'; '.join(unlike)}", fix=fix)
     earlier = _tensors(load_model(Path(start.folder)), module)
     wanted = module.state_dict()
@@ -51,7 +50,7 @@ def start_weights(module: Any, start: Start, units: Mapping[str, str]) -> None:
 
 
 def _unlike(
-    earlier: Layout, layout: Layout, described: Mapping[str, Any], units: Mapping[str, str]
+    earlier: Layout, layout: Layout, about: Mapping[str, Any], units: Mapping[str, str]
 ) -> list[str]:
     """Say in what an earlier model's channels differ from those of this task."""
     found = [
@@ -62,9 +61,9 @@ def _unlike(
     if earlier.encodings != layout.encodings:
         found.append("learn.encoding")
     return found + [
-        f"unit of {name}: {described['units'][name]} there, {unit} here"
+        f"unit of {name}: {about['units'][name]} there, {unit} here"
         for name, unit in units.items()
-        if described["units"].get(name, unit) != unit
+        if about["units"].get(name, unit) != unit
     ]
 
 

@@ -1,11 +1,12 @@
 """Starting from an earlier model: its weights, its scale, what is frozen, what is refused."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.spec.ports import Silence
 from kinemill.train import find_model, job_folder, load_model, start_in, train
 from kinemill.train.loop import fit
@@ -121,3 +122,18 @@ def test_starting_from_a_model_goes_on_bit_for_bit(earlier, packed, tmp_path):
 
     whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
     assert all(torch.equal(whole[key], halves[key]) for key in whole)
+
+
+def test_a_model_that_saw_other_features_is_refused(earlier, packed, tmp_path):
+    task = pendulum_task(start_from=earlier[1].address)
+    shutil.copytree(earlier[1].folder, tmp_path / "old")
+    path = tmp_path / "old" / "model.json"
+    path.write_text(path.read_text().replace('"format": 3', '"format": 1'))
+    for use in (
+        lambda: load_model(path.parent),
+        lambda: task.learn.prepare(task, packed, packed, CPU, start_in(path.parent)),
+    ):
+        with pytest.raises(
+            CorruptArtifact, match="trained model of format 1"
+        ):
+            use()
