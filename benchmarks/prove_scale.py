@@ -4,8 +4,10 @@ Two homes are filled through the library, `var/prove/scale-<number>/`, with logs
 channels, one in fifty broken). What is there already is kept, so a stopped proof goes on. Filling
 leaves out fsync, which a proof does not need; measuring does not. Then both homes are measured in
 turn, `ROUNDS` times: a new log is ingested and validated to a published snapshot, named alone or
-found in its folder; nothing new; what the sensor does when nothing changed, its cache read from
-disk; a page of the quarantine.
+found in its folder; nothing new; what the sensor does when nothing changed; the dataset version and
+the training set with the new episodes; pages of the quarantine, of the versions, of one of them and
+of what two differ in. Wall time is what a person waits for; on a machine that does other work the
+ratio of CPU time says more about what grows.
 """
 
 import argparse
@@ -18,16 +20,27 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks import ROOT, ROUNDS, replace_section
 from kinemill import durable
+from kinemill.augment import augment
+from kinemill.dataset import (
+    diff_datasets,
+    find_version,
+    list_datasets,
+    make_dataset,
+    show_dataset,
+)
 from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.ingest.arriving import fingerprint
 from kinemill.spec import Task
+from kinemill.store import Ref, index_path, read_json
 from kinemill.validate import validate
+from kinemill.validate.before import EPISODES
 from kinemill.validate.standing import held_back
 
 FEW, MANY = 1_000, 100_000
@@ -121,18 +134,28 @@ def take(place: Place, logs: Path) -> None:
     validate(TASK, place.home, recordings)
 
 
-def measure(places: list[Place]) -> dict[str, dict[int, list[float]]]:
-    """Return the seconds of each round, by what was done and number of recordings."""
-    seconds: dict[str, dict[int, list[float]]] = {}
+class Spent(NamedTuple):
+    """Seconds that one piece of work took: on the wall, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
+Measured = dict[str, dict[int, list[Spent]]]
+
+
+def measure(places: list[Place]) -> Measured:
+    """Return what each round took, by what was done and number of recordings."""
+    spent: Measured = {}
     for number in range(ROUNDS + 1):
         for place in places:
             for what, work in _works(place).items():
-                began = time.perf_counter()
+                wall, cpu = time.perf_counter(), time.process_time()
                 work()
-                spent = time.perf_counter() - began
+                one = Spent(time.perf_counter() - wall, time.process_time() - cpu)
                 if number:
-                    seconds.setdefault(what, {}).setdefault(place.recordings, []).append(spent)
-    return seconds
+                    spent.setdefault(what, {}).setdefault(place.recordings, []).append(one)
+    return spent
 
 
 def _works(place: Place) -> dict[str, Callable[[], object]]:
@@ -141,29 +164,56 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
     alone, among = place.root / "new" / f"{fresh}.csv", place.logs / "new" / f"{fresh + 1}.csv"
     write(alone, fresh)
     write(among, fresh + 1)
+    home, name = place.home, TASK.name
     return {
         "add a log that is named": lambda: take(place, alone),
         "add a log found in its folder": lambda: take(place, place.logs),
         "take a folder with nothing new": lambda: take(place, place.logs),
-        "tick of the sensor, nothing new": lambda: fingerprint(TASK, place.home, place.logs),
-        "first page of the quarantine": lambda: held_back(TASK, place.home, 0, 100),
+        "tick of the sensor, nothing new": lambda: fingerprint(TASK, home, place.logs),
+        "dataset version with two new episodes": lambda: make_dataset(TASK, home, _last(place)),
+        "training set of that": lambda: augment(TASK, home, find_version(home, name).ref),
+        "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),
+        "page of dataset versions": lambda: list_datasets(home, name),
+        "one version with a page of episodes": lambda: show_dataset(home, name),
+        "what two versions differ in": lambda: diff_datasets(home, name, *_newest_two(place)),
     }
 
 
-def table(seconds: dict[str, dict[int, list[float]]]) -> str:
-    """Return a Markdown table: medians in ms with least and most, and their ratio."""
-    few, many = next(iter(seconds.values()))
-    lines = [f"| work | among {few:,} | among {many:,} | ratio |", "|---|---|---|---|"]
-    for what, found in seconds.items():
-        cells = [_cell(found[few]), _cell(found[many])]
-        ratio = statistics.median(found[many]) / statistics.median(found[few])
-        lines.append(f"| {what} | {' | '.join(cells)} | {ratio:.2f} |")
+def _last(place: Place) -> Ref:
+    """Return the episodes that were published last."""
+    return Ref.from_json(read_json(index_path(place.home, TASK.name, EPISODES))["snapshot"])
+
+
+def _newest_two(place: Place) -> tuple[str, str]:
+    newest = find_version(place.home, TASK.name).number
+    return str(max(newest - 1, 1)), str(newest)
+
+
+def table(measured: Measured) -> str:
+    """Return a Markdown table: medians in ms with least and most, CPU ms, and their ratios."""
+    few, many = next(iter(measured.values()))
+    lines = [
+        f"| work | among {few:,} | among {many:,} | ratio | CPU | CPU | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for what, found in measured.items():
+        walls, cpus = ([[one[at] for one in found[n]] for n in (few, many)] for at in (0, 1))
+        cells = [*map(_cell, walls), _ratio(walls), *map(_middle, cpus), _ratio(cpus)]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def _ratio(both: list[list[float]]) -> str:
+    few, many = map(statistics.median, both)
+    return f"{many / few:.2f}"
+
+
+def _middle(values: list[float]) -> str:
+    return f"{1e3 * statistics.median(values):.0f} ms"
+
+
 def _cell(values: list[float]) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{1e3 * middle:.0f} ms ({1e3 * low:.0f} to {1e3 * high:.0f})"
+    return f"{_middle(values)} ({1e3 * min(values):.0f} to {1e3 * max(values):.0f})"
 
 
 def main() -> None:
@@ -176,12 +226,12 @@ def main() -> None:
     places = [Place(n, given.folder / f"scale-{n}") for n in (FEW, given.recordings)]
     for place in places:
         fill(place)
-    seconds = measure(places)
+    measured = measure(places)
     if given.json:
-        print(json.dumps({"seconds": seconds}))
+        print(json.dumps({"seconds": measured}))
     elif given.recordings >= MANY:
-        replace_section("scale", table(seconds))
-    print(table(seconds), file=sys.stderr)
+        replace_section("scale", table(measured))
+    print(table(measured), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ recordings; a dataset version names those by path and digest.
 Symbols: N rows of all episodes, K observations and rewards, M image and text channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -76,7 +76,7 @@ class Media:
         views = {episode: [vars(view) for view in its] for episode, its in self.views.items()}
         return {**vars(self), "views": views}
 
-    def of(self, recordings: set[str], views: dict[str, list[View]]) -> "Media":
+    def of(self, recordings: Set[str], views: dict[str, list[View]]) -> "Media":
         """Return the same for the episodes of some recordings, with other views."""
         own = {hash_: ref for hash_, ref in self.recordings.items() if hash_ in recordings}
         return replace(self, recordings=own, views=views)
@@ -92,58 +92,86 @@ class Media:
         return cls(**found, views=own)
 
 
-class StoredEpisode(Protocol):
-    """An accepted episode and its file."""
-
-    @property
-    def path(self) -> Path:
-        """The file of its rows."""
-        ...
-
-    def read(self) -> pl.DataFrame:
-        """Return `time_s` and the recorded channels, in task units."""
-        ...
-
-
-def write_beside(
-    task: Task, folder: Path, pieces: Sequence[Piece], episodes: Mapping[str, Any]
-) -> None:
-    """Write what lies beside the packed rows, if the task has such channels.
+class BesideFiles:
+    """What lies beside the packed rows, as it is written.
 
     Args:
         task: names the channels.
         folder: of the dataset.
-        pieces: in the order of their rows.
-        episodes: each `StoredEpisode` by id.
-
-    Raises:
-        BadInput: pictures of one channel have different shapes.
+        rows: of all pieces.
     """
-    numbers = [name for name in task.numbers if name not in task.columns]
-    if not (numbers or task.media):
-        return
-    contents: list[Beside] = []
-    recordings, shapes = dict[str, dict[str, str]](), dict[str, list[int]]()
-    for piece in pieces:
-        episode: StoredEpisode = episodes[piece.episode]
-        frame = episode.read().slice(piece.first, piece.last - piece.first)
-        contents.append(
-            Beside(
-                frame.select(numbers).to_numpy().astype(np.float32).reshape(frame.height, -1),
-                frame.select(task.media).to_numpy().astype(np.int32).reshape(frame.height, -1),
-            )
+
+    def __init__(self, task: Task, folder: Path, rows: int) -> None:
+        self._task, self._folder = task, folder
+        self._names = [name for name in task.numbers if name not in task.columns]
+        self._numbers = _create(folder / NUMBERS, rows, len(self._names), np.float32)
+        self._references = _create(folder / REFERENCES, rows, len(task.media), np.int32)
+        self._recordings = dict[str, dict[str, str]]()
+        self._shapes = dict[str, list[int]]()
+
+    def take_over(
+        self, folder: Path, runs: Iterable[tuple[slice, slice]], recordings: Set[str]
+    ) -> None:
+        """Copy what the last version has.
+
+        Args:
+            folder: of that version.
+            runs: rows here, and where they are there.
+            recordings: hashes of those that the rows are from.
+        """
+        before = Media.read(folder)
+        if before is None or not recordings:
+            return
+        numbers, references = _map(folder)
+        for now, then in runs:
+            self._numbers[now], self._references[now] = numbers[then], references[then]
+        self._shapes |= before.shapes  # each recording has all the images, of the same shapes
+        self._recordings |= before.of(recordings, {}).recordings
+
+    def add(self, piece: Piece, place: PackedEpisode, frame: pl.DataFrame, path: Path) -> None:
+        """Write what lies beside the rows of one piece.
+
+        Args:
+            piece: of an episode.
+            place: where it is packed.
+            frame: its rows.
+            path: file of the episode.
+
+        Raises:
+            BadInput: pictures of one channel have other shapes than those before.
+        """
+        rows = slice(place.start, place.stop)
+        self._numbers[rows] = frame.select(self._names).to_numpy().reshape(frame.height, -1)
+        self._references[rows] = frame.select(self._task.media).to_numpy().reshape(frame.height, -1)
+        if self._task.media and piece.recording not in self._recordings:
+            found = read_json(path.parent / RECORDING)
+            self._recordings[piece.recording] = found["ref"]
+            _same_shapes(found["shapes"], piece.name, self._shapes)
+
+    def finish(self) -> None:
+        """Bring everything to the files."""
+        self._numbers.flush()
+        self._references.flush()
+        channels = self._task.channels
+        media = Media(
+            {name: channels[name].role for name in [*self._names, *self._task.media]},
+            {name: channels[name].unit for name in self._names},
+            dict(sorted(self._recordings.items())),
+            self._shapes,
         )
-        if task.media and piece.recording not in recordings:
-            found = read_json(episode.path.parent / RECORDING)
-            recordings[piece.recording] = found["ref"]
-            _same_shapes(found["shapes"], piece.name, shapes)
-    media = Media(
-        {name: task.channels[name].role for name in [*numbers, *task.media]},
-        {name: task.channels[name].unit for name in numbers},
-        dict(sorted(recordings.items())),
-        shapes,
-    )
-    save_beside(folder, contents, media)
+        publish_json(self._folder / MEDIA, media.to_json())
+
+
+def open_beside(task: Task, folder: Path, rows: int) -> BesideFiles | None:
+    """Return what is written beside the rows of a dataset; None if the task has no such channels.
+
+    Args:
+        task: names the channels.
+        folder: of the dataset.
+        rows: of all pieces.
+    """
+    beside = task.media or any(name not in task.columns for name in task.numbers)
+    return BesideFiles(task, folder, rows) if beside else None
 
 
 def save_beside(folder: Path, contents: Sequence[Beside], media: Media) -> None:
@@ -155,9 +183,19 @@ def save_beside(folder: Path, contents: Sequence[Beside], media: Media) -> None:
 
 def load_beside(folder: Path, episode: PackedEpisode) -> Beside:
     """Return what lies beside the rows of one episode, mapped from the files."""
-    numbers, references = (np.load(folder / f, mmap_mode="r") for f in (NUMBERS, REFERENCES))
+    numbers, references = _map(folder)
     rows = slice(episode.start, episode.stop)
     return Beside(numbers[rows], references[rows])
+
+
+def _map(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    numbers, references = (np.load(folder / f, mmap_mode="r") for f in (NUMBERS, REFERENCES))
+    return numbers, references
+
+
+def _create(path: Path, rows: int, columns: int, dtype: type[np.generic]) -> Any:
+    """Create a file of rows, written as they come, so that no more than one piece is in memory."""
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(rows, columns))
 
 
 def _same_shapes(found: dict[str, list[int]], name: str, shapes: dict[str, list[int]]) -> None:

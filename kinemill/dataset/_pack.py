@@ -2,43 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import pi
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import polars as pl
 
 from kinemill.dataset._balance import classes_of, weights_of
-from kinemill.dataset._beside import write_beside
 from kinemill.dataset._catalogue import enter
 from kinemill.dataset._joined import gather
+from kinemill.dataset._last import (
+    Last,
+    find_last,
+    sources_of,
+    write_sources,
+)
 from kinemill.dataset._listing import write_listing
 from kinemill.dataset._packed import (
     SPLITS,
-    Floats,
     PackedDataset,
     PackedEpisode,
-    create_values,
-    write_description,
 )
+from kinemill.dataset._packing import Packing, ReadableEpisode
 from kinemill.dataset._repeats import tell_repeats
 from kinemill.dataset._sides import check_sides
 from kinemill.dataset._split import (
     Known,
     Piece,
-    SplitEpisode,
     cut_pieces,
     names_of,
     ranges,
     unmatched_patterns,
 )
-from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,6 @@ class Labels:
 
     tasks: Mapping[str, str] = field(default_factory=dict[str, str])
     classes: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-class ReadableEpisode(SplitEpisode, Protocol):
-    """An accepted episode whose rows can be read."""
-
-    def read(self) -> pl.DataFrame:
-        """Return `time_s` and the task's channels, in task units."""
-        ...
 
 
 def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
@@ -87,7 +77,8 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
 
     def build(folder: Path) -> Json:
         labels = Labels(together.tasks, classes)
-        return pack(task, together.episodes, folder, known, labels)
+        last = find_last(home, task.name, inputs)
+        return pack(task, together.episodes, folder, known, labels, last)
 
     outcome = once(home, "dataset", task.name, inputs, build)
     enter(home, task.name, outcome.ref)
@@ -100,6 +91,7 @@ def pack(
     folder: Path,
     known: Known | None = None,
     labels: Labels | None = None,
+    last: Last | None = None,
 ) -> Json:
     """Write the packed rows and their description into `folder`; return the summary.
 
@@ -109,12 +101,15 @@ def pack(
         folder: empty, or one that may be written over.
         known: what stays together, if not recordings alone.
         labels: tasks of joined episodes, and the classes that are balanced.
+        last: version from which the rows of episodes that are in it are copied, the bytes written
+            being the same as without.
 
     Raises:
         BadInput: a side of the split is empty.
         CorruptArtifact: an episode holds a value that is no finite float32.
     """
-    known = replace(known or Known(), starts=_starts(task, episodes))
+    begins = _begins(task, episodes, last)
+    known = replace(known or Known(), starts=begins)
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, known)
     check_sides(task, pieces, known)
     unused = [piece for piece in pieces if piece.split == "unused"]
@@ -123,19 +118,13 @@ def pack(
         key=lambda piece: (SPLITS.index(piece.split), piece.id),
     )
     placed = _place(used, task, labels or Labels())
-    values = create_values(folder, placed[-1].stop, len(task.columns))
     by_id = {episode.id: episode for episode in episodes}
-    rows, deltas = Moments(len(task.columns)), Moments(len(task.states))
-    for piece, place in zip(used, placed, strict=True):
-        content = _read(task, by_id[piece.episode], piece)
-        if piece.split == "train":
-            rows.add(content)
-            deltas.add(np.diff(content[:, : len(task.states)], axis=0))
-        values[place.start : place.stop] = content
-    values.flush()
-    dataset = _describe(task, placed, values, rows, deltas)
-    write_description(folder, dataset)
-    write_beside(task, folder, used, by_id)
+    sources = sources_of([*used, *unused], by_id)
+    packing = Packing(task, folder, used, placed)
+    for number in packing.take_over(last, sources[: len(used)]):
+        packing.read(number, by_id[used[number].episode])
+    write_sources(folder, sources, [one.start for one in placed], begins)
+    dataset = packing.finish()
     write_listing(folder, pieces, placed, known.groups)
     summary = summarise(dataset)
     summary["episodes"]["unused"] = len(unused)
@@ -146,11 +135,16 @@ def pack(
     return summary
 
 
-def _starts(task: Task, episodes: Sequence[ReadableEpisode]) -> dict[str, int]:
+def _begins(task: Task, episodes: Sequence[ReadableEpisode], last: Last | None) -> dict[str, int]:
     """Return the row of its recording that each episode begins with, if the task counts rows."""
     if not any(ranges(task.dataset, side) for side in ("unused", "test", "validation")):
         return {}
-    return {one.id: round(float(one.read()["time_s"][0]) / task.dt) for one in episodes}
+
+    def begin(one: ReadableEpisode) -> int:
+        told = last.begins.get((one.id, one.outcome)) if last else None
+        return round(float(one.read()["time_s"][0]) / task.dt) if told is None else told
+
+    return {one.id: begin(one) for one in episodes}
 
 
 def _place(pieces: list[Piece], task: Task, labels: Labels) -> list[PackedEpisode]:
@@ -172,81 +166,6 @@ def _place(pieces: list[Piece], task: Task, labels: Labels) -> list[PackedEpisod
     classes = {piece.id: labels.classes[piece.episode] for piece in pieces}
     weights = weights_of(placed, classes, task.dataset.balance.power)
     return [replace(one, weight=weight) for one, weight in zip(placed, weights, strict=True)]
-
-
-def _read(task: Task, episode: ReadableEpisode, piece: Piece) -> Floats:
-    """Return the (rows, C) float64 rows of a piece, angles shifted to start within half a turn."""
-    frame = episode.read().select(task.columns).slice(piece.first, piece.last - piece.first)
-    content = np.array(frame.to_numpy(), np.float64)
-    for column, name in enumerate(task.columns):
-        if task.channels[name].kind == "angle":
-            content[:, column] -= whole_turns(float(content[0, column]))
-    largest = float(np.finfo(np.float32).max)
-    bad = np.argwhere(~(np.abs(content) <= largest))
-    if len(bad):
-        row, column = bad[0]
-        where = f"episode {episode.id}, row {piece.first + row}, {task.columns[column]}"
-        raise CorruptArtifact(
-            where,
-            f"{content[row, column]}",
-            expected="a finite number, as validate promises",
-        )
-    return content
-
-
-def whole_turns(angle: float) -> float:
-    """Return the multiple of 2π, rad, without which `angle` lies in [-π, π).
-
-    A float32 near 1e4 rad resolves 1 mrad only; whole turns carry nothing.
-    """
-    return 2.0 * pi * float(np.floor((angle + pi) / (2.0 * pi)))
-
-
-class Moments:
-    """Mean and standard deviation of rows that arrive in batches, in float64.
-
-    Batches join as in Chan, Golub and LeVeque 1983, eq. (2.1): no cancellation, one pass.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self.count = 0
-        self.mean: Floats = np.zeros(columns)
-        self._squares: Floats = np.zeros(columns)
-
-    def add(self, rows: Floats) -> None:
-        """Add (n, columns) rows."""
-        n = len(rows)
-        if n == 0:
-            return
-        mean, total = rows.mean(axis=0), self.count + n
-        between = mean - self.mean
-        self._squares += ((rows - mean) ** 2).sum(axis=0)
-        self._squares += between**2 * (self.count * n / total)
-        self.mean = self.mean + between * (n / total)
-        self.count = total
-
-    @property
-    def std(self) -> Floats:
-        """Standard deviation of each column, of the rows seen (not of a population)."""
-        return np.sqrt(self._squares / max(self.count, 1))
-
-
-def _describe(
-    task: Task, placed: list[PackedEpisode], values: np.ndarray, rows: Moments, deltas: Moments
-) -> PackedDataset:
-    return PackedDataset(
-        task=task.name,
-        dt=task.dt,
-        states=task.states,
-        actions=task.actions,
-        units={name: task.channels[name].unit for name in task.columns},
-        angles=[name for name in task.states if task.channels[name].kind == "angle"],
-        episodes=placed,
-        values=values,
-        mean=rows.mean,
-        std=rows.std,
-        delta_std=deltas.std,
-    )
 
 
 def summarise(dataset: PackedDataset) -> Json:

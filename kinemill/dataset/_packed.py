@@ -3,8 +3,7 @@
 Shapes: N rows of all episodes one after the other, C channels (states, then actions), S states.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.formats import Format
 from kinemill.home import Home
-from kinemill.store import Ref, open_ref, read_json
+from kinemill.store import Ref, open_ref, read_json, write_json
 
 VALUES, DESCRIPTION = "values.npy", "dataset.json"
 SPLITS = ("train", "validation", "test")
@@ -147,11 +146,10 @@ def write_description(folder: Path, dataset: PackedDataset) -> None:
         "actions": dataset.actions,
         "units": dataset.units,
         "angles": dataset.angles,
-        "episodes": [asdict(episode) for episode in dataset.episodes],
+        "episodes": [vars(episode) for episode in dataset.episodes],
         "statistics": statistics,
     }
-    text = json.dumps(FORMAT.stamp(description), indent=1, allow_nan=False)
-    (folder / DESCRIPTION).write_text(text + "\n")
+    write_json(folder / DESCRIPTION, FORMAT.stamp(description))
 
 
 def load_dataset(home: Home, ref: Ref) -> PackedDataset:

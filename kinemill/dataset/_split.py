@@ -120,8 +120,10 @@ def side_of(rules: Dataset, unit: str, name: str, group: str | None = None, part
     """
     own = names_of(name, part)
     for side in _NAMED:
+        if not (wanted := patterns(rules, side)):
+            continue
         names = own if group is None else [group, *own] if side == "unused" else [group]
-        if any(fnmatchcase(one, pattern) for one in names for pattern in patterns(rules, side)):
+        if any(fnmatchcase(one, pattern) for one in names for pattern in wanted):
             return side
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
@@ -161,13 +163,18 @@ def cut_pieces(
     """
     known = known or Known()
     pieces: list[Piece] = []
+    prescribed = [
+        (index, one)
+        for index, side in reversed(list(enumerate(_NAMED)))
+        for one in ranges(rules, side)
+    ]
     for episode in episodes:
         side = known.side(rules, episode)
         about = (episode.id, episode.recording, episode.name)
         if episode.id in known.training:
             pieces.append(Piece(episode.id, *about, side, 0, episode.rows))
             continue
-        spans = _spans(rules, episode, side, known.starts.get(episode.id, 0), shortest)
+        spans = _spans(prescribed, episode, side, known.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
             own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
             cut = _tail_start(rules, last - first, shortest) if side_ == "train" else last - first
@@ -178,13 +185,19 @@ def cut_pieces(
 
 
 def _spans(
-    rules: Dataset, episode: SplitEpisode, side: str, start: int, shortest: int
+    prescribed: list[tuple[int, Rows]],
+    episode: SplitEpisode,
+    side: str,
+    start: int,
+    shortest: int,
 ) -> list[tuple[str, int, int]]:
-    """Return (side, first row, one after the last) of an episode that is on `side` at large."""
+    """Return (side, first row, one after the last) of an episode that is on `side` at large.
+
+    `prescribed` are rows with the number of their side, those that come first outdone by the later.
+    """
     chosen = [
         (index, one)
-        for index, named in reversed(list(enumerate(_NAMED)))
-        for one in ranges(rules, named)
+        for index, one in prescribed
         if any(fnmatchcase(name, one.of) for name in names_of(episode.name, episode.part))
     ]
     if not chosen or side == "unused":

@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from kinemill.home import Home
-from kinemill.ingest.files import Found, Sight, nothing_found, scan
+from kinemill.ingest.files import Found, nothing_found, scan
+from kinemill.ingest.looks import Sight
 from kinemill.ingest.sights import open_book
 from kinemill.shards import set_digest
 from kinemill.spec import Task
@@ -41,7 +42,7 @@ def fingerprint(task: Task, home: Home, folder: Path, now: float | None = None) 
         now: s since the epoch.
     """
     found = _look(task, home, folder)
-    contents = set(found.familiar.values())
+    contents = found.familiar.contents()
     for sight in _settled(task, found, now):
         # A file that is gone since it was seen, or not ours to read, is as good as not there.
         with suppress(OSError):

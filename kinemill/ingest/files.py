@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from kinemill.errors import BadInput
+from kinemill.ingest.looks import NOTHING, Entry, Familiar, Kept, Look, Sight, look_of, see
 from kinemill.ingest.raw import Reader
 from kinemill.spec import READERS, Task
 
@@ -14,49 +15,19 @@ HEAD = 4096  # bytes a reader sees to recognise its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
-class Sight(NamedTuple):
-    """One file as it was seen: what tells a changed file from an unchanged one.
-
-    The time at which its status changed is among it, because nobody can set that one back.
-    """
-
-    folder: str
-    name: str  # relative to the folder, with forward slashes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return Path(self.folder, self.name)
-
-    def age(self, now: float) -> float:
-        """Return the distance, in s, of the last change from `now`.
-
-        A stamp in the future, of a robot whose clock is off, ages like one in the past.
-        """
-        return abs(now - self.mtime_ns / 1e9)
-
-
-Look = tuple[int, int, int, int]
-NOTHING = bytes(32)  # in place of a content hash: a side-car is looked at, not kept
-
-
 class Found(NamedTuple):
     """What lies in a folder.
 
     Attributes:
         logs: files that are new, or look different than when they were read.
-        familiar: content hashes, 32 bytes, of those that look the same.
+        familiar: those that look the same, and their content hashes.
         sidecars: what describes logs beside them, new or different.
         told: side-cars that look the same.
         ignored: names of the rest.
     """
 
     logs: list[Sight]
-    familiar: dict[Sight, bytes]
+    familiar: Familiar
     sidecars: list[Sight]
     told: list[Sight]
     ignored: list[str]
@@ -64,21 +35,7 @@ class Found(NamedTuple):
 
 def nothing_found() -> Found:
     """Return what lies in an empty folder."""
-    return Found([], {}, [], [], [])
-
-
-def see(folder: str, name: str) -> Sight | None:
-    """Look at a file; None if it is gone or no regular file."""
-    path = Path(folder, name)
-    try:
-        return _sight(folder, name, path.stat()) if path.is_file() else None
-    except OSError:
-        return None
-
-
-def _sight(folder: str, name: str, found: os.stat_result) -> Sight:
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    return Sight(folder, name, found.st_size, *times, found.st_ino)
+    return Found([], Familiar("", {}), [], [], [])
 
 
 def readers(task: Task) -> dict[str, Reader]:
@@ -87,7 +44,7 @@ def readers(task: Task) -> dict[str, Reader]:
     return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
 
 
-def scan(task: Task, folder: Path, known: Mapping[str, tuple[Look, bytes]] | None = None) -> Found:
+def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     """List the logs under `folder` that the task wants, and the names of files no reader claims.
 
     Hidden files and folders are in none. Pipes, links that lead out of the folder and names that
@@ -107,17 +64,24 @@ def scan(task: Task, folder: Path, known: Mapping[str, tuple[Look, bytes]] | Non
         return nothing_found()._replace(logs=[only] if only else [])
     if not folder.is_dir():
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
-    found, kept, admitted, top = nothing_found(), known or {}, readers(task), str(folder)
-    for name, entry in _files(top, ""):
-        before = kept.get(name)
-        sight = _look(top, name, entry) if before else None
-        if before is None or sight is None or sight[2:] != before[0]:
-            _sort(task, folder, name, entry, admitted, found)
-        elif before[1] == NOTHING:
-            found.told.append(sight)
-        else:
-            found.familiar[sight] = before[1]
-    return found._replace(logs=sorted(found.logs), ignored=sorted(found.ignored))
+    found, same, admitted, top = nothing_found(), dict[str, Entry](), readers(task), str(folder)
+    for name, entry in _strangers(top, "", known or {}, same):
+        _sort(task, folder, name, entry, admitted, found)
+    told = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
+    return found._replace(
+        logs=sorted(found.logs),
+        told=[Sight(top, name, *same.pop(name)[0]) for name in told],
+        familiar=Familiar(top, same),
+        ignored=sorted(found.ignored),
+    )
+
+
+def _look(entry: os.DirEntry[str]) -> Look | None:
+    """Return how a file looks: whatever looks as a regular file did is that file."""
+    try:
+        return look_of(entry.stat())
+    except OSError:
+        return None
 
 
 def _sort(
@@ -132,7 +96,7 @@ def _sort(
     if entry.name.startswith("."):
         return
     leads_out = entry.is_symlink() and _leads_out(entry, folder)
-    sight = None if leads_out else _look(str(folder), name, entry)
+    sight = None if leads_out else _seen(str(folder), name, entry)
     if sight is None or _is_temporary(entry.name):
         found.ignored.append(name)
     elif task.ingest.meta.is_sidecar(name):
@@ -143,9 +107,9 @@ def _sort(
         found.ignored.append(name)
 
 
-def _look(folder: str, name: str, entry: os.DirEntry[str]) -> Sight | None:
+def _seen(folder: str, name: str, entry: os.DirEntry[str]) -> Sight | None:
     try:
-        return _sight(folder, name, entry.stat()) if entry.is_file() else None
+        return Sight(folder, name, *look_of(entry.stat())) if entry.is_file() else None
     except OSError:
         return None
 
@@ -175,19 +139,31 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
     return any(reader.recognises(head) for reader in ending)
 
 
-def _files(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files under `folder`, with their names relative to the first one."""
+def _strangers(
+    folder: str, below: str, known: Kept, same: dict[str, Entry]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the files under `folder` that are new or look different, with their names.
+
+    Args:
+        folder: searched recursively.
+        below: what names begin with.
+        known: how files looked, by name.
+        same: gets those that look the same, of which there may be a hundred thousand.
+    """
     try:
         entries = os.scandir(folder)
     except OSError:
         return  # a folder that is gone since it was listed, or is not ours to read
     with entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
-                    yield from _files(entry.path, f"{below}{entry.name}/")
-            else:
-                yield below + entry.name, entry
+            name = below + entry.name
+            before = known.get(name)
+            if before is not None and _look(entry) == before[0]:
+                same[name] = before
+            elif not entry.is_dir(follow_symlinks=False):
+                yield name, entry
+            elif not entry.name.startswith("."):
+                yield from _strangers(entry.path, f"{name}/", known, same)
 
 
 def _is_temporary(name: str) -> bool:

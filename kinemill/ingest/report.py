@@ -6,7 +6,7 @@ from functools import cached_property
 
 from kinemill.home import Home
 from kinemill.ingest.decisions import Decision
-from kinemill.ingest.files import Sight
+from kinemill.ingest.looks import Sight
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.snapshot import Snapshot

@@ -15,17 +15,9 @@ from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.decisions import Decision, decided
-from kinemill.ingest.files import (
-    NOTHING,
-    Found,
-    Sight,
-    nothing_found,
-    readers,
-    scan,
-    see,
-    wait_for_settled,
-)
+from kinemill.ingest.files import Found, nothing_found, readers, scan, wait_for_settled
 from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
+from kinemill.ingest.looks import NOTHING, Sight, see
 from kinemill.ingest.membership import (
     Member,
     find_member,
@@ -92,8 +84,8 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     book = open_book(task, home, source)
     looked = scan(task, source, book.files) if folder or source.exists() else nothing_found()
     described = _described_anew(task, looked)
-    familiar = {s: h for s, h in looked.familiar.items() if s not in described}
-    again = [sight for sight in looked.familiar if sight in described]
+    again = [sight for sight in looked.familiar if sight in described] if described else []
+    familiar = looked.familiar.without(again)
     fault_point("ingest.scanned")
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
     hashes = dict(zip(still, parallel(_hash, still), strict=True))
@@ -105,10 +97,11 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     taken = taking.take(read, familiar, earlier, progress)
     if taken is None:
         raise _nothing(task, source)
-    if not source.is_file() and (read or looked.sidecars or len(familiar) < len(book.files)):
+    if not source.is_file():
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in taken.unfinished}
-        beside = dict.fromkeys([*looked.sidecars, *looked.told], NOTHING)
-        book.write({**familiar, **finished, **beside})
+        beside = dict.fromkeys(looked.sidecars, NOTHING)
+        told = [sight.name for sight in looked.told]
+        book.write({**finished, **beside}, {*familiar.files, *told})
     teller = Teller(task, home, Snapshot(home, taken.outcome.ref), decisions, taken.entered)
     return IngestReport(taken.outcome, looked.ignored, teller, hashes, familiar, moving)
 

@@ -50,6 +50,10 @@ class Content:
         return f"{self.recording[:16]}-{self.piece:04d}"
 
     @property
+    def outcome(self) -> str:
+        return hashlib.sha256(self.values.tobytes()).hexdigest()
+
+    @property
     def rows(self) -> int:
         return len(self.values)
 

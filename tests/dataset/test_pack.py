@@ -5,12 +5,14 @@ from math import pi
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._pack import Moments, pack, whole_turns
+from kinemill.dataset._moments import join, moments
+from kinemill.dataset._pack import pack
 from kinemill.dataset._packed import read_packed
+from kinemill.dataset._packing import whole_turns
 from kinemill.errors import BadInput, CorruptArtifact
 from tests.dataset.conftest import Content, make_task, publish, spin
 
@@ -132,14 +134,20 @@ def test_whole_turns_leave_an_angle_within_half_a_turn(angle):
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
-def test_moments_of_batches_are_those_of_the_whole(sizes, seed):
+def test_moments_of_pieces_are_those_of_the_whole(sizes, seed):
     values = np.random.default_rng(seed).normal(1e3, 2.0, (sum(sizes) + 1, 2))
-    moments, start = Moments(2), 0
-    for size in [*sizes, 1]:
-        moments.add(values[start : start + size])
-        start += size
-    np.testing.assert_allclose(moments.mean, values.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(moments.std, values.std(axis=0), rtol=1e-9, atol=1e-12)
+    pieces = np.split(values, np.cumsum(sizes))
+    counts = np.array([len(piece) for piece in pieces])
+    mean, std = join(counts, np.array([moments(piece) for piece in pieces]))
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(std, values.std(axis=0), rtol=1e-9, atol=1e-12)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.floats(-1e3, 1e3))
+def test_what_never_changes_deviates_by_nothing_at_all(sizes, value):
+    pieces = np.array([moments(np.full((size, 1), value)) for size in sizes])
+    mean, std = join(np.array(sizes), pieces)
+    assert (mean[0], std[0]) == (value, 0.0)
 
 
 def test_a_non_finite_value_is_refused_with_its_place(tmp_path, contents):
@@ -159,6 +167,7 @@ def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
     assert np.load(tmp_path / "values.npy").shape == (150, 3)
 
 
+@settings(deadline=None)  # each example writes files
 @given(st.lists(st.integers(2, 40), min_size=3, max_size=7), st.integers(1, 12), st.integers(1, 5))
 def test_windows_never_cross_episodes(tmp_path_factory, sizes, length, stride):
     names = ["val.csv", "test.csv", *(f"run{n}.csv" for n in range(len(sizes) - 2))]

@@ -121,3 +121,45 @@ def test_a_lost_or_damaged_memory_of_looks_costs_one_reading(home, take, write, 
         assert take()[2] == []
     book.unlink()
     assert take()[2] == ["a.csv", "b.csv"]
+
+
+def test_what_is_new_since_is_kept_beside_and_losing_that_costs_the_reading_of_it_alone(
+    home, logs, take, write, swing
+):
+    for name in ("a.csv", "b.csv"):
+        write(name, swing[len(name) :])
+    take()
+    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
+    content = book.read_bytes()
+    write("c.csv", swing[:50])
+    write("a.csv", swing[9:])
+    (logs / "b.csv").unlink()
+    assert take()[2] == ["a.csv", "c.csv"]
+    since = book.with_name(f"{book.name}-since")
+    assert book.read_bytes() == content
+    assert take()[2] == []
+    for damage in (since.read_bytes()[:-1], b""):
+        since.write_bytes(damage)
+        assert take()[2] == ["a.csv", "c.csv"]
+        assert take()[2] == []
+    # Another first file, such as one from a backup, goes with no second one.
+    (book.parent / "other").write_bytes(since.read_bytes())
+    book.unlink()
+    assert take()[2] == ["a.csv", "c.csv"]
+    (book.parent / "other").rename(since)
+    assert take()[2] == []
+
+
+def test_many_changes_are_brought_into_the_first_file(home, logs, take, write, swing, monkeypatch):
+    monkeypatch.setattr(sights, "_FEW", 2)
+    write("a.csv", swing)
+    take()
+    (book,) = (home.store / "index" / "pendulum").glob("sights-*")
+    for number in range(5):
+        write(f"b{number}.csv", swing[10 + number :])
+        assert take()[2] == [f"b{number}.csv"]
+        kept = len(list(book.parent.glob("sights-*-since")))
+        assert kept == (number not in {2})
+    (logs / "b0.csv").unlink()
+    assert take()[2] == []
+    assert take()[0].keys() == {"a.csv", *(f"b{number}.csv" for number in range(1, 5))}
