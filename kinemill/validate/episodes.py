@@ -13,11 +13,12 @@ from kinemill.digests import link
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
-from kinemill.ingest.recordings import GROUP_ROWS
+from kinemill.ingest.recordings import write_rows
 from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
 from kinemill.validate import responses, table
 from kinemill.validate.beside import with_what_is_beside
+from kinemill.validate.faults import Track
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
@@ -41,6 +42,7 @@ class Episode:
     rows: int
     file: str
     folder: Callable[[], Path] = field(compare=False, repr=False)
+    outcome: str  # digest of what was published of its recording, which names the rows
     part: str = ""  # of its recording, where that has several
 
     @property
@@ -93,7 +95,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     """Judge a recording, write its episodes into `folder`, and return the summary."""
     episodes: list[Json] = []
     reasons: list[Json] = []
-    kept: list[pl.DataFrame] = []
+    kept: list[Track] = []
     dropped: Counter[str] = Counter()
     strip: list[Json] = []
     measured: list[Json] = []
@@ -103,7 +105,7 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         frame = pl.read_parquet(file, glob=False).rechunk()
         as_kept = frame.columns == ["time_s", *task.recorded]
         frame = frame.select("time_s", *task.recorded)
-        values = {name: frame[name].to_numpy() for name in task.columns}
+        values = _track_of(frame, task)
         verdict = pardon(values, task) if recording.released else judge(values, task)
         verdict = with_what_is_beside(verdict, frame, task)
         label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
@@ -115,11 +117,13 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         for start, stop in verdict.pieces:
             number = len(episodes)
             piece = frame.slice(start, stop - start)
-            untouched = as_kept and piece.height == frame.height and not verdict.repaired
-            entry = _publish(folder, recording.hash, number, piece, file if untouched else None)
+            # What checks worked out about a track is known of a piece that is all of it.
+            untouched = piece.height == frame.height and not verdict.repaired
+            same = file if untouched and as_kept else None
+            entry = _publish(folder, recording.hash, number, piece, same)
             episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
-            kept.append(piece.with_columns(pl.lit(episodes[-1]["id"]).alias("episode")))
-    rows = table.summaries(pl.concat(kept), task) if kept else dict[str, list[Any]]()
+            kept.append(values if untouched else _track_of(piece, task))
+    rows = [table.row(item["id"], own, task) for item, own in zip(episodes, kept, strict=True)]
     refer_to_recording(task, recording.ref, recording.folder, folder)
     return {
         "hash": recording.hash,
@@ -131,10 +135,18 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "reasons": _few(reasons),
         "measured": measured,
         "sketches": _sketches(episodes, kept, task),
-        "response": responses.sketch_of(max(kept, key=len), task) if kept else None,
+        "response": responses.sketch(_longest(kept), task) if kept else None,
         "strip": strip,
-        "table": rows,
+        "table": table.columns_from(rows, task) if rows else {},
     }
+
+
+def _track_of(frame: pl.DataFrame, task: Task) -> Track:
+    return Track({name: frame[name].to_numpy() for name in task.columns})
+
+
+def _longest(tracks: list[Track]) -> Track:
+    return max(tracks, key=lambda track: len(next(iter(track.values()))))
 
 
 def _publish(
@@ -143,7 +155,7 @@ def _publish(
     """Write an episode; `same` is the file of a track that it is, which is not written again."""
     file = f"episode-{number:04d}.parquet"
     if same is None or not _linked(same, folder / file):
-        piece.write_parquet(folder / file, compression="lz4", row_group_size=GROUP_ROWS)
+        write_rows(piece, folder / file)
     return {
         "id": f"{recording[:16]}-{number:04d}",
         "rows": piece.height,
@@ -163,9 +175,9 @@ def _linked(file: Path, again: Path) -> bool:
     return True
 
 
-def _sketches(episodes: list[Json], kept: list[pl.DataFrame], task: Task) -> list[Json]:
+def _sketches(episodes: list[Json], kept: list[Track], task: Task) -> list[Json]:
     """Return what is compared with other recordings, of each part by itself."""
-    parts: dict[str, list[pl.DataFrame]] = {}
+    parts: dict[str, list[Track]] = {}
     for episode, piece in zip(episodes, kept, strict=True):
         parts.setdefault(episode.get("part", ""), []).append(piece)
     return [{"part": part, "sketch": sketch(pieces, task)} for part, pieces in parts.items()]

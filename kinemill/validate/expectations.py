@@ -45,6 +45,9 @@ class Answer:
     error: str | None = None
 
 
+_UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
+
+
 def bounds_of(task: Task) -> list[Bound]:
     """Return the bounds that the task implies for its table."""
     least, most = float(task.validation.min_steps), MANY
@@ -116,21 +119,14 @@ def _values(group: list[Answer], episodes: int) -> dict[str, Any]:
 def ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
     """Let Great Expectations compare `table` with `bounds`, and look for episodes named twice.
 
-    Whether each bound holds is asked first, and of those that do not hold, which episodes break
-    them: the second question costs as much again. An expectation that raised has failed, with its
-    own message; so has one that gave no answer.
+    First all bounds are asked about in one expectation for each end, because every expectation
+    costs 4 ms, whatever it looks at; only where that fails, which bounds are broken, and then by
+    which episodes. An expectation that raised has failed, with its own message; so has one that
+    gave no answer.
     """
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
-    gx: Any = importlib.import_module("great_expectations")
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # else one on stderr for each suite
-    batch = (
-        context.data_sources.add_pandas("episodes")
-        .add_dataframe_asset("table")
-        .add_batch_definition_whole_dataframe("all")
-        .get_batch({"dataframe": table.to_pandas()})
-    )
-    every = [*bounds, Bound("schema_episodes", EPISODE, 0.0, 0.0)]
+    if _all_hold(table, bounds):
+        return [Answer(bound, passed=True) for bound in [*bounds, _UNIQUE]]
+    batch, every = _batch(table), [*bounds, _UNIQUE]
     answers = _asked(batch, every, {"result_format": "BOOLEAN_ONLY"})
     broken = [bound for bound in every if not answers[bound].passed]
     if broken:
@@ -139,10 +135,58 @@ def ask(table: pl.DataFrame, bounds: list[Bound]) -> list[Answer]:
     return [answers[bound] for bound in every]
 
 
+def _all_hold(table: pl.DataFrame, bounds: list[Bound]) -> bool:
+    """Ask whether every value lies within its bounds and no episode is named twice.
+
+    The table is turned so that a row holds one value with its bounds: a comparison of columns then
+    is one of all bounds, each with its own. What is missing or no number does not hold.
+    """
+    columns = {bound.column for bound in bounds}
+    if len(columns) < len(bounds) or not columns <= set(table.columns):
+        return False
+    gx, kinds = _great_expectations()
+    low, high = ({bound.column: getattr(bound, end) for bound in bounds} for end in ("low", "high"))
+    turned = table.unpivot(list(low), index=EPISODE, variable_name="column").with_columns(
+        pl.col("column").replace_strict(low, return_dtype=pl.Float64).alias("low"),
+        pl.col("column").replace_strict(high, return_dtype=pl.Float64).alias("high"),
+    )
+    at_least = kinds.ExpectColumnPairValuesAToBeGreaterThanB
+    expectations = [
+        at_least(column_A="value", column_B="low", or_equal=True, ignore_row_if="neither"),
+        at_least(column_A="high", column_B="value", or_equal=True, ignore_row_if="neither"),
+        kinds.ExpectCompoundColumnsToBeUnique(
+            column_list=[EPISODE, "column"], ignore_row_if="never"
+        ),
+    ]
+    suite = gx.ExpectationSuite(name="all", expectations=expectations)
+    return bool(
+        _batch(turned).validate(suite, result_format={"result_format": "BOOLEAN_ONLY"}).success
+    )
+
+
+def _great_expectations() -> tuple[Any, Any]:
+    """Import Great Expectations, and its expectations."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
+    names = ("great_expectations", "great_expectations.expectations")
+    gx, kinds = (importlib.import_module(name) for name in names)
+    return gx, kinds
+
+
+def _batch(table: pl.DataFrame) -> Any:
+    gx, _ = _great_expectations()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # else one on stderr for each suite
+    return (
+        context.data_sources.add_pandas("episodes")
+        .add_dataframe_asset("table")
+        .add_batch_definition_whole_dataframe("all")
+        .get_batch({"dataframe": table.to_pandas()})
+    )
+
+
 def _asked(batch: Any, bounds: list[Bound], form: dict[str, Any]) -> dict[Bound, Answer]:
     """Return what a batch of Great Expectations answers to bounds, in one of its formats."""
-    gx: Any = importlib.import_module("great_expectations")
-    kinds: Any = importlib.import_module("great_expectations.expectations")
+    gx, kinds = _great_expectations()
     expectations = [
         kinds.ExpectColumnValuesToBeUnique(column=EPISODE)
         if item.column == EPISODE

@@ -134,13 +134,6 @@ def blocks(values: Array, beyond: int = 0) -> Iterator[Array]:
         yield values[start : start + BLOCK + beyond]
 
 
-def mean_and_deviation(values: Array) -> tuple[float, float]:
-    """Return mean and standard deviation of (n,), at least one."""
-    mean = float(sum(part.sum() for part in blocks(values))) / len(values)
-    square = float(sum(np.square(part - mean).sum() for part in blocks(values)))
-    return mean, float(np.sqrt(square / len(values)))
-
-
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the stretches of true rows in (n,) as (start, stop not included)."""
     if not faulty.any():

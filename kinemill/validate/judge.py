@@ -75,7 +75,8 @@ def judge(values: Values, task: Task) -> Verdict:
     A piece shorter than `min_steps` holds no window worth learning from and is dropped too.
     """
     rows = len(next(iter(values.values())))
-    track, findings = _find_all(Track(values), task, rows)
+    known = values if isinstance(values, Track) else Track(values)
+    track, findings = _find_all(known, task, rows)
     repaired, findings = _repair(track, task, findings)
     blaming = [finding for finding in findings if finding.costs]
     trusted = _decide(blaming, rows)

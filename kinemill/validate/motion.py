@@ -11,7 +11,8 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from kinemill.spec import Channel, Task
-from kinemill.validate.faults import Array, Values, remembered, runs
+from kinemill.validate.faults import Array, Values, blocks, remembered, runs
+from kinemill.validate.looks import whole
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
@@ -87,16 +88,6 @@ def noise(error: Array) -> Array:
     return np.maximum(np.repeat(around, BLOCK)[: len(filled)], whole)
 
 
-def largest_step(values: Values, name: str) -> float:
-    """Return the largest |x[k+1] - x[k]| of a channel, once for a track; NaN where a row is NaN."""
-
-    def work_out() -> float:
-        change = np.diff(values[name])
-        return max(float(change.max()), -float(change.min())) if len(change) else 0.0
-
-    return remembered(values, ("step", name), work_out)
-
-
 def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
     """Return `sensor_noise` of a pair of channels, worked out once for a track."""
     return remembered(
@@ -148,21 +139,16 @@ def travelled(values: Values, name: str, dt: float) -> Array:
     def work_out() -> Array:
         own = values[name]
         own = own if whole(values, name) else np.where(np.isfinite(own), own, 0.0)
-        path = np.zeros(len(own))
-        np.add(own[1:], own[:-1], out=path[1:])
-        path *= 0.5 * dt
-        return np.cumsum(path, out=path)
+        path, row = np.zeros(len(own)), 1
+        for part in blocks(own, beyond=1):
+            if len(part) > 1:
+                ways = 0.5 * dt * (part[1:] + part[:-1])
+                ways[0] += path[row - 1]
+                np.cumsum(ways, out=path[row : row + len(ways)])
+                row += len(ways)
+        return path
 
     return remembered(values, ("travelled", name), work_out)
-
-
-def extremes(values: Values, name: str) -> tuple[float, float]:
-    """Return least and largest value of a channel, once for a track; NaN where a row is NaN."""
-
-    def work_out() -> tuple[float, float]:
-        return float(values[name].min()), float(values[name].max())
-
-    return remembered(values, ("extremes", name), work_out)
 
 
 def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
@@ -174,11 +160,6 @@ def sensor_noise(velocity: Array, position: Array, dt: float) -> float:
     if not len(known):
         return 0.0
     return 1.4826 * middle(np.abs(known - middle(known)))
-
-
-def whole(values: Values, name: str) -> bool:
-    """Tell whether a channel is finite in every row."""
-    return bool(np.isfinite(extremes(values, name)).all())
 
 
 def _windows(
@@ -246,14 +227,17 @@ def slope_and_offset(said: Array, moved: Array, window: float) -> tuple[float, f
     return slope, offset / window
 
 
-def lag(velocity: Array, position: Array, dt: float) -> float:
+def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) -> float:
     """Return by how many s a velocity (n,) comes after the position's slope; 0 where unclear.
 
     The shift of the slope that leaves the smallest rest, to a part of a row by the parabola through
     the best three. Both are averaged over five rows, for the encoder's sake. Within 0.25 s.
+    Whoever knows that all rows are `finite` says so.
     """
-    known = np.isfinite(velocity) & np.isfinite(position)
-    first, last = max(runs(known), key=lambda run: run[1] - run[0], default=(0, 0))
+    first, last = 0, len(velocity)
+    if not finite:
+        known = np.isfinite(velocity) & np.isfinite(position)
+        first, last = max(runs(known), key=lambda run: run[1] - run[0], default=(0, 0))
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
         return 0.0

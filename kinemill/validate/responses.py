@@ -18,7 +18,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from kinemill.spec import Task
 from kinemill.validate.faults import Array, Values
@@ -58,11 +57,6 @@ def sketch(values: Values, task: Task) -> Json | None:
         key: [float(f"{value / len(told):.6g}") for value in item.ravel()]
         for key, item in products.items()
     }
-
-
-def sketch_of(frame: pl.DataFrame, task: Task) -> Json | None:
-    """Return the sketch of an episode with the task's columns."""
-    return sketch({name: frame[name].to_numpy() for name in task.columns}, task)
 
 
 def gather(sketches: dict[str, Json | None]) -> Json | None:

@@ -91,8 +91,8 @@ def load_episodes(home: Home, ref: Ref) -> list[Episode]:
 
     def episode(item: Json) -> Episode:
         about = (item["id"], item["recording"], item["name"], item["rows"], item["file"])
-        folder = partial(opened, Ref.from_json(item["ref"]))
-        return Episode(*about, folder, item.get("part", ""))
+        where = Ref.from_json(item["ref"])
+        return Episode(*about, partial(opened, where), where.digest, item.get("part", ""))
 
     return [episode(entry) for entry in list_episodes(home, ref)]
 

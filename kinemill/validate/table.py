@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 
 from kinemill.spec import Task
-from kinemill.validate.faults import Array, blocks, mean_and_deviation, steps
+from kinemill.validate.faults import Array, Track, Values, steps
+from kinemill.validate.looks import extremes, largest_step, mean_and_deviation, whole
 
+Row = dict[str, str | float | None]
 STATISTICS = ("min", "max", "mean", "std", "max_jump")
 
 
@@ -20,11 +22,6 @@ def columns_of(task: Task) -> list[str]:
 
 
 def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Summarise episodes, all at once; see `summaries`."""
-    return pl.DataFrame(summaries(frame, task), schema=empty(task).schema)
-
-
-def summaries(frame: pl.DataFrame, task: Task) -> dict[str, list[str | float | None]]:
     """Summarise episodes, all at once.
 
     Args:
@@ -32,57 +29,81 @@ def summaries(frame: pl.DataFrame, task: Task) -> dict[str, list[str | float | N
         task: gives the channels, their kinds and dt.
 
     Returns:
-        each column with one value an episode, in the order of their first rows.
+        the table, in the order of the episodes' first rows.
     """
-    frame = frame.cast(dict.fromkeys(task.columns, pl.Float64))
-    columns: dict[str, list[str | float | None]] = {name: [] for name in columns_of(task)}
-    start = 0
+    frame, rows, start = frame.cast(dict.fromkeys(task.columns, pl.Float64)), list[Row](), 0
     for run in frame["episode"].rle().to_list():
-        found = _row(run["value"], frame.slice(start, run["len"]), task)
-        for name, listed in columns.items():
-            listed.append(found[name])
+        part = frame.slice(start, run["len"])
+        rows.append(_row_with_nulls(run["value"], part, task))
         start += run["len"]
-    return columns
+    return pl.DataFrame(rows, schema=empty(task).schema, orient="row")
 
 
-def _row(episode: str, frame: pl.DataFrame, task: Task) -> dict[str, str | float | None]:
-    values = {name: frame[name] for name in task.columns}
-    row: dict[str, str | float | None] = {
-        "episode": episode,
-        "rows": float(frame.height),
-        "duration_s": frame.height * task.dt,
-        "nulls": float(sum(series.null_count() for series in values.values())),
-    }
-    for name, series in values.items():
-        row |= {f"{name}:{what}": value for what, value in _statistics(series, name, task).items()}
-    return row
+def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | None]]:
+    """Return rows as columns, each with one value an episode."""
+    return {name: [row[name] for row in rows] for name in columns_of(task)}
 
 
-def _statistics(series: pl.Series, name: str, task: Task) -> dict[str, float | None]:
-    """Return the statistics of a channel (n,); NaN are left out of least and largest values."""
-    whole = series.to_numpy()  # null as NaN
-    known = series.drop_nulls().to_numpy() if series.null_count() else whole
-    if not len(known):
-        return {**dict.fromkeys(STATISTICS), "max_jump": 0.0, "nonfinite": 0.0}
-    kind, parts = task.channels[name].kind, list(blocks(known))
-    mean, deviation = mean_and_deviation(known)
-    jumps = [_largest_step(part, kind) for part in blocks(whole, beyond=1) if len(part) > 1]
+def row(episode: str, values: Values, task: Task) -> Row:
+    """Summarise one episode, channel -> (n,), n at least one."""
+    found = _about(episode, len(values[task.columns[0]]), 0, task)
+    for name in task.columns:
+        statistics = _statistics(values, name, task)
+        found |= {f"{name}:{what}": value for what, value in statistics.items()}
+    return found
+
+
+def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
     return {
-        "min": float(np.fmin.reduce([np.fmin.reduce(part) for part in parts])),
-        "max": float(np.fmax.reduce([np.fmax.reduce(part) for part in parts])),
+        "episode": episode,
+        "rows": float(rows),
+        "duration_s": rows * task.dt,
+        "nulls": float(nulls),
+    }
+
+
+def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
+    """Summarise one episode that may lack values: what is known of it, and how much is not."""
+    nulls = sum(frame[name].null_count() for name in task.columns)
+    found = _about(episode, frame.height, nulls, task)
+    for name in task.columns:
+        series = frame[name]
+        known = series.drop_nulls().to_numpy() if series.null_count() else series.to_numpy()
+        statistics = dict.fromkeys(STATISTICS) | {"max_jump": 0.0, "nonfinite": 0.0}
+        if len(known):
+            statistics = _statistics(Track({name: known}), name, task)
+            if series.null_count():  # no step from before a null to what is after it
+                jump = _largest_step(series.to_numpy(), task.channels[name].kind)
+                statistics["max_jump"] = jump
+        found |= {f"{name}:{what}": value for what, value in statistics.items()}
+    return found
+
+
+def _statistics(values: Values, name: str, task: Task) -> dict[str, float | None]:
+    """Return the statistics of a channel (n,); NaN are left out of least and largest values."""
+    own, kind = values[name], task.channels[name].kind
+    mean, deviation = mean_and_deviation(values, name)
+    if whole(values, name):
+        low, high = extremes(values, name)
+        jump, lost = largest_step(values, name), 0
+    else:
+        low, high = float(np.fmin.reduce(own)), float(np.fmax.reduce(own))
+        jump, lost = _largest_step(own, "linear"), np.count_nonzero(~np.isfinite(own))
+    if kind == "angle" and jump > np.pi:  # another way may be shorter
+        jump = _largest_step(own, kind)
+    return {
+        "min": low,
+        "max": high,
         "mean": mean,
         "std": deviation,
-        "max_jump": float(np.fmax.reduce(jumps or [0.0])),
-        "nonfinite": float(len(known) - sum(np.count_nonzero(np.isfinite(p)) for p in parts)),
+        "max_jump": jump,
+        "nonfinite": float(lost),
     }
 
 
 def _largest_step(values: Array, kind: str) -> float:
     """Return the largest |x[k+1] - x[k]| of (n,), angles the short way round; NaN if all are."""
-    largest = float(np.fmax.reduce(np.abs(np.diff(values))))
-    if kind != "angle" or largest <= np.pi:  # no other way is shorter
-        return largest
-    return float(np.fmax.reduce(np.abs(steps(values, kind))))
+    return float(np.fmax.reduce(np.abs(steps(values, kind)))) if len(values) > 1 else 0.0
 
 
 def empty(task: Task) -> pl.DataFrame:

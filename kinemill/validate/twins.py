@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.spec import Task
-from kinemill.validate.faults import Array, mean_and_deviation
+from kinemill.validate.faults import Array, Values
+from kinemill.validate.looks import extremes, mean_and_deviation
 
 POINTS = 128  # of a sketch, over the whole of an episode
 BEGIN = 20  # first rows of an episode that are compared number by number
@@ -37,40 +37,44 @@ Json = dict[str, Any]
 Signs = NDArray[np.bool_]
 
 
-def sketch(pieces: Sequence[pl.DataFrame], task: Task) -> Json:
+def sketch(pieces: Sequence[Values], task: Task) -> Json:
     """Return what is compared of a recording, or of one part of it.
 
     Args:
-        pieces: its accepted episodes, at least one; the longest gives the course.
+        pieces: its accepted episodes, channel -> (n,), at least one; the longest gives the course.
         task: gives the states, in whose units and order the numbers are.
 
     Returns:
         `seconds` of the longest episode, its states around `POINTS` moments as `points` (p x s) in
         a row, the `noise` of each state, and digests of the first rows of the episodes as `begins`.
     """
-    frame = max(pieces, key=len)
-    columns = [frame[name].to_numpy() for name in task.states]
-    points = [_points(column) for column in columns]
+    longest = max(pieces, key=_rows)
+    points = [_points(longest, name) for name in task.states]
     return {
-        "seconds": frame.height * task.dt,
+        "seconds": _rows(longest) * task.dt,
         "points": [float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
-        "noise": [float(f"{_noise(column):.4g}") for column in columns],
+        "noise": [float(f"{_noise(longest, name):.4g}") for name in task.states],
         "begins": sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
     }
 
 
-def _points(values: Array) -> Array:
-    """Return (p,) means of (n,) around the middles of p equal parts, each over two parts' length.
+def _rows(piece: Values) -> int:
+    return len(next(iter(piece.values())))
+
+
+def _points(piece: Values, name: str) -> Array:
+    """Return (p,) means of a channel (n,), each over two of p equal parts around a part's middle.
 
     Without what is too fast for the points, a course that is moved by part of a point is still
     itself. Where that would leave little, in long logs of fast motion, they are the values there.
     """
+    values = piece[name]
     rows, part = len(values), len(values) / POINTS
     middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
     first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
     before, after = _sums(values, np.stack((first, last)))
     means = (after - before) / (last - first)
-    if means.std() > RESOLVED * mean_and_deviation(values)[1]:
+    if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
         return means
     return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
 
@@ -90,28 +94,29 @@ def _between(values: Array, at: Array) -> Array:
     return values[row] + (at - row) * (after - values[row])
 
 
-def _noise(values: Array) -> float:
-    """Return the noise of (n,): the usual second difference, which slow motion has none of.
+def _noise(piece: Values, name: str) -> float:
+    """Return the noise of a channel: the usual second difference, which slow motion has none of.
 
     Second differences of white noise have sqrt(6) times its deviation. A quantised signal that
     rests most of the time has none; its smallest steps are its noise. Of a long log, stretches
     spread evenly over it are looked at.
     """
+    values, (low, high) = piece[name], extremes(piece, name)
     some = values[None]
     if len(values) > STRETCHES * STRETCH:
         firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
         some = values[firsts[:, None] + np.arange(STRETCH)]
     change = np.diff(some)
     bend, change = np.abs(np.diff(change)).ravel(), np.abs(change).ravel()
-    change = change[change > 1e-9 * max(float(np.ptp(values)), 1e-300)]
+    change = change[change > 1e-9 * max(high - low, 1e-300)]
     step = float(np.quantile(change, 0.05)) if len(change) else 0.0
     usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
     return max(usual, step / np.sqrt(12.0))
 
 
-def _begin(piece: pl.DataFrame, task: Task) -> str | None:
+def _begin(piece: Values, task: Task) -> str | None:
     """Return a digest of an episode's first rows; None for a robot that has not moved yet."""
-    rows = np.ascontiguousarray(piece.select(task.columns).head(BEGIN).to_numpy(), np.float64)
+    rows = np.stack([piece[name][:BEGIN] for name in task.columns], axis=1).astype(np.float64)
     moved = len(np.unique(rows[:, : len(task.states)], axis=0))
     if len(rows) < BEGIN or moved < BEGIN // 2:
         return None

@@ -5,7 +5,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from kinemill.spec import load_task
@@ -24,7 +23,7 @@ def hash_of(name):
 
 
 def sketched(task, name, values, part=""):
-    return Sketched(hash_of(name), name, sketch([pl.DataFrame(values)], task), part)
+    return Sketched(hash_of(name), name, sketch([values], task), part)
 
 
 def nothing():
@@ -132,7 +131,7 @@ def test_near_repeats_are_paired_and_other_runs_are_not(home):
 def test_the_distance_is_that_of_the_pair_and_the_same_both_ways():
     task = make_task()
     one, two = (
-        course(sketch([pl.DataFrame(values)], task), task)
+        course(sketch([values], task), task)
         for values in (independent(1), noisy(independent(1), 0.1))
     )
     # White noise of 10 % of which each point is the mean of 500 / 64 rows.

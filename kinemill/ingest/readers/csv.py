@@ -98,7 +98,7 @@ def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
                 frame = _at_full_speed(source, layout, columns, kind)
             except pl.exceptions.ComputeError:
                 continue
-            if _has_every_field(source, layout, frame.height):
+            if _fills(frame, layout, columns) or _has_every_field(source, layout, frame.height):
                 return frame
         data = source.read_bytes() if isinstance(source, Path) else source
         _refuse_long_rows(data, layout)
@@ -158,6 +158,15 @@ def _at_full_speed(
     )
     # A column may be the source of two channels.
     return rows.select(pl.col(names[at]).alias(name) for name, at in places.items()).collect()
+
+
+def _fills(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:
+    """Tell whether a frame has a number for every field of the file.
+
+    Then no row was short. A long one polars has refused, as it was to read the last column.
+    """
+    read = set(_wanted(columns).values())
+    return len(read) == len(layout.names) and not any(series.null_count() for series in frame)
 
 
 def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs
+from kinemill.validate.looks import extremes, may_rest, whole
 
 _SAME = 1e-9
 
@@ -56,7 +57,7 @@ class FrozenAction(CheckSettings):
             )
             for name in task.actions
             if name not in self.ignore
-            for start, stop in self._frozen(values[name], task.dt)
+            for start, stop in self._frozen(values, name, task.dt)
             if self._moves(values, start, stop, task)
         ]
 
@@ -67,16 +68,14 @@ class FrozenAction(CheckSettings):
             for name in task.states
         )
 
-    def _frozen(self, action: Array, dt: float) -> list[tuple[int, int]]:
-        finite = np.isfinite(action)
-        known = action if finite.all() else action[finite]
-        span = float(np.ptp(known)) if len(known) else 0.0
-        if span <= 0.0:
-            return []
-        low, high = float(known.min()), float(known.max())
-        change = np.diff(action)
-        same = np.abs(change, out=change) <= _SAME * max(-low, high)
+    def _frozen(self, values: Values, name: str, dt: float) -> list[tuple[int, int]]:
+        action, (low, high) = values[name], _range(values, name)
+        span, tolerance = high - low, _SAME * max(-low, high)
         least = max(self.rows, round(self.seconds / dt))
+        if span <= 0.0 or not may_rest(action, least, tolerance):
+            return []
+        change = np.diff(action)
+        same = np.abs(change, out=change) <= tolerance
         still = [(start, stop + 1) for start, stop in runs(same)]
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)
@@ -90,3 +89,11 @@ class FrozenAction(CheckSettings):
             for start, stop in long
             if float(np.abs(held - action[start]).min()) > self.ends * span
         ]
+
+
+def _range(values: Values, name: str) -> tuple[float, float]:
+    """Return least and largest finite value of a channel; both 0 if there is none."""
+    if whole(values, name):
+        return extremes(values, name)
+    known = values[name][np.isfinite(values[name])]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)

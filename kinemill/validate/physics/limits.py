@@ -6,7 +6,7 @@ import numpy as np
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import extremes
+from kinemill.validate.looks import extremes
 
 
 @CHECKS.register("limits")

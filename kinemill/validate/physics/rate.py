@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
-from kinemill.validate.motion import largest_step
+from kinemill.validate.looks import largest_step
 
 
 @CHECKS.register("rate")

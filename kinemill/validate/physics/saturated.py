@@ -7,13 +7,17 @@ that moves faster than the clipped velocity, or a velocity that leads beyond the
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.looks import extremes, looks_of
 from kinemill.validate.motion import pairs
 
 _SAME = 1e-9  # interpolation between two equal values may differ from them in the last bits
+
+_Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
 
 
 @CHECKS.register("saturated")
@@ -36,14 +40,15 @@ class Saturated(CheckSettings):
         for velocity, position in pairs(task):
             v, x = values[velocity], values[position]
             if len(v) > self.rows:
-                faults += self._velocity(velocity, v, x, task)
-                faults += self._position(position, v, x, task)
+                ends = [self._at_an_end(values, name) for name in (velocity, position)]
+                faults += self._velocity(velocity, v, x, ends[0], task)
+                faults += self._position(position, v, x, ends[1], task)
         return faults
 
-    def _velocity(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
+    def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Blame a velocity for rows at its extreme in which the position is faster."""
         found: list[tuple[int, int, float]] = []
-        for start, stop, sign in self._at_an_end(v):
+        for start, stop, sign in ends:
             last = stop - 1
             faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
             error = self.noise * _uncertain(v, x, task.dt) / (last - start)
@@ -51,21 +56,26 @@ class Saturated(CheckSettings):
                 found.append((start, stop, faster))
         return [self._fault(name, where, v, task, "the position moves faster") for where in found]
 
-    def _position(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
+    def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
         """Blame a position for rows at its extreme in which the velocity leads beyond it."""
         found: list[tuple[int, int, float]] = []
-        for start, stop, sign in self._at_an_end(x):
+        for start, stop, sign in ends:
             beyond = float(np.max(sign * np.cumsum(v[start:stop]))) * task.dt
             error = self.noise * _uncertain(v, x, task.dt) * task.dt
             if beyond > max(self.moved, self.share * float(np.ptp(x))) + error:
                 found.append((start, stop, beyond))
         return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
 
-    def _at_an_end(self, values: Array) -> list[tuple[int, int, int]]:
-        """Return (start, stop, sign) of repeated extremes of (n,)."""
-        low, high = float(values.min()), float(values.max())
+    def _at_an_end(self, values: Values, name: str) -> _Ends:
+        """Return (start, stop, sign) of repeated extremes of a channel."""
+        own, looks, (low, high) = values[name], looks_of(values, name), extremes(values, name)
         tolerance = _SAME * max(-low, high)
-        ends = ((values >= high - tolerance, 1), (values <= low + tolerance, -1))
+        most, least = high - tolerance, low + tolerance
+        parts = list(blocks(own))
+        above = sum(np.count_nonzero(parts[k] >= most) for k in _where(looks.highs >= most))
+        below = sum(np.count_nonzero(parts[k] <= least) for k in _where(looks.lows <= least))
+        ends = [(own >= most, 1)] if above >= self.rows else []
+        ends += [(own <= least, -1)] if below >= self.rows else []
         return [
             (start, stop, sign)
             for there, sign in ends
@@ -87,6 +97,10 @@ class Saturated(CheckSettings):
             expected="a sensor whose range holds all that the robot does",
             fix="widen the range of the sensor or driver, or leave such runs out",
         )
+
+
+def _where(near: NDArray[np.bool_]) -> list[int]:
+    return np.flatnonzero(near).tolist()
 
 
 def _uncertain(v: Array, x: Array, dt: float) -> float:

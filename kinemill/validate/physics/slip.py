@@ -11,7 +11,8 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import largest_step, noise, noise_of, pairs, reach_of
+from kinemill.validate.looks import largest_step
+from kinemill.validate.motion import noise, noise_of, pairs, reach_of
 
 
 @CHECKS.register("slip")

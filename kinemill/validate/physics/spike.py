@@ -12,8 +12,8 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.looks import largest_step
 from kinemill.validate.motion import (
-    largest_step,
     noise,
     noise_of,
     pairs,

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.looks import extremes, may_rest
 
 # Interpolation between two equal values may differ from them in the last bits.
 _SAME = 1e-9
@@ -44,7 +45,8 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            still = _still(values[name])
+            least = int(self.seconds / task.dt) + 1
+            still = _still(values, name, least)
             for start, stop in still:
                 if (stop - start - 1) * task.dt <= self.seconds:
                     continue
@@ -118,11 +120,14 @@ def _moved(path: Array) -> float:
     return float(np.ptp(np.cumsum(change)))
 
 
-def _still(values: Array) -> list[tuple[int, int]]:
-    """Return the stretches of (n,) with one value, as (start, stop not included)."""
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    change = np.diff(values)
-    same = np.abs(change, out=change) <= _SAME * largest
+def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
+    """Return the stretches with one value, as (start, stop not included); none if all are short."""
+    own, (low, high) = values[name], extremes(values, name)
+    tolerance = _SAME * max(high, -low)
+    if not may_rest(own, least, tolerance):
+        return []
+    change = np.diff(own)
+    same = np.abs(change, out=change) <= tolerance
     return [(start, stop + 1) for start, stop in runs(same)]
 
 

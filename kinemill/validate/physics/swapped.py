@@ -8,7 +8,8 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
-from kinemill.validate.motion import MANY, pairs, travelled, whole
+from kinemill.validate.looks import whole
+from kinemill.validate.motion import MANY, pairs, travelled
 
 
 @CHECKS.register("swapped")

@@ -16,13 +16,13 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.looks import whole
 from kinemill.validate.motion import (
     lag,
     noise_of,
     pairs,
     rms,
     slope_and_offset,
-    whole,
     windows_of,
 )
 
@@ -183,7 +183,8 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
     scale, offset, error = _line(said, moved, length)
     late = 0.0
     if scale > 0.0 or error > 0.3 * rms(said):  # else it is flipped: half a period late, as well
-        late = lag(velocity, path, dt)
+        finite = whole(values, name) and whole(values, position)
+        late = lag(velocity, path, dt, finite=finite)
     if late and error > 0.02 * rms(moved):
         said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)

@@ -12,7 +12,8 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.motion import extremes, pairs
+from kinemill.validate.looks import extremes
+from kinemill.validate.motion import pairs
 
 _FEW = 3  # rows; a spike lacks any amount once
 

@@ -1,0 +1,87 @@
+"""What one pass over a channel tells: its extremes, its steps and its sum, block by block.
+
+Checks, the table of episodes and the sketches ask for the same few numbers; a `Track` remembers
+them, so that a long log comes out of memory once for all.
+"""
+
+from math import isfinite
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemill.validate.faults import Array, Values, blocks, remembered
+
+
+class Looks(NamedTuple):
+    """A channel (n,), n at least one, in b blocks of rows.
+
+    Attributes:
+        lows: least value of each block, (b,); NaN where a row is NaN.
+        highs: largest value of each block, (b,); likewise.
+        total: sum over all rows.
+        rise: largest x[k+1] - x[k], 0 of one row; NaN where a row is NaN.
+        fall: least x[k+1] - x[k]; likewise.
+    """
+
+    lows: Array
+    highs: Array
+    total: float
+    rise: float
+    fall: float
+
+
+def looks_of(values: Values, name: str) -> Looks:
+    """Look over a channel, once for a track."""
+    return remembered(values, ("looks", name), lambda: _look(values[name]))
+
+
+def _look(values: Array) -> Looks:
+    parts, changes = list(blocks(values)), [np.diff(part) for part in blocks(values, beyond=1)]
+    known = [change for change in changes if len(change)]
+    return Looks(
+        np.array([part.min() for part in parts]),
+        np.array([part.max() for part in parts]),
+        float(sum(part.sum() for part in parts)),
+        float(np.array([change.max() for change in known]).max()) if known else 0.0,
+        float(np.array([change.min() for change in known]).min()) if known else 0.0,
+    )
+
+
+def extremes(values: Values, name: str) -> tuple[float, float]:
+    """Return least and largest value of a channel; NaN where a row is NaN."""
+    looks = looks_of(values, name)
+    return float(looks.lows.min()), float(looks.highs.max())
+
+
+def whole(values: Values, name: str) -> bool:
+    """Tell whether a channel is finite in every row."""
+    return all(map(isfinite, extremes(values, name)))
+
+
+def largest_step(values: Values, name: str) -> float:
+    """Return the largest |x[k+1] - x[k]| of a channel; NaN where a row is NaN."""
+    looks = looks_of(values, name)
+    return max(looks.rise, -looks.fall)
+
+
+def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
+    """Return mean and standard deviation of a channel, once for a track."""
+
+    def work_out() -> tuple[float, float]:
+        own = values[name]
+        mean = looks_of(values, name).total / len(own)
+        square = float(sum(np.square(part - mean).sum() for part in blocks(own)))
+        return mean, float(np.sqrt(square / len(own)))
+
+    return remembered(values, ("deviation", name), work_out)
+
+
+def may_rest(values: Array, rows: int, tolerance: float) -> bool:
+    """Tell whether (n,) may have so many rows in which no step is larger than `tolerance`.
+
+    Two rows that lie half as far apart are in any such stretch, and differ by no more than the
+    steps between them; so few are looked at.
+    """
+    apart = max(1, rows // 2)
+    some = values[::apart]
+    return bool((np.abs(np.diff(some)) <= 1.01 * apart * tolerance).any())
