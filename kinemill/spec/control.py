@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from kinemill.registry import Registry, nearest
-from kinemill.spec.expressions import Expression
+from kinemill.spec.expressions import FUNCTIONS, Expression
 from kinemill.spec.plugins import Plugin, Settings, pick
 
 Problems = list[tuple[tuple[str | int, ...], str]]
@@ -194,6 +194,8 @@ class Control(Settings):
                 found.append((("cost",), f"action {name!r} needs `limits` to be controlled"))
         known = [*states, *actions]
         for name, formula in self.derived.items():
+            if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
+                found.append((("derived", name), "must be a word that means nothing else yet"))
             found += _foreign(formula, known, ("derived", name))
             known.append(name)
         for key, aims in (("cost", self.cost), ("success", self.success)):

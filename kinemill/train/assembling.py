@@ -1,6 +1,7 @@
 """From the settings of dynamics to the module that is trained, exported and loaded again."""
 
 from collections.abc import Callable, Mapping
+from math import inf, isfinite
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ def assemble(
     layout: Layout,
     scale: Mapping[str, Any],
     robots: int = 1,
-    first: Callable[[Step, int], None] | None = None,
+    first: Callable[[Step, int], float] | None = None,
+    starts: int = 1,
 ) -> Any:
     """Return a `Step`, or an `Ensemble` of some: weights are random, each member's by its own seed.
 
@@ -26,15 +28,19 @@ def assemble(
         layout: of the task.
         scale: the tensors named in SCALES of `train.step`.
         robots: how many robots the network tells apart; 1: it tells none.
-        first: told of each step and its member number before they are stacked.
+        first: given each step and its member number before they are stacked; returns its error.
+        starts: random weights tried for each member; those with the smallest error are taken.
     """
+
+    def begun(member: int, start: int) -> tuple[float, Step]:
+        torch.manual_seed(member_seed(learn.seed, member + start * learn.ensemble))
+        step = _one(learn, layout, scale, robots)
+        return (first(step, member) if first is not None else 0.0), step
+
     steps: list[Step] = []
     for member in range(learn.ensemble):
-        torch.manual_seed(member_seed(learn.seed, member))
-        step = _one(learn, layout, scale, robots)
-        if first is not None:
-            first(step, member)
-        steps.append(step)
+        tried = [begun(member, start) for start in range(starts)]
+        steps.append(min(tried, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
     from kinemill.train.ensemble import Ensemble

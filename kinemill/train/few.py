@@ -13,3 +13,6 @@ class GaussNewton(Settings):
     ridge: NonNegativeFloat = Field(
         default=0.0, description="penalty on how far parameters go, relative to the squared errors"
     )
+    starts: PositiveInt = Field(
+        default=1, description="random weights to begin from; the best in validation is taken"
+    )

@@ -30,6 +30,7 @@ class CEM(Controller):
         return plan.around(self.samples, spread, random, self.finest)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Fit the best."""
-        best = knots[np.argsort(costs)[: self.elites]]
+        """Fit the best, without plans that the model could not follow."""
+        elites = min(self.elites, int(np.isfinite(costs).sum()))
+        best = knots[np.argsort(costs)[:elites]]
         return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))

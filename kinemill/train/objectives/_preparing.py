@@ -34,7 +34,7 @@ def prepare(
     """Return the module to train and its objective, as `Dynamics.prepare` says."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = _windows(data, layout, learn.horizon, device)
-    module = _module(learn, task, data, train, start)
+    module = _module(learn, task, data, (train, watch), start)
     told = None
     if len(robots) > 1:
         told = (
@@ -60,21 +60,26 @@ def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Win
     return on_device(train, device), on_device(watch, device)
 
 
-def _module(learn: Any, task: Task, data: Data, train: Windows, start: Start | None) -> Any:
+def _module(
+    learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: Start | None
+) -> Any:
     """Return what is to learn: random, fitted to begin with, or where an earlier model ended."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
+    train, watch = windows
+    starts = learn.gauss_newton.starts if learn.gauss_newton and start is None else 1
 
-    def first(step: Any, member: int) -> None:
+    def first(step: Any, member: int) -> float:
         if start is not None:
-            return
+            return 0.0
         which = drawn(len(train), learn.seed, member)
         step.to(train.values.device)
         if hasattr(step.network, "fit"):
             fit_network(step, train, which)
         if learn.gauss_newton is not None:
             fit_rollouts(step, train, which, learn.gauss_newton)
+        return error_of(step, watch) if starts > 1 else 0.0
 
-    module = assemble(learn, layout, scale_of(data[0], layout), len(robots), first)
+    module = assemble(learn, layout, scale_of(data[0], layout), len(robots), first, starts)
     module.to(train.values.device)
     if start is not None:
         start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
@@ -90,6 +95,18 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
         return torch.arange(windows)
     generator = torch.Generator().manual_seed(member_seed(seed, member))
     return torch.randint(windows, (windows,), generator=generator)
+
+
+@torch.no_grad()
+def error_of(step: Any, windows: Windows) -> float:
+    """Return the mean squared error of a step's rollouts, in spreads of the channels."""
+    every = torch.arange(len(windows), device=windows.values.device)
+    sums = []
+    for some in every.split(EXAMPLES):
+        states, past_actions, actions, truth = windows.gather(some)
+        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
+        sums.append(missed.square().mean((1, 2)))
+    return float(torch.cat(sums).mean())
 
 
 def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
