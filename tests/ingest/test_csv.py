@@ -129,6 +129,20 @@ def test_a_short_row_in_the_middle_is_missing_values_not_a_shift(write, task):
     assert frame.row(2) == (0.02, 7.0, 8.0, 9.0)
 
 
+def test_short_and_long_rows_among_many_are_found_though_every_column_is_read(write, task):
+    """A long row may stand for the separator that a short one lacks, so that their sum is right."""
+    rows = [f"{k / 100},{k},2,3\n" for k in range(3000)]
+    log = write("a.csv", HEADER + "".join([*rows[:1500], "15,1500\n", *rows[1501:]]))
+    frame = read(log, task).frame
+    assert frame.row(1500) == (15.0, 1500.0, None, None)
+    assert frame.null_count().row(0) == (0, 0, 1, 1)
+    for wide in (["15,1500,2,3,4\n"], ["15,1500,2\n", "15.01,1501,2,3,4\n"]):
+        content = HEADER + "".join([*rows[:1500], *wide, *rows[1500 + len(wide) :]])
+        (reason,) = refusal(write("b.csv", content), task)
+        where = f"row {1500 + len(wide)}"
+        assert (reason["check"], reason["where"], reason["found"]) == ("fields", where, "5 fields")
+
+
 def test_a_row_with_more_fields_than_the_header_is_refused(write, task):
     (reason,) = refusal(
         write("a.csv", f"{HEADER}0,1,2,3\n0.01,1,2,30.02,1,2,3\n0.03,1,2,3\n"), task
