@@ -10,6 +10,7 @@ as often.
 import os
 import random
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -129,6 +130,9 @@ def test_of_two_that_mill_at_once_one_may_die(mills, told):
     while site.deliver():
         pass
     doomed, _ = mills.start(site, "outcome.sealed:4", "doomed")
+    held = site.home / ".locks" / "ingest-drive"
+    while doomed.is_alive() and not (held.is_file() and held.read_text()):
+        time.sleep(0.001)  # else the other may come first and leave it nothing to die of
     code, answer = mills.run(site)
     doomed.join(60)
     assert (code, doomed.exitcode) == (0, -signal.SIGKILL)

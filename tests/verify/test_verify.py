@@ -10,6 +10,7 @@ from kinemill.dataset import create_values, write_description
 from kinemill.errors import Blocked
 from kinemill.export import export
 from kinemill.store import Ref, once, open_ref
+from kinemill.train.start import FORMAT
 from kinemill.verify import verify
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
@@ -36,7 +37,7 @@ def refs(home, pendulum) -> dict[str, Ref]:
             "layout": step.layout.to_json(),
             "robots": ["pendulum"],
         }
-        (folder / "model.json").write_text(json.dumps(described))
+        (folder / "model.json").write_text(json.dumps(FORMAT.stamp(described)))
         return {}
 
     return {
