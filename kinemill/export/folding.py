@@ -5,6 +5,7 @@ do. So scales are folded into the layer before them, and what adds zero, multipl
 all of a tensor goes. Rounding differs in the last bit of float32; verification compares as always.
 """
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ FEW, FAR = 32, 8.0  # channels that a matrix scales as fast; mean over std that 
 
 Doubles = NDArray[np.float64]
 Layer = tuple[Doubles, Doubles]
+Part = tuple[str, int]  # of a concatenation: its name, and how many columns it has
 
 
 def fold(core: onnx.GraphProto) -> onnx.GraphProto:
@@ -31,7 +33,7 @@ class _Folding:
 
     def __init__(self, core: onnx.GraphProto) -> None:
         self._core = core
-        self.nodes = list(core.node)
+        self.nodes = [copy.copy(node) for node in core.node]  # a message is copied whole
         self._values = {item.name: numpy_helper.to_array(item) for item in core.initializer}
         self._shapes = _shapes(core)
         self._zeros = {name for name, value in self._values.items() if not value.any()}
@@ -41,6 +43,8 @@ class _Folding:
             self._nothing,
             self._into_layer,
             self._scaling,
+            self._of_one_part,
+            self._choosing,
         )
 
     def graph(self) -> onnx.GraphProto:
@@ -166,6 +170,71 @@ class _Folding:
         self.nodes.remove(shift)
         return True
 
+    def _of_one_part(self, node: onnx.NodeProto) -> bool:
+        """Take columns from the part of a concatenation that all of them are of."""
+        index, parts = self._chosen(node)
+        if index is None:
+            return False
+        start = 0
+        for name, size in parts:
+            if len(index) and start <= index.min() and index.max() < start + size:
+                own = f"{node.output[0]}.columns"
+                self._values[own] = (index - start).astype(np.int64)
+                node.input[:] = [name, own]
+                return True
+            start += size
+        return False
+
+    def _choosing(self, layer: onnx.NodeProto) -> bool:
+        """Let a layer choose columns by zeros among its weights, instead of an operation before it.
+
+        What is left out is a channel that is seen otherwise, as its cosine, so NaN stays NaN.
+        """
+        joined = self._maker(layer.input[0]) if layer.op_type == "Gemm" else None
+        if joined is None or joined.op_type != "Concat" or not self._is_plain(layer):
+            return False
+        if not self._once(joined.output[0]) or _axis(joined) not in (1, -1):
+            return False
+        weight, start = self._values[layer.input[1]], 0
+        weight = weight.T if _transposed(layer) else weight
+        for place, name in enumerate(joined.input):
+            maker = self._maker(name)
+            index, parts = self._chosen(maker) if maker and self._once(name) else (None, [])
+            if index is not None:
+                wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), np.float32)
+                wide[index] = weight[start : start + len(index)]
+                rows = [weight[:start], wide, weight[start + len(index) :]]
+                own = f"{layer.output[0]}.choosing"
+                self._values[own] = np.ascontiguousarray(np.concatenate(rows), dtype=np.float32)
+                made = [layer.input[0], own, layer.input[2]]
+                new = helper.make_node("Gemm", made, [layer.output[0]], name=layer.name)
+                self.nodes[self.nodes.index(layer)] = new
+                others = list(joined.input)
+                joined.input[:] = [*others[:place], *(n for n, _ in parts), *others[place + 1 :]]
+                return True
+            size = self._shapes.get(name, [])
+            if len(size) != 2 or not isinstance(size[1], int):
+                return False
+            start += size[1]
+        return False
+
+    def _chosen(self, node: onnx.NodeProto) -> tuple[NDArray[np.int64] | None, list[Part]]:
+        """Return the columns that a node takes of a concatenation, and its parts; None if none."""
+        whole = self._maker(node.input[0]) if node.op_type == "Gather" else None
+        if whole is None or whole.op_type != "Concat" or _axis(whole) not in (1, -1):
+            return None, []
+        index, parts = self._values.get(node.input[1]), list[Part]()
+        for name in whole.input:
+            shape = self._shapes.get(name, [])
+            if len(shape) != 2 or not isinstance(shape[1], int):
+                return None, []
+            parts.append((name, shape[1]))
+        known = index is not None and index.ndim == 1 and _axis(node) in (1, -1)
+        return (index if known else None), parts
+
+    def _maker(self, name: str) -> onnx.NodeProto | None:
+        return next((one for one in self.nodes if name in one.output), None)
+
     def _once(self, output: str) -> bool:
         """Tell whether one node alone listens to an output, and nobody outside."""
         listeners = sum(list(one.input).count(output) for one in self.nodes)
@@ -178,11 +247,18 @@ class _Folding:
 
     def _folds(self, layer: onnx.NodeProto, output: str) -> bool:
         """Tell whether a node is a plain layer of known weights that one node alone listens to."""
+        return self._is_plain(layer) and self._once(output)
+
+    def _is_plain(self, layer: onnx.NodeProto) -> bool:
         known = len(layer.input) == 3 and all(name in self._values for name in layer.input[1:])
         factors = {item.name: item.f for item in layer.attribute if item.name in ("alpha", "beta")}
         plain = all(value == 1.0 for value in factors.values())
         plain &= not any(item.name == "transA" and item.i for item in layer.attribute)
-        return layer.op_type == "Gemm" and known and plain and self._once(output)
+        return layer.op_type == "Gemm" and known and plain
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    return next((item.i for item in node.attribute if item.name == "axis"), 0)
 
 
 def _transposed(layer: onnx.NodeProto) -> bool:

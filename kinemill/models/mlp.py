@@ -1,7 +1,7 @@
 """Multilayer perceptron over the window of the last `history` encoded states and actions.
 
-The carry is the window itself without its newest row, so the network sees exactly `history` rows
-at every step, its own predictions among them.
+The carry is the window itself without its newest row, row after row in one, so the network sees
+exactly `history` rows at every step, its own predictions among them.
 """
 
 from itertools import pairwise
@@ -25,12 +25,12 @@ class MLP(Model):
     layer_norm: LayerNorm = False
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
-        """Make the network: (B, inputs), carry (B, history - 1, inputs) -> (B, outputs), carry."""
+        """Make the network: (B, inputs), carry (B, (history - 1) inputs) -> (B, outputs), carry."""
         import torch
         from torch import Tensor, nn
 
         class Network(nn.Module):
-            carry_shapes = ((history - 1, inputs),)
+            carry_shapes = (((history - 1) * inputs,),)
 
             def __init__(self, settings: MLP) -> None:
                 super().__init__()
@@ -45,13 +45,13 @@ class MLP(Model):
                 self.dropout = nn.Dropout(settings.dropout)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor]:
-                return (features,)
+                return (features.flatten(1),)
 
             def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-                window = torch.cat([window, features.unsqueeze(1)], dim=1)
-                hidden = window.flatten(1)
+                window = torch.cat([window, features], dim=1)
+                hidden = window
                 for layer, norm in zip(self.layers, self.norms, strict=True):
                     hidden = self.dropout(self.activation(norm(layer(hidden))))
-                return self.head(hidden), window[:, 1:]
+                return self.head(hidden), window[:, inputs:]
 
         return Network(self)

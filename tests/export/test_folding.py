@@ -111,3 +111,47 @@ def test_the_folded_step_rolls_out_like_the_trained_one(model, tmp_path):
     # 25 steps of float32 from values of up to 6: some hundred times its last bit.
     assert np.abs(off).max() < 2e-4
     assert kinds.count("MatMul") <= 1  # output scale and gain are in the head
+
+
+def seen(transposed=False):
+    """What a step sees: cosine and sine of column 0 of (x, a), then the others, through a layer."""
+    weight = np.arange(8.0).reshape(4, 2) - 3.0
+    constants = {"W": weight.T if transposed else weight, "b": [0.5, -0.5]}
+    nodes = [
+        helper.make_node("Concat", ["x", "a"], ["all"], axis=1),
+        helper.make_node("Gather", ["all", "angle"], ["picked"], axis=1),
+        helper.make_node("Cos", ["picked"], ["cos"]),
+        helper.make_node("Sin", ["picked"], ["sin"]),
+        helper.make_node("Gather", ["all", "plain"], ["rest"], axis=1),
+        helper.make_node("Concat", ["cos", "sin", "rest"], ["features"], axis=-1),
+        helper.make_node("Gemm", ["features", "W", "b"], ["y"], transB=int(transposed)),
+    ]
+    x, a, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name, size in (("x", 2), ("a", 1), ("y", 2))
+    )
+    values = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
+    places = {"angle": [0], "plain": [2, 1]}  # in an order of their own
+    values += [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in places.items()]
+    return helper.make_graph(nodes, "step", [x, a], [y], values)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_layer_chooses_its_columns_and_an_angle_is_taken_where_it_is(transposed):
+    core = seen(transposed)
+    folded = fold(core)
+    kinds = [node.op_type for node in folded.node]
+    assert kinds == ["Gather", "Cos", "Sin", "Concat", "Gemm"]
+    random = np.random.default_rng(0)
+    inputs = {"x": random.normal(size=(5, 2)), "a": random.normal(size=(5, 1))}
+    given = {name: value.astype(np.float32) for name, value in inputs.items()}
+    found, wanted = (
+        ort.InferenceSession(
+            helper.make_model(
+                one, opset_imports=[helper.make_opsetid("", 20)], ir_version=10
+            ).SerializeToString(),
+            providers=["CPUExecutionProvider"],
+        ).run(["y"], given)[0]
+        for one in (folded, core)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
