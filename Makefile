@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-scale prove-control prove-kills constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills constraints clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
 
@@ -48,6 +48,9 @@ prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs
 
 prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_transfer
+
+prove-calibration: setup ## how sure models are of hardware logs; rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_calibration
 
 prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_scale
