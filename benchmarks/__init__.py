@@ -57,12 +57,12 @@ def table(rows: list[Row]) -> str:
     """Return rows as a Markdown table."""
     lines = ["| work | unit | kinemill | reference | ratio |", "|---|---|---|---|---|"]
     for each in rows:
+        own = f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} |"
+        if not each["references"]:
+            lines.append(f"{own} | |")
         for reference, value in each["references"].items():
             ratio = each["ratios"][reference]
-            lines.append(
-                f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} "
-                f"| {reference}: {value:,.3g} | {ratio:.2f} |"
-            )
+            lines.append(f"{own} {reference}: {value:,.3g} | {ratio:.2f} |")
     return "\n".join(lines) + "\n"
 
 
