@@ -1,9 +1,12 @@
 """Training steps: gathered windows, whole step compiled, against per-item loading.
 
-What it takes to compile is a row of its own: `learn.compile: auto` compiles only what pays for it.
+What it takes to compile is a row of its own, without torch's cache of what it compiled before:
+`learn.compile: auto` compiles only what pays for it.
 """
 
+import tempfile
 import time
+from unittest import mock
 
 import numpy as np
 import torch
@@ -31,7 +34,11 @@ CASES = [
 
 def measure() -> list[Row]:
     """Return windows learned from a second, and seconds to compile."""
-    with one_thread():
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache),
+        one_thread(),
+    ):
         return [row for case in CASES for row in _measure(*case)]
 
 
