@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.formats import Format
 from kinemill.home import Home
+from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json, write_json
 
 VALUES, DESCRIPTION = "values.npy", "dataset.json"
@@ -83,6 +84,30 @@ class PackedDataset:
     mean: Floats
     std: Floats
     delta_std: Floats
+
+    @classmethod
+    def describing(
+        cls,
+        task: Task,
+        episodes: list[PackedEpisode],
+        values: Packed,
+        statistics: tuple[Floats, Floats, Floats],
+    ) -> "PackedDataset":
+        """Describe packed rows in the words of a task; statistics are mean, std, delta_std."""
+        mean, std, delta_std = statistics
+        return cls(
+            task=task.name,
+            dt=task.dt,
+            states=task.states,
+            actions=task.actions,
+            units={name: task.channels[name].unit for name in task.columns},
+            angles=[name for name in task.states if task.channels[name].kind == "angle"],
+            episodes=episodes,
+            values=values,
+            mean=mean,
+            std=std,
+            delta_std=delta_std,
+        )
 
     @property
     def columns(self) -> list[str]:

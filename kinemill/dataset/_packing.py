@@ -97,22 +97,13 @@ class Packing:
         return dataset
 
     def _describe(self) -> PackedDataset:
-        task, columns = self._task, len(self._task.columns)
+        columns = len(self._task.columns)
         rows = np.array([one.rows for one in self._placed if one.split == "train"])
         own = self._moments[: len(rows)]  # training comes first
         mean, std = join(rows, own[:, :, :columns])
-        return PackedDataset(
-            task=task.name,
-            dt=task.dt,
-            states=task.states,
-            actions=task.actions,
-            units={name: task.channels[name].unit for name in task.columns},
-            angles=[name for name in task.states if task.channels[name].kind == "angle"],
-            episodes=self._placed,
-            values=self._values,
-            mean=mean,
-            std=std,
-            delta_std=join(rows - 1, own[:, :, columns:])[1],
+        delta_std = join(rows - 1, own[:, :, columns:])[1]
+        return PackedDataset.describing(
+            self._task, self._placed, self._values, (mean, std, delta_std)
         )
 
 

@@ -10,46 +10,18 @@ from typing import ClassVar
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
+from kinemill.sim._cart import Cart
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._logs import SIMULATORS
-from kinemill.sim._plant import MECHANICS, Plant
 from kinemill.sim._table import Table
-
-_MJCF = """
-<mujoco model="cart_pole">{mechanics}
-  <worldbody>
-    <body name="cart">
-      <joint name="cart" type="slide" axis="1 0 0" damping="{cart_damping}"
-             limited="true" range="-{track} {track}" solreflimit="0.04 1"/>
-      <geom type="box" size="0.1 0.06 0.04" mass="{cart_mass}"/>
-      <body name="pole">
-        <joint name="pole" type="hinge" axis="0 -1 0" damping="{pole_damping}"/>
-        <inertial pos="0 0 -{centre}" mass="{pole_mass}" diaginertia="{inertia} {inertia} 1e-6"/>
-        <geom type="capsule" fromto="0 0 0 0 0 -{pole_length}" size="0.01" mass="0"/>
-      </body>
-    </body>
-  </worldbody>
-  <actuator>
-    <motor name="cart" joint="cart" ctrllimited="true" ctrlrange="-{force} {force}"/>
-  </actuator>
-</mujoco>
-"""
 
 
 @SIMULATORS.register("cart_pole")
-class CartPole(Plant):
+class CartPole(Cart):
     """The plant and its measuring equipment."""
 
     joints: ClassVar[tuple[str, ...]] = ("cart", "pole")
     motors: ClassVar[tuple[str, ...]] = ("cart",)
-
-    cart_mass: PositiveFloat = 1.0  # kg
-    pole_mass: PositiveFloat = 0.2  # kg; light enough for the cart to lead, heavy enough to be felt
-    pole_length: PositiveFloat = 0.6  # m
-    cart_damping: float = 0.5  # N·s/m
-    pole_damping: float = 0.006  # N·m·s/rad; a free swing halves in about 6 s
-    track: PositiveFloat = 1.5  # m from the middle to the end stop
-    force: PositiveFloat = 10.0  # N the motor can give
 
     physics_step: PositiveFloat = 0.001  # s
     period: PositiveInt = 10  # physics steps between two rows, give or take one: 100 Hz
@@ -62,16 +34,6 @@ class CartPole(Plant):
     cart_noise: float = 0.005  # m/s, standard deviation of the velocity measured
     pole_noise: float = 0.02  # rad/s, the same of the pole
     stamp_noise: float = 5e-5  # s, standard deviation of a time stamp
-
-    def mjcf(self) -> str:
-        """Return the plant as a MuJoCo model description."""
-        inertia = self.pole_mass * self.pole_length**2 / 12.0
-        return _MJCF.format(
-            **self.model_dump(),
-            mechanics=MECHANICS.format(step=self.physics_step, gravity=self.gravity),
-            centre=self.pole_length / 2.0,
-            inertia=inertia,
-        )
 
     def quiet(self) -> "CartPole":
         """Return the same robot with perfect sensors and a perfect clock."""

@@ -11,65 +11,28 @@ import numpy as np
 from pydantic import PositiveFloat
 
 from kinemill.sim._balance import regulator
+from kinemill.sim._cart import Cart
 from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
-from kinemill.sim._plant import MECHANICS, Plant, pushes
-
-_MJCF = """
-<mujoco model="double_cart_pole">{mechanics}
-  <worldbody>
-    <body name="cart">
-      <joint name="cart" type="slide" axis="1 0 0" damping="{cart_damping}"
-             limited="true" range="-{track} {track}" solreflimit="0.04 1"/>
-      <geom type="box" size="0.1 0.06 0.04" mass="{cart_mass}"/>
-      <body name="inner">
-        <joint name="inner" type="hinge" axis="0 -1 0" damping="{pole_damping}"/>
-        <inertial pos="0 0 -{centre}" mass="{pole_mass}" diaginertia="{inertia} {inertia} 1e-6"/>
-        <geom type="capsule" fromto="0 0 0 0 0 -{pole_length}" size="0.01" mass="0"/>
-        <body name="outer" pos="0 0 -{pole_length}">
-          <joint name="outer" type="hinge" axis="0 -1 0" damping="{pole_damping}"/>
-          <inertial pos="0 0 -{centre}" mass="{pole_mass}" diaginertia="{inertia} {inertia} 1e-6"/>
-          <geom type="capsule" fromto="0 0 0 0 0 -{pole_length}" size="0.01" mass="0"/>
-        </body>
-      </body>
-    </body>
-  </worldbody>
-  <actuator>
-    <motor name="cart" joint="cart" ctrllimited="true" ctrlrange="-{force} {force}"/>
-  </actuator>
-</mujoco>
-"""
+from kinemill.sim._plant import pushes
 
 UPRIGHT = np.array([0.0, np.pi, 0.0, 0.0, 0.0, 0.0])
 WEIGHTS = (10.0, 30.0, 30.0, 1.0, 1.0, 1.0, 0.1)  # of the state, 1/m² ..., and of the force, 1/N²
 
 
 @SIMULATORS.register("double_cart_pole")
-class DoubleCartPole(Plant):
+class DoubleCartPole(Cart):
     """The plant; both poles are alike."""
 
     joints: ClassVar[tuple[str, ...]] = ("cart", "inner", "outer")
     motors: ClassVar[tuple[str, ...]] = ("cart",)
 
-    cart_mass: PositiveFloat = 1.0  # kg
-    pole_mass: PositiveFloat = 0.2  # kg, of each
-    pole_length: PositiveFloat = 0.6  # m, of each
-    cart_damping: float = 0.5  # N·s/m
     pole_damping: float = 0.01  # N·m·s/rad, of each hinge
     track: PositiveFloat = 2.0  # m from the middle to the end stop
     force: PositiveFloat = 20.0  # N the motor can give
     excitation: tuple[float, float] = (5.0, 20.0)  # N, range of an episode's peak
     centring: tuple[float, float] = (8.0, 3.0)  # N/m, N·s/m: back to the middle in about 1 s
     caught: PositiveFloat = 0.5  # rad from the top within which excitation leaves poles balanced
-
-    def mjcf(self) -> str:
-        """Return the plant as a MuJoCo model description."""
-        return _MJCF.format(
-            **self.model_dump(),
-            mechanics=MECHANICS.format(step=self.physics_step, gravity=self.gravity),
-            centre=self.pole_length / 2.0,
-            inertia=self.pole_mass * self.pole_length**2 / 12.0,
-        )
 
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (6,): poles anywhere, up to 4 rad/s, or as often near the top."""

@@ -21,17 +21,11 @@ from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.plots import plot_examples, plot_growth
 from kinemill.verify.sections import (
     accuracy_card,
-    calibration_section,
+    analysis_sections,
     document,
-    errors_section,
-    free_run_section,
-    growth_section,
     lead,
-    residuals_section,
     rival_card,
-    rollouts_section,
     windows_card,
-    worst_section,
 )
 
 FORMAT = 1
@@ -193,13 +187,7 @@ def _page(found: Evaluation) -> str:
         f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
         f'</header><p class="lead">{lead(analysis)}</p>',
         f'<div class="cards">{"".join(cards)}</div>',
-        errors_section(analysis, where),
-        growth_section(analysis),
-        rollouts_section(analysis, found.examples, told) if found.examples else "",
-        worst_section(analysis),
-        free_run_section(analysis),
-        residuals_section(analysis),
-        calibration_section(analysis),
+        *analysis_sections(analysis, where, found.examples, told),
         _logs(found),
     ]
     footer = (

@@ -142,16 +142,5 @@ def _pack(task: Task, pieces: list[_Piece]) -> PackedDataset:
     values = np.concatenate(parts)
     states = len(task.states)
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
-    return PackedDataset(
-        task=task.name,
-        dt=task.dt,
-        states=task.states,
-        actions=task.actions,
-        units={name: task.channels[name].unit for name in task.columns},
-        angles=[name for name in task.states if task.channels[name].kind == "angle"],
-        episodes=packed,
-        values=values.astype(np.float32),
-        mean=values.mean(axis=0),
-        std=values.std(axis=0),
-        delta_std=moved.std(axis=0),
-    )
+    statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
+    return PackedDataset.describing(task, packed, values.astype(np.float32), statistics)

@@ -11,17 +11,11 @@ from kinemill.verify.figures import three_examples
 from kinemill.verify.judge import Verdict
 from kinemill.verify.sections import (
     accuracy_card,
-    calibration_section,
+    analysis_sections,
     document,
-    errors_section,
-    free_run_section,
-    growth_section,
     lead,
-    residuals_section,
     rival_card,
-    rollouts_section,
     windows_card,
-    worst_section,
 )
 
 
@@ -38,13 +32,7 @@ def page(verdict: Verdict, dataset: PackedDataset) -> str:
     sections = [
         _header(verdict, escape(task)),
         _cards(verdict),
-        errors_section(analysis, "the test split"),
-        growth_section(analysis),
-        rollouts_section(analysis, three_examples(analysis.model), told),
-        worst_section(analysis),
-        free_run_section(analysis),
-        residuals_section(analysis),
-        calibration_section(analysis),
+        *analysis_sections(analysis, "the test split", three_examples(analysis.model), told),
         _gates(verdict),
         _facts(verdict, dataset),
     ]

@@ -35,6 +35,28 @@ def document(title: str, sections: Sequence[str], footer: str) -> str:
     )
 
 
+def analysis_sections(
+    analysis: Analysis, where: str, examples: Sequence[Example], told: str
+) -> list[str]:
+    """Return what every report shows of an analysis, one section after the other.
+
+    Args:
+        analysis: of the model and its rivals.
+        where: which data it was made on, in words.
+        examples: rollouts to draw; none: no such section.
+        told: how the examples were chosen, in words.
+    """
+    return [
+        _errors(analysis, where),
+        _growth(analysis),
+        _rollouts(analysis, examples, told) if examples else "",
+        _worst(analysis),
+        _free_run(analysis),
+        _residuals(analysis),
+        _calibration(analysis),
+    ]
+
+
 def accuracy_card(analysis: Analysis) -> str:
     """Return the card with the one number that stands for the model."""
     low, high = analysis.model.intervals()[1]
@@ -61,7 +83,7 @@ def windows_card(analysis: Analysis, title: str) -> str:
     return card(title, str(len(model.starts)), "", more)
 
 
-def errors_section(analysis: Analysis, where: str) -> str:
+def _errors(analysis: Analysis, where: str) -> str:
     """Return the table of errors at the horizon with intervals; `where` names the episodes."""
     model = analysis.model
     intervals = {name: found.intervals() for name, found in analysis.errors.items()}
@@ -94,7 +116,7 @@ def errors_section(analysis: Analysis, where: str) -> str:
     )
 
 
-def growth_section(analysis: Analysis) -> str:
+def _growth(analysis: Analysis) -> str:
     """Return the charts of errors over time ahead."""
     labels = {name: LABELS[name] for name in analysis.errors}
     return (
@@ -110,7 +132,7 @@ def _left_out(model: Errors) -> str:
     return "" if shown == every else f" Shown are the {shown} of {every} channels that err most."
 
 
-def rollouts_section(analysis: Analysis, examples: Sequence[Example], told: str) -> str:
+def _rollouts(analysis: Analysis, examples: Sequence[Example], told: str) -> str:
     """Return example rollouts beside the truth; `told` says which they are."""
     styles = {name: LABELS[name] for name in reversed(shown_in_rollouts(analysis))}
     return (
@@ -122,7 +144,7 @@ def rollouts_section(analysis: Analysis, examples: Sequence[Example], told: str)
     )
 
 
-def free_run_section(analysis: Analysis) -> str:
+def _free_run(analysis: Analysis) -> str:
     """Return the table of errors over whole episodes."""
     model = analysis.model
     runs = analysis.free_runs
@@ -149,7 +171,7 @@ def free_run_section(analysis: Analysis) -> str:
     )
 
 
-def worst_section(analysis: Analysis) -> str:
+def _worst(analysis: Analysis) -> str:
     """Return the table of the episodes with the largest errors."""
     model = analysis.model
     found = worst_episodes(analysis)
@@ -179,7 +201,7 @@ def worst_section(analysis: Analysis) -> str:
     )
 
 
-def residuals_section(analysis: Analysis) -> str:
+def _residuals(analysis: Analysis) -> str:
     """Return what one-step residuals say about what the model has not understood."""
     found = analysis.residuals
     inputs = (
@@ -197,7 +219,7 @@ def residuals_section(analysis: Analysis) -> str:
     )
 
 
-def calibration_section(analysis: Analysis) -> str:
+def _calibration(analysis: Analysis) -> str:
     """Return how often the truth lies where the model says; nothing if it does not say."""
     found, model = analysis.calibration, analysis.model
     if found is None:

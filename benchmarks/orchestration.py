@@ -1,0 +1,171 @@
+"""What Dagster, Pipes and processes cost beside the library's own work, and what waits for nobody.
+
+The chain is `kinemill run` in a process of its own; the library is the same stages
+called one after the other, in a process of its own too. Both start from the same logs and home.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks import ROOT, ROUNDS, Row, main, row
+
+TASK = "cart_pole"
+OVERRIDES = {"learn.steps": 200, "learn.compile": "off"}  # what is beside the training is measured
+SERVED = 50  # tasks of the code location
+IDLE = 60.0  # s that the pages are left alone before their memory is read
+_LOADING = "from pipelines.definitions import defs; defs.get_repository_def()"
+
+
+def measure() -> list[Row]:
+    """Return seconds of the chain and the library, of loading definitions, and MB of the pages."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        return [*_overhead(folder), *_definitions(folder), *_pages(folder)]
+
+
+def _overhead(folder: Path) -> list[Row]:
+    """Time the day's work of a home that is there already: new logs have come, all else is set up.
+
+    Each run works on a copy of that home, which a short run on other logs has made.
+    """
+    before, logs, standing = folder / "before", folder / "logs", folder / "standing"
+    for place, seed in ((before, 1), (logs, 2)):
+        made = [sys.executable, "-m", "kinemill.sim", TASK, "--to", place, "--seed", str(seed)]
+        _run(made, folder)
+    kinemill = Path(sys.executable).parent / "kinemill"
+    settings = [f"--set={key}={value}" for key, value in OVERRIDES.items()]
+    _run([kinemill, "run", TASK, "--logs", before, "--set=learn.steps=20"], standing, (0, 1))
+    commands = {
+        "chain": [kinemill, "run", TASK, "--logs", logs, *settings],
+        "library": [sys.executable, "-m", "benchmarks.orchestration", "--library", logs],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            home = shutil.copytree(standing, folder / "home")
+            seconds[name].append(_run(command, home, (0, 1)))  # the gate may refuse it
+            shutil.rmtree(home)
+    differences = [a - b for a, b in zip(*seconds.values(), strict=True)]
+    own, others = (statistics.median(values) for values in seconds.values())
+    return [
+        row(f"chain of {TASK}, {OVERRIDES['learn.steps']} steps", "s", own, {"library": others}),
+        row("chain minus library, median of pairs", "s", statistics.median(differences), {}),
+        row("chain minus library, largest of pairs", "s", max(differences), {}),
+    ]
+
+
+def _definitions(folder: Path) -> list[Row]:
+    tasks = folder / "tasks"
+    tasks.mkdir()
+    text = (ROOT / "tasks" / f"{TASK}.yaml").read_text()
+    for number in range(SERVED):
+        name = f"{TASK}_{number}"
+        (tasks / f"{name}.yaml").write_text(text.replace(f"task: {TASK}", f"task: {name}", 1))
+    command = [sys.executable, "-c", _LOADING]
+    imports = [sys.executable, "-c", "import dagster"]
+    spent = [
+        (_run(command, folder / "home", KINEMILL_TASKS=str(tasks)), _run(imports, folder / "home"))
+        for _ in range(ROUNDS)
+    ]
+    own, others = (statistics.median(values) for values in zip(*spent, strict=True))
+    return [row(f"load the definitions of {SERVED} tasks", "s", own, {"import dagster": others})]
+
+
+def _pages(folder: Path) -> list[Row]:
+    """Return what the processes of `kinemill up` hold of their own, a minute after the start."""
+    command = [Path(sys.executable).parent / "kinemill", "up", "--port", "3920"]
+    with subprocess.Popen(
+        [*map(str, command)],
+        cwd=ROOT,
+        env=_environment(folder / "served"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as served:
+        try:
+            _until_serving(served)
+            time.sleep(IDLE)
+            family = [psutil.Process(served.pid), *psutil.Process(served.pid).children(True)]
+            mega = sum(process.memory_full_info().pss for process in family) / 1e6
+        finally:
+            served.terminate()
+            served.wait(60)
+    return [row(f"pages, idle: {len(family)} processes, PSS", "MB", mega, {})]
+
+
+def _until_serving(served: "subprocess.Popen[str]") -> None:
+    for line in served.stderr or ():
+        if "Ctrl-C" in line:
+            return
+    message = f"kinemill up ended with code {served.wait()}"
+    raise RuntimeError(message)
+
+
+def _run(command, home, allowed=(0,), **environment) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=ROOT,
+        env=_environment(home) | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    spent = time.perf_counter() - began
+    if done.returncode not in allowed:
+        message = f"{command} ended with code {done.returncode}: {done.stderr[-2000:]}"
+        raise RuntimeError(message)
+    return spent
+
+
+def _environment(home) -> dict[str, str]:
+    return {**os.environ, "KINEMILL_HOME": str(home), "KINEMILL_PROJECT": str(ROOT)}
+
+
+def library(logs: Path) -> None:
+    """Do what the chain does, without Dagster."""
+    from kinemill.augment import augment
+    from kinemill.dataset import make_dataset
+    from kinemill.export import export
+    from kinemill.home import Home
+    from kinemill.ingest import ingest
+    from kinemill.register import Produced, register
+    from kinemill.spec import load_task
+    from kinemill.spec.ports import Silence
+    from kinemill.tracking import MlflowTracker, start_run
+    from kinemill.train import train
+    from kinemill.validate import validate
+    from kinemill.verify import verify
+
+    task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), Silence()
+    recordings = ingest(task, home, logs, quiet).outcome.ref
+    dataset = make_dataset(task, home, validate(task, home, recordings, quiet).ref).ref
+    training_set = augment(task, home, dataset).ref
+    run = start_run(home, task.name, "benchmark", params={})
+    tracker = MlflowTracker(home, run)
+    model = train(task, home, dataset, training_set, (tracker, quiet)).ref
+    tracker.end()
+    onnx_model = export(task, home, model).ref
+    verification = verify(task, home, onnx_model, model, dataset, quiet).ref
+    produced = Produced(verification, onnx_model, model, dataset)
+    register(task, home, produced, commit=None, run_id=run)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--library", type=Path)
+    asked = parser.parse_args()
+    if asked.library:
+        library(asked.library)
+    else:
+        main("orchestration", measure)
