@@ -58,7 +58,8 @@ prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour),
 prove-control: setup ## closed loops with learned models against true physics, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_control
 
-prove-kills: setup ## SIGKILL and a full disk at 200 passings of ingest drawn by KINEMILL_SEED=0
+prove-kills: setup ## SIGKILL at 100 moments of training; SIGKILL and a full disk at 200 of ingest
+	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py
 
 constraints: setup ## pin what is installed now

@@ -33,6 +33,8 @@ def make(task: Task) -> dg.AssetsDefinition:
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None
         report = ingest(mill.task, mill.home, folder, Lines(context))
         note(mill.home, context.run.run_id, task.name, "known", report.known)
+        if not report.outcome.known:
+            mill.expect_training()
         summary = report.outcome.summary
         yield from hand_on(
             context,

@@ -1,5 +1,6 @@
 """What the assets of all stages share: how one is declared, and how it hands its outcome on."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.pools import pool_of
 from assets.vocabulary import say, shown
 from kinemill.spec import Task
 from kinemill.store import Outcome, Ref
+from resources.faults import note_fault
 from resources.mill import Mill
 
 OWNERS = ["team:robotics"]
@@ -44,7 +47,7 @@ def stage(
         checks: what it is asked, by name.
     """
     key = dg.AssetKey([task.name, name])
-    return dg.asset(
+    declare = dg.asset(
         key=key,
         group_name=task.name,
         description=page,
@@ -52,6 +55,7 @@ def stage(
         owners=OWNERS,
         ins={asset: dg.AssetIn(key=dg.AssetKey([task.name, asset])) for asset in after},
         io_manager_key="refs",
+        pool=pool_of(task, name),
         required_resource_keys={task.name},
         check_specs=[
             dg.AssetCheckSpec(
@@ -60,6 +64,21 @@ def stage(
             for name, asked in (checks or {}).items()
         ],
     )
+    return lambda body: declare(_judged(body))
+
+
+def _judged(body: Callable[..., Events]) -> Callable[..., Events]:
+    """Let a failure of a stage say whether it passes, which decides about another attempt."""
+
+    @functools.wraps(body)
+    def judged(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Events:
+        try:
+            yield from body(context, *args, **kwargs)
+        except Exception as error:
+            note_fault(context.instance, context.run.run_id, error)
+            raise
+
+    return judged
 
 
 def mill_of(context: dg.AssetExecutionContext) -> Mill:

@@ -36,7 +36,7 @@ from kinemill.dataset import (
 )
 from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.ingest.arriving import fingerprint
+from kinemill.ingest.arriving import news
 from kinemill.spec import Task
 from kinemill.store import Ref, index_path, read_json
 from kinemill.validate import validate
@@ -169,7 +169,7 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
         "add a log that is named": lambda: take(place, alone),
         "add a log found in its folder": lambda: take(place, place.logs),
         "take a folder with nothing new": lambda: take(place, place.logs),
-        "tick of the sensor, nothing new": lambda: fingerprint(TASK, home, place.logs),
+        "tick of the sensor, nothing new": lambda: news(TASK, home, place.logs),
         "dataset version with two new episodes": lambda: make_dataset(TASK, home, _last(place)),
         "training set of that": lambda: augment(TASK, home, find_version(home, name).ref),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),

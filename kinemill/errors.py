@@ -59,3 +59,11 @@ class CorruptArtifact(KinemillError):
 
 class TrainingFailed(KinemillError):
     """Training ended without a usable model."""
+
+
+class ProcessLost(TrainingFailed):
+    """A process of a training was ended from outside; another attempt goes on where it was."""
+
+
+class Unreachable(KinemillError):
+    """A database or object store that machines share did not answer, or refused."""

@@ -4,6 +4,7 @@ Nothing happens unless the environment asks for it:
 
 - `KINEMILL_FAULT=store.sealed:3` kills the process (SIGKILL) when it passes there the third time;
 - `KINEMILL_FAULT=error:store.sealed:3` raises there what a full disk raises, once;
+- `KINEMILL_FAULT=read-only:store.sealed:3` raises there what a read-only file system raises, once;
 - `KINEMILL_FAULT=count` only counts, see `passings`.
 
 A name stands in one place of the code, as text, so that tests find all of them by reading it.
@@ -16,6 +17,7 @@ from collections import Counter
 from threading import Lock
 
 VARIABLE = "KINEMILL_FAULT"
+_RAISED = {"error": errno.ENOSPC, "read-only": errno.EROFS}
 
 _passed: Counter[str] = Counter()
 _counting = Lock()
@@ -25,7 +27,7 @@ def fault_point(name: str) -> None:
     """Pass the place `name`: die there, or fail, if `KINEMILL_FAULT` says so.
 
     Raises:
-        OSError: ENOSPC, asked for by `error:`.
+        OSError: ENOSPC, asked for by `error:`, or EROFS, by `read-only:`.
     """
     asked = os.environ.get(VARIABLE)
     if asked is None:
@@ -35,8 +37,9 @@ def fault_point(name: str) -> None:
         passing = f"{name}:{_passed[name]}"
     if asked == passing:
         os.kill(os.getpid(), signal.SIGKILL)
-    if asked == f"error:{passing}":
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), passing)
+    how, _, where = asked.partition(":")
+    if where == passing and how in _RAISED:
+        raise OSError(_RAISED[how], os.strerror(_RAISED[how]), passing)
 
 
 def passings() -> dict[str, int]:

@@ -1,10 +1,16 @@
 """Where everything kinemill makes is kept: one folder, addressed relatively, free to move."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.database import database
 from kinemill.errors import BadInput
+
+FORMAT = 1  # of a home as a whole: what is where; each document has a format of its own
+STAMP = "home.json"
+RESTORING = ".restoring"  # is there while a restored home is not whole
 
 
 def project_root() -> Path | None:
@@ -25,6 +31,18 @@ class Home:
         """Take `root`, else `KINEMILL_HOME`, else `var/` in the checkout.
 
         Raises:
+            BadInput: none of the three is known, or the home is half restored, or was written by a
+                newer kinemill.
+        """
+        home = cls.find(root)
+        home.check()
+        return home
+
+    @classmethod
+    def find(cls, root: Path | str | None = None) -> "Home":
+        """Do the same without a look at what is in it.
+
+        Raises:
             BadInput: none of the three is known.
         """
         named = root or os.environ.get("KINEMILL_HOME")
@@ -38,6 +56,35 @@ class Home:
                 fix="set KINEMILL_HOME to a folder of yours",
             )
         return cls(project / "var")
+
+    def check(self) -> None:
+        """Pass if this kinemill can use the home.
+
+        Raises:
+            BadInput: it is half restored, or was written by a newer kinemill.
+        """
+        if (self.root / RESTORING).exists():
+            fix = "kinemill restore the backup once more: it ends what was begun"
+            raise BadInput(self.root, "is half restored", fix=fix)
+        if (found := self.format) > FORMAT:
+            raise BadInput(
+                self.root,
+                f"was written by a newer kinemill: it is a home of format {found}",
+                expected=f"format {FORMAT} at most",
+                fix="update kinemill, or restore a backup from before: kinemill restore",
+            )
+
+    @property
+    def format(self) -> int:
+        """The format of the home, noted when it was last upgraded; 1 before that."""
+        try:
+            found = json.loads((self.root / STAMP).read_bytes())["format"]
+        except FileNotFoundError:
+            return 1
+        except (ValueError, KeyError, TypeError) as error:
+            fix = 'it says `{"format": N}`; kinemill upgrade writes it anew once it is deleted'
+            raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
+        return int(found)
 
     def logs(self, task: str) -> Path:
         """Folder in which logs of `task` are dropped."""
@@ -57,6 +104,11 @@ class Home:
     def mlflow_db(self) -> Path:
         """MLflow's SQLite file."""
         return self.root / "mlflow.db"
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether there is an MLflow database: a shared one, or this home's own file."""
+        return database() is not None or self.mlflow_db.is_file()
 
     @property
     def artifacts(self) -> Path:

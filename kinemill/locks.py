@@ -1,7 +1,8 @@
 """Locks on a home that say who holds them, and that nobody has to take from a dead process.
 
 A lock is a file under `.locks/` on which its holder has a `flock`: the system lets go of it when
-the holder dies, however it dies. The file names its holder, for people.
+the holder dies, however it dies. The file names its holder, for people. Where machines share a
+database (`kinemill.database`), the lock holds between them, too.
 """
 
 import fcntl
@@ -12,11 +13,15 @@ import platform
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from kinemill.database import held_by_all
 from kinemill.home import Home
+
+_APART = 2.0  # s by which a clock may have been set
 
 
 @contextmanager
@@ -37,11 +42,12 @@ def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) ->
             if waiting:
                 waiting(f"waiting for the lock {name!r}: {holder(path)}")
             fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
-        try:
-            yield
-        finally:
-            file.truncate(0)
+        with held_by_all(name, waiting):
+            _sign(file)
+            try:
+                yield
+            finally:
+                file.truncate(0)
 
 
 def holder(path: Path) -> str:
@@ -83,3 +89,49 @@ def _sign(file: IO[str]) -> None:
     file.truncate()
     file.write(json.dumps(mine) + "\n")
     file.flush()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: its name, the process, and since when (ISO 8601, UTC)."""
+
+    lock: str
+    pid: int
+    host: str
+    command: str
+    since: str
+
+
+def holders(home: Home) -> list[Holder]:
+    """Return who holds a lock of the home, by what the files say; no lock is touched.
+
+    A process of another machine is taken to live.
+    """
+    folder = home.root / ".locks"
+    found: list[Holder] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and (one := _holder(path.relative_to(folder).as_posix(), path)):
+            found.append(one)
+    return found
+
+
+def _holder(name: str, path: Path) -> Holder | None:
+    try:
+        who = json.loads(path.read_text())
+        one = Holder(name, int(who["pid"]), who["host"], who["command"], who["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nobody, or somebody who has not signed yet
+    return one if one.host != platform.node() or _is_alive(one) else None
+
+
+def _is_alive(one: Holder) -> bool:
+    """Tell whether the process that signed still runs; its number may have gone to another one."""
+    import psutil
+
+    signed = datetime.fromisoformat(one.since).timestamp()
+    try:
+        process = psutil.Process(one.pid)
+        young = process.create_time() > signed + _APART
+        return not young and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

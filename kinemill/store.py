@@ -8,6 +8,7 @@ again. A crash leaves a folder under `.staging/`, which nothing ever reads.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +18,13 @@ from typing import Any
 from uuid import uuid4
 
 from kinemill.digests import file_digest, own_digest
+from kinemill.disk import telling
 from kinemill.durable import Move, hasten, settle
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.home import Home
+from kinemill.sharing import bring, send
 
 FORMAT = 2
 _MANIFEST = Format("manifest", FORMAT)  # the one before was indented, nothing else
@@ -66,6 +69,17 @@ def as_json(value: object) -> bytes:
 def publish_json(path: Path, value: object) -> None:
     """Publish `value` as readable JSON, atomically."""
     publish_file(path, as_json(value))
+
+
+def publish_shared(home: Home, path: Path, value: object) -> None:
+    """Publish `value` as `publish_json` does, where other machines find it, too."""
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(as_json(value))
+        send(home, moves := [Move(aside, path)])
+        settle(moves)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -127,6 +141,7 @@ def open_ref(home: Home, ref: Ref) -> Path:
 
 def _check(home: Home, ref: Ref, names: Collection[str] | None = None) -> None:
     """Check the manifest behind `ref`, and of the files that it lists all, or those named."""
+    bring(home, home.root / ref.path)
     try:
         _check_folder(home.root / ref.path, ref.digest, names)
     except CorruptArtifact:
@@ -181,11 +196,14 @@ def summary_of(home: Home, ref: Ref) -> Json:
 def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
     """Return the outcome already published under `key`, or None; a damaged one is moved aside."""
     folder = _place(home, stage, task, key)
-    if not folder.exists():
+    if not bring(home, folder):
         return None
     if not _is_whole(folder, stage, task, key):
         _set_aside(home, folder)
-        return None
+        if not bring(home, folder):  # another machine's copy may be whole
+            return None
+    with suppress(OSError):  # a home that may only be read
+        os.utime(folder)  # in use: `kinemill gc` leaves it alone
     return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 
@@ -270,11 +288,12 @@ def stage_outcome(
     aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        fault_point("outcome.staged")
-        summary = build(aside)
-        fault_point("outcome.built")
-        text = _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
-        fault_point("outcome.sealed")
+        with telling(aside):
+            fault_point("outcome.staged")
+            summary = build(aside)
+            fault_point("outcome.built")
+            text = _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
+            fault_point("outcome.sealed")
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -294,8 +313,12 @@ def publish_staged(
         before: what else is to be in its place before them.
         after: what is to follow them.
     """
+    outcomes = [one.move(home) for one in staged]
     try:
-        settle([*before, *(one.move(home) for one in staged), *after])
+        with telling(home.store):
+            for moves in (before, outcomes, after):
+                send(home, moves)
+            settle([*before, *outcomes, *after])
         return [_published(home, one) for one in staged]
     finally:
         for one in staged:

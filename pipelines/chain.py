@@ -8,13 +8,18 @@ import dagster as dg
 
 from assets import CHAIN
 from kinemill.spec import Task
+from pipelines.age import ages
+from pipelines.alerts import ALERTS
+from pipelines.arrivals import arrivals
 from pipelines.backfill import backfill
 from pipelines.drift import drifts
+from pipelines.executing import in_process
 from pipelines.schedules import nightly
-from pipelines.sensors import arrivals, failures
+from pipelines.sensors import cancellations, failures
 from pipelines.tune import tune
 from resources.io import refs
 from resources.mill import mill
+from resources.tags import MAX_RUNTIME, TASK
 
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:
@@ -30,9 +35,14 @@ def definitions_of(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
         jobs=[*(_job(task) for task in tasks), backfill, tune],
         schedules=[schedule for task in tasks if (schedule := nightly(task))],
-        sensors=[*(make(task) for task in tasks for make in (arrivals, drifts)), failures],
+        sensors=[
+            *(made for task in tasks for made in _watchers(task)),
+            failures,
+            cancellations,
+            *ALERTS,
+        ],
         resources={"refs": refs, **{task.name: mill(task) for task in tasks}},
-        executor=dg.in_process_executor,  # 2.2 s for six steps; a process each costs 1.6 s more
+        executor=in_process,  # 2.2 s for six steps; a process each costs 1.6 s more
     )
 
 
@@ -41,5 +51,12 @@ def _job(task: Task) -> Any:
         task.name,
         selection=dg.AssetSelection.groups(task.name),
         description=task.description or f"The whole chain of {task.name}.",
-        tags={"kinemill/task": task.name},
+        tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
     )
+
+
+def _watchers(task: Task) -> list[dg.SensorDefinition]:
+    """Make the sensors that a task file switches on."""
+    wanted = task.retrain
+    made = {arrivals: wanted.on_arrival, drifts: wanted.on_drift, ages: wanted.max_age is not None}
+    return [make(task) for make, on in made.items() if on]

@@ -11,17 +11,12 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.home import Home
 from kinemill.spec import Task, load_task
 from kinemill.store import MANIFEST, Json, digest, read_json
+from pipelines.arrivals import runs_of
 from resources.io import latest
+from resources.tags import AUTOMATIC, SOON, WHY
 
 _EVERY = 5  # s, the floor of Dagster's sensor loop
 _TOLD = 3  # drifting recordings named in the reason of a run
-_WHY = "kinemill/why"
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def drifts(task: Task) -> dg.SensorDefinition:
@@ -47,8 +42,7 @@ def drifts(task: Task) -> dg.SensorDefinition:
         if call.request is None:
             return dg.SkipReason(call.why)
         # Asked last: it may be about to learn from the very recordings.
-        going = dg.RunsFilter(job_name=task.name, statuses=_UNDER_WAY)
-        if context.instance.get_runs(going, limit=1):
+        if runs_of(context.instance, task.name).going():
             return dg.SkipReason(f"{call.why}; looked at again when the run under way has ended")
         context.log.info(call.why)
         return dg.SensorResult(run_requests=[call.request], cursor=json.dumps(call.seen))
@@ -87,7 +81,8 @@ def next_training(task: Task, home: Home, seen: Json) -> Call:
     asked, why = digest([item["recording"] for item in new]), _why(found["champion"], new)
     if asked == seen.get("asked"):
         return Call(None, f"asked for already: {why}", seen)
-    request = dg.RunRequest(run_key=f"{task.name}-drift-{asked[:16]}", tags={_WHY: why})
+    tags = {**AUTOMATIC, **SOON, WHY: why}
+    request = dg.RunRequest(run_key=f"{task.name}-drift-{asked[:16]}", tags=tags)
     return Call(request, why, {"asked": asked})
 
 

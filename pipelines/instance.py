@@ -1,4 +1,7 @@
-"""Dagster's own storage: under the home, set up from `dagster.yaml`, never in the checkout."""
+"""Dagster's own storage: under the home, set up from `dagster.yaml`, never in the checkout.
+
+Where machines share a database (`KINEMILL_DATABASE`), runs, events and schedules are kept there.
+"""
 
 import os
 from collections.abc import Generator
@@ -6,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml
 from dagster._core.instance.ref import InstanceRef
 
+from kinemill.database import address_of, make_schema
 from kinemill.errors import BadInput
 from kinemill.home import Home, project_root
+from kinemill.locks import lock
 from kinemill.store import publish_file
 
 _SETTINGS = "dagster.yaml"
+_SHARED = "KINEMILL_DAGSTER_STORAGE"  # variable that names the schema, so that no file has it
 # Capturing output starts two processes a step and would swallow the live view of a terminal.
 _QUIET = {
     "compute_logs": {
@@ -43,7 +50,7 @@ def prepare(home: Home) -> Path:
     folder = home.dagster
     if home.root.exists() and not os.access(home.root, os.W_OK):
         raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a folder of yours")
-    settings = (checkout() / _SETTINGS).read_bytes()
+    settings = _settings()
     if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
         publish_file(folder / _SETTINGS, settings)
     os.environ["DAGSTER_HOME"] = str(folder)
@@ -51,10 +58,25 @@ def prepare(home: Home) -> Path:
     return folder
 
 
+def _settings() -> bytes:
+    """Return `dagster.yaml` as it holds here: a shared database takes the place of SQLite."""
+    settings = (checkout() / _SETTINGS).read_bytes()
+    shared = address_of("dagster")
+    if shared is None:
+        return settings
+    make_schema("dagster")
+    os.environ[_SHARED] = shared
+    found = yaml.safe_load(settings)
+    found["storage"] = {"postgres": {"postgres_url": {"env": _SHARED}}}
+    return yaml.safe_dump(found, sort_keys=False).encode()
+
+
 @contextmanager
 def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
     """Open the persistent instance for runs in this process, without capturing its output."""
     folder = prepare(home)
     ref = InstanceRef.from_dir(str(folder), overrides=_QUIET)
-    with dg.DagsterInstance.from_ref(ref) as instance:
+    with lock(home, "dagster"):  # two that make the same tables fail
+        opened = dg.DagsterInstance.from_ref(ref)
+    with opened as instance:
         yield instance

@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id
@@ -15,13 +15,18 @@ from dagster._core.utils import make_new_run_id
 from assets import CHAIN
 from kinemill.errors import Blocked, KinemillError
 from kinemill.home import Home
+from kinemill.locks import whoever
 from kinemill.register.document import RunFacts, run_document
 from kinemill.spec import Task, load_task
+from kinemill.spec.overrides import nested
 from kinemill.store import Json, Ref, open_ref, read_json, summary_of
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
+from pipelines.reaping import free, reap
 from pipelines.view import view
 from resources.io import handed_on, latest, read_note
+from resources.processes import boot_id
+from resources.tags import BOOT, OWNER, RESUME
 
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
@@ -31,6 +36,7 @@ def run_chain(
     overrides: Mapping[str, Any] | None = None,
     *,
     logs: Path | None = None,
+    resume: bool = False,
     watched: bool = False,
 ) -> Json:
     """Run the whole chain and return the document of `kinemill run`.
@@ -39,6 +45,7 @@ def run_chain(
         task: name of a task, or path of its file.
         overrides: dotted key to value.
         logs: folder with new logs, or one log; default: the task's drop folder.
+        resume: go on with the latest training that was interrupted, or fail.
         watched: show the stages on stderr as they go.
 
     Raises:
@@ -53,7 +60,8 @@ def run_chain(
     with open_instance(home) as instance, view(watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         try:
-            _execute(instance, plain, run_config(plain, overrides or {}, logs), run_id)
+            tags = {RESUME: "true"} if resume else {}
+            _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
         except KinemillError as error:
             error.document = _document(instance, home, plain, run_id)
             raise
@@ -80,7 +88,7 @@ def make_until(
     _silence()
     with open_instance(home) as instance, view(watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
-        _execute(instance, plain, run_config(plain, overrides, logs), run_id, upto)
+        _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
     made = handed_on(home, run_id, plain.name, asset)
     if made is None:
         raise Blocked(plain.name, f"made no {asset}", fix=_look(plain))
@@ -94,19 +102,26 @@ def _silence() -> None:
         warnings.filterwarnings("ignore", category=category)
 
 
-def _execute(
-    instance: dg.DagsterInstance,
-    task: Task,
-    config: Json,
-    run_id: str,
-    assets: Sequence[str] | None = None,
-) -> None:
-    """Run the job of a task, or the part of it that makes `assets`."""
+class _Run(NamedTuple):
+    """The id and the tags of a run, and the assets that it makes; None: all."""
+
+    id: str
+    tags: Mapping[str, str]
+    assets: Sequence[str] | None = None
+
+
+def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) -> None:
+    """Run the job of a task, or a part of it."""
     job = definitions_of([task]).resolve_job_def(task.name)
-    part = None if assets is None else [dg.AssetKey([task.name, asset]) for asset in assets]
+    part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
+    reap(instance)  # a dead run may hold the place in a pool that this one needs
     try:
         job.execute_in_process(
-            run_config=config, instance=instance, run_id=run_id, asset_selection=part
+            run_config=config,
+            instance=instance,
+            run_id=run.id,
+            asset_selection=part,
+            tags={BOOT: boot_id(), OWNER: whoever(), **run.tags},
         )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error
@@ -114,6 +129,8 @@ def _execute(
         if isinstance(error.__cause__, KinemillError):
             raise error.__cause__ from error
         raise
+    finally:
+        free(instance)  # Ctrl-C leaves them
 
 
 def _look(task: Task) -> str:
@@ -127,18 +144,6 @@ def run_config(task: Task, overrides: Mapping[str, Any], logs: Path | None) -> J
     if logs is not None:
         config["ops"] = {f"{task.name}__recordings": {"config": {"folder": str(logs)}}}
     return config
-
-
-def nested(overrides: Mapping[str, Any]) -> Json:
-    """Turn dotted keys into the nested mapping that the launchpad holds."""
-    whole: Json = {}
-    for key, value in overrides.items():
-        *folders, last = key.split(".")
-        inner = whole
-        for name in folders:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
-    return whole
 
 
 def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> Json:

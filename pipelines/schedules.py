@@ -5,6 +5,7 @@ import dagster as dg
 from kinemill.home import Home
 from kinemill.spec import Task
 from resources.io import latest
+from resources.tags import AT_NIGHT, AUTOMATIC
 
 
 def nightly(task: Task) -> dg.ScheduleDefinition | None:
@@ -22,6 +23,6 @@ def nightly(task: Task) -> dg.ScheduleDefinition | None:
     def run_chain() -> dg.RunRequest | dg.SkipReason:
         if latest(Home.resolve(), task.name, "recordings") is None:
             return dg.SkipReason(f"no log of {task.name} was ever read")
-        return dg.RunRequest()
+        return dg.RunRequest(tags={**AUTOMATIC, **AT_NIGHT})
 
     return run_chain

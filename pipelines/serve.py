@@ -23,10 +23,13 @@ import psutil
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.store import publish_json
 from kinemill.tracking import end_orphans, lock, tracking_uri
-from pipelines.instance import checkout, prepare
+from pipelines.instance import checkout, open_instance
+from pipelines.pools import set_limits
 
 LOOPBACK = "127.0.0.1"
+ADDRESSES = "addresses.json"  # of the pages, by name, beside the servers' logs: for the commands
 _TRIES = 50  # ports looked at after the wanted one
 _START = 120.0  # s a server may take until it answers
 _GRACE = 15.0  # s for processes to end by themselves
@@ -69,7 +72,8 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, read_only: bool 
 
 
 def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) -> int:
-    prepare(home)
+    with open_instance(home) as instance:
+        set_limits(instance)
     end_orphans(home)  # opens the database too: made here once, so that no server races for it
     servers = plan(home, free_port(dagster_port), free_port(mlflow_port), read_only=read_only)
     logs = home.dagster / "servers"
@@ -80,6 +84,7 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) 
                 start(server, logs)
             _say(f"starting; each server writes to {logs}")
             _wait_for_answers(servers)
+            publish_json(logs / ADDRESSES, {one.name: one.url for one in servers if one.url})
             for server in servers:
                 if server.url:
                     _say(f"{server.name:<10} {server.url}")
@@ -89,6 +94,7 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) 
             _say("stopping")
             return 0
         finally:
+            (logs / ADDRESSES).unlink(missing_ok=True)
             stop(servers)
 
 

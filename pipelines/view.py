@@ -1,5 +1,6 @@
 """The stages of a run as they go: a live table on a terminal, a line a stage anywhere else."""
 
+import re
 import sys
 import time
 from collections.abc import Generator
@@ -8,14 +9,17 @@ from typing import Protocol
 
 import dagster as dg
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from assets import CHAIN
 
+_COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
+_WIDTH = 20  # columns of a bar
 _MARKS = {"waiting": "·", "done": "✓", "failed": "✗"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
 
@@ -37,6 +41,13 @@ class Stages:
         self.took: dict[str, float] = {}
         self.notes = dict.fromkeys(CHAIN.values(), "")
 
+    def bar(self, asset: str) -> RenderableType:
+        """Draw how far a running stage is, if it tells `model 50/500 ...`; else nothing."""
+        told = _COUNTED.match(self.notes[asset]) if self.states[asset] == "running" else None
+        if told is None:
+            return ""
+        return ProgressBar(int(told["total"]), int(told["done"]), width=_WIDTH)
+
     def listen(self, event: dg.EventLogEntry) -> str | None:
         """Take in one event; return the asset whose stage just ended, if one did."""
         asset = (event.step_key or "").partition("__")[2]
@@ -52,6 +63,8 @@ class Stages:
             self.states[asset] = _ENDS[kind]
             self.took[asset] = time.monotonic() - self.began.get(asset, time.monotonic())
             return asset
+        if kind == dg.DagsterEventType.ENGINE_EVENT and _waits(event.dagster_event):
+            self.notes[asset] = "waits for another training to end"
         if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
             self.notes[asset] = _result(event.dagster_event)
         return None
@@ -61,6 +74,11 @@ _ENDS = {
     dg.DagsterEventType.STEP_SUCCESS: "done",
     dg.DagsterEventType.STEP_FAILURE: "failed",
 }
+
+
+def _waits(event: dg.DagsterEvent) -> bool:
+    """Tell whether a stage waits for a place in a pool."""
+    return "pool" in event.engine_event_data.metadata
 
 
 def _result(event: dg.DagsterEvent) -> str:
@@ -98,6 +116,7 @@ class LiveView:
                 mark,
                 Text(asset, style=style),
                 Text(self._seconds(asset), style="dim"),
+                self.stages.bar(asset),
                 Text(self.stages.notes[asset], style="dim", overflow="ellipsis", no_wrap=True),
             )
         return table

@@ -1,10 +1,13 @@
 """What the training process runs: `python -m resources.child JOB PARENT_PID`.
 
-It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow.
+It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow. Of several
+processes that share a training (`RANK`, `WORLD_SIZE`) the first alone does so.
 """
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +38,40 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
+def _asked(job: dict[str, Any]) -> tuple[Task, Home, Ref, Ref, Any]:
+    """Return what is to be trained: task, home, dataset, training set, and what to start from."""
+    from kinemill.spec.ports import Start
+
+    return (
+        Task.model_validate(job["task"]),
+        Home(Path(job["home"])),
+        Ref.from_json(job["dataset"]),
+        Ref.from_json(job["training_set"]),
+        Start(**job["start"]) if job["start"] else None,
+    )
+
+
+def assist(job: dict[str, Any]) -> None:
+    """Take a part in what the first process trains; write and say nothing."""
+    from kinemill.train import follow
+    from kinemill.train.ddp import joined
+
+    task, home, *data, start = _asked(job)
+    with joined(task.learn.device):
+        follow(task, home, (data[0], data[1]), start)
+
+
 def work(job: dict[str, Any], pipes: PipesContext) -> None:
     """Train what the job file asks for."""
-    from kinemill.spec.ports import Start
     from kinemill.tracking import MlflowTracker
     from kinemill.train import train
+    from kinemill.train.ddp import joined
 
-    task, home = Task.model_validate(job["task"]), Home(Path(job["home"]))
-    dataset, training_set = Ref.from_json(job["dataset"]), Ref.from_json(job["training_set"])
-    start = Start(**job["start"]) if job["start"] else None
+    task, home, dataset, training_set, start = _asked(job)
     tracker = MlflowTracker(home, job["tracked"]["run_id"])
     try:
-        model = train(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
+        with joined(task.learn.device):
+            model = train(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
     except BaseException:
         tracker.end("FAILED")
         raise
@@ -58,12 +83,18 @@ def main() -> int:
     """Run the job named on the command line; tell a failure in one line, without a traceback."""
     job, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _told(lambda: assist(read_json(job)))
     with open_dagster_pipes() as pipes:
-        try:
-            work(read_json(job), pipes)
-        except KinemillError as error:
-            sys.stderr.write(f"{error}\n")
-            return error.exit_code
+        return _told(lambda: work(read_json(job), pipes))
+
+
+def _told(do: Callable[[], None]) -> int:
+    try:
+        do()
+    except KinemillError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     return 0
 
 

@@ -1,10 +1,21 @@
-"""Launching runs as Dagster does, and noticing those whose process is gone."""
+"""Launching runs as Dagster does, noticing whose process is gone, and ending them for good."""
+
+import json
+import signal
+from typing import Any
 
 import dagster as dg
 import psutil
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
-_APART = 60.0  # s: clocks are set now and then; a run taken for dead wrongly would be worse
+from resources.processes import boot_id, family_of, process_of, send, wait_for
+from resources.tags import BOOT, MAX_RETRIES
+
+PATIENCE = 3.0  # s that a cancelled run has to end by itself: it then tells MLflow
+_AFTER = 1.0  # s that SIGKILL may take
+_HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -13,6 +24,10 @@ class WatchedRunLauncher(DefaultRunLauncher):
     Without it a run stays STARTED for ever when its process was killed together with the server
     that had launched it, or was a `kinemill run`; and as two runs of one task never run at once,
     nothing of that task would start again. The daemon asks every `run_monitoring` interval.
+
+    A cancelled run has a few seconds to end; then its processes are killed, so that no process
+    that hangs in a library keeps the GPU. Training loses nothing by that: its checkpoints are
+    published by renaming.
     """
 
     @property
@@ -20,24 +35,81 @@ class WatchedRunLauncher(DefaultRunLauncher):
         """Say that `check_run_worker_health` may be asked."""
         return True
 
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Launch a run, and note at which start of the machine."""
+        self._instance.add_run_tags(context.dagster_run.run_id, {BOOT: boot_id()})
+        super().launch_run(context)
+
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Look for the process that the run said it was started in."""
+        said = None if _is_elsewhere(run) else self._said(run)
+        if said is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)  # it has not said, or cannot be seen
+        if _process(run, *said):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {said[0]} is gone")
+
+    def terminate(self, run_id: str) -> bool:
+        """End a run within 5 s, all its processes; return whether that was done.
+
+        Who was told to end is not started again, also when what told it was its time limit.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.add_run_tags(run_id, {MAX_RETRIES: "0"})
+        said = None if _is_elsewhere(run) else self._said(run)
+        process = _process(run, *said) if said else None
+        family = family_of(process) if process else []
+        asked = self._ask(run)
+        if process is None:
+            return asked
+        if not asked:
+            send(process, signal.SIGINT)  # what the code server would have had it send itself
+        for left in wait_for(family, PATIENCE):
+            send(left, signal.SIGKILL)
+        gone = not wait_for(family, _AFTER)
+        self._close(run_id)
+        return gone
+
+    def _ask(self, run: dg.DagsterRun) -> bool:
+        """Ask the code server that started a run to end it; it may be gone, or never was one."""
+        if GRPC_INFO_TAG not in run.tags:
+            self._instance.report_run_canceling(run)
+            return False
+        try:
+            return super().terminate(run.run_id)
+        except dg.DagsterError as error:
+            self._instance.report_engine_event(f"its code server does not answer: {error}", run)
+            return False
+
+    def _close(self, run_id: str) -> None:
+        """Say that a run has ended if it could not, and give back what it held."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_canceled(run, "Its processes were killed: it did not end.")
+        storage = self._instance.event_log_storage
+        if storage.supports_global_concurrency_limits:
+            storage.free_concurrency_slots_for_run(run_id)
+
+    def _said(self, run: dg.DagsterRun) -> tuple[int, float] | None:
+        """Return which process a run said it is in, and when (s since the epoch)."""
         kind = dg.DagsterEventType.ENGINE_EVENT
         for entry in self._instance.all_logs(run.run_id, of_type=kind):
             metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
             if "pid" in metadata:
-                pid = int(str(metadata["pid"].value))
-                if _lives(pid, entry.timestamp):
-                    return CheckRunHealthResult(WorkerStatus.RUNNING)
-                return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {pid} is gone")
-        return CheckRunHealthResult(WorkerStatus.RUNNING)  # it has not said yet
+                return int(str(metadata["pid"].value)), entry.timestamp
+        return None
 
 
-def _lives(pid: int, said_at: float) -> bool:
-    """Tell whether process `pid` is the one that ran at `said_at` (s since the epoch)."""
-    try:
-        process = psutil.Process(pid)
-        young = process.create_time() > said_at + _APART  # the number was given to another one
-        return not young and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | None:
+    """Return the living process of a run, or None; after a restart of the machine there is none."""
+    if run.tags.get(BOOT, boot_id()) != boot_id():
+        return None
+    return process_of(pid, said_at)
+
+
+def _is_elsewhere(run: dg.DagsterRun) -> bool:
+    """Tell whether a code server on another machine, or in another container, started the run."""
+    found: dict[str, Any] = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return found.get("host", "localhost") not in _HERE

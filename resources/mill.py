@@ -4,7 +4,7 @@ One resource per task carries the overrides, so that every stage of a run sees t
 task. Bounds and names are checked when the resource starts, before any step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -13,9 +13,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 import dagster as dg
 from pydantic import BaseModel
 
+from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Plugin, Task, load_task
 from resources.compute import COMPUTE
+from resources.faults import note_refusal
+from resources.spare import SPARE
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,28 @@ class Mill:
     task: Task
     home: Home
 
+    def expect_training(self) -> None:
+        """Have what a training needs made ready beside what comes before it."""
+        if self.task.compute.type == "local":
+            SPARE.prepare()
+
 
 def mill(task: Task) -> dg.ResourceDefinition:
     """Make the resource of one task; its config are overrides, spelled as in the task file."""
     path = task.path or Path(f"{task.name}.yaml")
 
-    def start(context: dg.InitResourceContext) -> Mill:
-        effective = load_task(path, flatten(context.resource_config or {}))
-        COMPUTE[effective.compute.type]  # an unknown target is refused before any step
-        return Mill(effective, Home.resolve())
+    def start(context: dg.InitResourceContext) -> Iterator[Mill]:
+        try:
+            effective = load_task(path, flatten(context.resource_config or {}))
+            COMPUTE[effective.compute.type]  # an unknown target is refused before any step
+        except KinemillError:
+            if context.instance and context.run:
+                note_refusal(context.instance, context.run.run_id)
+            raise
+        try:
+            yield Mill(effective, Home.resolve())
+        finally:
+            SPARE.release()
 
     return dg.ResourceDefinition(
         resource_fn=start,

@@ -4,11 +4,13 @@ from pathlib import PurePosixPath
 
 from kinemill.home import Home
 from kinemill.register import Registration
+from kinemill.sharing import bring
 from kinemill.store import MANIFEST, Outcome, Ref, file_digest
 
 
 def outcome_of(home: Home, registration: Registration) -> Outcome:
     """Return the published decision of a registration: the same for the same version, for ever."""
     folder = PurePosixPath(registration.report).parent
+    bring(home, home.root / folder)  # another machine may have registered it
     ref = Ref(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
     return Outcome(ref, registration.summary, known=registration.status == "unchanged")

@@ -7,12 +7,16 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kinemill.database import database
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.home import project_root
 from kinemill.locks import lock
+from kinemill.remote import remote
+from kinemill.spec.compute import Ray
 from kinemill.spec.ports import Progress
 from kinemill.tune import Bounds, Line, Search, lines, tracked, write_best, write_job, write_report
 from resources.compute.local import end
+from resources.errand import HOME, Errand
 from resources.training import models_folder
 
 _LOOK_EVERY = 0.5  # s
@@ -31,11 +35,12 @@ class Workers:
 
     def start(self, number: int) -> None:
         """Start a worker; it ends when this process does, however that happens."""
-        command = [sys.executable, "-m", "kinemill.tune.worker", str(self.job), str(number)]
+        command, environment = _worker(self.search, self.job, number)
         with self._log(number).open("ab") as log:
             self.running[number] = subprocess.Popen(
-                [sys.executable, "-m", "resources.parent", str(os.getpid()), *command],
+                [sys.executable, "-m", *command],
                 cwd=project_root(),
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -78,6 +83,28 @@ class Workers:
             f"{how}; it last said: {said or 'nothing'}",
             fix="the same command goes on from where the search is",
         )
+
+
+def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str, str]]:
+    """Return the module that is a worker here, its arguments, and what it is told beside them.
+
+    Raises:
+        BadInput: workers on other machines would not know of each other's trials.
+    """
+    module, compute = "kinemill.tune.worker", search.task().compute
+    if not isinstance(compute, Ray):
+        parent = ["resources.parent", str(os.getpid())]
+        return [*parent, sys.executable, "-m", module, str(job), str(number)], {}
+    if remote() and not database():
+        raise BadInput(
+            "KINEMILL_DATABASE",
+            "is not set, and the nodes have homes of their own",
+            fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
+        )
+    where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
+    errand = Errand.of(module, (where, str(number)), search.home, [job, *search.files()])
+    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # the dead are replaced above
+    return ["resources.on_ray", alone.model_dump_json(), str(os.getpid())], errand.environment()
 
 
 def search_elsewhere(

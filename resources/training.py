@@ -11,6 +11,7 @@ from kinemill.spec.ports import Start
 from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
 from resources.compute import COMPUTE
 from resources.mill import Mill
+from resources.tags import RESUME
 
 _JOB = "job.json"
 
@@ -22,31 +23,73 @@ def train_elsewhere(
 
     Raises:
         TrainingFailed: the training ended without a model; its MLflow run says so too.
+        BadInput: the run is to go on with a training that had other settings or data.
     """
     from kinemill.tracking import lock
-    from kinemill.train import find_model
+    from kinemill.train import find_model, refuse_other
 
     start = start_of(mill)
     data = (dataset, training_set, start)
+    if RESUME in context.run.tags:
+        refuse_other(mill.task, mill.home, (dataset, training_set), start, _begun(mill))
     if known := find_model(mill.task, mill.home, *data):
-        return known
+        return _noted(context, mill, known, *data)
     name = f"train/{mill.task.name}/{_folder(mill, *data).name}"
     # Two processes would write the same checkpoints: the second waits, and finds the model made.
     with lock(mill.home, name, context.log.info):
         if known := find_model(mill.task, mill.home, *data):
-            return known
-        job = write_job(mill, *data)
+            return _noted(context, mill, known, *data)
+        job = write_job(mill, *data, dagster_run=context.run.run_id)
+        _note(context, mill, read_json(job)["tracked"]["run_id"], *data)
         _train(context, mill, job)
         trained = find_model(mill.task, mill.home, *data)
     if trained is None:
         raise TrainingFailed(job, "the training process ended well but published no model")
+    if not _run_file(mill, trained.ref).is_file():  # it was noted on another machine
+        publish_json(_run_file(mill, trained.ref), read_json(job)["tracked"])
     return Outcome(trained.ref, trained.summary, known=False)
+
+
+def _begun(mill: Mill) -> list[str]:
+    """Return the names of the trainings of the task that runs began; those of searches are none."""
+    begun = mill.home.dagster / "trainings" / mill.task.name
+    return [job.parent.name for job in begun.glob(f"*/{_JOB}")]
+
+
+def _noted(
+    context: dg.AssetExecutionContext,
+    mill: Mill,
+    known: Outcome,
+    dataset: Ref,
+    training_set: Ref,
+    start: Start | None,
+) -> Outcome:
+    """Return a known model, having noted which training made it: its curve is this run's, too."""
+    _note(context, mill, tracked_run(mill, known.ref), dataset, training_set, start)
+    return known
+
+
+def _note(
+    context: dg.AssetExecutionContext,
+    mill: Mill,
+    mlflow_run: str | None,
+    dataset: Ref,
+    training_set: Ref,
+    start: Start | None,
+) -> None:
+    """Write down where the numbers of this run's training are."""
+    from kinemill.tracking.noted import Noted, note_training
+    from kinemill.train import job_folder
+
+    folder = job_folder(mill.task, mill.home, dataset, training_set, start)
+    where = folder.relative_to(mill.home.root).as_posix()
+    note_training(mill.home, context.run.run_id, Noted(where, mill.task.learn.steps, mlflow_run))
 
 
 def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
     compute = mill.task.compute
     try:
-        COMPUTE[compute.type](context, job, compute.max_runtime)
+        COMPUTE[compute.type](context, job, compute)
     except BaseException:
         _end_run(mill, read_json(job)["tracked"]["run_id"])
         raise
@@ -61,14 +104,23 @@ def start_of(mill: Mill) -> Start | None:
     return register.start_of(mill.task, mill.home)
 
 
-def write_job(mill: Mill, dataset: Ref, training_set: Ref, start: Start | None = None) -> Path:
+def write_job(
+    mill: Mill,
+    dataset: Ref,
+    training_set: Ref,
+    start: Start | None = None,
+    *,
+    dagster_run: str,
+) -> Path:
     """Start the MLflow run and write the file that tells the training process all; return it."""
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
+    from kinemill.tracking.noted import DAGSTER_RUN
 
     end_orphans(mill.home)  # of trainings whose every process was killed: nobody else ended them
     folder = _folder(mill, dataset, training_set, start)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
-    run = start_run(mill.home, mill.task.name, folder.name, params=settings)
+    tags = {DAGSTER_RUN: dagster_run}
+    run = start_run(mill.home, mill.task.name, folder.name, params=settings, tags=tags)
     summary = summary_of(mill.home, dataset)
     client = open_tracking(mill.home).client
     log_dataset(client, run, mill.task.name, dataset.digest, summary)

@@ -7,12 +7,14 @@ import subprocess
 import pytest
 
 from kinemill.spec import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS
+from kinemill.spec.track import TRACKERS
 from tests.conftest import ROOT
 
 FAMILIES = {
     "kinemill/augment": AUGMENTATIONS,
     "kinemill/ingest/readers": READERS,
     "kinemill/models": MODELS,
+    "kinemill/tracking/trackers": TRACKERS,
     "kinemill/train/encodings": ENCODINGS,
     "kinemill/train/objectives": OBJECTIVES,
     "kinemill/validate/physics": CHECKS,

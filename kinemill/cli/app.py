@@ -2,16 +2,20 @@
 
 import sys
 import traceback
+from pathlib import Path
 
 import typer
 
 from kinemill.cli import (
+    alerting,
     data,
     datasets,
     drafting,
     drift,
     evaluating,
     exporting,
+    keeping,
+    launching,
     models,
     pages,
     quarantine,
@@ -21,7 +25,9 @@ from kinemill.cli import (
     simulating,
     tuning,
     viewing,
+    watching,
 )
+from kinemill.disk import full_disk
 from kinemill.errors import BadInput, KinemillError
 
 INTERNAL = 3
@@ -46,11 +52,15 @@ for group in (
     datasets,
     drift,
     running,
+    launching,
+    watching,
     tuning,
     evaluating,
     simulating,
     rolling_out,
     models,
+    keeping,
+    alerting,
     pages,
 ):
     for command in group.COMMANDS:
@@ -67,6 +77,9 @@ def main() -> None:
     except PermissionError as error:
         sys.stderr.write(f"{error.filename}: {error.strerror}; {_MAY_NOT}\n")
         sys.exit(BadInput.exit_code)
-    except Exception:  # noqa: BLE001 - the last frame there is: told in full, then code 3
+    except Exception as error:  # noqa: BLE001 - the last frame there is: told in full, then code 3
+        if full := full_disk(error, Path.cwd()):
+            sys.stderr.write(f"{full}\n")
+            sys.exit(full.exit_code)
         sys.stderr.write(f"{traceback.format_exc()}\nThis is a fault in kinemill itself.\n")
         sys.exit(INTERNAL)

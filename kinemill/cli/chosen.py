@@ -94,7 +94,7 @@ def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
     from kinemill.register.versions import bundle_folder, find_version
     from kinemill.tracking import open_tracking
 
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}, or --model FOLDER")
     tracking = open_tracking(home)
     found = find_version(tracking, task, which)

@@ -26,7 +26,7 @@ def forget(home: Home, task: str) -> None:
     for folder in folders:
         if folder.is_dir():
             shutil.rmtree(folder)
-    if home.mlflow_db.is_file():
+    if home.has_registry:
         _forget_versions(home, task)
 
 

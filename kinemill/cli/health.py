@@ -16,7 +16,6 @@ _NEEDED = [
     "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
     "mlflow", "great-expectations", "polars", "pydantic", "safetensors", "mujoco",
 ]  # fmt: skip
-_ROOM = 5.0  # GB: a few hundred runs with their artifacts
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,34 @@ def _home() -> Iterator[Finding]:
         yield Finding("home", False, str(error), "set KINEMILL_HOME to a folder you may write to")
         return
     yield Finding("home", ok=True, found=str(home.root))
-    free = shutil.disk_usage(home.root).free / 1e9
-    yield Finding("disk", free > _ROOM, f"{free:.0f} GB free", f"keep {_ROOM:g} GB free")
+    yield _disk(home)
+    yield _alerts(home)
     yield _registry(home)
 
 
+def _disk(home: Home) -> Finding:
+    from kinemill.disk import shortage
+
+    if short := shortage(home.root):
+        found, _, fix = short.partition("; ")
+        return Finding("disk", False, found, fix)
+    return Finding("disk", ok=True, found=f"{shutil.disk_usage(home.root).free / 1e9:.0f} GB free")
+
+
+def _alerts(home: Home) -> Finding:
+    from kinemill.cli.project import project
+
+    try:
+        found = project("resources.alerts").settings(home)
+    except KinemillError as error:
+        return Finding("alerts", False, str(error), "docs/operations.md says how to write it")
+    if found is None:
+        return Finding("alerts", None, "nobody hears of failures", "write alerts.yaml")
+    return Finding("alerts", ok=True, found=f"{len(list(found.named()))} receivers")
+
+
 def _registry(home: Home) -> Finding:
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         return Finding("registry", None, "not there yet; the first run makes it")
     try:
         from kinemill.tracking import open_tracking

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, TaskName, document, news
+from kinemill.cli.say import Json, Overrides, Resume, TaskName, document, news
 
 _REFUSED = 1
 
@@ -29,13 +29,14 @@ def run(
             help="Of made-up logs: episodes, samples, image, instructions, states, actions, seed.",
         ),
     ] = None,
+    resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Run the chain: logs in, a verified champion out; what is known already is not done again."""
     if dummy or settings:
         _try(task, settings or [], overrides, as_json=as_json)
     else:
-        _run(task, logs, overrides, as_json=as_json)
+        _run(task, logs, overrides, resume=resume, as_json=as_json)
 
 
 def _try(task: str, settings: list[str], overrides: list[str] | None, *, as_json: bool) -> None:
@@ -51,10 +52,19 @@ def _try(task: str, settings: list[str], overrides: list[str] | None, *, as_json
         news("the gate refused a model that learned from made-up logs; the chain is sound")
 
 
-def _run(task: str, logs: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
+def _run(
+    task: str,
+    logs: Path | None,
+    overrides: list[str] | None,
+    *,
+    resume: bool = False,
+    as_json: bool,
+) -> None:
     from kinemill.cli.project import project
     from kinemill.cli.summary import run_summary
+    from kinemill.disk import warn
     from kinemill.errors import BadInput, KinemillError
+    from kinemill.home import Home
     from kinemill.spec import load_task, parse_overrides
 
     if logs is not None and not logs.exists():
@@ -62,9 +72,12 @@ def _run(task: str, logs: Path | None, overrides: list[str] | None, *, as_json: 
     changed = parse_overrides(overrides or [])
     for note in load_task(task, changed).notes:
         news(note)
+    warn(Home.resolve().root, news)
     folder = logs.resolve() if logs else None
     try:
-        found = project("pipelines.run").run_chain(task, changed, logs=folder, watched=True)
+        found = project("pipelines.run").run_chain(
+            task, changed, logs=folder, resume=resume, watched=True
+        )
     except KinemillError as error:
         if as_json and error.document:
             document(error.document)

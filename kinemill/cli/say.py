@@ -17,6 +17,12 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12, or many: @FILE."
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with the training that stopped, or say what changed since."
+    ),
+]
 
 
 def document(value: Mapping[str, Any]) -> None:

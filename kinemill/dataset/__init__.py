@@ -8,6 +8,7 @@ in the catalogue.
 """
 
 from kinemill.dataset._beside import Beside, Media, View, load_beside, save_beside
+from kinemill.dataset._catalogue import FORMAT as CATALOGUE
 from kinemill.dataset._catalogue import Version, find_version, versions
 from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset._listing import scan_listing
@@ -23,6 +24,7 @@ from kinemill.dataset._repeats import warnings
 from kinemill.dataset.media import Frames, MediaSet, load_media
 
 __all__ = [
+    "CATALOGUE",
     "VERSION",
     "Beside",
     "Frames",

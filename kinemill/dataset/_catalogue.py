@@ -14,7 +14,8 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.locks import lock, whoever
-from kinemill.store import MANIFEST, SUMMARY, Json, Ref, file_digest, publish_json, read_json
+from kinemill.sharing import bring, bring_new
+from kinemill.store import MANIFEST, SUMMARY, Json, Ref, file_digest, publish_shared, read_json
 
 STAGE = "dataset"
 LATEST = "latest"
@@ -57,6 +58,7 @@ class Version:
         return self._read(home, SUMMARY)
 
     def _read(self, home: Home, name: str) -> Json:
+        bring(home, self.folder(home))
         path = self.folder(home) / name
         if not path.is_file():
             raise CorruptArtifact(path, "is gone", fix=f"kinemill run {self.task} makes it again")
@@ -92,9 +94,15 @@ def enter(home: Home, task: str, ref: Ref) -> Version:
     if known.is_file():
         return _open(task, known)
     with lock(home, f"datasets-{task}"):
+        _elsewhere(home, task)
         if not known.is_file():
             _enter(home, task, ref, known)
     return _open(task, known)
+
+
+def _elsewhere(home: Home, task: str) -> None:
+    for name in ("numbers", "digests"):
+        bring_new(home, _folder(home, task) / name)
 
 
 def _enter(home: Home, task: str, ref: Ref, known: Path) -> None:
@@ -106,12 +114,13 @@ def _enter(home: Home, task: str, ref: Ref, known: Path) -> None:
         made = _when(home.root / ref.path / MANIFEST)
         number = last["version"] + 1
         last = {"version": number, **ref.to_json(), "created": made, "owner": whoever()}
-        publish_json(folder / f"{number:06d}.json", FORMAT.stamp(last))
-    publish_json(known, FORMAT.stamp(last))
+        publish_shared(home, folder / f"{number:06d}.json", FORMAT.stamp(last))
+    publish_shared(home, known, FORMAT.stamp(last))
 
 
 def _complete(home: Home, task: str) -> None:
-    """Enter the versions that are published and have no number."""
+    """Enter the versions that are published and have no number, after those of other machines."""
+    _elsewhere(home, task)
     published = list((home.store / STAGE / task).glob(f"*/{MANIFEST}"))
     if len(published) <= len(_numbers(home, task)):
         return

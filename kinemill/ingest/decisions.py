@@ -18,7 +18,8 @@ from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest.raw import Reason, reason
 from kinemill.locks import lock, now, whoever
-from kinemill.store import publish_json, read_json
+from kinemill.sharing import bring_new
+from kinemill.store import publish_shared, read_json
 
 Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
 
@@ -69,6 +70,11 @@ def _folder(home: Home, task: str) -> Path:
     return home.store / "decisions" / task
 
 
+def decisions_elsewhere(home: Home, task: str) -> None:
+    """Learn of what was decided on other machines."""
+    bring_new(home, _folder(home, task))
+
+
 def audit(home: Home, task: str) -> list[Decision]:
     """Return every decision of a task, oldest first.
 
@@ -108,7 +114,9 @@ def decide(
     """
     folder = _folder(home, task)
     with lock(home, f"decisions-{task}"):
+        decisions_elsewhere(home, task)
         number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
         made = Decision(number, *recording, decision, whoever(), now(), because)
-        publish_json(folder / f"{number:06d}.json", {"format": FORMAT, **made.to_json()})
+        entry = {"format": FORMAT, **made.to_json()}
+        publish_shared(home, folder / f"{number:06d}.json", entry)
     return made

@@ -1,5 +1,6 @@
 """Which recordings a task has, what each was called at first sight, and its raw bytes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.ingest.looks import Sight
+from kinemill.sharing import bring_file, bring_new, send, withdraw
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
 
-_MEMBER = Format("membership", 1)
+FORMAT = Format("membership", 1)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def find_member(home: Home, task: str, hash_: str) -> Member | None:
 
 
 def _read(path: Path) -> Member:
-    return Member(**_MEMBER.open(path, read_json(path)))
+    return Member(**FORMAT.open(path, read_json(path)))
 
 
 def begin_with(home: Home, task: str, start: str) -> list[str]:
@@ -82,19 +84,32 @@ def entering(home: Home, task: str, member: Member, *, anew: bool = False) -> li
     if entry.is_file() and not anew:
         return []
     aside = aside_of(entry)
-    aside.write_bytes(as_json(_MEMBER.stamp(vars(member))))
+    aside.write_bytes(as_json(FORMAT.stamp(vars(member))))
     return [Move(aside, entry)]
 
 
 def enter(home: Home, task: str, member: Member) -> None:
     """Make a recording a member of a task, unless it is one."""
-    settle(entering(home, task, member))
+    moves = entering(home, task, member)
+    send(home, moves)
+    settle(moves)
+
+
+def members_elsewhere(home: Home, task: str, told: Callable[[list[str]], None]) -> None:
+    """Learn of the members that other machines entered; `told` hears of their hashes before."""
+
+    def hashes(names: list[str]) -> None:
+        told([name.removesuffix(".json") for name in names])
+
+    bring_new(home, _folder(home, task), hashes)
 
 
 def forget_member(home: Home, task: str, member: Member) -> None:
     """End the membership of a recording; the next ingest looks at all others."""
     drop_indexes(home, task)
-    (_folder(home, task) / f"{member.hash}.json").unlink(missing_ok=True)
+    entry = _folder(home, task) / f"{member.hash}.json"
+    withdraw(home, entry)
+    entry.unlink(missing_ok=True)
 
 
 def raw_path(home: Home, member: Member) -> Path:
@@ -113,6 +128,8 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
         Moved: the file has other bytes by now, or is not ours to read.
     """
     raw = raw_path(home, member)
+    if source is None:
+        bring_file(home, raw, member.hash)
     if raw.is_file() and file_digest(raw) == member.hash:
         return raw, []
     if source is None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.digests import digest_to_copy
+from kinemill.disk import warn
 from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
-from kinemill.ingest.decisions import Decision, decided
+from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
 from kinemill.ingest.files import Found, nothing_found, readers, scan, wait_for_settled
 from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
 from kinemill.ingest.looks import NOTHING, Sight, see
@@ -23,6 +24,7 @@ from kinemill.ingest.membership import (
     find_member,
     first_sights,
     members,
+    members_elsewhere,
 )
 from kinemill.ingest.recording import Job, parallel, record
 from kinemill.ingest.recordings import reading_rules
@@ -38,6 +40,8 @@ from kinemill.store import (
     Outcome,
     digest,
 )
+
+_FOLD = 4  # times a new log's bytes: as it came, as read, as judged, as packed
 
 Contents = Mapping[Sight, str]
 Familiar = Mapping[Sight, bytes]
@@ -81,11 +85,13 @@ def drop_folder(task: Task, home: Home) -> Path:
 
 def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> IngestReport:
     source = folder or drop_folder(task, home)
+    _learn_elsewhere(task, home)
     book = open_book(task, home, source)
     looked = scan(task, source, book.files) if folder or source.exists() else nothing_found()
     described = _described_anew(task, looked)
     again = [sight for sight in looked.familiar if sight in described] if described else []
     familiar = looked.familiar.without(again)
+    warn(home.root, progress.say, _FOLD * sum(sight.size for sight in looked.logs))
     fault_point("ingest.scanned")
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
     hashes = dict(zip(still, parallel(_hash, still), strict=True))
@@ -104,6 +110,12 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
         book.write({**finished, **beside}, {*familiar.files, *told})
     teller = Teller(task, home, Snapshot(home, taken.outcome.ref), decisions, taken.entered)
     return IngestReport(taken.outcome, looked.ignored, teller, hashes, familiar, moving)
+
+
+def _learn_elsewhere(task: Task, home: Home) -> None:
+    """Learn of recordings that other machines took, and of what was decided there."""
+    decisions_elsewhere(home, task.name)
+    members_elsewhere(home, task.name, lambda new: note_pending(home, task.name, new))
 
 
 def _described_anew(task: Task, looked: Found) -> set[Sight]:

@@ -31,7 +31,7 @@ def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: in
     Raises:
         BadInput: no such version, or its dataset is not in this home.
     """
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
     model = find_version(open_tracking(home), task, which)
     dataset = find_dataset(home, task, model.tags[tags.DATASET])
@@ -65,7 +65,7 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     Raises:
         BadInput: the task never had such a recording.
     """
-    models = versions_of(open_tracking(home), task) if home.mlflow_db.is_file() else []
+    models = versions_of(open_tracking(home), task) if home.has_registry else []
     known = _members(home, task, recording)
     found = {member.hash: (member.name, list[Json]()) for member in known}
     wanted = (pl.col("name") == recording) | pl.col("recording").is_in([*found])

@@ -108,7 +108,7 @@ def reigning(home: Home, task: str) -> Reigning | None:
     Raises:
         CorruptArtifact: its files are gone or damaged, here and in MLflow.
     """
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         return None
     tracking = open_tracking(home)
     if CHAMPION not in aliases_of(tracking, task):

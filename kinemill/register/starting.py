@@ -31,7 +31,7 @@ def start_of(task: Task, home: Home) -> Start | None:
         return start_in((beside / Path(address).expanduser()).resolve())
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
     tracking = open_tracking(home)
     if not aliases_of(tracking, name) and name not in (known := _registered(tracking)):

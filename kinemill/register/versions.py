@@ -12,6 +12,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.bundle import MODEL_FILES, check_bundle, read_sums
+from kinemill.sharing import bring
 from kinemill.store import Json, Ref, once, open_ref
 from kinemill.tracking import Tracking, open_tracking
 
@@ -152,7 +153,7 @@ def _nothing(task: str) -> BadInput:
 
 def list_versions(task: str, home: Home) -> Json:
     """Return the `models` document: every version of a task, newest first."""
-    found = versions_of(open_tracking(home), task) if home.mlflow_db.is_file() else []
+    found = versions_of(open_tracking(home), task) if home.has_registry else []
     return {"task": task, "versions": [_line(item) for item in found]}
 
 
@@ -173,10 +174,11 @@ def show(task: str, home: Home, which: str = "") -> Json:
     Raises:
         BadInput: there is no such version.
     """
-    if not home.mlflow_db.is_file():
+    if not home.has_registry:
         raise _nothing(task)
     item = find_version(open_tracking(home), task, which)
     folder = home.root / item.tags.get(tags.BUNDLE, "")
+    bring(home, folder)
     report = item.tags.get(tags.REPORT)
     lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
     return {
@@ -209,7 +211,7 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
     """
     task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)
-    if not where.mlflow_db.is_file():
+    if not where.has_registry:
         raise BadInput(where.mlflow_db, "is not there", fix=f"kinemill run {task}")
     tracking = open_tracking(where)
     return bundle_folder(tracking, find_version(tracking, task, which))

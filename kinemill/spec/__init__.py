@@ -1,6 +1,7 @@
 """What a task may say: channels, units, and the settings of every stage, with helpful errors."""
 
 from kinemill.spec.channels import Channel, Source, rotations
+from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.load import list_tasks, load_task, task_path
 from kinemill.spec.overrides import parse_overrides
 from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
@@ -25,7 +26,9 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "READERS",
+    "TARGETS",
     "Channel",
+    "Compute",
     "Dataset",
     "Ingest",
     "Learn",

@@ -6,6 +6,7 @@ from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
+from kinemill.spec.compute import TARGETS
 from kinemill.spec.control import CONTROLLERS
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
@@ -15,6 +16,7 @@ from kinemill.spec.plugins import (
     OPTIMIZERS,
     SCHEDULES,
 )
+from kinemill.spec.track import TRACKERS
 from kinemill.spec.yaml import Document, Location, read_yaml, scalar
 
 # Where a task file chooses a plug-in by `type`; places in lists left out, * is any name.
@@ -26,6 +28,8 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn", "optimizer"): OPTIMIZERS,
     ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
+    ("compute",): TARGETS,
+    ("track",): TRACKERS,
     ("control", "controller"): CONTROLLERS,
 }
 
@@ -112,6 +116,18 @@ def _foreign_keys(inner: dict[str, Any], folders: list[str], new: Any) -> list[s
     if family is None or inner.get("type", family.usual) == new or new not in family:
         return []
     return [name for name in inner if name not in family[str(new)].model_fields]
+
+
+def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into the nested mapping that the launchpad holds."""
+    whole: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *folders, last = key.split(".")
+        inner = whole
+        for name in folders:
+            inner = inner.setdefault(name, {})
+        inner[last] = value
+    return whole
 
 
 def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:

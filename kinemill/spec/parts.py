@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
+    ValidationInfo,
     field_validator,
 )
 
@@ -33,6 +35,9 @@ _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
+_HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
+_PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
+_PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?")
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -277,6 +282,17 @@ class Dataset(Settings):
         return [value] if isinstance(value, dict) and "rows" in value else _as_list(value)
 
 
+class Keep(Settings):
+    """Which checkpoints stay; the best weights so far are in each of them."""
+
+    last: PositiveInt = Field(
+        default=2, description="the newest; when one is damaged, the one before is gone on from"
+    )
+    every: PositiveInt | None = Field(
+        default=None, description="each so-many-th one, which stays when the training is over, too"
+    )
+
+
 class Learn(Plugin):
     """What every way of learning shares: optimizer, budget, stopping, seed."""
 
@@ -294,12 +310,31 @@ class Learn(Plugin):
     freeze: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
         default=[], description="patterns on the names of weights that stay as they are"
     )
-    batch_size: PositiveInt = 256
+    batch_size: PositiveInt = Field(default=256, description="windows that go through it at once")
+    accumulate: PositiveInt = Field(
+        default=1, description="micro-batches of `batch_size` windows whose gradients make one step"
+    )
+    halve_batch: bool = Field(
+        default=False,
+        description="where memory does not suffice, twice as many micro-batches of half the size",
+    )
     steps: PositiveInt = 4000
     patience: PositiveInt | None = Field(
         default=10, description="evaluations without improvement before stopping"
     )
     grad_clip: PositiveFloat | None = 1.0
+    ema: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="decay of averaged weights, 0.999 such as; they are judged and published then",
+    )
+    amp: Literal["off", "bf16", "fp16"] = Field(
+        default="off", description="networks learn in low precision, by autocast; judged in float32"
+    )
+    deterministic: bool = Field(
+        default=False, description="slower kernels where that makes equal runs equal, bit for bit"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: Literal["auto", "on", "off"] = Field(
         default="auto", description="one program of each step; auto: where that wins time"
@@ -313,14 +348,24 @@ class Learn(Plugin):
     seed: int = Field(default=0, ge=0)
     eval_every: PositiveInt = 200
     save_every: PositiveInt = 500
+    keep: Keep = Keep()
     log_every: PositiveInt = 50
+    evaluate_with: str | None = Field(
+        default=None,
+        description="`module:function` or `file.py:function` beside the task: (simulator, task) -> "
+        "numbers by name, asked at each evaluation and logged as eval/*",
+    )
 
-
-class Compute(Settings):
-    """Where training runs."""
-
-    type: str = "local"
-    max_runtime: PositiveFloat = Field(default=3600.0, description="s, then the run is stopped")
+    @field_validator("evaluate_with")
+    @classmethod
+    def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not _HOOK.fullmatch(value):
+            message = f"{value!r} is no `module:function`, nor a `file.py:function`"
+            raise ValueError(message)
+        folder = (info.context or {}).get("folder")
+        if value is None or folder is None or ".py:" not in value:
+            return value
+        return str((folder / Path(value).expanduser()).absolute())
 
 
 class Verify(Settings):
@@ -345,9 +390,16 @@ class Promote(Settings):
     )
 
 
-class Retrain(Settings):
-    """When new logs start a training."""
+def _seconds(value: Any) -> Any:
+    """Read `30 days` as so many s; what is no such text stays as it is."""
+    found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(found["number"]) * _PERIODS[found["unit"]] if found else value
 
+
+class Retrain(Settings):
+    """What starts a training by itself."""
+
+    on_arrival: bool = Field(default=True, description="new logs in the drop folder start a run")
     after_new_recordings: PositiveInt = 1
     on_drift: bool = Field(
         default=True, description="new episodes on which the champion errs too much start one, too"
@@ -359,6 +411,10 @@ class Retrain(Settings):
         "same length; more is drift",
     )
     cron: str | None = "0 3 * * *"
+    max_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+        default=None,
+        description="of a champion, s or `30 days`; an older one is trained again if logs came",
+    )
 
     @field_validator("cron")
     @classmethod

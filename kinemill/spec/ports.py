@@ -17,6 +17,10 @@ class Tracker(Protocol):
         """Record metrics at a step; may buffer."""
         ...
 
+    def log_text(self, name: str, text: str) -> None:
+        """Record a text under a name such as `config`; of the same name the last one counts."""
+        ...
+
     def flush(self) -> None:
         """Write what is buffered."""
         ...
@@ -42,6 +46,9 @@ class Silence:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Drop the metrics."""
+
+    def log_text(self, name: str, text: str) -> None:
+        """Drop the text."""
 
     def flush(self) -> None:
         """Have nothing to write."""

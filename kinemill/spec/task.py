@@ -17,9 +17,9 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.spec.channels import Channel
+from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.control import Control
 from kinemill.spec.parts import (
-    Compute,
     Dataset,
     Ingest,
     Learn,
@@ -36,8 +36,10 @@ from kinemill.spec.plugins import (
     Plugin,
     Settings,
     pick,
+    usual,
 )
 from kinemill.spec.search import Tune
+from kinemill.spec.track import TRACKERS, Track, as_tracks
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -77,7 +79,16 @@ class Task(Settings):
         Annotated[SerializeAsAny[Plugin], BeforeValidator(pick(AUGMENTATIONS, Plugin))]
     ] = []
     learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))]
-    compute: Compute = Compute()
+    compute: Annotated[SerializeAsAny[Compute], BeforeValidator(pick(TARGETS, Compute))] = Field(
+        default_factory=lambda: usual(TARGETS)
+    )
+    track: Annotated[
+        list[Annotated[SerializeAsAny[Track], BeforeValidator(pick(TRACKERS, Track))]],
+        BeforeValidator(as_tracks),
+    ] = Field(
+        default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
+        description="where the numbers of a training go, beside MLflow and its own folder",
+    )
     verify: Verify = Verify()
     promote: Promote = Promote()
     retrain: Retrain = Retrain()

@@ -8,11 +8,11 @@ from kinemill.tracking.database import (
     tracking_uri,
 )
 from kinemill.tracking.inputs import log_dataset
+from kinemill.tracking.orphans import end_orphans
 from kinemill.tracking.runs import (
     KEY,
     MlflowTracker,
     Status,
-    end_orphans,
     reopen_run,
     start_run,
 )

@@ -3,6 +3,9 @@
 It is made aside and renamed into place under a file lock, so any number of processes may open a
 fresh home at once. MLflow stores absolute artifact paths; a home that was moved or copied has them
 rewritten when it is next opened, so nothing reaches back to the old folder.
+
+Where machines share a database, MLflow has a schema of its own in it, and where they share an
+object store, it keeps the artifacts of new experiments there.
 """
 
 import logging
@@ -13,13 +16,17 @@ import threading
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kinemill import remote
+from kinemill.database import address_of, held_by_all, make_schema, spell
 from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.locks import lock
 
+_WAIT = 120.0  # s that somebody may hold the database while it is opened
 _DEFAULT = threading.Lock()  # the default is one for the whole process
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
@@ -35,6 +42,8 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    if server := remote.endpoint():
+        os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
 
@@ -54,7 +63,7 @@ class Tracking:
         with lock(self.home, "mlflow"):
             if known := self.client.get_experiment_by_name(task):
                 return known.experiment_id
-            return self.client.create_experiment(task, (self.home.artifacts / task).as_uri())
+            return self.client.create_experiment(task, f"{artifact_root(self.home)}/{task}")
 
     @contextmanager
     def as_default(self) -> Generator[None]:
@@ -71,35 +80,68 @@ class Tracking:
 
 
 def tracking_uri(home: Home) -> str:
-    """Return MLflow's address of the home's database."""
-    return f"sqlite:///{home.mlflow_db}"
+    """Return MLflow's address of the database: the shared one's schema, or the home's own file."""
+    return address_of("mlflow") or f"sqlite:///{home.mlflow_db}"
+
+
+def artifact_root(home: Home) -> str:
+    """Return where MLflow keeps files: in the shared object store, or under the home."""
+    shared = os.environ.get(remote.VARIABLE)
+    return remote.artifacts_of(shared) if shared else home.artifacts.as_uri()
 
 
 def open_tracking(home: Home) -> Tracking:
     """Open the home's MLflow database, made exactly once however many processes ask.
 
     Raises:
-        KinemillError: the database was written by another MLflow version.
+        KinemillError: it does not answer, or was written by another MLflow version.
     """
     prepare_mlflow()
-    root = home.artifacts.as_uri()
-    if not home.mlflow_db.is_file() or _artifact_root(home.mlflow_db) != root:
-        with lock(home, "mlflow"):
-            if not home.mlflow_db.is_file():
-                _create(home)
-            _relocate(home.mlflow_db, root)
+    uri = tracking_uri(home)
+    if address_of("mlflow"):
+        _make_shared(uri, artifact_root(home))
+    else:
+        _make_own(home)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     try:
-        client = MlflowClient(tracking_uri(home), tracking_uri(home))
+        client = MlflowClient(uri, uri)
     except MlflowException as error:
         raise KinemillError(
-            home.mlflow_db,
+            spell(uri) if address_of("mlflow") else home.mlflow_db,
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
-            fix=f"after a copy of the file: mlflow db upgrade {tracking_uri(home)}",
+            fix="kinemill upgrade brings it up to date, after a backup",
         ) from error
-    return Tracking(home, tracking_uri(home), client)
+    return Tracking(home, uri, client)
+
+
+@cache  # once for each process
+def _make_shared(uri: str, artifacts: str) -> None:
+    """Make MLflow's tables, of which the row of the first experiment comes last."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    make_schema("mlflow")
+    with held_by_all("mlflow tables"):
+        SqlAlchemyStore(uri, artifacts).engine.dispose()
+
+
+def _make_own(home: Home) -> None:
+    root = home.artifacts.as_uri()
+    try:
+        if not home.mlflow_db.is_file() or _artifact_root(home.mlflow_db) != root:
+            with lock(home, "mlflow"):
+                if not home.mlflow_db.is_file():
+                    _create(home)
+                _relocate(home.mlflow_db, root)
+    except sqlite3.OperationalError:
+        raise  # somebody holds it, which passes
+    except sqlite3.DatabaseError as error:
+        raise KinemillError(
+            home.mlflow_db,
+            f"is damaged or none of MLflow's ({error})",
+            fix="put the right one there (kinemill restore), or move this one away",
+        ) from error
 
 
 def _create(home: Home) -> None:
@@ -115,7 +157,7 @@ def _create(home: Home) -> None:
 
 def _artifact_root(database: Path) -> str | None:
     """Return the folder that the database believes its artifacts are in, as a URI."""
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(database, timeout=_WAIT)) as connection:
         row = connection.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
         ).fetchone()
@@ -126,7 +168,7 @@ def _relocate(database: Path, root: str) -> None:
     old = _artifact_root(database)
     if old is None or old == root or not old.endswith("/artifacts"):
         return
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=_WAIT)) as connection, connection:
         for table, columns in _ABSOLUTE_PATHS.items():
             for column in columns:
                 connection.execute(

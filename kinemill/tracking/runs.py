@@ -14,20 +14,19 @@ import os
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
-from kinemill.store import publish_json, read_json
+from kinemill.store import publish_json
 from kinemill.tracking.database import open_tracking
 
 FLUSH_COUNT = 500  # log_batch takes at most 1000
 FLUSH_SECONDS = 5.0
 RETRY_SECONDS = 30.0  # a locked database costs 5 s a try
-KEY, OWNER = "kinemill.key", "kinemill.owner"
-NONFINITE, ENDED = "kinemill.nonfinite", "kinemill.ended"
+KEY, OWNER, NONFINITE = "kinemill.key", "kinemill.owner", "kinemill.nonfinite"
 
 _BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in a name
 _log = logging.getLogger(__name__)
@@ -96,6 +95,8 @@ class MlflowTracker:
         self._metrics: list[tuple[str, float, int, int]] = []  # name, value, ms, step
         self._params: dict[str, str] = {}
         self._tags: dict[str, str] = {OWNER: _owner()}
+        self._texts: dict[str, str] = {}
+        self._earlier: Sequence[Mapping[str, Any]] = ()
         self._nonfinite: dict[str, dict[str, Any]] = {}
         self._written, self._retry_at = time.monotonic(), 0.0
         self._send()
@@ -111,6 +112,7 @@ class MlflowTracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record metrics at a step; written by count and by time, in batches."""
+        self._repeat(step)
         now = int(time.time() * 1000)
         for name, number in metrics.items():
             key, value = _BAD_CHARACTERS.sub("_", name), float(number)
@@ -123,6 +125,34 @@ class MlflowTracker:
         due = time.monotonic() - self._written > FLUSH_SECONDS
         if due or len(self._metrics) >= FLUSH_COUNT:
             self.flush()
+
+    def go_on(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Let the run begin with the metrics of an earlier attempt, unless it holds some already.
+
+        Args:
+            points: `step`, `time` (s since the epoch) and values by name, as JSON lines hold them;
+                those before the first step that is logged count.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if points and not self._client.get_run(self.run_id).data.metrics:
+                self._earlier = points
+        except MlflowException as error:
+            _log.warning("MLflow cannot be asked: the run begins here (%s)", error.message)
+
+    def _repeat(self, step: int) -> None:
+        for point in self._earlier:
+            at = int(point["time"] * 1000)
+            for name, value in point.items():
+                if name not in {"step", "time"} and value is not None and point["step"] < step:
+                    key = _BAD_CHARACTERS.sub("_", name)
+                    self._metrics.append((key, value, at, point["step"]))
+        self._earlier = ()
+
+    def log_text(self, name: str, text: str) -> None:
+        """Record a text, the file `<name>.txt` of the run, with the next flush."""
+        self._texts[_BAD_CHARACTERS.sub("_", name)] = text
 
     def flush(self) -> None:
         """Write what is buffered; what cannot be written now is kept and tried again later."""
@@ -153,8 +183,8 @@ class MlflowTracker:
         from mlflow.exceptions import MlflowException
 
         try:
-            _write(self._client, self.run_id, self._unsent())
-        except MlflowException as error:
+            write(self._client, self.run_id, self._unsent())
+        except (MlflowException, OSError) as error:  # OSError: of the artifacts' folder
             self._retry_at = time.monotonic() + RETRY_SECONDS
             _log.warning(
                 "MLflow cannot be written, %d metrics are kept in memory: %s",
@@ -162,15 +192,20 @@ class MlflowTracker:
                 str(error).splitlines()[0],
             )
             return False
-        self._metrics, self._params, self._tags = [], {}, {}
+        self._metrics, self._params, self._tags, self._texts = [], {}, {}, {}
         self._written, self._retry_at = time.monotonic(), 0.0
         return True
 
     def _unsent(self) -> dict[str, Any]:
-        return {"metrics": self._metrics, "params": self._params, "tags": self._tags}
+        return {
+            "metrics": self._metrics,
+            "params": self._params,
+            "tags": self._tags,
+            "texts": self._texts,
+        }
 
     def _keep(self, status: Status | None) -> None:
-        path = _unsent_folder(self.home) / f"{self.run_id}.json"
+        path = unsent_folder(self.home) / f"{self.run_id}.json"
         try:
             publish_json(path, {**self._unsent(), "status": status})
         except OSError as error:
@@ -182,7 +217,8 @@ class MlflowTracker:
         _log.warning("what MLflow did not take is in %s and is sent with the next run", path)
 
 
-def _unsent_folder(home: Home) -> Path:
+def unsent_folder(home: Home) -> Path:
+    """Return where what MLflow did not take waits."""
     return home.runs / "unsent"
 
 
@@ -197,7 +233,8 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
+def write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
+    """Send what is unsent of a run, in batches of the size that MLflow takes."""
     from mlflow.entities import Metric, Param, RunTag
 
     params = [Param(*item) for item in unsent["params"].items()]
@@ -209,58 +246,11 @@ def _write(client: Any, run_id: str, unsent: Mapping[str, Any]) -> None:
         client.log_batch(run_id, metrics=metrics[first : first + 1000])
     if tags:
         client.log_batch(run_id, tags=tags)
+    for name, text in unsent.get("texts", {}).items():
+        client.log_text(run_id, text, f"{name}.txt")
 
 
 def _owner() -> str:
     import psutil
 
     return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
-
-
-def _alive(owner: str) -> bool:
-    """Tell whether the owning process still runs; one of another machine is taken to."""
-    import psutil
-
-    host, pid, started = owner.rsplit(":", 2)
-    if host != platform.node():
-        return True
-    try:
-        process = psutil.Process(int(pid))
-        # The clock may have been set since: 2 s apart is the same process all the same.
-        return (
-            abs(process.create_time() - float(started)) < 2.0
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
-
-
-def end_orphans(home: Home) -> list[str]:
-    """Send what was left unsent, mark runs whose process is gone as KILLED; return their ids."""
-    client = open_tracking(home).client
-    _send_kept(home, client)
-    ended: list[str] = []
-    experiments = [item.experiment_id for item in client.search_experiments()]
-    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
-    for run in running:
-        owner = run.data.tags.get(OWNER)
-        if owner and not _alive(owner):
-            client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) is gone")
-            client.set_terminated(run.info.run_id, "KILLED")
-            ended.append(run.info.run_id)
-    return ended
-
-
-def _send_kept(home: Home, client: Any) -> None:
-    from mlflow.exceptions import MlflowException
-
-    for path in sorted(_unsent_folder(home).glob("*.json")):
-        kept = read_json(path)
-        try:
-            _write(client, path.stem, kept)
-            if kept["status"]:
-                client.set_terminated(path.stem, kept["status"])
-        except MlflowException as error:
-            _log.warning("%s still cannot be sent: %s", path, str(error).splitlines()[0])
-            continue
-        path.unlink()

@@ -6,7 +6,26 @@ rerun goes on from, and judges itself by validation episodes alone. Errors are i
 training set, or the task's `learn` part changes.
 """
 
-from kinemill.train._stage import VERSION, find_model, job_folder, load_model, summary_line, train
+from kinemill.train._stage import (
+    VERSION,
+    find_model,
+    follow,
+    job_folder,
+    load_model,
+    refuse_other,
+    summary_line,
+    train,
+)
 from kinemill.train.start import start_in
 
-__all__ = ["VERSION", "find_model", "job_folder", "load_model", "start_in", "summary_line", "train"]
+__all__ = [
+    "VERSION",
+    "find_model",
+    "follow",
+    "job_folder",
+    "load_model",
+    "refuse_other",
+    "start_in",
+    "summary_line",
+    "train",
+]

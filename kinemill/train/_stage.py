@@ -2,21 +2,32 @@
 
 import json
 import math
-import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
 from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.disk import warn
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.spec.ports import Progress, Start, Tracker
+from kinemill.sharing import bring_checkpoint
+from kinemill.spec.ports import Progress, Silence, Start, Tracker
 from kinemill.spec.task import Task
-from kinemill.store import Json, Outcome, Ref, digest, find, once
-from kinemill.train.start import DESCRIPTION, FORMAT, WEIGHTS, described
+from kinemill.store import Json, Outcome, Ref, digest, find, once, publish_file
+from kinemill.tracking.logged import logged
+from kinemill.train.checkpoint import INDEX, Kept, clear
+from kinemill.train.devices import determined, pick_device
+from kinemill.train.record import CONFIG, config_text, in_short
+from kinemill.train.resuming import key_of, latest_unfinished, note_inputs, refuse_changes
+from kinemill.train.start import CURVES, DESCRIPTION, FORMAT, WEIGHTS, described
 
 VERSION = 3
 STAGE = "model"
-CURVES = "history.json"
+_GO, _KNOWN = b"go", b"known"  # what the first of several processes tells the others
+BYSTANDERS = (  # what of `learn` no weights depend on, but for how a machine rounds
+    *("log_every", "save_every", "keep", "evaluate_with"),
+    *("device", "threads", "halve_batch"),
+)
 
 
 def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) -> Json:
@@ -29,7 +40,7 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) ->
         where = f"learn.start_from: {learn['start_from']}"
         raise BadInput(where, "was not looked up", fix="hand the `Start` that it stands for over")
     learn["start_from"] = start.digest if start is not None else None
-    for bystander in ("log_every", "save_every", "device", "threads"):
+    for bystander in BYSTANDERS:
         learn.pop(bystander)
     return {
         "version": VERSION,
@@ -43,7 +54,39 @@ def job_folder(
     task: Task, home: Home, dataset: Ref, training_set: Ref, start: Start | None = None
 ) -> Path:
     """Return the folder of this training's checkpoints, which a rerun goes on from."""
-    return home.runs / task.name / digest(_inputs(task, dataset, training_set, start))[:32]
+    return home.runs / task.name / key_of(_inputs(task, dataset, training_set, start))
+
+
+def refuse_other(
+    task: Task,
+    home: Home,
+    data: tuple[Ref, Ref],
+    start: Start | None = None,
+    among: Collection[str] | None = None,
+) -> None:
+    """Pass if training now goes on with the task's latest unfinished training, or that is over.
+
+    Args:
+        task: what to learn and how.
+        home: where checkpoints are kept.
+        data: the dataset and the training set.
+        start: the model that `learn.start_from` stands for, if it is set.
+        among: names of folders of trainings that count; None: all.
+
+    Raises:
+        BadInput: that had other settings or data, each of which is named; or there is none, and no
+            model of these settings and data either.
+    """
+    inputs = _inputs(task, *data, start)
+    folder = latest_unfinished(home, task.name, among)
+    if folder is not None:
+        refuse_changes(folder, inputs)
+    elif find_model(task, home, *data, start) is None:
+        raise BadInput(
+            "resume",
+            f"no training of {task.name} was interrupted after a checkpoint",
+            fix="leave --resume out: training starts at its beginning",
+        )
 
 
 def find_model(
@@ -77,17 +120,60 @@ def train(
     """
     folder = job_folder(task, home, dataset, training_set, start)
     folder.mkdir(parents=True, exist_ok=True)
+    warn(home.root, listeners[1].say)
+    note_inputs(folder, _inputs(task, dataset, training_set, start))
+    if fetched := bring_checkpoint(folder, INDEX):
+        listeners[1].say(f"{fetched} of another machine was fetched")
+
+    built = False
 
     def build(aside: Path) -> Json:
+        nonlocal built
+        built = True
+        _tell_crew(_GO)
         data = load_dataset(home, dataset), load_dataset(home, training_set)
         description = _describe(task, data, dataset.digest)
         text = json.dumps(description, indent=1, allow_nan=False)
         (aside / DESCRIPTION).write_text(f"{text}\n")
-        return _train_into(aside, task, data, folder, listeners, start)
+        deterministic = determined(on=task.learn.deterministic)
+        with logged(task, folder, listeners) as heard, deterministic:
+            return _train_into(aside, task, data, folder, heard, start)
 
     outcome = once(home, STAGE, task.name, _inputs(task, dataset, training_set, start), build)
-    shutil.rmtree(folder)
+    _tell_crew(_KNOWN) if not built else None
+    clear(folder, Kept.of(task.learn))
     return outcome
+
+
+def follow(task: Task, home: Home, data: tuple[Ref, Ref], start: Start | None = None) -> None:
+    """Take part in a training that another process leads, see `kinemill.train.ddp`.
+
+    Args:
+        task: what to learn and how.
+        home: where the data are kept.
+        data: the dataset and the training set.
+        start: the model that `learn.start_from` stands for, if it is set.
+    """
+    import torch
+
+    from kinemill.train.ddp import crew
+    from kinemill.train.loop import fit
+
+    learn: Any = task.learn
+    if crew().tell() == _KNOWN:
+        return
+    torch.set_num_threads(learn.threads)
+    packed = [load_dataset(home, one) for one in data]
+    with determined(on=learn.deterministic):
+        module, objective = learn.prepare(task, *packed, pick_device(learn.device), start)
+        fit(module, objective, learn, job_folder(task, home, *data, start), (Silence(), Silence()))
+
+
+def _tell_crew(word: bytes) -> None:
+    """Tell the processes that follow this one whether there is anything to do."""
+    from kinemill.train.ddp import crew
+
+    crew().tell(word)
 
 
 def _train_into(
@@ -102,15 +188,20 @@ def _train_into(
     from safetensors.torch import save_file
 
     from kinemill.train.loop import fit
+    from kinemill.train.memory import peaks
+    from kinemill.train.watching import watch_of
 
     learn: Any = task.learn
     torch.set_num_threads(learn.threads)
-    device = pick_device(learn.device)
+    device, watch = pick_device(learn.device), watch_of(learn.evaluate_with, task)
+    _tell(task, device, folder, listeners)
     module, objective = learn.prepare(task, *data, device, start)
     parameters = sum(value.numel() for value in module.parameters())
     listeners[0].log_params(_flat(task.part("learn")) | {"parameters": parameters})
     listeners[1].say(f"{parameters} parameters, {objective.windows} windows, {device}")
-    state, best = fit(module, objective, learn, folder, listeners)
+    state, best = fit(module, objective, learn, folder, listeners, watch)
+    most = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
+    listeners[1].say(f"most memory taken: {most}")
     save_file({name: value.cpu().contiguous() for name, value in best.items()}, aside / WEIGHTS)
     (aside / CURVES).write_text(json.dumps(state.history, allow_nan=False) + "\n")
     _plot(state.history, state.best_step, aside / "loss.png")
@@ -126,29 +217,12 @@ def _train_into(
     }
 
 
-def pick_device(wanted: str) -> Any:
-    """Return the torch device: the one wanted, or for `auto` a CUDA GPU if there is one.
-
-    Raises:
-        BadInput: the one wanted is not there.
-    """
-    import torch
-
-    found = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if wanted == "auto":
-        wanted = "cuda" if found["cuda"] else "cpu"
-    if not found[wanted]:
-        raise BadInput(
-            "learn.device",
-            f"{wanted}, which torch {torch.__version__} does not find on this machine",
-            expected=" or ".join(["auto", *(name for name, there in found.items() if there)]),
-            fix="`kinemill doctor` says which torch and which GPU there are",
-        )
-    return torch.device(wanted)
+def _tell(task: Task, device: Any, folder: Path, listeners: tuple[Tracker, Progress]) -> None:
+    """Say in short how a training is set, and keep the whole of it in its folder and tracker."""
+    text = config_text(task, device)
+    publish_file(folder / CONFIG, text.encode())
+    listeners[0].log_text("config", text)
+    listeners[1].say(f"{task.name}: {in_short(task.learn)}; the whole of it: {folder / CONFIG}")
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -172,7 +246,7 @@ def _describe(task: Task, data: tuple[PackedDataset, PackedDataset], dataset_dig
         "units": {name: task.channels[name].unit for name in task.columns},
         "limits": {name: task.channels[name].limits for name in task.columns},
         "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
-        "learn": task.part("learn")["learn"],
+        "learn": {**task.part("learn")["learn"], "evaluate_with": None},  # may name a local file
         "layout": layout_of(task).to_json(),
         "robots": list(learn.robots_in(data[1])),
     }
@@ -208,7 +282,7 @@ def _plot(history: dict[str, Any], best_step: int, path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     for name, series in history.items():
-        if name != "lr":
+        if name.startswith(("train/", "validation/")):
             steps, values = zip(*series, strict=True)
             shown = [math.nan if value is None else value for value in values]
             axes.semilogy(steps, shown, label=name, lw=1.4)

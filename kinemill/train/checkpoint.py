@@ -1,94 +1,254 @@
-"""Checkpoints: tensors in safetensors, the rest in JSON, published atomically, hash-checked.
+"""Checkpoints: all that a training needs to go on bit for bit; each is there whole, or not at all.
 
-`checkpoint.json` names the tensor file and its sha256 and is written last; a crash in between
-leaves the previous pair in force.
+A checkpoint is a folder `checkpoint-000000500/` within that of its training, named by its step:
+`tensors.safetensors`, and `checkpoint.json` with the state of the loop, the sha256 of the tensors
+and one of itself. It is written aside, brought to the disk, renamed, and read back from the disk;
+only when all its bytes are those that were written do older ones go. The best weights so far are
+in every checkpoint, so that they need none of their own. What else is in them is the business of
+`kinemill.train.state`.
 """
 
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import torch
-from torch import Tensor
-
-from kinemill.errors import CorruptArtifact
-from kinemill.store import file_digest, publish_file, publish_json, read_json
+from kinemill.durable import Move, settle
+from kinemill.errors import CorruptArtifact, TrainingFailed
+from kinemill.faultpoints import fault_point
+from kinemill.formats import Format
+from kinemill.sharing import send_checkpoints
+from kinemill.spec.parts import Learn
+from kinemill.store import Json, aside_of, digest, read_json
 
 INDEX = "checkpoint.json"
+TENSORS = "tensors.safetensors"
+_FORMAT = Format("checkpoint", 2)
+_PREFIX, _ASIDE, _DAMAGED = "checkpoint-", ".aside-", "damaged-"
+
+# Tensors by group (a word without dots) and name; Any, for torch takes a second to import.
+Groups = dict[str, dict[str, Any]]
 
 
-def write_checkpoint(
-    folder: Path,
-    module: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, Tensor],
-    state: dict[str, Any],
-) -> None:
-    """Publish weights, best weights, optimizer and loop state; then drop the older tensors."""
+@dataclass(frozen=True)
+class Kept:
+    """Which checkpoints stay.
+
+    Attributes:
+        last: so many of the newest.
+        every: and each whose step is a multiple of this; None: no others.
+    """
+
+    last: int = 2
+    every: int | None = None
+
+    @classmethod
+    def of(cls, learn: Learn) -> "Kept":
+        """Return what `learn.keep` says."""
+        every = learn.keep.every
+        return cls(learn.keep.last, None if every is None else every * learn.save_every)
+
+    def dropped(self, places: list[Path]) -> list[Path]:
+        """Return which of the checkpoints, oldest first, are to go."""
+        return [place for place in places[: -self.last] if not self.marks(place)]
+
+    def marks(self, place: Path) -> bool:
+        """Tell whether a checkpoint stays even when its training is over."""
+        return self.every is not None and step_of(place) % self.every == 0
+
+
+def step_of(place: Path) -> int:
+    """Return the training step that a checkpoint was written after."""
+    return int(place.name.removeprefix(_PREFIX))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of a training, whole or damaged, oldest first."""
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+
+def write_checkpoint(folder: Path, tensors: Groups, state: Json, kept: Kept | None = None) -> None:
+    """Publish a checkpoint, look whether it is whole, then drop those that are not kept.
+
+    Args:
+        folder: of the training.
+        tensors: on any device.
+        state: of the loop, as JSON; its `step` names the checkpoint.
+        kept: which of the older ones stay.
+
+    Raises:
+        TrainingFailed: the disk is full, or the folder cannot be written; what was there, stays.
+        CorruptArtifact: the disk gives back other bytes than were written; the older ones stay.
+    """
+    place = folder / f"{_PREFIX}{state['step']:09d}"
+    with _written(place):
+        _publish(place, tensors, state)
+        _verify(place)
+        fault_point("checkpoint.verified")
+        for old in (kept or Kept()).dropped(checkpoints(folder)):
+            _drop(old)
+            fault_point("checkpoint.dropped")
+    send_checkpoints(folder, INDEX)
+
+
+@contextmanager
+def _written(place: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainingFailed(
+            place,
+            f"could not be written ({error.strerror or error})",
+            fix="make room there, or let it be written; a rerun goes on from the last checkpoint",
+        ) from error
+
+
+def _publish(place: Path, tensors: Groups, state: Json) -> None:
+    content = packed(tensors)
+    if place.exists():  # of a model that was lost and is trained again
+        _drop(place)
+    aside = aside_of(place)
+    try:
+        aside.mkdir()
+        fault_point("checkpoint.begun")
+        (aside / TENSORS).write_bytes(content)
+        fault_point("checkpoint.tensors")
+        (aside / INDEX).write_bytes(_index(hashlib.sha256(content).hexdigest(), state))
+        fault_point("checkpoint.indexed")
+        settle([Move(aside, place)])
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def packed(tensors: Groups) -> bytes:
+    """Return tensors as the bytes of a safetensors file."""
     from safetensors.torch import save
 
-    moments = optimizer.state_dict()["state"]
-    tensors = {f"weights.{name}": value for name, value in module.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in best.items()}
-    for index, entry in moments.items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in entry.items()}
-    path = folder / f"checkpoint-{state['step']:09d}.safetensors"
-    publish_file(path, save({name: value.contiguous() for name, value in tensors.items()}))
-    publish_json(
-        folder / INDEX,
+    return save(
         {
-            "tensors": path.name,
-            "sha256": file_digest(path),
-            "state": {**state, "best": _or_none(state)},
-        },
+            f"{group}.{name}": value.detach().cpu().contiguous()
+            for group, values in tensors.items()
+            for name, value in values.items()
+        }
     )
-    for old in folder.glob("checkpoint-*.safetensors"):
-        if old.name != path.name:
-            old.unlink()
 
 
-def _or_none(state: dict[str, Any]) -> float | None:
-    # JSON has no infinity: None stands for "nothing evaluated yet".
-    return state["best"] if state["best"] != float("inf") else None
+def unpacked(content: bytes) -> Groups:
+    """Undo `packed`; all tensors are on the CPU."""
+    from safetensors.torch import load
+
+    groups: Groups = {}
+    for name, value in load(content).items():
+        group, _, inner = name.partition(".")
+        groups.setdefault(group, {})[inner] = value
+    return groups
+
+
+def _index(sha256: str, state: Json) -> bytes:
+    """Spell `checkpoint.json` in the one way that is taken for whole."""
+    content = _FORMAT.stamp({"tensors_sha256": sha256, "state": state})
+    whole = {**content, "sha256": digest(content)}
+    # Keys stay as they come: curves are drawn in the order in which they began.
+    return (json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
+def _verify(place: Path) -> None:
+    """Read back what was written, from the disk and not from memory where the system lets us."""
+    if hasattr(os, "posix_fadvise"):
+        for path in (place / INDEX, place / TENSORS):
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        _whole(place)
+    except CorruptArtifact:
+        _set_aside(place)
+        raise
 
 
 def read_checkpoint(
-    folder: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """Load the checkpoint in `folder` into module and optimizer; None if there is none.
+    folder: Path, say: Callable[[str], None] | None = None
+) -> tuple[Groups, Json] | None:
+    """Return tensors, on the CPU, and state of the newest whole checkpoint; None if there is none.
 
-    Returns:
-        The loop state and the best weights so far.
+    Args:
+        folder: of the training.
+        say: told of newer ones that are damaged; they are set aside.
 
     Raises:
-        CorruptArtifact: the tensors are not those that were published.
+        CorruptArtifact: there are checkpoints, and none is whole.
+        TrainingFailed: the folder cannot be written.
     """
-    from safetensors.torch import load_file
+    for leftover in folder.glob(f"{_ASIDE}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    damaged = list[CorruptArtifact]()
+    for place in reversed(checkpoints(folder)):
+        try:
+            content, state = _whole(place)
+        except CorruptArtifact as error:
+            damaged.append(error)
+            continue
+        for error in damaged:
+            if say is not None:
+                say(f"{error}; the checkpoint before is whole and is taken")
+            with _written(folder):
+                _set_aside(Path(error.where).parent)
+        return unpacked(content), state
+    if damaged:
+        newest = damaged[0]
+        fix = f"delete {folder} to start afresh"
+        raise CorruptArtifact(newest.where, f"{newest.found}, and no older one is whole", fix=fix)
+    return None
 
-    if not (folder / INDEX).is_file():
-        return None
-    index = read_json(folder / INDEX)
-    path = folder / index["tensors"]
-    if not path.is_file() or file_digest(path) != index["sha256"]:
-        raise CorruptArtifact(
-            path, "is missing or its bytes have changed", fix=f"delete {folder} to start afresh"
-        )
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
-    for name, value in load_file(path).items():
-        group, _, inner = name.partition(".")
-        groups[group][inner] = value
-    module.load_state_dict(groups["weights"])
-    _restore(optimizer, groups["optimizer"])
-    state = index["state"]
-    state["best"] = float("inf") if state["best"] is None else state["best"]
-    device = next(module.parameters()).device
-    return state, {name: value.to(device) for name, value in groups["best"].items()}
+
+def clear(folder: Path, kept: Kept | None = None) -> None:
+    """Remove what a training that is over wrote to go on, but for checkpoints that stay for good.
+
+    Its logs and its config stay, too.
+    """
+    kept = kept or Kept()
+    staying = {place for place in checkpoints(folder) if kept.marks(place)}
+    for path in set(folder.iterdir()) - staying:
+        if path.name.startswith((_PREFIX, _ASIDE, _DAMAGED)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    send_checkpoints(folder, INDEX)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
-def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    whole = optimizer.state_dict()
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = value
-    whole["state"] = moments
-    optimizer.load_state_dict(whole)
+def _whole(place: Path) -> tuple[bytes, Json]:
+    """Return the tensors' bytes and the state of a checkpoint, every byte of which is as written.
+
+    Raises:
+        CorruptArtifact: one is not.
+    """
+    index, tensors = place / INDEX, place / TENSORS
+    for path in (index, tensors):
+        if not path.is_file():
+            raise CorruptArtifact(path, "is missing")
+    text = index.read_bytes()
+    content = _FORMAT.open(index, read_json(index))
+    state, sha256 = content.get("state"), content.get("tensors_sha256")
+    if not isinstance(state, dict) or text != _index(str(sha256), state):
+        raise CorruptArtifact(index, "has bytes that changed since it was written")
+    found = tensors.read_bytes()
+    if hashlib.sha256(found).hexdigest() != sha256:
+        raise CorruptArtifact(tensors, "has bytes that changed since it was written")
+    return found, state
+
+
+def _drop(place: Path) -> None:
+    """Remove a checkpoint, so that what a crash leaves of it is not taken for one."""
+    aside = place.parent / f"{_ASIDE}{uuid4().hex}"
+    place.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _set_aside(place: Path) -> None:
+    """Give a damaged checkpoint a name that nobody looks for."""
+    place.rename(place.parent / f"{_DAMAGED}{place.name}-{uuid4().hex[:8]}")

@@ -68,8 +68,10 @@ def compiled(
         rate, correct1, correct2 = scalars.unbind()
         first.lerp_(gradient, 1.0 - b1)
         second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
-        flat.mul_(1.0 - rate * decay)
-        flat.sub_(rate / correct1 * first / ((second / correct2).sqrt() + eps))
+        moved = flat * (1.0 - rate * decay)
+        moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
+        # A step that is not finite leaves the weights, so that its cause can be looked for.
+        flat.copy_(torch.where(torch.isfinite(value + norm), moved, flat))
         return value, norm
 
     # What was compiled is kept with a function's code, so that each training needs its own.

@@ -7,9 +7,9 @@ the step alone, so a killed training goes on as if nothing had happened.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,33 +17,15 @@ from torch import Tensor
 from kinemill.errors import TrainingFailed
 from kinemill.spec.parts import Learn
 from kinemill.spec.ports import Progress, Tracker
+from kinemill.train.average import Average
 from kinemill.train.batches import Batches, member_seed
-from kinemill.train.checkpoint import read_checkpoint, write_checkpoint
-from kinemill.train.precision import Matmul, multiplied, probe
-from kinemill.train.updating import Update, as_program, is_to_be_compiled, one_by_one
-
-Curves = dict[str, list[list[float | None]]]
-
-
-@dataclass
-class State:
-    """Where a training stands; all of it goes into the checkpoint."""
-
-    step: int = 0
-    best: float = math.inf
-    best_step: int = 0
-    waited: int = 0
-    seconds: float = 0.0
-    compiled: bool | None = None  # whether its steps are; None: not decided yet
-    matmul: Matmul | None = None  # how its steps multiply; None: not decided yet
-    losses: list[float] = field(default_factory=list[float])  # since the last point of the curve
-    history: Curves = field(default_factory=dict[str, list[list[float | None]]])
-
-    def record(self, values: dict[str, float]) -> None:
-        """Append one point of each series at the present step; JSON has no NaN, so None for it."""
-        for name, value in values.items():
-            point = value if math.isfinite(value) else None
-            self.history.setdefault(name, []).append([self.step, point])
+from kinemill.train.checkpoint import Kept, read_checkpoint, write_checkpoint
+from kinemill.train.ddp import crew, tell_tensors
+from kinemill.train.faults import Suspect
+from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
+from kinemill.train.mixed import scaler_of
+from kinemill.train.state import State, Training
+from kinemill.train.updating import Steps
 
 
 @dataclass(frozen=True)
@@ -52,22 +34,29 @@ class Objective:
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
-            members of an ensemble; M is 1 without one.
+            members of an ensemble; M is 1 without one. Of a part of a batch it is told, too, which
+            place that has in it: (first window, windows of the whole batch).
         evaluate: () -> validation errors by name.
         watched: the name whose smallest value marks the best weights.
         windows: number of training windows.
         weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
         members: M; their parameters are stacked along the first axis.
         steady: whether the loss of windows is the same at every training step.
+        suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
+            None: nobody knows.
     """
 
-    loss: Callable[[Tensor, int], Tensor]
+    loss: Callable[..., Tensor]
     evaluate: Callable[[], dict[str, float]]
     watched: str
     windows: int
     weights: Tensor | None = None
     members: int = 1
     steady: bool = False
+    suspect: Callable[[Tensor, int], Suspect] | None = None
+
+
+Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of a module
 
 
 def learning_rate(step: int, learn: Learn) -> float:
@@ -81,36 +70,44 @@ def fit(
     learn: Learn,
     folder: Path,
     listeners: tuple[Tracker, Progress],
+    watch: Watch | None = None,
 ) -> tuple[State, dict[str, Tensor]]:
     """Train `module`, going on from a checkpoint in `folder` if there is one.
+
+    Args:
+        module: what learns.
+        objective: what it is to minimise.
+        learn: settings.
+        folder: of checkpoints.
+        listeners: who records metrics, and who watches.
+        watch: asked at each evaluation, with the weights that are judged.
 
     Returns:
         The final state, and the weights that had the smallest watched validation error.
 
     Raises:
-        TrainingFailed: the loss or a gradient is not finite, which leaves the checkpoint as it was;
-            or no validation error ever was.
+        TrainingFailed: the loss or a gradient is not finite, or memory does not suffice, which
+            leaves the checkpoint as it was; or no validation error ever was finite.
     """
     tracker, progress = listeners
-    optimizer = learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
-    state, best = _resume(folder, module, optimizer, progress)
-    batches = batches_of(objective, learn)
-    update = _update_of(module, objective, optimizer, learn, state, batches)
-    progress.say("steps are compiled") if state.compiled else None
-    progress.say("steps multiply in bfloat16") if state.matmul == "medium" else None
+    training = _begin(module, learn, folder, progress)
+    state, batches = training.state, batches_of(objective, learn)
+    update = Steps(training, objective, learn, progress)
     began = time.monotonic() - state.seconds
     while state.step < learn.steps and not _out_of_patience(state, learn):
         state.losses.append(update(batches.at(state.step), state.step))
         state.step += 1
+        if training.average is not None:
+            training.average.update(state.step)
         if state.step % learn.log_every == 0 or state.step == learn.steps:
             _report_losses(state, learn, tracker)
             progress.advance("model", state.step, learn.steps, _note(state))
         if state.step % learn.eval_every == 0 or state.step == learn.steps:
-            best = _evaluate(module, objective, state, best, tracker)
+            _evaluate(training, objective, learn, tracker, watch)
             progress.say(f"step {state.step}/{learn.steps}: {_note(state)}")
-        if state.step % learn.save_every == 0:
+        if state.step % learn.save_every == 0 and crew().leads:
             state.seconds = time.monotonic() - began
-            write_checkpoint(folder, module, optimizer, best, vars(state))
+            write_checkpoint(folder, *training.to_checkpoint(), Kept.of(learn))
     state.seconds = time.monotonic() - began
     if state.losses:  # patience ended between two points of the curve
         _report_losses(state, learn, tracker)
@@ -122,75 +119,65 @@ def fit(
             expected="a model whose rollouts stay finite on the validation split",
             fix="lower learn.optimizer.lr or learn.horizon",
         )
-    return state, best
+    return state, training.best
 
 
 def batches_of(objective: Objective, learn: Learn) -> Batches:
     """Return which windows each step sees; every member of an ensemble has an order of its own."""
     seeds = tuple(member_seed(learn.seed, member) for member in range(objective.members))
-    return Batches(objective.windows, learn.batch_size, seeds, objective.weights)
+    size = learn.batch_size * learn.accumulate
+    return Batches(objective.windows, size, seeds, objective.weights)
 
 
-def _resume(
-    folder: Path, module: torch.nn.Module, optimizer: Any, progress: Progress
-) -> tuple[State, dict[str, Tensor]]:
-    saved = read_checkpoint(folder, module, optimizer)
-    if saved is None:
-        return State(), _weights(module)
-    state, best = State(**saved[0]), saved[1]
-    progress.say(f"going on from the checkpoint at step {state.step}")
-    return state, best
+def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progress) -> Training:
+    """Return a training at its start, or where the checkpoint in `folder` left it."""
+    own = crew()
+    own.align(module)
+    training = Training(
+        module,
+        learn.optimizer.build(p for p in module.parameters() if p.requires_grad),
+        Average(module, learn.ema) if learn.ema is not None else None,
+        scaler_of(learn.amp, next(module.parameters()).device),
+        State(pieces=learn.accumulate),
+    )
+    saved = tell_tensors(own, read_checkpoint(folder, progress.say) if own.leads else None)
+    if saved is not None:
+        training.restore(*saved)
+        progress.say(f"going on from the checkpoint at step {training.state.step}")
+    return training
 
 
 def _out_of_patience(state: State, learn: Learn) -> bool:
     return learn.patience is not None and state.waited >= learn.patience
 
 
-def _update_of(
-    module: torch.nn.Module,
-    objective: Objective,
-    optimizer: Any,
-    learn: Learn,
-    state: State,
-    batches: Batches,
-) -> Update:
-    """Return what makes one step; a training that goes on does so in the way it began."""
-    device = next(module.parameters()).device
-    if state.matmul is None:
-        batch = batches.at(0).to(device)
-        state.compiled = is_to_be_compiled(module, objective, optimizer, learn, batch)
-        state.matmul = (
-            probe(module, lambda some: objective.loss(some, 0), batch)
-            if learn.matmul == "auto"
-            else learn.matmul
-        )
-    make, how = (as_program if state.compiled else one_by_one), state.matmul
-    update = make(module, objective, optimizer, learn, device)
-
-    def multiplying(batch: Tensor, step: int) -> float:
-        with multiplied(how):
-            return update(batch, step)
-
-    return multiplying if how != "highest" else update
-
-
 def _evaluate(
-    module: torch.nn.Module,
+    training: Training,
     objective: Objective,
-    state: State,
-    best: dict[str, Tensor],
+    learn: Learn,
     tracker: Tracker,
-) -> dict[str, Tensor]:
-    module.eval()
-    errors = objective.evaluate()
-    module.train()
-    _report(state, errors, tracker)
-    watched = errors[objective.watched]
-    if watched < state.best:  # never true for NaN, nor for infinity at first
-        state.best, state.best_step, state.waited = watched, state.step, 0
-        return _weights(module)
-    state.waited += 1
-    return best
+    watch: Watch | None,
+) -> None:
+    """Judge the weights, averaged ones if there are any, and keep them if they are the best."""
+    state, module, average = training.state, training.module, training.average
+    with average.applied() if average is not None else nullcontext():
+        module.eval()
+        try:
+            errors = crew().found(objective.evaluate)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            where = f"validation at step {state.step}"
+            raise out_of_memory(where, module, learn, learn.batch_size) from error
+        watched = errors[objective.watched]
+        _report(state, errors | (watch(module) if watch is not None else {}), tracker)
+        module.train()
+        state.waited += 1
+        if watched < state.best:  # never true for NaN, nor for infinity at first
+            state.best, state.best_step, state.waited = watched, state.step, 0
+            training.keep_best()
+    # Not into the curves, which are the same for the same training on any machine.
+    tracker.log_metrics(peaks(next(module.parameters()).device), state.step)
 
 
 def _report_losses(state: State, learn: Learn, tracker: Tracker) -> None:
@@ -211,7 +198,3 @@ def _note(state: State) -> str:
         f"{name} {'not finite' if value is None else f'{value:.4g}'}"
         for name, value in latest.items()
     )
-
-
-def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -7,7 +7,7 @@ from kinemill.formats import Format
 from kinemill.spec.ports import Start
 from kinemill.store import Json, digest, file_digest, read_json
 
-WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
 FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
 
 

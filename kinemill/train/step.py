@@ -46,6 +46,8 @@ class Step(nn.Module):
     output_mean: Tensor
     output_std: Tensor
 
+    lowered: torch.dtype | None = None  # what the network runs in while it learns so, `mixed`
+
     def __init__(self, layout: Layout, network: Any, scale: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.layout, self.network = layout, network
@@ -121,10 +123,24 @@ class Step(nn.Module):
         elif self.has_origin:
             outputs, *after = self._from_origin(row, *carry)
         else:
-            outputs, *after = self.network(*self.shown(row, None), *carry)
+            outputs, *after = self._ask(*self.shown(row, None), *carry)
         if getattr(self.network, "physical", False):
             return outputs, *after
         return outputs * self.output_std + self.output_mean, *after
+
+    def _ask(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Run the network on one row; what comes out is in the precision of what went in."""
+        if self.lowered is None:
+            return self.network(*given)
+        with torch.autocast(given[0].device.type, self.lowered):
+            return tuple(part.to(given[0].dtype) for part in self.network(*given))
+
+    def _warm(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Run the network over all rows but the last, as `_ask` does over one."""
+        if self.lowered is None:
+            return self.network.warm_up(*given)
+        with torch.autocast(given[0].device.type, self.lowered):
+            return tuple(part.to(given[0].dtype) for part in self.network.warm_up(*given))
 
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
         """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
@@ -132,10 +148,10 @@ class Step(nn.Module):
         origin = self.encoder.origin(rows).unsqueeze(1) if self.encoder.has_origin else None
         seen = self.shown(rows, origin)
         if self.history > 1:
-            carry = self.network.warm_up(*(part[:, :-1] for part in seen))
+            carry = self._warm(*(part[:, :-1] for part in seen))
         else:
             carry = self._zeros(row.shape[0], self.network.carry_shapes)
-        outputs, *_ = self.network(*(part[:, -1] for part in seen), *carry)
+        outputs, *_ = self._ask(*(part[:, -1] for part in seen), *carry)
         return outputs, rows[:, 1:]
 
     def _from_origin(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
@@ -145,7 +161,7 @@ class Step(nn.Module):
         """
         first = row * self.encoder.first
         origin = known[:, 1:] + (1.0 - known[:, :1]) * first
-        outputs, *after = self.network(*self.shown(row, origin), *carry)
+        outputs, *after = self._ask(*self.shown(row, origin), *carry)
         return outputs, torch.cat([torch.ones_like(known[:, :1]), origin], dim=1), *after
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
@@ -173,10 +189,10 @@ class Step(nn.Module):
         if self.sliding:
             return (rows,)
         if not self.has_origin:
-            return self.network.warm_up(*self.shown(rows, None))
+            return self._warm(*self.shown(rows, None))
         origin = rows[:, 0] * self.encoder.first
         known = torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
-        return known, *self.network.warm_up(*self.shown(rows, origin.unsqueeze(1)))
+        return known, *self._warm(*self.shown(rows, origin.unsqueeze(1)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output.

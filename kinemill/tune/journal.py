@@ -3,18 +3,22 @@
 Optuna's own file backend gives its locks up after a while, and a line that a killed process left
 half written makes its file unreadable for good once the next line is joined to it. Here the system
 lets go of the lock when its holder dies, and whoever writes next removes the torn line.
+
+Machines that share a database (`kinemill.database`) keep their searches there instead.
 """
 
 import fcntl
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
+from kinemill.database import address_of, held_by_all, make_schema
 from kinemill.errors import CorruptArtifact
 
 FILE = "journal.log"
@@ -76,6 +80,16 @@ def _mend(file: IO[bytes]) -> None:
         file.truncate(at)
 
 
-def open_journal(folder: Path) -> Any:
-    """Return the storage of the studies kept in `folder`."""
-    return JournalStorage(Journal(folder / FILE))
+def open_storage(folder: Path) -> Any:
+    """Return the storage of the studies kept in `folder`, or of all in a shared database."""
+    shared = address_of("optuna")
+    return JournalStorage(Journal(folder / FILE)) if shared is None else _open_shared(shared)
+
+
+@cache  # once for each process
+def _open_shared(address: str) -> Any:
+    from optuna.storages import RDBStorage
+
+    make_schema("optuna")
+    with held_by_all("optuna tables"):  # two that make them at once would fail
+        return RDBStorage(address)

@@ -49,6 +49,10 @@ class Search:
         """Where the search is kept: its journal, report, and the task file as it was."""
         return folder_of(self.home, self.name)
 
+    def files(self) -> list[Path]:
+        """Return the files that tell a process elsewhere of the search."""
+        return [self.folder / JOB, *(self.folder / TASKS).glob("*.yaml")]
+
     def task(self, settings: Mapping[str, Any] | None = None) -> Task:
         """Return the task under some settings, from the file as it was when the search began.
 

@@ -15,7 +15,7 @@ from kinemill.locks import lock
 from kinemill.spec.search import Number, chosen
 from kinemill.spec.task import Task
 from kinemill.store import digest
-from kinemill.tune.journal import open_journal
+from kinemill.tune.journal import open_storage
 from kinemill.tune.search import Search
 
 ATTEMPTS = 3  # of one choice of settings; what took three processes down takes the next one, too
@@ -58,7 +58,7 @@ def open_study(search: Search, task: Task) -> optuna.Study:
         task: its task, for what `tune` says of pruning.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_journal(search.folder)
+    storage = open_storage(search.folder)
     with lock(search.home, f"tune/{search.name}/made"):
         made = search.name not in optuna.get_all_study_names(storage)
         study = optuna.create_study(

@@ -89,6 +89,10 @@ class Watch:
                 raise Pruned
         self._bounds.check()
 
+    def log_text(self, name: str, text: str) -> None:
+        """Hand a text on."""
+        self._tracker.log_text(name, text)
+
     def flush(self) -> None:
         """Write what is buffered."""
         self._tracker.flush()

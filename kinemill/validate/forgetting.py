@@ -18,6 +18,7 @@ from kinemill.ingest.decisions import Decision, decide, decided
 from kinemill.ingest.membership import Member, forget_member, raw_path
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.locks import lock
+from kinemill.sharing import withdraw
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, read_json
 from kinemill.validate.drift.judging import STAGE as MEASURED
@@ -72,6 +73,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
         for folder in found.outcomes:
             _remove(home, folder)
         if found.raw:
+            withdraw(home, found.raw)
             found.raw.unlink()
         forget_twins(home, task, member.hash)
         forget_member(home, task.name, member)
@@ -80,6 +82,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
 
 def _remove(home: Home, folder: Path) -> None:
     """Move an outcome out of sight at once, then delete it."""
+    withdraw(home, folder)
     aside = home.store / ".staging" / f"forgotten-{uuid4().hex}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(aside)

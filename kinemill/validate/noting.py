@@ -16,6 +16,7 @@ from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.locks import lock
+from kinemill.sharing import bring_new, send, withdraw
 from kinemill.spec import Task
 from kinemill.store import as_json, aside_of, read_json
 from kinemill.validate.twin_index import Sketched, Twin, TwinIndex, open_index
@@ -63,6 +64,7 @@ def note_twins(
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
     with lock(home, f"twins-{task.name}"), open_index(home, task) as index:
+        bring_new(home, _folder(home, task.name))
         index.remove(gone)
         if index.anew or len(index) < total:
             index.add(known())
@@ -86,7 +88,8 @@ def forget_twins(home: Home, task: Task, recording: str) -> None:
     """Remove the note on a recording, and the recording from the index."""
     with lock(home, f"twins-{task.name}"), open_index(home, task) as index:
         index.forget(recording)
-        _path(home, task.name, recording).unlink(missing_ok=True)
+        withdraw(home, path := _path(home, task.name, recording))
+        path.unlink(missing_ok=True)
 
 
 def _folder(home: Home, task: str) -> Path:
@@ -106,16 +109,17 @@ def _note(task: Task, home: Home, index: TwinIndex, fresh: list[Sketched]) -> No
         path = _path(home, task.name, recording)
         if twins and recording not in known and not path.is_file():
             notes[path] = _document(home, task.name, recording, twins, notes)
-    _publish(notes)
+    _publish(home, notes)
 
 
-def _publish(notes: Mapping[Path, Json]) -> None:
+def _publish(home: Home, notes: Mapping[Path, Json]) -> None:
     """Publish notes together, in the order in which they build on each other."""
     moves: list[Move] = []
     try:
         for path, note in notes.items():
             moves.append(Move(aside_of(path), path))
             moves[-1].aside.write_bytes(as_json(note))
+        send(home, moves)
         settle(moves)
     finally:
         for move in moves:

@@ -33,6 +33,7 @@ def main(file: Path) -> None:
     from kinemill.dataset import load_dataset
     from kinemill.spec.parts import Verify
     from kinemill.train import load_model
+    from kinemill.verify.curves import fitting_in
     from kinemill.verify.judge import judge, summary
     from kinemill.verify.report import write
 
@@ -43,8 +44,10 @@ def main(file: Path) -> None:
     )
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
     simulator = load(folder, non_finite="pass")
-    step = load_model(open_ref(home, model))
-    verdict = judge(simulator, folder, step, rows, Verify.model_validate(job["verify"]))
+    trained = open_ref(home, model)
+    settings = Verify.model_validate(job["verify"])
+    fitting = fitting_in(trained)
+    verdict = judge(simulator, folder, load_model(trained), rows, settings, fitting)
     write(verdict, rows, Path(job["folder"]))
     publish_json(Path(job["answer"]), summary(verdict.document))
 

@@ -15,6 +15,7 @@ from kinemill.store import Json
 from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, analyse, analysis_document, plain
 from kinemill.verify.baselines import contestants
+from kinemill.verify.curves import Fitting
 from kinemill.verify.files import Gate, check_files
 from kinemill.verify.latency import Latency, latency
 from kinemill.verify.parity import Pair, Parity, Poison, compare, poison
@@ -35,6 +36,7 @@ class Verdict:
         poisoned: what NaN did.
         latency: `rollout` and `step`.
         document: verification.json.
+        fitting: what the curves of its training show, if anything.
     """
 
     simulator: Simulator
@@ -44,6 +46,7 @@ class Verdict:
     poisoned: list[Poison]
     latency: dict[str, Latency]
     document: Json
+    fitting: Fitting | None = None
 
     @property
     def errors(self) -> dict[str, Errors]:
@@ -52,7 +55,12 @@ class Verdict:
 
 
 def judge(
-    simulator: Simulator, folder: Path, step: Any, dataset: PackedDataset, settings: Verify
+    simulator: Simulator,
+    folder: Path,
+    step: Any,
+    dataset: PackedDataset,
+    settings: Verify,
+    fitting: Fitting | None = None,
 ) -> Verdict:
     """Try the files in `folder`, which `simulator` was loaded from, in every way there is.
 
@@ -62,6 +70,7 @@ def judge(
         step: the trained step in torch, for parity.
         dataset: with the test split, and the training split that baselines are fitted on.
         settings: horizon, stride, and the bound on latency if there is one.
+        fitting: what the curves of its training show, if anything.
     """
     interface = simulator.interface
     angle = np.array([name in interface.angles for name in interface.states])
@@ -78,7 +87,7 @@ def judge(
         *_gates(parity, poisoned, analysis.model),
         *_speed(times["rollout"], settings),
     ]
-    verdict = Verdict(simulator, analysis, gates, parity, poisoned, times, {})
+    verdict = Verdict(simulator, analysis, gates, parity, poisoned, times, {}, fitting)
     verdict.document.update(_document(verdict))
     return verdict
 
@@ -142,6 +151,7 @@ def _document(verdict: Verdict) -> Json:
         "parity": [asdict(row) for row in verdict.parity],
         "nan": [asdict(row) | {"passed": row.passed} for row in verdict.poisoned],
         "latency_ms": {name: asdict(times) for name, times in verdict.latency.items()},
+        "fitting": asdict(verdict.fitting) if verdict.fitting else None,
         "dataset": interface.dataset,
         "versions": interface.versions,
     }

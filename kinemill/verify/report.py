@@ -7,6 +7,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.store import publish_json
+from kinemill.verify.curves import fitting_section
 from kinemill.verify.figures import three_examples
 from kinemill.verify.judge import Verdict
 from kinemill.verify.sections import (
@@ -33,6 +34,7 @@ def page(verdict: Verdict, dataset: PackedDataset) -> str:
         _header(verdict, escape(task)),
         _cards(verdict),
         *analysis_sections(analysis, "the test split", three_examples(analysis.model), told),
+        fitting_section(verdict.fitting),
         _gates(verdict),
         _facts(verdict, dataset),
     ]

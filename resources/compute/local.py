@@ -3,28 +3,55 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
-from kinemill.errors import TrainingFailed
+from kinemill.errors import ProcessLost, TrainingFailed
 from kinemill.home import project_root
+from kinemill.spec import Compute
 from resources.compute import COMPUTE
+from resources.spare import SPARE
 
 LOG = "training.log"
-_PATIENCE = 10.0  # s between asking a process to end and making it
+_PATIENCE = 2.0  # s between asking a process to end and making it, which loses no checkpoint
 _TAIL = 2000  # bytes of the child's own output quoted in an error
 
 
 @COMPUTE.register("local")
-def run(context: dg.AssetExecutionContext, job: Path, max_runtime: float) -> None:
-    """Run the training that `job` describes in a child, until it ends or `max_runtime` s are over.
+def run(context: dg.AssetExecutionContext, job: Path, settings: Compute) -> None:
+    """Run the training that `job` describes in a child, until it ends or its time is over.
+
+    Raises:
+        ProcessLost: the child was killed.
+        TrainingFailed: it ran out of time, or could not train.
+    """
+    watch(context, job, settings, ["resources.child", str(job), str(os.getpid())])
+
+
+def watch(
+    context: dg.AssetExecutionContext,
+    job: Path,
+    settings: Compute,
+    module: list[str],
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a module and its arguments in a child, with live lines in Dagster, until it ends.
 
     The calling thread starts the child and waits for it. It therefore outlives the child, which
     PR_SET_PDEATHSIG needs: Linux sends the signal when the thread that forked ends.
 
+    Args:
+        context: of the run.
+        job: the file that describes the training; the child's own output goes beside it.
+        settings: with the time that there is.
+        module: of ours, and its arguments.
+        environment: beside this one.
+
     Raises:
-        TrainingFailed: the child ran out of time, died, or could not train.
+        ProcessLost: the child was killed, or says by EX_TEMPFAIL that another attempt may do.
+        TrainingFailed: it ran out of time, or could not train.
     """
     with (
         dg.open_pipes_session(
@@ -34,10 +61,11 @@ def run(context: dg.AssetExecutionContext, job: Path, max_runtime: float) -> Non
         ) as session,
         (job.parent / LOG).open("wb") as log,
     ):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "resources.child", str(job), str(os.getpid())],
+        whole = {**os.environ, **(environment or {}), **session.get_bootstrap_env_vars()}
+        child = SPARE.take(module, whole, Path(log.name)) or subprocess.Popen(
+            [sys.executable, "-m", *module],
             cwd=project_root(),
-            env={**os.environ, **session.get_bootstrap_env_vars()},
+            env=whole,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -45,11 +73,11 @@ def run(context: dg.AssetExecutionContext, job: Path, max_runtime: float) -> Non
         )
         context.log.info(f"training runs in process {child.pid}; its own output is in {log.name}")
         try:
-            code = child.wait(timeout=max_runtime)
+            code = child.wait(timeout=settings.max_runtime)
         except subprocess.TimeoutExpired as error:
             raise TrainingFailed(
                 "compute.max_runtime",
-                f"training was stopped after {max_runtime:g} s",
+                f"training was stopped after {settings.max_runtime:g} s",
                 fix="raise it or lower learn.steps; a rerun goes on from the last checkpoint",
             ) from error
         finally:
@@ -59,7 +87,7 @@ def run(context: dg.AssetExecutionContext, job: Path, max_runtime: float) -> Non
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:
-    """Ask a child to end, and make it when it does not within 10 s."""
+    """Ask a child to end, and make it when it does not within 2 s."""
     if child.poll() is not None:
         return
     child.terminate()
@@ -73,7 +101,8 @@ def end(child: "subprocess.Popen[bytes]") -> None:
 def _failure(code: int, log: Path) -> TrainingFailed:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
-    return TrainingFailed(
+    kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed
+    return kind(
         "training process",
         f"{how}; it last said: {text or 'nothing'}",
         fix="a rerun goes on from the last checkpoint",

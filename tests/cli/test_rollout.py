@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.ingest import ingest
 from kinemill.spec import load_task
-from pipelines.sensors import next_run
+from pipelines.arrivals import Runs, Seen, next_run
 
 FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
 
@@ -27,9 +27,10 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
     assert len(logs) == 2
     assert logs[0].startswith("mppi-0003-")
     task = load_task("pendulum", {"ingest.settle": 0})
-    request, seen = next_run(task, home, {})
-    assert request is not None  # the arrival sensor starts the chain, and once
-    assert next_run(task, home, seen) == (None, seen)
+    idle = Runs(fate=lambda _: "going", going=lambda: False)
+    call = next_run(task, home, Seen(), idle)
+    assert call.request is not None  # the arrival sensor starts the chain, and once
+    assert next_run(task, home, call.seen, idle).request is None
     report = ingest(task, home, home.logs("pendulum"))
     assert [entry["outcome"] for entry in report.files] == ["episodes", "episodes"]
     assert [entry["rows"] for entry in report.files] == [50, 50]  # 1 s of 20 ms

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.ingest.arriving import fingerprint, settled
+from kinemill.ingest.arriving import news, settled
 from kinemill.ingest.files import recognise, scan
 from kinemill.spec import READERS
 
@@ -42,18 +42,18 @@ def test_a_stamp_from_a_clock_in_the_future_does_not_hold_a_file_back(
 
 def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
     assert settled(task, home, logs / "absent", NOW) == []
-    assert fingerprint(task, home, logs / "absent") == fingerprint(task, home, logs)
+    assert news(task, home, logs / "absent") == (frozenset(), False, False)
 
 
-def test_the_fingerprint_changes_exactly_with_the_set_of_contents(
+def test_news_change_exactly_with_the_set_of_contents(
     make_task, home, logs, aged, swing
 ):
     task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
-    prints = [fingerprint(task, home, logs, NOW)]
+    seen = [news(task, home, logs, NOW).ids]
 
     def now(change) -> bool:
-        prints.append(fingerprint(task, home, logs, NOW))
-        return prints[-1] != prints[-2]
+        seen.append(news(task, home, logs, NOW).ids)
+        return seen[-1] != seen[-2]
 
     first = aged("a.csv", swing)
     assert now("a file arrives")
@@ -78,10 +78,10 @@ def test_the_fingerprint_changes_exactly_with_the_set_of_contents(
 
 def test_files_of_the_same_size_and_time_with_other_contents_are_told_apart(task, home, logs, aged):
     aged("a.csv", "time,x\n0,1\n")
-    one = fingerprint(task, home, logs, NOW)
+    one = news(task, home, logs, NOW).ids
     (logs / "a.csv").unlink()
     aged("a2.csv", "time,x\n0,2\n")
-    assert fingerprint(task, home, logs, NOW) != one
+    assert news(task, home, logs, NOW).ids != one
 
 
 @pytest.mark.parametrize("name", READERS)

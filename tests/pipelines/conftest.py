@@ -1,9 +1,11 @@
 """One small task, one home on which its chain has run, and servers on that home."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kinemill.home import Home
@@ -102,3 +104,12 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
     made = Place(Home(tmp_path / "home"), original.tasks)
     made.enter(monkeypatch)
     return made
+
+
+def is_training(process):
+    """Whether a process trains: one of ours, started with a job or before, that writes its log."""
+    ours = {"resources.child", "resources.spare"}
+    with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
+        logs = [Path(file.path).name for file in process.open_files()]
+        return bool(ours & set(process.cmdline())) and "training.log" in logs
+    return False

@@ -11,9 +11,10 @@ from assets import CHAIN
 from assets.vocabulary import WORDS, say
 from kinemill.errors import TaskError
 from kinemill.spec import load_task
+from kinemill.spec.overrides import nested
 from pipelines.chain import definitions_of
 from pipelines.definitions import build
-from pipelines.run import nested, run_config
+from pipelines.run import run_config
 from pipelines.sensors import failures
 from resources.mill import flatten
 from tests.pipelines.conftest import TASK

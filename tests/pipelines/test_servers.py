@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -15,10 +16,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from assets import CHAIN
+from kinemill.cli.app import app
 from kinemill.home import Home
-from tests.pipelines.conftest import TASK, Place
+from tests.conftest import ROOT
+from tests.pipelines.conftest import TASK, Place, is_training
 
 pytestmark = pytest.mark.e2e
 
@@ -169,6 +173,44 @@ def test_terminate_ends_the_training_process(served, arrived):
     until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
 
 
+def test_a_started_run_outlives_its_terminal(served, tmp_path):
+    script = tmp_path / "script"
+    kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
+    steps = "--set learn.steps=1500 --set learn.patience=null"
+    script.write_text(
+        f"{kinemill} start {TASK} {steps} | tee {tmp_path}/told\n"
+        f"{kinemill} metrics $(cut -d ' ' -f 2 {tmp_path}/told | head -1) --follow\n"
+    )
+    spawn = "import pty, sys; pty.spawn(sys.argv[1:])"
+    terminal = subprocess.Popen(
+        [sys.executable, "-c", spawn, "sh", str(script)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        shown = next(line for line in terminal.stdout if line.startswith("step "))
+        inside = psutil.Process(terminal.pid).children(recursive=True)
+    finally:
+        terminal.kill()  # as when its window is closed: SIGHUP to all that runs in it
+        terminal.wait()
+    assert re.match(r"step +\d+/1500  train/loss \d", shown)
+    assert inside
+    until(lambda: not any(map(lives, inside)), "the end of all that ran in the terminal", within=10)
+    short = (tmp_path / "told").read_text().split()[1]
+    assert told("status", short)["status"] == "running"
+
+    # Another of the same task waits for it, and is cancelled there.
+    waiting = told("start", TASK, "--set", "learn.seed=8")
+    assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
+    assert told("cancel", waiting["id"])["status"] == "cancelled"
+
+    until(lambda: told("status", short)["status"] != "running", "the end of the run")
+    found, metrics = told("status", short), told("metrics", short)
+    assert (found["status"], found["step"], found["total_steps"]) == ("completed", 1500, 1500)
+    assert found["model"].startswith(f"models:/{TASK}/")
+    assert metrics["steps"] == list(range(10, 1501, 10))
+    assert metrics["series"]["train/loss"][-1] == found["loss"]
+
+
 def test_a_home_is_served_once(served):
     command = "from kinemill.cli import main; main()"
     again = subprocess.run(
@@ -176,6 +218,8 @@ def test_a_home_is_served_once(served):
     )
     assert again.returncode == 2
     assert "is served already" in again.stderr
+    assert f"process {served.process.pid} on {platform.node()}" in again.stderr
+    assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
 
 
 def test_a_failed_run_is_noted(served, arrived):
@@ -200,6 +244,20 @@ def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
     assert colours(file) > 100
 
 
+def told(*arguments):
+    """What a command prints as JSON."""
+    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def lives(process):
+    """Whether a process is there and no zombie."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def _versions(served):
     nodes = served.ask(NODES, g={**REPOSITORY, "groupName": TASK})["assetNodes"]
     return {
@@ -209,9 +267,8 @@ def _versions(served):
 
 def _training(served):
     for process in psutil.Process(served.process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
-            if "resources.child" in process.cmdline():
-                return process
+        if is_training(process):
+            return process
     return None
 
 

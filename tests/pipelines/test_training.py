@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import dagster as dg
 import psutil
@@ -18,7 +17,7 @@ from kinemill.register import find_version, list_versions
 from kinemill.tracking import open_tracking
 from pipelines.instance import open_instance
 from pipelines.run import run_chain
-from tests.pipelines.conftest import TASK
+from tests.pipelines.conftest import TASK, is_training
 
 pytestmark = pytest.mark.e2e
 
@@ -51,12 +50,6 @@ def training_of(run, home, saved=True):
             return found[0]
         time.sleep(0.05)
     pytest.fail(f"no training started: {run.communicate()}")
-
-
-def is_training(process):
-    with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
-        return "resources.child" in process.cmdline()
-    return False
 
 
 def gone(process, within=5.0):

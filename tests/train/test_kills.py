@@ -1,8 +1,10 @@
 """Trainings that end in the middle, at any moment, and what a rerun makes of them."""
 
 import json
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -11,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from kinemill import faultpoints
 from kinemill.spec.ports import Silence
-from kinemill.store import file_digest, publish_json
-from kinemill.train import checkpoint
+from kinemill.store import file_digest
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
@@ -75,28 +77,45 @@ def test_eight_kills_at_random_moments_end_in_the_very_same_model(packed, home, 
     assert model_files(home) == model_files(calm)
 
 
-def test_a_crash_between_tensors_and_index_leaves_the_checkpoint_before(
-    packed, tmp_path, monkeypatch
+def learn_in(folder: Path, fault: str, told: Path, packed) -> None:
+    """Train in this process, which `fault` may kill; tell what came of it."""
+    os.environ[faultpoints.VARIABLE] = fault
+    learn = pendulum_task(patience=None, save_every=7, ema=0.9).learn  # logs are 10 steps apart
+    torch.set_num_threads(1)
+    parts = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
+    state, best = fit(*parts, learn, folder, (Silence(), Silence()))
+    weights = {name: value.tolist() for name, value in best.items()}
+    told.write_text(json.dumps([state.history, weights, faultpoints.passings()]))
+
+
+@pytest.fixture(scope="module")
+def trainings(packed):
+    """Return what runs a training in a process of its own: (folder, fault) -> exit code, told."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.train.test_kills", "tests.train._warm"])
+
+    def run(folder: Path, fault: str = "count"):
+        told = folder.parent / f"{folder.name}.json"
+        process = context.Process(target=learn_in, args=(folder, fault, told, packed))
+        process.start()
+        process.join(120)
+        return process.exitcode, json.loads(told.read_text()) if told.is_file() else None
+
+    return run
+
+
+def test_killed_at_any_step_of_a_checkpoint_it_goes_on_as_if_nothing_had_happened(
+    trainings, tmp_path
 ):
-    learn = pendulum_task(patience=None, save_every=7).learn  # logs are 10 steps apart
-
-    def fresh():
-        return learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
-
-    whole, best = fit(*fresh(), learn, tmp_path / "whole", (Silence(), Silence()))
-    written = []
-
-    def crash(path, value):
-        written.append(path)
-        if len(written) == 4:
-            raise KeyboardInterrupt
-        publish_json(path, value)
-
-    monkeypatch.setattr(checkpoint, "publish_json", crash)
-    with pytest.raises(KeyboardInterrupt):
-        fit(*fresh(), learn, tmp_path / "cut", (Silence(), Silence()))
-    assert len(list((tmp_path / "cut").glob("*.safetensors"))) == 2
-    monkeypatch.undo()
-    state, same = fit(*fresh(), learn, tmp_path / "cut", (Silence(), Silence()))
-    assert all(torch.equal(value, same[name]) for name, value in best.items())
-    assert state.history == whole.history  # the mean loss of steps 21 to 30 spans the crash
+    """At every fault point once, in the first, a middle or the last checkpoint."""
+    code, (curves, weights, passings) = trainings(tmp_path / "whole")
+    assert code == 0
+    assert len(passings) >= 8
+    for number, (name, count) in enumerate(passings.items()):
+        passing = (1, count // 2 + 1, count)[number % 3]
+        folder = tmp_path / f"killed at {name}:{passing}"
+        assert trainings(folder, f"{name}:{passing}")[0] == -signal.SIGKILL
+        code, told = trainings(folder)
+        assert code == 0
+        assert told[:2] == [curves, weights], name
+        assert not [path for path in folder.iterdir() if path.name.startswith(".")]

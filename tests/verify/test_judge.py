@@ -12,9 +12,10 @@ from onnx import numpy_helper
 from kinemill.runtime import load
 from kinemill.spec.parts import Verify
 from kinemill.verify.analysis import plain
+from kinemill.verify.curves import Fitting
 from kinemill.verify.judge import judge, summary
 from kinemill.verify.parity import Pair
-from kinemill.verify.report import write
+from kinemill.verify.report import page, write
 from tests.export.conftest import published, random_step
 
 SETTINGS = Verify(horizon=10, stride=5)
@@ -193,6 +194,13 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     # Two states: error growth, three rollouts each, and three of the action; then residuals by
     # themselves and with the input.
     assert page.count("<svg") == 2 + 3 * 2 + 3 + 2 + 2
+
+
+def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
+    assert "The training" not in page(verdict, pendulum)
+    fitting = Fitting("over-fitted", "it rose <by> 30%", "more logs")
+    told = page(dataclasses.replace(verdict, fitting=fitting), pendulum)
+    assert "<h2>The training over-fitted</h2><p>The curves say so: it rose &lt;by&gt; 30%" in told
 
 
 def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):

@@ -48,10 +48,14 @@ class Chance:
         seed: of the training.
         step: of the training.
         device: where the tensors are wanted.
+        part: where only a part of a batch is looked at: members, and first window and number of
+            windows of the whole batch; numbers are drawn for all of it.
     """
 
-    def __init__(self, seed: int, step: int, device: Any) -> None:
-        self._key, self._device = (seed * 7_368_787 + step) % 2**63, device
+    def __init__(
+        self, seed: int, step: int, device: Any, part: tuple[int, tuple[int, int]] | None = None
+    ) -> None:
+        self._key, self._device, self._part = (seed * 7_368_787 + step) % 2**63, device, part
 
     @cached_property
     def _generator(self) -> Any:
@@ -63,11 +67,18 @@ class Chance:
         """Return a bool tensor, true with a probability."""
         import torch
 
-        drawn = torch.rand(*shape, generator=self._generator)
-        return (drawn < probability).to(self._device)
+        return (self._drawn(torch.rand, shape) < probability).to(self._device)
 
     def normal(self, *shape: int) -> Any:
         """Return a tensor of the standard normal distribution."""
         import torch
 
-        return torch.randn(*shape, generator=self._generator).to(self._device)
+        return self._drawn(torch.randn, shape).to(self._device)
+
+    def _drawn(self, draw: Any, shape: tuple[int, ...]) -> Any:
+        """Draw numbers (M B, ...) for the windows of all members, one member after the other."""
+        if self._part is None:
+            return draw(*shape, generator=self._generator)
+        members, (first, whole) = self._part
+        rows = draw(members, whole, *shape[1:], generator=self._generator)
+        return rows[:, first : first + shape[0] // members].flatten(0, 1)

@@ -19,6 +19,7 @@ from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._rollouts import Rollouts
+from kinemill.train.objectives._suspecting import Suspects
 from kinemill.train.robots import robot_by_window
 from kinemill.train.step import Step
 from kinemill.train.transfer import freeze, start_weights
@@ -50,6 +51,7 @@ def prepare(
         weights=window_weights(data[1], layout, learn.horizon),
         members=rollouts.members,
         steady=rollouts.steady,
+        suspect=Suspects(rollouts, data[1]),
     )
 
 

@@ -18,6 +18,8 @@ from kinemill.train.robots import told
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows judged at once
 
+Place = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
+
 
 class Rollouts:
     """The loss of `objectives.dynamics` on training windows, and the errors on validation windows.
@@ -59,14 +61,16 @@ class Rollouts:
             weights = self.spread.new_tensor([chosen.get(name, 1.0) for name in names])
         return weights / weights.mean()
 
-    def loss(self, which: Tensor, step: int) -> Tensor:
+    def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
-        error, variance = self._errors(which, step)
-        terms = error.square() if variance is None else doubted(error, variance)
-        if self.weights is not None:
-            terms = terms * self.weights
-        loss = terms.mean() * self.members
+        loss = self.terms(which, step, place).mean() * self.members
         return loss if self.noise is None else loss + BOUNDS * self.noise.slack
+
+    def terms(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
+        """Return the terms of the loss whose mean it is: (M, B, T, S), or M and B as one."""
+        error, variance = self._errors(which, step, place)
+        terms = error.square() if variance is None else doubted(error, variance)
+        return terms if self.weights is None else terms * self.weights
 
     @property
     def members(self) -> int:
@@ -80,13 +84,16 @@ class Rollouts:
         plain = learn.growth is None and learn.sampling is None and not learn.noise
         return plain and self.robots is None and self.ensemble is None
 
-    def _errors(self, which: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
+    def _errors(
+        self, which: Tensor, step: int, place: Place | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return errors and, with noise, variances in spreads: (M, B, T, S), or M and B as one."""
         horizon, flat = self.learn.horizon_at(step), which.flatten()
         states, past, actions, truth = self.train.gather(flat)
         actions, truth = actions[:, :horizon], truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
-        sampling, chance = self.learn.sampling, Chance(self.learn.seed, step, flat.device)
+        part = None if place is None else (self.members, place)
+        sampling, chance = self.learn.sampling, Chance(self.learn.seed, step, flat.device, part)
         if self.disturbance is not None:
             states, past, actions = disturbed(self.disturbance, chance, states, past, actions)
         if self.ensemble is None and sampling is None:

@@ -1,0 +1,91 @@
+"""The demo task on what several machines share: PostgreSQL, an S3 store, nodes of Ray.
+
+Each run is `kinemill demo` on a fresh home in a process of its own, its second is on the same home,
+and its third on another machine's empty one. All servers are on this machine, so that what is
+measured is what they cost and not what a network does.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import ROOT, Row, main, row
+from benchmarks._servers import (
+    add_node,
+    new_bucket,
+    new_database,
+    postgres,
+    ray_head,
+    s3,
+    s3_environment,
+)
+
+_TASK = "cart_pole"
+
+
+def measure() -> list[Row]:
+    """Return seconds of the demo task: first, again, and on a machine with an empty home."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database, store = stack.enter_context(postgres()), stack.enter_context(s3())
+        both = {
+            "KINEMILL_DATABASE": new_database(database),
+            "KINEMILL_REMOTE": new_bucket(store)[0],
+            **s3_environment(store),
+        }
+        alone = _first_and_again("SQLite, files", folder / "alone", {})
+        rows = [row(work, "s", seconds, {}) for work, seconds in alone.items()]
+        usual = dict(zip(("first", "again"), alone.values(), strict=True))
+        one = {"KINEMILL_DATABASE": new_database(database)}
+        for name, environment in {"PostgreSQL": one, "PostgreSQL, S3": both}.items():
+            found = _first_and_again(name, folder / name, environment)
+            for (work, seconds), reference in zip(found.items(), usual.values(), strict=True):
+                rows.append(row(work, "s", seconds, {"SQLite, files": reference}))
+        elsewhere = folder / "another machine"
+        (elsewhere / "logs" / _TASK).mkdir(parents=True)
+        seconds = _run(elsewhere, both, ["run", _TASK])
+        rows.append(
+            row("PostgreSQL, S3: on another machine", "s", seconds, {"first": usual["first"]})
+        )
+        cluster = stack.enter_context(ray_head())
+        for _ in range(2):
+            add_node(cluster)
+        seconds = _run(folder / "ray", {"RAY_ADDRESS": cluster.address}, _ON_RAY)
+        rows.append(row("SQLite, files, Ray: first", "s", seconds, {"local": usual["first"]}))
+        return rows
+
+
+_ON_RAY = ["run", _TASK, "--set", "compute.type=ray"]
+
+
+def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict[str, float]:
+    return {
+        f"{name}: first": _run(home, environment, ["demo"]),
+        f"{name}: again": _run(home, environment, ["demo"]),
+    }
+
+
+def _run(home: Path, environment: dict[str, str], command: list[str]) -> float:
+    """Return the seconds of a command on a home."""
+    if command is _ON_RAY:
+        write = [sys.executable, "-m", "kinemill.sim", _TASK, "--to", str(home / "logs" / _TASK)]
+        subprocess.run(write, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "from kinemill.cli import main; main()", *command, "--json"],
+        cwd=ROOT,
+        env={**os.environ, **environment, "KINEMILL_HOME": str(home)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main("The demo task beyond one machine", measure)

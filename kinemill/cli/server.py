@@ -1,0 +1,127 @@
+"""A running Dagster, spoken to over GraphQL as its web pages do: no Dagster is imported for it.
+
+Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
+sent along as a bearer token where it is set.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.home import Home
+
+SERVED = "addresses.json"  # beside the servers' logs
+_HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
+_SECONDS = 60.0
+_HERE = {"127.0.0.1", "localhost", "::1"}
+_REFUSED = {401, 403}
+
+
+class NoServer(BadInput):
+    """No Dagster answers; a person has to start one or say where it is."""
+
+
+class Server:
+    """Dagster at an address.
+
+    Args:
+        url: of its web pages, such as `http://127.0.0.1:3000`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask a GraphQL question; return what it answers under `data`.
+
+        Raises:
+            NoServer: nobody answers there.
+            KinemillError: somebody does, but not to this.
+        """
+        found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
+        if found.get("errors") or not isinstance(found.get("data"), dict):
+            said: Any = (found.get("errors") or ["no data"])[0]
+            told = said.get("message") if isinstance(said, dict) else said
+            fix = "KINEMILL_URL is the address of Dagster's pages"
+            raise KinemillError(self.url, f"does not answer as Dagster does: {told}", fix=fix)
+        return found["data"]
+
+    def page(self, run: str) -> str:
+        """Return the address of a run's page."""
+        return f"{self.url}/runs/{run}"
+
+
+def find_server() -> Server:
+    """Return the Dagster that commands speak to.
+
+    Raises:
+        NoServer: none is known.
+    """
+    if url := os.environ.get("KINEMILL_URL"):
+        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+            raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
+        return Server(url)
+    home = Home.resolve()
+    if url := _written(home).get("Dagster"):
+        return Server(url)
+    raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+
+
+def mlflow_url(home: Home) -> str | None:
+    """Return where MLflow's pages are, if that is known."""
+    return os.environ.get("KINEMILL_MLFLOW_URL") or _written(home).get("MLflow")
+
+
+def _written(home: Home) -> dict[str, str]:
+    try:
+        return json.loads((home.dagster / "servers" / SERVED).read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the JSON that an address answers with, to `body` by POST or without one by GET.
+
+    Raises:
+        NoServer: nobody answers there.
+        KinemillError: what answers refuses, or is something else.
+    """
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if token := os.environ.get("KINEMILL_TOKEN"):
+        headers["Authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers)
+    try:
+        with _opener(url).open(request, timeout=_SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise _refusal(url, error) from error
+    except (urllib.error.URLError, OSError) as error:
+        why = getattr(error, "reason", error)
+        raise NoServer(url, f"nobody answers there ({why})", fix=_HOW) from error
+    except ValueError as error:
+        raise KinemillError(url, "answers, but not as Dagster does", fix=_HOW) from error
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens an address; one of this machine is never asked for through a proxy."""
+    here = urllib.parse.urlsplit(url).hostname in _HERE
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
+
+
+def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
+    if error.code in _REFUSED:
+        return BadInput(
+            url, f"refuses ({error.code})", fix="set KINEMILL_TOKEN to a token it takes"
+        )
+    said = error.read(2000).decode(errors="replace").strip()
+    try:
+        said = json.loads(said)["errors"][0]["message"]
+    except (ValueError, LookupError, TypeError):
+        said = said.splitlines()[0] if said else ""
+    return KinemillError(url, f"answers {error.code} {said}".strip())

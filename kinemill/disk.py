@@ -1,0 +1,108 @@
+"""Room on the disk: saying early that it runs out, and plainly that it has.
+
+A disk is short when less is free than is likely to be needed, or less than 5 % of it, but no less
+than 2 GB (a run's checkpoints, logs and databases) and no more than 20 GB (of a large disk 5 % is
+plenty).
+"""
+
+import errno
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kinemill.errors import KinemillError
+
+SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # of the disk; bytes
+_WHAT_TO_DO = "make room: kinemill gc --dry-run says what may go, kinemill gc lets it go"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What libraries say that raise no OSError: polars and other Rust, SQLite.
+_SAID = ("no space left on device", "database or disk is full", "disk quota exceeded")
+
+
+class DiskFull(KinemillError, OSError):
+    """A write for which there was no room; what was there before is as it was."""
+
+
+def shortage(path: Path, need: float = 0.0) -> str | None:
+    """Say that the disk of a folder is short of room, or nothing if it is not.
+
+    Args:
+        path: the folder, or one that is still to be made.
+        need: bytes that are about to be written.
+    """
+    there = _there(path)
+    found = shutil.disk_usage(there)
+    wanted = max(need, min(max(SHARE * found.total, LEAST), MOST))
+    if found.free >= wanted:
+        return None
+    why = "that is likely to be needed" if wanted == need else "that should stay free"
+    return (
+        f"{there}: {_gb(found.free)} free of {_gb(found.total)}, {_gb(wanted)} {why}; {_WHAT_TO_DO}"
+    )
+
+
+def warn(path: Path, say: Callable[[str], None], need: float = 0.0) -> None:
+    """Tell, where a run begins, that the disk is short of room."""
+    if told := shortage(path, need):
+        say(f"warning: {told}")
+
+
+def full_disk(error: BaseException, path: Path) -> DiskFull | None:
+    """Return the plain words for an error behind which there is a full disk, None for others.
+
+    Args:
+        error: whatever was raised, with what caused it.
+        path: what was written, where the error does not say.
+    """
+    for one in _causes(error):
+        if isinstance(one, DiskFull):
+            return one
+        if isinstance(one, OSError) and one.errno in _FULL:
+            return _told(Path(str(one.filename)) if one.filename else path)
+        if not isinstance(one, KinemillError) and any(say in str(one).lower() for say in _SAID):
+            return _told(path)
+    return None
+
+
+def _told(path: Path) -> DiskFull:
+    free = shutil.disk_usage(_there(path)).free
+    full = DiskFull(path, f"No space left on the disk, {free:,} bytes are free", fix=_WHAT_TO_DO)
+    full.errno = errno.ENOSPC
+    return full
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen = set[int]()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+@contextmanager
+def telling(path: Path) -> Generator[None]:
+    """Raise what a full disk makes of the work within as `DiskFull`.
+
+    Raises:
+        DiskFull: there was no room.
+    """
+    try:
+        yield
+    except Exception as error:
+        full = full_disk(error, path)
+        if full is None or full is error:
+            raise
+        raise full from error
+
+
+def _there(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

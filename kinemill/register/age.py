@@ -1,0 +1,43 @@
+"""How old the champion is, asked of the registry's tables: MLflow takes seconds to import."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.versions import CHAMPION
+from kinemill.tracking import tracking_uri
+
+_CHAMPION = """
+SELECT v.version, v.creation_time, t.value AS dataset
+FROM registered_model_aliases a
+JOIN model_versions v ON v.name = a.name AND v.version = a.version
+LEFT JOIN model_version_tags t ON t.name = v.name AND t.version = v.version AND t.key = :dataset
+WHERE a.name = :task AND a.alias = :alias
+"""
+
+
+@dataclass(frozen=True)
+class Reign:
+    """The champion's version, when it was registered (s since the epoch), and its dataset."""
+
+    version: int
+    since: float
+    dataset: str | None
+
+
+def reign_of(home: Home, task: str) -> Reign | None:
+    """Return what is known of the champion of a task, or None."""
+    if not home.has_registry:
+        return None
+    row = _ask(tracking_uri(home), dataset=tags.DATASET, task=task, alias=CHAMPION)
+    return Reign(int(row.version), row.creation_time / 1000.0, row.dataset) if row else None
+
+
+def _ask(uri: str, **values: str) -> Any:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(uri, poolclass=NullPool)
+    with engine.connect() as connection:
+        return connection.execute(text(_CHAMPION), values).first()

@@ -1,0 +1,155 @@
+"""Metrics as JSON lines: `metrics.jsonl` in a training's folder, what `kinemill metrics` reads.
+
+One object a line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`; `time` in s since
+the epoch, null for what is not finite. Lines are appended as they come and whole, so a kill can cut
+the last one alone, which readers leave out. A training that goes on drops what it makes again.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "metrics.jsonl"
+Point = dict[str, Any]
+
+
+class JsonLines:
+    """A tracker that appends to a file, and keeps what a full disk does not take for later.
+
+    Args:
+        path: of the file, which may be there from an earlier attempt.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._end: int | None = None  # of what is kept; None: not known before the first step
+        self._waiting = b""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Leave settings to the file of the whole config."""
+
+    def log_text(self, name: str, text: str) -> None:
+        """Leave texts to files of their own."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Append one line.
+
+        Raises:
+            OSError: the disk takes nothing; the line is tried again with the next.
+        """
+        if self._end is None:
+            self._end = _kept(self._path, step)
+            os.ftruncate(self._file, self._end)
+        values = {name: float(value) for name, value in metrics.items()}
+        finite = {name: v if math.isfinite(v) else None for name, v in values.items()}
+        line = json.dumps({"step": step, "time": round(time.time(), 3), **finite})
+        self._waiting += f"{line}\n".encode()
+        self._write()
+
+    def flush(self) -> None:
+        """Bring what was written to the disk."""
+        if self._waiting:
+            self._write()
+        os.fsync(self._file)
+
+    def close(self, ended_well: bool) -> None:
+        """Bring all to the disk and close the file."""
+        del ended_well
+        try:
+            self.flush()
+        finally:
+            os.close(self._file)
+
+    def _write(self) -> None:
+        end = self._end or 0
+        try:
+            written = os.pwrite(self._file, self._waiting, end)
+        except OSError:
+            os.ftruncate(self._file, end)
+            raise
+        if written < len(self._waiting):
+            os.ftruncate(self._file, end)  # half a line would be taken for a cut one
+            message = f"{self._path}: the disk took {written} of {len(self._waiting)} bytes"
+            raise OSError(message)
+        self._end, self._waiting = end + written, b""
+
+
+def _kept(path: Path, step: int) -> int:
+    """Return up to which byte the file holds whole lines of steps before `step`."""
+    kept = 0
+    with path.open("rb") as file:
+        for line in file:
+            point = _point(line)
+            if point is None or point["step"] >= step:
+                break
+            kept += len(line)
+    return kept
+
+
+def _point(line: bytes) -> Point | None:
+    """Return what a line says; None if it was cut."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
+
+
+@dataclass
+class Reader:
+    """Reads a file of JSON lines as it grows.
+
+    Attributes:
+        path: of the file; it need not be there yet.
+        offset: bytes read so far.
+        last: the last line read.
+    """
+
+    path: Path
+    offset: int = 0
+    last: bytes = field(default=b"", repr=False)
+
+    def new(self) -> Iterator[Point]:
+        """Yield the points that came since the last call; all anew where the file was cut."""
+        try:
+            with self.path.open("rb") as file:
+                self._find_place(file)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return  # being written, or cut by a kill
+                    self.offset, self.last = self.offset + len(line), line
+                    if point := _point(line):
+                        yield point
+        except FileNotFoundError:
+            return
+
+    def _find_place(self, file: Any) -> None:
+        start = self.offset - len(self.last)
+        file.seek(start)
+        if file.read(len(self.last)) != self.last:
+            self.offset, self.last = 0, b""
+            file.seek(0)
+
+
+def read_points(path: Path) -> list[Point]:
+    """Return all points of a file; none if it is not there."""
+    return list(Reader(path).new())
+
+
+def as_series(points: Sequence[Point]) -> dict[str, Any]:
+    """Return `{"steps": [...], "series": {name: [...]}}`, null where a name has no value."""
+    by_step: dict[int, Point] = {}
+    for point in points:
+        by_step.setdefault(point["step"], {}).update(point)
+    steps = sorted(by_step)
+    names = {name: None for point in points for name in point if name not in {"step", "time"}}
+    series = {name: [by_step[step].get(name) for step in steps] for name in names}
+    return {"steps": steps, "series": series}

@@ -1,0 +1,95 @@
+"""TensorBoard event files in the training's folder: `tensorboard --logdir runs` shows them all.
+
+Written by TensorBoard's own writer, whose thread keeps the disk out of the training loop.
+"""
+
+import importlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from kinemill.spec.track import TRACKERS, Track, Training
+
+FOLDER = "tensorboard"
+FLUSH_SECONDS = 5  # a killed training loses as much of what TensorBoard shows
+
+
+@TRACKERS.register("tensorboard")
+class TensorBoard(Track):
+    """Settings of TensorBoard; there are none."""
+
+    type: Literal["tensorboard"] = "tensorboard"
+
+    def open(self, training: Training) -> "Events":
+        """Begin an event file; those of earlier attempts stay beside it."""
+        return Events(training.folder / FOLDER)
+
+
+class Events:
+    """A tracker that writes scalars and texts as TensorBoard reads them.
+
+    Args:
+        folder: of the event files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._event, self._session = _messages("event", "Event", "SessionLog")
+        (self._summary,) = _messages("summary", "Summary")
+        self._writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
+        self._began = False
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Write settings as a table."""
+        rows = [f"| {name} | {value} |" for name, value in params.items()]
+        self._text("parameters", "\n".join(["| key | value |", "|---|---|", *rows]))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write one scalar for each metric."""
+        if not self._began:
+            # What an earlier attempt wrote from here on is not shown: it is made again.
+            again = self._session(status=self._session.START)
+            self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=again))
+            self._began = True
+        values = [
+            self._summary.Value(tag=name, simple_value=float(value))
+            for name, value in metrics.items()
+        ]
+        self._write(self._summary(value=values), step)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Write a text, as it is, under TensorBoard's page of texts."""
+        self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
+
+    def flush(self) -> None:
+        """Bring to the file what the writer's thread still holds."""
+        self._writer.flush()
+
+    def close(self, ended_well: bool) -> None:
+        """Write all there is and close the file."""
+        del ended_well
+        self._writer.close()
+
+    def _text(self, name: str, markdown: str) -> None:
+        from tensorboard.plugins.text.metadata import create_summary_metadata
+
+        (tensor,) = _messages("tensor", "TensorProto")
+        (shape,) = _messages("tensor_shape", "TensorShapeProto")
+        one = shape(dim=[shape.Dim(size=1)])
+        value = self._summary.Value(
+            tag=f"{name}/text_summary",
+            metadata=create_summary_metadata("", ""),
+            tensor=tensor(dtype="DT_STRING", string_val=[markdown.encode()], tensor_shape=one),
+        )
+        self._write(self._summary(value=[value]), 0)
+
+    def _write(self, summary: Any, step: int) -> None:
+        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _messages(file: str, *names: str) -> tuple[Any, ...]:
+    """Return kinds of messages of TensorBoard's; they are made when their module is imported."""
+    module = importlib.import_module(f"tensorboard.compat.proto.{file}_pb2")
+    return tuple(getattr(module, name) for name in names)

@@ -1,0 +1,149 @@
+"""One training in several processes that share each batch, as torchrun or Ray starts them.
+
+Every process holds the whole model and goes through its part of each batch; the gradients are
+added up, so that all make the same step. The first one, the leader, alone judges, writes and
+speaks; what it finds is told to the others. A process by itself is a crew of one, and none of this
+costs it anything.
+
+PyTorch's own wrapper wants a module that is called once a step, which rollouts, ensembles under
+`vmap` and micro-batches are not; adding up the gradients is all that it would do here (Li et al.
+2020, section 3.1).
+"""
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from kinemill.errors import BadInput
+
+# For the slowest, while the leader judges or writes. One that died is noticed by its connection.
+PATIENCE = timedelta(minutes=10)
+_SEEDS = 7_368_787  # between the seeds of two processes
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The processes of a training.
+
+    Attributes:
+        rank: which of them this is; 0 is the leader.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that judges, writes and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: Tensor) -> tuple[int, Tensor]:
+        """Return the part of window numbers (M, B) that is this process's, and where it begins.
+
+        Raises:
+            BadInput: there are more processes than windows.
+        """
+        windows = batch.shape[1]
+        if windows < self.size:
+            found = f"{windows} windows a step, for {self.size} processes"
+            raise BadInput("learn.batch_size", found, fix="raise it, or take fewer processes")
+        parts = batch.tensor_split(self.size, dim=1)
+        return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
+
+    def seed(self, step: int) -> int:
+        """Return what to add to the seed of a step, so that no two processes drop out alike."""
+        return self.rank * (_SEEDS + step)
+
+    def add(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
+        """Add up gradients and loss over all processes; return that loss."""
+        if self.size == 1:
+            return loss
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        flat = torch.cat([loss.detach().reshape(1), *(one.flatten() for one in gradients)])
+        distributed.all_reduce(flat)
+        parts = flat[1:].split([one.numel() for one in gradients])
+        for one, part in zip(gradients, parts, strict=True):
+            one.copy_(part.view_as(one))
+        return flat[0]
+
+    def tell(self, content: bytes = b"") -> bytes:
+        """Return what the leader says; the others' `content` does not matter."""
+        if self.size == 1:
+            return content
+        device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
+        length = torch.tensor([len(content)], device=device)
+        distributed.broadcast(length, 0)
+        said = torch.zeros(int(length), dtype=torch.uint8, device=device)
+        if self.leads and content:
+            said.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        if int(length):
+            distributed.broadcast(said, 0)
+        return content if self.leads else bytes(said.cpu().numpy())
+
+    def found(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Return the numbers that the leader finds; nobody else looks."""
+        if self.size == 1:
+            return dict(find())
+        # Python's JSON has NaN and infinities.
+        return json.loads(self.tell(json.dumps(dict(find())).encode() if self.leads else b""))
+
+    def align(self, module: nn.Module) -> None:
+        """Give every process the leader's weights and buffers."""
+        if self.size == 1:
+            return
+        for value in module.state_dict().values():
+            distributed.broadcast(value, 0)
+
+
+def crew() -> Crew:
+    """Return the processes of which this is one."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return Crew()
+    return Crew(distributed.get_rank(), distributed.get_world_size())
+
+
+@contextmanager
+def joined(device: str) -> Generator[Crew]:
+    """Be one of the processes that the environment tells of (`RANK`, `WORLD_SIZE`, ...), inside.
+
+    Args:
+        device: `learn.device`; a GPU each where that is wanted and there is one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield crew()
+        return
+    on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield crew()
+    finally:
+        distributed.destroy_process_group()
+
+
+def tell_tensors(own: Crew, content: Any) -> Any:
+    """Return tensors by group and name, and a JSON document, or None, as the leader has them.
+
+    Args:
+        own: the crew.
+        content: of the leader: a checkpoint as `read_checkpoint` returns it.
+    """
+    from kinemill.train.checkpoint import packed, unpacked
+
+    if own.size == 1:
+        return content
+    state = json.dumps(content[1] if content else None).encode() if own.leads else b""
+    told: Any = json.loads(own.tell(state))
+    if told is None:
+        return None
+    tensors = own.tell(packed(content[0]) if own.leads else b"")
+    return unpacked(tensors), told

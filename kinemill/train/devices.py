@@ -1,0 +1,63 @@
+"""Where a training runs, and whether it does so the same way each time."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from kinemill.errors import BadInput
+
+PREFERRED = ("cuda", "mps", "cpu")  # of `learn.device: auto`, the first that there is
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def pick_device(wanted: str) -> Any:
+    """Return the torch device: the one wanted, or for `auto` the first that there is.
+
+    Raises:
+        BadInput: the one wanted is not there.
+    """
+    import torch
+
+    found = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        wanted = next(name for name in PREFERRED if found[name])
+    if not found[wanted]:
+        raise BadInput(
+            "learn.device",
+            f"{wanted}, which torch {torch.__version__} does not find on this machine",
+            expected=" or ".join(["auto", *(name for name in PREFERRED if found[name])]),
+            fix="`kinemill doctor` says which torch and which GPU there are",
+        )
+    return torch.device(wanted)
+
+
+@contextmanager
+def determined(*, on: bool) -> Generator[None]:
+    """Let torch take the algorithms that give the same bits each time inside, if `on`.
+
+    An operation that has none raises an error of torch's that names it. cuBLAS reads its setting
+    when it is first used, so this has to be entered before anything is done on a GPU.
+    """
+    import torch
+
+    if not on:
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.deterministic
+    workspace = os.environ.get(_WORKSPACE)
+    os.environ.setdefault(_WORKSPACE, ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        cudnn.benchmark, cudnn.deterministic = before[1:]
+        if workspace is None:
+            del os.environ[_WORKSPACE]

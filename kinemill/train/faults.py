@@ -1,0 +1,124 @@
+"""What made a loss or a gradient not finite: which window, which channel, and what to try.
+
+The batch is halved again and again, which takes a dozen evaluations once, instead of something that
+every step would have to look at. Symbols: M members, B windows of a batch.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.errors import TrainingFailed
+
+
+class NotFinite(Exception):
+    """The loss of a step or the norm of its gradient is not finite; nothing was changed by it."""
+
+    def __init__(self, loss: float, norm: float) -> None:
+        self.loss, self.norm = loss, norm
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """What is to blame.
+
+    Attributes:
+        window: its place in the data, `window from row 3 of episode run7`.
+        channel: the channel at fault.
+        found: what is wrong with it there.
+        in_data: whether the data themselves are not finite.
+    """
+
+    window: str
+    channel: str
+    found: str
+    in_data: bool
+
+
+def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:
+    """Return the loss.
+
+    Raises:
+        NotFinite: it is not finite, or the norm of the gradient is not and has to be.
+    """
+    if math.isfinite(loss) and (math.isfinite(norm) or not norm_too):
+        return loss
+    raise NotFinite(loss, norm)
+
+
+def explained(
+    fault: NotFinite,
+    module: torch.nn.Module,
+    objective: Any,
+    learn: Any,
+    at: tuple[Tensor, int],
+) -> TrainingFailed:
+    """Return the error that says where a fault came from; weights are as before the step.
+
+    Args:
+        fault: what was found.
+        module: what learns.
+        objective: see `loop.Objective`; its loss as the step took it.
+        learn: settings of the training.
+        at: window numbers (M, B) of the batch, and the step.
+    """
+    batch, step = at
+    suspect = None
+    if objective.suspect is not None:
+        suspect = objective.suspect(_narrowed(module, objective, batch, step), step)
+    where = f"step {step}"
+    found = f"loss {fault.loss}, gradient norm {fault.norm}"
+    if suspect is not None:
+        where += f", channel {suspect.channel}, {suspect.window}"
+        found += f": {suspect.found}"
+    return TrainingFailed(
+        where, found, expected="finite numbers", fix=_advice(suspect, learn, step)
+    )
+
+
+def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
+    if suspect is not None and suspect.in_data:
+        return (
+            "find it with `kinemill check`, let `validate` cut or repair it, or name the recording "
+            "in dataset.unused"
+        )
+    rate = learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
+    horizon = f" or learn.horizon ({learn.horizon})" if hasattr(learn, "horizon") else ""
+    return (
+        f"lower learn.optimizer.lr (the rate was {rate:.3g}){horizon}, or look at the data for "
+        "extremes there"
+    )
+
+
+def _narrowed(module: torch.nn.Module, objective: Any, batch: Tensor, step: int) -> Tensor:
+    """Return the windows (M, 1) that are not finite by themselves, or more if only together."""
+    first, last = 0, batch.shape[1]
+    while last - first > 1:
+        middle = (first + last) // 2
+        halves = ((first, middle), (middle, last))
+        bad = [half for half in halves if _is_bad(module, objective, batch, step, half)]
+        if not bad:
+            break
+        first, last = bad[0]
+    module.zero_grad(set_to_none=True)
+    return batch[:, first:last]
+
+
+def _is_bad(
+    module: torch.nn.Module, objective: Any, batch: Tensor, step: int, half: tuple[int, int]
+) -> bool:
+    module.zero_grad(set_to_none=True)
+    device = next(module.parameters()).device
+    part = batch[:, half[0] : half[1]].to(device)
+    loss = objective.loss(part, step, (half[0], batch.shape[1]))
+    if not math.isfinite(loss.item()):
+        return True
+    loss.backward()
+    return any(
+        not bool(value.grad.isfinite().all())
+        for value in module.parameters()
+        if value.grad is not None
+    )

@@ -1,0 +1,73 @@
+"""How much memory a training takes, and what to say and do when there is none left."""
+
+import gc
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from kinemill.errors import TrainingFailed
+
+GIB = 2**30
+_SIGNS = ("can't allocate memory", "out of memory", "alloc_failed", "not enough memory")
+
+
+def peaks(device: torch.device) -> dict[str, float]:
+    """Return the most memory this process has taken so far, GiB: of the host, and of its GPU."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    found = {"memory/host_peak_gib": host / GIB}
+    if device.type == "cuda":
+        found["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+    return found
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory could not be had, which torch has many words for."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def free_now(device: torch.device) -> str:
+    """Say how much memory is left."""
+    import psutil
+
+    if device.type == "cuda":
+        left, whole = torch.cuda.mem_get_info(device)
+        return f"{left / GIB:.2f} of {whole / GIB:.2f} GiB of the GPU free"
+    host = psutil.virtual_memory()
+    return f"{host.available / GIB:.2f} of {host.total / GIB:.2f} GiB of the host free"
+
+
+def make_room() -> None:
+    """Let go of what a failed step still holds."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def out_of_memory(where: str, module: torch.nn.Module, learn: Any, windows: int) -> TrainingFailed:
+    """Return the error that says what did not fit, and what to change.
+
+    Args:
+        where: such as `step 3`.
+        module: what learns.
+        learn: settings of the training.
+        windows: that went through it at once.
+    """
+    device = next(module.parameters()).device
+    parameters = sum(value.numel() for value in module.parameters())
+    rows = " + ".join(
+        f"{name} {getattr(learn, name)}" for name in ("history", "horizon") if hasattr(learn, name)
+    )
+    return TrainingFailed(
+        where,
+        f"out of memory with {windows} windows at once{f' ({rows})' if rows else ''}, "
+        f"{parameters} parameters on {device}; {free_now(device)}",
+        expected="a step that fits",
+        fix="halve learn.batch_size and double learn.accumulate, which learns the same, or let "
+        "learn.halve_batch do it; or shorten learn.horizon, take a smaller model, or stop what "
+        "else runs there",
+    )

@@ -1,0 +1,30 @@
+"""What Adam and AdamW have in common: steps scaled by running means of gradients and squares."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.spec.plugins import Optimizer
+
+
+class Moments(Optimizer):
+    """Settings of Adam and of AdamW; each has a weight decay of its own kind."""
+
+    lr: PositiveFloat = 1e-3
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    betas: tuple[float, float] = Field(
+        default=(0.9, 0.999), description="decay of the means of gradients and of their squares"
+    )
+    eps: PositiveFloat = 1e-8
+
+    def made(self, kind: Any, parameters: Iterable[Any]) -> Any:
+        """Make torch's optimizer of a kind; one fused kernel a step."""
+        return kind(
+            parameters,
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )

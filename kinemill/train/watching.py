@@ -1,0 +1,131 @@
+"""`learn.evaluate_with`: a function of the user's that is asked at each evaluation.
+
+It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
+It only watches: no weights depend on it, so it is not part of what a model's key is made of, and a
+model that is there already is not trained again because somebody wants to see more. A module has
+to be importable (installed, or in a folder on PYTHONPATH); a file is named relative to the task's.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.registry import nearest
+from kinemill.spec.task import Task
+
+
+class TorchSimulator:
+    """The model that learns, with the rollouts of a `kinemill.runtime.Simulator`.
+
+    Args:
+        module: a `Step` or an `Ensemble`, in evaluation mode.
+        task: whose channels it is of.
+    """
+
+    def __init__(self, module: Any, task: Task) -> None:
+        self.module, self.dt = module, task.dt
+        self.states, self.actions = tuple(task.states), tuple(task.actions)
+        self.units = {name: task.channels[name].unit for name in task.columns}
+
+    @property
+    def history(self) -> int:
+        """Rows known before the first prediction, H."""
+        return self.module.history
+
+    @torch.no_grad()
+    def rollout(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> NDArray[np.float32]:
+        """Predict with the model's own output fed back.
+
+        Args:
+            states: (B, H, S) in task units, the last row is the present.
+            past_actions: (B, H-1, A), the actions between those states.
+            actions: (B, T, A), the first acts from the present on.
+
+        Returns:
+            (B, T, S), the states after each of `actions`.
+        """
+        like = self.module.state_std
+        given = [like.new_tensor(np.asarray(part)) for part in (states, past_actions, actions)]
+        return self.module.rollout(*given).cpu().numpy()
+
+
+def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
+    """Return what `learn.evaluate_with` names, as the loop asks it; None if it names nothing.
+
+    Raises:
+        BadInput: there is no such module, file or function.
+    """
+    if wanted is None:
+        return None
+    where, function = f"learn.evaluate_with: {wanted}", _function(wanted)
+
+    def watch(module: Any) -> dict[str, float]:
+        try:
+            found = function(TorchSimulator(module, task), task)
+        except KinemillError:
+            raise
+        except Exception as error:
+            message = f"raised {type(error).__name__}: {error}"
+            raise BadInput(where, message, fix="mend it, or leave it out") from error
+        return _numbers(where, found)
+
+    return watch
+
+
+def _numbers(where: str, found: Any) -> dict[str, float]:
+    wanted = "a mapping of names to numbers"
+    if not isinstance(found, Mapping):
+        raise BadInput(where, f"returned {type(found).__name__}", expected=wanted)
+    named: Mapping[Any, Any] = found
+    for name, value in named.items():
+        if not isinstance(name, str) or not isinstance(value, int | float | np.number):
+            raise BadInput(where, f"returned {value!r} for {name!r}", expected=wanted)
+    return {f"eval/{name}": float(value) for name, value in named.items()}
+
+
+def _function(wanted: str) -> Callable[..., Any]:
+    where, (source, _, name) = f"learn.evaluate_with: {wanted}", wanted.rpartition(":")
+    module = _from_file(where, Path(source)) if source.endswith(".py") else _named(where, source)
+    found = getattr(module, name, None)
+    if not callable(found):
+        functions = [key for key, value in vars(module).items() if callable(value)]
+        message = f"{source} has no function {name!r}; {nearest(name, functions)}"
+        raise BadInput(where, message)
+    return found
+
+
+def _named(where: str, name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BadInput(
+            where,
+            f"cannot be imported ({error})",
+            fix="install it, put its folder on PYTHONPATH, or name a `file.py:function`",
+        ) from error
+
+
+def _from_file(where: str, path: Path) -> Any:
+    name = f"kinemill_evaluate_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise BadInput(where, f"there is no file {path}", expected="one relative to the task file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses and pickles in it want
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        message = f"cannot be imported ({type(error).__name__}: {error})"
+        raise BadInput(where, message) from error
+    return module

@@ -1,0 +1,224 @@
+"""What looks for events that somebody wants to hear of, beside the runs and never in them."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.disk import shortage
+from kinemill.errors import KinemillError
+from kinemill.home import Home
+from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_json
+from pipelines.sensors import reason
+from resources import alerts
+from resources.io import latest
+from resources.sending import deliver
+from resources.tags import OWNER, TASK
+
+_EVERY = 30  # s
+_TOLD = 5  # names, lines of a gate
+_WILL_RETRY, _RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"
+_PATIENCE = 120.0  # s that the daemon gets to try a failed run again
+_LATELY = 2.0  # days; what failed before, with no daemon since, is no news
+_MOST = 100  # failed runs looked at in one tick
+_URL = "http://127.0.0.1:3000"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An event, and how it is told; a body that takes long to find is found when it is news."""
+
+    kind: alerts.Kind
+    title: str
+    body: str | Callable[[], str]
+    event: alerts.Event
+    run: str = ""
+
+
+def tell(home: Home, found: Found) -> bool:
+    """Have an event told, if it is news and somebody wants to hear of it."""
+    if not alerts.is_news(home, found.kind, found.event):
+        return False
+    link = f"{_pages(home)}/runs/{found.run}" if found.run else _pages(home)
+    body = found.body if isinstance(found.body, str) else found.body()
+    return alerts.alert(home, found.kind, found.title, body, link, event=found.event)
+
+
+def _pages(home: Home) -> str:
+    """Return the address of Dagster's pages, as far as it is known."""
+    served = home.dagster / "servers" / "addresses.json"
+    written: Json = read_json(served) if served.is_file() else {}
+    return os.environ.get("KINEMILL_URL") or written.get("Dagster") or _URL
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=_EVERY,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Has failures, refusals, quarantine, drift, silence and a full disk told, once.",
+)
+def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Look at what the last runs came to; send what is due."""
+    home = Home.resolve()
+    try:
+        asked = alerts.settings(home)
+    except KinemillError as error:
+        return dg.SkipReason(str(error))
+    if asked is None:
+        return dg.SkipReason("no alerts.yaml: nobody wants to hear anything")
+    alerts.begin(home)
+    new = list[Found]()
+    for source in _sources(home, asked, context.instance):
+        try:
+            new += [found for found in source if tell(home, found)]
+        except KinemillError as error:  # a damaged document keeps nobody from hearing the rest
+            context.log.warning(str(error))
+    deliver(home)
+    return dg.SkipReason("; ".join(found.title for found in new) or "nothing new")
+
+
+def _sources(
+    home: Home, asked: alerts.Alerts, instance: dg.DagsterInstance
+) -> Iterator[Iterator[Found]]:
+    yield failures(instance)
+    yield stalls(instance, asked.stalled_after)
+    yield disk(home)
+    for task in sorted(path.name for path in (home.dagster / "refs" / "latest").glob("*")):
+        yield refusals(home, task)
+        yield quarantines(home, task, asked.quarantine_share)
+        yield drifts(home, task)
+
+
+def failures(instance: dg.DagsterInstance) -> Iterator[Found]:
+    """Yield the runs that failed lately and were not tried again.
+
+    A run-failure sensor hears of none that was started in a terminal, and of each before it is
+    known whether it is tried again: Dagster says beforehand that it would be, which is not so where
+    no daemon can start it.
+    """
+    lately = datetime.now(UTC) - timedelta(days=_LATELY)
+    wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
+    for record in instance.get_run_records(wanted, limit=_MOST):
+        run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
+        waits = run.tags.get(_WILL_RETRY) == "true" and time.time() - ended < _PATIENCE
+        if _RETRIED in run.tags or waits:
+            continue
+        task = run.tags.get(TASK, run.job_name)
+        event = alerts.Event(run.run_id, ended, task, run.tags.get(OWNER, ""))
+        yield Found(
+            "failure",
+            f"{run.job_name} failed",
+            partial(_said, instance, run.run_id),
+            event,
+            run.run_id,
+        )
+
+
+def _said(instance: dg.DagsterInstance, run: str) -> str:
+    """Return what a failed run said, step by step."""
+    told = list[str]()
+    for entry in instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):
+        data = entry.dagster_event.step_failure_data if entry.dagster_event else None
+        if data and data.error:
+            told.append(reason(data.error))
+    if not told:
+        entries = instance.all_logs(run, of_type=dg.DagsterEventType.RUN_FAILURE)
+        told = [str(entry.dagster_event.message) for entry in entries if entry.dagster_event]
+    return "\n".join(told) or "it did not say why"
+
+
+def refusals(home: Home, task: str) -> Iterator[Found]:
+    """Yield the decision about the newest version, if the gate refused it."""
+    ref = latest(home, task, "registered_model")
+    decided = home.root / ref.path / "decision.json" if ref else None
+    if ref is None or decided is None or not decided.is_file():
+        return
+    facts = read_json(decided)
+    if facts["decision"] != "refused":
+        return
+    lines = [
+        f"{line['rule']}: found {line['found']}, wanted {line['wanted']}"
+        for line in facts["gate"]
+        if not line["passed"]
+    ]
+    before = facts["previous_champion"]
+    stays = f"version {before} stays champion" if before else "there is no champion"
+    event = alerts.Event(f"{task}:{facts['version']}", _made(home, ref.path), task)
+    title = f"{task} version {facts['version']} is refused"
+    yield Found("refused", title, "\n".join([*lines[:_TOLD], stays]), event)
+
+
+def quarantines(home: Home, task: str, share: float) -> Iterator[Found]:
+    """Yield the recordings in quarantine, if they are more than a share of all."""
+    ref = latest(home, task, "episodes")
+    if ref is None or not (home.root / ref.path / SUMMARY).is_file():
+        return
+    summary = read_json(home.root / ref.path / SUMMARY)
+    held, every = summary["quarantined"], summary["recordings"]
+    if not every or held <= share * every:
+        return
+    names = sorted(summary["failing"])
+    key = digest([task, held, names])  # new ones are news, what is held back for long is none
+    body = f"{', '.join(names[:_TOLD])}{' and more' if held > _TOLD else ''}"
+    fix = f"kinemill quarantine {task} says why, and lets through what is sound"
+    event = alerts.Event(key, _made(home, ref.path), task)
+    title = f"{held} of {every} recordings of {task} are in quarantine"
+    yield Found("quarantine", title, f"{body}\n{fix}", event)
+
+
+def drifts(home: Home, task: str) -> Iterator[Found]:
+    """Yield the recordings that drift from the champion, if any do."""
+    from kinemill.validate.drift import latest_drift
+
+    found = latest_drift(home, task)
+    if found is None or found["status"] != "judged" or not found["drifting"]:
+        return
+    drifting, champion = found["drifting"], found["champion"]
+    body = "\n".join(f"{item['name']}: {item['told']}" for item in drifting[:_TOLD])
+    key = digest([task, champion, sorted(item["recording"] for item in drifting)])
+    title = f"{len(drifting)} recordings of {task} drift from champion version {champion}"
+    at = (home.store / "drift" / f"{task}.json").stat().st_mtime
+    yield Found("drift", title, body, alerts.Event(key, at, task))
+
+
+def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[Found]:
+    """Yield the runs under way of which nothing was heard for `after` s."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        if not records:
+            continue
+        heard = records[0].timestamp
+        if time.time() - heard > after:
+            when = datetime.fromtimestamp(heard, UTC).isoformat(timespec="seconds")
+            event = alerts.Event(
+                f"{run.run_id}:{records[0].storage_id}",
+                task=run.tags.get(TASK, run.job_name),
+                owner=run.tags.get(OWNER, ""),
+            )
+            body = f"nothing was heard of run {run.run_id} since {when}; kinemill cancel ends it"
+            yield Found("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
+
+
+def disk(home: Home) -> Iterator[Found]:
+    """Yield that the disk is nearly full, at most once a day."""
+    if why := shortage(home.root):
+        yield Found(
+            "disk",
+            f"the disk of {home.root.name} is nearly full",
+            why,
+            alerts.Event(f"{datetime.now(UTC):%Y-%m-%d}"),
+        )
+
+
+def _made(home: Home, path: str) -> float | None:
+    """Return when an outcome was published, s since the epoch; None if it is gone."""
+    manifest = home.root / Path(path) / MANIFEST
+    return manifest.stat().st_mtime if manifest.is_file() else None
+
+
+ALERTS = [outcome_alerts]

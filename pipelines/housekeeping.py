@@ -1,0 +1,142 @@
+"""What the keeper of a home asks of Dagster: live runs, old runs, and its storage's versions."""
+
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.sql import get_alembic_config
+
+from kinemill.home import Home
+from kinemill.keeping.live import Nobody, OldRun, Orchestrator
+from kinemill.keeping.upgrading import Part
+from pipelines.instance import open_instance
+
+_LIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+_PAGE = 200  # runs read at a time
+
+
+class Runs:
+    """Dagster's runs of a home."""
+
+    def __init__(self, home: Home, instance: dg.DagsterInstance) -> None:
+        self._home, self._instance = home, instance
+
+    def live_since(self) -> float | None:
+        """Return when the oldest run that has not ended was made, s since the epoch, or None."""
+        records = self._instance.get_run_records(
+            dg.RunsFilter(statuses=_LIVE), limit=1, ascending=True
+        )
+        return records[0].create_timestamp.timestamp() if records else None
+
+    def old_runs(self, before: float) -> Iterator[OldRun]:
+        """Yield runs that ended before a time, without those that made what is latest."""
+        latest, until = self._latest(), datetime.fromtimestamp(before, UTC)
+        cursor: str | None = None
+        while True:
+            wanted = dg.RunsFilter(statuses=_ENDED, updated_before=until)
+            page = self._instance.get_run_records(wanted, limit=_PAGE, cursor=cursor)
+            for record in page:
+                if record.dagster_run.run_id not in latest:
+                    yield self._old(record)
+            if len(page) < _PAGE:
+                return
+            cursor = page[-1].dagster_run.run_id
+
+    def forget_run(self, run: str) -> None:
+        """Delete a run with its events."""
+        self._instance.delete_run(run)
+
+    def _latest(self) -> set[str]:
+        """Return the runs that the catalogue shows as the latest of an asset."""
+        keys = self._instance.all_asset_keys()
+        found = [self._instance.get_latest_materialization_event(key) for key in keys]
+        return {event.run_id for event in found if event is not None}
+
+    def _old(self, record: dg.RunRecord) -> OldRun:
+        run, folder = record.dagster_run, self._home.dagster
+        files = [
+            folder / "history" / "runs" / f"{run.run_id}.db",
+            folder / "storage" / run.run_id,
+            folder / "refs" / "runs" / run.run_id,
+        ]
+        ended = record.end_time or record.update_timestamp.timestamp()
+        return OldRun(run.run_id, run.tags.get("kinemill/task", ""), ended, _there(files))
+
+
+class Storage:
+    """Dagster's storage of a home: runs, events, schedules."""
+
+    def __init__(self, instance: dg.DagsterInstance | None) -> None:
+        self._instance = instance
+
+    def parts(self) -> Sequence[Part]:
+        """Return its three parts with their schemas; those of single runs follow the events'."""
+        if self._instance is None:
+            return ()
+        return (
+            _part("Dagster's runs", self._instance.run_storage),
+            _part("Dagster's events", self._instance.event_log_storage),
+            _part("Dagster's schedules", self._instance.schedule_storage),
+        )
+
+    def upgrade(self) -> None:
+        """Run Dagster's own migrations; what they print goes to stderr."""
+        if self._instance is not None:
+            with redirect_stdout(sys.stderr):
+                self._instance.upgrade()
+
+
+def _part(name: str, storage: Any) -> Part:
+    found, wanted = storage.alembic_version()
+    return Part(name, str(found), str(wanted), found == wanted or _is_known(str(found)))
+
+
+def _is_known(revision: str) -> bool:
+    """Tell whether this Dagster knows how to come from a schema to its own."""
+    scripts = ScriptDirectory.from_config(get_alembic_config(sqlite_run_storage.__file__))
+    try:
+        return bool(scripts.get_revision(revision))
+    except CommandError:
+        return False
+
+
+@contextmanager
+def storage(home: Home) -> Generator[Storage]:
+    """Open Dagster's storage of a home to upgrade it, if there is any."""
+    if not (home.dagster / "dagster.yaml").is_file():
+        yield Storage(None)
+        return
+    with open_instance(home) as instance:
+        yield Storage(instance)
+
+
+def _there(files: list[Path]) -> list[Path]:
+    return [path for path in files if path.exists()]
+
+
+@contextmanager
+def orchestrator(home: Home) -> Generator[Orchestrator]:
+    """Open Dagster's storage of a home, if it has any."""
+    if not (home.dagster / "dagster.yaml").is_file():
+        yield Nobody()
+        return
+    with open_instance(home) as instance:
+        yield Runs(home, instance)

@@ -1,0 +1,197 @@
+"""Alerts: what whoever is responsible hears of, once each, whatever becomes of the receivers.
+
+One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), says who hears:
+
+    urls: ["slack://...", "mailto://..."]        # any address that apprise knows
+    on: [failure, refused, quarantine, drift, stalled, disk]      # default: all
+    quarantine_share: 0.2                        # from which share of the recordings on
+    stalled_after: 1800                          # s without a word of a run
+    routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
+
+`alert` only writes a file under `alerts/waiting/`, so it costs nothing and waits for nobody; a
+process of its own (`resources.sending`) sends it. The name of that file follows from the event, so
+the same event is told once, whoever notices it how often. Addresses are secrets: they are read when
+they are needed, and neither logged nor kept anywhere else; people see `#1 slack`.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.spec.yaml import read_yaml
+from kinemill.store import Json, digest, publish_json, read_json
+
+VARIABLE = "KINEMILL_ALERTS"
+Kind = Literal["failure", "refused", "quarantine", "drift", "stalled", "disk"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+OLD = 30 * 86400.0  # s; what happened before is no news, and what was told may be forgotten
+
+
+_SCHEME = re.compile(r"([a-z0-9]{1,16})://")  # all of an address that people may see
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Route(_Settings):
+    """Receivers of some alerts; a list that is not given narrows nothing."""
+
+    urls: tuple[SecretStr, ...]
+    tasks: tuple[str, ...] | None = None
+    owners: tuple[str, ...] | None = None
+    on: tuple[Kind, ...] | None = None
+
+    def takes(self, note: Mapping[str, str]) -> bool:
+        """Tell whether an alert goes here."""
+        asked = ((self.tasks, "task"), (self.owners, "owner"), (self.on, "kind"))
+        return all(wanted is None or note[key] in wanted for wanted, key in asked)
+
+
+class Alerts(_Settings):
+    """Who hears of what."""
+
+    urls: tuple[SecretStr, ...] = ()
+    on: tuple[Kind, ...] = KINDS
+    quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    stalled_after: float = Field(
+        default=1800.0, gt=0.0
+    )  # s; long evaluations are quiet for minutes
+    routes: tuple[Route, ...] = ()
+
+    def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
+        """Return the addresses that an alert goes to, by the name that people may see."""
+        every = Route(urls=self.urls, on=self.on)
+        found = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
+        return {name: url for name, url in self.named() if url in found}
+
+    def named(self) -> Iterator[tuple[str, SecretStr]]:
+        """Yield all addresses with the names that people may see: number and kind."""
+        urls = dict.fromkeys([*self.urls, *(url for route in self.routes for url in route.urls)])
+        for number, url in enumerate(urls, start=1):
+            kind = _SCHEME.match(url.get_secret_value())
+            yield f"#{number} {kind[1] if kind else 'address'}", url
+
+
+def settings(home: Home) -> Alerts | None:
+    """Read who hears of what; None if nobody is to.
+
+    Raises:
+        BadInput: the file is not there, or does not say what it must; no address is in the message.
+    """
+    named = os.environ.get(VARIABLE)
+    path = Path(named).expanduser() if named else home.root / "alerts.yaml"
+    if not path.is_file():
+        if named:
+            raise BadInput(f"{VARIABLE}={named}", "is not there", fix="write it, or unset it")
+        return None
+    document = read_yaml(path)
+    try:
+        return Alerts.model_validate(document.value or {})
+    except ValidationError as error:
+        told = [
+            f"line {document.line(item['loc'])}, {'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors(include_input=False, include_context=False)
+        ]
+        raise BadInput(path, "; ".join(told), expected="as docs/operations.md says") from None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What an alert is about.
+
+    Attributes:
+        key: the same for the same event, whoever notices it.
+        at: when it happened, s since the epoch; None: now.
+        task: whose it is, or "".
+        owner: who asked for it, or "".
+    """
+
+    key: str
+    at: float | None = None
+    task: str = ""
+    owner: str = ""
+
+
+def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
+    """Have an alert sent, once for an event; return at once.
+
+    What happened before alerts were first asked for is no news.
+
+    Args:
+        home: of whatever it is about.
+        kind: of event.
+        title: one line.
+        body: what happened, and what to do.
+        link: page that shows more.
+        event: what it is about.
+
+    Returns:
+        whether it is news, and somebody is to hear it.
+    """
+    if not is_news(home, kind, event):
+        return False
+    text = {"title": f"kinemill: {title}", "body": body, "link": link}
+    note = {**_note(kind, event), **text, "made": time.time(), **_UNTRIED}
+    publish_json(waiting(home) / f"{_id(kind, event)}.json", note)
+    return True
+
+
+def is_news(home: Home, kind: Kind, event: Event) -> bool:
+    """Tell whether an event is news, and somebody is to hear it."""
+    found, now = settings(home), time.time()
+    if found is None or not found.receivers(_note(kind, event)):
+        return False
+    at = now if event.at is None else event.at
+    return at >= max(_since(home), now - OLD) and not _is_known(home, _id(kind, event))
+
+
+def _note(kind: Kind, event: Event) -> dict[str, str]:
+    return {"kind": kind, "task": event.task, "owner": event.owner}
+
+
+def _id(kind: Kind, event: Event) -> str:
+    return digest([kind, event.key])[:32]
+
+
+_UNTRIED: Json = {"tries": {}, "next": {}, "sent": [], "dropped": []}
+
+
+def folder(home: Home) -> Path:
+    """Return where alerts are kept."""
+    return home.root / "alerts"
+
+
+def waiting(home: Home) -> Path:
+    """Return where alerts are that not everybody has heard."""
+    return folder(home) / "waiting"
+
+
+def told(home: Home) -> Path:
+    """Return where it is noted what was told, so that it is not told again."""
+    return folder(home) / "told"
+
+
+def _is_known(home: Home, id_: str) -> bool:
+    return any((place / f"{id_}.json").is_file() for place in (waiting(home), told(home)))
+
+
+def _since(home: Home) -> float:
+    """Return when alerts were first asked for in this home, s since the epoch."""
+    path = folder(home) / "since.json"
+    if not path.is_file():
+        publish_json(path, {"since": time.time()})
+    return float(read_json(path)["since"])
+
+
+def begin(home: Home) -> None:
+    """Note that alerts are asked for from now on."""
+    _since(home)

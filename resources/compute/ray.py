@@ -1,0 +1,28 @@
+"""Training on a Ray cluster: a process here stands for the workers on its nodes."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.home import Home
+from kinemill.spec.compute import Ray
+from kinemill.store import read_json
+from resources.compute import COMPUTE
+from resources.compute.local import watch
+from resources.errand import HOME, PARENT, Errand
+
+
+@COMPUTE.register("ray")
+def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
+    """Run the training that `job` describes on the cluster, until it ends or its time is over.
+
+    Raises:
+        ProcessLost: nodes died more often than is tried again, or there is no cluster.
+        TrainingFailed: it ran out of time, or could not train.
+    """
+    home = Home(Path(read_json(job)["home"]))
+    where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
+    errand = Errand.of("resources.child", (where, PARENT), home, [job])
+    module = ["resources.on_ray", settings.model_dump_json(), str(os.getpid())]
+    watch(context, job, settings, module, errand.environment())

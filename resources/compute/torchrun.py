@@ -1,0 +1,28 @@
+"""Training in several processes on this machine that share each batch, a GPU each if it has any."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.spec.compute import Torchrun
+from resources.compute import COMPUTE
+from resources.compute.local import watch
+
+
+@COMPUTE.register("torchrun")
+def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> None:
+    """Run the training that `job` describes, until it ends or its time is over.
+
+    One process is plain python: torchrun takes seconds to start.
+
+    Raises:
+        ProcessLost: one of the processes was killed; the others ended with it.
+        TrainingFailed: it ran out of time, or could not train.
+    """
+    us = str(os.getpid())
+    if settings.processes == 1:
+        watch(context, job, settings, ["resources.child", str(job), us])
+        return
+    module = ["resources.on_torchrun", str(job), us, str(settings.processes)]
+    watch(context, job, settings, module)

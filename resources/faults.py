@@ -1,0 +1,67 @@
+"""Which failures pass when the same is done again, so that a run is started again for those alone.
+
+A process that was killed, a locked database, a connection that broke: infrastructure. Bad input, a
+refused check, a training that diverged: they would come out the same. Dagster starts a run whose
+process died again by itself (`run_retries`); one whose step failed it does not, unless tagged.
+"""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+import dagster as dg
+
+from kinemill.errors import KinemillError, ProcessLost, Unreachable
+from resources.tags import FAULT, MAX_RETRIES, RETRY_STEPS
+
+_NUMBERS = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.ETIMEDOUT,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+}
+# What SQLite, and MLflow and SQLAlchemy around it, say of a database that somebody else holds.
+_LOCKED = ("database is locked", "database table is locked", "unable to open database file")
+# What psycopg2 says of a PostgreSQL that was started again, or that the net does not lead to.
+_AWAY = ("connection to server", "server closed the connection", "terminating connection")
+
+
+def passes(error: BaseException) -> bool:
+    """Tell whether a failure is one of infrastructure, which another attempt may not meet."""
+    return any(_passes(one) for one in _chain(error))
+
+
+def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
+    """Tag a run with whether what failed in it passes, before Dagster decides about a retry."""
+    passing = passes(error)
+    tags = {RETRY_STEPS: str(passing).lower(), FAULT: "passing" if passing else "lasting"}
+    instance.add_run_tags(run_id, tags)
+
+
+def note_refusal(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Tag a run that cannot start: without steps, Dagster would take that for infrastructure."""
+    instance.add_run_tags(run_id, {MAX_RETRIES: "0", FAULT: "lasting"})
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came from."""
+    seen: set[int] = set()
+    now: BaseException | None = error
+    while now is not None and id(now) not in seen:
+        seen.add(id(now))
+        yield now
+        now = now.__cause__ or now.__context__
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, ProcessLost | Unreachable | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, KinemillError):
+        return False  # whatever it quotes
+    if isinstance(error, OSError):
+        return error.errno in _NUMBERS
+    known = isinstance(error, sqlite3.Error) or "sql" in str(error).lower()
+    return known and any(words in str(error) for words in (*_LOCKED, *_AWAY))

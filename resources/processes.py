@@ -1,0 +1,89 @@
+"""Processes of runs: whether the one that was meant still lives, and ending all of them."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_APART = 60.0  # s: clocks are set now and then; a run taken for dead wrongly would be worse
+_LOOK_EVERY = 1.0  # s
+_ANCESTORS = 2  # of a run's process: the code server, and the daemon that started that
+_KERNEL = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Return what tells this start of the machine from any other."""
+    try:
+        return _KERNEL.read_text().strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"  # not Linux
+
+
+def process_of(pid: int, said_at: float) -> psutil.Process | None:
+    """Return process `pid` if it is the one that ran at `said_at` (s since the epoch).
+
+    A process that started later has only the number of the one that was meant; a zombie has ended.
+    """
+    try:
+        process = psutil.Process(pid)
+        young = process.create_time() > said_at + _APART
+        return None if young or process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def family_of(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and all that grew from it."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return those of some processes that have not ended."""
+    found: list[psutil.Process] = []
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all of some processes have ended; return those that have not in time.
+
+    They need not be children of this process, so they are looked at, not waited for.
+    """
+    deadline, left = time.monotonic() + seconds, living(family)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = living(left)
+    return left
+
+
+def send(process: psutil.Process, what: signal.Signals) -> None:
+    """Send a signal to a process that may have ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(what)
+
+
+def end_with_ancestors() -> None:
+    """End this process, without a word, soon after its parent or its parent's parent has ended.
+
+    PR_SET_PDEATHSIG would not do: it tells of the thread that forked, and a server's threads come
+    and go. Children that asked for it end with us.
+    """
+    ancestors = psutil.Process().parents()[:_ANCESTORS]
+    threading.Thread(target=_watch, args=(ancestors,), daemon=True, name="ancestors").start()
+
+
+def _watch(ancestors: list[psutil.Process]) -> None:
+    while len(living(ancestors)) == len(ancestors):
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)

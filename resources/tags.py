@@ -1,0 +1,18 @@
+"""Tags that runs carry, ours and those of Dagster's that we set."""
+
+TASK = "kinemill/task"  # one run of a task at a time
+OWNER = "kinemill/owner"  # for whom it runs; each has a share of the places
+WHY = "kinemill/why"  # what it was started for, when nobody did it by hand
+BOOT = "kinemill/boot"  # which start of the machine its process belongs to
+FAULT = "kinemill/fault"  # why a step failed: `passing` or `lasting`
+RESUME = "kinemill/resume"  # go on with the latest unfinished training of the task, or fail
+
+PRIORITY = "dagster/priority"  # the higher, the sooner
+MAX_RUNTIME = "dagster/max_runtime"  # s
+MAX_RETRIES = "dagster/max_retries"
+RETRY_STEPS = "dagster/retry_on_asset_or_op_failure"
+RUN_KEY = "dagster/run_key"
+
+# Started by hand it is 0, which Dagster assumes; what nobody waits for comes after that.
+SOON, AT_NIGHT = {PRIORITY: "-1"}, {PRIORITY: "-2"}
+AUTOMATIC = {OWNER: "kinemill"}

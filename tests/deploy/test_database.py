@@ -1,0 +1,118 @@
+"""PostgreSQL in place of SQLite and files: addresses, locks between machines, the demo task."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from kinemill.database import address_of, database, held_by_all, spell
+from kinemill.errors import BadInput, Unreachable
+from kinemill.home import Home
+from kinemill.locks import lock
+from tests.conftest import ROOT
+
+OPEN = (
+    "import sys; from kinemill.home import Home; from pathlib import Path\n"
+    "from kinemill.tracking import start_run\n"
+    "print(start_run(Home(Path(sys.argv[1])), 'arm', 'key'))"
+)
+
+
+def test_without_the_variable_each_home_keeps_its_own(monkeypatch, home):
+    from kinemill.tracking.database import tracking_uri
+
+    monkeypatch.delenv("KINEMILL_DATABASE", raising=False)
+    assert database() is None
+    assert address_of("dagster") is None
+    assert tracking_uri(home) == f"sqlite:///{home.mlflow_db}"
+
+
+def test_each_library_has_a_schema_of_its_own_in_the_one_database(monkeypatch, home):
+    from sqlalchemy.engine import make_url
+
+    from kinemill.tracking.database import tracking_uri
+
+    monkeypatch.setenv("KINEMILL_DATABASE", "postgres://mill:a%40b@db:5432/mill?sslmode=require")
+    url = make_url(tracking_uri(home))
+    assert (url.drivername, url.password, url.database) == ("postgresql+psycopg2", "a@b", "mill")
+    assert dict(url.query) == {"sslmode": "require", "options": "-csearch_path=mlflow"}
+    assert make_url(address_of("optuna")).query["options"] == "-csearch_path=optuna"
+    assert spell(tracking_uri(home)) == "postgresql://db:5432/mill"  # no password for the logs
+
+
+@pytest.mark.parametrize("address", ["mysql://db/mill", "postgresql://db:5432", "mill"])
+def test_what_is_no_address_of_postgres_is_refused(monkeypatch, address):
+    monkeypatch.setenv("KINEMILL_DATABASE", address)
+    with pytest.raises(BadInput, match=r"KINEMILL_DATABASE.*expected postgresql://"):
+        database()
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:secret@127.0.0.1:9/mill")
+    with (
+        pytest.raises(Unreachable, match=r"127.0.0.1:9/mill: PostgreSQL does") as error,
+        held_by_all("anything"),
+    ):
+        pass
+    assert "secret" not in str(error.value)
+
+
+def test_dagsters_settings_name_the_database_by_a_variable_alone(database, home, monkeypatch):
+    import yaml
+
+    from pipelines.instance import prepare
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    folder = prepare(home)
+    settings = yaml.safe_load((folder / "dagster.yaml").read_text())
+    wanted = {"postgres": {"postgres_url": {"env": "KINEMILL_DAGSTER_STORAGE"}}}
+    assert settings["storage"] == wanted
+    assert settings["run_launcher"]["class"]  # the rest is that of the checkout
+    assert database not in (folder / "dagster.yaml").read_text()
+
+
+def test_a_lock_holds_between_homes_and_ends_with_its_holder(database, tmp_path):
+    one, other, heard, order = Home(tmp_path / "a"), Home(tmp_path / "b"), [], []
+    hold = (
+        "import sys, time; from pathlib import Path; from kinemill.home import Home\n"
+        "from kinemill.locks import lock\n"
+        "with lock(Home(Path(sys.argv[1])), 'ingest-arm'):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(one.root)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert holder.stdout.readline() == b"held\n"
+
+    def wait():
+        with lock(other, "ingest-arm", heard.append):
+            order.append("held here")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.5)
+    assert order == []
+    assert heard == ["waiting for the lock 'ingest-arm': held on another machine"]
+    holder.kill()
+    holder.wait(10)
+    waiting.join(10)
+    assert order == ["held here"]
+
+
+@pytest.mark.slow
+def test_three_processes_make_mlflows_tables_at_once(database, tmp_path):
+    command = [sys.executable, "-c", OPEN]
+    started = [
+        subprocess.Popen([*command, str(tmp_path / name)], stdout=subprocess.PIPE, cwd=ROOT)
+        for name in "abc"
+    ]
+    runs = [process.communicate(timeout=100)[0].decode().strip() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(set(runs)) == 3
+    from kinemill.tracking import open_tracking
+
+    client = open_tracking(Home(tmp_path / "d")).client
+    experiment = client.get_experiment_by_name("arm").experiment_id
+    assert {run.info.run_id for run in client.search_runs([experiment])} == set(runs)

@@ -1,0 +1,127 @@
+"""The demo task on PostgreSQL and an S3 store: the same champion, and what other machines see.
+
+Seconds of each run are printed (`pytest -s`); docs/results.md has them.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kinemill.home import Home
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+MAIN = "from kinemill.cli import main; main()"
+SHORT = ("--set", "learn.compile=off", "--set", "learn.steps=400", "--set", "learn.save_every=50")
+OTHER = ("run", "cart_pole", *SHORT, "--set", "learn.seed=1")
+
+
+def start(home, *arguments):
+    """Start a command on a home, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *arguments, "--json"],
+        cwd=ROOT,
+        env={**os.environ, "KINEMILL_HOME": str(home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kinemill(home, *arguments, expected=(0,)):
+    """Run a command on a home; return its document."""
+    begun = time.monotonic()
+    running = start(home, *arguments)
+    said, told = running.communicate(timeout=600)
+    assert running.returncode in expected, told
+    sys.stderr.write(f"{' '.join(arguments)}: {time.monotonic() - begun:.1f} s\n")
+    return json.loads(said)
+
+
+def digests(home):
+    """Return what was published of the stages whose outcomes follow from the logs alone."""
+    return {
+        stage: sorted(path.name for path in (home.store / stage / "cart_pole").iterdir())
+        for stage in ("recording", "episodes", "dataset", "model")
+    }
+
+
+def test_the_demo_task_on_postgres(database, tmp_path, monkeypatch):
+    import psycopg2
+
+    home, plain = Home(tmp_path / "shared"), Home(tmp_path / "plain")
+    found = kinemill(home, "demo")
+    assert (found["status"], found["version"], found["alias"]) == ("done", 1, "champion")
+    assert kinemill(home, "demo")["status"] == "unchanged"
+    assert list(home.root.glob("**/*.db")) == []  # nothing is kept in SQLite beside it
+    with psycopg2.connect(database) as connection, connection.cursor() as cursor:
+        for table, least in {"dagster.runs": 2, "mlflow.model_versions": 1}.items():
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            assert cursor.fetchone()[0] >= least
+    monkeypatch.delenv("KINEMILL_DATABASE")
+    alone = kinemill(plain, "demo")
+    assert alone["metrics"] == found["metrics"]
+    assert digests(plain) == digests(home)
+
+
+def test_a_second_machine_has_it_all_and_goes_on_where_the_first_was_killed(
+    database, bucket, tmp_path
+):
+    from kinemill.sim import write_logs
+
+    one, other = Home(tmp_path / "one"), Home(tmp_path / "other")
+    write_logs(one.logs("cart_pole"), "cart_pole")
+    found = kinemill(one, "run", "cart_pole", *SHORT, expected=(0, 1))
+    assert found["status"] in {"done", "refused"}  # as the gate finds a training that short
+    other.logs("cart_pole").mkdir(parents=True)  # no log was ever dropped on this machine
+    again = kinemill(other, "run", "cart_pole", *SHORT)
+    assert (again["status"], again["version"]) == ("unchanged", 1)
+    assert again["metrics"] == found["metrics"]
+    assert digests(other)["dataset"] == digests(one)["dataset"]
+    assert versions(other) == versions(one)
+    assert len(versions(one)) == 1
+
+    killed = start(one, *OTHER)
+    wait_for(lambda: "checkpoint.json" in " ".join(checkpoints(bucket)), killed)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert checkpoints(bucket)
+    assert kinemill(other, *OTHER, expected=(0, 1))["version"] == 2
+    assert "of another machine was fetched" in said_in(other)
+    assert checkpoints(bucket) == []  # nobody needs them any more
+
+
+def versions(home):
+    """Return the dataset versions that a home lists."""
+    listed = kinemill(home, "datasets", "cart_pole")["datasets"]
+    return [{key: one[key] for key in ("name", "digest", "status", "created")} for one in listed]
+
+
+def checkpoints(bucket):
+    """Return the keys of the checkpoints that are in the store."""
+    every = [item.key for item in bucket.objects.filter(Prefix="mill/runs/")]
+    return [key for key in every if not key.endswith("/")]
+
+
+def wait_for(wanted, process):
+    """Wait until something is so."""
+    deadline = time.monotonic() + 600
+    while not wanted():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def said_in(home):
+    """Return all that the event log of Dagster holds of the latest run, as text."""
+    from pipelines.instance import open_instance
+
+    with open_instance(home) as instance:
+        run = instance.get_runs(limit=1)[0]
+        return "\n".join(entry.user_message for entry in instance.all_logs(run.run_id))

@@ -1,0 +1,93 @@
+"""The files in deploy/: what each format's own models say of them, and that names fit together."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+DEPLOY = ROOT / "deploy"
+MANIFESTS = ["mill.yaml", "secret.example.yaml"]
+# What compose-spec has for a service, of which this file uses some; a misspelt key is none of them.
+SERVICE = {
+    "image", "build", "restart", "environment", "volumes", "depends_on", "command", "ports",
+    "healthcheck", "stop_grace_period", "network_mode", "pid",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_kubernetes_own_models_read_every_manifest_and_lose_nothing(name):
+    client = pytest.importorskip("kubernetes.client", reason="kubernetes is not installed")
+    api = client.ApiClient()
+    for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text()):
+        version = manifest["apiVersion"].rpartition("/")[2].capitalize()
+        cls = getattr(client, f"{version}{manifest['kind']}")
+        read = api._ApiClient__deserialize(manifest, cls)
+        # A key that the models do not know is dropped when it is read.
+        assert api.sanitize_for_serialization(read) == manifest
+
+
+def test_the_pods_use_what_the_other_manifests_define():
+    every = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "mill.yaml").read_text()))
+    secret = yaml.safe_load((DEPLOY / "kubernetes" / "secret.example.yaml").read_text())
+    named = {(one["kind"], one["metadata"]["name"]) for one in every}
+    pods = [one["spec"]["template"] for one in every if one["kind"] == "Deployment"]
+    labels = [pod["metadata"]["labels"] for pod in pods]
+    for service in (one for one in every if one["kind"] == "Service"):
+        assert service["spec"]["selector"] in labels
+    for pod in (pod["spec"] for pod in pods):
+        assert ("ServiceAccount", pod.get("serviceAccountName", "kinemill")) in named
+        for volume in pod.get("volumes", []):
+            claim = volume["persistentVolumeClaim"]["claimName"]
+            assert ("PersistentVolumeClaim", claim) in named
+        for container in pod["containers"]:
+            assert container["envFrom"] == [{"secretRef": {"name": secret["metadata"]["name"]}}]
+
+
+def compose():
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def test_the_compose_file_has_known_keys_and_names_what_it_defines():
+    found = compose()
+    services = found["services"]
+    assert {"postgres", "store", "code", "daemon", "webserver", "mlflow"} <= set(services)
+    for name, service in services.items():
+        assert set(service) <= SERVICE, name
+        for other in service.get("depends_on", []):
+            assert other in services
+        for shared in (service.get("network_mode"), service.get("pid")):
+            assert shared is None or shared.removeprefix("service:") in services
+        for volume in service.get("volumes", []):
+            source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).partition(":")[0]
+            assert source.startswith(("./", "/")) or source in found["volumes"], volume
+        assert not {"ports", "network_mode"} <= set(service)  # compose refuses both
+    wanted = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
+    given = set(re.findall(r"^(\w+)=", (DEPLOY / "env.example").read_text(), re.MULTILINE))
+    assert wanted <= given
+
+
+def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch):
+    from kinemill.database import database
+    from kinemill.remote import endpoint
+    from pipelines.service import command
+
+    for name, service in compose()["services"].items():
+        if service["image"] == "kinemill":
+            module, which = service["command"]
+            assert (module, which) == ("pipelines.service", name)
+            assert name == "bucket" or command(name)[0] == "-m"
+            for key in ("KINEMILL_DATABASE", "KINEMILL_REMOTE"):
+                value = re.sub(r"\$\{\w+:\?\}", "secret", service["environment"][key])
+                monkeypatch.setenv(key, value)
+            assert database().startswith("postgresql://kinemill:")
+            assert endpoint() == "http://store:9000"
+
+
+def test_the_image_holds_what_the_services_start_from():
+    text = (DEPLOY / "Dockerfile").read_text()
+    for path in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE):
+        for name in path.split():
+            assert (ROOT / name).exists()
+    assert "USER kinemill" in text

@@ -1,0 +1,145 @@
+"""Training on a Ray cluster of several nodes on this machine; nodes are killed in between."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from benchmarks._servers import add_node
+from kinemill.home import Home
+from tests.conftest import ROOT
+from tests.pipelines.conftest import TASK, Place
+
+pytestmark = pytest.mark.slow
+MAIN = "from kinemill.cli import main; main()"
+TRAIN = (
+    "import json, sys; from pipelines.run import make_until\n"
+    "make_until('model', sys.argv[1], json.loads(sys.argv[2]))"
+)
+LONG = {
+    "learn.steps": 1000,
+    "learn.save_every": 100,
+    "learn.eval_every": 200,
+    "learn.patience": None,
+    "learn.compile": "off",
+}
+ON_RAY = {"compute.type": "ray"}
+
+
+def start(overrides):
+    """Start the chain up to the model as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAIN, TASK, json.dumps(overrides)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(run):
+    """Wait until a process has done its work."""
+    _, told = run.communicate(timeout=600)
+    assert run.returncode == 0, told
+
+
+def raylet(node):
+    return next(iter(node.all_processes["raylet"])).process.pid
+
+
+def training_on(node):
+    """Return the training process on a node, if there is one."""
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(raylet(node)).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "resources.errand" in process.cmdline():
+                    return process
+    return None
+
+
+def wait_for(wanted, run, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not (found := wanted()):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def messages(home):
+    """Return all that Dagster was told in the latest run."""
+    from pipelines.instance import open_instance
+
+    with open_instance(home) as instance:
+        run = instance.get_runs(limit=1)[0]
+        return "\n".join(entry.user_message for entry in instance.all_logs(run.run_id))
+
+
+def model(home):
+    """Return the one trained model of a home: its key, and the bytes of its weights."""
+    (folder,) = (home.store / "model" / TASK).iterdir()
+    return folder.name, (folder / "weights.safetensors").read_bytes()
+
+
+def test_a_training_on_ray_makes_the_same_model_and_its_node_may_die(
+    cluster, place, logs, tmp_path, monkeypatch
+):
+    nodes = [add_node(cluster), add_node(cluster)]
+    shutil.copytree(logs, place.home.logs(TASK))
+    run = start({**LONG, **ON_RAY})
+    wait_for(lambda: list(place.home.runs.glob("*/*/checkpoint-*300")), run)
+    (killed,) = (node for node in nodes if training_on(node))
+    training = training_on(killed)
+    os.kill(raylet(killed), signal.SIGKILL)
+    finished(run)
+    assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
+    told = messages(place.home)
+    assert "Ray: attempt 1 of 2: a node is lost" in told
+    assert "going on from the checkpoint at step" in told
+
+    plain = Place(Home(tmp_path / "plain"), place.tasks)
+    plain.enter(monkeypatch)
+    shutil.copytree(logs, plain.home.logs(TASK))
+    finished(start(LONG))
+    assert model(plain.home) == model(place.home)
+
+
+def test_two_nodes_with_homes_of_their_own_share_each_batch(
+    cluster, place, logs, database, bucket, tmp_path
+):
+    for name in ("one", "other"):
+        add_node(cluster, env_vars={"KINEMILL_HOME": str(tmp_path / name)})
+    shutil.copytree(logs, place.home.logs(TASK))
+    two = {**LONG, **ON_RAY, "learn.steps": 200, "compute.workers": 2}
+    finished(start(two))
+    assert "Ray: runs on" in messages(place.home)
+    key, weights = model(place.home)
+    leaders = [Home(tmp_path / name) for name in ("one", "other")]
+    made = [home for home in leaders if (home.store / "model").is_dir()]
+    assert [model(home) for home in made] == [(key, weights)]  # the leader's, from the store
+    data = [list(home.store.glob(f"training_set/{TASK}/*")) for home in leaders]
+    assert all(data)  # each fetched it
+
+
+def test_a_search_has_its_workers_on_the_nodes(cluster, place, logs):
+    add_node(cluster)
+    add_node(cluster)
+    shutil.copytree(logs, place.home.logs(TASK))
+    run = subprocess.run(
+        [
+            sys.executable, "-c", MAIN, "tune", TASK, "--trials", "2", "--workers", "2", "--json",
+            "--no-register", "--set", "compute.type=ray", "--set", "learn.steps=40",
+        ],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=500,
+    )  # fmt: skip
+    assert run.returncode in {0, 1}, run.stderr  # the gate may refuse the best of two
+    (folder,) = (place.home.root / "tune" / TASK).iterdir()
+    for number in (0, 1):
+        assert "runs on" in (folder / f"worker-{number}.log").read_text()

@@ -1,0 +1,221 @@
+"""An S3 store shared by homes: written through, fetched when asked for, never half there."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kinemill import remote, sharing
+from kinemill.errors import BadInput, CorruptArtifact, Unreachable
+from kinemill.home import Home
+from kinemill.ingest import ingest
+from kinemill.store import once, open_ref, read_json, summary_of
+from tests.conftest import ROOT
+
+INPUTS = {"of": "everything it depends on"}
+
+
+def make(home, text="numbers", inputs=INPUTS):
+    def build(folder):
+        (folder / "data.txt").write_text(text)
+        (folder / "more").mkdir()
+        (folder / "more" / "b.bin").write_bytes(bytes(range(256)) * 40_000)  # more than one part
+        return {"rows": len(text)}
+
+    return once(home, "dataset", "arm", inputs, build)
+
+
+def keys(bucket):
+    return sorted(item.key for item in bucket.objects.all() if not item.key.endswith("/"))
+
+
+@pytest.fixture
+def homes(tmp_path):
+    return Home(tmp_path / "a"), Home(tmp_path / "b")
+
+
+def test_what_one_machine_publishes_the_other_finds_without_making_it(bucket, homes):
+    one, other = homes
+    made = make(one)
+    place = f"mill/{made.ref.path}"
+    assert keys(bucket) == [
+        f"{place}/{name}" for name in ("MANIFEST.json", "data.txt", "more/b.bin", "summary.json")
+    ]
+    found = make(other, text="other numbers")  # would be different, if it were made
+    assert (found.ref, found.known, found.summary) == (made.ref, True, {"rows": 7})
+    for name in ("data.txt", "more/b.bin"):
+        there = [(home.root / made.ref.path / name).read_bytes() for home in homes]
+        assert there[0] == there[1]
+
+
+def test_a_reference_is_opened_on_a_machine_that_has_nothing(bucket, homes):
+    one, other = homes
+    made = make(one)
+    assert summary_of(other, made.ref) == {"rows": 7}
+    assert (open_ref(other, made.ref) / "data.txt").read_text() == "numbers"
+
+
+def test_damage_at_home_is_healed_by_the_copy_of_another_machine(bucket, homes):
+    made = make(homes[0])
+    file = homes[0].root / made.ref.path / "data.txt"
+    file.write_text("damaged")
+    again = make(homes[0], text="would be made anew")
+    assert (again.known, file.read_text()) == (True, "numbers")
+
+
+def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
+    one, other = homes
+    made = make(one)
+    bucket.put_object(Key=f"mill/{made.ref.path}/data.txt", Body=b"nUmbers")
+    with pytest.raises(CorruptArtifact, match="is not there or not whole"):
+        open_ref(other, made.ref)
+    again = make(other, text="made again")
+    assert not again.known
+    assert bucket.Object(f"mill/{made.ref.path}/data.txt").get()["Body"].read() == b"made again"
+
+
+@pytest.mark.parametrize("fault", ["remote.data:1", "remote.sent:2"])
+def test_a_machine_that_dies_while_it_uploads_leaves_nothing_half(bucket, homes, fault):
+    one, other = homes
+    script = (
+        "import sys; from pathlib import Path; from kinemill.home import Home\n"
+        "from tests.deploy.test_remote import make\n"
+        "make(Home(Path(sys.argv[1])))"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", script, str(one.root)],
+        cwd=ROOT,
+        env={**os.environ, "KINEMILL_FAULT": fault, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL
+    whole = any(key.endswith("MANIFEST.json") for key in keys(bucket))
+    assert whole == (fault == "remote.sent:2")
+    assert make(other, text="numbers").known == whole
+    assert make(one).known  # it lost its own, and finds the other's
+
+
+def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, homes):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(remote, "_ATTEMPTS", 2)
+    down = "s3://nobody/mill?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    monkeypatch.setenv("KINEMILL_REMOTE", down)
+    with pytest.raises(Unreachable, match=r"s3://nobody/mill/store/.*a rerun goes on from here"):
+        make(homes[0])
+    assert list(homes[0].store.glob("dataset/arm/*")) == []
+    assert list(homes[0].store.glob(".staging/*")) == []
+    monkeypatch.delenv("KINEMILL_REMOTE")
+    assert not make(homes[0]).known
+
+
+def test_an_address_with_an_unknown_option_is_refused(monkeypatch, homes):
+    monkeypatch.setenv("KINEMILL_REMOTE", "s3://mill?endpoint=http://here")
+    with pytest.raises(BadInput, match="has 'endpoint'; expected endpoint_override or scheme"):
+        make(homes[0])
+
+
+def test_a_mounted_folder_serves_as_well(monkeypatch, tmp_path, homes):
+    monkeypatch.setenv("KINEMILL_REMOTE", f"file://{tmp_path}/mounted")
+    made = make(homes[0])
+    assert make(homes[1]).known
+    assert (tmp_path / "mounted" / made.ref.path / "MANIFEST.json").is_file()
+
+
+def test_recordings_of_one_machine_are_recordings_of_the_other(bucket, homes, task, logs):
+    one, other = homes
+    first = ingest(task, one, logs)
+    nothing = other.logs(task.name)
+    nothing.mkdir(parents=True)
+    second = ingest(task, other, nothing)
+    assert second.outcome.ref == first.outcome.ref
+    assert first.outcome.summary["recordings"] > 3
+    assert second.outcome.summary == first.outcome.summary
+    raw = [key for key in keys(bucket) if key.startswith("mill/store/raw/")]
+    assert len(raw) == first.outcome.summary["recordings"]
+    assert not any("/index/" in key or "/pending/" in key for key in keys(bucket))
+
+
+def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes, task, logs):
+    from kinemill.ingest.decisions import audit, decide, decided
+
+    one, other = homes
+    first = ingest(task, one, logs)
+    entry = next(iter(read_json(path) for path in one.store.glob(f"members/{task.name}/*.json")))
+    decide(one, task.name, (entry["hash"], entry["name"]), "reject", "a test")
+    second = ingest(task, other, logs)
+    assert entry["hash"] in decided(other, task.name)
+    assert second.outcome.summary["recordings"] == first.outcome.summary["recordings"] - 1
+    decide(other, task.name, (entry["hash"], entry["name"]), "withdraw", "")
+    ingest(task, one, logs)
+    assert [made.number for made in audit(one, task.name)] == [1, 2]
+
+
+def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes):
+    from kinemill.train.checkpoint import INDEX, Kept, read_checkpoint, write_checkpoint
+
+    one, other = (home.runs / "arm" / "0123abcd" for home in homes)
+    for step in (100, 200, 300):
+        write_checkpoint(one, tensors(step), {"step": step}, Kept(last=2))
+    names = sorted({key.split("/")[4] for key in keys(bucket)})
+    assert names == ["checkpoint-000000200", "checkpoint-000000300"]
+    bucket.put_object(
+        Key="mill/runs/arm/0123abcd/checkpoint-000000400/tensors.safetensors", Body=b""
+    )
+    assert sharing.bring_checkpoint(other, INDEX) == "checkpoint-000000300"  # 400 was half sent
+    found, state = read_checkpoint(other)
+    assert (state["step"], float(found["weights"]["w"][0])) == (300, 300.0)
+    assert sharing.bring_checkpoint(other, INDEX) is None  # it is there
+    write_checkpoint(other, tensors(350), {"step": 350}, Kept(last=2))
+    assert sharing.bring_checkpoint(one, INDEX) == "checkpoint-000000350"
+
+
+def tensors(step):
+    import torch
+
+    return {"weights": {"w": torch.full((3,), float(step))}}
+
+
+def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, caplog):
+    from kinemill.train.checkpoint import Kept, write_checkpoint
+
+    folder = homes[0].runs / "arm" / "0123abcd"
+    up = os.environ["KINEMILL_REMOTE"]
+    monkeypatch.setattr(remote, "_ATTEMPTS", 1)
+    monkeypatch.setenv("KINEMILL_REMOTE", re.sub(r":\d+&", ":9&", up))
+    with caplog.at_level(logging.WARNING):
+        write_checkpoint(folder, tensors(1), {"step": 1}, Kept(last=2))
+    assert "the checkpoint stays on this machine for now" in caplog.text
+    monkeypatch.setenv("KINEMILL_REMOTE", up)
+    write_checkpoint(folder, tensors(2), {"step": 2}, Kept(last=2))
+    assert {key.split("/")[4][-1] for key in keys(bucket)} == {"1", "2"}
+
+
+def test_forgetting_a_recording_takes_it_out_of_the_store(bucket, homes, task, logs):
+    from kinemill.ingest.membership import Member
+    from kinemill.validate.forgetting import forget
+
+    one, _ = homes
+    ingest(task, one, logs)
+    entry = read_json(next(iter(sorted(one.store.glob(f"members/{task.name}/*.json")))))
+    entry.pop("format", None)
+    member = Member(**entry)
+    forget(task, one, member)
+    left = keys(bucket)
+    assert not any(member.hash in key for key in left)
+    bodies = [
+        bucket.Object(key).get()["Body"].read() for key in left if key.endswith("summary.json")
+    ]
+    assert not any(json.loads(body).get("hash") == member.hash for body in bodies)
+
+
+@pytest.fixture
+def task(tasks):
+    from kinemill.spec import load_task
+
+    return load_task(tasks / "tiny.yaml")

@@ -1,0 +1,128 @@
+"""`kinemill up` as a process of a test, on ports of its own, asked over GraphQL."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+
+import psutil
+import pytest
+
+from tests.pipelines.conftest import TASK, Place, is_training
+
+REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
+LAUNCH = """
+mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+RUNS = """{ runsOrError { ... on Runs { results {
+  runId status jobName rootRunId tags { key value } } } } }"""
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+
+
+@dataclass
+class Served:
+    """Running servers: their addresses, their process, their home."""
+
+    place: Place
+    ports: tuple[int, int]
+    process: subprocess.Popen = field(default=None)
+    urls: dict[str, str] = field(default_factory=dict)
+
+    def start(self):
+        """Start the servers and wait until they answer."""
+        command = "from kinemill.cli import main; main()"
+        ports = ["--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command, "up", *ports], stderr=subprocess.PIPE, text=True
+        )
+        for line in self.process.stderr:
+            if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
+                self.urls[found[1]] = found[2]
+            if "Ctrl-C" in line:
+                return
+        pytest.fail(f"kinemill up ended with code {self.process.wait()}")
+
+    def stop(self):
+        """End the servers as Ctrl-C does."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.communicate(timeout=90)
+
+    def family(self):
+        """All processes that grew from `kinemill up`."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def server(self, words):
+        """The server whose command holds `words`, without what it started."""
+        for process in psutil.Process(self.process.pid).children():
+            if words in " ".join(process.cmdline()):
+                return process
+        return pytest.fail(f"no server with {words!r}")
+
+    def ask(self, query, **variables):
+        """Ask Dagster's GraphQL, by POST."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"{self.urls['Dagster']}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def runs(self):
+        """Every run that Dagster knows, newest first."""
+        return self.ask(RUNS)["runsOrError"]["results"]
+
+    def attempts(self, root):
+        """The runs of one launch, the first first: itself and its retries."""
+        found = [run for run in self.runs() if root in (run["runId"], run["rootRunId"])]
+        return found[::-1]
+
+    def launch(self, tags=None, task=TASK, **learn):
+        """Launch the whole chain; return the id of the run."""
+        parameters = {
+            "selector": {**REPOSITORY, "pipelineName": task},
+            "mode": "default",
+            "runConfigData": {"resources": {task: {"config": {"learn": learn}}}},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]
+            },
+        }
+        return self.ask(LAUNCH, p=parameters)["launchPipelineExecution"]["run"]["runId"]
+
+    def status(self, run_id):
+        """How a run stands."""
+        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
+
+    def training(self):
+        """The process that trains, or None."""
+        return next((one for one in self.family() if is_training(one)), None)
+
+
+def until(found, what, within=240.0):
+    """Wait until `found()` is true and return it."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.1)
+    return pytest.fail(f"{what}: not within {within} s")
+
+
+def alive(processes):
+    """Those of some processes that live; a zombie does not."""
+    found = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found

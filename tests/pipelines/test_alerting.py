@@ -1,0 +1,126 @@
+"""What is told of runs and of what they came to: once, whoever looks how often."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import dagster as dg
+import pytest
+
+from kinemill.store import once, publish_json, read_json, write_json
+from pipelines import alerts as watching
+from pipelines.instance import open_instance
+from resources import alerts
+from tests.pipelines.conftest import TASK
+
+
+@pytest.fixture
+def heard(place):
+    """A home in which somebody wants to hear everything, and the titles of what they are to."""
+    home = place.home
+    home.root.mkdir()
+    (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\nstalled_after: 60\n")
+    publish_json(alerts.folder(home) / "since.json", {"since": 0.0})
+
+    def look():
+        with pytest.MonkeyPatch.context() as patch, open_instance(home) as instance:
+            patch.setattr(watching, "deliver", lambda _: None)
+            watching.outcome_alerts(dg.build_sensor_context(instance=instance))
+        return sorted(read_json(path)["title"] for path in alerts.waiting(home).glob("*.json"))
+
+    return home, look
+
+
+def hand_on(home, asset, stage, document, **summary):
+    """Publish an outcome with one document, as the latest of an asset."""
+
+    def build(folder):
+        if document:
+            write_json(folder / f"{stage}.json", document)
+        return summary
+
+    outcome = once(home, stage, TASK, {"document": document, **summary}, build)
+    publish_json(home.dagster / "refs" / "latest" / TASK / f"{asset}.json", outcome.ref.to_json())
+
+
+def decided(version, decision, passed):
+    gate = [{"rule": "beats_linear", "passed": passed, "found": 0.5, "wanted": "<= 0.4"}]
+    return {"version": version, "decision": decision, "previous_champion": 1, "gate": gate}
+
+
+def test_a_refusal_quarantine_and_drift_are_told_once(heard):
+    home, look = heard
+    hand_on(home, "registered_model", "decision", decided(2, "champion", True))
+    hand_on(home, "episodes", "episodes", None, quarantined=1, recordings=9, failing=["a.csv"])
+    assert look() == []
+    hand_on(home, "registered_model", "decision", decided(3, "refused", False))
+    hand_on(home, "episodes", "episodes", None, quarantined=3, recordings=9, failing=["a.csv"])
+    line = {"recording": "ab", "name": "run7.csv", "told": "errs by 3 rad"}
+    drift = {"status": "judged", "counts": {}, "drifting": [line], "champion": 1}
+    publish_json(home.store / "drift" / f"{TASK}.json", drift)
+    told = look()
+    assert told == [
+        f"kinemill: 1 recordings of {TASK} drift from champion version 1",
+        f"kinemill: 3 of 9 recordings of {TASK} are in quarantine",
+        f"kinemill: {TASK} version 3 is refused",
+    ]
+    notes = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
+    (refused,) = [note for note in notes if note["kind"] == "refused"]
+    assert refused["body"] == "beats_linear: found 0.5, wanted <= 0.4\nversion 1 stays champion"
+    assert look() == told  # the next tick, and one after a restart, add nothing
+    hand_on(home, "registered_model", "decision", decided(4, "refused", False))
+    (home.store / "drift" / f"{TASK}.json").write_text("damaged")
+    assert len(look()) == 4
+
+
+def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(heard):
+    home, look = heard
+    with open_instance(home) as instance:
+        run = dg.DagsterRun(job_name=TASK, run_id="1" * 32, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+        instance.report_engine_event("step 3", run)
+    assert look() == []
+    shard = home.dagster / "history" / "runs" / f"{'1' * 32}.db"
+    with closing(sqlite3.connect(shard)) as database, database:
+        rows = database.execute("SELECT id, event, timestamp FROM event_logs").fetchall()
+        for number, event, _ in rows:
+            old = json.loads(event)
+            old["timestamp"] -= 120.0
+            values = (json.dumps(old), number)
+            database.execute("UPDATE event_logs SET event = ? WHERE id = ?", values)
+    assert look() == [f"kinemill: {TASK} has stalled"]
+    assert len(look()) == 1
+
+
+def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(heard, monkeypatch):
+    home, look = heard
+
+    @dg.op
+    def learn():
+        message = "loss is not finite at step 12"
+        raise ValueError(message)
+
+    @dg.job(name=TASK)
+    def failing():
+        learn()
+
+    with open_instance(home) as instance:
+        ran = [
+            failing.execute_in_process(
+                instance=instance, raise_on_error=False, tags={"kinemill/owner": "ada"}
+            )
+            for _ in range(3)
+        ]
+        # Dagster notes the first when a run fails, and the second when it is tried again.
+        instance.add_run_tags(ran[0].run_id, {"dagster/will_retry": "true"})
+        instance.add_run_tags(ran[1].run_id, {"dagster/auto_retry_run_id": "7"})
+        instance.add_run_tags(ran[2].run_id, {"dagster/will_retry": "false"})
+    done = ran[2]
+    assert look() == [f"kinemill: {TASK} failed"]
+    assert len(look()) == 1
+    (note,) = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
+    assert (note["kind"], note["task"], note["owner"]) == ("failure", TASK, "ada")
+    assert "loss is not finite at step 12" in note["body"]
+    assert note["link"].endswith(f"/runs/{done.run_id}")
+    monkeypatch.setattr(watching, "_PATIENCE", 0.0)
+    assert len(look()) == 2  # nobody tried the first one again after all

@@ -1,0 +1,147 @@
+"""Keeping a home on which the chain ran: room, backups, upgrades, and what is told of it."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.keeping.backups import back_up
+from kinemill.keeping.collecting import Wanted, collect
+from kinemill.keeping.restoring import restore
+from kinemill.keeping.upgrading import upgrade
+from kinemill.register.lineage import made_from
+from kinemill.register.versions import fetch_bundle
+from kinemill.runtime import load
+from kinemill.spec.ports import Silence
+from kinemill.store import publish_json, read_json
+from kinemill.tracking import open_tracking
+from pipelines.housekeeping import orchestrator, storage
+from pipelines.instance import open_instance
+from pipelines.run import run_chain
+from resources.io import latest
+from tests.pipelines.conftest import TASK
+
+pytestmark = pytest.mark.e2e
+DAY = 86400.0
+
+
+def gc(home, **wanted):
+    with orchestrator(home) as runs:
+        return collect(home, Wanted(**wanted), runs, Silence())
+
+
+def a_run(home, status, age=0.0, run_id="0" * 32):
+    """Note a run that Dagster knows of and nothing was made in, and a reference of it."""
+    with open_instance(home) as instance:
+        run = dg.DagsterRun(job_name=TASK, run_id=run_id, status=dg.DagsterRunStatus.NOT_STARTED)
+        instance.add_run(run)
+        with closing(sqlite3.connect(home.dagster / "history" / "runs.db")) as database, database:
+            made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() - age))
+            database.execute(
+                "UPDATE runs SET status = ?, create_timestamp = ?, update_timestamp = ?, "
+                "end_time = ? WHERE run_id = ?",
+                (status.value, made, made, time.time() - age, run_id),
+            )
+    publish_json(home.dagster / "refs" / "runs" / run_id / TASK / "known.note.json", 0)
+
+
+def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
+    home = copy.home
+    found = gc(home, unused=0.0, logs=0.0)
+    assert {item["kind"] for item in found["gone"]} <= {"pictures", "piece", "training log"}
+    why = {item["name"]: item["why"] for item in found["kept"]}
+    for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
+        assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
+    assert run_chain(TASK)["status"] == "unchanged"
+    assert made_from(home, TASK)["total"] >= 4
+    assert load(fetch_bundle(f"models:/{TASK}@champion", home)).interface.task == TASK
+
+
+def test_old_runs_go_with_their_files_and_those_that_made_what_is_latest_stay(copy):
+    home = copy.home
+    a_run(home, dg.DagsterRunStatus.SUCCESS, 40 * DAY)
+    before = {path.name for path in (home.dagster / "refs" / "runs").iterdir()}
+    found = gc(home, logs=30.0)
+    assert [item["name"] for item in found["gone"] if item["kind"] == "run"] == ["0" * 32]
+    assert {path.name for path in (home.dagster / "refs" / "runs").iterdir()} == before - {"0" * 32}
+    with open_instance(home) as instance:
+        assert instance.get_run_by_id("0" * 32) is None
+        key = dg.AssetKey([TASK, "registered_model"])
+        assert instance.get_latest_materialization_event(key) is not None
+
+
+def test_what_was_used_since_a_live_run_began_stays(copy):
+    home = copy.home
+    pictures = [path for path in (home.store / "pictures" / TASK).iterdir()]
+    for path in pictures:
+        os.utime(path, (time.time() - 5 * DAY,) * 2)
+    a_run(home, dg.DagsterRunStatus.STARTED, 6 * DAY)
+    kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
+    assert "pictures" not in kinds
+    with open_instance(home) as instance:
+        instance.delete_run("0" * 32)
+    kinds = {item["kind"] for item in gc(home, unused=0.0, dry=True)["gone"]}
+    assert "pictures" in kinds
+
+
+def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp_path, monkeypatch):
+    back_up(copy.home, tmp_path / "pool", Silence())
+    there = Home(tmp_path / "elsewhere")
+    restore(there, tmp_path / "pool", Silence())
+    copy.home.root.rename(tmp_path / "gone")  # nothing may reach back
+    monkeypatch.setenv("KINEMILL_HOME", str(there.root))
+    assert run_chain(TASK)["status"] == "unchanged"
+    assert load(fetch_bundle(f"models:/{TASK}@champion", there)).interface.task == TASK
+    client = open_tracking(there).client
+    assert int(client.get_model_version_by_alias(TASK, "champion").version) == 1
+    with open_instance(there) as instance:
+        assert len(instance.get_runs()) == 2
+
+
+def older(home, revision):
+    with closing(sqlite3.connect(home.dagster / "history" / "runs.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+
+def bring_up(home):
+    with storage(home) as dagster:
+        return upgrade(home, dagster, Silence())
+
+
+def test_an_upgrade_says_what_was_at_which_version_and_does_nothing_twice(copy):
+    home = copy.home
+    older(home, "284a732df317")  # of Dagster 1.x before
+    found = bring_up(home)
+    parts = {part["part"]: (part["before"], part["after"]) for part in found["parts"]}
+    assert parts["Dagster's runs"][0] == "284a732df317"
+    assert parts["Dagster's runs"][1] == parts["Dagster's events"][1]
+    assert parts["home"] == ("not noted", "1")
+    backup = home.root / found["backup"]
+    with closing(sqlite3.connect(backup / "dagster" / "history" / "runs.db")) as database:
+        assert database.execute("SELECT * FROM alembic_version").fetchone() == ("284a732df317",)
+    assert (backup / "mlflow.db").is_file()
+    again = bring_up(home)
+    assert (again["status"], again["backup"]) == ("unchanged", None)
+
+
+@pytest.mark.parametrize("part", ["dagster", "mlflow", "home", "membership"])
+def test_what_a_newer_version_wrote_is_refused_and_left_as_it_is(copy, part):
+    home = copy.home
+    if part == "dagster":
+        older(home, "ffffffffffff")
+    elif part == "mlflow":
+        with closing(sqlite3.connect(home.mlflow_db)) as database, database:
+            database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    elif part == "home":
+        (home.root / "home.json").write_text('{"format": 2}')
+    else:
+        entry = next((home.store / "members" / TASK).glob("*.json"))
+        publish_json(entry, {**read_json(entry), "format": 2})
+    with pytest.raises(BadInput, match="newer"):
+        bring_up(Home.resolve())
+    assert not (home.root / "backups").exists()

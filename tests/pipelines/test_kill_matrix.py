@@ -1,0 +1,187 @@
+"""Everything that can be killed is killed, on a real `kinemill up`: runs go on, states are true."""
+
+import shutil
+import signal
+import time
+
+import psutil
+import pytest
+
+from kinemill.home import Home
+from kinemill.tracking import open_tracking
+from resources.processes import send
+from tests.pipelines.conftest import TASK, TINY, Place, is_training
+from tests.pipelines.serving import TERMINATE, Served, alive, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+LONG = {"steps": 1_000_000, "patience": None, "save_every": 200}
+ENOUGH = {"steps": 4_000, "patience": None, "save_every": 200}
+QUIET = "retrain: {cron: null, on_arrival: false, on_drift: false}"
+
+
+@pytest.fixture(scope="module")
+def served(first_run, tmp_path_factory):
+    """`kinemill up` on a copy of the home on which the chain ran; nothing starts by itself."""
+    original, _ = first_run
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "tasks").mkdir()
+    tiny = TINY.replace("retrain: {cron: null}", QUIET)
+    for name in (TASK, "tiny_too"):
+        text = tiny.replace(f"task: {TASK}", f"task: {name}")
+        (folder / "tasks" / f"{name}.yaml").write_text(text)
+    place = Place(Home(folder / "home"), folder / "tasks")
+    shutil.copytree(original.home.root, place.home.root)
+    shutil.copytree(place.home.logs(TASK), place.home.logs("tiny_too"))
+    with pytest.MonkeyPatch.context() as patch:
+        place.enter(patch)
+        running = Served(place, (3910, 5910))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def mlflow_statuses(home):
+    tracking = open_tracking(home)
+    runs = tracking.client.search_runs([tracking.experiment(TASK)])
+    return [run.info.status for run in runs]  # newest first
+
+
+def checkpoint_after(served, moment):
+    """Wait for a training that has written a checkpoint since `moment`; return the training."""
+
+    def found():
+        files = served.place.home.runs.rglob("checkpoint.json")
+        fresh = [file for file in files if _mtime(file) > moment]
+        return served.training() if fresh else None
+
+    return until(found, "a training with a checkpoint")
+
+
+def _mtime(file):
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:  # an old one that was just removed
+        return 0.0
+
+
+def gone(processes, within):
+    until(lambda: not alive(processes), "the end of all processes", within)
+
+
+def worker_of(training):
+    return training.parent()
+
+
+def said(served, run_id):
+    from pipelines.instance import open_instance
+
+    with open_instance(served.place.home) as instance:
+        return [entry.user_message for entry in instance.all_logs(run_id)]
+
+
+def ended_well(served, root, attempts):
+    """Wait for the last of some attempts to end well; all before it failed."""
+
+    def done():
+        found = [run["status"] for run in served.attempts(root)]
+        return found if found[-1] in ("SUCCESS", "CANCELED") or len(found) > attempts else None
+
+    assert until(done, "the last attempt", 900) == ["FAILURE"] * (attempts - 1) + ["SUCCESS"]
+    lines = said(served, served.attempts(root)[-1]["runId"])
+    assert [line for line in lines if line.startswith("going on from the checkpoint at step")]
+
+
+def test_cancel_means_cancel(served):
+    began = time.time()
+    run = served.launch(**LONG, seed=1)
+    training = checkpoint_after(served, began)
+    family = [training, *training.children(recursive=True), worker_of(training)]
+    asked = time.monotonic()
+    served.ask(TERMINATE, id=run)
+    gone(family, 5.0)
+    took = time.monotonic() - asked
+    until(lambda: served.status(run) == "CANCELED", "the state in Dagster", 10)
+    until(lambda: mlflow_statuses(served.place.home)[0] == "KILLED", "the state in MLflow", 30)
+    assert len(served.attempts(run)) == 1
+    assert took < 5.0
+
+
+def test_a_killed_trainer_is_replaced_and_goes_on(served):
+    began = time.time()
+    run = served.launch(**ENOUGH, seed=2)
+    checkpoint_after(served, began).send_signal(signal.SIGKILL)
+    ended_well(served, run, attempts=2)
+
+
+def test_a_killed_run_worker_takes_its_training_along_and_is_replaced(served):
+    began = time.time()
+    run = served.launch(**ENOUGH, seed=3)
+    training = checkpoint_after(served, began)
+    worker_of(training).send_signal(signal.SIGKILL)
+    gone([training], 5.0)
+    ended_well(served, run, attempts=2)
+
+
+def test_a_killed_code_server_takes_its_runs_along_and_they_are_replaced(served):
+    began = time.time()
+    run = served.launch(**ENOUGH, seed=4)
+    training = checkpoint_after(served, began)
+    worker = worker_of(training)
+    server = worker.parent()
+    assert "grpc" in " ".join(server.cmdline())
+    server.send_signal(signal.SIGKILL)
+    gone([training, worker], 5.0)
+    ended_well(served, run, attempts=2)
+
+
+@pytest.mark.parametrize("words", ["dagster._daemon", "dagster_webserver"])
+def test_a_run_outlives_the_daemon_and_the_webserver(served, words):
+    began = time.time()
+    run = served.launch(**ENOUGH, seed=len(words))
+    training = checkpoint_after(served, began)
+    family = served.family()
+    served.server(words).send_signal(signal.SIGKILL)
+    assert served.process.wait(timeout=60) == 3  # nothing is started again in silence
+    gone([*family, training], 10.0)
+    served.start()
+    ended_well(served, run, attempts=2)
+
+
+def test_a_run_outlives_everything_at_once(served):
+    began = time.time()
+    run = served.launch(**ENOUGH, seed=5)
+    checkpoint_after(served, began)
+    family = [psutil.Process(served.process.pid), *served.family()]
+    for process in family:
+        send(process, signal.SIGKILL)
+    served.process.communicate()
+    gone(family, 5.0)
+    served.start()
+    ended_well(served, run, attempts=2)
+    assert "RUNNING" not in mlflow_statuses(served.place.home)
+
+
+def test_trainings_of_two_tasks_take_turns(served):
+    """The pool has one place; the other run does its first stages meanwhile, then waits."""
+    began = time.time()
+    first = served.launch(**LONG, seed=6)
+    training = checkpoint_after(served, began)
+    second = served.launch(task="tiny_too", **ENOUGH, seed=6)
+    until(
+        lambda: any("blocked by" in line and "pool" in line for line in messages(served, second)),
+        "the other run at the pool",
+    )
+    assert [one for one in served.family() if one.pid != training.pid and is_training(one)] == []
+    served.ask(TERMINATE, id=first)
+    until(lambda: served.status(second) == "SUCCESS", "the other run", 300)
+
+
+def messages(served, run_id):
+    from pipelines.instance import open_instance
+
+    with open_instance(served.place.home) as instance:
+        entries = instance.all_logs(run_id)
+        return [entry.message for entry in entries if entry.dagster_event]

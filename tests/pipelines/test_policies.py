@@ -1,0 +1,376 @@
+"""What dagster.yaml and our tags make Dagster do: who waits, who is first, what is tried again."""
+
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.events import EngineEventData
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher import WorkerStatus
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
+
+from kinemill.errors import ProcessLost
+from kinemill.home import Home
+from kinemill.spec import load_task
+from pipelines import pools
+from pipelines.chain import definitions_of
+from pipelines.instance import prepare
+from pipelines.reaping import reap
+from pipelines.run import run_config
+from resources import launcher
+from resources.processes import boot_id
+from resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
+from tests.conftest import ROOT
+from tests.pipelines.conftest import TASK
+
+RETRY = "dagster/will_retry"
+GONE = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Dagster's instance as `dagster.yaml` wants it, opened once: that takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DAGSTER_HOME", "KINEMILL_HOME"):
+            patch.setenv(name, "")  # `prepare` sets them
+        folder = prepare(Home(tmp_path_factory.mktemp("policies")))
+        with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
+            yield instance
+
+
+@pytest.fixture
+def instance(opened, place):
+    yield opened
+    for run in opened.get_runs():
+        opened.delete_run(run.run_id)
+
+
+@pytest.fixture
+def job(place):
+    return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+
+
+@dg.op
+def nothing():
+    pass
+
+
+@dg.job
+def one_step():
+    nothing()
+
+
+def started(instance, pid, **tags):
+    """A run that says it is in process `pid`."""
+    run = instance.create_run_for_job(one_step, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    told = f"Started process for run (pid: {pid})."
+    instance.report_engine_event(told, run, EngineEventData.in_process(pid))
+    return run
+
+
+def status(instance, run):
+    return instance.get_run_by_id(run.run_id).status.value
+
+
+def monitored(instance):
+    """One pass of the daemon's run monitoring."""
+    context = SimpleNamespace(instance=instance, create_request_context=lambda: None)
+    logger = SimpleNamespace(info=lambda *_: None)
+    return list(execute_run_monitoring_iteration(context, logger))
+
+
+def dequeued(instance):
+    daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+    config = instance.get_concurrency_config()
+    return daemon._get_runs_to_dequeue(instance, config, fixed_iteration_time=None)
+
+
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1), "__repository__"),
+    "one_step",
+)
+
+
+def queue(instance, **tags):
+    return instance.create_run_for_job(
+        one_step, tags=tags, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=ORIGIN
+    ).run_id
+
+
+# Health
+
+
+@pytest.mark.parametrize(("boot", "healthy"), [(boot_id(), True), ("another start", False)])
+def test_a_number_given_away_after_a_restart_of_the_machine_is_no_living_run(
+    instance, boot, healthy
+):
+    run = started(instance, psutil.Process().pid, **{BOOT: boot})
+    health = instance.run_launcher.check_run_worker_health(run).status
+    assert health == (WorkerStatus.RUNNING if healthy else WorkerStatus.FAILED)
+
+
+def test_a_process_that_began_after_the_run_said_its_number_is_another_one(instance):
+    run = started(instance, psutil.Process().pid)
+    said = instance.run_launcher._said(run)
+    assert launcher._process(run, *said) is not None
+    assert launcher._process(run, said[0], psutil.Process().create_time() - 61.0) is None
+
+
+def test_a_run_of_another_machine_is_not_judged(instance):
+    elsewhere = {GRPC_INFO_TAG: '{"host": "code.example", "port": 4000}'}
+    run = started(instance, 2**22 + 1, **elsewhere)
+    health = instance.run_launcher.check_run_worker_health(run).status
+    assert health == WorkerStatus.RUNNING
+
+
+def test_monitoring_fails_a_dead_run_on_its_first_pass_and_dagster_will_retry_it(instance):
+    run = started(instance, 2**22 + 1)
+    monitored(instance)
+    found = instance.get_run_by_id(run.run_id)
+    assert (found.status.value, found.tags[RETRY]) == ("FAILURE", "true")
+
+
+def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
+    dead = started(instance, 2**22 + 1)
+    alive = started(instance, psutil.Process().pid)
+    events = instance.event_log_storage
+    events.set_concurrency_slots("cpu", 1)
+    assert events.claim_concurrency_slot("cpu", dead.run_id, "tiny__model").is_claimed
+    assert not events.claim_concurrency_slot("cpu", alive.run_id, "tiny__model").is_claimed
+    assert reap(instance) == [dead.run_id]
+    assert (status(instance, dead), status(instance, alive)) == ("FAILURE", "STARTED")
+    assert events.claim_concurrency_slot("cpu", alive.run_id, "tiny__model").is_claimed
+    events.free_concurrency_slots_for_run(alive.run_id)
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("how", ["deaf", "willing"])
+def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch):
+    monkeypatch.setattr(launcher, "PATIENCE", 0.5)
+    code = GONE if how == "deaf" else GONE.replace("SIG_IGN)\nchild", "SIG_DFL)\nchild")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
+        run = started(instance, process.pid)
+        instance.event_log_storage.set_concurrency_slots("cpu", 1)
+        instance.event_log_storage.claim_concurrency_slot("cpu", run.run_id, "tiny__model")
+        assert instance.run_launcher.terminate(run.run_id)
+        alive = [one for one in family if one.is_running() and one.status() != "zombie"]
+    assert (len(family), alive) == (2, [])
+    assert status(instance, run) == "CANCELED"
+    assert instance.get_run_by_id(run.run_id).tags[MAX_RETRIES] == "0"
+    assert instance.event_log_storage.get_concurrency_run_ids() == set()
+
+
+def test_patience_with_a_cancelled_run_is_less_than_5_s():
+    from resources.compute import local
+
+    assert launcher.PATIENCE + launcher._AFTER < 5.0
+    assert local._PATIENCE < launcher.PATIENCE
+
+
+# Time limits
+
+
+def test_a_run_carries_its_time_limit_and_fails_by_it_for_good(instance, job):
+    assert job.tags[MAX_RUNTIME] == "86400"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        run = started(instance, process.pid, **{MAX_RUNTIME: "0.01"})
+        instance.report_dagster_event(
+            dg.DagsterEvent("PIPELINE_START", one_step.name, event_specific_data=None), run.run_id
+        )
+        time.sleep(0.05)
+        monitored(instance)
+        assert process.wait(timeout=5) != 0
+    found = instance.get_run_by_id(run.run_id)
+    assert (found.status.value, found.tags[RETRY]) == ("FAILURE", "false")
+    said = [entry.message for entry in instance.all_logs(run.run_id)]
+    assert any("Exceeded maximum runtime" in line for line in said)
+
+
+def test_the_time_limit_is_that_of_the_task(place):
+    task = load_task(TASK, {"compute.run_timeout": 7200})
+    assert definitions_of([task]).resolve_job_def(TASK).tags[MAX_RUNTIME] == "7200"
+
+
+def test_starting_and_cancelling_have_time_limits(instance):
+    settings = instance.run_monitoring_settings
+    assert (settings["start_timeout_seconds"], settings["cancel_timeout_seconds"]) == (180, 20)
+
+
+# The queue
+
+
+def test_the_queued_run_with_the_higher_priority_goes_first(instance):
+    night = queue(instance, **{PRIORITY: "-2"})
+    sensed = queue(instance, **{PRIORITY: "-1"})
+    by_hand = queue(instance)
+    urgent = queue(instance, **{PRIORITY: "5"})
+    order = [run.run_id for run in dequeued(instance)]
+    assert order == [urgent, by_hand, sensed, night]
+
+
+def test_nobody_takes_all_places(instance):
+    ada = [queue(instance, **{OWNER: "ada"}) for _ in range(3)]
+    bob = queue(instance, **{OWNER: "bob"})
+    assert [run.run_id for run in dequeued(instance)] == [*ada[:2], bob]
+
+
+def test_two_runs_of_one_task_wait_for_each_other(instance):
+    first = queue(instance, **{"kinemill/task": TASK})
+    queue(instance, **{"kinemill/task": TASK})
+    assert [run.run_id for run in dequeued(instance)] == [first]
+
+
+# Pools
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpus", "pool"),
+    [
+        ({}, 0, "cpu"),
+        ({}, 2, "gpu"),
+        ({"learn.device": "cpu"}, 2, "cpu"),
+        ({"learn.device": "cuda"}, 0, "gpu"),
+        ({"compute.type": "ray"}, 2, None),
+    ],
+)
+def test_a_training_waits_in_the_pool_of_its_device(place, monkeypatch, overrides, gpus, pool):
+    monkeypatch.setattr("assets.pools.gpus", lambda: gpus)
+    made = definitions_of([load_task(TASK, overrides)]).resolve_job_def(TASK)
+    found = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
+    assert found.pop(f"{TASK}__model") == pool
+    assert set(found.values()) == {None}
+
+
+def _nodes(job):
+    return [node.name for node in job.nodes]
+
+
+def test_limits_are_those_of_the_machine_unless_somebody_set_others(instance, monkeypatch):
+    monkeypatch.setattr(pools, "gpus", lambda: 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    events = instance.event_log_storage
+    for pool in ("gpu", "cpu"):
+        events.delete_concurrency_limit(pool)
+    events.initialize_concurrency_limit_to_default("gpu")
+    events.set_concurrency_slots("cpu", 7)
+    pools.set_limits(instance)
+    found = {pool.name: pool.limit for pool in events.get_pool_limits()}
+    assert found == {"gpu": 3, "cpu": 7}
+
+
+def test_a_place_in_a_pool_goes_to_the_higher_priority_first(instance):
+    events = instance.event_log_storage
+    events.set_concurrency_slots("cpu", 1)
+    holder, low, high = (started(instance, 1).run_id for _ in range(3))
+    events.claim_concurrency_slot("cpu", holder, "step")
+    events.claim_concurrency_slot("cpu", low, "step", priority=-1)
+    events.claim_concurrency_slot("cpu", high, "step", priority=5)
+    events.free_concurrency_slots_for_run(holder)
+    assert not events.claim_concurrency_slot("cpu", low, "step", priority=-1).is_claimed
+    assert events.claim_concurrency_slot("cpu", high, "step", priority=5).is_claimed
+    for run in (low, high):
+        events.free_concurrency_slots_for_run(run)
+
+
+TRAINS = """
+import sys, time
+import dagster as dg
+
+@dg.op(pool="cpu")
+def trains():
+    began = time.time()
+    time.sleep(0.5)
+    print(began, time.time())
+
+@dg.job
+def training():
+    trains()
+
+training.execute_in_process(instance=dg.DagsterInstance.get())
+"""
+
+
+@pytest.mark.slow
+def test_steps_in_one_pool_take_turns(opened):
+    opened.event_log_storage.set_concurrency_slots("cpu", 1)
+    home = {**os.environ, "DAGSTER_HOME": opened.root_directory, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", TRAINS]
+    both = [
+        subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in both]
+    spans = sorted([float(word) for word in out.split()] for out, _ in told)
+    assert len(spans[0]) == len(spans[1]) == 2, told
+    assert spans[1][0] >= spans[0][1]
+
+
+# Retries
+
+
+def executed(instance, job, overrides=None):
+    """A run of the first stage alone."""
+    config = run_config(load_task(TASK), overrides or {}, None)
+    first = [dg.AssetKey([TASK, "recordings"])]
+    done = job.execute_in_process(
+        config, instance=instance, raise_on_error=False, asset_selection=first
+    )
+    return instance.get_run_by_id(done.run_id)
+
+
+def test_a_step_that_refuses_its_input_is_not_tried_again(instance, job):
+    run = executed(instance, job)  # there are no logs
+    assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "false", "lasting")
+
+
+def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch):
+    def fail(*_):
+        raise ProcessLost("training process", "was killed by signal 9")
+
+    monkeypatch.setattr("kinemill.ingest.ingest", fail)
+    run = executed(instance, job)
+    assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "true", "passing")
+
+
+def test_settings_that_are_refused_before_any_step_are_not_tried_again(instance, job):
+    run = executed(instance, job, {"learn.steps": -5})
+    assert (run.status.value, run.tags[RETRY]) == ("FAILURE", "false")
+
+
+# Databases
+
+
+@pytest.mark.parametrize("name", ["runs", "events", "schedules"])
+def test_a_database_that_somebody_holds_is_waited_for(instance, name):
+    connect = {
+        "runs": instance.run_storage.connect,
+        "events": instance.event_log_storage.index_connection,
+        "schedules": instance.schedule_storage.connect,
+    }[name]
+    with connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 120_000

@@ -1,0 +1,40 @@
+"""`kinemill run --resume`: goes on with the training that was killed, in two processes now."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kinemill.errors import BadInput
+from pipelines.run import run_chain
+from tests.pipelines.conftest import TASK
+from tests.pipelines.test_training import start_run, training_of
+
+LONG = {"learn.seed": 3, "learn.steps": 600, "learn.save_every": 20, "learn.patience": None}
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
+    assert run_chain(TASK, resume=True)["status"] == "unchanged"  # that training is over
+    with pytest.raises(BadInput, match="no training of tiny was interrupted"):
+        run_chain(TASK, LONG, resume=True)
+
+    run = start_run(**LONG)
+    training = training_of(run, copy.home)
+    os.kill(training.pid, signal.SIGKILL)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    with pytest.raises(BadInput, match=r"stopped after step \d+ had learn\.seed: 3 -> 4;"):
+        run_chain(TASK, LONG | {"learn.seed": 4}, resume=True)
+
+    asked = ["run", TASK, "--resume", "--set", "compute.type=torchrun"]
+    for key, value in LONG.items():
+        asked += ["--set", f"{key}={'null' if value is None else value}"]
+    command = "from kinemill.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, *asked], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "going on from the checkpoint at step" in done.stderr

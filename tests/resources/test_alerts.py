@@ -1,0 +1,212 @@
+"""Alerts: once for an event, to a real server of this machine, whatever state that is in."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from kinemill.errors import BadInput
+from resources import alerts, sending
+from resources.alerts import Event, alert
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "tok3n"
+
+
+@pytest.fixture
+def inbox():
+    """A web server that keeps what is posted to it; `status` is what it answers."""
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.got.append(json.loads(body))
+            self.send_response(server.status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Keep)
+    server.got, server.status = [], 200
+    server.url = f"json://user:{SECRET}@127.0.0.1:{server.server_port}/hook"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def asked(home):
+    """Write alerts.yaml; from then on events are news."""
+
+    def write(*urls, **more):
+        home.root.mkdir(parents=True, exist_ok=True)
+        (home.root / "alerts.yaml").write_text(json.dumps({"urls": urls, **more}))
+        alerts.begin(home)
+        return home
+
+    return write
+
+
+def tell(home, key="a", kind="failure", **event):
+    return alert(home, kind, "cart failed", "no rows", "http://x/runs/1", event=Event(key, **event))
+
+
+def log_of(home):
+    file = home.root / "alerts" / "alerts.log"
+    return file.read_text() if file.is_file() else ""
+
+
+def everything_below(folder):
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_an_event_is_told_once_with_title_body_and_page(asked, inbox):
+    home = asked(inbox.url)
+    assert tell(home)
+    assert not tell(home)  # the next tick, before it was sent
+    sending.send_due(home)
+    assert not tell(home)  # the next tick, afterwards
+    sending.send_due(home)
+    (got,) = inbox.got
+    assert got["title"] == "kinemill: cart failed"
+    assert got["message"] == "no rows\nhttp://x/runs/1"
+    assert tell(home, "b")
+
+
+def test_nobody_asked_for_alerts_so_nothing_is_written(home):
+    home.root.mkdir()
+    assert not tell(home)
+    assert not (home.root / "alerts").exists()
+
+
+def test_what_happened_before_alerts_were_asked_for_is_no_news(asked, inbox):
+    home = asked(inbox.url)
+    assert not tell(home, at=time.time() - 60.0)
+
+
+def test_alerts_go_to_whom_task_owner_and_kind_are_routed(asked, inbox):
+    route = {"urls": [inbox.url], "tasks": ["g1"], "owners": ["ada"], "on": ["drift"]}
+    home = asked(routes=[route])
+    assert not tell(home, "a", "drift", task="cart", owner="ada")
+    assert not tell(home, "b", "drift", task="g1", owner="bob")
+    assert not tell(home, "c", "failure", task="g1", owner="ada")
+    assert tell(home, "d", "drift", task="g1", owner="ada")
+    sending.send_due(home)
+    assert len(inbox.got) == 1
+
+
+def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(asked, monkeypatch):
+    home = asked(f"json://{SECRET}:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")
+    assert tell(home)
+    sending.send_due(home)
+    sending.send_due(home)  # too early for another try
+    assert log_of(home).count("try 1 of 5") == 1
+    assert "try 2" not in log_of(home)
+    monkeypatch.setattr(sending, "FIRST_WAIT", 0.0)
+    (path,) = alerts.waiting(home).iterdir()
+    note = json.loads(path.read_text())
+    path.write_text(json.dumps({**note, "next": {name: 0.0 for name in note["next"]}}))
+    for _ in range(sending.TRIES + 2):
+        sending.send_due(home)
+    assert log_of(home).count("not sent to #1 json") == sending.TRIES
+    assert log_of(home).count("dropped for #1 json after 5 tries") == 1
+    assert not list(alerts.waiting(home).iterdir())
+    assert not tell(home)  # dropped is told
+    assert SECRET.encode() not in everything_below(home.root / "alerts")
+
+
+def test_a_server_that_comes_back_gets_the_alert_once(asked, inbox, monkeypatch):
+    monkeypatch.setattr(sending, "FIRST_WAIT", 0.0)
+    home, inbox.status = asked(inbox.url), 503
+    tell(home)
+    sending.send_due(home)
+    inbox.status, inbox.got[:] = 200, []
+    for _ in range(3):
+        sending.send_due(home)
+    assert len(inbox.got) == 1
+
+
+def test_one_dead_receiver_keeps_nothing_from_the_other(asked, inbox):
+    home = asked(f"json://127.0.0.1:{closed_port()}", inbox.url)
+    tell(home, "a")
+    tell(home, "b")
+    sending.send_due(home)
+    assert len(inbox.got) == 2
+    assert log_of(home).count("not sent to #1") == 1  # b does not wait for it as well
+
+
+def test_a_server_that_hangs_costs_its_time_limit_and_no_more(asked, monkeypatch):
+    monkeypatch.setattr(sending, "LIMIT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"json://127.0.0.1:{silent.getsockname()[1]}/?rto=60&cto=60"
+        home = asked(url)
+        note = {"title": "t", "body": "b", "link": "", "kind": "test"}
+        secret = next(url for _, url in alerts.settings(home).named())
+        assert sending.send(secret, note, limit=0.3) is not None
+
+
+@pytest.mark.parametrize("url", ["nonsense://x", "jsn", "http//127.0.0.1", ""])
+def test_a_wrong_address_is_said_in_the_log_and_not_spelled(asked, url):
+    home = asked(f"{url}{SECRET}")
+    tell(home)
+    sending.send_due(home)
+    assert "apprise knows no such address" in log_of(home)
+    assert SECRET not in log_of(home)
+
+
+def test_a_mistake_in_the_file_is_told_by_line_and_without_addresses(home):
+    home.root.mkdir()
+    text = f"urls: ['slack://{SECRET}']\nquarantine_share: 3\nroutes: [{{urls: {SECRET}}}]\n"
+    (home.root / "alerts.yaml").write_text(text)
+    with pytest.raises(BadInput, match="line 2, quarantine_share") as error:
+        alerts.settings(home)
+    assert SECRET not in str(error.value)
+
+
+def test_the_sender_is_a_process_that_nobody_waits_for(asked, inbox):
+    home = asked(inbox.url)
+    tell(home)
+    began = time.monotonic()
+    sending.deliver(home)
+    took, until = time.monotonic() - began, time.monotonic() + 30.0
+    while list(alerts.waiting(home).iterdir()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(inbox.got) == 1
+    assert took < 5.0  # of 60: starting a process, and no more
+
+
+def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(asked, inbox):
+    """Killed before the try is noted and after: told in the end, and never lost."""
+    home = asked(inbox.url)
+    tell(home)
+    script = (
+        "import os\n"
+        "from kinemill.home import Home\n"
+        "from resources import sending\n"
+        "sending.send = lambda *_: os.kill(os.getpid(), 9)\n"
+        "sending.send_due(Home.resolve())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    (path,) = alerts.waiting(home).iterdir()
+    note = json.loads(path.read_text())
+    assert list(note["tries"].values()) == [1]
+    path.write_text(json.dumps({**note, "next": {}}))
+    sending.send_due(home)
+    assert len(inbox.got) == 1

@@ -1,0 +1,100 @@
+"""Training by torchrun: a process that is lost ends all of them, and another attempt goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+from kinemill.train import find_model, job_folder
+from kinemill.train.checkpoint import checkpoints
+from resources.mill import Mill
+from resources.on_torchrun import told
+from resources.training import write_job
+from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def failure(rank: int, code: int) -> ProcessFailure:
+    return ProcessFailure(rank, 1000 + rank, code, error_file="none")
+
+
+def test_one_that_was_killed_is_told_and_may_be_tried_again(capsys):
+    ends = {0: failure(0, -signal.SIGTERM), 1: failure(1, -signal.SIGKILL), 2: failure(2, 1)}
+    code = told(ends, 3)
+    assert code == os.EX_TEMPFAIL
+    said = "process 1 of 3 was killed by signal 9; the others were ended\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_fault_of_the_leader_is_the_fault_of_all():
+    ends = {2: failure(2, -signal.SIGTERM), 1: failure(1, 1), 0: failure(0, 2)}
+    assert told(ends, 3) == 2
+
+
+def start(job: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "resources.on_torchrun", str(job), str(os.getpid()), "2"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def workers_of(agent: subprocess.Popen) -> dict[int, psutil.Process]:
+    children = psutil.Process(agent.pid).children(recursive=True)
+    found = {int(one.environ()["RANK"]): one for one in children if "RANK" in one.environ()}
+    return found if len(found) == 2 else {}
+
+
+def wait_for(find, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := find():
+            return found
+        time.sleep(0.05)
+    return pytest.fail("waited in vain")
+
+
+@pytest.mark.slow
+def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_home, packed):  # noqa: F811
+    settings = {"steps": 600, "save_every": 10, "eval_every": 200, "patience": None}
+    task = pendulum_task(**settings)
+    task = type(task).model_validate(
+        {**task.model_dump(mode="json", by_alias=True), "compute": {"type": "torchrun"}}
+    )
+    ref, mill = publish(tracked_home, packed), Mill(task, tracked_home)
+    job = write_job(mill, ref, ref, dagster_run="of a test")
+    runs = job_folder(task, tracked_home, ref, ref)
+
+    agent = start(job)
+    workers = wait_for(lambda: workers_of(agent) if checkpoints(runs) else None)
+    began = time.monotonic()
+    os.kill(workers[1].pid, signal.SIGKILL)
+    out, _ = agent.communicate(timeout=60)
+    assert time.monotonic() - began < 10  # s; gloo's own patience is 30 minutes
+    assert agent.returncode == os.EX_TEMPFAIL, out
+    assert "process 1 of 2 was killed by signal 9" in out
+    assert not any(one.is_running() for one in workers.values())
+
+    # Whoever started torchrun dies: so do all of its processes.
+    agent = start(job)
+    workers = wait_for(lambda: workers_of(agent))
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.communicate()
+    _, alive = psutil.wait_procs(workers.values(), timeout=5)
+    assert not alive
+
+    agent = start(job)
+    out, _ = agent.communicate(timeout=300)
+    assert agent.returncode == 0, out
+    model = find_model(task, tracked_home, ref, ref)
+    assert model is not None
+    assert model.summary["steps"] == 600

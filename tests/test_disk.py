@@ -1,0 +1,108 @@
+"""Room on the disk: told in time, and told plainly when there is none."""
+
+import errno
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from kinemill import disk
+from kinemill.errors import KinemillError
+from kinemill.store import once, publish_json
+
+Usage = namedtuple("Usage", "total used free")
+ROOT = Path(__file__).resolve().parents[1]
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "need", "is_short"),
+    [
+        (100, 6, 0, False),  # 5 % are 5 GB
+        (100, 4, 0, True),
+        (10, 1.9, 0, True),  # never less than 2 GB
+        (10, 2.1, 0, False),
+        (2000, 21, 0, False),  # never more than 20 GB
+        (2000, 19, 0, True),
+        (2000, 300, 400, True),  # what is likely to be needed
+    ],
+)
+def test_a_disk_is_short_below_5_percent_2_gb_or_what_is_needed(
+    monkeypatch, tmp_path, total, free, need, is_short
+):
+    found = Usage(total * GB, (total - free) * GB, free * GB)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: found)
+    told = disk.shortage(tmp_path / "not" / "there", need * GB)
+    assert (told is not None) == is_short
+    if told:
+        assert f"{free:.1f} GB free" in told
+        assert "kinemill gc" in told
+
+
+def nothing(_):
+    return Usage(GB, GB, 0)
+
+
+def test_a_run_that_begins_on_a_short_disk_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(disk.shutil, "disk_usage", nothing)
+    said = []
+    disk.warn(tmp_path, said.append)
+    assert len(said) == 1
+    assert said[0].startswith("warning: ")
+
+
+def test_an_outcome_for_which_there_is_no_room_names_path_free_bytes_and_what_to_do(home):
+    def build(folder):
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "rows.bin"))
+
+    with pytest.raises(disk.DiskFull) as error:
+        once(home, "model", "cart", {}, build)
+    assert "rows.bin: No space left on the disk" in str(error.value)
+    assert f"{shutil.disk_usage(home.root).free // 10**9}" in str(error.value).replace(",", "")
+    assert "kinemill gc" in str(error.value)
+    assert isinstance(error.value, KinemillError)
+    assert error.value.errno == errno.ENOSPC
+    assert list((home.store / ".staging").iterdir()) == []
+
+
+def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path):
+    polars = RuntimeError("failed to write: No space left on device (os error 28)")
+    sqlite = sqlite3.OperationalError("database or disk is full")
+    wrapped = ValueError("step failed")
+    wrapped.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded", "/home/x")
+    for error in (polars, sqlite, wrapped):
+        assert isinstance(disk.full_disk(error, tmp_path), disk.DiskFull)
+    assert disk.full_disk(ValueError("no rows"), tmp_path) is None
+    assert disk.full_disk(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_on_a_disk_that_is_really_full_a_command_ends_without_a_traceback(home):
+    """/dev/full takes no byte, as a full disk."""
+    script = (
+        "import sys; from kinemill.cli import app; from kinemill import cli\n"
+        "def fail(): open('/dev/full', 'w', buffering=1).write('x' * 9999)\n"
+        "app.app = fail\napp.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "No space left on the disk" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_document_that_was_there_survives_a_full_disk(home, tmp_path):
+    place = tmp_path / "note.json"
+    publish_json(place, {"value": 1})
+    script = "from pathlib import Path; from kinemill.store import publish_json; import sys\n"
+    script += "publish_json(Path(sys.argv[1]), {'value': 2})"
+    told = {**os.environ, "KINEMILL_FAULT": "error:file.written:1"}
+    done = subprocess.run([sys.executable, "-c", script, place], cwd=ROOT, env=told, check=False)
+    assert done.returncode == 1
+    assert place.read_text() == '{\n  "value": 1\n}\n'

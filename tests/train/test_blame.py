@@ -1,0 +1,198 @@
+"""What is not finite, or does not fit into memory: the run stops, and says where and what to do."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import TrainingFailed
+from kinemill.spec.ports import Silence
+from kinemill.train.checkpoint import checkpoints, read_checkpoint
+from kinemill.train.compiled import has_compiler
+from kinemill.train.loop import fit
+from kinemill.train.memory import is_out_of_memory, peaks
+from tests.train.conftest import pendulum_task
+
+QUIET = (Silence(), Silence())
+CPU = torch.device("cpu")
+ROWS, WINDOW = 150, 7  # of an episode, of a window: history 3, horizon 4
+
+
+class Said(Silence):
+    def __init__(self):
+        self.said, self.metrics = [], {}
+
+    def say(self, message):
+        self.said.append(message)
+
+    def log_metrics(self, metrics, step):
+        self.metrics.update(metrics)
+
+
+def ready(training_set, validation, **settings):
+    task = pendulum_task(**{"compile": "off", "patience": None, **settings})
+    return *task.learn.prepare(task, validation, training_set, CPU), task.learn
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("others", [{}, {"ensemble": 2, "loss": "gaussian"}, {"accumulate": 3}])
+def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
+    packed, tmp_path, bad, others
+):
+    values = packed.values.copy()
+    values[2 * ROWS + 40, 1] = bad  # row 40 of the third episode, velocity
+    broken = replace(packed, values=values)
+    module, objective, learn = ready(broken, packed, save_every=1, batch_size=16, **others)
+    with pytest.raises(TrainingFailed) as caught:
+        fit(module, objective, learn, tmp_path, QUIET)
+    text = str(caught.value)
+    step, row = (int(found) for found in re.search(r"step (\d+), .*? row (\d+) ", text).groups())
+    assert f"channel velocity, window from row {row} of episode train2.csv: loss" in text
+    assert 40 - WINDOW < row <= 40
+    assert f"the data are {bad} there, {40 - row} rows into the window" in text
+    assert "kinemill check" in text
+    assert "learn.optimizer.lr" not in text
+    # The checkpoint before it is as it was, and so is the module.
+    if step:
+        assert read_checkpoint(tmp_path)[1]["step"] == step
+    else:
+        assert checkpoints(tmp_path) == []
+    assert all(value.isfinite().all() for value in module.parameters())
+
+
+def absurd(packed, **settings):
+    settings = {"optimizer": {"lr": 1e30}, "schedule": {"type": "constant", "warmup_steps": 0}} | (
+        settings
+    )
+    return ready(packed, packed, save_every=1, **settings)
+
+
+def test_an_absurd_rate_is_told_as_such(packed, tmp_path):
+    module, objective, learn = absurd(packed)
+    with pytest.raises(
+        TrainingFailed,
+        match=r"step 1, channel (angle|velocity), window from row \d+ of episode train\d\.csv: "
+        r"loss (inf|nan), gradient norm (inf|nan): its prediction is not finite after \d of 4 steps"
+        r"; expected finite numbers; lower learn\.optimizer\.lr \(the rate was 1e\+30\) or "
+        r"learn\.horizon \(4\), or look at the data for extremes there",
+    ):
+        fit(module, objective, learn, tmp_path, QUIET)
+    assert read_checkpoint(tmp_path)[1]["step"] == 1
+
+
+@pytest.mark.slow  # compiles
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
+def test_a_compiled_step_that_is_not_finite_leaves_the_weights_and_is_told(packed, tmp_path):
+    module, objective, learn = absurd(packed, compile="on")
+    with pytest.raises(TrainingFailed, match=r"step 1, channel \w+, window from row \d+ of"):
+        fit(module, objective, learn, tmp_path, QUIET)
+    tensors, state = read_checkpoint(tmp_path)
+    assert state["step"] == 1
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, tensors["weights"][name]), name
+
+
+def test_a_gradient_that_overflows_where_the_loss_does_not_is_found_too(packed, tmp_path):
+    """The error of one window counts as the root of nearly nothing: its slope is infinite."""
+    module, objective, learn = ready(packed, packed, batch_size=64)
+    guilty = 137
+
+    def loss(which, step, *place):
+        own = which[which == guilty]
+        root = (objective.loss(own[None], step) * 0.0).sqrt() if len(own) else 0.0
+        return objective.loss(which, step, *place) + root
+
+    with pytest.raises(TrainingFailed, match=r"gradient norm nan: its term of the loss is") as it:
+        fit(module, replace(objective, loss=loss), learn, tmp_path, QUIET)
+    assert f"window from row {guilty} of episode train0.csv" in str(it.value)
+
+
+class Full(torch.nn.Module):
+    """A network on a machine that holds so many rows at once."""
+
+    def __init__(self, network, rows, error):
+        super().__init__()
+        self.network, self.rows, self.error = network, rows, error
+        self.carry_shapes = network.carry_shapes
+
+    def warm_up(self, *given):
+        return self.network.warm_up(*given)
+
+    def forward(self, features, *carry):
+        if self.training and len(features) > self.rows:
+            raise self.error
+        return self.network(features, *carry)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 12 bytes"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path, error):
+    module, objective, learn = ready(packed, packed, batch_size=64)
+    module.network = Full(module.network, 40, error)
+    parameters = sum(value.numel() for value in module.parameters())
+    with pytest.raises(
+        TrainingFailed,
+        match=rf"step 0: out of memory with 64 windows at once \(history 3 \+ horizon 4\), "
+        rf"{parameters} parameters on cpu; \d+\.\d\d of \d+\.\d\d GiB of the host free; .*"
+        r"halve learn\.batch_size and double learn\.accumulate.*learn\.halve_batch",
+    ):
+        fit(module, objective, learn, tmp_path, QUIET)
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def full(packed, rows, **settings):
+    module, objective, learn = ready(packed, packed, batch_size=64, **settings)
+    module.network = Full(module.network, rows, ERRORS[0])
+    return module, objective, learn
+
+
+def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path):
+    optimizer = {"type": "sgd", "lr": 0.05}
+    module, objective, learn = full(packed, 64, optimizer=optimizer)
+    fit(module, objective, learn, tmp_path / "whole", QUIET)
+    whole, heard = module.state_dict(), Said()
+    module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True)
+    state, _ = fit(module, objective, learn, tmp_path / "halved", (Silence(), heard))
+    assert state.pieces == 4  # of 16 windows each
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, whole[name], rtol=2e-5, atol=2e-5)
+    assert [
+        said.endswith(f"a step is {n} micro-batches from here on")
+        for said, n in zip(heard.said[:2], (2, 4), strict=True)
+    ] == [True, True]
+    # A rerun goes on so: no step is tried that does not fit.
+    module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True, steps=80)
+    again = Said()
+    fit(module, objective, learn, tmp_path / "halved", (Silence(), again))
+    assert again.said[0] == "going on from the checkpoint at step 60"
+    assert not any("micro-batches" in said for said in again.said)
+
+
+def test_one_window_that_does_not_fit_is_an_error_even_so(packed, tmp_path):
+    module, objective, learn = full(packed, 0, halve_batch=True)
+    with pytest.raises(TrainingFailed, match="out of memory with 1 windows at once"):
+        fit(module, objective, learn, tmp_path, QUIET)
+
+
+def test_an_error_that_is_not_of_memory_is_not_taken_for_one(packed, tmp_path):
+    module, objective, learn = ready(packed, packed, halve_batch=True)
+    module.network = Full(module.network, 0, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(module, objective, learn, tmp_path, QUIET)
+
+
+def test_the_most_memory_is_recorded_but_not_in_the_curves(packed, tmp_path):
+    module, objective, learn = ready(packed, packed)
+    heard = Said()
+    state, _ = fit(module, objective, learn, tmp_path, (heard, Silence()))
+    # torch alone takes 0.1 GiB, and this machine has not a million.
+    assert 0.1 < heard.metrics["memory/host_peak_gib"] <= peaks(CPU)["memory/host_peak_gib"] < 1e6
+    assert not any(name.startswith("memory") for name in state.history)

@@ -1,0 +1,158 @@
+"""Two processes that share each batch, against one that takes it alone."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from kinemill import faultpoints
+from kinemill.errors import BadInput
+from kinemill.spec.ports import Silence
+from kinemill.train.checkpoint import checkpoints, read_checkpoint
+from kinemill.train.ddp import Crew, crew, joined
+from kinemill.train.loop import fit
+from tests.train.conftest import pendulum_task
+
+SETTINGS = {
+    "patience": None,
+    "batch_size": 33,  # 17 and 16
+    "ema": 0.9,
+    "noise": {"velocity": 0.05},
+    "growth": {"first": 2, "steps": 40},
+    "sampling": {"steps": 40},
+    "save_every": 10,
+}
+
+
+class Told(Silence):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)
+
+    def log_metrics(self, metrics, step):
+        self.lines.append([step, sorted(metrics)])
+
+
+def learn_in(folder: Path, world: dict[str, str], packed, settings) -> None:
+    """Train as one of several; keep what was told and found beside the folder."""
+    os.environ.update(world)
+    torch.set_num_threads(1)
+    task = pendulum_task(**settings)
+    parts = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+    with joined("cpu") as own:
+        with torch.no_grad():  # a process that began with other weights gets the leader's
+            parts[0].network.head.weight.add_(own.rank)
+        told = Told()
+        state, best = fit(*parts, task.learn, folder, (told, told))
+    weights = {name: value.tolist() for name, value in best.items()}
+    found = [state.step, state.best, weights, told.lines]
+    folder.with_suffix(".json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def processes(packed):
+    """Return what starts processes: (folder, how many, fault of the last) -> processes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.train.test_ddp", "tests.train._warm"])
+
+    def start(folder: Path, size: int, fault: str = "count", **settings):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        every = []
+        for rank in range(size):
+            world = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_PORT": str(port)}
+            world |= {"MASTER_ADDR": "127.0.0.1", faultpoints.VARIABLE: fault}
+            # A folder each: who does not lead writes nothing into its own.
+            given = (folder / f"rank{rank}", world, packed, SETTINGS | settings)
+            every.append(context.Process(target=learn_in, args=given))
+            every[-1].start()
+        return every
+
+    return start
+
+
+def finish(started, seconds=60):
+    for process in started:
+        process.join(seconds)
+    return [process.exitcode for process in started]
+
+
+def found(folder: Path, rank: int = 0):
+    return json.loads((folder / f"rank{rank}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def both(processes, tmp_path_factory):
+    """Folders of a training by two processes, and of the same by one."""
+    folder = tmp_path_factory.mktemp("ddp")
+    for size, name in ((2, "two"), (1, "one")):
+        (folder / name).mkdir()
+        assert finish(processes(folder / name, size)) == [0] * size
+    return folder / "two", folder / "one"
+
+
+def test_two_processes_learn_what_one_learns(both):
+    two, one = found(both[0]), found(both[1])
+    assert two[0] == one[0] == 60
+    for name, value in one[2].items():
+        # Sums in another order: rounding of float32, over 60 steps of Adam.
+        torch.testing.assert_close(
+            torch.tensor(two[2][name]), torch.tensor(value), rtol=1e-3, atol=2e-5
+        )
+    assert two[1] == pytest.approx(one[1], rel=1e-4)
+
+
+def test_all_end_with_the_same_weights_and_stop_alike(both):
+    leader, other = found(both[0], 0), found(both[0], 1)
+    assert leader[:3] == other[:3]
+
+
+def test_only_the_first_writes(both):
+    assert len(checkpoints(both[0] / "rank0")) == 2
+    assert not (both[0] / "rank1").exists()
+
+
+def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, both, tmp_path):
+    """The first is killed in its third checkpoint; the other cannot go on without it."""
+    began = time.monotonic()
+    codes = finish(processes(tmp_path, 2, "moves.synced:3"))
+    assert codes[0] == -signal.SIGKILL
+    assert codes[1] not in (0, None)
+    assert time.monotonic() - began < 30  # s; gloo's own patience is 30 minutes, ours 10
+    assert read_checkpoint(tmp_path / "rank0")[1]["step"] == 20
+    assert finish(processes(tmp_path, 2)) == [0, 0]
+    assert found(tmp_path)[3][0] == "going on from the checkpoint at step 20"
+    assert found(tmp_path)[:3] == found(both[0])[:3]
+    # One process goes on from what two left, too.
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (tmp_path / "rank0").rename(alone / "rank0")
+    assert finish(processes(alone, 1)) == [0]
+
+
+def test_a_process_by_itself_is_a_crew_of_one():
+    assert crew() == Crew(0, 1)
+    batch = torch.arange(6).view(2, 3)
+    assert crew().share(batch)[0] == 0
+    assert torch.equal(crew().share(batch)[1], batch)
+    assert crew().tell(b"word") == b"word"
+
+
+def test_shares_are_whole_and_in_order():
+    batch = torch.arange(14).view(2, 7)
+    shares = [Crew(rank, 3).share(batch) for rank in range(3)]
+    assert [first for first, _ in shares] == [0, 3, 5]
+    assert torch.equal(torch.cat([part for _, part in shares], dim=1), batch)
+    with pytest.raises(BadInput, match=r"learn\.batch_size: 7 windows a step, for 8 processes"):
+        Crew(0, 8).share(batch)

@@ -1,0 +1,258 @@
+"""What may be switched on in a training: averaged weights, micro-batches, low precision."""
+
+import copy
+import os
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+
+from kinemill.errors import BadInput, TrainingFailed
+from kinemill.spec.ports import Silence
+from kinemill.train.average import Average
+from kinemill.train.checkpoint import read_checkpoint
+from kinemill.train.devices import determined, pick_device
+from kinemill.train.loop import fit
+from kinemill.train.mixed import in_precision, lowered
+from tests.train.conftest import pendulum_task
+
+QUIET = (Silence(), Silence())
+CPU = torch.device("cpu")
+STEADY = {"type": "constant", "warmup_steps": 0}
+PLAIN = {"compile": "off", "patience": None}
+
+
+class Heard(Silence):
+    """Remembers metrics and messages, and may end the training at a step."""
+
+    def __init__(self, stop_at=None):
+        self.stop_at, self.metrics, self.said = stop_at, {}, []
+
+    def log_metrics(self, metrics, step):
+        self.metrics.update({(name, step): value for name, value in metrics.items()})
+
+    def say(self, message):
+        self.said.append(message)
+
+    def advance(self, stage, done, total, note=""):
+        if self.stop_at is not None and done >= self.stop_at:
+            raise KeyboardInterrupt
+
+
+def ready(packed, **settings):
+    task = pendulum_task(**{**PLAIN, **settings})
+    return *task.learn.prepare(task, packed, packed, CPU), task.learn
+
+
+def trained(packed, folder, **settings):
+    module, objective, learn = ready(packed, **settings)
+    state, best = fit(module, objective, learn, folder, QUIET)
+    return module.state_dict(), best, state
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def nearly(one, other, tolerance):
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=tolerance, atol=tolerance)
+
+
+def test_an_average_is_the_sum_of_what_was_weighted_by_hand():
+    """Σ β^(k-i) w_i (1 - β) / (1 - β^k): of the values 1, 2 and 4 by hand."""
+    line = torch.nn.Linear(1, 1, bias=False)
+    average, decay = Average(line, 0.5), 0.5
+    for done, value in enumerate((1.0, 2.0, 4.0), start=1):
+        torch.nn.init.constant_(line.weight, value)
+        average.update(done)
+    by_hand = (decay**2 * 1.0 + decay * 2.0 + 4.0) * (1 - decay) / (1 - decay**3)
+    assert average.values["weight"].item() == pytest.approx(by_hand, rel=1e-6)
+    with average.applied():
+        assert line.weight.item() == pytest.approx(by_hand, rel=1e-6)
+    assert line.weight.item() == 4.0
+
+
+def test_averaged_weights_are_those_of_the_steps_and_what_is_judged_and_kept(packed, tmp_path):
+    module, objective, learn = ready(packed, ema=0.9, steps=4, eval_every=2)
+    seen, judged = [], []
+
+    def loss(*given):
+        seen.append(copy.deepcopy(module.state_dict()))
+        return objective.loss(*given)
+
+    def evaluate():
+        judged.append(copy.deepcopy(module.state_dict()))
+        return objective.evaluate()
+
+    spied = replace(objective, loss=loss, evaluate=evaluate)
+    _, best = fit(module, spied, learn, tmp_path, QUIET)
+    after = [*seen[1:], module.state_dict()]  # the weights after each of four steps
+    for name, _ in module.named_parameters():
+        for count, found in ((2, judged[0][name]), (4, judged[1][name])):
+            weights = [0.9 ** (count - i) for i in range(1, count + 1)]
+            steps = [w * after[i][name] for i, w in enumerate(weights)]
+            torch.testing.assert_close(found, torch.stack(steps).sum(0) / sum(weights))
+    assert same(best, judged[1])  # the errors fall, so the last ones judged are the best
+    assert not same(module.state_dict(), judged[1])  # its own weights were put back
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_micro_batches_learn_what_one_batch_as_large_does(packed, tmp_path, clip):
+    """In float32 sums in another order differ by some 1e-7, and that grows over 60 steps."""
+    settings = {"grad_clip": clip, "optimizer": {"type": "sgd", "lr": 0.05}, "schedule": STEADY}
+    large, _, whole = trained(packed, tmp_path / "large", batch_size=96, **settings)
+    small, _, parts = trained(packed, tmp_path / "small", batch_size=32, accumulate=3, **settings)
+    nearly(small, large, 2e-5)
+    other, *_ = trained(packed, tmp_path / "other", batch_size=32, **settings)
+    assert max((other[name] - large[name]).abs().max() for name in large) > 1e-3
+    for name in ("train/loss", "validation/multi_step"):
+        wanted = [value for _, value in whole.history[name]]
+        assert [value for _, value in parts.history[name]] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_micro_batches_of_an_ensemble_with_noise_and_sampling_draw_what_the_batch_does(
+    packed, tmp_path
+):
+    settings = {
+        "ensemble": 2,
+        "loss": "gaussian",
+        "noise": {"angle": 0.1},
+        "sampling": {"first": 0.5, "steps": 50},
+        "steps": 20,
+        "optimizer": {"type": "sgd", "lr": 1e-3},
+    }
+    large, *_ = trained(packed, tmp_path / "large", batch_size=30, **settings)
+    small, *_ = trained(packed, tmp_path / "small", batch_size=10, accumulate=3, **settings)
+    nearly(small, large, 1e-4)
+
+
+def test_micro_batches_may_be_of_unequal_size(packed, tmp_path):
+    """Five windows in 3 parts are two, two and one; their mean is weighted by that."""
+    settings = {"optimizer": {"type": "sgd", "lr": 0.05}, "steps": 5, "schedule": STEADY}
+
+    def of_five(folder, **more):
+        module, objective, learn = ready(packed, **settings, **more)
+        fit(module, replace(objective, windows=5), learn, tmp_path / folder, QUIET)
+        return module.state_dict()
+
+    large = of_five("large", batch_size=5)
+    nearly(of_five("small", batch_size=2, accumulate=3), large, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ema", "accumulate", "amp"),
+    list(product([None, 0.95], [1, 2], ["off", "bf16", "fp16"]))[1:],  # off is tested elsewhere
+)
+def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, ema, accumulate, amp):
+    """Killed at step 9 with a checkpoint at 8; the scaler's counter goes on from there, too."""
+    settings = {"ema": ema, "accumulate": accumulate, "amp": amp, "steps": 15, "batch_size": 16}
+    settings |= {"eval_every": 3, "save_every": 4, "log_every": 1}
+    whole, best, state = trained(packed, tmp_path / "whole", **settings)
+    module, objective, learn = ready(packed, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        fit(module, objective, learn, tmp_path / "cut", (Silence(), Heard(stop_at=9)))
+    module, objective, learn = ready(packed, **settings)
+    again, same_best = fit(module, objective, learn, tmp_path / "cut", QUIET)
+    assert same(whole, module.state_dict())
+    assert same(best, same_best)
+    assert again.history == state.history
+    tensors, numbers = read_checkpoint(tmp_path / "cut")
+    others, wanted = read_checkpoint(tmp_path / "whole")
+    assert numbers["scaler"] == wanted["scaler"]
+    assert all(same(others[group], tensors[group]) for group in others)
+    assert ("average" in tensors) == (ema is not None)
+
+
+def test_only_networks_are_lowered_and_validation_is_whole(packed, tmp_path):
+    module, objective, learn = ready(packed, amp="bf16", steps=3, eval_every=3)
+    seen, network = {"loss": set(), "evaluate": set()}, module.network.forward
+    now = "loss"
+
+    def forward(*given):
+        found = network(*given)
+        seen[now].add(found[0].dtype)
+        return found
+
+    def evaluate():
+        nonlocal now
+        now = "evaluate"
+        return objective.evaluate()
+
+    module.network.forward = forward
+    fit(module, replace(objective, evaluate=evaluate), learn, tmp_path, QUIET)
+    assert seen == {"loss": {torch.bfloat16}, "evaluate": {torch.float32}}
+    # What comes after the network is in float32: relations with it could not be as near as this.
+    states = torch.tensor([[[3.14159, 1.0]] * 3])
+    module.network.forward = lambda features, *carry: (torch.zeros(1, 1), *carry)
+    actions = torch.zeros(1, 1, 1)
+    whole = module.rollout(states, torch.zeros(1, 2, 1), actions)
+    with in_precision(lowered(module, "bf16"), "bf16", CPU):
+        low = module.rollout(states, torch.zeros(1, 2, 1), actions)
+    torch.testing.assert_close(low, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"type": "gru", "hidden_size": 8}},
+        {"ensemble": 2, "loss": "gaussian"},
+        {"integrator": "rk4"},
+    ],
+)
+def test_low_precision_learns_nearly_the_same(packed, tmp_path, amp, other):
+    settings = {"steps": 40, "eval_every": 40, "schedule": {"warmup_steps": 5}, **other}
+    *_, exact = trained(packed, tmp_path / "exact", **settings)
+    *_, low = trained(packed, tmp_path / "low", amp=amp, **settings)
+    # bfloat16 has 8 bits, so gradients are off by some 0.4 % each.
+    assert low.best == pytest.approx(exact.best, rel=0.05)
+    assert low.best != exact.best
+
+
+def test_a_scaled_gradient_that_overflows_costs_a_step_and_halves_the_scale(packed, tmp_path):
+    module, objective, learn = ready(packed, amp="fp16", steps=2, save_every=1, eval_every=2)
+    before = copy.deepcopy(module.state_dict())
+    huge = replace(objective, loss=lambda *given: objective.loss(*given) * 1e35)
+    with pytest.raises(TrainingFailed):  # a scale of 65536 = 2^16 comes down to 1 in 16 steps
+        fit(module, huge, learn.model_copy(update={"steps": 40}), tmp_path / "cut", QUIET)
+    tensors, state = read_checkpoint(tmp_path / "cut")
+    assert (state["step"], state["scaler"]["scale"]) == (16, 1.0)
+    assert same(tensors["weights"], before)
+
+
+def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path):
+    module, objective, learn = ready(packed, amp="bf16")
+    module.network.physical = True
+    with pytest.raises(BadInput, match=r"learn\.amp: bf16: the model works in physical units"):
+        fit(module, objective, learn, tmp_path, QUIET)
+
+
+@pytest.mark.parametrize("other", [{"amp": "bf16"}, {"accumulate": 2}])
+def test_what_is_not_compiled_says_so(packed, tmp_path, other):
+    module, objective, learn = ready(packed, compile="on", **other)
+    with pytest.raises(BadInput, match=f"nothing compiles an update .*learn.{next(iter(other))}"):
+        fit(module, objective, learn, tmp_path, QUIET)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "found"),
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_is_the_first_device_that_there_is(monkeypatch, cuda, mps, found):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert pick_device("auto").type == found
+
+
+def test_deterministic_algorithms_are_asked_for_and_given_back(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with determined(on=True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    assert not torch.are_deterministic_algorithms_enabled()
+    with determined(on=False):
+        assert not torch.are_deterministic_algorithms_enabled()
