@@ -45,9 +45,7 @@ def test_a_folder_that_is_not_there_holds_nothing(task, home, logs):
     assert news(task, home, logs / "absent") == (frozenset(), False, False)
 
 
-def test_news_change_exactly_with_the_set_of_contents(
-    make_task, home, logs, aged, swing
-):
+def test_news_change_exactly_with_the_set_of_contents(make_task, home, logs, aged, swing):
     task = make_task(ingest__settle=2.0, ingest__exclude=["*noise*"])
     seen = [news(task, home, logs, NOW).ids]
 

@@ -12,7 +12,7 @@ from pipelines.run import run_chain
 from tests.pipelines.conftest import TASK
 from tests.pipelines.test_training import start_run, training_of
 
-LONG = {"learn.seed": 3, "learn.steps": 600, "learn.save_every": 20, "learn.patience": None}
+LONG = {"learn.seed": 3, "learn.steps": 1500, "learn.save_every": 20, "learn.patience": None}
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
