@@ -104,13 +104,14 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) ->
     mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
     os.environ |= {
         "KINEMILL_MLFLOW_URL": mlflow_url,
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),  # may hold a password: not in a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "DO_NOT_TRACK": "1",
     }
     dagster = ["-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), "-w", workspace]
     mlflow = ["-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port)]
-    mlflow += ["--backend-store-uri", tracking_uri(home), "--workers", "1"]
-    mlflow += ["--artifacts-destination", str(home.artifacts), "--serve-artifacts"]
+    mlflow += ["--workers", "1", "--artifacts-destination", str(home.artifacts)]
+    mlflow += ["--serve-artifacts"]
     return [
         Server(
             "Dagster",

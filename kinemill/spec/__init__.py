@@ -2,9 +2,10 @@
 
 from kinemill.spec.channels import Channel, Source, rotations
 from kinemill.spec.compute import TARGETS, Compute
+from kinemill.spec.learn import Learn
 from kinemill.spec.load import list_tasks, load_task, task_path
 from kinemill.spec.overrides import parse_overrides
-from kinemill.spec.parts import Dataset, Ingest, Learn, Promote, Verify
+from kinemill.spec.parts import Dataset, Ingest, Promote, Verify
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     CHECKS,

@@ -3,7 +3,6 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,30 +11,20 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    SerializeAsAny,
-    ValidationInfo,
     field_validator,
 )
 
 from kinemill.registry import nearest
 from kinemill.spec.channels import Channel, Sources, unit_problem
 from kinemill.spec.plugins import (
-    OPTIMIZERS,
     READERS,
-    SCHEDULES,
-    Optimizer,
-    Plugin,
-    Schedule,
     Settings,
-    pick,
-    usual,
 )
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
-_HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
 _PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?")
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -54,7 +43,8 @@ class Resample(Settings):
     )
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Take one name for a list of one."""
     return [value] if isinstance(value, str) else value
 
 
@@ -66,7 +56,7 @@ class Meta(Settings):
         description="regular expression on the log's name at first sight, relative to its folder; "
         "its named groups are metadata: `(?P<session>[^/]+)/.*`",
     )
-    sidecar: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+    sidecar: Annotated[list[str], BeforeValidator(as_list)] = Field(
         default=[".meta.json", ".meta.yaml", ".meta.yml"],
         description="ends of a file beside the log, `run7.meta.yaml` or `run7.csv.meta.yaml` for "
         "`run7.csv`, that holds metadata; it has the last word",
@@ -96,14 +86,14 @@ class Ingest(Settings):
     """Which files are logs, and how they are read."""
 
     format: str = "auto"  # by content and suffix
-    time: Annotated[list[str], BeforeValidator(_as_list)] = ["time", "timestamp", "t"]
+    time: Annotated[list[str], BeforeValidator(as_list)] = ["time", "timestamp", "t"]
     time_unit: Literal["s", "ms", "us", "ns"] | PositiveFloat = Field(
         default="s", description="of stamps that are numbers; a number is s per tick of a counter"
     )
     rate: PositiveFloat | None = Field(
         default=None, description="rows per second of logs without stamps, Hz"
     )
-    groups: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
+    groups: Annotated[Patterns, BeforeValidator(as_list)] = Field(
         default=[], description="patterns on names of groups in a file that are episodes"
     )
     parts: dict[str, dict[str, Sources]] = Field(
@@ -111,8 +101,8 @@ class Ingest(Settings):
         description="experiments side by side in one file: for each the columns of its channels, "
         "and of its stamps as `time`, where they are not those of `channels`",
     )
-    include: Annotated[Patterns, BeforeValidator(_as_list)] = ["*"]
-    exclude: Annotated[Patterns, BeforeValidator(_as_list)] = []
+    include: Annotated[Patterns, BeforeValidator(as_list)] = ["*"]
+    exclude: Annotated[Patterns, BeforeValidator(as_list)] = []
     resample: Resample = Resample()
     meta: Meta = Meta()
     on_time_reversal: Literal["split", "quarantine"] = "split"
@@ -279,93 +269,7 @@ class Dataset(Settings):
     @field_validator("validation", "test", "unused", mode="before")
     @classmethod
     def _one_choice(cls, value: Any) -> Any:
-        return [value] if isinstance(value, dict) and "rows" in value else _as_list(value)
-
-
-class Keep(Settings):
-    """Which checkpoints stay; the best weights so far are in each of them."""
-
-    last: PositiveInt = Field(
-        default=2, description="the newest; when one is damaged, the one before is gone on from"
-    )
-    every: PositiveInt | None = Field(
-        default=None, description="each so-many-th one, which stays when the training is over, too"
-    )
-
-
-class Learn(Plugin):
-    """What every way of learning shares: optimizer, budget, stopping, seed."""
-
-    optimizer: Annotated[
-        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # late: imports that file
-    schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
-        Field(default_factory=lambda: usual(SCHEDULES))
-    )
-    start_from: str | None = Field(
-        default=None,
-        description="a trained model whose weights and scaling come first: models:/TASK@champion, "
-        "models:/TASK/3, or a folder",
-    )
-    freeze: Annotated[Patterns, BeforeValidator(_as_list)] = Field(
-        default=[], description="patterns on the names of weights that stay as they are"
-    )
-    batch_size: PositiveInt = Field(default=256, description="windows that go through it at once")
-    accumulate: PositiveInt = Field(
-        default=1, description="micro-batches of `batch_size` windows whose gradients make one step"
-    )
-    halve_batch: bool = Field(
-        default=False,
-        description="where memory does not suffice, twice as many micro-batches of half the size",
-    )
-    steps: PositiveInt = 4000
-    patience: PositiveInt | None = Field(
-        default=10, description="evaluations without improvement before stopping"
-    )
-    grad_clip: PositiveFloat | None = 1.0
-    ema: float | None = Field(
-        default=None,
-        gt=0.0,
-        lt=1.0,
-        description="decay of averaged weights, 0.999 such as; they are judged and published then",
-    )
-    amp: Literal["off", "bf16", "fp16"] = Field(
-        default="off", description="networks learn in low precision, by autocast; judged in float32"
-    )
-    deterministic: bool = Field(
-        default=False, description="slower kernels where that makes equal runs equal, bit for bit"
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    compile: Literal["auto", "on", "off"] = Field(
-        default="auto", description="one program of each step; auto: where that wins time"
-    )
-    matmul: Literal["auto", "highest", "medium"] = Field(
-        default="auto",
-        description="how steps multiply float32 matrices: medium: by bfloat16 units; auto: so "
-        "where matrices are large, it is faster, and the gradient is near",
-    )
-    threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
-    seed: int = Field(default=0, ge=0)
-    eval_every: PositiveInt = 200
-    save_every: PositiveInt = 500
-    keep: Keep = Keep()
-    log_every: PositiveInt = 50
-    evaluate_with: str | None = Field(
-        default=None,
-        description="`module:function` or `file.py:function` beside the task: (simulator, task) -> "
-        "numbers by name, asked at each evaluation and logged as eval/*",
-    )
-
-    @field_validator("evaluate_with")
-    @classmethod
-    def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not _HOOK.fullmatch(value):
-            message = f"{value!r} is no `module:function`, nor a `file.py:function`"
-            raise ValueError(message)
-        folder = (info.context or {}).get("folder")
-        if value is None or folder is None or ".py:" not in value:
-            return value
-        return str((folder / Path(value).expanduser()).absolute())
+        return [value] if isinstance(value, dict) and "rows" in value else as_list(value)
 
 
 class Verify(Settings):

@@ -19,10 +19,10 @@ from kinemill.errors import BadInput
 from kinemill.spec.channels import Channel
 from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.control import Control
+from kinemill.spec.learn import Learn
 from kinemill.spec.parts import (
     Dataset,
     Ingest,
-    Learn,
     Promote,
     Retrain,
     ValidateBase,

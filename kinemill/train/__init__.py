@@ -11,12 +11,11 @@ from kinemill.train._stage import (
     find_model,
     follow,
     job_folder,
-    load_model,
     refuse_other,
     summary_line,
     train,
 )
-from kinemill.train.start import start_in
+from kinemill.train.start import load_model, start_in
 
 __all__ = [
     "VERSION",

@@ -1,10 +1,9 @@
 """The training stage: from a dataset and its training set to published weights."""
 
 import json
-import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.disk import warn
@@ -17,9 +16,9 @@ from kinemill.store import Json, Outcome, Ref, digest, find, once, publish_file
 from kinemill.tracking.logged import logged
 from kinemill.train.checkpoint import INDEX, Kept, clear
 from kinemill.train.devices import determined, pick_device
-from kinemill.train.record import CONFIG, config_text, in_short
+from kinemill.train.record import CONFIG, config_text, dotted, in_short, plot_curves
 from kinemill.train.resuming import key_of, latest_unfinished, note_inputs, refuse_changes
-from kinemill.train.start import CURVES, DESCRIPTION, FORMAT, WEIGHTS, described
+from kinemill.train.start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
 VERSION = 3
 STAGE = "model"
@@ -132,7 +131,7 @@ def train(
         built = True
         _tell_crew(_GO)
         data = load_dataset(home, dataset), load_dataset(home, training_set)
-        description = _describe(task, data, dataset.digest)
+        description = description_of(task, data, dataset.digest)
         text = json.dumps(description, indent=1, allow_nan=False)
         (aside / DESCRIPTION).write_text(f"{text}\n")
         deterministic = determined(on=task.learn.deterministic)
@@ -197,14 +196,14 @@ def _train_into(
     _tell(task, device, folder, listeners)
     module, objective = learn.prepare(task, *data, device, start)
     parameters = sum(value.numel() for value in module.parameters())
-    listeners[0].log_params(_flat(task.part("learn")) | {"parameters": parameters})
+    listeners[0].log_params(dotted(task.part("learn")) | {"parameters": parameters})
     listeners[1].say(f"{parameters} parameters, {objective.windows} windows, {device}")
     state, best = fit(module, objective, learn, folder, listeners, watch)
     most = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     listeners[1].say(f"most memory taken: {most}")
     save_file({name: value.cpu().contiguous() for name, value in best.items()}, aside / WEIGHTS)
     (aside / CURVES).write_text(json.dumps(state.history, allow_nan=False) + "\n")
-    _plot(state.history, state.best_step, aside / "loss.png")
+    plot_curves(state.history, state.best_step, aside / "loss.png")
     return {
         "started_from": {"address": start.address, "digest": start.digest} if start else None,
         "parameters": parameters,
@@ -223,76 +222,6 @@ def _tell(task: Task, device: Any, folder: Path, listeners: tuple[Tracker, Progr
     publish_file(folder / CONFIG, text.encode())
     listeners[0].log_text("config", text)
     listeners[1].say(f"{task.name}: {in_short(task.learn)}; the whole of it: {folder / CONFIG}")
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as dotted keys, as MLflow lists them."""
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat
-
-
-def _describe(task: Task, data: tuple[PackedDataset, PackedDataset], dataset_digest: str) -> Json:
-    """Return what `load_model` needs beside the weights, and what an exported model says."""
-    from kinemill.train.layout import layout_of
-
-    dataset, learn = data[0], cast(Any, task.learn)
-    about: Json = {
-        "task": task.name,
-        "dataset": dataset_digest,
-        "units": {name: task.channels[name].unit for name in task.columns},
-        "limits": {name: task.channels[name].limits for name in task.columns},
-        "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
-        "learn": {**task.part("learn")["learn"], "evaluate_with": None},  # may name a local file
-        "layout": layout_of(task).to_json(),
-        "robots": list(learn.robots_in(data[1])),
-    }
-    return FORMAT.stamp(about)
-
-
-def load_model(folder: Path) -> Any:
-    """Rebuild the trained step from its folder, on the CPU, in evaluation mode.
-
-    Returns:
-        A `kinemill.train.step.Step`, or a `kinemill.train.ensemble.Ensemble` of some.
-    """
-    from safetensors.torch import load_file
-
-    from kinemill.spec.plugins import OBJECTIVES
-    from kinemill.train.assembling import assemble, scale_in
-    from kinemill.train.layout import Layout
-
-    description = described(folder)
-    layout = Layout.from_json(description["layout"])
-    learn = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
-    weights = load_file(folder / WEIGHTS)
-    module = assemble(learn, layout, scale_in(weights), len(description["robots"]))
-    module.load_state_dict(weights)
-    return module.eval()
-
-
-def _plot(history: dict[str, Any], best_step: int, path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for name, series in history.items():
-        if name.startswith(("train/", "validation/")):
-            steps, values = zip(*series, strict=True)
-            shown = [math.nan if value is None else value for value in values]
-            axes.semilogy(steps, shown, label=name, lw=1.4)
-    axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
-    axes.set(xlabel="step", ylabel="error, in spreads of the channel")
-    axes.legend(frameon=False, fontsize=8)
-    axes.grid(alpha=0.2)
-    # No creation date in the file, so that equal curves are equal bytes.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    plt.close(figure)
 
 
 def summary_line(summary: Json) -> str:

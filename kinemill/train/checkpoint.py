@@ -24,7 +24,7 @@ from kinemill.errors import CorruptArtifact, TrainingFailed
 from kinemill.faultpoints import fault_point
 from kinemill.formats import Format
 from kinemill.sharing import send_checkpoints
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.store import Json, aside_of, digest, read_json
 
 INDEX = "checkpoint.json"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kinemill.errors import TrainingFailed
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.train.average import Average
 from kinemill.train.batches import Batches, member_seed

@@ -1,5 +1,6 @@
 """What a run was: its whole configuration, printed in short, stored, and shown by trackers."""
 
+import math
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -77,3 +78,35 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted keys, as MLflow lists them."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= dotted(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
+    """Draw the curves of a training; equal curves are equal bytes."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    for name, series in history.items():
+        if name.startswith(("train/", "validation/")):
+            steps, values = zip(*series, strict=True)
+            shown = [math.nan if value is None else value for value in values]
+            axes.semilogy(steps, shown, label=name, lw=1.4)
+    axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
+    axes.set(xlabel="step", ylabel="error, in spreads of the channel")
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(alpha=0.2)
+    # No creation date in the file, so that equal curves are equal bytes.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)

@@ -11,7 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.spec.ports import Start
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
-from kinemill.train.start import described
+from kinemill.train.start import described, load_model
 
 _ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
 
@@ -29,8 +29,6 @@ def start_weights(module: Any, start: Start, units: Mapping[str, str]) -> None:
     Raises:
         BadInput: it is of other channels, units, time step, history, encodings or architecture.
     """
-    from kinemill.train._stage import load_model
-
     about = described(Path(start.folder))
     where, fix = f"learn.start_from: {start.address}", "start from a model of equal channels"
     if unlike := _unlike(Layout.from_json(about["layout"]), module.layout, about, units):

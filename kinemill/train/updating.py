@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kinemill.errors import BadInput
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.spec.ports import Progress
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import crew

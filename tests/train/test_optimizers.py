@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.spec.plugins import OPTIMIZERS
 from kinemill.spec.ports import Silence
 from kinemill.train.loop import fit

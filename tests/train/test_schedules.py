@@ -5,7 +5,7 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from kinemill.errors import BadInput
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.spec.plugins import SCHEDULES
 from kinemill.train.loop import learning_rate
 

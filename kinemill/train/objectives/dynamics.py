@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
-from kinemill.spec.parts import Learn
+from kinemill.spec.learn import Learn
 from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
 from kinemill.train.features import Encodings
 from kinemill.train.few import GaussNewton

@@ -1,0 +1,115 @@
+"""What every way of learning shares, with the reason for each default."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+)
+
+from kinemill.spec.parts import Patterns, as_list
+from kinemill.spec.plugins import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Optimizer,
+    Plugin,
+    Schedule,
+    Settings,
+    pick,
+    usual,
+)
+
+_HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
+
+
+class Keep(Settings):
+    """Which checkpoints stay; the best weights so far are in each of them."""
+
+    last: PositiveInt = Field(
+        default=2, description="the newest; when one is damaged, the one before is gone on from"
+    )
+    every: PositiveInt | None = Field(
+        default=None, description="each so-many-th one, which stays when the training is over, too"
+    )
+
+
+class Learn(Plugin):
+    """What every way of learning shares: optimizer, budget, stopping, seed."""
+
+    optimizer: Annotated[
+        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
+    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # late: imports that file
+    schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
+        Field(default_factory=lambda: usual(SCHEDULES))
+    )
+    start_from: str | None = Field(
+        default=None,
+        description="a trained model whose weights and scaling come first: models:/TASK@champion, "
+        "models:/TASK/3, or a folder",
+    )
+    freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
+        default=[], description="patterns on the names of weights that stay as they are"
+    )
+    batch_size: PositiveInt = Field(default=256, description="windows that go through it at once")
+    accumulate: PositiveInt = Field(
+        default=1, description="micro-batches of `batch_size` windows whose gradients make one step"
+    )
+    halve_batch: bool = Field(
+        default=False,
+        description="where memory does not suffice, twice as many micro-batches of half the size",
+    )
+    steps: PositiveInt = 4000
+    patience: PositiveInt | None = Field(
+        default=10, description="evaluations without improvement before stopping"
+    )
+    grad_clip: PositiveFloat | None = 1.0
+    ema: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="decay of averaged weights, 0.999 such as; they are judged and published then",
+    )
+    amp: Literal["off", "bf16", "fp16"] = Field(
+        default="off", description="networks learn in low precision, by autocast; judged in float32"
+    )
+    deterministic: bool = Field(
+        default=False, description="slower kernels where that makes equal runs equal, bit for bit"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto", description="one program of each step; auto: where that wins time"
+    )
+    matmul: Literal["auto", "highest", "medium"] = Field(
+        default="auto",
+        description="how steps multiply float32 matrices: medium: by bfloat16 units; auto: so "
+        "where matrices are large, it is faster, and the gradient is near",
+    )
+    threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
+    seed: int = Field(default=0, ge=0)
+    eval_every: PositiveInt = 200
+    save_every: PositiveInt = 500
+    keep: Keep = Keep()
+    log_every: PositiveInt = 50
+    evaluate_with: str | None = Field(
+        default=None,
+        description="`module:function` or `file.py:function` beside the task: (simulator, task) -> "
+        "numbers by name, asked at each evaluation and logged as eval/*",
+    )
+
+    @field_validator("evaluate_with")
+    @classmethod
+    def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not _HOOK.fullmatch(value):
+            message = f"{value!r} is no `module:function`, nor a `file.py:function`"
+            raise ValueError(message)
+        folder = (info.context or {}).get("folder")
+        if value is None or folder is None or ".py:" not in value:
+            return value
+        return str((folder / Path(value).expanduser()).absolute())
