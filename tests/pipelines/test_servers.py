@@ -173,6 +173,7 @@ def test_terminate_ends_the_training_process(served, arrived):
     until(lambda: not psutil.pid_exists(training.pid), "the end of its training", within=10)
 
 
+@pytest.mark.slow
 def test_a_started_run_outlives_its_terminal(served, tmp_path):
     script = tmp_path / "script"
     kinemill = f"{sys.executable} -c 'from kinemill.cli import main; main()'"
