@@ -23,7 +23,7 @@ CACHES = "index"  # of the store: may be lost, and tell of files by their inodes
 
 
 def fault_points() -> list[str]:
-    """Return the fault points but for those of trainings and stores; each stands there once."""
+    """Return the fault points that ingest passes, on one machine; each stands in one place."""
     names = [
         _name(path, call)
         for path in sorted((ROOT / "kinemill").rglob("*.py"))
@@ -31,7 +31,8 @@ def fault_points() -> list[str]:
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "fault_point"
     ]
     assert len(names) == len(set(names)), "a fault point stands in one place"
-    return sorted(name for name in names if not name.startswith(("checkpoint.", "remote.")))
+    others = ("checkpoint.", "remote.", "gc.", "backup.", "restore.", "upgrade.")
+    return sorted(name for name in names if not name.startswith(others))
 
 
 def _name(path: Path, call: ast.Call) -> str:

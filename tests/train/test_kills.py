@@ -104,6 +104,7 @@ def trainings(packed):
     return run
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_of_a_checkpoint_it_goes_on_as_if_nothing_had_happened(
     trainings, tmp_path
 ):

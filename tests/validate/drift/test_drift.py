@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.ingest.membership import members
 from kinemill.spec import load_task
-from kinemill.store import SUMMARY, read_json
+from kinemill.store import MANIFEST, SUMMARY, read_json
 from kinemill.validate.drift import find_drift, latest_drift
 from kinemill.validate.forgetting import forget, remains
 from tests.validate.drift.conftest import CartPole, write_rollout
@@ -85,17 +85,22 @@ def test_names_say_nothing(robot):
     assert verdicts(found) == before
 
 
+def written(outcomes):
+    """When each outcome was written; its folder is touched whenever it is found again."""
+    return {path: (path / MANIFEST).stat().st_mtime_ns for path in outcomes}
+
+
 def test_one_more_recording_costs_one_judging(robot):
     for number in (20, 21):
         robot.drive(number)
     first = judge(robot)
     known = judgings(robot)
-    stamps = {path: path.stat().st_mtime_ns for path in known}
+    stamps = written(known)
     assert len(known) == 2
     robot.drive(22)
     second = judge(robot)
     assert len(judgings(robot) - known) == 1
-    assert {path: path.stat().st_mtime_ns for path in known} == stamps
+    assert written(known) == stamps
     told = {line["episode"]: line for line in second["episodes"]}
     assert all(told[line["episode"]] == line for line in first["episodes"])
 
