@@ -324,7 +324,7 @@ def test_steps_in_one_pool_take_turns(opened):
         subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=120) for process in both]
+    told = [process.communicate(timeout=600) for process in both]
     spans = sorted([float(word) for word in out.split()] for out, _ in told)
     assert len(spans[0]) == len(spans[1]) == 2, told
     assert spans[1][0] >= spans[0][1]

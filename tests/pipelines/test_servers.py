@@ -83,7 +83,7 @@ class Served:
             return int(json.load(answer)["model_version"]["version"])
 
 
-def until(found, what, within=120.0):
+def until(found, what, within=400.0):
     """Wait until `found()` is true and return it."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
@@ -117,7 +117,7 @@ def served(first_run, tmp_path_factory):
             yield running
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            process.wait(timeout=180)
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def screenshot(url, file, scratch):
         ],
         check=True,
         capture_output=True,
-        timeout=90,
+        timeout=300,
     )  # fmt: skip
     return file
 
@@ -301,7 +301,7 @@ def test_ctrl_c_ends_every_process(served):
     family = psutil.Process(served.process.pid).children(recursive=True)
     assert len(family) >= 4  # webserver, its code server, daemon, MLflow, and more
     served.process.send_signal(signal.SIGINT)
-    assert served.process.wait(timeout=60) == 0
+    assert served.process.wait(timeout=180) == 0
     alive = [
         process
         for process in family

@@ -92,7 +92,7 @@ def test_no_worker_outlives_who_started_it(search, how):
     assert until(lambda: len(workers(search)) == 2)
     assert until(lambda: any(line.outcome == "running" for line in lines(search)))
     starter.send_signal(how)
-    starter.wait(timeout=60)
+    starter.wait(timeout=200)
     assert until(lambda: workers(search) == [], 20.0)
 
 
