@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, Resume, TaskName, document, news
+from kinemill.cli.say import Json, Logs, Overrides, Resume, TaskName, document, news
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of a run, or how it begins, as `status` lists it.")
@@ -36,10 +36,7 @@ _LOOK_EVERY = 0.3  # s
 
 def start(
     task: TaskName,
-    logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
-    ] = None,
+    logs: Logs = None,
     overrides: Overrides = None,
     owner: Annotated[
         str | None, typer.Option("--owner", help="Whose run it is; default: you.")

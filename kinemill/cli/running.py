@@ -5,17 +5,14 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, Resume, TaskName, document, news
+from kinemill.cli.say import Json, Logs, Overrides, Resume, TaskName, document, news
 
 _REFUSED = 1
 
 
 def run(
     task: TaskName,
-    logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
-    ] = None,
+    logs: Logs = None,
     overrides: Overrides = None,
     dummy: Annotated[
         bool,

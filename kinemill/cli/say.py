@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,10 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to s
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
 PIPED = 160  # columns of text
 TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
+Logs = Annotated[
+    Path | None,
+    typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

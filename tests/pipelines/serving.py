@@ -106,7 +106,7 @@ class Served:
         return next((one for one in self.family() if is_training(one)), None)
 
 
-def until(found, what, within=240.0):
+def until(found, what, within=400.0):
     """Wait until `found()` is true and return it."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:

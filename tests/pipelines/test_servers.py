@@ -23,6 +23,7 @@ from kinemill.cli.app import app
 from kinemill.home import Home
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Place, is_training
+from tests.pipelines.serving import until
 
 pytestmark = pytest.mark.e2e
 
@@ -81,16 +82,6 @@ class Served:
         url = f"{self.urls['MLflow']}/api/2.0/mlflow/registered-models/alias"
         with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as answer:
             return int(json.load(answer)["model_version"]["version"])
-
-
-def until(found, what, within=400.0):
-    """Wait until `found()` is true and return it."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.3)
-    pytest.fail(f"{what}: not within {within} s")
 
 
 @pytest.fixture(scope="module")
