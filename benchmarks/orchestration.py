@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import ROOT, ROUNDS, Row, main, row
+from kinemill.process import quicken
 
 TASK = "cart_pole"
 OVERRIDES = {"learn.steps": 200, "learn.compile": "off"}  # what is beside the training is measured
@@ -166,6 +167,7 @@ if __name__ == "__main__":
     parser.add_argument("--library", type=Path)
     asked = parser.parse_args()
     if asked.library:
+        quicken()
         library(asked.library)
     else:
         main("orchestration", measure)

@@ -20,8 +20,7 @@ from typing import IO
 
 from kinemill.database import held_by_all
 from kinemill.home import Home
-
-_APART = 2.0  # s by which a clock may have been set
+from kinemill.process import process_of
 
 
 @contextmanager
@@ -126,12 +125,5 @@ def _holder(name: str, path: Path) -> Holder | None:
 
 def _is_alive(one: Holder) -> bool:
     """Tell whether the process that signed still runs; its number may have gone to another one."""
-    import psutil
-
     signed = datetime.fromisoformat(one.since).timestamp()
-    try:
-        process = psutil.Process(one.pid)
-        young = process.create_time() > signed + _APART
-        return not young and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return process_of(one.pid, signed, apart=2.0) is not None

@@ -144,7 +144,7 @@ def start(server: Server, logs: Path) -> None:
     """Start a server in a session of its own, its output in a file; it ends when we are killed."""
     with (logs / f"{server.name.lower()}.log").open("wb") as log:
         server.process = subprocess.Popen(
-            [sys.executable, "-m", "resources.parent", str(os.getpid()), *server.command],
+            [sys.executable, "-m", "kinemill.process", str(os.getpid()), *server.command],
             cwd=checkout(),
             stdin=subprocess.DEVNULL,
             stdout=log,

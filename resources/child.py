@@ -15,9 +15,9 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
+from kinemill.process import die_with, quicken
 from kinemill.spec import Task
 from kinemill.store import Ref, publish_json, read_json
-from resources.parent import die_with
 
 
 class Lines:
@@ -83,6 +83,7 @@ def main() -> int:
     """Run the job named on the command line; tell a failure in one line, without a traceback."""
     job, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
+    quicken()
     if int(os.environ.get("RANK", "0")) > 0:
         return _told(lambda: assist(read_json(job)))
     with open_dagster_pipes() as pipes:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.home import Home
+from kinemill.process import die_with
 from kinemill.sharing import bring
 from kinemill.store import publish_file
-from resources.parent import die_with
 
 VARIABLE = "KINEMILL_ERRAND"
 HOME, PARENT = "{home}", "{parent}"  # in arguments, for what differs there

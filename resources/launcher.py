@@ -10,7 +10,8 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from resources.processes import boot_id, family_of, process_of, send, wait_for
+from kinemill.process import process_of
+from resources.processes import boot_id, family_of, send, wait_for
 from resources.tags import BOOT, MAX_RETRIES
 
 PATIENCE = 3.0  # s that a cancelled run has to end by itself: it then tells MLflow

@@ -13,8 +13,8 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
 from kinemill.home import project_root
+from kinemill.process import die_with
 from resources.compute.local import end
-from resources.parent import die_with
 
 _TAIL = 2000  # bytes of the process's own output that are told
 

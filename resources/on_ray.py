@@ -27,11 +27,11 @@ from dagster_pipes import (
     encode_param,
 )
 
+from kinemill.process import die_with
 from kinemill.remote import remote
 from kinemill.spec.compute import Ray
 from resources.errand import Errand, taken_up
 from resources.on_node import Node
-from resources.parent import die_with
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
 _LOOK_EVERY = 0.3  # s

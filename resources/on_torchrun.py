@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.run import main as torchrun
 
-from resources.parent import die_with
+from kinemill.process import die_with
 
 _LOOK_EVERY = 0.1  # s
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 
-_APART = 60.0  # s: clocks are set now and then; a run taken for dead wrongly would be worse
 _LOOK_EVERY = 1.0  # s
 _ANCESTORS = 2  # of a run's process: the code server, and the daemon that started that
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
@@ -22,19 +21,6 @@ def boot_id() -> str:
         return _KERNEL.read_text().strip()
     except OSError:
         return f"{psutil.boot_time():.0f}"  # not Linux
-
-
-def process_of(pid: int, said_at: float) -> psutil.Process | None:
-    """Return process `pid` if it is the one that ran at `said_at` (s since the epoch).
-
-    A process that started later has only the number of the one that was meant; a zombie has ended.
-    """
-    try:
-        process = psutil.Process(pid)
-        young = process.create_time() > said_at + _APART
-        return None if young or process.status() == psutil.STATUS_ZOMBIE else process
-    except psutil.NoSuchProcess:
-        return None
 
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:

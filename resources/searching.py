@@ -93,7 +93,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     """
     module, compute = "kinemill.tune.worker", search.task().compute
     if not isinstance(compute, Ray):
-        parent = ["resources.parent", str(os.getpid())]
+        parent = ["kinemill.process", str(os.getpid())]
         return [*parent, sys.executable, "-m", module, str(job), str(number)], {}
     if remote() and not database():
         raise BadInput(

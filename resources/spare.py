@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kinemill.home import project_root
-from resources.parent import die_with
+from kinemill.process import die_with, quicken
 
 # What every training imports; torch imports the last at its first step.
 _LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "matplotlib.pyplot", "torch._dynamo")
@@ -84,6 +84,7 @@ SPARE = Spare(*_LIBRARIES)
 def main() -> None:
     """Import what trainings need, wait for an order, and become the process that it asks for."""
     die_with(int(sys.argv[1]))
+    quicken()
     for library in sys.argv[2:]:
         importlib.import_module(library)
     line = sys.stdin.readline()

@@ -1,11 +1,13 @@
 """Training as a job of its own: known keys start nothing, others run where `compute.type` says."""
 
 import os
+import threading
 from pathlib import Path
 
 import dagster as dg
 
 from kinemill.errors import TrainingFailed
+from kinemill.export import prepare
 from kinemill.home import Home
 from kinemill.spec.ports import Start
 from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
@@ -88,8 +90,11 @@ def _note(
 
 def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
     compute = mill.task.compute
+    beside = threading.Thread(target=prepare)  # while this process waits for another one
+    beside.start()
     try:
         COMPUTE[compute.type](context, job, compute)
+        beside.join()
     except BaseException:
         _end_run(mill, read_json(job)["tracked"]["run_id"])
         raise

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from kinemill.home import Home
+from kinemill.process import quicken
+
+quicken()
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,9 +6,12 @@ gate refused, 2 bad input or usage, 3 internal failure.
 
 import sys
 
+from kinemill.process import quicken
+
 
 def main() -> None:
     """Run the command; where only the runtime is installed, say what is missing."""
+    quicken()
     try:
         from kinemill.cli.app import main as run
     except ModuleNotFoundError as missing:

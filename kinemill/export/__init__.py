@@ -5,6 +5,6 @@ are inside each file, and so is its metadata: channel names, units, dt in s, his
 of the dataset, versions. `io.json` says the same for people, with shapes and digests.
 """
 
-from kinemill.export.export import VERSION, export
+from kinemill.export.export import VERSION, export, prepare
 
-__all__ = ["VERSION", "export"]
+__all__ = ["VERSION", "export", "prepare"]

@@ -28,3 +28,10 @@ def export(task: Task, home: Home, model: Ref) -> Outcome:
 
     inputs = {"model": model.digest, "version": VERSION}
     return once(home, "onnx_model", task.name, inputs, build)
+
+
+def prepare() -> None:
+    """Do what only a process's first export has to do: about three seconds of imports."""
+    from kinemill.export.writing import warm_up
+
+    warm_up()

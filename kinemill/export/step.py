@@ -63,21 +63,31 @@ def trace(step: Any, interface: Interface) -> onnx.GraphProto:
     sizes += [item.shape for item in interface.carry]
     names = [item.name for item in interface.carry]
     carried = [tuple({0: batch} for _ in names)] if names else []
+    example = tuple(torch.zeros(2, *size) for size in sizes)
+    program = export_any(
+        module,
+        example,
+        dynamic_shapes=({0: batch}, {0: batch}, *carried),
+        input_names=["state", "action", *names],
+        output_names=["next_state", *(f"next_{name}" for name in names)],
+    )
+    return fold(_clean(program.model_proto, interface))
+
+
+def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
+    """Return what torch's exporter makes of a module: one file, its opset ours, without chatter."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about torchvision and the name of the batch axis
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
+        return torch.onnx.export(
             module,
-            tuple(torch.zeros(2, *size) for size in sizes),
+            example,
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            dynamic_shapes=({0: batch}, {0: batch}, *carried),
-            input_names=["state", "action", *names],
-            output_names=["next_state", *(f"next_{name}" for name in names)],
             verbose=False,
+            **named,
         )
-    return fold(_clean(program.model_proto, interface))  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:

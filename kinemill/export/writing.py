@@ -9,7 +9,7 @@ import torch
 from kinemill.errors import Blocked
 from kinemill.export.interface import io_document
 from kinemill.export.rollout import rollout_model
-from kinemill.export.step import step_model, trace
+from kinemill.export.step import export_any, step_model, trace
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.store import Json, publish_json
 
@@ -37,6 +37,11 @@ def write_model(step: Any, interface: Interface, folder: Path) -> Json:
         "carry": [[item.name, *item.shape] for item in interface.carry],
         "bytes": {name: len(content) for name, content in files.items()},
     }
+
+
+def warm_up() -> None:
+    """Have torch import and set up what a process's first export needs, by a small one."""
+    export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
 
 
 def _bytes(model: Any) -> bytes:

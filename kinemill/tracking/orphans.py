@@ -5,6 +5,7 @@ import platform
 from typing import Any
 
 from kinemill.home import Home
+from kinemill.process import process_of
 from kinemill.store import read_json
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.runs import OWNER, unsent_folder, write
@@ -15,20 +16,11 @@ _log = logging.getLogger(__name__)
 
 def _alive(owner: str) -> bool:
     """Tell whether the owning process still runs; one of another machine is taken to."""
-    import psutil
-
     host, pid, started = owner.rsplit(":", 2)
     if host != platform.node():
         return True
-    try:
-        process = psutil.Process(int(pid))
-        # The clock may have been set since: 2 s apart is the same process all the same.
-        return (
-            abs(process.create_time() - float(started)) < 2.0
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
+    # In a container that started again the same numbers come back at once.
+    return process_of(int(pid), float(started), apart=2.0) is not None
 
 
 def end_orphans(home: Home) -> list[str]:

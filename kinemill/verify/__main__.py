@@ -1,32 +1,20 @@
 """The judging process: `python -m kinemill.verify JOB.json`, started by `verify`."""
 
-import ctypes
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
 from kinemill.home import Home
+from kinemill.process import die_with, quicken
 from kinemill.runtime import load
 from kinemill.store import Ref, open_ref, publish_json
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """End when the process that started this one does; on Linux alone."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the line above
-        sys.exit("the process that asked for this verdict is gone")
 
 
 def main(file: Path) -> None:
     """Do the job that `file` describes and write its answer."""
     job = json.loads(file.read_bytes())
     die_with(job["parent"])
+    quicken()
 
     import torch
 

@@ -7,7 +7,8 @@ import time
 import psutil
 import pytest
 
-from resources.processes import boot_id, family_of, living, process_of, send, wait_for
+from kinemill.process import process_of
+from resources.processes import boot_id, family_of, living, send, wait_for
 from tests.conftest import ROOT
 
 RUN = """

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 STARTER = """
 import os, subprocess, sys
-kept = [sys.executable, "-m", "resources.parent", str(os.getpid()), sys.executable, "-c"]
+kept = [sys.executable, "-m", "kinemill.process", str(os.getpid()), sys.executable, "-c"]
 child = subprocess.Popen([*kept, "import time; print('up', flush=True); time.sleep(60)"],
                          stdout=subprocess.PIPE, start_new_session=True)
 child.stdout.readline()
@@ -33,7 +33,7 @@ def test_a_command_ends_when_its_parent_is_killed():
 def test_a_command_whose_parent_is_gone_does_not_start():
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    command = [sys.executable, "-m", "resources.parent", str(gone.pid), sys.executable, "-c"]
+    command = [sys.executable, "-m", "kinemill.process", str(gone.pid), sys.executable, "-c"]
     done = subprocess.run(
         [*command, "print('started')"], capture_output=True, check=False, cwd=ROOT
     )
