@@ -31,13 +31,13 @@ def quicken() -> None:
 
 
 def process_of(pid: int, said_at: float, apart: float = 60.0) -> Any:
-    """Return psutil's process `pid` if it is the one that ran at `said_at` (s since the epoch), or None.
+    """Return psutil's process `pid` if it is the one that ran at `said_at`, or None.
 
     A process that started later has only the number of the one that was meant; a zombie has ended.
 
     Args:
         pid: its number.
-        said_at: when somebody said that it runs, or when it started.
+        said_at: when somebody said that it runs, or when it started; s since the epoch.
         apart: seconds that it may seem to have started later than that: clocks are set now and
             then, and taking a process for dead wrongly would be worse.
     """
