@@ -31,6 +31,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.ingest import ingest
 
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None
+        mill.read_ahead(folder, context.log.info)
         report = ingest(mill.task, mill.home, folder, Lines(context))
         note(mill.home, context.run.run_id, task.name, "known", report.known)
         if not report.outcome.known:

@@ -4,7 +4,7 @@ One resource per task carries the overrides, so that every stage of a run sees t
 task. Bounds and names are checked when the resource starts, before any step.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Plugin, Task, load_task
+from kinemill.spec.compute import Ray
 from resources.compute import COMPUTE
 from resources.faults import note_refusal
 from resources.spare import SPARE
@@ -27,6 +28,13 @@ class Mill:
 
     task: Task
     home: Home
+
+    def read_ahead(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        """Have the nodes of a cluster read new logs, where the task has one and there are many."""
+        if isinstance(self.task.compute, Ray):
+            from resources.reading import read_on_nodes
+
+            read_on_nodes(self.task, self.home, folder, say)
 
     def expect_training(self) -> None:
         """Have what a training needs made ready beside what comes before it."""

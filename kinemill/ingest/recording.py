@@ -81,8 +81,16 @@ def _read_aside(job: Job) -> _Read:
     return _Read(member, outcome, moves, entry)
 
 
-def record(jobs: list[Job], progress: Progress) -> Iterator[tuple[Member, Outcome | None]]:
-    """Publish recordings and enter them as members, many at a time; no outcome of moving files."""
+def record(
+    jobs: list[Job], progress: Progress, *, enter: bool = True
+) -> Iterator[tuple[Member, Outcome | None]]:
+    """Publish recordings and enter them as members, many at a time; no outcome of moving files.
+
+    Args:
+        jobs: what is to be read.
+        progress: hears of each.
+        enter: False leaves them what they are, members or not.
+    """
     done = 0
     for group in _grouped(jobs):
         read = list[_Read]()
@@ -92,7 +100,7 @@ def record(jobs: list[Job], progress: Progress) -> Iterator[tuple[Member, Outcom
                 progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
             staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
             raw = [move for one in read for move in one.raw]
-            entries = [move for one in read for move in one.entry]
+            entries = [move for one in read for move in one.entry if enter]
             published = iter(publish_staged(group[0][1], staged, raw, entries))
         finally:
             _discard(move for one in read for move in (*one.raw, *one.entry))

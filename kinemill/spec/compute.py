@@ -61,6 +61,11 @@ class Ray(Compute):
         default=1,
         description="how often workers whose node died are started again, from the last checkpoint",
     )
+    ingest_from: PositiveInt = Field(
+        default=200,
+        description="new logs from which the workers read them; they see the folder of logs, and "
+        "the home or the remote store",
+    )
 
 
 @TARGETS.register("kubernetes")

@@ -143,3 +143,21 @@ def test_a_search_has_its_workers_on_the_nodes(cluster, place, logs):
     (folder,) = (place.home.root / "tune" / TASK).iterdir()
     for number in (0, 1):
         assert "runs on" in (folder / f"worker-{number}.log").read_text()
+
+
+def test_nodes_read_the_new_logs_of_a_run(cluster, place, logs):
+    add_node(cluster)
+    add_node(cluster)
+    shutil.copytree(logs, place.home.logs(TASK))
+    asked = {**ON_RAY, "compute.workers": 2, "compute.ingest_from": 2, "learn.steps": 20}
+    program = TRAIN.replace("'model'", "'recordings'")
+    run = subprocess.run(
+        [sys.executable, "-c", program, TASK, json.dumps(asked)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    told = messages(place.home)
+    assert "2 workers of the cluster read them" in told
+    assert "are read here" not in told
+    outcomes = list((place.home.store / "recording" / TASK).iterdir())
+    assert len(outcomes) == len(list(logs.iterdir()))
