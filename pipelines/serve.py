@@ -1,6 +1,7 @@
 """The web pages in one terminal: Dagster's webserver and daemon, and MLflow's pages.
 
-Everything listens on this machine alone. Each server writes to a file of its own under the home;
+Everything listens on this machine alone, unless told otherwise, and behind a guard
+(`pipelines/guard`). Each server writes to a file of its own under the home;
 when one ends by itself, its last lines are shown and all of them are stopped: nothing is started
 again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren included.
 """
@@ -8,13 +9,14 @@ again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, gran
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,15 +27,18 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.store import publish_json
 from kinemill.tracking import end_orphans, lock, tracking_uri
+from pipelines.guard.door import Door
+from pipelines.guard.people import Users, home_token
 from pipelines.instance import checkout, open_instance
 from pipelines.pools import set_limits
 
-LOOPBACK = "127.0.0.1"
 ADDRESSES = "addresses.json"  # of the pages, by name, beside the servers' logs: for the commands
 _TRIES = 50  # ports looked at after the wanted one
 _START = 120.0  # s a server may take until it answers
 _GRACE = 15.0  # s for processes to end by themselves
 _TAIL = 20  # lines shown of a server that ended
+# Whether one of ours answers on this machine needs no certificate.
+_UNSEEN = ssl._create_unverified_context()  # pyright: ignore[reportPrivateUsage]
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Server:
     name: str
     command: Sequence[str]
     url: str | None = None
+    shown: str | None = None  # to people: the address from elsewhere
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
 
@@ -50,32 +56,36 @@ class _Stop(BaseException):
     """Somebody wants us to end; no error, so no `except Exception` may catch it."""
 
 
-def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, read_only: bool = False) -> int:
+def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | None = None) -> int:
     """Serve until told to stop; return the exit code, 3 when a server ended by itself.
 
     Args:
         dagster_port: for Dagster's pages; the next free one if it is taken.
         mlflow_port: for MLflow's pages, likewise.
-        read_only: Dagster's pages can start and change nothing.
+        door: on what the pages are served, and to whom; default: to this machine.
 
     Raises:
-        BadInput: this home is served already; two daemons would start everything twice.
+        BadInput: this home is served already; two daemons would start everything twice. Or others
+            could ask, and there is nobody who may log in.
     """
     home = Home.resolve()
+    opened = (door or Door()).checked(Users(home))
 
     def refuse(who: str) -> None:
         known = home.dagster / "servers"
         raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {known}")
 
     with lock(home, "up", refuse):
-        return _serve(home, dagster_port, mlflow_port, read_only=read_only)
+        return _serve(home, dagster_port, mlflow_port, opened)
 
 
-def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) -> int:
+def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
     with open_instance(home) as instance:
         set_limits(instance)
     end_orphans(home)  # opens the database too: made here once, so that no server races for it
-    servers = plan(home, free_port(dagster_port), free_port(mlflow_port), read_only=read_only)
+    home_token(home)  # likewise
+    ports = free_port(dagster_port, door.host), free_port(mlflow_port, door.host)
+    servers = plan(home, *ports, door)
     logs = home.dagster / "servers"
     logs.mkdir(parents=True, exist_ok=True)
     with _stopped_by_signals():
@@ -87,7 +97,9 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) 
             publish_json(logs / ADDRESSES, {one.name: one.url for one in servers if one.url})
             for server in servers:
                 if server.url:
-                    _say(f"{server.name:<10} {server.url}")
+                    _say(f"{server.name:<10} {server.shown or server.url}")
+            for line in door.news():
+                _say(line)
             _say("Ctrl-C stops all of it")
             return _watch(servers, logs)
         except _Stop:
@@ -98,42 +110,44 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) 
             stop(servers)
 
 
-def plan(home: Home, dagster_port: int, mlflow_port: int, *, read_only: bool) -> list[Server]:
+def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Server]:
     """Return the three servers; sets what they need to know in the environment."""
     workspace = str(checkout() / "workspace.yaml")
-    mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
     os.environ |= {
-        "KINEMILL_MLFLOW_URL": mlflow_url,
+        "KINEMILL_MLFLOW_URL": door.shown(mlflow_port),
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),  # may hold a password: not in a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GX_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    dagster = ["-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), "-w", workspace]
-    mlflow = ["-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port)]
-    mlflow += ["--workers", "1", "--artifacts-destination", str(home.artifacts)]
-    mlflow += ["--serve-artifacts"]
+    guarded = [sys.executable, "-m", "pipelines.guard"]
+    dagster, mlflow = door.flags(dagster_port), door.flags(mlflow_port)
     return [
         Server(
             "Dagster",
-            [sys.executable, *dagster, *(["--read-only"] if read_only else [])],
-            f"http://{LOOPBACK}:{dagster_port}",
+            [*guarded, "dagster_webserver", *dagster],
+            door.url(dagster_port),
+            door.shown(dagster_port),
         ),
         Server("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]),
-        Server("MLflow", [sys.executable, *mlflow], mlflow_url),
+        Server(
+            "MLflow", [*guarded, "mlflow", *mlflow], door.url(mlflow_port), door.shown(mlflow_port)
+        ),
     ]
 
 
-def free_port(wanted: int) -> int:
+def free_port(wanted: int, host: str = "127.0.0.1") -> int:
     """Return `wanted`, or the first port after it that nobody listens on.
 
     Raises:
         BadInput: none of the next 50 is free.
     """
     for port in range(wanted, wanted + _TRIES):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((LOOPBACK, port))
+                probe.bind((host, port))
             except OSError:
                 continue
             return port
@@ -164,8 +178,10 @@ def _wait_for_answers(servers: list[Server]) -> None:
 def answers(url: str) -> bool:
     """Tell whether a web server answers at `url`."""
     try:
-        with urllib.request.urlopen(url, timeout=2):  # always one of ours, on loopback
+        with urllib.request.urlopen(url, timeout=2, context=_UNSEEN):
             return True
+    except urllib.error.HTTPError:
+        return True  # it wants to know who asks
     except (urllib.error.URLError, OSError):
         return False
 
@@ -188,11 +204,24 @@ def _watch(servers: list[Server], logs: Path) -> int:
 
 def stop(servers: list[Server]) -> None:
     """End all processes that grew from the servers: ask, wait, then make them."""
-    family: list[psutil.Process] = []
-    for server in servers:
-        if server.process is not None and psutil.pid_exists(server.process.pid):
-            root = psutil.Process(server.process.pid)
-            family += [*root.children(recursive=True), root]
+    started = {server.process.pid for server in servers if server.process is not None}
+    family: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        # A server leads a session: what a killed one started, its code server, is still of that.
+        if process.pid in started or _session(process.pid) in started:
+            with suppress(psutil.NoSuchProcess):
+                family |= {one.pid: one for one in (*process.children(recursive=True), process)}
+    _end(list(family.values()))
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _end(family: list[psutil.Process]) -> None:
     for ask in (signal.SIGINT, signal.SIGTERM):
         for process in family:
             if process.is_running():

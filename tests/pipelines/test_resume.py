@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from kinemill.errors import BadInput
+from pipelines.instance import open_instance
 from pipelines.run import run_chain
 from tests.pipelines.conftest import TASK
 from tests.pipelines.test_training import start_run, training_of
@@ -37,4 +38,7 @@ def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
         [sys.executable, "-c", command, *asked], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "going on from the checkpoint at step" in done.stderr
+    with open_instance(copy.home) as instance:
+        (latest,) = instance.get_runs(limit=1)
+        told = [entry.user_message for entry in instance.all_logs(latest.run_id)]
+    assert any(line.startswith("going on from the checkpoint at step") for line in told)
