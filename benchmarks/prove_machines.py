@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import ROOT, Row, main, row
+from benchmarks import ROOT, Row, replace_section, row, table
 from benchmarks._servers import (
     add_node,
     new_bucket,
@@ -88,4 +88,6 @@ def _run(home: Path, environment: dict[str, str], command: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    main("The demo task beyond one machine", measure)
+    rows = table(measure())
+    print(rows)
+    replace_section("machines", rows)
