@@ -9,7 +9,7 @@ alone. Refreshed when an episode is accepted or the task's `dataset` part change
 import dagster as dg
 
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import say, table
+from assets.vocabulary import drawing, say, table
 from kinemill.spec import Task
 from kinemill.store import Ref
 
@@ -20,6 +20,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
     def dataset(context: dg.AssetExecutionContext, episodes: Ref) -> Events:
         from kinemill.dataset import load_dataset, make_dataset, warnings
+        from kinemill.dataset.histograms import histogram_sheet
 
         mill = mill_of(context)
         outcome = make_dataset(mill.task, mill.home, episodes)
@@ -32,6 +33,7 @@ def make(task: Task) -> dg.AssetsDefinition:
             say(
                 episodes=sum(counts["episodes"].values()),
                 rows=sum(counts["rows"].values()),
+                histograms=drawing(histogram_sheet(packed)),
                 splits=table(
                     [
                         {"split": split, "episodes": number, "rows": counts["rows"].get(split)}

@@ -1,8 +1,9 @@
 """ONNX model: one step and a whole rollout as files that run anywhere, physical units in and out.
 
-From: model. Scaling, angles and integration are inside the files, as are channel names, units,
-time step and history. `step.onnx` advances one step, `rollout.onnx` a horizon in one call, for any
-batch. Refreshed with the model.
+From: model, and the dataset, of which parity cases are cut. Scaling, angles and integration are
+inside the files, as are channel names, units, time step and history. `step.onnx` advances a step,
+`rollout.onnx` a horizon in one call, for any batch. As the task's `export` part asks, step.c as
+well, and the same in fewer bits, each measured. Refreshed with the model or that part.
 """
 
 import dagster as dg
@@ -16,12 +17,12 @@ from kinemill.store import Ref
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `onnx_model` of a task."""
 
-    @stage(task, "onnx_model", __doc__, after=["model"], kinds={"onnx"})
-    def onnx_model(context: dg.AssetExecutionContext, model: Ref) -> Events:
+    @stage(task, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
+    def onnx_model(context: dg.AssetExecutionContext, model: Ref, dataset: Ref) -> Events:
         from kinemill.export import export
 
         mill = mill_of(context)
-        outcome = export(mill.task, mill.home, model)
+        outcome = export(mill.task, mill.home, model, dataset)
         yield from hand_on(context, outcome, say(size=sum(outcome.summary["bytes"].values())))
 
     return onnx_model

@@ -9,11 +9,12 @@ part changes; a model that was decided on before is left as it is.
 import dagster as dg
 
 from assets.stage import Answer, Asked, Events, hand_on, mill_of, stage
-from assets.vocabulary import page, say, table
-from kinemill.register.rules import RULES
+from assets.vocabulary import say, table
+from kinemill.register.rules import RULES, is_of
 from kinemill.spec import Task
 from kinemill.store import Json, Ref
 from resources.io import note
+from resources.links import report_link, task_link, version_link
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
@@ -22,7 +23,14 @@ def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
     checks = {f"gate_{rule}": Asked(str(RULES[rule].__doc__)) for rule in RULES}
 
-    @stage(task, "registered_model", __doc__, after=_AFTER, kinds={"mlflow"}, checks=checks)
+    @stage(
+        task,
+        "registered_model",
+        __doc__,
+        after=_AFTER,
+        kinds={"mlflow"},
+        checks=checks,
+    )
     def registered_model(
         context: dg.AssetExecutionContext,
         dataset: Ref,
@@ -52,8 +60,10 @@ def make(task: Task) -> dg.AssetsDefinition:
                 alias=registration.alias,
                 decision=registration.summary["decision"],
                 gate=table(registration.gate),
-                report=page(mill.home.root / registration.report),
+                report=report_link(mill.home, mill.home.root / registration.report),
                 files=files_page(mill, model, registration.summary["logged_model"]),
+                page=version_link(task.name, registration.version),
+                history=task_link(task.name),
                 mlflow_run=run_page(mill, model),
                 registry=version_page(task.name, registration.version),
             ),
@@ -64,10 +74,10 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 
 def _answers(gate: list[Json]) -> list[Answer]:
-    """Gather the gate's lines by the rule that drew them; a line's name starts with the rule's."""
+    """Gather the gate's lines by the rule that drew them."""
     answers: list[Answer] = []
     for rule in RULES:
-        lines = [line for line in gate if line["rule"].startswith(rule)]
+        lines = [line for line in gate if is_of(rule, line["rule"])]
         if lines:
             told = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
             passed = all(line["passed"] for line in lines)

@@ -4,10 +4,12 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from assets import CHAIN
 from assets.pools import pool_of
 from assets.vocabulary import say, shown
 from kinemill.spec import Task
@@ -57,6 +59,7 @@ def stage(
         io_manager_key="refs",
         pool=pool_of(task, name),
         required_resource_keys={task.name},
+        freshness_policy=_freshness(task, name),
         check_specs=[
             dg.AssetCheckSpec(
                 name, asset=key, blocking=asked.blocking, description=asked.description
@@ -65,6 +68,14 @@ def stage(
         ],
     )
     return lambda body: declare(_judged(body))
+
+
+def _freshness(task: Task, name: str) -> dg.FreshnessPolicy | None:
+    """Return from when on the page of a task's last asset calls it stale: `retrain.max_age`."""
+    if task.retrain.max_age is None or name != CHAIN["register"]:
+        return None
+    most = timedelta(seconds=task.retrain.max_age)
+    return dg.FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 
 def _judged(body: Callable[..., Events]) -> Callable[..., Events]:

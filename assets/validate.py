@@ -10,10 +10,11 @@ import dagster as dg
 
 from assets import drift
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import page, reasons, say, table
+from assets.vocabulary import reasons, say, table
 from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json
 from kinemill.validate.checks import planned_checks
+from resources.links import report_link
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -42,7 +43,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 dropped_rows=summary["dropped_rows"],
                 dropped=table([{"check": k, "rows": n} for k, n in summary["dropped"].items()]),
                 reasons=reasons(read_json(folder / "quarantine.json"), "name"),
-                report=page(folder / "page.html"),
+                report=report_link(mill.home, folder / "page.html"),
             ),
             [
                 *(

@@ -9,19 +9,25 @@ report that opens without a network. Refreshed with the model or the task's `ver
 import dagster as dg
 
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import page, picture, say, table
+from assets.vocabulary import picture, say, table
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, open_ref, read_json
+from resources.links import report_link
 
 _CHECKS = {
     "parity": Asked("the files give the numbers of the trained network, on all probes"),
     "files": Asked("the files are valid and whole, and say what the dataset says"),
     "nan": Asked("NaN in an input is NaN in every output of that row, and in no other"),
     "finite": Asked("every prediction on the test split and the probes is finite"),
+    "behaviour": Asked("same in, same out; angles end at π; nonsense is refused; physical sense"),
     "latency": Asked("one rollout is as quick as the task wants, in ms"),
 }
 # Which lines of the verification each check gathers, by words in their names.
-_WORDS = {"files": ["valid", "whole", "metadata"], "nan": ["NaN"]}
+_WORDS = {
+    "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
+    "nan": ["NaN"],
+    "behaviour": ["repeatable", "angles", "nonsense", "energy", "symmetry"],
+}
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -48,7 +54,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 parity=table(found["parity"]),
                 latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
                 gates=table(found["gates"]),
-                report=page(folder / "report.html"),
+                report=report_link(mill.home, folder / "report.html"),
             ),
             _answers(found["gates"]),
         )

@@ -22,6 +22,7 @@ WORDS = {
     "ignored": "files in the folder that no reader claims",
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
+    "histograms": "share of rows over the values of each channel: train, validation, test",
     "augmentations": "what each augmentation added, the share of episodes it touched, and left out",
     "before_after": "a training episode and its copies",
     "steps": "training steps made",
@@ -39,9 +40,11 @@ WORDS = {
     "alias": "alias the version got",
     "decision": "what the gate decided",
     "gate": "the decision line by line",
-    "report": "the report page, works offline",
+    "report": "the report page; as a file it works offline",
     "mlflow_run": "the run in MLflow",
     "registry": "the version in MLflow",
+    "page": "the page of the version: where it comes from, data, training, errors, verdict",
+    "history": "the versions of the task over time",
     "files": "the files in MLflow, the report among them",
     "store": "folder of the outcome",
     "digest": "digest of the outcome, also its data version",
@@ -78,11 +81,6 @@ def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataVal
     return table(rows[:_SHOWN])
 
 
-def page(path: Path) -> dg.PathMetadataValue:
-    """Name a page in the home; a browser opens no file from a served page, so it is no link."""
-    return dg.MetadataValue.path(str(path))
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -95,6 +93,12 @@ def picture(path: Path) -> dg.MarkdownMetadataValue | None:
         return None
     data = base64.b64encode(path.read_bytes()).decode()
     return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{data})")
+
+
+def drawing(svg: str) -> dg.MarkdownMetadataValue:
+    """Show an SVG inside the page."""
+    data = base64.b64encode(svg.encode()).decode()
+    return dg.MetadataValue.md(f"![drawing](data:image/svg+xml;base64,{data})")
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Model-predictive path integral control: 256 plans of 25 steps, on a learned model and on physics.
 
 One action from a measured state, everything counted: drawing plans, rolling them out, their costs.
-The learned model has the shipped task's shape and random weights, in ONNX Runtime on one thread;
+The learned model has the shipped task's shape and random weights, compiled, on one thread, and the
+same in ONNX Runtime;
 the true model is the plant in `mujoco.rollout` on two, with one RK4 step a time step as the plant
 is simulated, and with one Euler step, the least that can be computed. Rollouts alone come apart.
 """
@@ -40,7 +41,8 @@ def measure() -> list[Row]:
     keys = {f"control.controller.{key}": value for key, value in SETTINGS.items()}
     task = load_task("cart_pole_swing_up", keys)
     models = {
-        "ours": LearnedModel(_simulator(task)),
+        "ours": LearnedModel(_simulator(task, "c")),
+        "the same in ONNX Runtime": LearnedModel(_simulator(task, "onnx")),
         "mujoco.rollout, RK4, 2 threads": TruePhysics(task, threads=2),
         "mujoco.rollout, Euler, 2 threads": TruePhysics(task, threads=2, plant=Euler()),
     }
@@ -67,7 +69,7 @@ def _row(work, unit, cases) -> Row:
     return row(work, unit, rates.pop("ours"), rates)
 
 
-def _simulator(task):
+def _simulator(task, engine):
     """Return the shipped task's model with random weights, exported."""
     layout = layout_of(task)
     torch.manual_seed(0)
@@ -88,7 +90,7 @@ def _simulator(task):
     }
     with tempfile.TemporaryDirectory() as folder:
         write_model(step, describe(description, step), Path(folder))
-        return load(folder, non_finite="pass")
+        return load(folder, non_finite="pass", engine=engine)
 
 
 if __name__ == "__main__":

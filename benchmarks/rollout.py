@@ -1,5 +1,6 @@
-"""Rollouts of 25 steps: one call of the exported graph against stepping it, torch, and a peer.
+"""Rollouts of 25 steps: compiled, and one call of the exported graph, against torch and a peer.
 
+Ours is what `load(..., engine="auto")` takes where a compiler is: C made from step.onnx.
 onyxengine 0.1.15 is measured itself, if `python -m benchmarks._peers` has installed it: its own
 `simulate` of its own MLP, which normalises every hidden layer; sizes, history, tanh, states and
 actions are the same, and the state changes by what comes out in both.
@@ -38,7 +39,7 @@ def measure() -> list[Row]:
 
 
 def _make(model, history):
-    """Return a step of random weights in torch, and its exported simulator."""
+    """Return a step of random weights in torch, and its exported simulator, plain and compiled."""
     channels = {name: {"role": "state", "unit": "m"} for name in STATES}
     channels |= {name: {"role": "action", "unit": "N"} for name in ACTIONS}
     learn = {"type": "dynamics", "model": model, "history": history}
@@ -61,10 +62,10 @@ def _make(model, history):
     }
     with tempfile.TemporaryDirectory() as folder:
         write_model(step, describe(description, step), Path(folder))
-        return step, runtime.load(folder)
+        return step, runtime.load(folder), runtime.load(folder, engine="c")
 
 
-def _measure(name, step, simulator, batch) -> Row:
+def _measure(name, step, simulator, compiled, batch) -> Row:
     random = np.random.default_rng(0)
     states = random.normal(size=(batch, step.history, len(STATES))).astype(np.float32)
     past = random.normal(size=(batch, step.history - 1, len(ACTIONS))).astype(np.float32)
@@ -82,7 +83,8 @@ def _measure(name, step, simulator, batch) -> Row:
             step.rollout(*tensors)
 
     cases = {
-        "ours": lambda: simulator.rollout(states, past, actions),
+        "ours": lambda: compiled.rollout(states, past, actions),
+        "rollout.onnx in one call": lambda: simulator.rollout(states, past, actions),
         "step.onnx in a Python loop": stepped,
         "torch eager": eager,
     }

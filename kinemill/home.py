@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Home:
         """
         home = cls.find(root)
         home.check()
+        home.close()
         return home
 
     @classmethod
@@ -73,6 +75,26 @@ class Home:
                 expected=f"format {FORMAT} at most",
                 fix="update kinemill, or restore a backup from before: kinemill restore",
             )
+
+    def close(self) -> None:
+        """Close the home to all but its owner: logs and models are nobody else's business.
+
+        One whose folder has the setgid bit (`chmod 2770`) is meant for a group, and closed to all
+        others. One that somebody else owns is left as it is.
+        """
+        try:
+            found = self.root.stat()
+        except FileNotFoundError:
+            return
+        shut = 0o007 if found.st_mode & stat.S_ISGID else 0o077
+        if found.st_mode & shut and found.st_uid == os.geteuid():
+            self.root.chmod(stat.S_IMODE(found.st_mode) & ~shut)
+
+    def make(self) -> None:
+        """Make the folder, for its owner alone, unless it is there."""
+        if not self.root.is_dir():
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def format(self) -> int:

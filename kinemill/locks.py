@@ -33,6 +33,7 @@ def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) ->
         waiting: told, once, who holds the lock when it is not free.
     """
     path = home.root / ".locks" / name
+    home.make()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:

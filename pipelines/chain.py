@@ -14,6 +14,7 @@ from pipelines.arrivals import arrivals
 from pipelines.backfill import backfill
 from pipelines.drift import drifts
 from pipelines.executing import in_process
+from pipelines.presets import preset_jobs
 from pipelines.schedules import nightly
 from pipelines.sensors import cancellations, failures
 from pipelines.tune import tune
@@ -33,7 +34,7 @@ def definitions_of(
     """Make the definitions of some tasks, and of assets that belong to none."""
     return dg.Definitions(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],
-        jobs=[*(_job(task) for task in tasks), backfill, tune],
+        jobs=[*(job for task in tasks for job in (_job(task), *preset_jobs(task))), backfill, tune],
         schedules=[schedule for task in tasks if (schedule := nightly(task))],
         sensors=[
             *(made for task in tasks for made in _watchers(task)),

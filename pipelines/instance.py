@@ -50,6 +50,7 @@ def prepare(home: Home) -> Path:
     folder = home.dagster
     if home.root.exists() and not os.access(home.root, os.W_OK):
         raise BadInput(home.root, "cannot be written", fix="set KINEMILL_HOME to a folder of yours")
+    home.make()
     settings = _settings()
     if not (folder / _SETTINGS).is_file() or (folder / _SETTINGS).read_bytes() != settings:
         publish_file(folder / _SETTINGS, settings)

@@ -115,26 +115,23 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Se
     workspace = str(checkout() / "workspace.yaml")
     os.environ |= {
         "KINEMILL_MLFLOW_URL": door.shown(mlflow_port),
+        "KINEMILL_DAGSTER_URL": door.shown(dagster_port),
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),  # may hold a password: not in a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GX_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    guarded = [sys.executable, "-m", "pipelines.guard"]
-    dagster, mlflow = door.flags(dagster_port), door.flags(mlflow_port)
     return [
-        Server(
-            "Dagster",
-            [*guarded, "dagster_webserver", *dagster],
-            door.url(dagster_port),
-            door.shown(dagster_port),
-        ),
+        _guarded("Dagster", "dagster_webserver", door, dagster_port),
         Server("daemon", [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]),
-        Server(
-            "MLflow", [*guarded, "mlflow", *mlflow], door.url(mlflow_port), door.shown(mlflow_port)
-        ),
+        _guarded("MLflow", "mlflow", door, mlflow_port),
     ]
+
+
+def _guarded(name: str, server: str, door: Door, port: int) -> Server:
+    command = [sys.executable, "-m", "pipelines.guard", server, *door.flags(port)]
+    return Server(name, command, door.url(port), door.shown(port))
 
 
 def free_port(wanted: int, host: str = "127.0.0.1") -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
@@ -93,7 +94,7 @@ def _fields(part: BaseModel) -> dict[str, dg.Field]:
         info.alias or name: dg.Field(
             _shape(info.annotation, getattr(part, name)),
             is_required=False,
-            description=_describe(info.description, getattr(part, name)),
+            description=_describe(info, getattr(part, name)),
         )
         for name, info in type(part).model_fields.items()
     }
@@ -125,6 +126,22 @@ def _spelled_by_field(part: BaseModel) -> bool:
     return isinstance(spelled, dict) and set(spelled) == names
 
 
-def _describe(text: str | None, value: Any) -> str:
+def _describe(info: FieldInfo, value: Any) -> str:
     now = "" if isinstance(value, BaseModel) else f"now {value!r}"
-    return ". ".join(part for part in (now, text or "") if part)
+    return ". ".join(part for part in (now, _bounds(info), info.description or "") if part)
+
+
+def _bounds(info: FieldInfo) -> str:
+    """Spell the bounds of a number, which the form cannot check: the first step does."""
+    others = [getattr(one, "__metadata__", ()) for one in get_args(info.annotation)]
+    found = [
+        f"{sign} {limit:g}"
+        for rules in [info.metadata, *others]
+        for rule in rules
+        for name, sign in _SIGNS.items()
+        if isinstance(limit := getattr(rule, name, None), int | float)
+    ]
+    return f"must be {' and '.join(found)}" if found else ""
+
+
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}

@@ -16,3 +16,6 @@ RUN_KEY = "dagster/run_key"
 # Started by hand it is 0, which Dagster assumes; what nobody waits for comes after that.
 SOON, AT_NIGHT = {PRIORITY: "-1"}, {PRIORITY: "-2"}
 AUTOMATIC = {OWNER: "kinemill"}
+
+# Who asks, and what they may do, as the guard of the web pages tells the server behind it.
+USER_HEADER, USER_MAY_HEADER = "X-Kinemill-User", "X-Kinemill-May"

@@ -125,7 +125,13 @@ def write_job(
     folder = _folder(mill, dataset, training_set, start)
     settings = {"task": mill.task.name, "dt": mill.task.dt}
     tags = {DAGSTER_RUN: dagster_run}
-    run = start_run(mill.home, mill.task.name, folder.name, params=settings, tags=tags)
+    if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # that `kinemill up` serves
+        history = f"[versions of {mill.task.name}]({pages}/kinemill/tasks/{mill.task.name})"
+        tags["mlflow.note.content"] = f"[Run in Dagster]({pages}/runs/{dagster_run}), {history}"
+    key, learn = folder.name, mill.task.learn
+    kind = getattr(learn, "model", learn).type
+    name = f"{mill.task.name} {kind}, seed {learn.seed}, data {dataset.digest[:8]}"
+    run = start_run(mill.home, mill.task.name, key, params=settings, tags=tags, name=name)
     summary = summary_of(mill.home, dataset)
     client = open_tracking(mill.home).client
     log_dataset(client, run, mill.task.name, dataset.digest, summary)

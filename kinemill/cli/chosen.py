@@ -51,6 +51,18 @@ class Chosen:
         }
 
 
+def address_of(model: str) -> tuple[Any, str]:
+    """Return the task of TASK, TASK@alias or TASK:version, and what follows its name.
+
+    Raises:
+        BadInput: there is no such task, or it is no such address.
+    """
+    from kinemill.spec import load_task
+
+    task, which = _parts(model)
+    return load_task(task), which
+
+
 def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     """Find and load the model that a command line names.
 

@@ -31,8 +31,11 @@ def forget(home: Home, task: str) -> None:
 
 
 def _forget_versions(home: Home, task: str) -> None:
+    from kinemill.register.protecting import release
     from kinemill.tracking import open_tracking
 
-    client = open_tracking(home).client
+    tracking = open_tracking(home)
+    client = tracking.client
     if client.search_registered_models(f"name = '{task}'"):
+        release(tracking)  # the champion goes, too
         client.delete_registered_model(task)

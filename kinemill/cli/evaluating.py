@@ -1,5 +1,6 @@
 """Evaluating: how good a model is on any logs, beside simple models and the champion."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ from kinemill.cli.say import Json, Overrides, document, news, table
 
 def evaluate(
     model: ModelName,
-    logs: Annotated[Path, typer.Option("--logs", help="A log, or a folder of logs.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report, plots and numbers.")],
+    logs: Annotated[Path | None, typer.Option("--logs", help="A log, or a folder of logs.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report, plots and numbers.")
+    ] = None,
     examples: Annotated[
         int, typer.Option("--examples", min=0, help="Rollouts to draw and to write out.")
     ] = 3,
@@ -23,10 +26,45 @@ def evaluate(
         int | None, typer.Option("--stride", min=1, help="Rows between starts: verify.stride.")
     ] = None,
     folder: ModelFolder = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow", help="Beside the champion, on logs as they arrive: who was right."
+        ),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="With --shadow: go on, look for logs every 5 s.")
+    ] = False,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on any logs: errors by channel and step, free run, residuals, examples."""
+    from kinemill.cli.shadowing import run_shadow
+    from kinemill.errors import BadInput
+
+    if shadow:
+        run_shadow(model, logs, overrides or [], watch=watch, as_json=as_json)
+    elif logs is None or out is None:
+        raise BadInput("evaluate", "says too little", expected="--logs and --out, or --shadow")
+    else:
+        asked = _Asked(logs, out, examples, horizon, stride)
+        _evaluate(model, folder, asked, overrides or [], as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Options of `evaluate`; None stands for the task's own."""
+
+    logs: Path
+    out: Path
+    examples: int
+    horizon: int | None
+    stride: int | None
+
+
+def _evaluate(
+    model: str, folder: Path | None, asked: _Asked, overrides: list[str], *, as_json: bool
+) -> None:
     from kinemill.spec import parse_overrides
     from kinemill.verify.evaluating import (
         Evaluation,
@@ -37,17 +75,21 @@ def evaluate(
     from kinemill.verify.figures import ranked_examples
     from kinemill.verify.logs import read_logs
 
-    chosen = choose(model, folder, parse_overrides(overrides or []))
-    read = read_logs(chosen.task, chosen.home, logs.resolve())
+    chosen = choose(model, folder, parse_overrides(overrides))
+    read = read_logs(chosen.task, chosen.home, asked.logs.resolve())
     rivals, notes = _rivals(chosen)
     verify = chosen.task.verify
     analysis = evaluate_logs(
-        chosen.simulator, rivals, read, horizon or verify.horizon, stride or verify.stride
+        chosen.simulator,
+        rivals,
+        read,
+        asked.horizon or verify.horizon,
+        asked.stride or verify.stride,
     )
-    picked = ranked_examples(analysis.model, examples) if examples else []
+    picked = ranked_examples(analysis.model, asked.examples) if asked.examples else []
     notes += refusal_note(read)
     found = Evaluation(read, analysis, picked, chosen.to_json(), notes)
-    written = write_evaluation(found, out.resolve())
+    written = write_evaluation(found, asked.out.resolve())
     if as_json:
         document(written)
     else:

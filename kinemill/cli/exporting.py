@@ -1,11 +1,48 @@
-"""Exporting: the episodes of a dataset version, in a format that other programs read."""
+"""Exporting: a model as a folder that runs anywhere; episodes for other programs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kinemill.cli.chosen import ModelName, address_of
 from kinemill.cli.say import Json, TaskName, document, news
+from kinemill.errors import BadInput
+
+
+def export(
+    model: ModelName,
+    to: Annotated[Path, typer.Option("--to", help="A folder that is not there yet, or empty.")],
+    c99: Annotated[
+        bool, typer.Option("--c99", help="With step.c and step.h, compared with step.onnx.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy a registered model, the champion unless another is named, to a folder that runs it."""
+    from kinemill.export.bundle import deliver
+    from kinemill.home import Home
+    from kinemill.register.versions import bundle_folder, find_version
+    from kinemill.tracking import open_tracking
+
+    task, which = address_of(model)
+    home = Home.resolve()
+    if not home.has_registry:
+        raise BadInput(home.mlflow_db, "is not there", fix=f"kinemill run {task.name}")
+    tracking = open_tracking(home)
+    version = find_version(tracking, task.name, which)
+    found = deliver(bundle_folder(tracking, version), to.expanduser().resolve(), c99=c99)
+    found |= {"task": task.name, "version": version.number}
+    if as_json:
+        document(found)
+        return
+    typer.echo(f"{task.name} version {found['version']}: {len(found['files'])} files in {to}")
+    if made := found["c99"]:
+        typer.echo(
+            f"step.c: {made['weights']} bytes of constants, {made['scratch']} of stack, "
+            f"{made['latency_us']['p50']:.3g} us a step here, {made['latency_us']['worst']:.3g} us "
+            f"at worst; within {made['difference']:.1g} of step.onnx"
+        )
+    news(f"try it where it is to run: python -m kinemill.runtime verify {to}")
 
 
 def export_data(
@@ -38,4 +75,4 @@ def export_data(
         news(f"left out, as {to} cannot hold them here: {', '.join(found['left_out'])}; hdf5 can")
 
 
-COMMANDS = [export_data]
+COMMANDS = [export, export_data]

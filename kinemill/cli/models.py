@@ -40,6 +40,8 @@ def models(task: TaskName, as_json: Json = False) -> None:
 
 def _refusals(gate: list[dict[str, Any]]) -> str:
     refused = [line["rule"] for line in gate if not line["passed"]]
+    if refused == ["approval"]:
+        return "waits for approval"
     return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
 
 

@@ -1,24 +1,118 @@
-"""The web pages: Dagster and MLflow, on this machine alone."""
+"""The web pages, and who may use them from elsewhere."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from kinemill.cli.chosen import ModelName, address_of
+from kinemill.cli.say import Json, document, news, table
 
 
 def up(
     port: Annotated[int, typer.Option(help="Dagster's port; the next free one if taken.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="MLflow's port, likewise.")] = 5000,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Nobody can start or change anything in Dagster.")
+        bool, typer.Option("--read-only", help="Nobody can start or change anything.")
     ] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback, one has to log in.")
+    ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None, typer.Option(help="A further name that the pages are asked by.")
+    ] = None,
+    login: Annotated[
+        bool, typer.Option("--login", help="One has to log in on this machine, too.")
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Of TLS, a PEM file; without, passwords can be read.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="That belongs to the certificate.")] = None,
 ) -> None:
     """Serve the Dagster and MLflow pages until Ctrl-C; sensors and schedules work meanwhile."""
     from kinemill.cli.project import project
 
-    code = project("pipelines.serve").serve(
-        dagster_port=port, mlflow_port=mlflow_port, read_only=read_only
+    door = project("pipelines.guard.door").Door(
+        host, tuple(name or ()), login, read_only, certificate, key
     )
+    code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=door)
     raise typer.Exit(code)
 
 
-COMMANDS = [up]
+def users(
+    what: Annotated[str, typer.Argument(metavar="list|add|token|remove")] = "list",
+    name: Annotated[str | None, typer.Argument(help="Of the user.")] = None,
+    role: Annotated[
+        str, typer.Option(help="viewer looks, operator runs and cancels, admin does all.")
+    ] = "viewer",
+    as_json: Json = False,
+) -> None:
+    """Say who may use the web pages from elsewhere, and with which role.
+
+    `add` asks for a password, or takes it from stdin; `token` gives one for commands and clients.
+    """
+    from kinemill.cli.project import project
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.registry import nearest
+
+    known: Any = project("pipelines.guard.people").Users(Home.resolve())
+    actions = {
+        "add": lambda who: known.put(who, role, _password()),
+        "remove": known.remove,
+        "token": lambda who: typer.echo(known.renew_token(who)),
+    }
+    if what == "list":
+        _list(known.roles(), as_json=as_json)
+        return
+    if what not in actions:
+        raise BadInput(f"users {what}", "unknown", fix=nearest(what, ["list", *actions]))
+    if name is None:
+        raise BadInput(f"users {what}", "names no user", fix=f"kinemill users {what} NAME")
+    actions[what](name)
+    if what == "token":
+        news(f"it is kept nowhere: set it as KINEMILL_TOKEN where {name} works")
+
+
+def _list(roles: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        document({"users": [{"name": name, "role": role} for name, role in roles.items()]})
+    elif roles:
+        table("users", ["name", "role"], list(roles.items()))
+    else:
+        news("there are no users; kinemill users add NAME --role admin makes one")
+
+
+def _password() -> str:
+    """Ask for a password twice, or read it from a pipe."""
+    if sys.stdin.isatty():
+        return typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    return sys.stdin.readline().rstrip("\n")
+
+
+def report(
+    model: ModelName,
+    to: Annotated[Path, typer.Option(help="The page, which opens anywhere.")],
+    as_json: Json = False,
+) -> None:
+    """Write the page of one version: where it comes from, data, training, errors, verdict."""
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.register.version_page import version_page
+    from kinemill.register.versions import find_version
+    from kinemill.store import publish_file
+    from kinemill.tracking import open_tracking
+
+    (task, which), home = address_of(model), Home.resolve()
+    if not home.has_registry:
+        raise BadInput(task.name, "has no version yet", fix=f"kinemill run {task.name}")
+    found = find_version(open_tracking(home), task.name, which)
+    publish_file(to, version_page(home, found).encode())
+    if as_json:
+        document({"task": task.name, "version": found.number, "report": str(to)})
+    else:
+        typer.echo(f"{found.name} is told on {to}")
+
+
+COMMANDS = [up, users, report]

@@ -1,7 +1,7 @@
 """A running Dagster, spoken to over GraphQL as its web pages do: no Dagster is imported for it.
 
 Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
-sent along as a bearer token where it is set.
+sent along as a bearer token where it is set, to the servers of this home else the home's own token.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from kinemill.errors import BadInput, KinemillError
 from kinemill.home import Home
 
-SERVED = "addresses.json"  # beside the servers' logs
+SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
 _HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
 _SECONDS = 60.0
 _HERE = {"127.0.0.1", "localhost", "::1"}
@@ -92,7 +92,7 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         KinemillError: what answers refuses, or is something else.
     """
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if token := os.environ.get("KINEMILL_TOKEN"):
+    if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
         headers["Authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers)
@@ -108,6 +108,19 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         raise KinemillError(url, "answers, but not as Dagster does", fix=_HOW) from error
 
 
+def _own_token(url: str) -> str | None:
+    """Return the token of the home, for a server that it wrote down itself."""
+    home, asked = Home.find(), urllib.parse.urlsplit(url)
+    if not any(
+        asked.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
+    ):
+        return None
+    try:
+        return (home.dagster / "servers" / TOKEN).read_text(encoding="ascii")
+    except (FileNotFoundError, PermissionError):
+        return None  # the server tells what it wants
+
+
 def _opener(url: str) -> urllib.request.OpenerDirector:
     """Return what opens an address; one of this machine is never asked for through a proxy."""
     here = urllib.parse.urlsplit(url).hostname in _HERE
@@ -115,13 +128,12 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
-    if error.code in _REFUSED:
-        return BadInput(
-            url, f"refuses ({error.code})", fix="set KINEMILL_TOKEN to a token it takes"
-        )
     said = error.read(2000).decode(errors="replace").strip()
     try:
         said = json.loads(said)["errors"][0]["message"]
     except (ValueError, LookupError, TypeError):
         said = said.splitlines()[0] if said else ""
+    if error.code in _REFUSED:
+        fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
+        return BadInput(url, f"refuses ({error.code}): {said}", fix=fix)
     return KinemillError(url, f"answers {error.code} {said}".strip())

@@ -12,6 +12,7 @@ from kinemill.control.closed_loop import Episode, run_episode
 from kinemill.control.cost import Cost
 from kinemill.control.learned import LearnedModel, learned_model
 from kinemill.control.model import Model
+from kinemill.control.online import Online
 from kinemill.control.physics import Robot, TruePhysics, make_plant, uncertain_physics
 from kinemill.control.plan import Plan
 from kinemill.control.planner import Planner, make_planner
@@ -23,6 +24,7 @@ __all__ = [
     "Idle",
     "LearnedModel",
     "Model",
+    "Online",
     "Plan",
     "Planner",
     "Policy",

@@ -1,6 +1,7 @@
 """A plan: knots within [-1, 1] of the actions' ranges, and how far around them to look."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,16 @@ class Plan:
             finest: share of it that those vary by that vary least; geometric in between.
         """
         noise = random.standard_normal((samples, *self.knots.shape), dtype=np.float32)
-        noise *= np.geomspace(finest, 1.0, samples, dtype=np.float32)[:, None, None]
+        noise *= _shares(finest, samples)
         noise[0] = 0.0
         return self.knots + spread * noise
 
     def moved(self, knots: Floats, spread: Floats | None = None) -> "Plan":
         """Return the plan with other knots."""
         return Plan(knots, spread)
+
+
+@cache
+def _shares(finest: float, samples: int) -> Floats:
+    """Return geometric shares (B, 1, 1) from `finest` to 1, which every step asks for again."""
+    return np.geomspace(finest, 1.0, samples, dtype=np.float32)[:, None, None]

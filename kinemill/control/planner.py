@@ -86,7 +86,10 @@ class Planner:
     def actions(self, knots: Floats) -> Floats:
         """Return the actions that knots (B, K, A) stand for, (B, T, A), in their units."""
         low, high = self.limits
-        share = np.clip(np.matmul(self._spline, knots), -1.0, 1.0)
+        samples, count, width = knots.shape
+        # One product of matrices: B small ones take three times as long.
+        spread = np.swapaxes(knots, 1, 2).reshape(-1, count) @ self._spline.T
+        share = np.clip(np.swapaxes(spread.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
         actions = low + (share + 1.0) * ((high - low) / 2.0)
         return self._slowed(actions) if self._rated else actions
 

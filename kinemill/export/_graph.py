@@ -1,13 +1,17 @@
 """Small pieces of ONNX graphs: values, constants, and the guard against numbers that are none."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+# What onnxruntime 1.20 reads, the oldest that pyproject.toml allows: at most opset 21 and IR 10.
 OPSET = 20
 IR_VERSION = 10
+
+DISAGREEMENT = "disagreement"
 
 Dim = str | int | None
 
@@ -72,7 +76,30 @@ class Guard:
         self.nodes.append(node)
 
 
-def finished(graph: onnx.GraphProto, properties: dict[str, str], version: str) -> onnx.ModelProto:
+def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.TensorProto]:
+    """Make the nodes for how far an ensemble's members lie apart, sqrt(mean of squared offsets).
+
+    Args:
+        offsets: members' states minus the prediction, with members along `axis`.
+        axis: which goes.
+    """
+    nodes = [
+        helper.make_node("Mul", [offsets, offsets], ["members.squared"], name="members/squared"),
+        helper.make_node(
+            "ReduceMean",
+            ["members.squared", "members.axis"],
+            ["members.mean"],
+            name="members/mean",
+            keepdims=0,
+        ),
+        helper.make_node("Sqrt", ["members.mean"], [DISAGREEMENT], name="members/root"),
+    ]
+    return nodes, integers("members.axis", [axis])
+
+
+def finished(
+    graph: onnx.GraphProto, properties: Mapping[str, str], version: str
+) -> onnx.ModelProto:
     """Wrap a graph as a model with metadata, check it fully, and return it.
 
     Raises:
@@ -85,6 +112,6 @@ def finished(graph: onnx.GraphProto, properties: dict[str, str], version: str) -
         producer_name="kinemill",
         producer_version=version,
     )
-    helper.set_model_props(model, properties)
+    helper.set_model_props(model, dict(properties))
     onnx.checker.check_model(model, full_check=True)
     return model

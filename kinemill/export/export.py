@@ -6,27 +6,37 @@ from kinemill.home import Home
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, open_ref
 
-VERSION = 1
+VERSION = 2
 
 
-def export(task: Task, home: Home, model: Ref) -> Outcome:
-    """Publish `step.onnx`, `rollout.onnx` and `io.json` of the stage `model`.
+def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Outcome:
+    """Publish `step.onnx`, `rollout.onnx`, `io.yaml` and `cases.npz` of the stage `model`.
+
+    Args:
+        task: its `export` part says what else.
+        home: where the refs lie.
+        model: the trained step.
+        dataset: whose training windows parity cases are cut from; without it they are made up.
 
     Raises:
         Blocked: the exported step gives NaN, or other numbers than the trained one.
     """
 
     def build(folder: Path) -> Json:
+        from kinemill.dataset import load_dataset
         from kinemill.export.interface import describe
-        from kinemill.export.writing import write_model
+        from kinemill.export.writing import Extras, write_model
         from kinemill.train import load_model
         from kinemill.train.start import described
 
         source = open_ref(home, model)
         step = load_model(source)
-        return write_model(step, describe(described(source), step), folder)
+        rows = load_dataset(home, dataset) if dataset else None
+        extras = Extras(task.export, rows, {"model": model.digest})
+        return write_model(step, describe(described(source), step), folder, extras)
 
-    inputs = {"model": model.digest, "version": VERSION}
+    inputs = {"model": model.digest, **task.part("export"), "version": VERSION}
+    inputs |= {"dataset": dataset.digest} if dataset else {}
     return once(home, "onnx_model", task.name, inputs, build)
 
 

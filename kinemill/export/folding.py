@@ -49,7 +49,8 @@ class _Folding:
 
     def graph(self) -> onnx.GraphProto:
         """Return what is left, with the constants that are still asked for."""
-        used = {name for node in self.nodes for name in node.input}
+        nodes = _needed(self.nodes, self._outputs)
+        used = {name for node in nodes for name in node.input}
         constants = [
             numpy_helper.from_array(value, name)
             for name, value in self._values.items()
@@ -58,7 +59,7 @@ class _Folding:
         found = onnx.GraphProto()
         found.CopyFrom(self._core)
         del found.node[:], found.initializer[:]
-        found.node.extend(_needed(self.nodes, self._outputs))
+        found.node.extend(nodes)
         found.initializer.extend(constants)
         return found
 

@@ -1,11 +1,13 @@
 """What the exported files say about themselves."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from kinemill.export._graph import DISAGREEMENT, OPSET
 from kinemill.export.step import carries
 from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
@@ -62,25 +64,39 @@ def _belief(step: Any) -> Belief | None:
     return Belief(found.members, names[found.offsets], covariance, found.measured)
 
 
-def io_document(interface: Interface, files: Mapping[str, bytes]) -> Json:
-    """Return io.json: every tensor of both files with name, shape, channels, units and meaning."""
-    sections: Json = {"step.onnx": _step(interface), "rollout.onnx": _rollout(interface)}
+def io_document(
+    interface: Interface, files: Mapping[str, bytes], metadata: Mapping[str, str]
+) -> Json:
+    """Return io.yaml: every tensor of all files with name, shape, channels, units and meaning."""
+    sections: Json = {}
     for name, content in files.items():
-        sections[name]["sha256"] = hashlib.sha256(content).hexdigest()
-        sections[name]["bytes"] = len(content)
+        tensors = _step(interface) if name.startswith("step") else _rollout(interface)
+        sections[name] = {
+            **tensors,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
     return {
-        "format": 1,
+        "format": 2,
+        "producer": f"kinemill {interface.versions['kinemill']}",
         "task": interface.task,
         "dt": interface.dt,
         "dt_unit": "s",
         "history": interface.history,
         "channels": _channels(interface),
         "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
-        "dataset": interface.dataset,
+        "safe_action": json.loads(metadata["safe_action"]),
+        "lineage": json.loads(metadata["lineage"]),
+        "opset": OPSET,
         "versions": interface.versions,
-        "belief": asdict(interface.belief) if interface.belief else None,
+        "belief": _belief_said(interface),
         "files": sections,
     }
+
+
+def _belief_said(interface: Interface) -> Json | None:
+    found = interface.belief
+    return asdict(found) | {"measured": list(found.measured)} if found else None
 
 
 def _step(interface: Interface) -> Json:
@@ -94,6 +110,7 @@ def _step(interface: Interface) -> Json:
         "outputs": [
             _shaped(states, "next_state", ["batch"], "state at step k+1"),
             *_next(carry, "carry for the step after"),
+            *_disagreement(interface, states, ["batch"]),
         ],
     }
 
@@ -116,8 +133,14 @@ def _rollout(interface: Interface) -> Json:
                 for item in carry
                 if item["name"] in told(interface)
             ),
+            *_disagreement(interface, states, ["batch", "horizon"]),
         ],
     }
+
+
+def _disagreement(interface: Interface, states: Json, leading: list[str | int]) -> list[Json]:
+    meaning = "standard deviation of that state between the members"
+    return [_shaped(states, DISAGREEMENT, leading, meaning)] if interface.belief else []
 
 
 def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:

@@ -5,23 +5,40 @@ equals step by construction, because both bodies are copies of the step's graph.
 """
 
 import copy
+from collections.abc import Mapping
 
 import onnx
 from onnx import helper
 
-from kinemill.export._graph import Guard, finished, integers, scalar, shape_of, value
-from kinemill.export.interface import beliefs, told
+from kinemill.export._graph import (
+    DISAGREEMENT,
+    Guard,
+    disagreement,
+    finished,
+    integers,
+    scalar,
+    shape_of,
+    value,
+)
+from kinemill.export.interface import beliefs
+from kinemill.export.interface import told as told_by
 from kinemill.export.step import rename
 from kinemill.runtime import Interface
 
 
-def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> onnx.ModelProto:
+def rollout_model(
+    core: onnx.GraphProto,
+    interface: Interface,
+    version: str,
+    told: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
     """Return rollout.onnx: (states, past_actions, actions) -> (next_states, next_carry_i...).
 
     Args:
         core: graph of the step, see `trace`.
         interface: what goes in and comes out.
         version: of kinemill.
+        told: its metadata; default: that of the interface.
     """
     states, actions = len(interface.states), len(interface.actions)
     history = interface.history
@@ -36,7 +53,7 @@ def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> 
         past = ["past_actions"] if interface.actions else []
         nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
         carry = [f"warm_{item.name}" for item in interface.carry]
-    paths = told(interface)
+    paths = told_by(interface)
     nodes.append(_horizon(core, weights, ["present", *carry, driver], paths))
     guard = Guard()
     given = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
@@ -52,8 +69,13 @@ def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> 
     ]
     for item in outputs:
         guard.protect(f"unguarded.{item.name}", item.name, len(shape_of(item)))
+    nodes += guard.nodes
+    if interface.belief:
+        more, axis = disagreement(f"path_{interface.belief.offsets}", 2)
+        nodes, constants = [*nodes, *more], [*constants, axis]
+        outputs.append(value(DISAGREEMENT, "batch", "horizon", states))
     graph = helper.make_graph(
-        [*nodes, *guard.nodes],
+        nodes,
         "rollout",
         [
             value("states", "batch", history, states),
@@ -63,7 +85,7 @@ def rollout_model(core: onnx.GraphProto, interface: Interface, version: str) -> 
         outputs,
         [*_renamed(core, weights), *constants, *guard.constants],
     )
-    return finished(graph, interface.to_metadata(), version)
+    return finished(graph, told or interface.to_metadata(), version)
 
 
 def _start(

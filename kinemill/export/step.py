@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
@@ -11,7 +12,15 @@ from onnx import helper, inliner
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.export._graph import OPSET, Guard, finished, shape_of, value
+from kinemill.export._graph import (
+    DISAGREEMENT,
+    OPSET,
+    Guard,
+    disagreement,
+    finished,
+    shape_of,
+    value,
+)
 from kinemill.export.folding import fold
 from kinemill.runtime import Carry, Interface
 
@@ -54,7 +63,7 @@ def carries(step: Any) -> tuple[Carry, ...]:
     return tuple(Carry(f"carry_{index}", shape) for index, shape in enumerate(shapes))
 
 
-def trace(step: Any, interface: Interface) -> onnx.GraphProto:
+def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.GraphProto:
     """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
     whole = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap has no graph
     module = WithoutEmptyCarry(whole.cpu().float()).eval()
@@ -71,7 +80,8 @@ def trace(step: Any, interface: Interface) -> onnx.GraphProto:
         input_names=["state", "action", *names],
         output_names=["next_state", *(f"next_{name}" for name in names)],
     )
-    return fold(_clean(program.model_proto, interface))
+    core = _clean(program.model_proto, interface)
+    return fold(core) if optimise else core
 
 
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
@@ -114,8 +124,13 @@ def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:
     return graph
 
 
-def step_model(core: onnx.GraphProto, interface: Interface, version: str) -> onnx.ModelProto:
-    """Return step.onnx: the traced graph, guarded against NaN."""
+def step_model(
+    core: onnx.GraphProto,
+    interface: Interface,
+    version: str,
+    told: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """Return step.onnx: the traced graph, guarded against NaN; `told` is its metadata."""
     guard = Guard()
     guard.watch([item.name for item in core.input if 0 not in shape_of(item)])
     nodes = [copy.deepcopy(node) for node in core.node]
@@ -124,14 +139,15 @@ def step_model(core: onnx.GraphProto, interface: Interface, version: str) -> onn
         rename(node, bare)
     for item in core.output:
         guard.protect(bare[item.name], item.name, len(shape_of(item)))
+    nodes, outputs, constants = [*nodes, *guard.nodes], list(core.output), guard.constants
+    if interface.belief:
+        more, axis = disagreement(f"next_{interface.belief.offsets}", 1)
+        nodes, constants = [*nodes, *more], [*constants, axis]
+        outputs.append(value(DISAGREEMENT, "batch", len(interface.states)))
     graph = helper.make_graph(
-        [*nodes, *guard.nodes],
-        "step",
-        list(core.input),
-        list(core.output),
-        [*core.initializer, *guard.constants],
+        nodes, "step", list(core.input), outputs, [*core.initializer, *constants]
     )
-    return finished(graph, interface.to_metadata(), version)
+    return finished(graph, told or interface.to_metadata(), version)
 
 
 def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:

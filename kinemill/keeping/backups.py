@@ -244,7 +244,8 @@ def _walk(home: Home) -> Iterator[Path]:
     for folder, below, names in os.walk(home.root):
         here = Path(folder)
         out = _LEFT_OUT if here == home.root else set[str]()
-        out |= _LEFT_OUT_OF_STORE if here == home.store else set[str]()
+        out = _LEFT_OUT_OF_STORE if here == home.store else out
+        out = {"servers"} if here == home.dagster else out  # logs of processes, and a token
         below[:] = sorted(name for name in below if name not in out and not _is_aside(name))
         for name in sorted(names):
             path = here / name

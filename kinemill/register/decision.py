@@ -75,6 +75,10 @@ def headline(facts: Json) -> str:
     name, before = f"{facts['task']} version {facts['version']}", facts["previous_champion"]
     if facts["decision"] == "champion":
         return f"{name} is champion" + (f", in place of version {before}" if before else "")
+    if facts["decision"] == "waiting":
+        return f"{name} waits for approval" + (
+            f", version {before} stays champion" if before else ""
+        )
     kept = f"version {before} stays champion" if before else "there is no champion"
     return f"{name} is refused, {kept}"
 

@@ -10,6 +10,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+from kinemill.faultpoints import fault_point
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, read_sums
 from kinemill.store import Json
@@ -45,6 +46,7 @@ def create_version(
         folder = Path(aside) / "model"
         _save(bundle, folder, run_id, logged.model_id)
         client.log_model_artifacts(logged.model_id, str(folder))
+    fault_point("register.uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
     _link(client, run_id, logged.model_id, metrics)
     _registered_model(client, task)
@@ -79,7 +81,9 @@ def _save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
     )
     (folder / "bundle").mkdir()
     for name in (SUMS, *read_sums(bundle)):
-        shutil.copyfile(bundle / name, folder / "bundle" / name)
+        copy = folder / "bundle" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle / name, copy)
 
 
 def signature(model: Any) -> Any:

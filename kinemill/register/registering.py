@@ -7,23 +7,24 @@ it happens under a file lock of the task.
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
+from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.bundle import make_bundle
 from kinemill.register.deciding import decide
-from kinemill.register.gate import Evaluate
+from kinemill.register.evidence import Evidence, TestSplit
+from kinemill.register.protecting import protect
 from kinemill.register.publish import create_version
+from kinemill.register.switching import guarded
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
-from kinemill.tracking import Tracking, lock, log_dataset, open_tracking, start_run
+from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
 
-VERSION = 1
+VERSION = 2
 Status = Literal["done", "refused", "unchanged"]
 
 
@@ -45,7 +46,8 @@ class Registration:
         version: number of the version in the registry.
         alias: the alias it has now: champion, challenger or none.
         status: `done` when it became champion, `refused` when the gate refused it, `unchanged`
-            when it had its decision before; then nothing was made.
+            when it had its decision before; then nothing was made. One that waits for approval
+            is refused until then.
         gate: verdicts as JSON objects: rule, passed, found, wanted.
         run_id: the run it came from.
         report: the report with the verdict in it, relative to the home.
@@ -89,7 +91,7 @@ def register(
     *,
     commit: str | None = None,
     run_id: str | None = None,
-    evaluate: Evaluate | None = None,
+    evidence: Evidence | None = None,
 ) -> Registration:
     """Register a verified model as challenger and let the gate decide whether it is champion.
 
@@ -99,14 +101,14 @@ def register(
         produced: references of the stages before.
         commit: git commit of the code, if known.
         run_id: the run that trained the model; None looks for it, or starts one of its own.
-        evaluate: measures a champion; default the verification's own measure on the test split.
+        evidence: what the gate looks at itself; default the test split of the dataset.
 
     Returns:
         The version and its decision; `unchanged` if it had been decided before.
     """
     tracking, key = open_tracking(home), registration_key(task, produced)
-    measure = evaluate or partial(_error_of, task, home, produced.dataset)
-    with lock(home, f"register-{task.name}"):
+    with guarded(home, task.name):
+        protect(tracking)
         bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
         known = _find(tracking, task.name, key)
         if known and known.decision:
@@ -117,8 +119,9 @@ def register(
             folder = open_ref(home, bundle.ref)
             number = create_version(tracking, task.name, folder, run_id, stamped)
             known = find_version(tracking, task.name, f":{number}")
+        fault_point("register.created")
         _link(tracking, known, produced.dataset)
-        decide(tracking, task, known, bundle, measure)
+        decide(tracking, task, known, evidence or TestSplit(task, home, produced.dataset))
         decided = find_version(tracking, task.name, f":{known.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
@@ -140,18 +143,6 @@ def _registration(version: Version, status: Status) -> Registration:
             "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
         },
     )
-
-
-def _error_of(task: Task, home: Home, dataset: Ref, champion: Any) -> float:
-    """Measure a champion as the challenger was; one whose rollouts diverge errs infinitely."""
-    from kinemill.dataset import load_dataset
-    from kinemill.verify import evaluate
-
-    packed, wanted = load_dataset(home, dataset), task.verify
-    # From as late as the challenger starts, so that both predict the same rows.
-    history: int | None = getattr(task.learn, "history", None)
-    nrmse = evaluate(champion, packed, "test", wanted.horizon, wanted.stride, history).nrmse
-    return nrmse if math.isfinite(nrmse) else math.inf
 
 
 def _find(tracking: Tracking, task: str, key: str) -> Version | None:
@@ -177,7 +168,8 @@ def _tags(
     task: Task, home: Home, produced: Produced, bundle: Outcome, commit: str | None
 ) -> dict[str, str]:
     verification = read_json(open_ref(home, bundle.ref) / "verification.json")
-    metrics, start = verification["metrics"], summary_of(home, produced.model).get("started_from")
+    metrics = verification.get("metrics", {})  # what is missing there, the gate refuses
+    start = summary_of(home, produced.model).get("started_from")
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
         tags.MODEL_FOLDER: produced.model.path,
@@ -190,7 +182,7 @@ def _tags(
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
-        tags.METRICS: json.dumps({"test": metrics["test"], "nrmse": metrics["nrmse"]}),
+        tags.METRICS: json.dumps({name: metrics.get(name, {}) for name in ("test", "nrmse")}),
     }
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.bundle import MODEL_FILES, check_bundle, read_sums
+from kinemill.register.bundle import check_bundle, read_sums
 from kinemill.sharing import bring
 from kinemill.store import Json, Ref, once, open_ref
 from kinemill.tracking import Tracking, open_tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+NEWEST = "@newest"  # no alias of MLflow's, which knows `latest` as reserved
 SHORT = 12  # characters of a digest that people get to see
 
 _ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9]+)\Z")
@@ -105,14 +106,16 @@ def _version(item: Any, aliases: dict[str, int]) -> Version:
 
 
 def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
-    """Return the version that `@alias`, `:3`, `/3` or "" (champion, else the newest) names.
+    """Return the version that `@alias`, `@newest`, `:3`, `/3` or "" names.
+
+    Without a name it is the champion, else the newest.
 
     Raises:
         BadInput: there is none, or none of that name.
     """
     aliases = aliases_of(tracking, task)
     if which.startswith("@"):
-        number = aliases.get(which[1:])
+        number = aliases.get(which[1:]) or (_newest(tracking, task) if which == NEWEST else None)
     elif which[1:].isdigit():
         number = int(which[1:])
     else:
@@ -199,7 +202,7 @@ def show(task: str, home: Home, which: str = "") -> Json:
 
 
 def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
-    """Return a local folder with a version's io.json, step.onnx and rollout.onnx, hash-checked.
+    """Return a local folder with a version's bundle, hash-checked.
 
     Args:
         address: `models:/TASK@champion` or `models:/TASK/3`.
@@ -249,18 +252,11 @@ def bundle_folder(tracking: Tracking, version: Version) -> Path:
 
 
 def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> Path:
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     def build(folder: Path) -> Json:
-        logged = tracking.client.get_logged_model(version.logged_model)
-        source = f"{logged.artifact_location}/bundle"
-        copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
-        check_bundle(copy, version.tags[tags.SUMS])
-        for path in sorted(copy.iterdir()):
-            path.rename(folder / path.name)
-        shutil.rmtree(copy)
-        return {"files": list(MODEL_FILES)}
+        copy_bundle(tracking, version, folder)
+        return {"files": sorted(read_sums(folder))}
 
     inputs = {"sums": version.tags[tags.SUMS]}
     try:
@@ -273,3 +269,21 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
             fix=f"kinemill run {version.task} with the same logs and settings makes them again",
         ) from error
     return open_ref(tracking.home, fetched.ref)
+
+
+def copy_bundle(tracking: Tracking, version: Version, folder: Path) -> None:
+    """Copy the bundle that MLflow keeps of a version into an empty folder, hash-checked.
+
+    Raises:
+        CorruptArtifact: a file is missing or has changed.
+        MlflowException, OSError: there is no such copy, or it cannot be reached.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    logged = tracking.client.get_logged_model(version.logged_model)
+    source = f"{logged.artifact_location}/bundle"
+    copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=tracking.uri))
+    check_bundle(copy, version.tags[tags.SUMS])
+    for path in sorted(copy.iterdir()):
+        path.rename(folder / path.name)
+    shutil.rmtree(copy)

@@ -10,5 +10,15 @@ first, float32, in the units that `simulator.units` names. Action k acts from st
 from kinemill.runtime.interface import Belief, Carry, Interface, wrapped
 from kinemill.runtime.loading import load
 from kinemill.runtime.simulator import Simulator
+from kinemill.runtime.watchdog import Command, Watchdog
 
-__all__ = ["Belief", "Carry", "Interface", "Simulator", "load", "wrapped"]
+__all__ = [
+    "Belief",
+    "Carry",
+    "Command",
+    "Interface",
+    "Simulator",
+    "Watchdog",
+    "load",
+    "wrapped",
+]

@@ -14,25 +14,56 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of an input: its name, its size (None: any from 1 on), its channels if it has."""
+    """One axis of an input: its name, its size (None: any from 1 on), its channels if it has.
+
+    Where nothing beyond the channels' limits is wanted, `limits` has each one's lowest and highest
+    value.
+    """
 
     name: str
     size: int | None = None
     channels: tuple[str, ...] = ()
+    limits: tuple[tuple[float, float], ...] = ()
 
 
 def as_input(name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool) -> Array:
     """Return `value` as a contiguous float32 array with these axes.
 
     Raises:
-        BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity.
+        BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity, or a
+            value beyond the limits of the last axis.
     """
     array = _as_float32(name, value)
     if not _fits(array, axes):
         _check_shape(name, array, axes)
     if finite and not np.isfinite(array).all():
         raise _not_finite(name, array, axes)
+    if axes[-1].limits:
+        _check_limits(name, array, axes)
     return array
+
+
+def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
+    low, high = np.array(axes[-1].limits, dtype=np.float32).T
+    beyond = (array < low) | (array > high)  # NaN is not: that is for `finite`
+    if not beyond.any():
+        return
+    where = [int(index) for index in np.argwhere(beyond)[0]]
+    least, most = axes[-1].limits[where[-1]]
+    raise BadInput(
+        f"{name}, {', '.join(_place(axes, where))}",
+        f"is {array[tuple(where)]:g} ({int(beyond.sum())} such values in all)",
+        expected=f"{least:g} to {most:g}, its limits",
+        fix="load(..., out_of_limits='pass') lets the model say what it makes of it",
+    )
+
+
+def _place(axes: Sequence[Axis], where: Sequence[int]) -> list[str]:
+    """Say where in an array a value is, by names where there are some."""
+    return [
+        axis.channels[index] if axis.channels else f"{axis.name} {index}"
+        for axis, index in zip(axes, where, strict=True)
+    ]
 
 
 def _fits(array: Array, axes: Sequence[Axis]) -> bool:
@@ -79,13 +110,9 @@ def _spell(axis: Axis) -> str:
 
 def _not_finite(name: str, array: Array, axes: Sequence[Axis]) -> BadInput:
     where = [int(index) for index in np.argwhere(~np.isfinite(array))[0]]
-    place = [
-        axis.channels[index] if axis.channels else f"{axis.name} {index}"
-        for axis, index in zip(axes, where, strict=True)
-    ]
     count = int((~np.isfinite(array)).sum())
     return BadInput(
-        f"{name}, {', '.join(place)}",
+        f"{name}, {', '.join(_place(axes, where))}",
         f"is {array[tuple(where)]} ({count} such value{'s' if count > 1 else ''} in all)",
         expected="finite numbers",
         fix="load(..., non_finite='pass') gives NaN for such a row instead of this error",

@@ -3,26 +3,41 @@
 import hashlib
 import importlib
 import json
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime.refusing import refuse_folder, refuse_link, refuse_model
 from kinemill.runtime.simulator import Simulator
 
-STEP, ROLLOUT = "step.onnx", "rollout.onnx"
+STEP, ROLLOUT, SUMS = "step.onnx", "rollout.onnx", "sha256sums"
+
+_LOG = logging.getLogger(__name__)
 
 
 def load(
-    where: str | Path, *, threads: int = 1, non_finite: Literal["raise", "pass"] = "raise"
+    where: str | Path,
+    *,
+    threads: int = 1,
+    non_finite: Literal["raise", "pass"] = "raise",
+    out_of_limits: Literal["raise", "pass"] = "pass",
+    engine: Literal["onnx", "auto", "c"] = "onnx",
 ) -> Simulator:
     """Load a simulator.
 
     Args:
-        where: a folder with `rollout.onnx` (and `step.onnx` beside it), the path of such a file,
+        where: a folder with `rollout.onnx` (and `step.onnx` beside it), the path of such a file or
+            of a variant of it, `rollout.int8.onnx`,
             or an address in the registry, `models:/TASK@champion` or `models:/TASK/3`.
         threads: of ONNX Runtime; for small models one is quicker than two.
         non_finite: what a NaN or infinity in an input does: `raise` an error, or `pass` on and
             come out as NaN in every output of that row of the batch and in no other.
+        out_of_limits: what a value beyond the limits of its channel does: `raise` an error, or
+            `pass` on, as planners try what a robot will not do.
+        engine: what works rollouts out: `onnx`; `c`, machine code compiled here, from the ONNX file
+            and compared with it, which takes a second, a C compiler and the `onnx` package; or
+            `auto`, machine code where that is possible, else ONNX Runtime, which it says.
 
     Raises:
         BadInput: there is no such model, or the registry extra is not installed.
@@ -30,18 +45,42 @@ def load(
     """
     if non_finite not in ("raise", "pass"):
         raise BadInput("non_finite", repr(non_finite), expected="'raise' or 'pass'")
+    if out_of_limits not in ("raise", "pass"):
+        raise BadInput("out_of_limits", repr(out_of_limits), expected="'raise' or 'pass'")
+    if engine not in ("onnx", "auto", "c"):
+        raise BadInput("engine", repr(engine), expected="'onnx', 'auto' or 'c'")
     if threads < 1:
         raise BadInput("threads", str(threads), expected="1 or more")
     file = _rollout_file(where)
     digests = _published_digests(file.parent)
-    beside = file.with_name(STEP)
-    return Simulator(
+    own = file.name.startswith("rollout.")
+    beside = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
+    step = _read(beside, digests) if beside.is_file() else None
+    finite = non_finite == "raise"
+    simulator = Simulator(
         file,
         _read(file, digests),
-        _read(beside, digests) if beside.is_file() else None,
+        step,
         threads=threads,
-        finite=non_finite == "raise",
+        finite=finite,
+        bounded=out_of_limits == "raise",
     )
+    if engine != "onnx":
+        _quicken(simulator, beside, step, must=engine == "c")
+    return simulator
+
+
+def _quicken(simulator: Simulator, where: Path, step: bytes | None, *, must: bool) -> None:
+    """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
+    try:
+        if step is None:
+            raise BadInput(where, "is not there", expected="what C is made from")
+        # By name: what a robot has may lack `onnx`, and this layer is below it.
+        simulator.quicken(importlib.import_module("kinemill.export.compiled").compile_rollout(step))
+    except (BadInput, ModuleNotFoundError) as error:
+        if must:
+            raise BadInput(where, f"cannot be compiled: {error}", fix="engine='auto'") from error
+        _LOG.warning("%s runs in ONNX Runtime, not compiled: %s", where.parent, error)
 
 
 def _rollout_file(where: str | Path) -> Path:
@@ -49,6 +88,8 @@ def _rollout_file(where: str | Path) -> Path:
         where = _fetch(str(where))
     path = Path(where).expanduser()
     if path.is_dir():
+        path = path.resolve()  # `kinemill pull --watch` may swap a link to it meanwhile
+        refuse_folder(path)
         path = path / ROLLOUT
     if not path.is_file():
         raise BadInput(path, "is not there", expected=f"a folder with {ROLLOUT}, or that file")
@@ -71,8 +112,8 @@ def _fetch(address: str) -> Path:
 
 
 def _published_digests(folder: Path) -> dict[str, str]:
-    """Return sha256 by file name, as MANIFEST.json and io.json beside the model state them."""
-    digests: dict[str, str] = {}
+    """Return sha256 by file name, as what lies beside the model states them."""
+    digests = read_sums(folder) if (folder / SUMS).is_file() else {}
     for name in ("io.json", "MANIFEST.json"):
         path = folder / name
         if path.is_file():
@@ -84,7 +125,25 @@ def _published_digests(folder: Path) -> dict[str, str]:
     return digests
 
 
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return sha256 by file name, as `sha256sums` in a folder states them.
+
+    Raises:
+        CorruptArtifact: it cannot be read.
+    """
+    digests: dict[str, str] = {}
+    try:
+        for line in (folder / SUMS).read_text().splitlines():
+            sha, name = line.split(maxsplit=1)
+            digests[name.removeprefix("*")] = sha
+    except ValueError as error:
+        told = f"cannot be read ({error!r})"
+        raise CorruptArtifact(folder / SUMS, told, expected="lines of sha256 and name") from error
+    return digests
+
+
 def _read(path: Path, digests: dict[str, str]) -> bytes:
+    refuse_link(path)
     content = path.read_bytes()
     wanted = digests.get(path.name)
     if wanted and hashlib.sha256(content).hexdigest() != wanted:
@@ -94,4 +153,5 @@ def _read(path: Path, digests: dict[str, str]) -> bytes:
             expected=f"sha256 {wanted[:12]}…",
             fix="fetch it again",
         )
+    refuse_model(path, content)
     return content

@@ -3,6 +3,7 @@
 Symbols: B batch, H history, T horizon, S states, A actions.
 """
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,12 @@ from numpy.typing import ArrayLike
 from kinemill.errors import BadInput
 from kinemill.runtime.belief import deviation_of, members_of
 from kinemill.runtime.checking import Array, Axis, as_input, same_batch
+from kinemill.runtime.compiled import CompiledRollout
 from kinemill.runtime.initial import hold, move
-from kinemill.runtime.interface import Belief, Interface
+from kinemill.runtime.interface import Belief, Interface, wrapped
 
-_NEXT = ["next_states"]
+_NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
+SAME = 1e-4  # what rounding comes to within three steps, relative to the largest numbers
 _FLOAT = np.dtype(np.float32)
 
 
@@ -30,22 +33,31 @@ class Simulator:
         step: bytes of `step.onnx`, or None if there is none.
         threads: of ONNX Runtime.
         finite: refuse NaN and infinity in inputs.
+        bounded: refuse what is beyond the limits of its channel.
     """
 
     def __init__(
-        self, where: Path, rollout: bytes, step: bytes | None, *, threads: int, finite: bool
+        self,
+        where: Path,
+        rollout: bytes,
+        step: bytes | None,
+        *,
+        threads: int,
+        finite: bool,
+        bounded: bool = False,
     ) -> None:
-        self._where, self._finite = where, finite
+        self._where, self._finite, self._bounded = where, finite, bounded
         self._rollout = _session(where, rollout, threads)
         names = [item.name for item in self._rollout.get_inputs()]
-        if names != ["states", "past_actions", "actions"]:
+        if names != _INPUTS:
             raise BadInput(where, f"its inputs are {names}", expected="a rollout.onnx of kinemill")
         properties = self._rollout.get_modelmeta().custom_metadata_map
         self.interface = Interface.from_metadata(where, properties)
+        self._precision, self._safe = properties.get("precision"), properties.get("safe_action")
         self._step = self._open_step(where.with_name("step.onnx"), step, threads) if step else None
         self._batch = Axis("batch")
-        self._state_axis = Axis("states", len(self.states), self.states)
-        self._action_axis = Axis("actions", len(self.actions), self.actions)
+        self._state_axis = self._axis("states", self.states)
+        self._action_axis = self._axis("actions", self.actions)
         past = Axis("past actions (history - 1)", self.history - 1)
         self._known_axes = (self._batch, Axis("history", self.history), self._state_axis)
         self._past_axes = (self._batch, past, self._action_axis)
@@ -53,6 +65,45 @@ class Simulator:
         states, actions = len(self.states), len(self.actions)
         self._sizes = (self.history, states, self.history - 1, actions, actions)
         self._observed: deque[tuple[Array, Array | None]] = deque(maxlen=self.history)
+        self._compiled: CompiledRollout | None = None
+
+    def _axis(self, name: str, channels: tuple[str, ...]) -> Axis:
+        known = self.limits if self._bounded else {}
+        limits = tuple(known.get(channel, (-np.inf, np.inf)) for channel in channels)
+        return Axis(name, len(channels), channels, limits if known else ())
+
+    @property
+    def engine(self) -> str:
+        """What works `rollout` out."""
+        return self._compiled.engine if self._compiled else "ONNX Runtime"
+
+    @property
+    def safe_action(self) -> Array:
+        """What to send when nothing better is known, (A,): as the task declares."""
+        known = json.loads(self._safe) if self._safe else {}
+        limits = [self.limits.get(name, (-np.inf, np.inf)) for name in self.actions]
+        rest = [float(np.clip(0.0, *pair)) for pair in limits]
+        pairs = zip(self.actions, rest, strict=True)
+        return np.array([known.get(name, value) for name, value in pairs], dtype=np.float32)
+
+    def quicken(self, compiled: CompiledRollout) -> None:
+        """Let machine code work `rollout` out from now on, after comparing it with the ONNX file.
+
+        Raises:
+            BadInput: it gives other numbers; nothing has changed then.
+        """
+        random, widths = np.random.default_rng(0), (len(self.states), len(self.actions))
+        for batch in (1, 17):
+            shapes = [(batch, self.history, widths[0]), (batch, self.history - 1, widths[1])]
+            shapes.append((batch, 3, widths[1]))
+            inputs = [random.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
+            wanted = self._rollout.run(_NEXT, dict(zip(_INPUTS, inputs, strict=True)))[0]
+            angle = np.array([name in self.interface.angles for name in self.states])
+            off = np.abs(wrapped(compiled(*inputs) - wanted, angle))
+            if not bool((off <= SAME * (1.0 + np.abs(wanted))).all()):
+                found = f"differs from the ONNX file by up to {np.nanmax(off):.3g}"
+                raise BadInput(compiled.engine, found, expected="the same numbers")
+        self._compiled = compiled
 
     def _open_step(self, where: Path, model: bytes, threads: int) -> Any:
         """Open step.onnx, unless it does not belong to the rollout.onnx beside it."""
@@ -62,7 +113,8 @@ class Simulator:
         if names != wanted:
             raise BadInput(where, f"its inputs are {names}", expected=f"{wanted}")
         properties = session.get_modelmeta().custom_metadata_map
-        if Interface.from_metadata(where, properties) != self.interface:
+        same = properties.get("precision") == self._precision
+        if Interface.from_metadata(where, properties) != self.interface or not same:
             raise BadInput(
                 where,
                 "is of another model than the rollout.onnx beside it",
@@ -173,8 +225,7 @@ class Simulator:
         self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> list[Array]:
         if self._ready_made(states, past_actions, actions):
-            feed = {"states": states, "past_actions": past_actions, "actions": actions}
-            found = self._rollout.run(names, feed)
+            found = self._run(names, states, past_actions, actions)
             # NaN or infinity in an input is NaN in all of that row, so one column of the answer
             # tells; looking at every input costs more than ten steps of a small model.
             if not self._finite or np.isfinite(found[0][:, -1, 0]).all():
@@ -183,11 +234,18 @@ class Simulator:
         past = as_input("past_actions", past_actions, self._past_axes, finite=self._finite)
         future = as_input("actions", actions, self._future_axes, finite=self._finite)
         same_batch(states=known, past_actions=past, actions=future)
-        feed = {"states": known, "past_actions": past, "actions": future}
+        return self._run(names, known, past, future)
+
+    def _run(self, names: list[str], states: Any, past_actions: Any, actions: Any) -> list[Array]:
+        if self._compiled is not None and names is _NEXT:
+            return [self._compiled(states, past_actions, actions)]
+        feed = {"states": states, "past_actions": past_actions, "actions": actions}
         return self._rollout.run(names, feed)
 
     def _ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
         """Tell whether nothing has to be converted: what a control loop hands in every time."""
+        if self._bounded:
+            return False  # every value is looked at
         for part in (states, past_actions, actions):
             if type(part) is not np.ndarray or part.dtype != _FLOAT or not part.flags.c_contiguous:
                 return False
@@ -267,7 +325,8 @@ class Simulator:
             axes = [Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape)]
             feed[item.name] = self._input(item.name, value, *axes)
         same_batch(**feed)
-        return tuple(self._step.run(None, feed))
+        names = [f"next_{item.name}" for item in self.interface.carry]
+        return tuple(self._step.run(["next_state", *names], feed))
 
     def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
         """Remember what a robot just measured, and the action that acts from there on.

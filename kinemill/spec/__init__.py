@@ -5,7 +5,7 @@ from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.learn import Learn
 from kinemill.spec.load import list_tasks, load_task, task_path
 from kinemill.spec.overrides import parse_overrides
-from kinemill.spec.parts import Dataset, Ingest, Promote, Verify
+from kinemill.spec.parts import Dataset, Ingest, Promote
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     CHECKS,
@@ -19,6 +19,7 @@ from kinemill.spec.plugins import (
     unknown_channels,
 )
 from kinemill.spec.task import Task
+from kinemill.spec.verifying import Verify
 
 __all__ = [
     "AUGMENTATIONS",

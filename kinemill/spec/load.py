@@ -117,6 +117,7 @@ def _problems(task: Task) -> list[Problem]:
     parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
     parts += [(("control",), task.control)] if task.control else []
+    parts += [(("export",), task.export), (("verify",), task.verify)]
     modelled: list[tuple[Location, Settings]] = [(("learn",), task.learn)]
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]

@@ -272,16 +272,14 @@ class Dataset(Settings):
         return [value] if isinstance(value, dict) and "rows" in value else as_list(value)
 
 
-class Verify(Settings):
-    """How the exported model is tried."""
-
-    horizon: PositiveInt = 25
-    stride: PositiveInt = 5
-    latency_p99_ms: PositiveFloat | None = None
+def _seconds(value: Any) -> Any:
+    """Read `30 days` as so many s; what is no such text stays as it is."""
+    found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(found["number"]) * _PERIODS[found["unit"]] if found else value
 
 
 class Promote(Settings):
-    """When a challenger becomes champion."""
+    """When a challenger becomes champion: the rules of the gate that the task asks for."""
 
     metric: Literal["test/nrmse"] = "test/nrmse"
     beats: list[Literal["persistence", "linear", "linear_sincos", "champion"]] = [
@@ -292,12 +290,26 @@ class Promote(Settings):
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
     )
-
-
-def _seconds(value: Any) -> Any:
-    """Read `30 days` as so many s; what is no such text stays as it is."""
-    found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
-    return float(found["number"]) * _PERIODS[found["unit"]] if found else value
+    interval: bool = Field(
+        default=True,
+        description="the 95 % interval of model / reference, paired over test episodes, is below 1",
+    )
+    same_interface: bool = Field(
+        default=True,
+        description="channels, units, dt and history are the champion's, or approved as breaking",
+    )
+    max_channel_loss: float | None = Field(
+        default=None, ge=0.0, description="of each channel: RMSE <= (1 + this) x the champion's"
+    )
+    max_size: PositiveFloat | None = Field(default=None, description="of the ONNX files, MB")
+    max_diverged: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="share of long rollouts that may diverge"
+    )
+    max_data_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+        default=None, description="of the dataset at the decision, s or `30 days`"
+    )
+    min_test_episodes: PositiveInt = 1
+    approval: bool = Field(default=False, description="a person has to agree: kinemill approve")
 
 
 class Retrain(Settings):

@@ -19,6 +19,7 @@ from kinemill.errors import BadInput
 from kinemill.spec.channels import Channel
 from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.control import Control
+from kinemill.spec.exporting import Export
 from kinemill.spec.learn import Learn
 from kinemill.spec.parts import (
     Dataset,
@@ -26,7 +27,6 @@ from kinemill.spec.parts import (
     Promote,
     Retrain,
     ValidateBase,
-    Verify,
 )
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
@@ -40,6 +40,7 @@ from kinemill.spec.plugins import (
 )
 from kinemill.spec.search import Tune
 from kinemill.spec.track import TRACKERS, Track, as_tracks
+from kinemill.spec.verifying import Verify
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -89,6 +90,7 @@ class Task(Settings):
         default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
         description="where the numbers of a training go, beside MLflow and its own folder",
     )
+    export: Export = Export()
     verify: Verify = Verify()
     promote: Promote = Promote()
     retrain: Retrain = Retrain()

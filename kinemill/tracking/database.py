@@ -147,7 +147,8 @@ def _make_own(home: Home) -> None:
 def _create(home: Home) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    home.root.mkdir(parents=True, exist_ok=True)
+    home.make()
+    home.artifacts.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.root, prefix=".mlflow-") as aside:
         path = Path(aside) / "mlflow.db"
         store = SqlAlchemyStore(f"sqlite:///{path}", home.artifacts.as_uri())

@@ -4,40 +4,69 @@ import json
 import sys
 from pathlib import Path
 
+from kinemill.errors import Blocked
 from kinemill.home import Home
 from kinemill.process import die_with, quicken
 from kinemill.runtime import load
-from kinemill.store import Ref, open_ref, publish_json
+from kinemill.store import Json, Ref, open_ref, publish_json
 
 
 def main(file: Path) -> None:
-    """Do the job that `file` describes and write its answer."""
+    """Do the job that `file` describes and write its answer, or why there is none."""
     job = json.loads(file.read_bytes())
     die_with(job["parent"])
     quicken()
 
     import torch
 
-    from kinemill.dataset import load_dataset
-    from kinemill.spec.parts import Verify
-    from kinemill.train import load_model
-    from kinemill.verify.curves import fitting_in
-    from kinemill.verify.judge import judge, summary
-    from kinemill.verify.report import write
-
     torch.set_num_threads(1)
+    try:
+        answer = _judged(job)
+    except Blocked as error:
+        answer = {"refused": [error.where, error.found, error.expected, error.fix]}
+    publish_json(Path(job["answer"]), answer)
+
+
+def _judged(job: Json) -> Json:
+    from kinemill.dataset import load_dataset
+    from kinemill.export.interface import describe
+    from kinemill.spec.task import Task
+    from kinemill.spec.verifying import Verify
+    from kinemill.train import load_model
+    from kinemill.train.start import described
+    from kinemill.verify.curves import fitting_in
+    from kinemill.verify.document import summary, verdict_document
+    from kinemill.verify.judge import judge
+    from kinemill.verify.report import write
+    from kinemill.verify.trying import Subject
+
     home = Home(Path(job["home"]))
     onnx_model, model, dataset = (
         Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
     )
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
-    simulator = load(folder, non_finite="pass")
     trained = open_ref(home, model)
-    settings = Verify.model_validate(job["verify"])
-    fitting = fitting_in(trained)
-    verdict = judge(simulator, folder, load_model(trained), rows, settings, fitting)
-    write(verdict, rows, Path(job["folder"]))
-    publish_json(Path(job["answer"]), summary(verdict.document))
+    step = load_model(trained)
+    looped = None
+    if job["task"] is not None:
+        from kinemill.verify.closed_loop import closed_loop
+
+        looped = closed_loop(Task.model_validate(job["task"]), folder)
+    verdict = judge(
+        Subject(
+            load(folder, non_finite="pass"),
+            folder,
+            step,
+            rows,
+            Verify.model_validate(job["verify"]),
+            describe(described(trained), step),
+            fitting_in(trained),
+            looped,
+        )
+    )
+    document = verdict_document(verdict)
+    write(verdict, document, rows, Path(job["folder"]))
+    return summary(document)
 
 
 if __name__ == "__main__":

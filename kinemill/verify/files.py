@@ -1,67 +1,78 @@
-"""The published files themselves: valid ONNX, whole, and saying what they are."""
+"""The published files themselves: sound ONNX that says of itself what is true."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface
+from kinemill.verify.gates import Gate, gate
+from kinemill.verify.structure import Structure, examine, read_interface, structure
+
+FILES = ("step.onnx", "rollout.onnx")
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One line of the verdict."""
+def read_models(folder: Path, *, every: bool = False) -> dict[Path, onnx.ModelProto]:
+    """Read both files of a model, without what they may want to have from elsewhere.
 
-    name: str
-    passed: bool
-    found: str
-    wanted: str
+    Args:
+        folder: where they are.
+        every: the variants beside them as well, such as `step.int8.onnx`.
 
-
-def check_files(folder: Path, dataset: PackedDataset) -> list[Gate]:
-    """Check step.onnx and rollout.onnx: valid, weights inside, metadata that fits the dataset."""
-    gates: list[Gate] = []
-    interfaces: list[Interface] = []
-    for name in ("step.onnx", "rollout.onnx"):
-        model = onnx.load(folder / name, load_external_data=False)
-        gates.append(_valid(name, model))
-        outside = [
-            item.name
-            for item in model.graph.initializer
-            if item.data_location == onnx.TensorProto.EXTERNAL
-        ]
-        found = f"{len(outside)} tensors outside" if outside else "all weights inside"
-        gates.append(Gate(f"{name} is whole", not outside, found, "all weights inside"))
-        properties = {item.key: item.value for item in model.metadata_props}
+    Raises:
+        BadInput: one is not there, or is no ONNX.
+    """
+    found: dict[Path, onnx.ModelProto] = {}
+    more = {path.name for path in folder.glob("*.onnx")} - set(FILES) if every else set[str]()
+    for path in (folder / name for name in (*FILES, *sorted(more))):
+        if not path.is_file():
+            raise BadInput(path, "is not there", expected=f"a folder with {' and '.join(FILES)}")
         try:
-            interfaces.append(Interface.from_metadata(folder / name, properties))
-        except BadInput as error:
-            gates.append(Gate(f"{name} metadata", False, str(error), "kinemill metadata"))
-    gates.append(_metadata(interfaces, dataset))
-    return gates
+            found[path] = onnx.load(path, load_external_data=False)
+        except DecodeError as error:
+            raise BadInput(path, "is no ONNX", expected="what kinemill exported") from error
+    return found
 
 
-def _valid(name: str, model: onnx.ModelProto) -> Gate:
-    wanted = "passes the ONNX checker with shape inference"
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        return Gate(f"{name} is valid", False, str(error).splitlines()[0], wanted)
-    return Gate(f"{name} is valid", True, "valid", wanted)
+def check_files(
+    models: Mapping[Path, onnx.ModelProto],
+    dataset: PackedDataset,
+    trained: Interface | None = None,
+) -> list[Gate]:
+    """Check both files, and their metadata against the dataset and the trained model."""
+    gates = [line for path, model in models.items() for line in examine(path, model)]
+    found: list[Interface] = []
+    for path, model in models.items():
+        try:
+            found.append(read_interface(path, model))
+        except BadInput:
+            continue  # a gate of its own says so
+    wrong = {line.split()[0] for one in found for line in unlike(one, dataset)}
+    wrong |= {line for one in found for line in _unlike_trained(one, trained)}
+    told = [f"differs in {name}" for name in sorted(wrong)]
+    if len(found) < len(models) or any(one != found[0] for one in found):
+        told = ["the two files say different things", *told]
+    wanted = "channels, units, angles, dt of the dataset; all else as in the trained model"
+    return [*gates, gate("metadata", told, wanted)]
 
 
-def _metadata(interfaces: list[Interface], dataset: PackedDataset) -> Gate:
-    """Compare what both files say with the dataset they are judged on."""
-    wrong = sorted(
-        {line.split()[0] for interface in interfaces for line in unlike(interface, dataset)}
-    )
-    same = len(interfaces) == 2 and interfaces[0] == interfaces[1]
-    found = f"differs in {', '.join(wrong)}" if wrong else "as in the dataset"
-    if not same:
-        found = "the two files say different things"
-    return Gate("metadata", same and not wrong, found, "channels, units, angles, dt of the dataset")
+def structures(models: Mapping[Path, onnx.ModelProto]) -> list[Structure]:
+    """Return what each file is made of."""
+    return [structure(path, model) for path, model in models.items()]
+
+
+def _unlike_trained(found: Interface, trained: Interface | None) -> list[str]:
+    """Name the fields in which a file differs from the trained model; versions may."""
+    if trained is None:
+        return []
+    return [
+        name
+        for name in Interface.__dataclass_fields__
+        if name != "versions" and getattr(found, name) != getattr(trained, name)
+    ]
 
 
 def unlike(interface: Interface, dataset: PackedDataset) -> list[str]:

@@ -1,43 +1,116 @@
-"""How long one rollout and one step take, batch 1, one thread, in ms."""
+"""How long calls take, how much goes through, and what the first one costs.
 
+Times in ms, one thread unless said otherwise, on the machine that the document names.
+"""
+
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
-from kinemill.runtime import Simulator
+from kinemill.runtime import Simulator, load
+from kinemill.store import Json
 from kinemill.verify.probes import Probe
 
-WARM_UP, CALLS = 30, 300
+WARM_UP, BLOCKS, CALLS = 30, 5, 1000
+BLOCK_SECONDS = 0.12  # of a model that nobody wants to be quick, a block may be shorter
+THROUGHPUT_BATCHES, THROUGHPUT_SECONDS = (1, 16, 256), 0.03
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles over calls, ms."""
+    """Percentiles over the calls of the best of some blocks, ms.
+
+    Attributes:
+        p50: the median.
+        p90: nine of ten are quicker.
+        p99: 99 of 100 are quicker.
+        p99_9: 999 of 1000 are quicker.
+        jitter: p99 - p50.
+        calls: in each block.
+        blocks: of which the one with the least p99 counts: others share the machine.
+    """
 
     p50: float
+    p90: float
     p99: float
+    p99_9: float
+    jitter: float
+    calls: int
+    blocks: int
 
 
-def latency(simulator: Simulator, probe: Probe) -> dict[str, Latency]:
-    """Time `rollout` over the probe's horizon and `step`, both with a batch of one."""
+def latency(simulator: Simulator, probe: Probe, *, whole: bool = False) -> dict[str, Latency]:
+    """Time `rollout` over the probe's horizon and `step`, both with a batch of one.
+
+    Args:
+        simulator: what is timed.
+        probe: what it is given.
+        whole: 1,000 rollouts a block, however long they take: a bound depends on it.
+    """
     one = probe.first(1)
     carry = simulator.warm_up(one.states, one.past_actions)
     state, action = one.states[:, -1], one.actions[:, 0]
     return {
-        "rollout": _time(lambda: simulator.rollout(*one.inputs)),
-        "step": _time(lambda: simulator.step(state, action, *carry)),
+        "rollout": _time(lambda: simulator.rollout(*one.inputs), whole=whole),
+        "step": _time(lambda: simulator.step(state, action, *carry), whole=False),
     }
 
 
-def _time(call: Callable[[], object]) -> Latency:
-    for _ in range(WARM_UP):
-        call()
+def _time(call: Callable[[], object], *, whole: bool) -> Latency:
+    warm = _block(call, WARM_UP)
+    seconds = max(float(np.median(warm)) / 1e3, 1e-9)
+    calls = CALLS if whole else int(np.clip(BLOCK_SECONDS / seconds, WARM_UP, CALLS))
+    blocks = [np.percentile(_block(call, calls), [50, 90, 99, 99.9]) for _ in range(BLOCKS)]
+    p50, p90, p99, p99_9 = (float(value) for value in min(blocks, key=lambda block: block[2]))
+    return Latency(p50, p90, p99, p99_9, p99 - p50, calls, BLOCKS)
+
+
+def _block(call: Callable[[], object], calls: int) -> list[float]:
     taken: list[float] = []
-    for _ in range(CALLS):
+    for _ in range(calls):
         begin = time.perf_counter_ns()
         call()
         taken.append((time.perf_counter_ns() - begin) / 1e6)
-    p50, p99 = np.percentile(taken, [50, 99])
-    return Latency(float(p50), float(p99))
+    return taken
+
+
+def throughput(folder: Path, probe: Probe) -> list[Json]:
+    """Return steps/s of `rollout` over batches and threads, as many threads as this process may."""
+    found: list[Json] = []
+    for threads in sorted({1, cores()}):
+        simulator = load(folder, threads=threads, non_finite="pass")
+        for batch in THROUGHPUT_BATCHES:
+            some = probe.first(batch)
+            simulator.rollout(*some.inputs)
+            calls, begin = 0, time.perf_counter()
+            while (spent := time.perf_counter() - begin) < THROUGHPUT_SECONDS or not calls:
+                simulator.rollout(*some.inputs)
+                calls += 1
+            rate = calls * batch * some.actions.shape[1] / spent
+            found.append({"batch": batch, "threads": threads, "steps_per_second": rate})
+    return found
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> Json:
+    """Return on what all this was measured."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "onnxruntime": version("onnxruntime"),
+    }

@@ -5,9 +5,9 @@ Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.export.step import WithoutEmptyCarry
-from kinemill.runtime import Simulator, wrapped
+from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.windows import Floats
 from kinemill.verify.probes import Probe
 
 STEP_TOLERANCE = 1e-5  # of each channel's standard deviation in training
 ROLLOUT_FACTOR = 10.0  # times the difference between torch in float32 and in float64
 BATCHES = (1, 7, 256)
+LONG, LONG_ROWS = 200, 16
+COPIES = 4  # of a long rollout, each started a rounding apart
+FAR = 1e3  # spreads from its start: a rollout beyond that has run away, and is compared no more
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Parity:
     """One comparison, at the row and channel where it is worst.
 
     Attributes:
-        what: `step` or `rollout`.
+        what: `step`, `rollout` or `long rollout`.
         probe: the inputs it was made on.
         batch: rows at once.
         channel: the worst channel, or the carry.
@@ -37,6 +40,7 @@ class Parity:
         allowed: largest difference allowed there.
         finite: whether all numbers are.
         passed: found <= allowed, and finite.
+        trouble: why it could not be made, if it could not.
     """
 
     what: str
@@ -47,6 +51,24 @@ class Parity:
     allowed: float
     finite: bool
     passed: bool
+    trouble: str = ""
+
+
+class Runner(Protocol):
+    """What is compared: a `Simulator`, or its files elsewhere."""
+
+    @property
+    def interface(self) -> Interface:
+        """What goes in and comes out."""
+        ...
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
+        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
+        ...
+
+    def step(self, state: Any, action: Any, *carry: Any) -> tuple[NDArray[Any], ...]:
+        """(N, S), (N, A), carry -> (N, S), carry."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +83,7 @@ class Pair:
         angle: which states are angles, (S,).
     """
 
-    simulator: Simulator
+    simulator: Runner
     step: Any
     spread: Floats
     angle: NDArray[np.bool_]
@@ -80,9 +102,26 @@ def compare(pair: Pair, probes: Sequence[Probe]) -> list[Parity]:
     """Compare on every probe, on the first at several batch sizes."""
     found: list[Parity] = []
     for probe in (*(probes[0].first(batch) for batch in BATCHES), *probes[1:]):
-        found += compare_step(pair, probe)
-        found.append(compare_rollout(pair, probe))
+        found += compare_both(pair, probe)
     return found
+
+
+def compare_both(pair: Pair, probe: Probe) -> list[Parity]:
+    """Compare step and rollout on one probe; what cannot be run has failed."""
+    return [
+        *tried("step", probe, lambda: compare_step(pair, probe)),
+        *tried("rollout", probe, lambda: [compare_rollout(pair, probe)]),
+    ]
+
+
+def tried(what: str, probe: Probe, compared: Callable[[], list[Parity]]) -> list[Parity]:
+    """Compare, or say why that could not be done."""
+    try:
+        return compared()
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+        told = str(error).strip().splitlines()
+        batch, trouble = len(probe.states), told[0] if told else type(error).__name__
+        return [Parity(what, probe.name, batch, "", np.inf, 0.0, False, False, trouble)]
 
 
 def compare_step(pair: Pair, probe: Probe) -> list[Parity]:
@@ -96,7 +135,10 @@ def compare_step(pair: Pair, probe: Probe) -> list[Parity]:
     )
     expected = _array(wanted[0])
     difference = wrapped(found[0] - expected, pair.angle)
-    rows = [_worst("step", probe, difference, pair.floor(expected), pair)]
+    allowed = pair.floor(expected)
+    if probe.beyond:  # numbers there may be so large that float32 has no 1e-5 of a spread left
+        allowed = np.maximum(allowed, _step_rounding(pair, probe, expected))
+    rows = [_worst("step", probe, difference, allowed, pair)]
     for item, mine, other in zip(
         pair.simulator.interface.carry, found[1:], wanted[1:], strict=True
     ):
@@ -111,8 +153,22 @@ def compare_step(pair: Pair, probe: Probe) -> list[Parity]:
     return rows
 
 
-def _warm(module: WithoutEmptyCarry, step: Any, probe: Probe) -> tuple[Tensor, ...]:
-    states, past, _ = (torch.tensor(part) for part in probe.inputs)
+def _step_rounding(pair: Pair, probe: Probe, single: Floats) -> Floats:
+    """Return ROLLOUT_FACTOR times what a step in float64 differs by from one in float32, (N, S)."""
+    precise = copy.deepcopy(pair.step).double()
+    module = WithoutEmptyCarry(precise)
+    with torch.no_grad():
+        carry = _warm(module, precise, probe, torch.float64)
+        state, action = torch.tensor(probe.states[:, -1]), torch.tensor(probe.actions[:, 0])
+        double = _array(module(state.double(), action.double(), *carry)[0])
+    rounding = np.abs(wrapped(single - double, pair.angle)) / pair.spread
+    return ROLLOUT_FACTOR * rounding.max(axis=1, keepdims=True) * pair.spread
+
+
+def _warm(
+    module: WithoutEmptyCarry, step: Any, probe: Probe, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, ...]:
+    states, past, _ = (torch.tensor(part, dtype=dtype) for part in probe.inputs)
     carry = [part for part in step.initial_carry(len(states)) if 0 not in part.shape]
     for index in range(past.shape[1]):
         _, *carry = module(states[:, index], past[:, index], *carry)
@@ -130,11 +186,56 @@ def compare_rollout(pair: Pair, probe: Probe) -> Parity:
     with torch.no_grad():
         single = _array(pair.step.rollout(*inputs))
         double = _array(precise.rollout(*(part.double() for part in inputs)))
+    near = _near(pair, probe, double) if probe.beyond else np.ones(double.shape[:2], dtype=bool)
     difference = wrapped(pair.simulator.rollout(*probe.inputs) - single, pair.angle)
-    rounding = np.abs(wrapped(single - double, pair.angle)).max(axis=1)
+    rounding = _until(near, wrapped(single - double, pair.angle)).max(axis=1)
     rounding = (rounding / pair.spread).max(axis=1, keepdims=True) * pair.spread
-    allowed = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor(np.abs(single).max(axis=1)))
-    return _worst("rollout", probe, np.abs(difference).max(axis=1), allowed, pair)
+    most = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor(_until(near, single).max(axis=1)))
+    return _worst("rollout", probe, _until(near, difference).max(axis=1), most, pair)
+
+
+def _near(pair: Pair, probe: Probe, double: Floats) -> NDArray[np.bool_]:
+    """Tell until when rollouts (N, T, S) have not run away, (N, T); NaN has."""
+    off = np.abs(double - probe.states[:, -1:].astype(np.float64)) / pair.spread
+    return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
+
+
+def compare_long(pair: Pair, probe: Probe) -> Parity:
+    """Compare a long rollout, in which a model may run away or be chaotic.
+
+    How much rounding grows is luck along one trajectory, so it is the most that copies, started a
+    rounding apart, differ by from float64. A row is compared until it has run away.
+    """
+    inputs = [torch.tensor(part) for part in probe.inputs]
+    precise = copy.deepcopy(pair.step).double()
+    with torch.no_grad():
+        double = _array(precise.rollout(*(part.double() for part in inputs)))
+        states = _rounded(probe.states, pair.spread)
+        others = [part.repeat(len(states), 1, 1) for part in inputs[1:]]
+        every = _array(pair.step.rollout(torch.tensor(np.concatenate(states)), *others))
+    copies = np.split(every, len(states))
+    near = _near(pair, probe, double)
+    found = pair.simulator.rollout(*probe.inputs).astype(np.float64)
+    difference = _until(near, wrapped(found - copies[0], pair.angle)).max(axis=1)
+    rounding = [_until(near, wrapped(one - double, pair.angle)).max(axis=1) for one in copies]
+    most = (np.max(rounding, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
+    allowed = np.maximum(ROLLOUT_FACTOR * most, pair.floor(_until(near, double).max(axis=1)))
+    row = _worst("long rollout", probe, difference, allowed, pair)
+    ran = bool(near[:, 0].all())  # else nothing was compared
+    return replace(row, passed=row.passed and ran, finite=row.finite and ran)
+
+
+def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
+    """Return sizes (N, T, S) of what is near, 0 for the rest; what is NaN there stays NaN."""
+    return np.where(near[:, :, None], np.abs(values), 0.0)
+
+
+def _rounded(states: NDArray[np.float32], spread: Floats) -> list[NDArray[np.float32]]:
+    """Return states (N, H, S) and COPIES of them that lie a rounding of float32 apart."""
+    rng = np.random.default_rng(0)
+    size = np.spacing(np.maximum(np.abs(states), spread).astype(np.float32))
+    moved = [states + size * rng.choice([-1.0, 1.0], states.shape) for _ in range(COPIES)]
+    return [states, *(one.astype(np.float32) for one in moved)]
 
 
 def _worst(what: str, probe: Probe, difference: Floats, allowed: Floats, pair: Pair) -> Parity:
@@ -147,7 +248,7 @@ def _worst(what: str, probe: Probe, difference: Floats, allowed: Floats, pair: P
         what=what,
         probe=probe.name,
         batch=len(distance),
-        channel=pair.simulator.states[column],
+        channel=pair.simulator.interface.states[column],
         found=float(distance[row, column]),
         allowed=float(allowed[row, column]),
         finite=finite,
@@ -157,59 +258,3 @@ def _worst(what: str, probe: Probe, difference: Floats, allowed: Floats, pair: P
 
 def _array(tensor: Tensor) -> Floats:
     return tensor.double().numpy()
-
-
-@dataclass(frozen=True)
-class Poison:
-    """What a NaN in one row of one input did.
-
-    Attributes:
-        what: the file, `step` or `rollout`.
-        tensor: the input that held the NaN.
-        spread: every output of that row is NaN.
-        contained: every output of all other rows is finite.
-    """
-
-    what: str
-    tensor: str
-    spread: bool
-    contained: bool
-
-    @property
-    def passed(self) -> bool:
-        """NaN in that row, and in no other."""
-        return self.spread and self.contained
-
-
-def poison(simulator: Simulator, probe: Probe) -> list[Poison]:
-    """Put a NaN at the start, in the middle and at the end of each input, one at a time."""
-    found: list[Poison] = []
-    names = ["states", "past_actions", "actions"]
-    inputs = [part.copy() for part in probe.first(7).inputs]
-    for name, tensor in zip(names, inputs, strict=True):
-        found += _poisoned("rollout", name, tensor, lambda: (simulator.rollout(*inputs),))
-    carry = simulator.warm_up(*inputs[:2])
-    parts = [inputs[0][:, -1].copy(), inputs[2][:, 0].copy(), *(part.copy() for part in carry)]
-    names = ["state", "action", *(item.name for item in simulator.interface.carry)]
-    for name, tensor in zip(names, parts, strict=True):
-        found += _poisoned("step", name, tensor, lambda: simulator.step(*parts))
-    return found
-
-
-def _poisoned(what: str, name: str, tensor: NDArray[np.float32], run: Any) -> list[Poison]:
-    found: list[Poison] = []
-    row, size = 3, tensor[0].size
-    for place in sorted({0, size // 2, size - 1} if size else set[int]()):
-        clean = tensor[row].flat[place]
-        tensor[row].flat[place] = np.nan
-        outputs = run()
-        tensor[row].flat[place] = clean
-        found.append(
-            Poison(
-                what,
-                name,
-                spread=all(bool(np.isnan(out[row]).all()) for out in outputs),
-                contained=all(bool(np.isfinite(np.delete(out, row, 0)).all()) for out in outputs),
-            )
-        )
-    return found

@@ -15,6 +15,7 @@ from kinemill.verify.accuracy import gather, window_starts
 
 MOST = 256
 CORNERS = 64
+BEYOND = "extremes"
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,20 @@ class Probe:
         states: (N, H, S) float32.
         past_actions: (N, H-1, A) float32.
         actions: (N, T, A) float32.
+        beyond: whether it lies beyond what may ever be, where a sound model may overflow.
     """
 
     name: str
     states: NDArray[np.float32]
     past_actions: NDArray[np.float32]
     actions: NDArray[np.float32]
+    beyond: bool = False
 
     def first(self, rows: int) -> "Probe":
         """Return `rows` rows, repeated from the start when there are fewer."""
         which = np.arange(rows) % len(self.states)
-        return Probe(self.name, self.states[which], self.past_actions[which], self.actions[which])
+        parts = [part[which] for part in self.inputs]
+        return Probe(self.name, *parts, beyond=self.beyond)
 
     @property
     def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -54,7 +58,7 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
     values = {
         "limits": np.where(rng.random((CORNERS, 1, width)) < 0.5, low, high).repeat(rows, axis=1),
         "zeros": np.zeros((7, rows, width)),
-        "extremes": (low + high) / 2 + reach,
+        BEYOND: (low + high) / 2 + reach,
         "random": dataset.mean + dataset.std * rng.standard_normal((CORNERS, rows, width)),
     }
     probes = [measured(dataset, interface, horizon)]
@@ -73,6 +77,23 @@ def measured(dataset: PackedDataset, interface: Interface, horizon: int) -> Prob
     return _probe("held-out", windows.states, every, interface.history, horizon)
 
 
+def stretched(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:
+    """Return windows of the test split, whose actions go round until there are `steps` of them."""
+    starts = window_starts(dataset, "test", interface.history + 1, 1)
+    chosen = starts[np.linspace(0, len(starts) - 1, min(rows, len(starts))).astype(np.int64)]
+    stops = np.sort([item.stop for item in dataset.of("test")])
+    stop = stops[np.searchsorted(stops, chosen, side="right")]
+    now, count = chosen + interface.history - 1, len(interface.states)
+    known = np.asarray(dataset.values)[chosen[:, None] + np.arange(interface.history)]
+    acting = now[:, None] + np.arange(steps) % (stop - now)[:, None]
+    return Probe(
+        f"{steps} steps",
+        known[:, :, :count].astype(np.float32),
+        known[:, :-1, count:].astype(np.float32),
+        np.asarray(dataset.values)[acting][:, :, count:].astype(np.float32),
+    )
+
+
 def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: int) -> Probe:
     now = history - 1
     return Probe(
@@ -80,15 +101,21 @@ def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: in
         states[:, :history].astype(np.float32),
         actions[:, :now].astype(np.float32),
         actions[:, now : now + horizon].astype(np.float32),
+        beyond=name == BEYOND,
     )
 
 
 def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Floats]:
-    """Return lowest and highest value per channel: the stated limits, else those in training."""
+    """Return lowest and highest value per channel: the stated limits, else those in training.
+
+    An angle goes round at least once, so that it has to come out within a turn.
+    """
     rows = [np.asarray(dataset.values)[item.start : item.stop] for item in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
     high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
     for index, name in enumerate((*interface.states, *interface.actions)):
         if name in interface.limits:
             low[index], high[index] = interface.limits[name]
+        elif name in interface.angles:
+            low[index], high[index] = min(low[index], -np.pi), max(high[index], np.pi)
     return low, high

@@ -6,7 +6,7 @@ from pathlib import Path
 from kinemill.dataset import PackedDataset
 from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, mark, name_of, table
-from kinemill.store import publish_json
+from kinemill.store import Json, publish_json
 from kinemill.verify.curves import fitting_section
 from kinemill.verify.figures import three_examples
 from kinemill.verify.judge import Verdict
@@ -18,24 +18,26 @@ from kinemill.verify.sections import (
     rival_card,
     windows_card,
 )
+from kinemill.verify.trials import trial_sections
 
 
-def write(verdict: Verdict, dataset: PackedDataset, folder: Path) -> None:
-    """Write verification.json and report.html into `folder`."""
-    publish_json(folder / "verification.json", verdict.document)
-    (folder / "report.html").write_text(page(verdict, dataset), encoding="utf-8")
+def write(verdict: Verdict, found: Json, dataset: PackedDataset, folder: Path) -> None:
+    """Write verification.json, which is `found`, and report.html into `folder`."""
+    publish_json(folder / "verification.json", found)
+    (folder / "report.html").write_text(page(verdict, found, dataset), encoding="utf-8")
 
 
-def page(verdict: Verdict, dataset: PackedDataset) -> str:
+def page(verdict: Verdict, found: Json, dataset: PackedDataset) -> str:
     """Return the whole report as one HTML document without links to anything outside."""
-    task, analysis = verdict.simulator.interface.task, verdict.analysis
+    task, analysis = verdict.subject.simulator.interface.task, verdict.analysis
     told = "Typical is the median window; nine of ten are better than the hard one."
     sections = [
         _header(verdict, escape(task)),
-        _cards(verdict),
+        _cards(verdict, found),
         *analysis_sections(analysis, "the test split", three_examples(analysis.model), told),
-        fitting_section(verdict.fitting),
+        fitting_section(verdict.subject.fitting),
         _gates(verdict),
+        *trial_sections(found),
         _facts(verdict, dataset),
     ]
     footer = (
@@ -46,7 +48,7 @@ def page(verdict: Verdict, dataset: PackedDataset) -> str:
 
 
 def _header(verdict: Verdict, task: str) -> str:
-    passed = bool(verdict.document["passed"])
+    passed = verdict.passed
     style, word = ("good", "Verified") if passed else ("bad", "Not verified")
     return (
         f'<header><div><div class="eyebrow">Model verification</div><h1>{task}</h1></div>'
@@ -62,14 +64,16 @@ def _lead(verdict: Verdict) -> str:
     return lead(verdict.analysis)
 
 
-def _cards(verdict: Verdict) -> str:
+def _cards(verdict: Verdict, found: Json) -> str:
     model, times = verdict.analysis.model, verdict.latency["rollout"]
     ahead_ms = model.horizon * model.dt * 1000
-    ratio = max((row.found / row.allowed for row in verdict.parity if row.allowed), default=0.0)
+    ratio = max(
+        (row.found / row.allowed for row in verdict.trials.parity if row.allowed), default=0.0
+    )
     speed = f"p99 {number(times.p99)} ms, {number(ahead_ms / times.p50)} × real time"
     cards = [
         accuracy_card(verdict.analysis),
-        rival_card(verdict.analysis, verdict.document["against"]),
+        rival_card(verdict.analysis, found["against"]),
         card(f"Rollout, {model.horizon} steps", number(times.p50), "ms", speed),
         card("Parity with torch", f"{ratio:.0%}", "of allowed", "at its worst, over all inputs"),
         windows_card(verdict.analysis, "Held-out windows"),
@@ -88,7 +92,7 @@ def _gates(verdict: Verdict) -> str:
             *(row.what, escape(row.probe), escape(row.channel)),
             *(str(row.batch), f"{row.found:.1e}", f"{row.allowed:.1e}"),
         ]
-        for row in verdict.parity
+        for row in verdict.trials.parity
     ]
     return (
         "<h2>Verdict, line by line</h2><p>Judged in a process of its own from the published files. "
@@ -106,7 +110,7 @@ def _gates(verdict: Verdict) -> str:
 
 
 def _facts(verdict: Verdict, dataset: PackedDataset) -> str:
-    interface = verdict.simulator.interface
+    interface = verdict.subject.simulator.interface
     rows = {name: sum(item.stop - item.start for item in dataset.of(name)) for name in _SPLITS}
     episodes = {name: len(dataset.of(name)) for name in _SPLITS}
     limits = {name: f"{low:g} to {high:g}" for name, (low, high) in interface.limits.items()}
@@ -128,7 +132,6 @@ def _facts(verdict: Verdict, dataset: PackedDataset) -> str:
             for name in _SPLITS
         ],
         ["Dataset", f"<code>{escape(interface.dataset[:16])}</code>"],
-        ["One step", f"p50 {number(verdict.latency['step'].p50)} ms"],
         *[[escape(name), escape(version)] for name, version in interface.versions.items()],
     ]
     shape = f"(1, {interface.history}, {len(interface.states)})"

@@ -113,11 +113,11 @@ def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
     Q = n (n + 2) Σ r_k² / (n - k), a χ² of L degrees of freedom for white noise
     (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincc  # as scipy.stats has it, which takes a second to import
 
     lag = np.arange(1, len(auto) + 1)[:, None]
     q = rows * (rows + 2) * (auto**2 / (rows - lag)).sum(axis=0)
-    return q, np.asarray(chi2.sf(q, len(auto)), dtype=np.float64)
+    return q, np.asarray(gammaincc(len(auto) / 2, q / 2), dtype=np.float64)
 
 
 def _cross_band(errors: Floats, actions: Floats, rows: int) -> Floats:

@@ -14,7 +14,7 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
-VERSION = 4
+VERSION = 5
 
 
 def verify(
@@ -28,7 +28,8 @@ def verify(
     """Publish verification.json and report.html about an exported model.
 
     Args:
-        task: its `verify` part says over which horizon, and how quick the model has to be.
+        task: its `verify` part says over which horizon, and how quick the model has to be; its
+            `control` part, if there is one, what to try in closed loop.
         home: where the refs lie.
         onnx_model: what is judged.
         model: the trained step, to compare with.
@@ -36,19 +37,23 @@ def verify(
         progress: who hears the process's messages.
 
     Raises:
-        Blocked: the process ended without a verdict.
+        Blocked: the files cannot be run as promised, or the process ended without a verdict.
     """
+    looped = task.control is not None and task.verify.closed_loop > 0
+    control = task.part("control", "channels", "dt") if looped else {}
     inputs = {
         "onnx_model": onnx_model.digest,
         "model": model.digest,
         "dataset": dataset.digest,
         **task.part("verify"),
+        **control,
         "version": VERSION,
     }
 
     def build(folder: Path) -> Json:
         refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
         job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
+        job |= {"task": task.model_dump(mode="json", by_alias=True) if looped else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
         (progress or Silence()).say(
             f"judging the exported files of {task.name} in a process of their own"
@@ -77,7 +82,11 @@ def _run(task: str, job: Json) -> Json:
                 expected="a verdict",
                 fix="negative codes are signals; the lines above are the last it wrote",
             )
-        return read_json(answer)
+        found = read_json(answer)
+        if "refused" in found:
+            where, what, expected, fix = found["refused"]
+            raise Blocked(where, what, expected=expected, fix=fix)
+        return found
 
 
 def _environment() -> dict[str, str]:

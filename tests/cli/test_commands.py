@@ -55,7 +55,8 @@ def test_every_command_says_what_it_does():
         "tasks", "doctor", "config", "new", "ingest", "check", "quarantine", "view", "reprocess",
         "forget", "datasets", "lineage", "export_data", "run", "demo", "models", "show", "up",
         "drift", "rollout", "tune", "simulate", "evaluate", "start", "status", "metrics", "cancel",
-        "gc", "backup", "restore", "upgrade", "alerts",
+        "gc", "backup", "restore", "upgrade", "alerts", "why", "approve", "promote", "rollback",
+        "audit", "compare", "pull",
     }  # fmt: skip
     assert all(command.callback.__doc__ for command in app.registered_commands)
 

@@ -3,6 +3,8 @@
 import copy
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -63,10 +65,22 @@ def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
         for index in range(2):
             assert angle_free(members[:, index] - alone[index]) < 5e-5
         assert offsets.abs().max() > 1e-4  # they differ, or this would show nothing
+        check_disagreement(tmp_path, given, offsets.numpy())
         state, carry = given[0][:, -1], simulator.warm_up(given[0], given[1])
         for k in range(horizon):
             state, *carry = simulator.step(state, given[2][:, k], *carry)
             np.testing.assert_array_equal(state, found[:, k])
+
+
+def check_disagreement(folder, given, offsets):
+    """Both files say how far the members lie apart; offsets are (B, T, E, S)."""
+    named = dict(zip(("states", "past_actions", "actions"), given, strict=True))
+    session = onnxruntime.InferenceSession(folder / "rollout.onnx")
+    mean, apart = session.run(["next_states", "disagreement"], named)
+    assert apart.shape == mean.shape
+    wanted = np.sqrt(np.square(offsets.astype(float)).mean(2))
+    np.testing.assert_allclose(apart, wanted, rtol=1e-3, atol=1e-5)
+    assert "disagreement" in {item.name for item in onnx.load(folder / "step.onnx").graph.output}
 
 
 def noisy_files(history, folder):

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from kinemill.errors import BadInput, Blocked
@@ -66,9 +67,10 @@ def mlp_folder(tmp_path_factory) -> Path:
     return published(random_step("mlp"), tmp_path_factory.mktemp("mlp"))
 
 
-def test_there_are_three_files_and_weights_are_inside(mlp_folder):
+def test_there_are_four_files_and_weights_are_inside(mlp_folder):
     assert sorted(path.name for path in mlp_folder.iterdir()) == [
-        "io.json",
+        "cases.npz",
+        "io.yaml",
         "rollout.onnx",
         "step.onnx",
     ]
@@ -82,7 +84,7 @@ def test_there_are_three_files_and_weights_are_inside(mlp_folder):
 
 def test_the_same_weights_give_the_same_bytes_without_a_trace_of_this_machine(mlp_folder, tmp_path):
     again = published(random_step("mlp"), tmp_path)
-    for name in ("step.onnx", "rollout.onnx", "io.json"):
+    for name in ("step.onnx", "rollout.onnx", "io.yaml", "cases.npz"):
         assert file_digest(again / name) == file_digest(mlp_folder / name)
         assert not re.search(rb"\.py|/home/|/usr/|stack_trace", (again / name).read_bytes())
 
@@ -123,10 +125,14 @@ def test_both_files_say_what_they_are(mlp_folder):
         assert said["dataset"] == "d" * 64
         assert set(said["versions"]) == {"kinemill", "onnx", "onnxscript", "torch"}
         assert "commit" not in said
+        assert said["lineage"] == {"dataset": "d" * 64}
+        assert said["safe_action"] == {"torque": 0.0}
+        assert said["precision"] == "fp32"
+        assert (model.producer_name, model.opset_import[0].version) == ("kinemill", 20)
 
 
-def test_io_json_names_every_tensor_of_both_files(mlp_folder):
-    document = json.loads((mlp_folder / "io.json").read_text())
+def test_io_yaml_names_every_tensor_of_both_files(mlp_folder):
+    document = yaml.safe_load((mlp_folder / "io.yaml").read_text())
     for name, section in document["files"].items():
         graph = onnx.load(mlp_folder / name).graph
         for role, tensors in (("inputs", graph.input), ("outputs", graph.output)):

@@ -7,7 +7,8 @@ from torch import nn
 
 from kinemill.models._parts import activation
 from kinemill.runtime import load
-from kinemill.verify.parity import Pair, compare, poison
+from kinemill.verify.parity import Pair, compare
+from kinemill.verify.poison import poison
 from kinemill.verify.probes import Probe
 from tests.export.conftest import batch, published, random_step
 

@@ -41,12 +41,14 @@ class Served:
         self.process = subprocess.Popen(
             [sys.executable, "-c", command, "up", *ports], stderr=subprocess.PIPE, text=True
         )
+        said = []
         for line in self.process.stderr:
+            said.append(line)
             if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
                 self.urls[found[1]] = found[2]
             if "Ctrl-C" in line:
                 return
-        pytest.fail(f"kinemill up ended with code {self.process.wait()}")
+        pytest.fail(f"kinemill up ended with code {self.process.wait()}: {''.join(said)}")
 
     def stop(self):
         """End the servers as Ctrl-C does."""
@@ -68,9 +70,9 @@ class Served:
     def ask(self, query, **variables):
         """Ask Dagster's GraphQL, by POST."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"{self.urls['Dagster']}/graphql", body, {"Content-Type": "application/json"}
-        )
+        token = (self.place.home.dagster / "servers" / "token").read_text()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
         with urllib.request.urlopen(request, timeout=120) as answer:
             found = json.load(answer)
         assert "errors" not in found, found["errors"]

@@ -54,9 +54,9 @@ class Served:
     def ask(self, query, **variables):
         """Ask Dagster's GraphQL, by POST."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"{self.urls['Dagster']}/graphql", body, {"Content-Type": "application/json"}
-        )
+        token = (self.place.home.dagster / "servers" / "token").read_text()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             found = json.load(answer)
         assert "errors" not in found, found["errors"]

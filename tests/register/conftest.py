@@ -1,7 +1,9 @@
 """A registry to try things on: a task, a tiny ONNX model, and stages with chosen numbers."""
 
 import json
-from dataclasses import dataclass
+import math
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kinemill.home import Home
 from kinemill.register import Produced, register
+from kinemill.register.evidence import Duel
+from kinemill.register.rules import Measured
 from kinemill.runtime import Interface
 from kinemill.spec import Task, load_task
 from kinemill.store import Ref, once, publish_json
@@ -103,6 +107,38 @@ def _tensor(name, shape):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
+WINDOWS = 12
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Evidence that finds the numbers a test has chosen; every model serves."""
+
+    challenger: float
+    champion: float = 0.5
+    interval: tuple[float, float] = (0.5, 0.9)
+    channels: dict[str, float] = field(default_factory=dict)  # of the challenger, m
+    windows: int = WINDOWS
+    episodes: int = 2
+    days: float = 1.0
+    served: tuple[bool, str] = (True, "answered 25 steps")
+
+    def measure(self, challenger, champion=None):
+        own = {"position": 0.01, "velocity": 0.02} | self.channels
+        measured = Measured(self.challenger, own, self.windows, self.episodes)
+        if champion is None:
+            return Duel(measured)
+        theirs = Measured(self.champion, {"position": 0.01, "velocity": 0.02}, self.windows, 2)
+        return Duel(measured, theirs, self.interval)
+
+    def serve(self, folder):
+        assert (folder / "rollout.onnx").is_file()
+        return self.served
+
+    def age(self):
+        return self.days * 86400.0
+
+
 @dataclass(frozen=True)
 class Chain:
     """Publishes what the stages before would have, with chosen numbers."""
@@ -110,8 +146,13 @@ class Chain:
     home: Home
     task: Task
 
-    def produce(self, nrmse=0.1, *, gain=0.5, passed=True, p99=0.4, **changes) -> Produced:
-        """Publish a model of this gain and a verification that found this error."""
+    def produce(
+        self, nrmse=0.1, *, gain=0.5, passed=True, p99=0.4, without=(), **changes
+    ) -> Produced:
+        """Publish a model of this gain and a verification that found this error.
+
+        The verification lacks what the keys `without` lead to.
+        """
         described = interface(**changes)
         model = self._once("model", {"gain": gain}, lambda _: None)
         exported = self._once(
@@ -119,7 +160,11 @@ class Chain:
             {"gain": gain, "as": described.to_metadata()},
             lambda folder: _export(folder, gain, described),
         )
-        document = verification(nrmse, passed, p99)
+        document = inner = verification(nrmse, passed, p99)
+        for key in without[:-1]:
+            inner = inner[key]
+        for key in without[-1:]:
+            del inner[key]
         verified = self._once(
             "verification",
             {"onnx": exported.digest, "found": json.dumps(document)},
@@ -128,10 +173,12 @@ class Chain:
         dataset = self._once("dataset", {}, _pack, episodes={"train": 1, "test": 1})
         return Produced(verified, exported, model, dataset)
 
-    def register(self, *args, evaluate=None, run_id=None, task=None, **kwargs):
-        produced = self.produce(*args, **kwargs)
+    def register(self, nrmse=0.1, *, run_id=None, task=None, evidence=None, champion=0.5, **kwargs):
+        """Register a model that errs so much, against a champion that errs as `champion` says."""
+        produced = self.produce(nrmse, **kwargs)
+        claimed = Claims(math.nan if nrmse is None else nrmse, champion)
         chosen = task or self.task
-        return register(chosen, self.home, produced, run_id=run_id, evaluate=evaluate)
+        return register(chosen, self.home, produced, run_id=run_id, evidence=evidence or claimed)
 
     def _once(self, stage, inputs, write, **summary) -> Ref:
         def build(folder):
@@ -154,6 +201,9 @@ def verification(nrmse, passed=True, p99=0.4):
             "parity": passed,
             "latency_ms": {"p50": 0.2, "p99": p99},
         },
+        "against": {name: {"ratio": 0.5, "interval": [0.4, 0.6]} for name in BASELINES},
+        "windows": {"count": WINDOWS},
+        "stability": {"diverged": 0.0},
         "gates": [{"name": "step parity", "passed": passed, "found": "", "wanted": ""}],
     }
 
@@ -199,3 +249,35 @@ def _pack(folder: Path) -> None:
 @pytest.fixture
 def chain(tracked_home, task) -> Chain:
     return Chain(tracked_home, task)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, empty_database):
+    """Homes with so many champions one after the other, each made once and copied afterwards."""
+    made = {}
+
+    def of(champions):
+        if champions not in made:
+            folder = tmp_path_factory.mktemp(f"champions-{champions}")
+            (folder / "cart.yaml").write_text(TASK)
+            home = Home(folder / "home")
+            home.root.mkdir()
+            shutil.copy(empty_database, home.mlflow_db)
+            chain = Chain(home, load_task(folder / "cart.yaml"))
+            for n in range(champions):
+                chain.register(0.1 / 2**n, gain=0.5 + n / 10, champion=0.15 / 2**n)
+            made[champions] = home.root
+        return made[champions]
+
+    return of
+
+
+@pytest.fixture
+def reigned(chain, template):
+    """Have versions 1 to n been champion, with errors of 0.1, 0.05, 0.025 and gains of 0.5, ..."""
+
+    def fill(champions=1):
+        shutil.copytree(template(champions), chain.home.root, dirs_exist_ok=True)
+        return chain
+
+    return fill

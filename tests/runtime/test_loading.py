@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.export.bundle import write_sums
 from kinemill.runtime import load
 from tests.export.conftest import batch, published, random_step
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    return published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+    folder = published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+    write_sums(folder)
+    return folder
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_rollout_onnx_alone_is_enough_to_run_it(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx"])
-def test_one_flipped_bit_is_found_by_io_json(name, folder):
+def test_one_flipped_bit_is_found_by_its_sha256(name, folder):
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
@@ -55,7 +58,7 @@ def test_what_is_no_model_is_said_so(folder, tmp_path):
     with pytest.raises(BadInput, match=r"its inputs are \['state', 'action', 'carry_0'\]"):
         load(folder / "step.onnx")
     (tmp_path / "noise.onnx").write_bytes(b"noise")
-    with pytest.raises(BadInput, match="ONNX Runtime cannot load it"):
+    with pytest.raises(BadInput, match=r"noise.onnx: is no ONNX file"):
         load(tmp_path / "noise.onnx")
     with pytest.raises(BadInput, match="threads: 0"):
         load(folder, threads=0)
@@ -86,7 +89,7 @@ def test_an_address_without_the_registry_extra_says_what_to_install():
 
 
 def test_a_step_of_another_model_is_refused(folder, tmp_path):
-    (folder / "io.json").unlink()
+    (folder / "sha256sums").unlink()
     (folder / "step.onnx").write_bytes((folder / "rollout.onnx").read_bytes())
     with pytest.raises(BadInput, match=r"step.onnx: its inputs are \['states'"):
         load(folder)
@@ -97,9 +100,15 @@ def test_a_step_of_another_model_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"files": []}', '{"files": {"step.onnx": 3}}', "\xff"])
-def test_a_garbled_io_json_is_said_so(text, folder):
+def test_the_garbled_io_json_of_an_older_export_is_said_so(text, folder):
     (folder / "io.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(CorruptArtifact, match=r"io.json: cannot be read"):
+        load(folder)
+
+
+def test_garbled_sums_are_said_so(folder):
+    (folder / "sha256sums").write_text("0123\n")
+    with pytest.raises(CorruptArtifact, match=r"sha256sums: cannot be read"):
         load(folder)
 
 

@@ -1,8 +1,9 @@
 """Gate rules, one file each: what a challenger must show to become champion.
 
 A rule is a function from a `Contest` to its verdicts: none when the task does not ask for it, one
-for each thing it compares. A pass is always a comparison that holds, never the absence of one that
-fails, so that a NaN passes nothing.
+for each thing it compares, each called as the rule or `<rule>_<what>`. A pass is always a
+comparison that holds, never the absence of one that fails, so that a NaN passes nothing. The
+docstring of a rule is shown in Dagster; what follows `Refused:` is what `kinemill why` advises.
 """
 
 import math
@@ -14,6 +15,7 @@ from kinemill.registry import Registry
 from kinemill.spec import Task
 
 Value = str | float
+NOBODY = "no champion"
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,77 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Errors of one model on the test split, as the gate itself has found them.
+
+    Attributes:
+        error: `promote.metric`; infinite where its rollouts diverge.
+        channels: RMSE at the horizon by channel, in its unit.
+        windows: how many were looked at.
+        episodes: of the test split that they begin in.
+    """
+
+    error: float
+    channels: dict[str, float]
+    windows: int
+    episodes: int
+
+
+@dataclass(frozen=True)
 class Champion:
     """The reigning champion, measured on the challenger's own test split.
 
     Attributes:
         version: its version in the registry.
-        error: its `promote.metric`, or None when it could not be measured.
+        measured: its errors on the same windows as `rival`, or None when there are none.
+        rival: the challenger's errors on those windows.
+        interval: of the challenger's `promote.metric` over the champion's, 95 %, paired.
         problem: why it could not be measured, for a person to read.
         same: whether it is the very model that challenges it.
+        differs: in what its interface is another; None where that cannot be told.
     """
 
     version: int
-    error: float | None = None
+    measured: Measured | None = None
+    rival: Measured | None = None
+    interval: tuple[float, float] = (math.nan, math.nan)
     problem: str | None = None
     same: bool = False
+    differs: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's word on a version: who, when (ISO 8601, UTC), and whether it may break users."""
+
+    who: str
+    at: str
+    breaking: bool = False
 
 
 @dataclass(frozen=True)
 class Contest:
-    """What rules judge: the task's wishes, the challenger's verification, the champion."""
+    """What rules judge.
+
+    Attributes:
+        task: its wishes.
+        verification: what the verification says of the challenger.
+        champion: None if there never was one.
+        measured: the challenger's errors, taken again from the registered files.
+        size: of the challenger's ONNX files, bytes.
+        age: of its dataset, s.
+        served: whether the serving runtime loaded it and got an answer, and what came of it.
+        approval: a person's word on it, if there is one.
+    """
 
     task: Task
     verification: dict[str, Any]
-    champion: Champion | None
+    champion: Champion | None = None
+    measured: Measured | None = None
+    size: float = math.nan
+    age: float = math.nan
+    served: tuple[bool, str] = (False, "was not tried")
+    approval: Approval | None = None
 
 
 Rule = Callable[[Contest], list[Verdict]]
@@ -75,4 +125,21 @@ def shown(value: float) -> Value:
     return value if math.isfinite(value) else str(value)
 
 
-__all__ = ["RULES", "Champion", "Contest", "Rule", "Verdict", "number", "shown"]
+def is_of(rule: str, line: str) -> bool:
+    """Tell whether a line of a decision is one of this rule's."""
+    return line == rule or line.startswith(f"{rule}_")
+
+
+__all__ = [
+    "NOBODY",
+    "RULES",
+    "Approval",
+    "Champion",
+    "Contest",
+    "Measured",
+    "Rule",
+    "Verdict",
+    "is_of",
+    "number",
+    "shown",
+]

@@ -1,29 +1,34 @@
 """The challenger's error is smaller, by the margin, than each reference that the task names.
 
 Errors are `promote.metric` on the test split, all at the same horizon and from the same starts:
-RMSE over the channel's standard deviation, averaged over channels (no unit).
+RMSE over the channel's standard deviation, averaged over channels (no unit). The champion is
+measured afresh, on the challenger's own test split. Where there never was a champion, none has to
+be beaten; one that is gone or broken cannot be.
 """
 
 import math
 
-from kinemill.register.rules import RULES, Champion, Contest, Verdict, number, shown
+from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number, shown
 
 
 @RULES.register("beats")
 def judge(contest: Contest) -> list[Verdict]:
-    """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite."""
+    """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite.
+
+    Refused: train longer, on more logs, or another model (kinemill tune); a smaller promote.margin
+    asks for less. A champion that is gone or broken is replaced by hand: kinemill promote.
+    """
     return [_against(name, contest) for name in contest.task.promote.beats]
 
 
 def _against(name: str, contest: Contest) -> Verdict:
-    errors = contest.verification["metrics"]["nrmse"]
-    model, rule = number(errors.get("model")), f"beats_{name}"
+    margin, rule = contest.task.promote.margin, f"beats_{name}"
     if name != "champion":
-        return _compare(rule, model, _reference(errors, name), contest.task.promote.margin)
-    champion = contest.champion
-    if champion is None:
-        return Verdict(rule, passed=True, found="no champion", wanted="no champion, or beaten")
-    return _against_champion(rule, model, champion, contest)
+        errors = contest.verification.get("metrics", {}).get("nrmse", {})
+        return compare(rule, number(errors.get("model")), _reference(errors, name), margin)
+    if contest.champion is None:
+        return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or beaten")
+    return _against_champion(rule, contest.champion, contest)
 
 
 def _reference(errors: dict[str, object], name: str) -> float:
@@ -31,18 +36,26 @@ def _reference(errors: dict[str, object], name: str) -> float:
     return math.inf if name in errors and errors[name] is None else number(errors.get(name))
 
 
-def _against_champion(rule: str, model: float, champion: Champion, contest: Contest) -> Verdict:
+def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdict:
     who = f"champion version {champion.version}"
     if champion.same:
         return Verdict(rule, passed=True, found=f"{who} is this very model", wanted="not worse")
-    if champion.problem is not None:
-        return Verdict(rule, passed=False, found=champion.problem, wanted=f"less than {who}")
-    return _compare(rule, model, number(champion.error), contest.task.promote.margin, who)
+    if champion.measured is None or champion.rival is None:
+        breaking = contest.approval is not None and contest.approval.breaking
+        agreed = breaking and bool(champion.differs)
+        found = champion.problem or "was not measured"
+        if agreed:
+            found = f"{found}; approved as breaking"
+        return Verdict(rule, passed=agreed, found=found, wanted=f"less than {who}")
+    margin = contest.task.promote.margin
+    return compare(rule, champion.rival.error, champion.measured.error, margin, who)
 
 
-def _compare(rule: str, model: float, reference: float, margin: float, who: str = "") -> Verdict:
+def compare(rule: str, model: float, reference: float, margin: float, who: str = "") -> Verdict:
+    """Pass a model that errs less than a reference, by the margin; a tie is no win."""
     bound = (1.0 - margin) * reference
-    passed = math.isfinite(model) and model <= bound  # never true for a NaN on either side
+    # Never true for a NaN on either side, nor for what is no error, such as a negative number.
+    passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
     name = who or rule.removeprefix("beats_")
     wanted = f"<= {bound:.6g} ({name}: {reference:.6g}, margin {margin:g})"
     return Verdict(rule, passed, shown(model), wanted)

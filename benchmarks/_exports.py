@@ -1,0 +1,167 @@
+"""Models with random weights, their exported files, and the data they are judged on.
+
+The robot is a pendulum, θ̈ = -9 sin θ - 0.2 θ̇ + u, in rad, rad/s and N·m, sampled at 20 ms.
+"""
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.digests import file_digest
+from kinemill.errors import KinemillError
+from kinemill.export.interface import describe
+from kinemill.export.writing import write_model
+from kinemill.runtime import Interface, load
+from kinemill.spec.task import Task
+from kinemill.spec.verifying import Verify
+from kinemill.train.layout import layout_of
+from kinemill.train.step import make_step
+from kinemill.verify.trying import Subject, try_out
+
+DT = 0.02
+FILES = ("step.onnx", "rollout.onnx")
+DESCRIPTION = {
+    "task": "pendulum",
+    "dataset": "d" * 64,
+    "units": {"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
+    "limits": {"angle": None, "velocity": [-30.0, 30.0], "torque": [-6.0, 6.0]},
+}
+
+
+def task_of(model: dict[str, Any], history: int, learn: dict[str, Any]) -> Task:
+    """Return the task of the pendulum with this model."""
+    channels = {
+        "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+        "velocity": {
+            "role": "state",
+            "unit": "rad/s",
+            "derivative_of": "angle",
+            "limits": [-30, 30],
+        },
+        "torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]},
+    }
+    given = {"type": "dynamics", "model": model, "history": history, "horizon": 5, **learn}
+    return Task.model_validate({"task": "pendulum", "dt": DT, "channels": channels, "learn": given})
+
+
+def random_step(
+    model: dict[str, Any], history: int = 4, seed: int = 0, learn: dict[str, Any] | None = None
+) -> Any:
+    """Return a step with random weights, scaled as a training on the pendulum would scale it."""
+    torch.manual_seed(seed)
+    task = task_of(model, history, learn or {})
+    layout = layout_of(task)
+    spread = torch.linspace(0.7, 2.0, layout.features)
+    outputs = len(layout.outputs)
+    scale = {
+        "state_std": torch.tensor([1.3, 2.0]),
+        "feature_mean": 0.2 * (spread - 1.0),
+        "feature_std": spread,
+        "output_mean": torch.zeros(outputs),
+        "output_std": torch.tensor([0.05, 0.3]) if outputs == 2 else torch.full((outputs,), 5.0),
+    }
+    return make_step(task.learn.model, layout, scale).eval()
+
+
+def pendulum_data(seed: int = 0) -> PackedDataset:
+    """Return 4 training, 1 validation and 6 test episodes of the pendulum."""
+    random = np.random.default_rng(seed)
+    episodes, parts, start = [], [], 0
+    for split, count, rows in (("train", 4, 200), ("validation", 1, 100), ("test", 6, 120)):
+        for index in range(count):
+            name, stop = f"{split}{index}", start + rows
+            episodes.append(PackedEpisode(f"{name}-0000", name, f"{name}.csv", split, start, stop))
+            parts.append(_swing(rows, random))
+            start = stop
+    train = np.concatenate(parts[:4])
+    return PackedDataset(
+        task="pendulum",
+        dt=DT,
+        states=["angle", "velocity"],
+        actions=["torque"],
+        units=DESCRIPTION["units"],
+        angles=["angle"],
+        episodes=episodes,
+        values=np.concatenate(parts).astype(np.float32),
+        mean=train.mean(axis=0),
+        std=train.std(axis=0),
+        delta_std=np.diff(train[:, :2], axis=0).std(axis=0),
+    )
+
+
+def _swing(rows: int, random: np.random.Generator) -> np.ndarray:
+    angle, velocity, out = random.uniform(-1, 1), 0.0, []
+    for torque in np.repeat(random.uniform(-3, 3, rows // 10 + 1), 10)[:rows]:
+        out.append((angle, velocity, torque))
+        velocity += DT * (-9 * np.sin(angle) - 0.2 * velocity + torque)
+        angle += DT * velocity
+    return np.array(out)
+
+
+@dataclass(frozen=True)
+class Export:
+    """A trained step and the folder that its files are in, or what was made of them.
+
+    Attributes:
+        step: as it was trained.
+        folder: with step.onnx, rollout.onnx and io.json.
+    """
+
+    step: Any
+    folder: Path
+
+    @property
+    def interface(self) -> Interface:
+        """What the trained model says of itself."""
+        return describe(DESCRIPTION, self.step)
+
+    def write(self, step: Any = None, interface: Interface | None = None) -> None:
+        """Export a step as if it were the trained one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        step = copy.deepcopy(self.step if step is None else step)
+        write_model(step, interface or self.interface, self.folder)
+
+    def edit(self, change: Any, *names: str) -> None:
+        """Change the graphs of the files, and their hashes: whoever made them, made them so."""
+        for name in names or FILES:
+            model = onnx.load(self.folder / name)
+            change(model)
+            self.replace(name, model.SerializeToString())
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put another file in the place of one, and its hash in the place of that one's."""
+        path = self.folder / name
+        before, after = file_digest(path), hashlib.sha256(content).hexdigest()
+        path.write_bytes(content)
+        for said in (self.folder / one for one in ("io.json", "io.yaml", "sha256sums")):
+            if said.is_file():
+                said.write_text(said.read_text().replace(before, after))
+
+    def say(self, **fields: Any) -> None:
+        """Let both files say other things of themselves."""
+        properties = replace(self.interface, **fields).to_metadata()
+        self.edit(lambda model: onnx.helper.set_model_props(model, properties))
+
+    def faults(self, data: PackedDataset) -> list[str]:
+        """Return the lines of the verdict that failed, or the one error that ended it."""
+        try:
+            subject = Subject(
+                load(self.folder, non_finite="pass"),
+                self.folder,
+                self.step,
+                data,
+                Verify(horizon=10, stride=5),
+                self.interface,
+            )
+            return [
+                f"{line.name}: {line.found}" for line in try_out(subject).gates if not line.passed
+            ]
+        except KinemillError as error:
+            return [str(error)]

@@ -1,0 +1,83 @@
+"""Comparing: two versions side by side, as a table and as a page."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.say import Json, document, table
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="TASK:A", help="TASK:3 or TASK@champion.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="TASK:4, or 4, or @challenger.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report.html and comparison.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put two versions side by side: error by channel and steps ahead on the same test split."""
+    from kinemill.cli.chosen import address_of
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.register.comparing import compare as measure
+    from kinemill.register.comparing import comparison_document
+    from kinemill.register.comparison_page import comparison_page
+    from kinemill.store import publish_file, publish_json
+
+    task, first = address_of(a)
+    second = f":{b}" if b.isdigit() else b
+    if not second.startswith((":", "@")):
+        other, second = address_of(b)
+        if other.name != task.name:
+            raise BadInput(b, f"is of task {other.name}", expected=f"a version of {task.name}")
+    found = comparison_document(measure(task, Home.resolve(), first, second))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        publish_json(out / "comparison.json", found)
+        publish_file(out / "report.html", comparison_page(found).encode())
+        found["folder"] = str(out.resolve())
+    if as_json:
+        document(found)
+    else:
+        _tell(found)
+
+
+def _tell(found: dict[str, Any]) -> None:
+    names = [f"version {found[side]['version']}" for side in "ab"]
+    rows: list[list[Any]] = [
+        [channel, line["unit"], line["a"]["rmse"], line["b"]["rmse"], line["ratio"]]
+        for channel, line in found["channels"].items()
+    ]
+    nrmse = found["nrmse"]
+    rows.append(["nrmse", "", nrmse["a"], nrmse["b"], nrmse["ratio"]])
+    title = f"{found['task']}, RMSE {found['windows']['seconds']:.4g} s ahead"
+    table(title, ["channel", "unit", *names, "ratio"], rows)
+    _tell_growth(found, names)
+    low, high = nrmse["interval"]
+    interval = "no interval" if low is None else f"95 % interval {low:.4g} to {high:.4g}"
+    better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
+    typer.echo(f"better: {better} (ratio, paired over test episodes: {interval})")
+    for line in found["differs"]:
+        typer.echo(f"differs: {line}")
+    if "folder" in found:
+        typer.echo(f"report  {found['folder']}/report.html")
+
+
+def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
+    last = found["windows"]["horizon"]
+    steps = sorted({1, (last + 1) // 2, last})
+    rows = [
+        [channel, line["unit"]]
+        + [" / ".join(_spell(line[side]["by_step"][step - 1]) for side in "ab") for step in steps]
+        for channel, line in found["channels"].items()
+    ]
+    heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
+    table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
+
+
+def _spell(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"
+
+
+COMMANDS = [compare]

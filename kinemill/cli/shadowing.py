@@ -1,0 +1,65 @@
+"""Shadow: champion and challenger on logs as they arrive, for `kinemill evaluate --shadow`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kinemill.cli.say import document, news, table
+
+_EVERY = 5.0  # s between looks for new logs
+
+
+def run_shadow(
+    model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
+) -> None:
+    """Measure both on the logs that are new, and on those that come, if asked to go on."""
+    from kinemill.cli.chosen import address_of
+    from kinemill.errors import BadInput
+    from kinemill.home import Home
+    from kinemill.register.shadowing import shadow
+    from kinemill.spec import load_task, parse_overrides
+
+    named, which = address_of(model)
+    task = load_task(named.path or named.name, parse_overrides(overrides))
+    home = Home.resolve()
+    found = shadow(task, home, which or "@challenger")
+    folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
+    if not folder.is_dir():
+        raise BadInput(folder, "is not there", expected="a folder that logs arrive in")
+    try:
+        while True:
+            for line in found.look(folder):
+                _tell(line)
+            if not watch:
+                break
+            time.sleep(_EVERY)
+    except KeyboardInterrupt:
+        news("stopped; the record is kept")
+    summary = found.summary()
+    if as_json:
+        document(summary | {"lines": found.lines()})
+    else:
+        _summarise(summary)
+
+
+def _tell(line: dict[str, Any]) -> None:
+    if line["right"] is None:
+        news(f"{line['name']}: left out, {line['why']}")
+        return
+    ratio = f"{line['ratio']:.3g}" if line["ratio"] is not None else "not finite"
+    news(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
+
+
+def _summarise(found: dict[str, Any]) -> None:
+    right = found["right"]
+    title = (
+        f"{found['task']}: champion version {found['champion']}, challenger version "
+        f"{found['challenger']}, {found['logs']} logs that neither had seen"
+    )
+    rows = [[who, count] for who, count in right.items()]
+    table(title, ["would have been right", "logs"], rows)
+    ratio = found["ratio"]
+    typer.echo(f"median of challenger / champion: {'none' if ratio is None else f'{ratio:.4g}'}")
+    typer.echo(f"left out: {found['left_out']}\nrecord  {found['record']}")

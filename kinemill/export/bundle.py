@@ -1,0 +1,68 @@
+"""The bundle: one folder that runs anywhere, and says of itself how good it is.
+
+`step.onnx` and `rollout.onnx` run, variants of them and `step.c` where the task asks; `io.yaml`
+says what every tensor means; `cases.npz` what a few windows must come to; `verification.json` and
+`report.html` how good the model is; `sha256sums` lets anyone check the rest with `sha256sum -c`, or
+with `python -m kinemill.runtime verify`, which tries it as well.
+"""
+
+import shutil
+from pathlib import Path
+
+from kinemill.digests import file_digest
+from kinemill.errors import BadInput
+from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.store import MANIFEST, SUMMARY, Json, aside_of
+
+OWN = (MANIFEST, SUMMARY)  # of the store; they are of a stage, not of the model
+
+
+def assemble(folder: Path, *stages: Path) -> None:
+    """Copy what stages published into `folder`, and write `sha256sums` of it."""
+    for stage in stages:
+        for path in sorted(stage.iterdir()):
+            if path.is_file() and path.name not in OWN:
+                shutil.copyfile(path, folder / path.name)
+    write_sums(folder)
+
+
+def write_sums(folder: Path) -> None:
+    """Write `sha256sums` of all files in a folder."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS)
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS).write_text("".join(lines))
+
+
+def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
+    """Copy a bundle to a folder of one's own: the whole of it at once, or nothing.
+
+    Args:
+        bundle: as it was registered.
+        to: where; it must not be there, or be empty.
+        c99: make step.c and step.h of it if it has none, compare them with step.onnx, and add them.
+
+    Returns:
+        `folder`, `files` by sha256, and what `c99` came to.
+
+    Raises:
+        BadInput: there is something in `to`, or the step cannot be translated to C.
+        Blocked: the C gives other numbers than step.onnx.
+    """
+    from kinemill.export.c99.checking import write_c99
+
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise BadInput(to, "is there already", expected="a new folder, or an empty one")
+    aside, found = aside_of(to), None
+    try:
+        aside.mkdir()
+        for name in (SUMS, *read_sums(bundle)):
+            shutil.copyfile(bundle / name, aside / name)
+        if c99 and not (aside / "step.c").is_file():
+            found = write_c99(aside, (aside / "step.onnx").read_bytes())
+            write_sums(aside)
+        if to.is_dir():
+            to.rmdir()
+        aside.rename(to)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return {"folder": str(to), "files": read_sums(to), "c99": found}

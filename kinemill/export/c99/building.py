@@ -1,0 +1,62 @@
+"""Compiling C for this computer, and loading it.
+
+What is compiled was made here, from an ONNX file, and is never taken from a model's folder: one
+from elsewhere runs no code of its own. The library lies in a private folder that is gone before
+anybody can look into it.
+"""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kinemill.errors import BadInput
+
+COMPILERS = ("cc", "gcc", "clang")
+# Contracted to fused multiply-add, as ONNX Runtime does; NaN and infinity keep their meaning.
+FLAGS = ("-std=gnu99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+# The quickest that a compiler takes; not every one knows this processor.
+TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
+SECONDS = 120.0
+
+
+def compiler() -> str:
+    """Return the path of a C compiler.
+
+    Raises:
+        BadInput: there is none.
+    """
+    found = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if found is None:
+        raise BadInput("C compiler", "is not there", expected=f"one of {', '.join(COMPILERS)}")
+    return found
+
+
+def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes.CDLL:
+    """Compile and load a library.
+
+    Args:
+        sources: C files.
+        flags: beside the usual ones.
+
+    Raises:
+        BadInput: there is no compiler, or it does not take them.
+    """
+    path, said = compiler(), ""
+    with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
+        library = Path(folder) / "compiled.so"
+        for target in TARGETS:
+            command = [path, *FLAGS, *target, *flags, "-shared", "-fPIC", *map(str, sources)]
+            done = subprocess.run(
+                [*command, "-o", str(library), "-lm"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SECONDS,
+            )
+            if done.returncode == 0:
+                return ctypes.CDLL(str(library))
+            said = done.stderr.strip().splitlines()[0] if done.stderr.strip() else "says nothing"
+    raise BadInput(path, f"does not compile: {said}", fix="run the model with ONNX Runtime")

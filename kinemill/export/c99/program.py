@@ -1,0 +1,169 @@
+"""From the graph of a step to a list of loops over numbered memory.
+
+Every element of every tensor has a number: inputs from 0 on, then what is worked out; constants
+have negative ones. What only moves data (Gather, Slice, Concat, ...) is then done on the numbers,
+by numpy, here; what is left to do at run time are loops, and copies where a layer wants its inputs
+side by side.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+
+Ids = NDArray[np.int64]
+Numbers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Elements `first`, `first + step`, ...; `step` is 0 or 1."""
+
+    first: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Each:
+    """`out[i] = form(operands[i])` for i below `count`."""
+
+    out: int
+    count: int
+    form: str
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """`out = bias + x @ weight`: (I,), (I, O) -> (O,)."""
+
+    out: int
+    x: int
+    weight: Numbers
+    bias: Numbers
+
+
+@dataclass(frozen=True)
+class Call:
+    """`out[0:count] = kernel(x[0:count])`, of those kernels that want all elements at once."""
+
+    out: int
+    x: int
+    count: int
+    kernel: str
+    more: tuple[float, ...] = ()
+
+
+Statement = Each | Dense | Call
+
+
+@dataclass
+class Program:
+    """What a step does.
+
+    Attributes:
+        inputs: elements before those that are worked out.
+        elements: of memory in all, inputs among them.
+        constants: the numbers that loops read.
+        statements: in order.
+        outputs: where the results lie, one after the other.
+        chunks: first element and size of what was made together, in order.
+    """
+
+    inputs: int
+    elements: int = 0
+    constants: list[float] = field(default_factory=list[float])
+    statements: list[Statement] = field(default_factory=list[Statement])
+    outputs: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    chunks: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def __post_init__(self) -> None:
+        self.elements = self.inputs
+        self._known: dict[bytes, Ids] = {}
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications and additions of the layers."""
+        return sum(one.weight.size for one in self.statements if isinstance(one, Dense))
+
+    @property
+    def numbers(self) -> int:
+        """Constants in all, weights among them."""
+        layers = [one for one in self.statements if isinstance(one, Dense)]
+        return len(self.constants) + sum(one.weight.size + one.bias.size for one in layers)
+
+    def constant(self, values: NDArray[Any]) -> Ids:
+        """Return ids of the elements of a constant; equal constants are held once."""
+        flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
+        if not np.isfinite(flat).all():
+            raise BadInput("step.onnx", "holds a constant that is not finite")
+        key = flat.tobytes()
+        if key not in self._known:
+            start = len(self.constants)
+            self.constants.extend(flat.tolist())
+            self._known[key] = -1 - np.arange(start, start + flat.size)
+        return self._known[key].reshape(values.shape)
+
+    def make(self, shape: Iterable[int]) -> Ids:
+        """Return ids of new elements."""
+        shape = tuple(shape)
+        count = int(np.prod(shape, dtype=np.int64))
+        start = self.elements + 1  # a gap, as what is made apart may later lie apart
+        self.elements = start + count
+        self.chunks.append((start, count))
+        return np.arange(start, start + count).reshape(shape)
+
+    def each(self, form: str, *operands: Ids) -> Ids:
+        """Add loops that work `form` out for all elements of broadcast operands."""
+        spread = np.broadcast_arrays(*operands)
+        out, flat = self.make(spread[0].shape), [item.reshape(-1) for item in spread]
+        start = 0
+        while start < out.size:
+            stop = start + min(_stretch(item[start:]) for item in flat)
+            parts = tuple(_operand(item[start:stop]) for item in flat)
+            self.statements.append(Each(int(out.flat[start]), stop - start, form, parts))
+            start = stop
+        return out
+
+    def together(self, ids: Ids) -> int:
+        """Return where elements lie side by side, which is after a copy if need be."""
+        flat = ids.reshape(-1)
+        first = int(flat[0])
+        if first >= 0 and np.array_equal(flat, np.arange(first, first + flat.size)):
+            return first
+        return int(self.each("{0}", flat)[0])
+
+    def dense(self, x: Ids, weight: Numbers, bias: Numbers) -> Ids:
+        """Add a layer for every row of x (..., I): weight (I, O), bias (O,) -> (..., O)."""
+        out = self.make((*x.shape[:-1], weight.shape[1]))
+        rows, results = x.reshape(-1, x.shape[-1]), out.reshape(-1, weight.shape[1])
+        for row, result in zip(rows, results, strict=True):
+            self.statements.append(Dense(int(result[0]), self.together(row), weight, bias))
+        return out
+
+    def call(self, kernel: str, x: Ids, *more: float) -> Ids:
+        """Add a kernel over all elements of x."""
+        out = self.make(x.shape)
+        start = int(out.reshape(-1)[0])
+        self.statements.append(Call(start, self.together(x), x.size, kernel, more))
+        return out
+
+
+def _stretch(ids: Ids) -> int:
+    """Return how many elements from the first on are the same, or follow one another."""
+    steps = np.diff(ids)
+    if not len(steps):
+        return 1
+    direction = -1 if ids[0] < 0 else 1  # constants are numbered downwards
+    if steps[0] not in (0, direction):
+        return 1
+    other = np.flatnonzero(steps != steps[0])
+    return int(other[0]) + 1 if len(other) else len(ids)
+
+
+def _operand(ids: Ids) -> Operand:
+    return Operand(int(ids[0]), int(len(ids) > 1 and ids[0] != ids[1]))

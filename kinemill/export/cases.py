@@ -1,0 +1,98 @@
+"""Parity cases: what the trained step says of a few windows, stored beside the files.
+
+`cases.npz` lets anybody check a copy of the model on his own machine, with numpy and ONNX Runtime
+alone: `python -m kinemill.runtime verify FOLDER`.
+
+Symbols: N cases, H history, T horizon, S states, A actions.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.runtime import Interface, wrapped
+from kinemill.runtime.windows import Floats, Windows, cut_windows
+
+CASES, HORIZON = 8, 25
+# As in verification: of each channel's spread for a step, times what float32 itself rounds.
+TOLERANCE, FACTOR = 1e-5, 10.0
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def training_windows(rows: PackedDataset, history: int, horizon: int, most: int) -> Windows | None:
+    """Return up to `most` windows of training episodes, spread evenly; None if none is so long."""
+    length = history + horizon
+    starts = [
+        np.arange(one.start, one.stop - length + 1)
+        for one in rows.of("train")
+        if one.stop - one.start >= length
+    ]
+    if not starts:
+        return None
+    every = np.concatenate(starts)
+    chosen = every[np.linspace(0, len(every) - 1, min(most, len(every))).astype(np.int64)]
+    return cut_windows(rows.values, len(rows.states), chosen, history, horizon)
+
+
+def make_cases(step: Any, interface: Interface, rows: PackedDataset | None) -> Arrays:
+    """Return inputs, what the step in torch makes of them, and how far off a runtime may be.
+
+    Args:
+        step: trained, in torch.
+        interface: of the step.
+        rows: whose training episodes windows are cut from; None: from within the limits.
+    """
+    windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
+    inputs = _measured(windows) if windows else _drawn(interface)
+    spread = np.ones(len(interface.states)) if rows is None else rows.std[: len(interface.states)]
+    spread = np.where(spread > 0.0, spread, 1.0)
+    tensors = [torch.from_numpy(part) for part in inputs.values()]
+    precise = copy.deepcopy(step).cpu().double().eval()
+    with torch.no_grad():
+        single = step.cpu().float().eval().rollout(*tensors).double().numpy()
+        double = precise.rollout(*(part.double() for part in tensors)).numpy()
+    angle = np.array([name in interface.angles for name in interface.states])
+    allowed = _allowed(single, np.abs(wrapped(single - double, angle)), spread)
+    return inputs | {
+        "next_states": single.astype(np.float32),
+        "allowed": allowed.astype(np.float32),
+    }
+
+
+def _allowed(single: Floats, rounding: Floats, spread: Floats) -> Floats:
+    """Return how far off each number (N, T, S) may be: rounding only grows along a rollout."""
+    worst = (rounding / spread).max(axis=2, keepdims=True) * spread
+    floor = np.maximum(TOLERANCE * spread, np.spacing(np.abs(single).astype(np.float32)))
+    return np.maximum.accumulate(np.maximum(FACTOR * worst, floor), axis=1)
+
+
+def _measured(windows: Windows) -> Arrays:
+    parts = {
+        "states": windows.states,
+        "past_actions": windows.past_actions,
+        "actions": windows.actions,
+    }
+    return {name: part.astype(np.float32) for name, part in parts.items()}
+
+
+def _drawn(interface: Interface) -> Arrays:
+    """Draw windows from within the limits, the first at rest; from a fixed seed."""
+    random = np.random.default_rng(0)
+
+    def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
+        ranges = [interface.limits.get(name, (-1.0, 1.0)) for name in names]
+        low, high = np.array(ranges, np.float64).reshape(len(names), 2).T
+        found = random.uniform(low, high, (CASES, steps, len(names)))
+        found[0] = np.clip(0.0, low, high)
+        return found.astype(np.float32)
+
+    return {
+        "states": draw(interface.states, interface.history),
+        "past_actions": draw(interface.actions, interface.history - 1),
+        "actions": draw(interface.actions, HORIZON),
+    }

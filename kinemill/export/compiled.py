@@ -1,0 +1,35 @@
+"""A step compiled for this computer: what `kinemill.runtime.load(..., engine="c")` runs."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.export.c99.building import compile_shared, compiler
+from kinemill.export.c99.rollout import LANES, rollout_code
+from kinemill.export.c99.source import read
+from kinemill.runtime.compiled import CompiledRollout
+
+
+def compile_rollout(step: bytes) -> CompiledRollout:
+    """Return the rollout of a step.onnx as machine code.
+
+    Raises:
+        BadInput: no compiler, an ensemble, or an operation that is not translated.
+    """
+    compiler()  # before what is remembered: one that is gone is not there
+    return _compiled(step)
+
+
+@lru_cache(maxsize=8)
+def _compiled(step: bytes) -> CompiledRollout:
+    parts = read(step)
+    if parts.interface.belief is not None:
+        raise BadInput("step.onnx", "is of an ensemble", expected="one model to compile")
+    with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
+        sources = [Path(folder) / f"rollout_{lanes}.c" for lanes in (1, LANES)]
+        for path, lanes in zip(sources, (1, LANES), strict=True):
+            path.write_text(rollout_code(parts, lanes))
+        library = compile_shared(sources)
+    name = Path(compiler()).name
+    return CompiledRollout(library, LANES, len(parts.interface.states), f"C by {name}")

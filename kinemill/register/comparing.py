@@ -1,0 +1,134 @@
+"""Two versions side by side: errors by channel and horizon, on the same test split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import find_version as find_dataset
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.evidence import SPLIT
+from kinemill.register.gate import differences
+from kinemill.register.versions import Version, bundle_folder, find_version
+from kinemill.runtime import load
+from kinemill.spec import Task
+from kinemill.store import Json
+from kinemill.tracking import open_tracking
+from kinemill.verify import Errors, evaluate
+from kinemill.verify.analysis import accuracy, plain
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions, `a` and `b`, on the same windows.
+
+    Attributes:
+        a, b: the versions.
+        errors: of both, on the test split of `dataset`.
+        dataset: the newer one of the two that they learned from.
+        number: its number in the catalogue.
+        differs: in what their interfaces are not the same.
+    """
+
+    a: Version
+    b: Version
+    errors: tuple[Errors, Errors]
+    dataset: PackedDataset
+    number: int
+    differs: list[str]
+
+
+def compare(task: Task, home: Home, a: str, b: str) -> Comparison:
+    """Measure two versions on the test split of the newer dataset of the two.
+
+    Args:
+        task: says over which horizon, and how far apart windows start.
+        home: where the registry lives.
+        a: `:number` or `@alias`.
+        b: the other one.
+
+    Raises:
+        BadInput: there is no such version, or they cannot be fed the same episodes.
+        CorruptArtifact: files of a version, or the dataset, are gone.
+    """
+    if not home.has_registry:
+        raise BadInput(task.name, "has no version yet", fix=f"kinemill run {task.name}")
+    tracking = open_tracking(home)
+    first, second = (find_version(tracking, task.name, which) for which in (a, b))
+    models = [load(bundle_folder(tracking, one), non_finite="pass") for one in (first, second)]
+    differs = differences(models[0].interface, models[1].interface)
+    if any(not line.startswith("history ") for line in differs):
+        told = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
+        raise BadInput(f"{task.name}{a} and {b}", f"cannot be fed the same episodes: {told}")
+    known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
+    newer = max(known, key=lambda version: version.number)
+    rows = load_dataset(home, newer.ref)
+    history, wanted = max(model.history for model in models), task.verify
+    measured = [
+        evaluate(model, rows, SPLIT, wanted.horizon, wanted.stride, history) for model in models
+    ]
+    return Comparison(first, second, (measured[0], measured[1]), rows, newer.number, differs)
+
+
+def comparison_document(found: Comparison) -> Json:
+    """Return what was compared, as JSON.
+
+    Returns:
+        task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,
+        ratio b / a with its paired 95 % interval), `channels` (unit; a and b with rmse, interval,
+        by_step; ratio), differs, `better` (a, b, or null where the interval holds 1).
+    """
+    first, second = found.errors
+    low, high = second.ratio_interval(first)
+    both = accuracy(first), accuracy(second)
+    channels = {
+        name: {
+            "unit": line["unit"],
+            "a": line,
+            "b": both[1]["channels"][name],
+            "ratio": _ratio(both[1]["channels"][name]["rmse"], line["rmse"]),
+        }
+        for name, line in both[0]["channels"].items()
+    }
+    return plain(
+        {
+            "task": found.a.task,
+            "dataset": {"version": found.number, "split": SPLIT},
+            "windows": {
+                "count": len(first.starts),
+                "horizon": first.horizon,
+                "seconds": first.horizon * first.dt,
+                "effective_n": first.effective_n,
+                "resampled": first.grouped_by,
+            },
+            "a": _about(found.a),
+            "b": _about(found.b),
+            "nrmse": {
+                "a": first.nrmse,
+                "b": second.nrmse,
+                "ratio": _ratio(second.nrmse, first.nrmse),
+                "interval": [low, high],
+            },
+            "channels": channels,
+            "differs": found.differs,
+            "better": "b" if high < 1.0 else "a" if low > 1.0 else None,
+        }
+    )
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other and np.isfinite(one) else float("nan")
+
+
+def _about(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "created": version.created,
+        "decision": version.decision,
+        "gate": version.gate,
+        "dataset": version.tags.get(tags.DATASET),
+    }

@@ -1,0 +1,129 @@
+"""The page of `kinemill compare`: two versions side by side, self-contained HTML."""
+
+import math
+from html import escape
+
+import numpy as np
+
+from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.store import Json
+from kinemill.verify.figures import figure, legend
+from kinemill.verify.sections import document
+
+_STYLE = {"a": "champion", "b": "model"}  # colours of the page's style sheet
+
+
+def comparison_page(found: Json) -> str:
+    """Return the page about a comparison's document."""
+    title = f"{found['task']}: version {found['a']['version']} against {found['b']['version']}"
+    sections = [
+        f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'
+        f'</header><p class="lead">{_lead(found)}</p>',
+        f'<div class="cards">{_cards(found)}</div>',
+        _errors(found),
+        _growth(found),
+        _gates(found),
+    ]
+    footer = "Measured by kinemill on the exported files; the numbers are in comparison.json."
+    return document(title, sections, footer)
+
+
+def _lead(found: Json) -> str:
+    names = {side: f"version {found[side]['version']}" for side in "ab"}
+    ratio, (low, high) = found["nrmse"]["ratio"], found["nrmse"]["interval"]
+    if ratio is None:
+        return f"{names['a']} and {names['b']} cannot be put into proportion: one diverges."
+    told = f"{names['b']} has <b>{number(ratio)}</b> times the error of {names['a']}"
+    if low is None:
+        return f"{told}; the test split is too small for an interval."
+    interval = f"95 % interval {number(low)} to {number(high)}"
+    better = found["better"]
+    verdict = f"{names[better]} is better" if better else "that may be chance"
+    return f"{told} ({interval}, paired): {verdict}."
+
+
+def _cards(found: Json) -> str:
+    windows = found["windows"]
+    cards = [
+        card(f"Version {found[side]['version']}, nRMSE", _number(found["nrmse"][side]), "", aliases)
+        for side in "ab"
+        for aliases in [", ".join(found[side]["aliases"]) or found[side]["decision"] or "undecided"]
+    ]
+    more = f"worth {windows['effective_n']} independent {windows['resampled']}"
+    cards.append(card("Test windows", str(windows["count"]), "", more))
+    return "".join(cards)
+
+
+def _errors(found: Json) -> str:
+    rows = [
+        [
+            name_of(channel, line["unit"]),
+            *(_error(line[side]) for side in "ab"),
+            _number(line["ratio"]),
+        ]
+        for channel, line in found["channels"].items()
+    ]
+    nrmse = found["nrmse"]
+    rows.append(
+        [
+            name_of("nRMSE", "mean of RMSE / spread"),
+            *(_number(nrmse[side]) for side in "ab"),
+            _number(nrmse["ratio"]),
+        ]
+    )
+    seconds, steps = found["windows"]["seconds"], found["windows"]["horizon"]
+    heads = ["Channel", *(f"Version {found[side]['version']}" for side in "ab"), "Ratio"]
+    told = f"<p>Root mean square error in each channel's unit after {steps} steps, with its 95 % "
+    return f"<h2>Error {seconds:.4g} s ahead</h2>{told}interval.</p>" + table(
+        heads, rows, numbers_from=1, even=True
+    )
+
+
+def _error(line: Json) -> str:
+    low, high = line["interval"]
+    below = "" if low is None else f"<span class='interval'>{number(low)} to {number(high)}</span>"
+    return f"{_number(line['rmse'])}{below}"
+
+
+def _growth(found: Json) -> str:
+    dt = found["windows"]["seconds"] / found["windows"]["horizon"]
+    labels = {style: f"version {found[side]['version']}" for side, style in _STYLE.items()}
+    charts = "".join(
+        figure(channel, line["unit"], _chart(line, dt))
+        for channel, line in found["channels"].items()
+    )
+    told = "<p>Root mean square error over seconds ahead, of both on the same windows.</p>"
+    return f'<h2>How errors grow</h2>{told}{legend(labels)}<div class="grid">{charts}</div>'
+
+
+def _chart(line: Json, dt: float) -> str:
+    """Draw the errors of both over the steps."""
+    lines = list[Line]()
+    for side, style in _STYLE.items():
+        steps = [0.0, *(math.nan if v is None else v for v in line[side]["by_step"])]
+        error = np.array(steps, dtype=np.float64)
+        lines.append(
+            Line(f"version {side}", style, np.arange(len(error), dtype=np.float64) * dt, error)
+        )
+    return line_chart(lines)
+
+
+def _gates(found: Json) -> str:
+    rules = sorted({line["rule"] for side in "ab" for line in found[side]["gate"]})
+    lines = {side: {line["rule"]: line for line in found[side]["gate"]} for side in "ab"}
+    rows = [[name_of(rule), *(_verdict(lines[side].get(rule)) for side in "ab")] for rule in rules]
+    heads = ["Rule", *(f"Version {found[side]['version']}" for side in "ab")]
+    return f"<h2>What the gate said</h2>{table(heads, rows)}"
+
+
+def _verdict(line: Json | None) -> str:
+    if line is None:
+        return "not asked"
+    found = line["found"]
+    told = number(found) if isinstance(found, float) else escape(str(found))
+    return f"{mark(line['passed'])} {told}"
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else number(value)

@@ -1,0 +1,207 @@
+"""A person's word: approve a version, promote one, roll back to the one before.
+
+Each looks up the champion first and moves it by compare-and-set: whoever comes second is told that
+the champion changed. Whatever becomes champion has to load and answer in the serving runtime.
+"""
+
+import json
+from dataclasses import asdict
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.errors import BadInput, Blocked
+from kinemill.home import Home
+from kinemill.locks import now, whoever
+from kinemill.register import tags
+from kinemill.register.deciding import approval_of, decide, serves
+from kinemill.register.evidence import Evidence, TestSplit, serve_still
+from kinemill.register.protecting import protect
+from kinemill.register.rules import Approval
+from kinemill.register.switching import (
+    CROWNED,
+    Event,
+    guarded,
+    last_champion,
+    record,
+    switch,
+    trail,
+)
+from kinemill.register.versions import CHAMPION, Version, aliases_of, find_version
+from kinemill.spec import Task
+from kinemill.store import Json
+from kinemill.tracking import Tracking, open_tracking
+
+_LOOK_UP = -1  # expected champion: the one there is when the call begins
+
+
+def approve(
+    task: Task,
+    home: Home,
+    which: str,
+    *,
+    breaking: bool = False,
+    why: str = "",
+    evidence: Evidence | None = None,
+) -> Json:
+    """Note a person's word on a version, and have the gate judge it anew.
+
+    Args:
+        task: with the rules of the gate as they are now.
+        home: where the registry lives.
+        which: `:number` or `@alias`.
+        breaking: another interface than the champion's is meant to be.
+        why: the reason, for the trail.
+        evidence: what the gate looks at itself; default the test split of the version's dataset.
+
+    Returns:
+        task, version, decision, gate, champion.
+
+    Raises:
+        BadInput: there is no such version, or it was crowned before.
+    """
+    tracking = _opened(home, task.name)
+    with guarded(home, task.name):
+        protect(tracking)
+        version = find_version(tracking, task.name, which)
+        if version.decision == CHAMPION:
+            raise BadInput(version.name, "passed the gate before", fix="nothing is left to approve")
+        earlier = approval_of(version)
+        given = Approval(whoever(), now(), breaking or bool(earlier and earlier.breaking))
+        client, number = tracking.client, str(version.number)
+        client.set_model_version_tag(task.name, number, tags.APPROVED, json.dumps(asdict(given)))
+        held = aliases_of(tracking, task.name).get(CHAMPION)
+        told = f"breaking; {why}" if breaking else why
+        record(tracking, task.name, Event.of("approved", version.number, held, told.strip("; ")))
+        version = find_version(tracking, task.name, f":{number}")
+        decide(tracking, task, version, evidence or _evidence(task, home, version))
+        return _document(find_version(tracking, task.name, f":{number}"), held)
+
+
+def promote(
+    task: Task,
+    home: Home,
+    which: str,
+    *,
+    expected: int | None = _LOOK_UP,
+    force: bool = False,
+    why: str = "",
+) -> Json:
+    """Make a version champion that passed the gate before, or any one by force.
+
+    Args:
+        task: name and wishes.
+        home: where the registry lives.
+        which: `:number` or `@alias`.
+        expected: the champion that is replaced; default the one there is when this begins.
+        force: a version that the gate refused, too; the reason is asked for.
+        why: the reason, for the trail.
+
+    Raises:
+        BadInput: there is no such version, it was refused, or no reason was given.
+        Blocked: it does not load and answer.
+        ChampionChanged: somebody else was faster.
+    """
+    tracking = _opened(home, task.name)
+    if expected == _LOOK_UP:
+        expected = aliases_of(tracking, task.name).get(CHAMPION)
+    version = find_version(tracking, task.name, which)
+    if version.decision != CHAMPION and not force:
+        refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
+        found = f"the gate refused it: {refused}" if refused else "the gate has not judged it"
+        fix = f"kinemill why {task.name}:{version.number}; --force --why REASON overrides the gate"
+        raise BadInput(version.name, found, expected="a version that passed the gate", fix=fix)
+    if force and not why:
+        raise BadInput("--force", "overrides the gate", expected="the reason, as --why TEXT")
+    event = Event.of("promoted", version.number, expected, f"by force: {why}" if force else why)
+    return _move(task, tracking, version, event)
+
+
+def rollback(
+    task: Task,
+    home: Home,
+    *,
+    to: str = "",
+    expected: int | None = _LOOK_UP,
+    why: str = "",
+) -> Json:
+    """Make the champion before this one champion again, or the one that `to` names.
+
+    Args:
+        task: name and wishes.
+        home: where the registry lives.
+        to: `:number`; default the champion that the present one replaced.
+        expected: the champion that is replaced; default the one there is when this begins.
+        why: the reason, for the trail.
+
+    Raises:
+        BadInput: there is none before it, or no such version.
+        Blocked: it does not load and answer.
+        ChampionChanged: somebody else was faster.
+    """
+    tracking = _opened(home, task.name)
+    if expected == _LOOK_UP:
+        expected = aliases_of(tracking, task.name).get(CHAMPION)
+    which = to or f":{_before(tracking, task.name, expected)}"
+    version = find_version(tracking, task.name, which)
+    if version.decision is None:
+        raise BadInput(version.name, "the gate has not judged it", fix="name another: --to NUMBER")
+    event = Event.of("rolled back", version.number, expected, why)
+    return _move(task, tracking, version, event)
+
+
+def _before(tracking: Tracking, task: str, champion: int | None) -> int:
+    """Return which version reigned before the champion; the last one, if its alias is gone."""
+    if champion is None:
+        if (last := last_champion(tracking, task)) is not None:
+            return last
+        raise BadInput(task, "never had a champion", fix=f"kinemill run {task}")
+    crowned = [e for e in trail(tracking, task) if e.what in CROWNED and e.version == champion]
+    if crowned and crowned[-1].before:
+        return crowned[-1].before
+    noted = find_version(tracking, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
+    if previous := int(noted):
+        return previous
+    raise BadInput(
+        f"models:/{task}/{champion}",
+        "is the first champion: there is none before it",
+        fix=f"kinemill rollback {task} --to NUMBER; kinemill models {task} lists the versions",
+    )
+
+
+def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Json:
+    """Try the version as robots load it, then move the champion, if it is still the expected."""
+    if CHAMPION in version.aliases:
+        raise BadInput(version.name, "is champion already")
+    answered, told = serves(tracking, version, serve_still)
+    if not answered:
+        raise Blocked(
+            version.name,
+            f"{told}; the champion stays",
+            expected="a model that loads and answers",
+            fix=f"kinemill models {task.name} lists others",
+        )
+    with guarded(tracking.home, task.name):
+        protect(tracking)
+        switch(tracking, task.name, event.before, event)
+    return _document(find_version(tracking, task.name, f":{version.number}"), event.before)
+
+
+def _opened(home: Home, task: str) -> Tracking:
+    if not home.has_registry:
+        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+    return open_tracking(home)
+
+
+def _evidence(task: Task, home: Home, version: Version) -> Evidence:
+    dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
+    return TestSplit(task, home, dataset.ref)
+
+
+def _document(version: Version, before: int | None) -> Json:
+    return {
+        "task": version.task,
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "decision": version.decision,
+        "champion_before": before,
+        "gate": version.gate,
+    }

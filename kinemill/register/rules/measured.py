@@ -1,0 +1,37 @@
+"""What the verification claims is what the registered files do on this dataset's test split.
+
+Measured again by the gate itself: a verification of other files, of another dataset version, of
+fewer rows, or with a number that is not there or not an error, does not stand.
+"""
+
+import math
+
+from kinemill.register.rules import RULES, Contest, Measured, Verdict, number
+
+TOLERANCE = 0.01  # relative; another processor rounds otherwise, and rollouts amplify that
+
+
+@RULES.register("measured")
+def judge(contest: Contest) -> list[Verdict]:
+    """Pass when the registered files, tried again, err as verified, over as many windows.
+
+    Refused: the verification is of other files, rows or data than are registered; kinemill run
+    with the same logs makes it anew. If it stays so, the model answers differently each time.
+    """
+    document = contest.verification
+    claimed = Measured(
+        number(document.get("metrics", {}).get("nrmse", {}).get("model")),
+        {},
+        int(document.get("windows", {}).get("count", -1)),
+        0,
+    )
+    again = contest.measured
+    if again is None:
+        return [Verdict("measured", passed=False, found="was not measured", wanted=_told(claimed))]
+    near = math.isclose(again.error, claimed.error, rel_tol=TOLERANCE, abs_tol=1e-9)
+    passed = near and again.error >= 0.0 and again.windows == claimed.windows
+    return [Verdict("measured", passed, _told(again), f"as verified: {_told(claimed)}")]
+
+
+def _told(found: Measured) -> str:
+    return f"{found.error:.6g} over {found.windows} windows"

@@ -1,0 +1,141 @@
+"""The champion's alias: moved by compare-and-set, and every move written down.
+
+The one who moves it says which champion it believes to be there; if that has changed, it is told,
+and nothing moves. All of kinemill moves it under the task's lock, which holds between machines that
+share a database. The trail is one tag of the registered model for each event, as plain MLflow
+clients see it, too.
+"""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from kinemill.errors import KinemillError
+from kinemill.faultpoints import fault_point
+from kinemill.home import Home
+from kinemill.locks import lock, now, whoever
+from kinemill.register import tags
+from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
+from kinemill.tracking import Tracking
+
+What = Literal["champion", "refused", "waiting", "approved", "promoted", "rolled back"]
+CROWNED = ("champion", "promoted")  # by the gate, by a person
+MOVES = (*CROWNED, "rolled back")  # events after which another version reigns
+_LONGEST = 1000  # characters of a reason; MLflow takes 5000 for all of an event
+
+
+class ChampionChanged(KinemillError):
+    """Another version became champion since it was looked up; nothing was moved."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the audit trail.
+
+    Attributes:
+        at: ISO 8601, UTC.
+        who: the person, or the user that a service runs as.
+        what: what happened to the version.
+        version: its number.
+        before: the champion until then, or None.
+        why: the reason that was given, or what decided.
+    """
+
+    at: str
+    who: str
+    what: What
+    version: int
+    before: int | None
+    why: str
+
+    @classmethod
+    def of(cls, what: What, version: int, before: int | None, why: str) -> "Event":
+        """Note what happens now, in the name of whoever this process works for."""
+        return cls(now(), whoever(), what, version, before, why[:_LONGEST])
+
+
+@contextmanager
+def guarded(home: Home, task: str) -> Generator[None]:
+    """Hold the lock under which a task's versions are decided about and its champion moves."""
+    with lock(home, f"register-{task}"):
+        yield
+
+
+def switch(tracking: Tracking, task: str, expected: int | None, event: Event) -> None:
+    """Make a version champion in place of the expected one; call it under `guarded`.
+
+    Raises:
+        ChampionChanged: another version is champion.
+    """
+    client, held = tracking.client, aliases_of(tracking, task)
+    if held.get(CHAMPION) != expected:
+        raise changed(task, held.get(CHAMPION), expected)
+    if expected != event.version:
+        client.set_registered_model_alias(task, CHAMPION, str(event.version))
+    fault_point("register.crowned")
+    client.set_registered_model_tag(task, tags.CHAMPION, str(event.version))
+    record(tracking, task, event)
+    if held.get(CHALLENGER) == event.version:  # it is challenger no more
+        client.delete_registered_model_alias(task, CHALLENGER)
+
+
+def changed(task: str, found: int | None, expected: int | None) -> ChampionChanged:
+    """Return the error that says who is champion now."""
+    return ChampionChanged(
+        task,
+        f"the champion changed: now it is {_name(found)}",
+        expected=_name(expected),
+        fix=f"kinemill models {task} shows what there is; decide anew",
+    )
+
+
+def _name(number: int | None) -> str:
+    return f"version {number}" if number else "none"
+
+
+def record(tracking: Tracking, task: str, event: Event) -> None:
+    """Add a line to the trail; one that a killed process wrote already stays the only one."""
+    known = trail(tracking, task)
+    if known and _same(known[-1], event):
+        return
+    key = f"{tags.EVENT}{len(known) + 1:06d}"
+    tracking.client.set_registered_model_tag(task, key, json.dumps(asdict(event)))
+
+
+def _same(one: Event, other: Event) -> bool:
+    return (one.what, one.version, one.before) == (other.what, other.version, other.before)
+
+
+def trail(tracking: Tracking, task: str) -> list[Event]:
+    """Return what happened to the versions of a task, the oldest event first."""
+    found = _tags(tracking, task)
+    keys = sorted(key for key in found if key.startswith(tags.EVENT))
+    return [Event(**json.loads(found[key])) for key in keys]
+
+
+def last_champion(tracking: Tracking, task: str) -> int | None:
+    """Return which version was crowned last, though its alias or itself may be gone since."""
+    noted = _tags(tracking, task).get(tags.CHAMPION)
+    if noted:
+        return int(noted)
+    crowned = tracking.client.search_model_versions(
+        f"name = '{task}' and tags.`{tags.DECISION}` = '{CHAMPION}'",
+        max_results=1,
+        order_by=["version_number DESC"],
+    )
+    return int(crowned[0].version) if crowned else None
+
+
+def _tags(tracking: Tracking, task: str) -> dict[str, Any]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(tracking.client.get_registered_model(task).tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}

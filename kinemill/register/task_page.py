@@ -1,0 +1,134 @@
+"""The page of a task: its champion, and how the error of its versions went over time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+
+import numpy as np
+
+from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.register import tags
+from kinemill.register.versions import CHAMPION, SHORT, Version
+from kinemill.verify.figures import figure, legend
+from kinemill.verify.sections import document
+
+_SHOWN = 200  # versions listed
+_HOUR, _DAY = 3600.0, 86400.0  # s
+
+
+def task_page(task: str, versions: Sequence[Version], address: Callable[[int], str] = str) -> str:
+    """Return the page of a task as one HTML document.
+
+    Args:
+        task: its name.
+        versions: the newest first.
+        address: of a version's page.
+    """
+    sections = [
+        f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>',
+        f'<p class="lead">{_lead(versions)}</p>',
+        _cards(versions),
+        _course(versions),
+        _list(versions, address),
+    ]
+    return document(f"{task}: versions", sections, "Made by kinemill from its registry.")
+
+
+def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], str]) -> str:
+    """Return the page that lists the tasks, each with its champion."""
+    rows = [
+        [
+            f'<a href="{escape(address(task))}">{name_of(task)}</a>',
+            _of(_champion(versions)),
+            _error(_champion(versions)),
+            str(len(versions)),
+        ]
+        for task, versions in tasks.items()
+    ]
+    head = '<header><div><div class="eyebrow">kinemill</div><h1>Tasks</h1></div></header>'
+    listed = table(["Task", "Champion", "nRMSE", "Versions"], rows, numbers_from=2)
+    return document("Tasks", [head, listed], "Made by kinemill from its registry.")
+
+
+def _champion(versions: Sequence[Version]) -> Version | None:
+    return next((one for one in versions if CHAMPION in one.aliases), None)
+
+
+def _of(version: Version | None) -> str:
+    return f"version {version.number}, {escape(version.created[:10])}" if version else "none"
+
+
+def _nrmse(version: Version, who: str = "model") -> float | None:
+    value = version.metrics.get("nrmse", {}).get(who)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _error(version: Version | None) -> str:
+    value = _nrmse(version) if version else None
+    return "–" if value is None else number(value)
+
+
+def _lead(versions: Sequence[Version]) -> str:
+    champion = _champion(versions)
+    if champion is None:
+        return "No version is champion yet: none passed the gate."
+    refused = sum(1 for one in versions if one.decision == "refused")
+    more = f"; the gate refused {refused} of {len(versions)} versions" if refused else ""
+    return (
+        f"Robots load <b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
+    )
+
+
+def _cards(versions: Sequence[Version]) -> str:
+    champion = _champion(versions)
+    cards = [
+        card("Champion", str(champion.number) if champion else "–", "", _of(champion)),
+        card("Its error, nRMSE", _error(champion), "", "on its own test recordings"),
+        card("Versions", str(len(versions)), "", "in the registry"),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _course(versions: Sequence[Version]) -> str:
+    """Draw the error of every version, and that of whoever was champion, over time."""
+    known = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
+    if len(known) < 2:
+        return ""
+    moments = np.array([datetime.fromisoformat(one.created).timestamp() for one, _ in known])
+    short = moments[-1] - moments[0] < 3 * _DAY
+    passed = (moments - moments[0]) / (_HOUR if short else _DAY)
+    errors = np.array([error for _, error in known])
+    reigned = [index for index, (one, _) in enumerate(known) if one.decision == CHAMPION]
+    lines = [Line("every version", "model", passed, errors)]
+    if reigned:
+        ends = np.append(passed[reigned], passed[-1])
+        held = np.append(errors[reigned], errors[reigned][-1])
+        lines.append(Line("champion", "champion", ends, held, staircase=True))
+    start = known[0][0].created[:16].replace("T", " ")
+    since = f"over {'hours' if short else 'days'} since {start} UTC"
+    chart = figure("nRMSE", since, line_chart(lines, size=(900, 240)))
+    return f"<h2>Over time</h2>{legend({line.style: line.label for line in lines})}{chart}"
+
+
+def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
+    rows = [
+        [
+            f'<a href="{escape(address(one.number))}">{name_of(str(one.number))}</a>',
+            escape(one.created[:16].replace("T", " ")),
+            escape(", ".join(one.aliases) or one.decision or "undecided"),
+            f"<code>{one.tags.get(tags.DATASET, '')[:SHORT]}</code>",
+            _why(one),
+            _error(one),
+        ]
+        for one in versions[:_SHOWN]
+    ]
+    heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", "nRMSE"]
+    return f"<h2>Versions</h2>{table(heads, rows, numbers_from=5)}"
+
+
+def _why(version: Version) -> str:
+    failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
+    if version.decision is None:
+        return ""
+    return f"{mark(not failed)} {escape(', '.join(failed))}"

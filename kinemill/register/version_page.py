@@ -1,0 +1,221 @@
+"""The page of one version: where it comes from, its data, its training, its errors, its verdict.
+
+Self-contained: it opens without a server or a network, on a phone, light and dark.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.dataset import load_dataset
+from kinemill.dataset.histograms import STYLES, histograms
+from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.custody import Link, custody
+from kinemill.register.versions import CHAMPION, SHORT, Version
+from kinemill.store import Json, Ref, read_json
+from kinemill.verify.figures import figure, legend
+from kinemill.verify.sections import document
+
+_REJECTED = 30  # reasons listed
+_SAID = {  # numbers of a stage's summary that the chain of custody shows
+    "recordings": ("recordings", "tracks", "rows"),
+    "episodes": ("accepted", "quarantined", "rows"),
+    "dataset": ("episodes", "rows"),
+    "model": ("steps", "parameters", "best"),
+    "verification": (),
+}
+_LOOK = "Numbers in the task's units; the whole record is in the registry."
+
+
+def version_page(home: Home, version: Version) -> str:
+    """Return the whole page about a version as one HTML document."""
+    links = custody(home, version)
+    found = {link.stage: link.folder for link in links if link.folder}
+    sections = [
+        _header(version),
+        _cards(version),
+        _gate(version),
+        _custody(version, links),
+        _data(home, next((link for link in links if link.stage == "dataset"), None)),
+        _rejected(found.get("episodes")),
+        _training(found.get("model")),
+        _verified(home, version),
+    ]
+    return document(
+        f"{version.task}, version {version.number}", sections, f"Made by kinemill. {_LOOK}"
+    )
+
+
+def _header(version: Version) -> str:
+    decision = version.decision or "undecided"
+    held = ", ".join(version.aliases)
+    good = CHAMPION in version.aliases or decision == CHAMPION
+    style = "good" if good else "bad"
+    return (
+        f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
+        f'{version.number}</h1></div><div class="verdict {style}">{escape(held or decision)}'
+        f'</div></header><p class="lead">{_lead(version)} {_made(version)}</p>'
+    )
+
+
+def _lead(version: Version) -> str:
+    failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
+    if version.decision is None:
+        return "The gate has not decided on this version yet."
+    if failed:
+        return f"The gate kept the champion: <b>{escape(', '.join(failed))}</b> did not hold."
+    return "It passed every rule of the gate."
+
+
+def _made(version: Version) -> str:
+    return f"Made {escape(version.created[:16].replace('T', ' '))} UTC."
+
+
+def _cards(version: Version) -> str:
+    errors: Mapping[str, float | None] = version.metrics.get("nrmse", {})
+    model = errors.get("model")
+    rivals = {name: value for name, value in errors.items() if name != "model" and value}
+    cards = [
+        card("Error, nRMSE", _number(model), "", "on recordings it has never seen"),
+        *(
+            card(f"{name.replace('_', ' ')}", _number(value), "", "on the same recordings")
+            for name, value in list(rivals.items())[:3]
+        ),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _gate(version: Version) -> str:
+    rows = [
+        [
+            mark(bool(line["passed"])),
+            name_of(str(line["rule"])),
+            _cell(line["found"]),
+            _cell(line["wanted"]),
+        ]
+        for line in version.gate
+    ]
+    return f"<h2>The gate's verdict</h2>{table(['', 'Rule', 'Found', 'Wanted'], rows)}"
+
+
+def _custody(version: Version, links: Sequence[Link]) -> str:
+    rows = [
+        [
+            name_of(link.stage),
+            f"<code>{link.digest[:SHORT]}</code>",
+            escape(_told(link)) if link.folder else "not in this home any more",
+        ]
+        for link in links
+    ]
+    others = {
+        "bundle": (version.tags.get(tags.ONNX), "rollout.onnx"),
+        "code": (version.tags.get(tags.COMMIT), "commit"),
+        "run": (version.run_id, "in MLflow"),
+    }
+    rows += [
+        [name_of(name), f"<code>{escape((digest or '')[:SHORT])}</code>", what]
+        for name, (digest, what) in others.items()
+    ]
+    return (
+        "<h2>Chain of custody</h2><p>Each outcome is known by the digest of its manifest, which "
+        "names that of the one before; changed bytes would be noticed.</p>"
+        + table(["Outcome", "Digest", "What it holds"], rows)
+    )
+
+
+def _told(link: Link) -> str:
+    parts: list[str] = []
+    for name in _SAID.get(link.stage, ()):
+        value = link.summary.get(name)
+        if isinstance(value, dict):
+            value = sum(value.values())
+        if isinstance(value, int | float):
+            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}")
+    return ", ".join(parts)
+
+
+def _data(home: Home, link: Link | None) -> str:
+    """Return a histogram of every channel: what the model saw, and what it is judged on."""
+    if link is None or link.folder is None:
+        return ""
+    packed = load_dataset(home, Ref(link.folder.relative_to(home.root).as_posix(), link.digest))
+    charts = [figure(name, packed.units[name], chart) for name, chart in histograms(packed).items()]
+    counts = {split: len(packed.of(split)) for split in STYLES}
+    key = {STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count}
+    return (
+        "<h2>Data</h2><p>Share of the rows over the values of each channel, by split. Where test "
+        f"lies outside of train, the model guesses.</p>{legend(key)}"
+        f'<div class="grid">{"".join(charts)}</div>'
+    )
+
+
+def _rejected(folder: Path | None) -> str:
+    """Return which stretches were left out, and why."""
+    if folder is None:
+        return ""
+    rows = [
+        [name_of(str(log.get("name", ""))), *(escape(str(reason.get(key, ""))) for key in _REASON)]
+        for log in read_json(folder / "quarantine.json")
+        for reason in log["reasons"]
+    ]
+    told = "Nothing was left out." if not rows else f"{len(rows)} stretches were left out."
+    if len(rows) > _REJECTED:
+        told += f" The first {_REJECTED}:"
+    heads = ["Recording", *(key.capitalize() for key in _REASON)]
+    return f"<h2>Rejected</h2><p>{told}</p>" + (table(heads, rows[:_REJECTED]) if rows else "")
+
+
+_REASON = ("check", "channel", "where", "found", "expected")
+
+
+def _training(folder: Path | None) -> str:
+    """Return the losses and the validation errors over the steps."""
+    if folder is None or not (folder / "history.json").is_file():
+        return ""
+    curves: Json = read_json(folder / "history.json")
+    styles = {"train/loss": "model", "validation/single_step": "linear"}
+    styles["validation/multi_step"] = "champion"
+    drawn = [
+        line
+        for name, style in styles.items()
+        if (line := _curve(name, style, curves.get(name, []))) is not None
+    ]
+    if not drawn:
+        return ""
+    chart = figure("log10 of the error", "over steps", line_chart(drawn, size=(700, 220)))
+    key = legend({line.style: line.label for line in drawn})
+    return (
+        "<h2>Training</h2><p>Errors over the steps of training; the weights with the smallest "
+        f"watched validation error are kept.</p>{key}{chart}"
+    )
+
+
+def _curve(name: str, style: str, points: Sequence[Sequence[float | None]]) -> Line | None:
+    known = [(step, value) for step, value in points if step is not None and value and value > 0]
+    if len(known) < 2:
+        return None
+    steps, values = np.array(known, dtype=np.float64).T
+    return Line(name, style, steps, np.log10(values))
+
+
+def _verified(home: Home, version: Version) -> str:
+    """Return the verification's own report, from its lead to its end."""
+    report = home.root / version.tags.get(tags.BUNDLE, "") / "report.html"
+    if not report.is_file():
+        return ""
+    body = report.read_text(encoding="utf-8").partition('<p class="lead">')[2]
+    body = body.partition("<footer>")[0]
+    return f'<h2>Verification</h2><p class="lead">{body}' if body else ""
+
+
+def _cell(value: object) -> str:
+    return number(value) if isinstance(value, float) else escape(str(value))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else number(value)

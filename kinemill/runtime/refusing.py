@@ -1,0 +1,183 @@
+"""What no model folder may hold: anything that runs, or reads elsewhere, when it is opened.
+
+An ONNX file is looked through as bytes before ONNX Runtime sees it, without the `onnx` package,
+which a robot need not have. https://protobuf.dev/programming-guides/encoding, and the field numbers
+of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.errors import BadInput
+
+# Formats that may run whatever they hold, and libraries of operators.
+PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt")
+LIBRARIES = (".so", ".dll", ".dylib", ".pyd", ".ort")
+MLMODEL = "MLmodel"
+OWN_LOADER = "mlflow.onnx"  # it hands the file to ONNX Runtime
+DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft", b"com.microsoft.nchwc")
+_LOADER = re.compile(r"loader_module['\"]?\s*:\s*['\"]?([\w.]+)")
+_PYTHON = re.compile(r"python_model|cloudpickle|pickled_model|\bcode['\"]?\s*:\s*['\"]?[^\s'\",}n]")
+
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+# Message: {field: message that it holds}; what is not listed is skipped as it is.
+_INSIDE: dict[str, dict[int, str]] = {
+    "Model": {7: "Graph", 8: "Opset", 20: "Training", 25: "Function"},
+    "Graph": {1: "Node", 5: "Tensor", 15: "Sparse"},
+    "Node": {5: "Attribute"},
+    "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "Sparse", 23: "Sparse"},
+    "Sparse": {1: "Tensor", 2: "Tensor"},
+    "Training": {1: "Graph", 2: "Graph"},
+    "Function": {7: "Node", 9: "Opset", 11: "Attribute"},
+    "Opset": {},
+    "Tensor": {},
+}
+_DOMAIN = {"Opset": 1, "Node": 7}  # field that names who made an operator
+_DATA, _LOCATION, _EXTERNAL = 13, 14, 1  # of Tensor
+_DEEPEST = 50
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message.
+
+    Attributes:
+        number: which.
+        value: of a number; 0 otherwise.
+        content: of text, bytes or a message; empty otherwise.
+    """
+
+    number: int
+    value: int
+    content: memoryview
+
+
+def refuse_folder(folder: Path) -> None:
+    """Refuse a folder in which something lies that may run, or that leads elsewhere.
+
+    Raises:
+        BadInput: naming it.
+    """
+    for path in sorted(folder.iterdir()):
+        refuse_link(path)
+        what = _dangerous(path)
+        if what:
+            raise BadInput(
+                path,
+                what,
+                expected="ONNX files, and text about them",
+                fix="nothing of this folder was opened; do not load it by other means either",
+            )
+
+
+def _dangerous(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        return "is a pickle, or may be: loading one runs whatever it holds"
+    if suffix in LIBRARIES:
+        return "is a library, or a model in a form that cannot be looked through"
+    return _python_flavour(path) if path.name == MLMODEL and path.is_file() else ""
+
+
+def _python_flavour(path: Path) -> str:
+    """Say what about an MLmodel file would make MLflow import code or unpickle."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    loaders = sorted(set(_LOADER.findall(text)) - {OWN_LOADER})
+    if loaders:
+        return f"is loaded by the Python module {loaders[0]}, which runs when it is"
+    found = _PYTHON.search(text)
+    return f"holds Python ({found.group().strip()})" if found else ""
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if path.is_symlink():
+        raise BadInput(
+            path,
+            f"is a symbolic link to {path.readlink()}",
+            expected="the file itself",
+            fix="copy the model with `cp -L`, if you trust where it leads",
+        )
+
+
+def refuse_model(where: Path, content: bytes) -> None:
+    """Refuse an ONNX file that wants to read other files, or to run operators of its own.
+
+    Raises:
+        BadInput: it does, or it is no ONNX at all.
+    """
+    if not content:
+        raise BadInput(where, "is empty", expected="a model")
+    try:
+        problem = next(_problems("Model", memoryview(content), 0), "")
+    except (ValueError, IndexError) as error:
+        raise BadInput(where, f"is no ONNX file ({error})", expected="a model") from error
+    if problem:
+        raise BadInput(
+            where,
+            problem,
+            expected="a model that holds all it needs, of ONNX's own operators",
+            fix="nothing of it was opened; export the model again",
+        )
+
+
+def _problems(kind: str, message: memoryview, depth: int) -> Iterator[str]:
+    if depth > _DEEPEST:
+        yield "is nested too deeply"
+        return
+    for field in _fields(message):
+        if kind == "Tensor" and field.number == _DATA:
+            yield "keeps weights in another file"
+        if kind == "Tensor" and field.number == _LOCATION and field.value == _EXTERNAL:
+            yield "keeps weights in another file"
+        if field.number == _DOMAIN.get(kind) and bytes(field.content) not in DOMAINS:
+            name = bytes(field.content).decode(errors="replace")
+            yield f"wants operators of {name!r}, which would have to be loaded from a library"
+        inner = _INSIDE[kind].get(field.number)
+        if inner:
+            yield from _problems(inner, field.content, depth + 1)
+
+
+def _fields(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of a message.
+
+    Raises:
+        ValueError: it ends within a field, or is of another kind.
+    """
+    place, size = 0, len(message)
+    while place < size:
+        key, place = _varint(message, place)
+        number, kind, value, length = key >> 3, key & 7, 0, 0
+        if kind == _VARINT:
+            value, place = _varint(message, place)
+        elif kind == _BYTES:
+            length, place = _varint(message, place)
+        elif kind in (_EIGHT, _FOUR):
+            length = 8 if kind == _EIGHT else 4
+        else:
+            told = f"field {number} of kind {kind} at byte {place}"
+            raise ValueError(told)
+        if not number or place + length > size:
+            told = f"field {number} ends after byte {size}"
+            raise ValueError(told)
+        yield Field(number, value, message[place : place + length])
+        place += length
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
+        if shift > 63:
+            told = "a number of more than ten bytes"
+            raise ValueError(told)

@@ -1,0 +1,174 @@
+"""A watchdog between a controller and a robot: the declared safe action where there is no better.
+
+    guard = Watchdog(simulator, controller, max_age=2 * simulator.dt, deadline=simulator.dt)
+    guard.observe(state)                        # whenever a measurement arrives, from any thread
+    command = guard.act()                       # at every tick; never later than the deadline
+
+The controller runs in a thread of its own, so that one which hangs delays nothing. What it answers
+after its deadline is dropped, and until then it is not asked again. Python threads take turns every
+few milliseconds (`sys.getswitchinterval`), so a deadline below that wants a controller that leaves
+the interpreter, as ONNX Runtime, compiled models and numpy do.
+
+Symbols: S states, A actions.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kinemill.errors import BadInput
+from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.simulator import Simulator
+
+Controller = Callable[[Array], ArrayLike]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to send to the robot.
+
+    Attributes:
+        action: (A,), within the limits.
+        why: nothing where the controller chose it; else why the safe action took its place.
+    """
+
+    action: Array
+    why: str = ""
+
+    @property
+    def safe(self) -> bool:
+        """Whether this is the safe action because something was wrong."""
+        return bool(self.why)
+
+
+class Watchdog:
+    """Asks a controller for an action, and answers in its place when it should not be trusted.
+
+    Args:
+        simulator: names, limits and safe action of the task; loaded with `kinemill.runtime.load`.
+        controller: from the newest state (S,) to an action (A,).
+        max_age: s after which a measurement is stale.
+        deadline: s that the controller may take.
+        clock: seconds that only ever grow.
+        sent: hears of every command: the action (A,), and the state (S,) that it acts from, or None
+            where that was not measured. A controller with a memory is told so what really happened.
+
+    Raises:
+        BadInput: a time that is not above 0.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        controller: Controller,
+        *,
+        max_age: float,
+        deadline: float,
+        clock: Callable[[], float] = time.monotonic,
+        sent: Callable[[Array, Array | None], None] | None = None,
+    ) -> None:
+        for name, value in (("max_age", max_age), ("deadline", deadline)):
+            if not value > 0.0:
+                raise BadInput(name, f"is {value} s", expected="more than 0 s")
+        self._axes = [Axis("states", len(simulator.states), simulator.states)]
+        self._controller, self._clock, self._sent = controller, clock, sent
+        self._max_age, self._deadline = max_age, deadline
+        self._safe, self._names = simulator.safe_action, simulator.actions
+        pairs = [simulator.limits.get(name, (-np.inf, np.inf)) for name in simulator.actions]
+        limits = np.array(pairs, dtype=np.float32).reshape(-1, 2)
+        self._low, self._high = limits[:, 0], limits[:, 1]
+        self._lock = threading.Lock()
+        self._newest: tuple[Array, float] | None = None
+        self._asked: Future[Any] | None = None
+        self._questions: SimpleQueue[tuple[Future[Any], Array] | None] = SimpleQueue()
+        # A daemon: a controller that hangs for ever must not keep the program from ending.
+        threading.Thread(target=self._answer, name="controller", daemon=True).start()
+        self.counts: dict[str, int] = {}
+
+    def observe(self, state: ArrayLike, stamp: float | None = None) -> None:
+        """Take a measurement (S,), made now or at `stamp` of the clock.
+
+        One that is older than the newest is dropped: it came late by way of a slower path.
+
+        Raises:
+            BadInput: another shape, or no numbers. NaN is taken, and answered with safety.
+        """
+        measured = as_input("state", state, self._axes, finite=False)
+        when = self._clock() if stamp is None else stamp
+        with self._lock:
+            if self._newest is None or when >= self._newest[1]:
+                self._newest = (measured.copy(), when)
+
+    @property
+    def safe_action(self) -> Array:
+        """What is sent when nothing better is known, (A,)."""
+        return self._safe.copy()
+
+    def act(self) -> Command:
+        """Return the next command, within the deadline."""
+        with self._lock:
+            newest = self._newest
+        wrong, more = self._wrong(newest)
+        state = None if newest is None or wrong else newest[0]
+        command = self._safely(wrong, more) if state is None else self._asked_for(state)
+        if self._sent is not None:
+            self._sent(command.action, state)
+        return command
+
+    def _wrong(self, newest: tuple[Array, float] | None) -> tuple[str, str]:
+        """Say what is wrong with the newest measurement, and more about it."""
+        if newest is None:
+            return "nothing was observed yet", ""
+        state, when = newest
+        age = self._clock() - when
+        if not 0.0 <= age <= self._max_age:
+            return "stale input", f"measured {age:.4g} s ago"
+        return ("", "") if np.isfinite(state).all() else ("input is not finite", "")
+
+    def close(self) -> None:
+        """Let the controller's thread end, after what it may still be at."""
+        self._questions.put(None)
+
+    def _answer(self) -> None:
+        while (question := self._questions.get()) is not None:
+            future, state = question
+            try:
+                future.set_result(self._controller(state))
+            except Exception as error:  # noqa: BLE001 - handed on to who asked
+                future.set_exception(error)
+
+    def _asked_for(self, state: Array) -> Command:
+        if self._asked is not None and not self._asked.done():
+            return self._safely("the controller is still late")
+        self._asked = Future()
+        self._questions.put((self._asked, state))
+        try:
+            answer = self._asked.result(timeout=self._deadline)
+        except Late as late:
+            if self._asked.done() and self._asked.exception(0) is late:
+                return self._safely("the controller failed", repr(late))
+            return self._safely("over-run", f"more than {self._deadline:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the robot must get an action
+            return self._safely("the controller failed", repr(error))
+        return self._within(answer)
+
+    def _within(self, answer: Any) -> Command:
+        try:
+            action = as_input(
+                "action", answer, [Axis("actions", len(self._names), self._names)], finite=True
+            )
+        except BadInput as error:
+            return self._safely("the action cannot be sent", str(error))
+        return Command(np.clip(action, self._low, self._high))
+
+    def _safely(self, why: str, more: str = "") -> Command:
+        self.counts[why] = self.counts.get(why, 0) + 1
+        return Command(self._safe.copy(), f"{why}: {more}" if more else why)

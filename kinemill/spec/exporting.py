@@ -1,0 +1,49 @@
+"""The part of a task file that says what is exported beside the model itself."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.registry import nearest
+from kinemill.spec.channels import Channel
+from kinemill.spec.plugins import Settings
+
+Problem = tuple[tuple[str | int, ...], str]
+
+
+class Export(Settings):
+    """What the stage `onnx_model` makes."""
+
+    optimise: bool = Field(
+        default=True, description="work out once what is constant, see kinemill.export.folding"
+    )
+    c99: bool = Field(
+        default=False,
+        description="step.c and step.h as well, compiled here and compared with step.onnx",
+    )
+    also: list[Literal["fp16", "int8"]] = Field(
+        default=[],
+        description="the same model with its layers in half precision, or in 8 bits scaled on "
+        "training windows, as rollout.fp16.onnx and so on",
+    )
+    loss: PositiveFloat = Field(
+        default=0.05, description="relative growth of the error that such a variant may cost"
+    )
+    safe_action: dict[str, float] = Field(
+        default={},
+        description="what a watchdog sends when the robot's input is stale or its controller late, "
+        "by action; others: the value within limits nearest to 0",
+    )
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
+        """Say which safe actions are of no action, or beyond its limits."""
+        found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
+        for name, value in self.safe_action.items():
+            if name not in actions:
+                told = f"unknown action {name!r}; {nearest(name, actions)}"
+                found.append((("safe_action", name), told))
+            elif (limits := channels[name].limits) and not limits[0] <= value <= limits[1]:
+                told = f"{value:g} is beyond the limits {list(limits)} of {name}"
+                found.append((("safe_action", name), told))
+        return found

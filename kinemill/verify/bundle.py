@@ -1,0 +1,174 @@
+"""A model folder alone, without the data and the network it came from: `kinemill verify FOLDER`.
+
+Nothing is taken on trust: what could run or read elsewhere is refused before anything is opened,
+hashes are compared, then the files are looked at, and then they are run.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+from kinemill.runtime import Interface, Simulator, load, wrapped
+from kinemill.runtime.loading import SUMS
+from kinemill.runtime.refusing import refuse_folder, refuse_model
+from kinemill.runtime.verifying import CASES, hashes, parity, read_cases
+from kinemill.store import Json
+from kinemill.verify.analysis import plain
+from kinemill.verify.cold import cold_start
+from kinemill.verify.files import read_models, structures
+from kinemill.verify.gates import Gate, gate
+from kinemill.verify.latency import latency, machine
+from kinemill.verify.manners import SAME, manners, same_by_steps
+from kinemill.verify.poison import poison
+from kinemill.verify.probes import Probe
+from kinemill.verify.structure import examine, read_interface
+
+ROWS, HORIZON = 64, 25
+UNKNOWN = 1.0  # what a channel without limits is tried up to, in its unit
+
+
+def verify_folder(folder: Path) -> Json:
+    """Try a folder with `step.onnx` and `rollout.onnx` in every way that needs nothing else.
+
+    Returns:
+        The document: `passed`, `gates`, `files`, and, unless a hash is wrong, `latency_ms`,
+        `cold_start`, `machine`.
+
+    Raises:
+        BadInput: there is no model, or one that must not be opened.
+        CorruptArtifact: a file differs from its hash in `io.yaml` or MANIFEST.json.
+    """
+    check_folder(folder)
+    gates = _hashed(folder)
+    if not all(line.passed for line in gates):
+        return _document(folder, gates, {})  # nothing of a changed file is run
+    models = read_models(folder, every=True)
+    gates += [line for path, model in models.items() for line in examine(path, model)]
+    said = [read_interface(path, model) for path, model in models.items()]
+    differ = [] if all(one == said[0] for one in said) else ["the files say different things"]
+    gates.append(gate("metadata", differ, "the same in all files"))
+    simulator = load(folder, non_finite="pass")
+    probe = made_up(simulator.interface)
+    gates += _runs(folder, simulator, probe)
+    return _document(
+        folder,
+        gates,
+        {
+            "task": simulator.interface.task,
+            "files": [asdict(one) for one in structures(models)],
+            "latency_ms": {
+                name: asdict(found) for name, found in latency(simulator, probe).items()
+            },
+            "cold_start": cold_start(folder),
+            "machine": machine(),
+            "dataset": simulator.interface.dataset,
+            "versions": simulator.interface.versions,
+        },
+    )
+
+
+def _document(folder: Path, gates: list[Gate], more: Json) -> Json:
+    passed = all(line.passed for line in gates)
+    about = {"folder": str(folder), "task": None, "passed": passed}
+    return plain({**about, "gates": [asdict(line) for line in gates], "files": [], **more})
+
+
+def _hashed(folder: Path) -> list[Gate]:
+    """Compare hashes, where there are any."""
+    return [Gate(**line) for line in hashes(folder)] if (folder / SUMS).is_file() else []
+
+
+def _runs(folder: Path, simulator: Simulator, probe: Probe) -> list[Gate]:
+    """Run the files: on stored cases, where there are any, and on windows that are made up."""
+    found: list[Gate] = []
+    if (folder / CASES).is_file():
+        cases = read_cases(folder)
+        found += _tried("parity", lambda: [Gate(**line) for line in parity(simulator, cases)])
+    refusing = load(folder, out_of_limits="raise")
+    return [
+        *found,
+        *_tried("any batch", lambda: any_batch(simulator, probe)),
+        *_tried("threads", lambda: other_threads(simulator, folder, probe)),
+        *_tried("rollout equals steps", lambda: same_by_steps(simulator, probe)),
+        *_tried("NaN stays in its row", lambda: contained(simulator, probe)),
+        *_tried("manners", lambda: manners(simulator, refusing, [probe])),
+    ]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what must not be opened.
+
+    Raises:
+        BadInput: something in the folder, or below it, is dangerous; or it is no folder.
+    """
+    if not folder.is_dir():
+        raise BadInput(folder, "is no folder", expected="the folder of a model")
+    for name, _, _ in os.walk(folder):  # into no link
+        part = Path(name)
+        refuse_folder(part)
+        for path in part.glob("*.onnx"):
+            refuse_model(path, path.read_bytes())
+
+
+def made_up(interface: Interface) -> Probe:
+    """Make windows up: at rest, then anywhere within the limits; from a fixed seed."""
+    rng = np.random.default_rng(0)
+
+    def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
+        turns = dict.fromkeys(interface.angles, (-np.pi, np.pi))
+        ranges = [{**turns, **interface.limits}.get(name, (-UNKNOWN, UNKNOWN)) for name in names]
+        low, high = np.reshape(np.array(ranges, dtype=float), (len(names), 2)).T
+        found = rng.uniform(low, high, (ROWS, steps, len(names)))
+        found[0] = np.clip(0.0, low, high)
+        return found.astype(np.float32)
+
+    known, states, actions = interface.history, interface.states, interface.actions
+    return Probe("made up", draw(states, known), draw(actions, known - 1), draw(actions, HORIZON))
+
+
+def any_batch(simulator: Simulator, probe: Probe) -> Gate:
+    """Ask whether a row is answered as it is alone, whatever else is in its batch."""
+    together = simulator.rollout(*probe.inputs)
+    alone = np.concatenate(
+        [simulator.rollout(*(part[[row]] for part in probe.inputs)) for row in range(7)]
+    )
+    return _same("any batch", simulator, alone, together[:7])
+
+
+def other_threads(simulator: Simulator, folder: Path, probe: Probe) -> Gate:
+    """Ask whether two threads give what one gives."""
+    threaded = load(folder, threads=2, non_finite="pass").rollout(*probe.inputs)
+    return _same("threads", simulator, threaded, simulator.rollout(*probe.inputs))
+
+
+def _same(name: str, simulator: Simulator, one: NDArray[Any], other: NDArray[Any]) -> Gate:
+    angle = np.array([state in simulator.interface.angles for state in simulator.states])
+    reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
+    off = np.abs(wrapped(one.astype(np.float64) - other, angle)) / reach
+    passed = bool((off <= SAME).all())
+    found = f"{float(off.max()):.1e} of a channel's reach apart"
+    return Gate(name, passed, found, f"at most {SAME:g}")
+
+
+def contained(simulator: Simulator, probe: Probe) -> Gate:
+    """Ask whether NaN stays in its row, and fills it."""
+    failed = sorted(
+        {f"not from {row.tensor}" for row in poison(simulator, probe) if not row.passed}
+    )
+    return gate("NaN stays in its row", failed, "NaN in its row, in no other")
+
+
+def _tried(name: str, ask: Callable[[], Gate | list[Gate]]) -> list[Gate]:
+    """Ask, or say why that cannot be."""
+    try:
+        found = ask()
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+        told = str(error).strip().splitlines()
+        return [Gate(name, False, told[0] if told else type(error).__name__, "runs")]
+    return found if isinstance(found, list) else [found]

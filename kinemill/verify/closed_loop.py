@@ -1,0 +1,43 @@
+"""Closed loop: a controller that plans with the exported model, on the task's simulated robot."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.control import make_planner, plain_policy, run_episode
+from kinemill.control.closed_loop import Episode
+from kinemill.control.learned import learned_model
+from kinemill.control.physics import Robot
+from kinemill.spec.task import Task
+from kinemill.store import Json
+
+
+def closed_loop(task: Task, folder: Path) -> Json | None:
+    """Run the task's controller for `verify.closed_loop` episodes, and once no action at all.
+
+    Args:
+        task: with a `control` part; without one there is nothing to run.
+        folder: with the exported model.
+
+    Returns:
+        The part `closed_loop` of verification.json: cost, success and the time of one action, s,
+        by episode; and the cost of doing nothing from the same starts.
+    """
+    seeds = range(task.verify.closed_loop)
+    if task.control is None or not seeds:
+        return None
+    robot, planner = Robot(task), make_planner(task, [learned_model(task, folder)])
+    runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
+    idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
+    return {
+        "plant": task.control.plant,
+        "episodes": [_told(seed, run) for seed, run in zip(seeds, runs, strict=True)],
+        "successes": sum(run.success for run in runs),
+        "cost": float(np.mean([run.cost for run in runs])),
+        "idle_cost": float(np.mean([run.cost for run in idle])),
+        "action_ms": float(np.median([run.seconds for run in runs])) * 1e3,
+    }
+
+
+def _told(seed: int, run: Episode) -> Json:
+    return {"seed": seed, "cost": run.cost, "success": run.success, "steps": len(run.actions)}

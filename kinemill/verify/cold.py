@@ -1,0 +1,69 @@
+"""What a robot pays before its second call: `python cold.py FOLDER`, in a process of its own.
+
+Run as a file, not as a module of the package, so that nothing but the runtime is imported.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def measure(folder: Path) -> dict[str, float]:
+    """Return ms of importing, loading and the first calls, and MB of memory after each."""
+    began, before = time.perf_counter(), _resident()
+    import numpy as np
+
+    from kinemill.runtime import load
+
+    imported, libraries = time.perf_counter(), _resident()
+    simulator = load(folder)
+    loaded = time.perf_counter()
+    known, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
+    inputs = [
+        np.zeros(shape, np.float32)
+        for shape in ((1, known, states), (1, known - 1, actions), (1, 25, actions))
+    ]
+    simulator.rollout(*inputs)
+    first = time.perf_counter()
+    simulator.rollout(*inputs)
+    second = time.perf_counter()
+    return {
+        "import_ms": (imported - began) * 1e3,
+        "load_ms": (loaded - imported) * 1e3,
+        "first_call_ms": (first - loaded) * 1e3,
+        "second_call_ms": (second - first) * 1e3,
+        "libraries_mb": libraries - before,
+        "model_mb": _resident() - libraries,
+        "process_mb": _resident(),
+    }
+
+
+def _resident() -> float:
+    """Return the memory that this process holds, MB; 0 where that is not told."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    found = next((line.split()[1] for line in lines if line.startswith("VmRSS")), "0")
+    return int(found) / 1024
+
+
+def cold_start(folder: Path) -> dict[str, Any]:
+    """Measure a folder in a fresh process.
+
+    Raises:
+        RuntimeError: the process failed.
+    """
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        message = f"measuring {folder} in a fresh process failed:\n{done.stderr[-2000:]}"
+        raise RuntimeError(message)
+    return json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # not this file's own folder
+    sys.stdout.write(json.dumps(measure(Path(sys.argv[1]))))

@@ -1,0 +1,231 @@
+"""What an ONNX file is made of, before anything runs it.
+
+Nothing outside the file is opened: tensors that lie elsewhere are found by what they declare.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, TensorProto
+
+from kinemill.errors import BadInput
+from kinemill.runtime import Interface
+from kinemill.verify.gates import Gate, gate
+
+NEWEST_OPSET, NEWEST_IR = 21, 10  # what onnxruntime 1.20 reads, the oldest that is supported
+MOST_BYTES = 2**31 - 1  # protobuf holds no more in one file
+OWN_DOMAINS = ("", "ai.onnx")
+RANDOM = (
+    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"),
+    *("RandomUniform", "RandomUniformLike"),
+)
+
+Shape = list[int | str]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What one file is made of.
+
+    Attributes:
+        file: its name.
+        bytes: its size.
+        opset: of ONNX's own operators; 0 if it names none.
+        ir: version of the format.
+        producer: who wrote it, with version.
+        operators: how many nodes of each, those of subgraphs counted once.
+        parameters: numbers in its constants.
+    """
+
+    file: str
+    bytes: int
+    opset: int
+    ir: int
+    producer: str
+    operators: dict[str, int]
+    parameters: int
+
+
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph, and all graphs inside of its nodes."""
+    yield graph
+    for node in graph.node:
+        for item in node.attribute:
+            for inner in (*item.graphs, *([item.g] if item.type == AttributeProto.GRAPH else [])):
+                yield from graphs(inner)
+
+
+def structure(path: Path, model: onnx.ModelProto) -> Structure:
+    """Return what the file `path`, read as `model`, is made of."""
+    every = list(graphs(model.graph))
+    kinds = Counter(_kind(node) for part in every for node in part.node)
+    return Structure(
+        file=path.name,
+        bytes=path.stat().st_size,
+        opset=next((one.version for one in model.opset_import if one.domain in OWN_DOMAINS), 0),
+        ir=model.ir_version,
+        producer=f"{model.producer_name} {model.producer_version}".strip(),
+        operators=dict(sorted(kinds.items())),
+        parameters=sum(_count(tensor) for tensor in _tensors(model)),
+    )
+
+
+def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
+    """Ask one file: is it valid, whole, of plain operators, old enough, and any batch's?"""
+    name = path.name
+    gates = [
+        gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
+        gate(f"{name} is whole", _outside(path, model), "all weights inside, below 2 GB"),
+        gate(
+            f"{name} operators", _foreign(model), "ONNX's own operators, which do not draw numbers"
+        ),
+        gate(
+            f"{name} versions",
+            _versions(model),
+            f"opset at most {NEWEST_OPSET}, IR at most {NEWEST_IR}",
+        ),
+    ]
+    try:
+        interface = read_interface(path, model)
+    except BadInput as error:
+        return [*gates, Gate(f"{name} metadata", False, str(error), "kinemill metadata")]
+    wanted = "float32 tensors of the shapes that the metadata names, batch and horizon free"
+    return [*gates, gate(f"{name} interface", _unlike_metadata(model.graph, interface), wanted)]
+
+
+def read_interface(path: Path, model: onnx.ModelProto) -> Interface:
+    """Read what a file says about itself.
+
+    Raises:
+        BadInput: it is not what kinemill writes.
+    """
+    properties = {item.key: item.value for item in model.metadata_props}
+    return Interface.from_metadata(path, properties)
+
+
+def _invalid(model: onnx.ModelProto) -> list[str]:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return [str(error).strip().splitlines()[0]]
+    return []
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Yield every tensor of a model, wherever it hides."""
+    functions = [node for function in model.functions for node in function.node]
+    for part in graphs(model.graph):
+        yield from part.initializer
+        for sparse in part.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    nodes = [*functions, *(node for part in graphs(model.graph) for node in part.node)]
+    for item in (item for node in nodes for item in node.attribute):
+        yield from (*item.tensors, *([item.t] if item.type == AttributeProto.TENSOR else []))
+
+
+def _count(tensor: TensorProto) -> int:
+    count = 1
+    for size in tensor.dims:
+        count *= size
+    return count
+
+
+def _outside(path: Path, model: onnx.ModelProto) -> list[str]:
+    found = [
+        f"{tensor.name or 'a constant'} lies in another file"
+        for tensor in _tensors(model)
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data
+    ]
+    size = path.stat().st_size
+    return [*found, *([f"{size / 1e9:.1f} GB"] if size > MOST_BYTES else [])]
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
+
+
+def _foreign(model: onnx.ModelProto) -> list[str]:
+    nodes = [node for part in graphs(model.graph) for node in part.node]
+    nodes += [node for function in model.functions for node in function.node]
+    kinds = {_kind(node) for node in nodes if node.domain not in OWN_DOMAINS}
+    found = [f"{kind} is not ONNX's own" for kind in sorted(kinds)]
+    found += [f"function {one.domain}.{one.name}" for one in model.functions]
+    drawn = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
+    return [*found, *(f"{kind} draws numbers" for kind in drawn), *_training(nodes)]
+
+
+def _training(nodes: list[onnx.NodeProto]) -> list[str]:
+    """Name what behaves as in training: dropout that drops, normalisation over the batch."""
+    found: set[str] = set()
+    for node in nodes:
+        mode = any(item.name == "training_mode" and item.i for item in node.attribute)
+        drops = node.op_type == "Dropout" and len(node.input) > 2 and bool(node.input[2])
+        if mode or drops:
+            found.add(f"{node.op_type} is in training mode")
+    return sorted(found)
+
+
+def _versions(model: onnx.ModelProto) -> list[str]:
+    found = [
+        f"opset {one.version} of {one.domain or 'ONNX'}"
+        for one in model.opset_import
+        if one.domain in OWN_DOMAINS and not 1 <= one.version <= NEWEST_OPSET
+    ]
+    if not any(one.domain in OWN_DOMAINS for one in model.opset_import):
+        found.append("no opset")
+    return [*found, *([] if model.ir_version <= NEWEST_IR else [f"IR {model.ir_version}"])]
+
+
+def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
+    """Say which inputs and outputs are not those that the metadata promises."""
+    step = "state" in {item.name for item in graph.input}
+    inputs, outputs = (_step if step else _rollout)(interface)
+    found: list[str] = []
+    if [item.name for item in graph.input] != list(inputs):
+        names = ", ".join(item.name for item in graph.input)
+        found.append(f"inputs are {names}, not {', '.join(inputs)}")
+    declared = {item.name: item for item in (*graph.input, *graph.output)}
+    for name, wanted in {**inputs, **outputs}.items():
+        if name not in declared:
+            found.append(f"no {name}")
+            continue
+        kind = declared[name].type.tensor_type
+        if kind.elem_type != TensorProto.FLOAT:
+            found.append(f"{name} holds {TensorProto.DataType.Name(kind.elem_type).lower()}")
+        shape: Shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+        if not _fits(shape, wanted):
+            found.append(f"{name} is {shape}, not {wanted}")
+    return found
+
+
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    """Tell whether sizes are those wanted, and whatever has a name in `wanted` is free."""
+    return len(shape) == len(wanted) and all(
+        isinstance(mine, str) if isinstance(other, str) else mine == other
+        for mine, other in zip(shape, wanted, strict=True)
+    )
+
+
+def _step(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    states, actions = len(interface.states), len(interface.actions)
+    carry: dict[str, Shape] = {item.name: ["batch", *item.shape] for item in interface.carry}
+    after = {f"next_{name}": shape for name, shape in carry.items()}
+    inputs: dict[str, Shape] = {"state": ["batch", states], "action": ["batch", actions]}
+    return {**inputs, **carry}, {"next_state": ["batch", states], **after}
+
+
+def _rollout(interface: Interface) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    states, actions = len(interface.states), len(interface.actions)
+    known = interface.history
+    inputs: dict[str, Shape] = {
+        "states": ["batch", known, states],
+        "past_actions": ["batch", known - 1, actions],
+        "actions": ["batch", "horizon", actions],
+    }
+    after: dict[str, Shape] = {
+        f"next_{item.name}": ["batch", *item.shape] for item in interface.carry
+    }
+    return inputs, {"next_states": ["batch", "horizon", states], **after}

@@ -1,0 +1,125 @@
+"""The sections of the report about what was tried: long rollouts, noise, speed, closed loop, files.
+
+Everything is taken from verification.json; what an older one lacks is left out.
+"""
+
+from html import escape
+from typing import Any
+
+from kinemill.drawing.charts import number
+from kinemill.drawing.pieces import name_of, table
+from kinemill.store import Json
+
+
+def trial_sections(found: Json) -> list[str]:
+    """Return the sections, empty where nothing is known."""
+    return [_stability(found), _speed(found), _closed_loop(found), _files(found)]
+
+
+def _stability(found: Json) -> str:
+    runs, noise = found.get("stability"), found.get("sensitivity")
+    if not runs or not noise:
+        return ""
+    lost = runs["first_diverged_step"]
+    told = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
+    told += f"diverge, the first at step {lost}" if lost else "diverge: all stay where they may be"
+    rows = [
+        [
+            name_of(name, line["unit"]),
+            f"{runs['outside'][name]:.0%}" if name in runs["outside"] else "–",
+            _number(line["change"]),
+            _number(line["gain"]),
+        ]
+        for name, line in noise["channels"].items()
+    ]
+    return (
+        f"<h2>Far ahead, and under noise</h2><p>{told}. Noise of {noise['noise']:.0%} of a "
+        f"channel's spread in all that is known moves the prediction {noise['steps']} steps ahead "
+        "as the table says; a gain of 1 hands it on as it is.</p>"
+        + table(
+            ["Channel", "Leave their limits", "Change by noise", "Gain"],
+            rows,
+            numbers_from=1,
+            even=True,
+        )
+    )
+
+
+def _speed(found: Json) -> str:
+    times, cold = found.get("latency_ms"), found.get("cold_start")
+    if not times or not cold:
+        return ""
+    heads = ["One call, ms", "p50", "p90", "p99", "p99.9", "jitter"]
+    kinds = ("p50", "p90", "p99", "p99_9", "jitter")
+    calls = [
+        [escape(what), *(_number(line[kind]) for kind in kinds)] for what, line in times.items()
+    ]
+    through = [
+        [str(line["batch"]), str(line["threads"]), f"{line['steps_per_second']:,.0f}"]
+        for line in found["throughput"]
+    ]
+    first = times["rollout"]
+    machine = ", ".join(escape(str(value)) for value in found["machine"].values())
+    start = [
+        ["Import of the runtime", f"{cold['import_ms']:.0f} ms"],
+        ["Loading", f"{cold['load_ms']:.1f} ms"],
+        [
+            "First call, second call",
+            f"{cold['first_call_ms']:.2f}, {cold['second_call_ms']:.2f} ms",
+        ],
+        ["Memory of the model", f"{cold['model_mb']:.1f} MB"],
+        ["Memory of the process", f"{cold['process_mb']:.0f} MB"],
+    ]
+    return (
+        f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first['blocks']} blocks of up to "
+        f"{first['calls']} calls. Measured on: {machine}.</p>"
+        + table(heads, calls, numbers_from=1, even=True)
+        + '<div class="two">'
+        + table(["Batch", "Threads", "Steps a second"], through, numbers_from=0)
+        + table(["In a fresh process", ""], start)
+        + "</div>"
+    )
+
+
+def _closed_loop(found: Json) -> str:
+    looped = found.get("closed_loop")
+    if not looped:
+        return ""
+    rows = [
+        [
+            str(one["seed"]),
+            "yes" if one["success"] else "no",
+            _number(one["cost"]),
+            str(one["steps"]),
+        ]
+        for one in looped["episodes"]
+    ]
+    return (
+        f"<h2>Closed loop</h2><p>The task's controller plans with this model on the simulated "
+        f"{escape(looped['plant'])}: {looped['successes']} of {len(rows)} episodes succeed, at a "
+        f"cost of {_number(looped['cost'])} (doing nothing: {_number(looped['idle_cost'])}); one "
+        f"action takes {_number(looped['action_ms'])} ms.</p>"
+        + table(["Start", "Success", "Cost", "Steps"], rows, numbers_from=2)
+    )
+
+
+def _files(found: Json) -> str:
+    files = found.get("files")
+    if not files:
+        return ""
+    rows = [
+        [
+            name_of(one["file"]),
+            f"{one['bytes'] / 1000:,.1f} kB",
+            f"{one['opset']}, {one['ir']}",
+            f"{one['parameters']:,}",
+            escape(", ".join(f"{kind} {count}" for kind, count in one["operators"].items())),
+        ]
+        for one in files
+    ]
+    heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
+    return "<h2>What the files are made of</h2>" + table(heads, rows)
+
+
+def _number(value: Any) -> str:
+    return "not finite" if value is None else number(float(value))

@@ -1,0 +1,171 @@
+"""Try the published files in every way that decides, before anything is measured."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import Blocked
+from kinemill.runtime import Interface, Simulator, load
+from kinemill.runtime.windows import Floats
+from kinemill.spec.verifying import Verify
+from kinemill.store import Json
+from kinemill.verify.curves import Fitting
+from kinemill.verify.elsewhere import compare_elsewhere
+from kinemill.verify.files import check_files, read_models, structures
+from kinemill.verify.gates import Gate
+from kinemill.verify.manners import manners
+from kinemill.verify.parity import LONG, LONG_ROWS, Pair, Parity, compare, compare_long, tried
+from kinemill.verify.physics import Sense, physical_sense
+from kinemill.verify.poison import Poison, poison
+from kinemill.verify.probes import Probe, make_probes, stretched
+from kinemill.verify.structure import Structure
+
+STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged, and by what.
+
+    Attributes:
+        simulator: loaded with `non_finite="pass"`.
+        folder: with step.onnx and rollout.onnx, from which it was loaded.
+        step: the trained step in torch, for parity.
+        dataset: with the test split, and the training split that baselines are fitted on.
+        settings: horizon, stride, the bound on latency if there is one, physical questions.
+        trained: what the trained model says of itself, for the metadata; None: not known.
+        fitting: what the curves of its training show, if anything.
+        closed_loop: what it did in the task's simulator, if there is one.
+    """
+
+    simulator: Simulator
+    folder: Path
+    step: Any
+    dataset: PackedDataset
+    settings: Verify
+    trained: Interface | None = None
+    fitting: Fitting | None = None
+    closed_loop: Json | None = None
+
+    @property
+    def pair(self) -> Pair:
+        """The files and the trained step, to be compared."""
+        return Pair(self.simulator, self.step, self.spread, self.angle)
+
+    @property
+    def spread(self) -> Floats:
+        """Standard deviation of each state in training, (S,); 1 where it never moved."""
+        spread = self.dataset.std[: len(self.angle)]
+        return np.where(spread > STILL, spread, 1.0)
+
+    @property
+    def angle(self) -> Any:
+        """Which states are angles, (S,)."""
+        interface = self.simulator.interface
+        return np.array([name in interface.angles for name in interface.states])
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What was tried, and what came of it.
+
+    Attributes:
+        gates: the lines that decide.
+        parity: the comparisons with the trained step.
+        poisoned: what NaN did.
+        sense: answers to the physical questions of the task.
+        structures: what each file is made of.
+        probes: what was tried on, measured windows first.
+    """
+
+    gates: list[Gate]
+    parity: list[Parity]
+    poisoned: list[Poison]
+    sense: list[Sense]
+    structures: list[Structure]
+    probes: list[Probe]
+
+
+def try_out(subject: Subject) -> Trials:
+    """Try the files.
+
+    Raises:
+        Blocked: they cannot be run as promised, so there is nothing to measure.
+    """
+    simulator, dataset, settings = subject.simulator, subject.dataset, subject.settings
+    models = read_models(subject.folder)
+    gates = check_files(models, dataset, subject.trained)
+    probes = make_probes(dataset, simulator.interface, settings.horizon)
+    parity = compared(subject, probes)
+    gates += parity_gates(parity)
+    runnable(simulator.interface.task, gates, parity)
+    poisoned = poison(simulator, probes[0])
+    sense = physical_sense(simulator, probes[0], subject.spread, settings)
+    gates += [
+        _contained(poisoned),
+        finite("finite", all(row.finite for row in parity)),
+        *manners(simulator, load(subject.folder, out_of_limits="raise"), probes),
+        *(one.gate() for one in sense),
+    ]
+    return Trials(gates, parity, poisoned, sense, structures(models), probes)
+
+
+def compared(subject: Subject, probes: list[Probe]) -> list[Parity]:
+    """Compare the files with the trained step: on all probes, far ahead, and run otherwise."""
+    pair, first = subject.pair, probes[0]
+    far = stretched(subject.dataset, subject.simulator.interface, LONG_ROWS, LONG)
+    return [
+        *compare(pair, probes),
+        *tried("long rollout", far, lambda: [compare_long(pair, far)]),
+        *compare_elsewhere(subject.folder, pair, first),
+    ]
+
+
+def runnable(task: str, gates: list[Gate], parity: list[Parity]) -> None:
+    """Stop at files that cannot be run on a batch over the horizon.
+
+    Raises:
+        Blocked: naming every line that failed so far.
+    """
+    if any(row.trouble and row.what != "long rollout" for row in parity):
+        failed = [f"{line.name}: {line.found}" for line in gates if not line.passed]
+        raise Blocked(
+            f"{task}: verification",
+            "; ".join(failed),
+            expected="files that run for any batch",
+            fix="nothing was measured; export the model again",
+        )
+
+
+def parity_gates(parity: list[Parity]) -> list[Gate]:
+    """Return a line for each kind of comparison, at its worst."""
+    gates: list[Gate] = []
+    for what in ("step", "rollout", "long rollout"):
+        rows = [row for row in parity if row.what == what]
+        worst = max(rows, key=_ratio)
+        found = f"{worst.found:.2e} in {worst.channel} ({worst.probe}, {len(rows)} comparisons)"
+        if worst.trouble:
+            found = f"batch of {worst.batch}, {worst.probe}: {worst.trouble}"
+        passed, wanted = all(row.passed for row in rows), f"at most {worst.allowed:.2e}"
+        gates.append(Gate(f"{what} parity", passed, found, wanted))
+    return gates
+
+
+def _contained(poisoned: list[Poison]) -> Gate:
+    failed = [f"{row.what}: {row.tensor}" for row in poisoned if not row.passed]
+    found = f"not from {', '.join(sorted(set(failed)))}" if failed else f"{len(poisoned)} of them"
+    return Gate("NaN stays in its row", not failed, found, "NaN in its row, in no other")
+
+
+def finite(name: str, passed: bool) -> Gate:
+    """Return the line that says whether all numbers are finite."""
+    return Gate(name, passed, "finite" if passed else "not finite", "finite everywhere")
+
+
+def _ratio(row: Parity) -> float:
+    ratio = row.found / row.allowed if row.allowed else math.inf
+    return ratio if math.isfinite(ratio) and row.finite else math.inf

@@ -1,0 +1,111 @@
+"""One of the two servers with its guard: `python -m pipelines.guard dagster_webserver|mlflow`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kinemill.home import Home
+from kinemill.locks import whoever
+from kinemill.tracking import tracking_uri
+from pipelines.guard.layer import Guard
+from pipelines.guard.needs import of_dagster, of_mlflow
+from pipelines.guard.pages import with_pages
+from pipelines.guard.people import Users, home_token
+from pipelines.guard.rules import HERE, Rules
+from pipelines.instance import checkout
+
+_NEEDS = {"dagster_webserver": of_dagster, "mlflow": of_mlflow}
+_STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
+_GRACE = 3  # s for answers under way when the server is told to end
+
+
+@contextmanager
+def dagster_app(home: Home, *, read_only: bool) -> Generator[Any]:
+    """Open Dagster's web pages as its own command does, with the code server behind them."""
+    from dagster import DagsterInstance
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+    from dagster_webserver.version import __version__
+
+    target = WorkspaceFileTarget([str(checkout() / "workspace.yaml")])
+    with DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
+        with WorkspaceProcessContext(
+            instance, target, version=__version__, read_only=read_only
+        ) as context:
+            yield with_pages(
+                create_app_from_workspace_process_context(context, live_data_poll_rate=2000), home
+            )
+
+
+@contextmanager
+def mlflow_app(home: Home) -> Generator[Any]:
+    """Open MLflow's web pages as its own command does, in one process."""
+    os.environ |= {
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard asks for more
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
+    }
+    from mlflow.server import constants
+
+    os.environ |= {
+        constants.BACKEND_STORE_URI_ENV_VAR: tracking_uri(home),
+        constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: str(home.artifacts),
+        constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+    }
+    from mlflow.server.fastapi_app import app
+
+    yield app
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until told to stop."""
+    wanted = _parsed(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    home = Home.resolve()
+    rules = Rules(
+        _NEEDS[wanted.server],
+        Users(home),
+        whoever(),
+        home_token(home),
+        hosts=HERE | frozenset(wanted.name),
+        login=wanted.login,
+        read_only=wanted.read_only,
+    )
+    import uvicorn
+
+    mlflow = wanted.server == "mlflow"
+    with mlflow_app(home) if mlflow else dagster_app(home, read_only=wanted.read_only) as app:
+        uvicorn.run(
+            Guard(app, rules),
+            host=wanted.host,
+            port=wanted.port,
+            log_level="warning",
+            proxy_headers=False,  # nobody stands between us and the browser
+            server_header=False,
+            ssl_certfile=wanted.certificate,
+            ssl_keyfile=wanted.key,
+            timeout_graceful_shutdown=_GRACE,
+        )
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.guard")
+    parser.add_argument("server", choices=list(_NEEDS))
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--name", action="append", default=[], help="one the server is asked by")
+    parser.add_argument("--login", action="store_true")
+    parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

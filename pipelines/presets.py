@@ -1,0 +1,67 @@
+"""Common runs as jobs of their own: their launchpad opens filled in, to be changed or launched.
+
+The form knows types and choices; bounds are in its descriptions (resources/mill.py), and the first
+step of a run refuses what lies outside of them and names the bound.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from kinemill.spec import Task
+from resources.tags import MAX_RUNTIME, TASK
+
+_QUICK, _LONG, _FEWEST = 10, 4, 10  # of the task's steps: a tenth, four times; at least so many
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A run that people often want.
+
+    Attributes:
+        name: of the job, after that of the task.
+        says: what it is for.
+        learn: keys of the task's `learn` part that it sets.
+    """
+
+    name: str
+    says: str
+    learn: dict[str, Any]
+
+
+def presets_of(task: Task) -> Sequence[Preset]:
+    """Return the common runs of a task."""
+    steps = task.learn.steps
+    return [
+        Preset(
+            "quick_look",
+            f"Does it work at all? A tenth of the {steps} steps; the gate decides as ever.",
+            {"steps": max(_FEWEST, steps // _QUICK)},
+        ),
+        Preset(
+            "long",
+            f"Is there more in it? Four times the {steps} steps, and no early end.",
+            {"steps": steps * _LONG, "patience": None},
+        ),
+        Preset(
+            "another_seed",
+            f"Was it luck? All as it is, with the seed after {task.learn.seed}.",
+            {"seed": task.learn.seed + 1},
+        ),
+    ]
+
+
+def preset_jobs(task: Task) -> list[Any]:
+    """Make the jobs of a task's presets; each runs the whole chain."""
+    return [
+        dg.define_asset_job(
+            f"{task.name}_{preset.name}",
+            selection=dg.AssetSelection.groups(task.name),
+            description=f"{preset.says} All keys of the task can be changed in the launchpad.",
+            config={"resources": {task.name: {"config": {"learn": preset.learn}}}},
+            tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
+        )
+        for preset in presets_of(task)
+    ]

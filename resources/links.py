@@ -1,0 +1,28 @@
+"""Addresses of the mill's own pages, beside Dagster's on the same server (`pipelines/guard`)."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from kinemill.home import Home
+
+PREFIX = "/kinemill"
+TASKS, FILES = f"{PREFIX}/tasks", f"{PREFIX}/files"
+
+
+def report_link(home: Home, path: Path) -> dg.MetadataValue:
+    """Link to a report in the store; it opens where `kinemill up` serves the pages."""
+    inside = path.is_relative_to(home.store)
+    if not inside:
+        return dg.MetadataValue.path(str(path))
+    return dg.MetadataValue.url(f"{FILES}/{path.relative_to(home.root).as_posix()}")
+
+
+def version_link(task: str, number: int) -> dg.MetadataValue:
+    """Link to the page of a version."""
+    return dg.MetadataValue.url(f"{TASKS}/{task}/{number}")
+
+
+def task_link(task: str) -> dg.MetadataValue:
+    """Link to the page of a task's versions over time."""
+    return dg.MetadataValue.url(f"{TASKS}/{task}")

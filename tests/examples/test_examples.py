@@ -1,0 +1,70 @@
+"""The examples, run as a user would run them."""
+
+import ast
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kinemill.export.c99 import generate
+from kinemill.runtime import load
+from tests.conftest import ROOT
+from tests.export.conftest import published, random_step
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = published(
+        random_step({"type": "gru", "hidden_size": 16}), tmp_path_factory.mktemp("m")
+    )
+    source = generate((folder / "step.onnx").read_bytes())
+    (folder / "step.c").write_text(source.code)
+    (folder / "step.h").write_text(source.header)
+    return folder
+
+
+def from_rest(simulator, steps=25):
+    """(T, S): all zeros, the first step after `history - 1` more that only warm up."""
+    states = np.zeros((1, simulator.history, 2), np.float32)
+    past = np.zeros((1, simulator.history - 1, 1), np.float32)
+    return simulator.rollout(states, past, np.zeros((1, steps, 1), np.float32))[0]
+
+
+def test_the_python_example_needs_numpy_and_onnxruntime_alone(folder):
+    path = EXAMPLES / "python" / "run_bundle.py"
+    imported = {
+        name.name.partition(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import)
+        for name in node.names
+    }
+    assert imported - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+    done = subprocess.run(
+        [sys.executable, path, folder], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "pendulum: 25 steps of 0.02 s from rest"
+    angle, velocity = from_rest(load(folder))[-1]
+    assert lines[1:3] == [f"  angle: {angle:.6g} rad", f"  velocity: {velocity:.6g} rad/s"]
+    assert float(lines[3].rpartition(" ")[2]) == 0.0  # rollout equals step
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+def test_the_c_plus_plus_example_of_the_step_runs_as_the_onnx_file(folder, tmp_path):
+    objects, program = tmp_path / "step.o", tmp_path / "run_step"
+    flags = ["-Wall", "-Wextra", "-Werror", f"-I{folder}"]
+    subprocess.run(["gcc", "-std=c99", *flags, "-c", folder / "step.c", "-o", objects], check=True)
+    names = ["-DSTEP=pendulum_step", "-DNAME=PENDULUM"]
+    source = EXAMPLES / "cpp" / "run_step.cpp"
+    command = ["g++", "-std=c++17", *flags, *names, source, objects, "-o", program, "-lm"]
+    subprocess.run(command, check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=True)
+    simulator = load(folder)
+    state, carry = np.zeros((1, 2), np.float32), simulator.initial_carry(1)
+    for _ in range(25):
+        state, *carry = simulator.step(state, np.zeros((1, 1), np.float32), *carry)
+    np.testing.assert_allclose([float(line) for line in done.stdout.split()], state[0], atol=1e-6)

@@ -1,0 +1,157 @@
+"""C99 of a step: as its ONNX file says, by a strict compiler, with sanitizers on."""
+
+import subprocess
+
+import numpy as np
+import onnx
+import pytest
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.export.c99 import checking, generate
+from kinemill.export.c99.building import compiler
+from kinemill.export.compiled import compile_rollout
+from kinemill.runtime import load, wrapped
+from tests.export.conftest import batch, published, random_step
+
+STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
+SANE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+MODELS = {
+    "mlp": {"type": "mlp", "hidden_sizes": [70, 33]},
+    "silu, normalised": {
+        "type": "mlp",
+        "hidden_sizes": [16],
+        "activation": "silu",
+        "layer_norm": True,
+    },
+    "gru": {"type": "gru", "hidden_size": 24},
+    "linear plus residual": {"type": "linear", "residual": {"type": "mlp", "hidden_sizes": [8]}},
+}
+# Reads rows of state and action; writes rows of next state and carry.
+DRIVER = """
+#include "step.h"
+#include <stdio.h>
+int main(void)
+{
+    float in[PENDULUM_STATES + PENDULUM_ACTIONS], carry[PENDULUM_CARRY + 1] = {0};
+    while (fread(in, sizeof in, 1, stdin) == 1) {
+        float next[PENDULUM_STATES];
+        pendulum_step(in, in + PENDULUM_STATES, carry, next);
+        fwrite(next, sizeof next, 1, stdout);
+        fwrite(carry, sizeof(float), PENDULUM_CARRY, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def folder(request, tmp_path_factory):
+    return published(random_step(MODELS[request.param]), tmp_path_factory.mktemp("model"))
+
+
+def built(folder, *flags):
+    source = generate((folder / "step.onnx").read_bytes())
+    (folder / "step.c").write_text(source.code)
+    (folder / "step.h").write_text(source.header)
+    (folder / "main.c").write_text(DRIVER)
+    files = ["main.c", "step.c", "-o", "main", "-lm"]
+    subprocess.run([compiler(), *STRICT, *flags, *files], cwd=folder, check=True)
+    return source
+
+
+def run(folder, rows):
+    done = subprocess.run(
+        [folder / "main"], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
+    )
+    assert done.stderr == b""
+    return np.frombuffer(done.stdout, np.float32).reshape(len(rows), -1)
+
+
+def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
+    simulator = load(folder, non_finite="pass")
+    built(folder, *SANE)
+    rows = np.random.default_rng(1).normal(0.0, 2.0, (60, 3))
+    rows[20:, 0] *= 1e4  # angles far from zero, where math.h takes over
+    found, carry = run(folder, rows), simulator.initial_carry(1)
+    angle = np.zeros(found.shape[1], np.bool_)
+    angle[0] = True
+    for row, mine in zip(rows.astype(np.float32), found, strict=True):
+        state, *carry = simulator.step(row[None, :2], row[None, 2:], *carry)
+        wanted = np.concatenate([state[0], *(part.reshape(-1) for part in carry)])
+        scale = max(1.0, float(np.abs(row).max()))  # float32 tells 1e4 rad to 1e-3
+        off = np.abs(wrapped(mine - wanted, angle))
+        assert (off <= 1e-6 * scale * np.maximum(1.0, np.abs(wanted))).all()
+    (folder / "main").unlink()
+
+
+def test_a_nan_that_goes_in_comes_out_everywhere(folder):
+    built(folder)
+    for column in range(3):
+        row = np.zeros((1, 3))
+        row[0, column] = np.nan
+        assert np.isnan(run(folder, row)).all()
+    (folder / "main").unlink()
+
+
+def test_it_needs_no_more_than_math_h_and_allocates_nothing(folder):
+    source = built(folder)
+    command = [compiler(), *STRICT, "-c", "step.c", "-o", "step.o"]
+    subprocess.run(command, cwd=folder, check=True)
+    listed = subprocess.run(
+        ["nm", "-u", "step.o"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    wanted = {line.split()[-1] for line in listed.stdout.splitlines()}
+    allowed = {"memcpy", "memset", "sinf", "cosf", "rintf", "sqrtf", "expf", "erff", "expm1f"}
+    assert wanted <= allowed | {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
+    assert source.weights >= 4 * source.multiplications
+    assert source.scratch < 4096
+    (folder / "main").unlink()
+
+
+def test_a_compiled_rollout_is_that_of_the_onnx_file_for_any_batch(folder):
+    plain, quick = load(folder), load(folder, engine="c")
+    assert (plain.engine, quick.engine[:5]) == ("ONNX Runtime", "C by ")
+    for rows in (1, 2, 3, 16, 37):
+        inputs = [part.numpy() for part in batch(rows, 4, 25)]
+        off = quick.rollout(*inputs) - plain.rollout(*inputs)
+        assert np.abs(wrapped(off, np.array([True, False]))).max() < 2e-5
+
+
+@pytest.mark.parametrize("rows", [2, 37])
+def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
+    simulator = load(folder, engine="c", non_finite="pass")
+    inputs = [part.numpy() for part in batch(rows, 4, 6)]
+    for tensor in inputs:
+        clean, tensor[1, -1, -1] = tensor[1, -1, -1], np.inf
+        found = simulator.rollout(*inputs)
+        assert np.isnan(found[1]).all()
+        assert np.isfinite(np.delete(found, 1, axis=0)).all()
+        tensor[1, -1, -1] = clean
+    with pytest.raises(BadInput, match="is inf"):
+        load(folder, engine="c").rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
+
+
+def test_c_with_another_weight_is_refused(tmp_path):
+    folder = published(random_step(MODELS["mlp"]), tmp_path)
+    other = onnx.load(folder / "step.onnx")
+    for item in other.graph.initializer:
+        if item.name.endswith("head.weight"):
+            values = onnx.numpy_helper.to_array(item).copy()
+            values[0, 0] *= -1.0
+            item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
+    with pytest.raises(Blocked, match=r"step.c: differs from step.onnx by up to"):
+        checking.write_c99(folder, other.SerializeToString())
+    with pytest.raises(BadInput, match="differs from the ONNX file"):
+        load(folder).quicken(compile_rollout(other.SerializeToString()))
+
+
+def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
+    folder = published(random_step({"type": "transformer"}), tmp_path)
+    assert load(folder, engine="auto").engine == "ONNX Runtime"
+    assert "runs in ONNX Runtime, not compiled: C99: " in caplog.text
+    with pytest.raises(BadInput, match="cannot be compiled"):
+        load(folder, engine="c")
+    caplog.clear()
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no compiler is
+    assert load(folder, engine="auto").engine == "ONNX Runtime"
+    assert "C compiler: is not there" in caplog.text

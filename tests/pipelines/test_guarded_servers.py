@@ -1,0 +1,201 @@
+"""The real servers behind their guard, asked by curl, MLflow's client, a websocket, a browser."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kinemill.home import Home
+from tests.pipelines.conftest import TASK, Place
+from tests.pipelines.serving import Served
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+CHROMIUM, CURL = shutil.which("chromium"), shutil.which("curl")
+LAUNCH = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"})
+WIPE = json.dumps({"query": 'mutation { deleteRun(runId: "x") { __typename } }'})
+PASSWORD = "correct horse battery"
+
+EVIL = """<html><body><iframe src="%(url)s/" onload="say('frame', 'loaded')"></iframe>
+<pre id="told"></pre><script>
+const body = %(body)s, url = "%(url)s/graphql";
+const say = (name, what) => document.getElementById("told").textContent += name + "=" + what + ";";
+(async () => {
+  await fetch(url, {method: "POST", mode: "no-cors", headers: {"Content-Type": "text/plain"}, body})
+    .then(() => say("post", "sent"), () => say("post", "blocked"));
+  await fetch(url + "?query=" + encodeURIComponent(JSON.parse(body).query), {mode: "no-cors"})
+    .then(() => say("get", "sent"), () => say("get", "blocked"));
+  await fetch(url, {method: "POST", headers: {"Content-Type": "application/json"}, body})
+    .then(() => say("json", "read"), () => say("json", "blocked"));
+  const socket = new WebSocket(url.replace("http", "ws"), "graphql-ws");
+  socket.onopen = () => say("socket", "open");
+  socket.onclose = () => say("socket", "closed");
+})();
+</script></body></html>"""
+
+
+def free():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tasks):
+    """`kinemill up` on an empty home, with an operator and a viewer beside its owner."""
+    from pipelines.guard.people import Users
+
+    place = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
+    with pytest.MonkeyPatch.context() as patch:
+        place.enter(patch)
+        users = Users(place.home)
+        for name in ("viewer", "operator"):
+            users.put(f"{name}s-name", name, PASSWORD)
+        running = Served(place, (free(), free()))
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
+
+
+@pytest.fixture(scope="module")
+def token(served):
+    return (served.place.home.dagster / "servers" / "token").read_text()
+
+
+def curl(url, *arguments):
+    """The status that curl gets."""
+    if CURL is None:
+        pytest.skip("curl is not installed")
+    asked = [CURL, "-s", "-o", os.devnull, "-w", "%{http_code}", url, *arguments]
+    return int(subprocess.run(asked, check=True, capture_output=True, timeout=60).stdout)
+
+
+def test_curl_gets_through_with_a_token_alone(served, token):
+    url = f"{served.urls['Dagster']}/graphql"
+    json_, bearer = "Content-Type: application/json", f"Authorization: Bearer {token}"
+    assert curl(url, "-H", json_, "-d", '{"query": "{ version }"}') == 200
+    assert curl(url, "-H", json_, "-d", LAUNCH) == 403
+    assert curl(url, "-H", "Content-Type: text/plain", "-d", LAUNCH) == 415
+    assert curl(url, "-H", json_, "-H", "Host: evil.example", "-d", LAUNCH) == 403
+    assert curl(url, "-H", json_, "-H", "Origin: http://evil.example", "-d", LAUNCH) == 403
+    assert curl(url, "-G", "--data-urlencode", "query=mutation { reloadWorkspace { x } }") == 405
+    assert curl(url, "-H", json_, "-H", bearer, "-d", LAUNCH) == 200
+
+
+def test_what_a_viewer_and_an_operator_may_do(served):
+    url = f"{served.urls['Dagster']}/graphql"
+    json_ = "Content-Type: application/json"
+    for name, launched in (("viewers-name", 403), ("operators-name", 200)):
+        who = ["-u", f"{name}:{PASSWORD}", "-H", json_]
+        assert curl(url, *who, "-d", LAUNCH) == launched
+        assert curl(url, *who, "-d", WIPE) == 403
+    assert curl(url, "-u", "operators-name:wrong", "-H", json_, "-d", LAUNCH) == 401
+
+
+def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypatch):
+    from pipelines.guard.people import Users
+
+    command = "from kinemill.cli import main; main()"
+    asked = [sys.executable, "-c", command, "start", TASK, "--json", "--owner"]
+    mine = subprocess.run([*asked, "ann"], check=True, capture_output=True, text=True)
+    assert json.loads(mine.stdout)["owner"] == "ann"  # the home's owner may launch for others
+    monkeypatch.setenv("KINEMILL_TOKEN", Users(served.place.home).renew_token("operators-name"))
+    theirs = subprocess.run([*asked, "ann"], check=True, capture_output=True, text=True)
+    assert json.loads(theirs.stdout)["owner"] == "operators-name"
+
+
+def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path):
+    script = tmp_path / "client.py"
+    script.write_text(
+        "import sys, mlflow\n"
+        f"mlflow.set_tracking_uri({served.urls['MLflow']!r})\n"
+        "mlflow.set_experiment('by a client')\n"
+        "with mlflow.start_run() as run:\n"
+        "    mlflow.log_metric('m', 2.0)\n"
+        "    mlflow.log_artifact(sys.argv[1])\n"
+        "print(mlflow.artifacts.load_text(run.info.artifact_uri + '/big.txt')[:5])\n"
+    )
+    (tmp_path / "big.txt").write_text("hello" * 1_000_000)
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    asked = [sys.executable, str(script), str(tmp_path / "big.txt")]
+    ways = {"with": {"MLFLOW_TRACKING_TOKEN": token}, "without": {}}
+    told = {
+        way: subprocess.run(
+            asked, env={**os.environ, **quiet, **more}, capture_output=True, text=True, check=False
+        )
+        for way, more in ways.items()
+    }
+    assert told["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in told["with"].stdout
+    assert told["without"].returncode != 0
+    assert "bring a token" in told["without"].stderr
+
+
+def test_live_updates_come_through_a_websocket(served):
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    url = served.urls["Dagster"].replace("http", "ws") + "/graphql"
+    with connect(url, origin=served.urls["Dagster"], subprotocols=["graphql-ws"]) as connection:
+        connection.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(connection.recv(timeout=10))["type"] == "connection_ack"
+        connection.send(json.dumps({"type": "start", "id": "1", "payload": json.loads(LAUNCH)}))
+        with pytest.raises(WebSocketException):
+            connection.recv(timeout=10)
+    for origin in (None, "https://evil.example"):
+        with pytest.raises(WebSocketException):
+            connect(url, origin=origin, subprotocols=["graphql-ws"])
+
+
+def chromium(*arguments):
+    """Run a headless browser; return what it prints."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command = [CHROMIUM, *quiet, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def test_a_hostile_page_in_the_same_browser_gets_nowhere(served, tmp_path):
+    url = served.urls["Dagster"]
+    (tmp_path / "evil.html").write_text(EVIL % {"url": url, "body": json.dumps(LAUNCH)})
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    log = served.place.home.dagster / "servers" / "dagster.log"
+    before = len(log.read_text())
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        evil = f"http://localhost:{page.server_address[1]}/evil.html"
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        told = chromium(profile, "--virtual-time-budget=8000", "--dump-dom", evil)
+        page.shutdown()
+    assert "json=blocked" in told
+    assert "socket=closed" in told
+    assert "socket=open" not in told
+    said = log.read_text()[before:]
+    assert said.count("refused ") >= 3, said  # the browser did send them
+    assert "['reloadWorkspace']" not in said  # and none was let through
+
+
+def test_the_pages_work_in_a_browser(served, tmp_path):
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    wait = "--virtual-time-budget=20000"
+    page = chromium(profile, wait, "--dump-dom", f"{served.urls['Dagster']}/runs")
+    assert TASK in page  # the run launched above, which only GraphQL knows
+    page = chromium(profile, wait, "--dump-dom", f"{served.urls['MLflow']}/")
+    assert "MLflow" in page
+
+
+def test_nothing_secret_is_in_what_the_servers_write(served, token):
+    for log in Path(served.place.home.dagster / "servers").glob("*.log"):
+        assert token not in log.read_text()
+        assert PASSWORD not in log.read_text()

@@ -1,0 +1,80 @@
+"""The commands about models, as typed."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.errors import BadInput
+from kinemill.register import promoting
+
+
+@pytest.fixture
+def kinemill(reigned, monkeypatch):
+    chain = reigned(2)
+    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
+    monkeypatch.setattr(promoting, "serve_still", lambda folder: (True, "answered"))
+    chain.register(0.31, gain=0.7)
+
+    def run(*args, code=0):
+        done = CliRunner().invoke(app, [str(arg) for arg in args])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    return run
+
+
+def test_why_was_my_model_refused(kinemill):
+    told = kinemill("why", "cart")
+    assert told.startswith("cart:3  refused by beats_linear; version 2 stayed champion")
+    assert "beats_linear: train longer, on more logs" in told
+    found = json.loads(kinemill("why", "cart:3", "--json"))
+    assert found["blessings"] == {"better": "no", "serves": "yes"}
+
+
+def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
+    assert kinemill("rollback", "cart", "--why", "it shakes").startswith(
+        "cart:1 @champion, in place of version 2"
+    )
+    found = json.loads(kinemill("audit", "cart", "--json"))
+    assert [event["what"] for event in found["events"]][-2:] == ["refused", "rolled back"]
+    assert "it shakes" in kinemill("audit", "cart")
+
+
+def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
+    with pytest.raises(BadInput, match="the gate refused it: beats_linear"):
+        kinemill("promote", "cart:3")
+    with pytest.raises(Exception, match="the champion changed: now it is version 2"):
+        kinemill("promote", "cart:1", "--expect", "1")
+    found = json.loads(kinemill("promote", "cart:1", "--expect", "2", "--json"))
+    assert (found["version"], found["aliases"], found["champion_before"]) == (1, ["champion"], 2)
+
+
+def test_compare_names_versions_in_three_ways_and_writes_a_page(kinemill, tmp_path, chain):
+    # Horizon 25 fits the test episode of 40 rows with its history of 3.
+    for second in ("cart:2", "2", "@champion"):
+        found = json.loads(kinemill("compare", "cart:1", second, "--json"))
+        assert (found["a"]["version"], found["b"]["version"]) == (1, 2)
+    told = kinemill("compare", "cart:1", "2", "--out", tmp_path / "out")
+    assert "error by steps ahead, version 1 / version 2" in told
+    assert (tmp_path / "out" / "report.html").is_file()
+    with pytest.raises(BadInput):
+        kinemill("compare", "cart:1", "7")
+
+
+def test_pull_brings_the_champion_and_approve_finds_nothing_to_do(kinemill, tmp_path, monkeypatch):
+    told = json.loads(kinemill("pull", "cart@champion", "--to", tmp_path / "model", "--json"))
+    assert (told["version"], told["status"]) == (2, "pulled")
+    assert (tmp_path / "model" / "rollout.onnx").is_file()
+    with pytest.raises(BadInput, match="passed the gate before"):
+        kinemill("approve", "cart:1")
+
+
+def test_evaluate_in_the_shadow_needs_no_out_and_without_it_says_so(kinemill, tmp_path):
+    with pytest.raises(BadInput, match="expected --logs and --out, or --shadow"):
+        kinemill("evaluate", "cart")
+    found = json.loads(kinemill("evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json"))
+    assert (found["champion"], found["challenger"], found["logs"]) == (2, 3, 0)

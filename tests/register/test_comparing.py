@@ -1,0 +1,54 @@
+"""Two versions side by side on the same windows."""
+
+import json
+
+import pytest
+
+from kinemill.drawing.charts import number
+from kinemill.errors import BadInput
+from kinemill.register.comparing import compare, comparison_document
+from kinemill.register.comparison_page import comparison_page
+from kinemill.spec import load_task
+
+
+@pytest.fixture
+def task(tmp_path, task):
+    return load_task(task.path, {"verify.horizon": 4})
+
+
+def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
+    chain.register(0.1, gain=0.5)
+    chain.register(0.05, gain=0.25, champion=0.1)
+    found = comparison_document(compare(task, chain.home, ":1", "@champion"))
+    # States alternate 1, -1 and the force is 2 N: after an even number of steps a model that
+    # answers the last state + gain * 2 N is off by gain * 2.
+    assert (found["a"]["version"], found["b"]["version"]) == (1, 2)
+    line = found["channels"]["velocity"]
+    assert (line["unit"], line["a"]["rmse"], line["b"]["rmse"]) == ("m/s", 1.0, 0.5)
+    assert line["a"]["by_step"][1::2] == [1.0, 1.0]
+    assert len(line["b"]["by_step"]) == 4
+    assert (found["nrmse"]["ratio"], found["windows"]["count"]) == (0.5, 7)
+    # One second of one episode is one block: nothing to draw from, so nothing is sure.
+    assert (found["nrmse"]["interval"], found["better"]) == ([None, None], None)
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
+    chain.register(0.1, gain=0.5)
+    chain.register(0.31, gain=0.25)
+    page = comparison_page(comparison_document(compare(task, chain.home, ":1", ":2")))
+    assert "cart: version 1 against 2" in page
+    assert f"<b>{number(0.5)}</b> times the error of version 1" in page
+    assert page.count("<svg") == 2
+    assert "beats_linear" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_what_sees_other_channels_cannot_be_compared(chain, task):
+    chain.register(0.1)
+    chain.register(0.05, gain=0.6, dt=0.05)
+    with pytest.raises(
+        BadInput, match=r"cannot be fed the same episodes: dt of the models:/cart/1"
+    ):
+        compare(task, chain.home, ":1", ":2")

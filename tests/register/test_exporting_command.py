@@ -1,0 +1,56 @@
+"""`kinemill export`, as typed: a registered model becomes a folder that runs anywhere."""
+
+import hashlib
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.errors import BadInput
+from kinemill.runtime import load
+
+
+@pytest.fixture
+def kinemill(chain, monkeypatch):
+    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
+    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
+    chain.register(0.1)
+    chain.register(0.9, gain=0.9)  # worse, so the first stays champion
+
+    def run(*args):
+        done = CliRunner().invoke(app, ["export", *map(str, args)])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return run
+
+
+def test_the_champion_is_copied_whole_with_its_sums(kinemill, tmp_path):
+    found = json.loads(kinemill("cart", "--to", tmp_path / "to", "--json").stdout)
+    assert (found["task"], found["version"], found["c99"]) == ("cart", 1, None)
+    folder = tmp_path / "to"
+    assert {path.name for path in folder.iterdir()} == {*found["files"], "sha256sums"}
+    assert {"step.onnx", "rollout.onnx", "verification.json", "report.html"} <= set(found["files"])
+    for name, sha in found["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha
+    assert load(folder).rollout([[[0, 0]] * 3], [[[0]] * 2], [[[1]]])[0, 0, 0] == 0.5  # its gain
+
+
+def test_any_version_can_be_had_with_c_and_nothing_is_overwritten(kinemill, tmp_path):
+    folder = tmp_path / "to"
+    folder.mkdir()  # an empty one may be there
+    found = json.loads(kinemill("cart:2", "--to", folder, "--c99", "--json").stdout)
+    assert found["version"] == 2
+    assert {"step.c", "step.h"} <= set(found["files"])
+    assert found["c99"]["difference"] == 0.0  # of a sum and a product
+    with pytest.raises(BadInput, match="is there already; expected a new folder"):
+        kinemill("cart", "--to", folder)
+
+
+def test_a_person_is_told_what_to_try_next(kinemill, tmp_path):
+    done = kinemill("cart", "--c99", "--to", tmp_path / "to")
+    assert "cart version 1:" in done.output
+    assert "of stack" in done.output
+    assert f"python -m kinemill.runtime verify {tmp_path / 'to'}" in done.output

@@ -1,0 +1,107 @@
+"""How a challenger might become champion without being better, and that it does not."""
+
+import math
+
+import pytest
+
+from kinemill.register import list_versions
+from kinemill.register.evidence import TestSplit
+from kinemill.register.protecting import release
+from kinemill.spec import load_task
+from kinemill.tracking import open_tracking
+from tests.register.conftest import Claims, verification
+
+BETTER = {"nrmse": 0.05, "gain": 0.6}  # than the champion, which the gate finds at 0.1
+
+# What is done, and which lines of the gate refuse it.
+TRICKS = {
+    "its error is NaN": ({"evidence": Claims(math.nan, 0.1)}, "beats_champion"),
+    "its error is null in the verification": ({"nrmse": None}, "beats_linear"),
+    "the metric is missing": ({"without": ("metrics", "nrmse", "model")}, "beats_linear"),
+    "all metrics are missing": ({"without": ("metrics",)}, "beats_linear"),
+    "the baselines are missing": ({"without": ("metrics", "nrmse", "linear")}, "beats_linear"),
+    "it was verified on fewer rows": ({"evidence": Claims(0.05, 0.1, windows=13)}, "measured"),
+    "it was verified on other data": ({"evidence": Claims(0.08, 0.1)}, "measured"),
+    "it is as good as the champion": ({"evidence": Claims(0.05, 0.05)}, "beats_champion"),
+    "the metric is reversed": (
+        {"nrmse": -0.05, "evidence": Claims(-0.05, 0.1)},
+        "beats_champion",
+    ),
+    "it won by chance": (
+        {"evidence": Claims(0.05, 0.1, interval=(0.2, 1.3))},
+        "interval_champion",
+    ),
+    "the champion was not measured": ({"evidence": Claims(0.05, math.nan)}, "beats_champion"),
+    "it does not load": (
+        {"evidence": Claims(0.05, 0.1, served=(False, "ended with code -8"))},
+        "serves",
+    ),
+    "it is out of parity": ({"passed": False}, "parity"),
+}
+
+
+@pytest.mark.parametrize("trick", list(TRICKS))
+def test_no_trick_makes_a_champion(reigned, trick):
+    chain = reigned()
+    how, line = TRICKS[trick]
+    found = chain.register(**({"champion": 0.1} | BETTER | how))
+    refused = [item["rule"] for item in found.gate if not item["passed"]]
+    assert (found.status, line in refused) == ("refused", True)
+    aliases = {v["version"]: v["aliases"] for v in list_versions("cart", chain.home)["versions"]}
+    assert aliases[1] == ["champion"]
+
+
+def test_without_a_trick_the_same_challenger_wins(reigned):
+    chain = reigned()
+    assert chain.register(champion=0.1, **BETTER).status == "done"
+
+
+def test_a_tie_at_margin_0_keeps_the_champion(reigned):
+    chain = reigned()
+    task = load_task(chain.task.path, {"promote.margin": 0.0, "promote.interval": False})
+    tie = chain.register(0.1, gain=0.6, champion=0.1, task=task)
+    assert tie.status == "refused"
+    assert chain.register(0.0999, gain=0.7, champion=0.1, task=task).status == "done"
+
+
+def test_an_absent_champion_is_not_the_same_as_none_ever(reigned):
+    chain = reigned()
+    tracking = open_tracking(chain.home)
+    release(tracking)  # as somebody with access to the database could
+    tracking.client.delete_registered_model_alias("cart", "champion")
+    found = chain.register(champion=0.1, **BETTER)
+    (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
+    assert found.status == "refused"
+    assert "version 1: was champion, and its alias or itself is gone" in line["found"]
+    release(tracking)
+    tracking.client.delete_model_version("cart", "1")
+    again = chain.register(0.04, gain=0.8)
+    assert again.status == "refused"
+
+
+def test_a_broken_champion_is_not_beaten(reigned):
+    chain = reigned()
+    for path in [*chain.home.store.glob("bundle/cart/*"), chain.home.artifacts]:
+        for file in path.rglob("rollout.onnx"):
+            file.write_bytes(b"no model")
+    for file in chain.home.artifacts.rglob("model.onnx"):
+        file.write_bytes(b"no model")
+    found = chain.register(champion=0.1, **BETTER)
+    (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
+    assert (found.status, line["passed"]) == ("refused", False)
+    assert line["found"].startswith("champion version 1 cannot be loaded")
+
+
+def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain):
+    # The model answers the last state + 0.5 * 2 N to states that alternate 1, -1: its nrmse is 1,
+    # and the 40 rows of the test episode hold 7 windows of 3 + 4 rows, one every 5.
+    task = load_task(chain.task.path, {"verify.horizon": 4, "promote.beats": []})
+    test = TestSplit(task, chain.home, chain.produce().dataset)
+    claimed = chain.register(0.01, task=task, evidence=test)
+    (line,) = [item for item in claimed.gate if item["rule"] == "measured"]
+    assert (claimed.status, line["passed"]) == ("refused", False)
+    assert line["found"] == "1 over 7 windows"
+
+
+def test_the_documents_of_tests_hold_what_rules_read():
+    assert {"against", "windows", "stability", "gates"} <= set(verification(0.1))

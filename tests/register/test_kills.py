@@ -1,0 +1,89 @@
+"""A registration that ends anywhere: the champion stays resolvable, a rerun finishes it once."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from kinemill import faultpoints, runtime
+from kinemill.register import fetch_bundle, list_versions
+from kinemill.register.auditing import audit
+from tests.conftest import ROOT
+
+POINTS = ["uploaded", "created", "judged", "crowned", "switched"]
+BETTER = {"nrmse": 0.05, "gain": 0.6, "champion": 0.1}
+
+
+def test_these_are_all_the_places():
+    text = "".join(path.read_text() for path in (ROOT / "kinemill" / "register").glob("*.py"))
+    assert sorted(re.findall(r'fault_point\("register\.(\w+)"\)', text)) == sorted(POINTS)
+
+
+def _resolves(chain):
+    folder = fetch_bundle("models:/cart@champion", chain.home)
+    assert runtime.load(folder).history == 3
+
+
+def _is_finished_once(chain):
+    again = chain.register(**BETTER)
+    versions = list_versions("cart", chain.home)["versions"]
+    aliases = {version["version"]: version["aliases"] for version in versions}
+    assert aliases == {2: ["champion"], 1: []}
+    assert (again.version, again.alias, again.summary["decision"]) == (2, "champion", "champion")
+    assert chain.register(**BETTER).status == "unchanged"
+    found = audit(chain.home, "cart")
+    assert [(e["what"], e["version"], e["before"]) for e in found["events"]] == [
+        ("champion", 1, None),
+        ("champion", 2, 1),
+    ]
+    assert found["gaps"] == []
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_full_disk_anywhere_leaves_a_champion_and_a_rerun_finishes_once(
+    reigned, point, monkeypatch
+):
+    chain = reigned()
+    monkeypatch.setattr(faultpoints, "_passed", Counter())
+    monkeypatch.setenv(faultpoints.VARIABLE, f"error:register.{point}:1")
+    with pytest.raises(OSError, match=f"register.{point}:1"):
+        chain.register(**BETTER)
+    _resolves(chain)
+    monkeypatch.delenv(faultpoints.VARIABLE)
+    _is_finished_once(chain)
+
+
+ELSEWHERE = """
+import json, sys
+from pathlib import Path
+from kinemill.home import Home
+from kinemill.register import Produced, register
+from kinemill.spec import load_task
+from kinemill.store import Ref
+from tests.register.conftest import Claims
+
+task, home, refs = sys.argv[1:]
+produced = Produced(**{name: Ref(**ref) for name, ref in json.loads(refs).items()})
+register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
+    reigned, point, monkeypatch
+):
+    chain = reigned()
+    produced = chain.produce(0.05, gain=0.6)
+    refs = {name: ref.to_json() for name, ref in vars(produced).items()}
+    monkeypatch.setenv(faultpoints.VARIABLE, f"register.{point}:1")
+    where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, *where], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    monkeypatch.delenv(faultpoints.VARIABLE)
+    _resolves(chain)
+    _is_finished_once(chain)

@@ -1,0 +1,94 @@
+"""The pages of a task and of its versions, made from the registry alone."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+from kinemill.register.custody import custody
+from kinemill.register.task_page import task_page, tasks_page
+from kinemill.register.version_page import version_page
+from kinemill.register.versions import find_version, versions_of
+from kinemill.tracking import open_tracking
+
+VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "circle"}
+
+
+class Balanced(HTMLParser):
+    """Complains about a tag that is closed in the wrong place, and notes what is fetched."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.fetched = [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.fetched += [v for name, v in attrs if name in {"src", "href"} and tag != "a"]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_is(chain):
+    chain.register(0.1)
+    second = chain.register(0.9)
+    home, task = chain.home, chain.task.name
+    version = find_version(open_tracking(home), task, f":{second.version}")
+    page = version_page(home, version)
+    assert Balanced(page).fetched == []
+    assert "kept the champion" in page
+    for line in version.gate:
+        assert line["rule"] in page
+    for link in custody(home, version):
+        assert link.digest[:12] in page
+    for column in chain.task.columns:
+        assert column in page
+
+
+def test_the_chain_of_custody_goes_back_to_the_dataset(chain):
+    registered = chain.register(0.1)
+    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    links = {link.stage: link for link in custody(chain.home, version)}
+    assert {"dataset", "model", "verification"} <= set(links)
+    dataset = links["dataset"]
+    assert dataset.folder is not None
+    assert dataset.digest == version.tags["kinemill.dataset"]
+
+
+def test_the_page_of_a_task_lists_its_versions_over_time(chain):
+    chain.register(0.1)
+    chain.register(0.9)
+    versions = versions_of(open_tracking(chain.home), chain.task.name)
+    page = task_page(chain.task.name, versions, lambda number: f"/there/{number}")
+    Balanced(page)
+    assert re.findall(r'href="(/there/\d+)"', page) == ["/there/2", "/there/1"]
+    assert "Robots load <b>version 1</b>" in page
+    assert "refused 1 of 2" in page
+    assert page.count("<svg") == 1
+    every = tasks_page({chain.task.name: versions, "new": []}, lambda name: f"/tasks/{name}")
+    Balanced(every)
+    assert 'href="/tasks/new"' in every
+
+
+def test_names_from_logs_are_text(chain):
+    registered = chain.register(0.1)
+    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    version.tags["kinemill.commit"] = "<script>alert(1)</script>"
+    assert "<script" not in version_page(chain.home, version)
+
+
+def test_the_page_of_a_version_is_a_command_too(chain, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from kinemill.cli.app import app
+
+    chain.register(0.1)
+    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
+    page = tmp_path / "page.html"
+    told = CliRunner().invoke(app, ["report", chain.task.name, "--to", str(page), "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["version"] == 1
+    assert "Chain of custody" in page.read_text()

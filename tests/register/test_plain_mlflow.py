@@ -1,0 +1,74 @@
+"""What plain MLflow clients see, who have never heard of kinemill."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinemill.tracking import open_tracking
+
+FEED = {"states": (2, 3, 2), "past_actions": (2, 2, 1), "actions": (2, 4, 1)}
+
+
+def feed():
+    return {name: np.ones(shape, dtype=np.float32) for name, shape in FEED.items()}
+
+
+@pytest.fixture
+def client(reigned):
+    chain = reigned()
+    chain.register(0.31, gain=0.6)
+    return open_tracking(chain.home).client
+
+
+def test_models_versions_aliases_and_tags_are_normal_ones(client):
+    model = client.get_registered_model("cart")
+    assert dict(model.aliases) == {"champion": 1, "challenger": 2}
+    champion = client.get_model_version_by_alias("cart", "champion")
+    assert (champion.version, champion.status) in {(1, "READY"), ("1", "READY")}
+    assert champion.tags["kinemill.decision"] == "champion"
+    assert champion.tags["kinemill.blessing.better"] == "yes"
+    assert champion.tags["kinemill.blessing.serves"] == "yes"
+    refused = client.get_model_version("cart", "2")
+    assert refused.tags["kinemill.gate.beats_linear"].startswith("refused: found 0.31")
+    assert "| beats_linear | **no** |" in refused.description
+    found = client.search_model_versions("name = 'cart' and tags.`kinemill.decision` = 'refused'")
+    assert [int(version.version) for version in found] == [2]
+
+
+def test_the_run_lists_its_dataset_its_model_and_how_good_that_is(client):
+    version = client.get_model_version_by_alias("cart", "champion")
+    run = client.get_run(version.run_id)
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.source_type) == ("cart", "kinemill")
+    (made,) = run.outputs.model_outputs
+    assert made.model_id in version.source
+    assert run.data.metrics["test/nrmse/linear"] == 0.3
+
+
+def test_pyfunc_loads_the_champion_and_answers_without_a_pickle(client, chain):
+    import mlflow.pyfunc
+
+    with open_tracking(chain.home).as_default():
+        model = mlflow.pyfunc.load_model("models:/cart@champion")
+    found = model.predict(feed())
+    # last state 1 + 0.5 * action 1
+    np.testing.assert_array_equal(found["next_states"], np.full((2, 4, 2), 1.5, dtype=np.float32))
+    assert model.metadata.flavors["python_function"]["loader_module"] == "mlflow.onnx"
+    assert [column.name for column in model.metadata.signature.inputs] == list(FEED)
+    with pytest.raises(Exception, match="past_actions"):
+        model.predict({"states": feed()["states"], "actions": feed()["actions"]})
+    folder = Path(client.get_logged_model(model.metadata.model_id).artifact_location[7:])
+    names = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert names.isdisjoint({".pkl", ".pickle", ".pt", ".py"})
+
+
+def test_onnx_load_model_gives_the_registered_graph(client, chain):
+    import mlflow.onnx
+    import onnxruntime as ort
+
+    with open_tracking(chain.home).as_default():
+        model = mlflow.onnx.load_model("models:/cart/1")
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, feed())[0], np.full((2, 4, 2), 1.5))
+    assert {item.key for item in model.metadata_props} >= {"states", "units", "dt", "dataset"}

@@ -1,0 +1,46 @@
+"""The launchpad's form says what it cannot check, and the first step checks it."""
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import KinemillError
+from kinemill.home import project_root
+from kinemill.spec import load_task
+from resources.mill import launchpad, mill
+
+
+@pytest.fixture(scope="module")
+def task():
+    return load_task(project_root() / "tasks" / "cart_pole.yaml")
+
+
+def described(shape, *keys):
+    for key in keys[:-1]:
+        shape = shape.fields[key].config_type
+    return shape.fields[keys[-1]].description
+
+
+def test_descriptions_state_the_bounds(task):
+    form = launchpad(task)
+    assert "must be > 0" in described(form, "learn", "batch_size")
+    assert "must be > 0" in described(form, "learn", "patience")  # or null
+    assert "must be >= 0" in described(form, "learn", "seed")
+    assert described(form, "learn", "batch_size").startswith(f"now {task.learn.batch_size}")
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"batch_size": -5}, {"seed": -1}])
+def test_a_value_out_of_bounds_is_refused_before_any_step_and_named(task, change):
+    resource = mill(task)
+    context = dg.build_init_resource_context(config={"learn": change})
+    with pytest.raises(KinemillError, match=f"learn.{next(iter(change))}"):
+        next(resource.resource_fn(context))
+
+
+def test_a_task_with_an_oldest_age_has_a_freshness_policy(task):
+    from assets.register import make
+
+    aged = task.model_copy(update={"retrain": task.retrain.model_copy(update={"max_age": 86400.0})})
+    (policy,) = [spec.freshness_policy for spec in make(aged).specs]
+    assert policy.fail_window.to_timedelta().total_seconds() == 86400.0
+    assert policy.warn_window.to_timedelta().total_seconds() == pytest.approx(69120.0)
+    assert [spec.freshness_policy for spec in make(task).specs] == [None]

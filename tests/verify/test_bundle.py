@@ -1,0 +1,106 @@
+"""A model folder alone: what is found without the data and the network it came from."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+from benchmarks._exports import Export, random_step
+from kinemill.cli.app import app
+from kinemill.verify.bundle import verify_folder
+
+BASE = {"type": "mlp", "hidden_sizes": [16, 16], "activation": "tanh"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    export = Export(random_step(BASE), tmp_path_factory.mktemp("whole"))
+    export.write()
+    return export
+
+
+@pytest.fixture
+def export(whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "model")
+    return Export(whole.step, tmp_path / "model")
+
+
+def failed(found):
+    return {line["name"] for line in found["gates"] if not line["passed"]}
+
+
+def verified(folder):
+    run = CliRunner().invoke(app, ["verify", str(folder), "--json"])
+    return run.exit_code, json.loads(run.stdout) if run.stdout.startswith("{") else run
+
+
+def test_a_sound_folder_is_verified_and_measured(whole):
+    code, found = verified(whole.folder)
+    assert (code, found["passed"], failed(found)) == (0, True, set())
+    assert {one["file"] for one in found["files"]} == {"step.onnx", "rollout.onnx"}
+    assert {"any batch", "threads", "rollout equals steps", "nonsense is refused"} <= {
+        line["name"] for line in found["gates"]
+    }
+    assert found["latency_ms"]["rollout"]["p99"] > 0
+    assert found["cold_start"]["load_ms"] > 0
+    told = CliRunner().invoke(app, ["verify", str(whole.folder)])
+    assert f"{whole.folder}: verified, a model of pendulum" in " ".join(told.stdout.split())
+
+
+def test_a_file_that_differs_from_its_hash_is_not_run(export):
+    (export.folder / "notes.txt").write_text("measured on Monday")
+    sums = export.folder / "sha256sums"
+    sums.write_text(f"{'0' * 64}  notes.txt\n")
+    code, found = verified(export.folder)
+    assert code == 1
+    assert failed(found) == {"hashes"}
+    assert len(found["gates"]) == 1
+    assert "latency_ms" not in found
+    told = CliRunner().invoke(app, ["verify", str(export.folder)])
+    assert told.exit_code == 1
+    assert "nothing was run" in told.stdout
+
+
+def test_weights_of_nan_are_found(export):
+    def spoil(model):
+        (head,) = [one for one in model.graph.initializer if one.name.endswith("head.weight")]
+        weights = numpy_helper.to_array(head).copy()
+        weights[0, 0] = np.nan
+        head.CopyFrom(numpy_helper.from_array(weights, head.name))
+
+    export.edit(spoil)
+    found = verify_folder(export.folder)
+    assert {"any batch", "threads", "rollout equals steps"} <= failed(found)
+    assert json.dumps(found, allow_nan=False)
+
+
+def test_a_batch_that_is_frozen_is_found_and_named(export):
+    def freeze(model):
+        for item in model.graph.input:
+            item.type.tensor_type.shape.dim[0].dim_value = 1
+
+    export.edit(freeze, "rollout.onnx")
+    found = verify_folder(export.folder)
+    assert {"rollout.onnx interface", "any batch"} <= failed(found)
+    line = next(line for line in found["gates"] if line["name"] == "any batch")
+    assert "INVALID_ARGUMENT" in line["found"]
+
+
+def test_a_rollout_that_is_not_its_steps_is_found(export):
+    def reverse(model):
+        scan = next(node for node in model.graph.node if node.name == "horizon")
+        scan.attribute.append(onnx.helper.make_attribute("scan_input_directions", [1]))
+
+    export.edit(reverse, "rollout.onnx")
+    assert "rollout equals steps" in failed(verify_folder(export.folder))
+
+
+def test_what_is_no_model_is_bad_input(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        run = CliRunner().invoke(app, ["verify", str(folder)])
+        assert run.exit_code != 0
+        assert "expected" in str(run.exception)
