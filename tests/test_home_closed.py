@@ -42,6 +42,6 @@ def test_one_that_may_not_be_written_stays_so(tmp_path):
 def test_artifacts_are_closed(home):
     from kinemill.tracking import open_tracking
 
-    open_tracking(home)
+    open_tracking(home).experiment("task")
     assert mode(home.artifacts) == 0o700
     assert mode(home.root) == 0o700

@@ -54,7 +54,7 @@ def test_three_processes_racing_to_create_the_database_all_get_their_run(home):
     client = open_tracking(home).client
     ids = {out.decode().strip() for out, _ in answers}
     assert len({client.get_run(run_id).info.experiment_id for run_id in ids}) == 1
-    assert sorted(path.name for path in home.root.iterdir()) == [".locks", "mlflow.db"]
+    assert sorted(path.name for path in home.root.iterdir()) == [".locks", "artifacts", "mlflow.db"]
 
 
 def test_artifacts_lie_under_the_home_and_follow_when_it_moves(tracked, tmp_path):

@@ -128,12 +128,13 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
-    said = error.read(2000).decode(errors="replace").strip()
+    said, told = error.read(2000).decode(errors="replace").strip(), ""
     try:
-        said = json.loads(said)["errors"][0]["message"]
+        told = json.loads(said)["errors"][0]["message"]
     except (ValueError, LookupError, TypeError):
         said = said.splitlines()[0] if said else ""
     if error.code in _REFUSED:
+        why = f"refuses ({error.code})" + (f": {told}" if told else "")
         fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
-        return BadInput(url, f"refuses ({error.code}): {said}", fix=fix)
-    return KinemillError(url, f"answers {error.code} {said}".strip())
+        return BadInput(url, why, fix=fix)
+    return KinemillError(url, f"answers {error.code} {told or said}".strip())

@@ -11,6 +11,7 @@ from kinemill.drawing.pieces import style
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
+_FONT = "text { font-family: system-ui, sans-serif; }"
 _SIZE, _ACROSS, _TITLE, _MOST = (340, 190), 3, 18, 12  # px, charts in a row, px, charts on a sheet
 
 
@@ -36,10 +37,15 @@ def histogram_sheet(packed: PackedDataset) -> str:
         for index, (name, chart) in enumerate(charts)
     ]
     across, down = min(_ACROSS, len(charts)), -(-len(charts) // _ACROSS)
-    size = f'width="{across * width}" height="{down * height}"'
+    size = f'width="{across * width}" height="{down * height + _TITLE}"'
+    key = "".join(
+        f'<text class="tick" x="{10 + 80 * index}" y="{down * height + 13}" '
+        f'style="fill:var(--{colour})">{split}</text>'
+        for index, (split, colour) in enumerate(STYLES.items())
+    )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style()}</style>'
-        f"{''.join(parts)}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style()}{_FONT}</style>'
+        f"{''.join(parts)}{key}</svg>"
     )
 
 

@@ -94,7 +94,8 @@ def _growth(found: Json) -> str:
         for channel, line in found["channels"].items()
     )
     told = "<p>Root mean square error over seconds ahead, of both on the same windows.</p>"
-    return f'<h2>How errors grow</h2>{told}{legend(labels)}<div class="grid">{charts}</div>'
+    kind = "grid even" if len(found["channels"]) in {2, 4} else "grid"
+    return f'<h2>How errors grow</h2>{told}{legend(labels)}<div class="{kind}">{charts}</div>'
 
 
 def _chart(line: Json, dt: float) -> str:

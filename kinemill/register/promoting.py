@@ -8,12 +8,13 @@ import json
 from dataclasses import asdict
 
 from kinemill.dataset import find_version as find_dataset
-from kinemill.errors import BadInput, Blocked
+from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.home import Home
 from kinemill.locks import now, whoever
 from kinemill.register import tags
 from kinemill.register.deciding import approval_of, decide, serves
 from kinemill.register.evidence import Evidence, TestSplit, serve_still
+from kinemill.register.gate import differences
 from kinemill.register.protecting import protect
 from kinemill.register.rules import Approval
 from kinemill.register.switching import (
@@ -25,7 +26,14 @@ from kinemill.register.switching import (
     switch,
     trail,
 )
-from kinemill.register.versions import CHAMPION, Version, aliases_of, find_version
+from kinemill.register.versions import (
+    CHAMPION,
+    Version,
+    aliases_of,
+    bundle_folder,
+    find_version,
+)
+from kinemill.runtime import load
 from kinemill.spec import Task
 from kinemill.store import Json
 from kinemill.tracking import Tracking, open_tracking
@@ -182,7 +190,26 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
     with guarded(tracking.home, task.name):
         protect(tracking)
         switch(tracking, task.name, event.before, event)
-    return _document(find_version(tracking, task.name, f":{version.number}"), event.before)
+    moved = find_version(tracking, task.name, f":{version.number}")
+    return _document(moved, event.before) | {"differs": _differs(tracking, moved, event.before)}
+
+
+def _differs(tracking: Tracking, version: Version, before: int | None) -> list[str]:
+    """Say in what the new champion is not the same to programs that ran the one before."""
+    if before is None:
+        return []
+    try:
+        earlier = find_version(tracking, version.task, f":{before}")
+        old, new = (load(bundle_folder(tracking, one)).interface for one in (earlier, version))
+    except (BadInput, CorruptArtifact) as error:
+        return [f"whether the interface is the same cannot be told: {error}"]
+    told = differences(old, new)
+    return [
+        line.replace("of the champion", f"of version {before}").replace(
+            "of the challenger", f"of version {version.number}"
+        )
+        for line in told
+    ]
 
 
 def _opened(home: Home, task: str) -> Tracking:

@@ -108,7 +108,8 @@ def _course(versions: Sequence[Version]) -> str:
     start = known[0][0].created[:16].replace("T", " ")
     since = f"over {'hours' if short else 'days'} since {start} UTC"
     chart = figure("nRMSE", since, line_chart(lines, size=(900, 240)))
-    return f"<h2>Over time</h2>{legend({line.style: line.label for line in lines})}{chart}"
+    key = legend({line.style: line.label for line in lines})
+    return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'
 
 
 def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:

@@ -191,7 +191,8 @@ def _training(folder: Path | None) -> str:
     key = legend({line.style: line.label for line in drawn})
     return (
         "<h2>Training</h2><p>Errors over the steps of training; the weights with the smallest "
-        f"watched validation error are kept.</p>{key}{chart}"
+        f"watched validation error are kept.</p>{key}"
+        f'<div class="stack">{chart}</div>'
     )
 
 

@@ -1,11 +1,15 @@
 """Rollouts by machine code that was compiled for this computer, see `kinemill.export.compiled`."""
 
 import ctypes
+from collections.abc import Callable
 
 import numpy as np
 
+from kinemill.errors import BadInput
 from kinemill.runtime.checking import Array
+from kinemill.runtime.interface import Interface, wrapped
 
+SAME = 1e-4  # what rounding comes to within three steps, relative to the largest numbers
 FEW = 3  # rows below which one after the other is quicker than many lanes, some of them idle
 
 
@@ -44,3 +48,22 @@ class CompiledRollout:
             horizon,
         )
         return found
+
+
+def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
+    """Compare machine code with the ONNX file that it was made of, a row alone and many.
+
+    Raises:
+        BadInput: they differ by more than rounding, or one gives NaN.
+    """
+    random, history = np.random.default_rng(0), interface.history
+    states, actions = len(interface.states), len(interface.actions)
+    angle = np.array([name in interface.angles for name in interface.states])
+    for batch in (1, 17):
+        shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 3, actions)]
+        inputs = [random.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
+        wanted = run(*inputs)
+        off = np.abs(wrapped(compiled(*inputs) - wanted, angle))
+        if not bool((off <= SAME * (1.0 + np.abs(wanted))).all()):
+            found = f"differs from the ONNX file by up to {np.max(off):.3g}"
+            raise BadInput(compiled.engine, found, expected="the same numbers")

@@ -63,6 +63,7 @@ class Tracking:
         with lock(self.home, "mlflow"):
             if known := self.client.get_experiment_by_name(task):
                 return known.experiment_id
+            self.home.artifacts.mkdir(mode=0o700, exist_ok=True)
             return self.client.create_experiment(task, f"{artifact_root(self.home)}/{task}")
 
     @contextmanager
@@ -148,7 +149,6 @@ def _create(home: Home) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     home.make()
-    home.artifacts.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.root, prefix=".mlflow-") as aside:
         path = Path(aside) / "mlflow.db"
         store = SqlAlchemyStore(f"sqlite:///{path}", home.artifacts.as_uri())

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime import Interface, load
+from kinemill.runtime import Interface, Simulator
 from kinemill.verify.parity import Pair, Parity, compare_both
 from kinemill.verify.probes import Probe
 
 # Those that count in float32 as a CPU does; Core ML and NPUs round to half precision.
 ACCELERATORS = {"CUDAExecutionProvider": "CUDA", "ROCMExecutionProvider": "ROCm"}
 _EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+_CPU = "CPUExecutionProvider"
 THREADS = 2  # other than the one that a robot uses
 
 
@@ -39,9 +40,8 @@ class Sessions:
         return tuple(self.step_session.run(wanted, _contiguous(feed)))
 
 
-def compare_elsewhere(folder: Path, pair: Pair, probe: Probe) -> list[Parity]:
-    """Compare again with another number of threads, and on every accelerator that is present."""
-    threaded = load(folder, threads=THREADS, non_finite="pass")
+def compare_elsewhere(folder: Path, threaded: Simulator, pair: Pair, probe: Probe) -> list[Parity]:
+    """Compare again with THREADS threads, and on every accelerator that is present."""
     told = replace(probe, name=f"{probe.name}, {THREADS} threads")
     found = compare_both(replace(pair, simulator=threaded), told)
     for provider in present():
@@ -65,7 +65,7 @@ def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | Non
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    wanted = [(provider, _EXACT.get(provider, {})), "CPUExecutionProvider"]
+    wanted = [(provider, _EXACT.get(provider, {})), *({_CPU} - {provider})]
     opened = [
         ort.InferenceSession((folder / name).read_bytes(), options, providers=wanted)
         for name in ("step.onnx", "rollout.onnx")

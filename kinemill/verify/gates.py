@@ -13,7 +13,7 @@ class Gate:
     wanted: str
 
 
-def gate(name: str, wrong: list[str], wanted: str, fine: str = "") -> Gate:
+def gate(name: str, wrong: list[str], wanted: str, fine: str = "nothing wrong") -> Gate:
     """Return a line that passes if nothing is wrong; of many wrong things it tells three."""
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Gate(name, not wrong, "; ".join(wrong[:3]) + more if wrong else fine or wanted, wanted)
+    return Gate(name, not wrong, "; ".join(wrong[:3]) + more if wrong else fine, wanted)

@@ -11,6 +11,7 @@ from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, analyse
 from kinemill.verify.baselines import contestants
 from kinemill.verify.cold import cold_start
+from kinemill.verify.elsewhere import THREADS
 from kinemill.verify.gates import Gate
 from kinemill.verify.latency import Latency, latency, throughput
 from kinemill.verify.stability import Stability, sensitivity, stability
@@ -69,7 +70,7 @@ def judge(subject: Subject) -> Verdict:
     ]
     measured = {
         "sensitivity": sensitivity(simulator, probe, subject.spread),
-        "throughput": throughput(subject.folder, probe),
+        "throughput": throughput({1: simulator, THREADS: subject.threaded}, probe),
         "cold_start": cold_start(subject.folder),
     }
     found = stability(simulator, dataset)

@@ -6,14 +6,14 @@ Times in ms, one thread unless said otherwise, on the machine that the document 
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from kinemill.runtime import Simulator, load
+from kinemill.runtime import Simulator
 from kinemill.store import Json
 from kinemill.verify.probes import Probe
 
@@ -80,11 +80,10 @@ def _block(call: Callable[[], object], calls: int) -> list[float]:
     return taken
 
 
-def throughput(folder: Path, probe: Probe) -> list[Json]:
-    """Return steps/s of `rollout` over batches and threads, as many threads as this process may."""
+def throughput(simulators: Mapping[int, Simulator], probe: Probe) -> list[Json]:
+    """Return steps/s of `rollout` over batches, by each of some numbers of threads."""
     found: list[Json] = []
-    for threads in sorted({1, cores()}):
-        simulator = load(folder, threads=threads, non_finite="pass")
+    for threads, simulator in simulators.items():
         for batch in THROUGHPUT_BATCHES:
             some = probe.first(batch)
             simulator.rollout(*some.inputs)

@@ -75,17 +75,26 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 
 def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
     """Ask one file: is it valid, whole, of plain operators, old enough, and any batch's?"""
-    name = path.name
+    name, own = path.name, structure(path, model)
     gates = [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
-        gate(f"{name} is whole", _outside(path, model), "all weights inside, below 2 GB"),
         gate(
-            f"{name} operators", _foreign(model), "ONNX's own operators, which do not draw numbers"
+            f"{name} is whole",
+            _outside(path, model),
+            "all weights inside, below 2 GB",
+            f"{own.parameters} numbers in {own.bytes / 1e3:.0f} kB",
+        ),
+        gate(
+            f"{name} operators",
+            _foreign(model),
+            "ONNX's own operators, which do not draw numbers",
+            f"{sum(own.operators.values())} of {len(own.operators)} kinds",
         ),
         gate(
             f"{name} versions",
             _versions(model),
             f"opset at most {NEWEST_OPSET}, IR at most {NEWEST_IR}",
+            f"opset {own.opset}, IR {own.ir}",
         ),
     ]
     try:

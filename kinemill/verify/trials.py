@@ -22,7 +22,7 @@ def _stability(found: Json) -> str:
         return ""
     lost = runs["first_diverged_step"]
     told = f"<b>{runs['diverged']:.0%}</b> of {runs['rollouts']} rollouts of {runs['steps']} steps "
-    told += f"diverge, the first at step {lost}" if lost else "diverge: all stay where they may be"
+    told += f"diverge, the first at step {lost}" if lost else "diverge"
     rows = [
         [
             name_of(name, line["unit"]),
@@ -59,7 +59,11 @@ def _speed(found: Json) -> str:
         for line in found["throughput"]
     ]
     first = times["rollout"]
-    machine = ", ".join(escape(str(value)) for value in found["machine"].values())
+    told = found["machine"]
+    machine = escape(
+        f"{told['processor']}, {told['cores']} cores, {told['system']}, Python {told['python']}, "
+        f"ONNX Runtime {told['onnxruntime']}"
+    )
     start = [
         ["Import of the runtime", f"{cold['import_ms']:.0f} ms"],
         ["Loading", f"{cold['load_ms']:.1f} ms"],

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kinemill.runtime.windows import Floats
 from kinemill.spec.verifying import Verify
 from kinemill.store import Json
 from kinemill.verify.curves import Fitting
-from kinemill.verify.elsewhere import compare_elsewhere
+from kinemill.verify.elsewhere import THREADS, compare_elsewhere
 from kinemill.verify.files import check_files, read_models, structures
 from kinemill.verify.gates import Gate
 from kinemill.verify.manners import manners
@@ -50,6 +51,11 @@ class Subject:
     trained: Interface | None = None
     fitting: Fitting | None = None
     closed_loop: Json | None = None
+
+    @cached_property
+    def threaded(self) -> Simulator:
+        """The same files, run by more threads."""
+        return load(self.folder, threads=THREADS, non_finite="pass")
 
     @property
     def pair(self) -> Pair:
@@ -121,7 +127,7 @@ def compared(subject: Subject, probes: list[Probe]) -> list[Parity]:
     return [
         *compare(pair, probes),
         *tried("long rollout", far, lambda: [compare_long(pair, far)]),
-        *compare_elsewhere(subject.folder, pair, first),
+        *compare_elsewhere(subject.folder, subject.threaded, pair, first),
     ]
 
 

@@ -56,7 +56,7 @@ def test_every_command_says_what_it_does():
         "forget", "datasets", "lineage", "export_data", "run", "demo", "models", "show", "up",
         "drift", "rollout", "tune", "simulate", "evaluate", "start", "status", "metrics", "cancel",
         "gc", "backup", "restore", "upgrade", "alerts", "why", "approve", "promote", "rollback",
-        "audit", "compare", "pull",
+        "audit", "compare", "pull", "verify", "report", "export", "users",
     }  # fmt: skip
     assert all(command.callback.__doc__ for command in app.registered_commands)
 

@@ -109,6 +109,7 @@ def test_they_run_as_the_original_does(folder, rows):
         np.testing.assert_array_equal(after, variant.rollout(states, past, actions)[:, 0])
 
 
+@pytest.mark.slow
 def test_one_that_loses_too_much_is_left_out_and_said_so(rows, tmp_path):
     summary = exported(rows, tmp_path / "model", also=["int8"], loss=1e-6)
     found = summary["variants"]["int8"]
@@ -124,6 +125,7 @@ def test_int8_without_windows_to_scale_it_on_is_refused(tmp_path):
         write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
 
 
+@pytest.mark.slow
 def test_an_unoptimised_export_says_the_same_with_more_operations(rows, tmp_path, folder):
     exported(rows, tmp_path / "plain", optimise=False)
     plain, folded = load(tmp_path / "plain"), load(folder[0])

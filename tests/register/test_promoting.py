@@ -1,5 +1,8 @@
 """Who is champion by a person's word: approved, promoted, rolled back; and by whom it is kept."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,6 +16,7 @@ from kinemill.register.switching import ChampionChanged
 from kinemill.register.versions import find_version
 from kinemill.spec import load_task
 from kinemill.tracking import open_tracking
+from tests.conftest import ROOT
 from tests.register.conftest import Claims
 
 
@@ -150,6 +154,8 @@ def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(re
     assert (plain["decision"], champion(chain)) == ("refused", [1])
     promoting.approve(chain.task, chain.home, ":2", breaking=True, evidence=evidence)
     assert champion(chain) == [2]
+    (line,) = promoting.rollback(chain.task, chain.home)["differs"]
+    assert line == "dt of version 2 0.05, of version 1 0.02"
 
 
 def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(reigned):
@@ -187,3 +193,46 @@ def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     assert found["told"] == "refused by beats_linear; version 1 stayed champion"
     assert found["blessings"] == {"better": "no", "serves": "yes"}
     assert why(chain.home, "cart", "@champion")["told"].startswith("champion: all")
+
+
+def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):
+    from kinemill.cli.demo import forget
+
+    chain = reigned(3)
+    forget(chain.home, "cart")
+    assert list_versions("cart", chain.home)["versions"] == []
+    assert chain.register(0.1).status == "done"
+    with pytest.raises(Exception, match="this version is champion"):
+        open_tracking(chain.home).client.delete_model_version("cart", "1")
+
+
+@pytest.mark.slow
+def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
+    chain = reigned()
+    tracking = open_tracking(chain.home)
+    one = find_version(tracking, "cart", ":1")
+    with tracking.as_default():
+        for _ in range(2, 10):
+            tracking.client.create_model_version("cart", one.source, tags=one.tags)
+    around = os.environ | {
+        "KINEMILL_HOME": str(chain.home.root),
+        "KINEMILL_TASKS": str(chain.task.path.parent),
+    }
+    command = [sys.executable, "-c", "from kinemill.cli.app import main; main()", "promote"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"cart:{version}", "--expect", "1"],
+            cwd=ROOT,
+            env=around,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for version in range(2, 10)
+    ]
+    told = [process.communicate(timeout=500)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert sorted(codes) == [0, *[1] * 7], told
+    won = range(2, 10)[codes.index(0)]
+    assert champion(chain) == [won]
+    assert sum(f"the champion changed: now it is version {won}" in text for text in told) == 7

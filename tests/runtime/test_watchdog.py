@@ -116,9 +116,3 @@ def test_times_that_mean_nothing_are_refused(simulator, clock):
     for name in ("max_age", "deadline"):
         with pytest.raises(BadInput, match=f"{name}: is nan s"):
             guarded(simulator, lambda state: [1.0], clock, **{name: np.nan})
-
-
-def test_a_model_that_declares_nothing_rests_within_its_limits(tmp_path):
-    from tests.export.conftest import published
-
-    assert load(published(random_step("mlp"), tmp_path)).safe_action.tolist() == [0.0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kinemill.errors import BadInput
 from kinemill.runtime import load
 from kinemill.spec.verifying import Energy, Symmetry, Verify
 from kinemill.verify import latency as timing
@@ -155,8 +156,9 @@ def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum
     found = latency(simulator, probe)["rollout"]
     assert 0 < found.p50 <= found.p90 <= found.p99 <= found.p99_9
     assert found.jitter == pytest.approx(found.p99 - found.p50)
-    rates = throughput(exported, probe)
-    assert {(line["batch"]) for line in rates} == {1, 16, 256}
+    rates = throughput({1: simulator, 2: load(exported, threads=2)}, probe)
+    assert {line["batch"] for line in rates} == {1, 16, 256}
+    assert {line["threads"] for line in rates} == {1, 2}
     assert all(line["steps_per_second"] > 0 for line in rates)
 
 
@@ -243,3 +245,22 @@ def test_the_files_run_on_whatever_else_is_present(exported):
     mine = sessions.step(state, np.zeros((3, 1), np.float32), *carry)
     other = load(exported).step(state, np.zeros((3, 1)), *carry)
     np.testing.assert_allclose(mine[0], other[0], atol=1e-6)
+
+
+def test_out_of_limits_is_an_error_where_that_is_asked_for_and_passed_on_otherwise(exported):
+    strict, lenient = load(exported, out_of_limits="raise"), load(exported)
+    states, past, actions = (
+        np.zeros((2, rows, width), np.float32) for rows, width in ((4, 2), (3, 1), (5, 1))
+    )
+    np.testing.assert_array_equal(
+        strict.rollout(states, past, actions), lenient.rollout(states, past, actions)
+    )
+    actions[1, 2] = 6.01  # N·m, limits are -6 and 6
+    assert np.isfinite(lenient.rollout(states, past, actions)).all()
+    with pytest.raises(BadInput, match=r"actions, batch 1, horizon 2, torque: is 6\.01 .*-6 to 6"):
+        strict.rollout(states, past, actions)
+    with pytest.raises(BadInput, match=r"state, velocity: is -31 .*-30 to 30"):
+        strict.observe([0.0, -31.0], [0.0])
+    strict.observe([4.0, -30.0], [6.0])  # an angle has no limits here, and limits are allowed
+    with pytest.raises(BadInput, match="'raise' or 'pass'"):
+        load(exported, out_of_limits="maybe")

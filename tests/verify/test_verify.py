@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import onnx
 import pytest
 from safetensors.torch import save_file
 
@@ -84,3 +85,25 @@ def test_the_process_does_not_outlive_who_asked_for_it(tmp_path):
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr  # it went before it did anything
+
+
+def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home, refs):
+    task = task_of({"type": "mlp"}, 4)
+    whole = open_ref(home, export(task, home, refs["model"]).ref)
+
+    def frozen(folder):
+        for name in ("step.onnx", "rollout.onnx"):
+            model = onnx.load(whole / name)
+            for item in (*model.graph.input, *model.graph.output):
+                item.type.tensor_type.shape.dim[0].dim_value = 1
+            (folder / name).write_bytes(model.SerializeToString())
+        return {}
+
+    planted = once(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
+    with pytest.raises(Blocked) as caught:
+        verify(task, home, planted, refs["model"], refs["dataset"])
+    told = str(caught.value)
+    assert told.startswith("pendulum: verification: step.onnx interface: state is [1, 2], not")
+    assert "rollout parity: batch of 7, held-out: [ONNXRuntimeError]" in told
+    assert told.endswith("nothing was measured; export the model again")
+    assert not (home.store / "verification").exists()

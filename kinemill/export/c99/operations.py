@@ -33,7 +33,8 @@ class Values:
             BadInput: it is worked out.
         """
         if name not in self._constants:
-            raise BadInput("C99", f"{name} is worked out at run time", expected="a constant")
+            what = f"a layer or an index of the step is worked out at run time ({name})"
+            raise BadInput("C99", what, expected="constants", fix="run it with ONNX Runtime")
         return self._constants[name]
 
     def knows(self, name: str) -> bool:

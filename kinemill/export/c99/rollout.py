@@ -1,6 +1,7 @@
 """C of whole rollouts, for a computer with gcc or clang: row after row, or many at once."""
 
-from kinemill.export.c99.source import Parts, functions, sizes_of
+from kinemill.export.c99.emitting import functions
+from kinemill.export.c99.source import Parts, sizes_of
 
 LANES = 16  # rows at once where there are many: a vector register or two
 
@@ -81,12 +82,13 @@ def rollout_code(parts: Parts, lanes: int) -> str:
     Arrays are (B, H, S), (B, H-1, A), (B, T, A) and, for the results, (B, T, S).
     """
     states, actions, carry = sizes_of(parts.interface)
+    programs = {"core": parts.core} | ({"warm": parts.warm} if carry else {})
     return "\n".join(
         [
             "#include <math.h>\n#include <string.h>\n",
             f"#define LANES {lanes}",
             _TYPE if lanes > 1 else "",
-            functions(parts, lanes, ("core", "warm") if carry else ("core",)),
+            functions(programs, lanes),
             _ROLLOUT.format(
                 states=states,
                 carry=carry,

@@ -3,36 +3,16 @@
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import onnx
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.kernels import (
-    ANGLES,
-    BOUNDED,
-    COSINES,
-    DENSE,
-    DENSE_LANES,
-    DOTS,
-    NORMALISE,
-    SINES,
-)
-from kinemill.export.c99.program import (
-    Call,
-    Dense,
-    Each,
-    Ids,
-    Numbers,
-    Operand,
-    Program,
-)
+from kinemill.export.c99.emitting import functions
+from kinemill.export.c99.program import Ids, Program
 from kinemill.export.c99.translating import compile_graph
 from kinemill.runtime import Interface
 
-WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer at once: what fits the registers
-NARROW, PARTS = 8, 32  # outputs so few of inputs so many are summed up in parts
 BARE = "unguarded."
 
 
@@ -200,7 +180,7 @@ def _code(parts: Parts, name: str) -> str:
 
 #define LANES 1
 
-{functions(parts, 1, ("core",))}
+{functions({"core": parts.core}, 1)}
 void {name}_step(const float *state, const float *action, float *carry, float *next_state)
 {{
     float in[{total}], out[{states + carry}], nothing = 0.0f;
@@ -224,138 +204,3 @@ def _copied(to: str, source: str, count: int) -> str:
 
 def _guard(total: int) -> str:
     return f"    for (int i = 0; i < {total}; ++i)\n        nothing += 0.0f * in[i];\n"
-
-
-def functions(parts: Parts, lanes: int, which: tuple[str, ...]) -> str:
-    """Return the C of `core` and `warm`, and of what they call."""
-    programs: dict[str, Program] = {name: getattr(parts, name) for name in which}
-    emitted = [_Emitter(name, program, lanes) for name, program in programs.items()]
-    texts = [text for one in emitted for text in one.tables]
-    bodies = [one.function() for one in emitted]
-    widths = sorted({width for one in emitted for width in one.widths})
-    used = "".join(bodies)
-    form = DENSE if lanes == 1 else DENSE_LANES
-    kernels = {
-        "bounded(": BOUNDED,
-        " sines(": SINES,
-        " cosines(": COSINES,
-        "normalise(": NORMALISE,
-        "dots(": DOTS,
-    }
-    texts += [ANGLES] if "sines(" in used else []
-    texts += [text for call, text in kernels.items() if call in used]
-    texts += [form.format(width=width) for width in widths]
-    return "\n".join([*texts, *bodies])
-
-
-class _Emitter:
-    """Writes one program as a function `name(in, out)`."""
-
-    def __init__(self, name: str, program: Program, lanes: int) -> None:
-        self._name, self._program, self._lanes = name, program, lanes
-        self.widths: set[int] = set()
-        self.tables: list[str] = []
-        if program.constants:
-            self.tables.append(_table(f"{name}_constants", np.array(program.constants)))
-        self._lines = [line for one in program.statements for line in self._statement(one)]
-
-    def function(self) -> str:
-        """Return the function."""
-        own = self._program.elements - self._program.inputs
-        memory = [f"    float m[{own * self._lanes}]{_ALIGNED[self._lanes > 1]};"] if own else []
-        head = f"static void {self._name}(const float *restrict in, float *restrict out)"
-        return "\n".join([head, "{", *memory, *self._lines, *self._results(), "}", ""])
-
-    def _statement(self, one: Any) -> list[str]:
-        return _WRITE[type(one)](self, one)
-
-    def each(self, one: Each) -> list[str]:
-        """Write a loop."""
-        result = self._item(Operand(one.out, 1), one.count)
-        form = one.form.format(*(self._item(item, one.count) for item in one.operands))
-        loops = [f"for (int i = 0; i < {one.count}; ++i)"] if one.count > 1 else []
-        loops += ["for (int l = 0; l < LANES; ++l)"] if self._lanes > 1 else []
-        lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
-        return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {form};"]
-
-    def _item(self, operand: Operand, count: int) -> str:
-        step = "i" if operand.step and count > 1 else ""
-        if operand.first < 0:
-            return f"{self._name}_constants[{_plus(-1 - operand.first, step)}]"
-        array, first = self._array(operand.first)
-        if self._lanes == 1:
-            return f"{array}[{_plus(first, step)}]"
-        return f"{array}[({_plus(first, step)}) * LANES + l]"
-
-    def _array(self, first: int) -> tuple[str, int]:
-        inputs = self._program.inputs
-        return ("in", first) if first < inputs else ("m", first - inputs)
-
-    def _pointer(self, first: int) -> str:
-        array, first = self._array(first)
-        return f"{array} + {first * self._lanes}" if first else array
-
-    def dense(self, one: Dense) -> list[str]:
-        """Write a layer, block after block of its outputs."""
-        lines, start, place = list[str](), 0, 0
-        inputs, outputs = one.weight.shape
-        blocks = list[Numbers]()
-        name = f"{self._name}_layer_{len(self.tables)}"
-        if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
-            self.tables.append(_table(name, np.vstack([one.bias, one.weight]).T.reshape(-1)))
-            x, y = self._pointer(one.x), self._pointer(one.out)
-            return [f"    dots({name}, {x}, {y}, {inputs}, {outputs});"]
-        while start < outputs:
-            width = min(WIDTH if self._lanes == 1 else WIDTH_LANES, outputs - start)
-            block = np.vstack([one.bias, one.weight])[:, start : start + width]
-            self.widths.add(width)
-            x, y = self._pointer(one.x), self._pointer(one.out + start)
-            lines.append(f"    dense_{width}({_plus(name, place)}, {x}, {y}, {inputs});")
-            blocks.append(block.reshape(-1))
-            start, place = start + width, place + block.size
-        self.tables.append(_table(name, np.concatenate(blocks)))
-        return lines
-
-    def call(self, one: Call) -> list[str]:
-        """Write a call of a kernel."""
-        more = "".join(f", {_number(value)}" for value in one.more)
-        count = one.count if one.kernel == "normalise" else one.count * self._lanes
-        x, y = self._pointer(one.x), self._pointer(one.out)
-        return [f"    {one.kernel}({x}, {y}, {count}{more});"]
-
-    def _results(self) -> list[str]:
-        """Write the copies of what a program gives."""
-        lines, place, ids = list[str](), 0, self._program.outputs
-        while place < len(ids):
-            rest = ids[place:]
-            breaks = np.flatnonzero(np.diff(rest) != 1)
-            count = int(breaks[0]) + 1 if len(breaks) else len(rest)
-            size = f"{count * self._lanes} * sizeof(float)"
-            if rest[0] < 0:
-                raise BadInput("C99", "an output is a constant", expected="something worked out")
-            lines.append(
-                f"    memcpy(out + {place * self._lanes}, {self._pointer(int(rest[0]))}, {size});"
-            )
-            place += count
-        return lines
-
-
-_ALIGNED = {False: "", True: " __attribute__((aligned(64)))"}
-_WRITE: dict[type, Any] = {Each: _Emitter.each, Dense: _Emitter.dense, Call: _Emitter.call}
-
-
-def _plus(first: int | str, step: int | str) -> str:
-    parts = [str(part) for part in (first, step) if part not in (0, "")]
-    return " + ".join(parts) or "0"
-
-
-def _number(value: float) -> str:
-    text = f"{float(np.float32(value)):.9g}"
-    return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
-
-
-def _table(name: str, values: Any) -> str:
-    spelled = [_number(value) for value in values]
-    lines = [", ".join(spelled[i : i + 8]) for i in range(0, len(spelled), 8)]
-    body = ",\n    ".join(lines)
-    return f"static const float {name}[{len(spelled)}] = {{\n    {body}}};\n"

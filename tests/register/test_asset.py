@@ -1,0 +1,21 @@
+"""Each rule of the gate as a check on `registered_model`, which never blocks."""
+
+from assets.register import _answers, make
+from kinemill.register.rules import RULES
+
+
+def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):
+    specs = {spec.name: spec for spec in make(task).check_specs}
+    assert set(specs) == {f"gate_{rule}" for rule in RULES}
+    assert not any(spec.blocking for spec in specs.values())
+    assert "Refused:" in specs["gate_interface"].description
+
+
+def test_every_line_of_a_decision_answers_its_own_rule(chain):
+    found = chain.register(0.31)
+    answers = {answer.name: answer for answer in _answers(found.gate)}
+    assert not answers["gate_beats"].passed
+    assert "beats_linear: found 0.31" in answers["gate_beats"].description
+    lines = [line for answer in answers.values() for line in answer.values["lines"]]
+    assert sorted(line["rule"] for line in lines) == sorted(line["rule"] for line in found.gate)
+    assert all(answers[name].passed for name in answers if name != "gate_beats")

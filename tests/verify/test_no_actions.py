@@ -1,0 +1,49 @@
+"""The edge of what is verified: nothing acts, and nothing is known but the present."""
+
+import copy
+import dataclasses
+
+import pytest
+
+from kinemill.export.interface import describe
+from kinemill.export.writing import write_model
+from kinemill.runtime import load
+from kinemill.spec.verifying import Verify
+from kinemill.verify.bundle import verify_folder
+from kinemill.verify.document import verdict_document
+from kinemill.verify.judge import judge
+from kinemill.verify.report import page
+from kinemill.verify.trying import Subject
+from tests.export.test_no_actions import free_step
+
+UNITS = {"angle": "rad", "velocity": "rad/s"}
+
+
+@pytest.fixture
+def free(pendulum):
+    """The pendulum's logs without their torque."""
+    return dataclasses.replace(
+        pendulum,
+        task="free",
+        actions=[],
+        units=UNITS,
+        values=pendulum.values[:, :2].copy(),
+        mean=pendulum.mean[:2],
+        std=pendulum.std[:2],
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "history"), [("mlp", 1), pytest.param("gru", 4, marks=pytest.mark.slow)]
+)
+def test_a_model_without_actions_is_judged_as_any_other(model, history, free, tmp_path):
+    step = free_step(model, history)
+    limits = dict.fromkeys(UNITS)
+    about = describe({"task": "free", "dataset": "d" * 64, "units": UNITS, "limits": limits}, step)
+    write_model(copy.deepcopy(step), about, tmp_path)
+    simulator = load(tmp_path, non_finite="pass")
+    settings = Verify(horizon=10, stride=5)
+    verdict = judge(Subject(simulator, tmp_path, step, free, settings, about))
+    assert [line for line in verdict.gates if not line.passed] == []
+    assert "Far ahead" in page(verdict, verdict_document(verdict), free)
+    assert [line for line in verify_folder(tmp_path)["gates"] if not line["passed"]] == []
