@@ -85,6 +85,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "dataset.unused": [],
         "learn.steps": min(task.learn.steps, 100),
         "learn.eval_every": min(task.learn.eval_every, 50),
+        "verify.closed_loop": 0,  # these are logs of no robot
     }
 
 
