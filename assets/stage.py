@@ -19,6 +19,7 @@ from resources.mill import Mill
 
 OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]
+_SHORTEST = timedelta(minutes=2)  # Dagster takes no window below one, that of the warning neither
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _freshness(task: Task, name: str) -> dg.FreshnessPolicy | None:
     """Return from when on the page of a task's last asset calls it stale: `retrain.max_age`."""
     if task.retrain.max_age is None or name != CHAIN["register"]:
         return None
-    most = timedelta(seconds=task.retrain.max_age)
+    most = max(timedelta(seconds=task.retrain.max_age), _SHORTEST)
     return dg.FreshnessPolicy.time_window(fail_window=most, warn_window=most * 0.8)
 
 

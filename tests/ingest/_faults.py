@@ -31,7 +31,7 @@ def fault_points() -> list[str]:
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "fault_point"
     ]
     assert len(names) == len(set(names)), "a fault point stands in one place"
-    others = ("checkpoint.", "remote.", "gc.", "backup.", "restore.", "upgrade.")
+    others = ("checkpoint.", "register.", "remote.", "gc.", "backup.", "restore.", "upgrade.")
     return sorted(name for name in names if not name.startswith(others))
 
 
