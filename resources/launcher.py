@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import time
 from typing import Any
 
 import dagster as dg
@@ -16,6 +18,7 @@ from resources.tags import BOOT, MAX_RETRIES
 
 PATIENCE = 3.0  # s that a cancelled run has to end by itself: it then tells MLflow
 _AFTER = 1.0  # s that SIGKILL may take
+_ANOTHER = 75.0  # s after which the daemon has a code server again; it looks every 60
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -30,6 +33,10 @@ class WatchedRunLauncher(DefaultRunLauncher):
     that hangs in a library keeps the GPU. Training loses nothing by that: its checkpoints are
     published by renaming.
     """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._lost: dict[str, float] = {}  # when it was noticed that a run's code server is gone
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -46,9 +53,22 @@ class WatchedRunLauncher(DefaultRunLauncher):
         said = None if _is_elsewhere(run) else self._said(run)
         if said is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)  # it has not said, or cannot be seen
-        if _process(run, *said):
+        if _process(run, *said) or self._awaits_server(run, said[1]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        self._lost.pop(run.run_id, None)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {said[0]} is gone")
+
+    def _awaits_server(self, run: dg.DagsterRun, said_at: float) -> bool:
+        """Tell whether a run died with its code server, and the daemon may have no other one yet.
+
+        Dagster launches the next attempt in the moment a run fails; where no code server answers
+        then, there is none. A daemon that came after the run has a server of its own.
+        """
+        path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+        if path is None or psutil.Process().create_time() > said_at or _answers(path):
+            return False
+        noticed = self._lost.setdefault(run.run_id, time.monotonic())
+        return time.monotonic() - noticed < _ANOTHER
 
     def terminate(self, run_id: str) -> bool:
         """End a run within 5 s, all its processes; return whether that was done.
@@ -114,3 +134,9 @@ def _is_elsewhere(run: dg.DagsterRun) -> bool:
     """Tell whether a code server on another machine, or in another container, started the run."""
     found: dict[str, Any] = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return found.get("host", "localhost") not in _HERE
+
+
+def _answers(path: str) -> bool:
+    """Tell whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(path) == 0

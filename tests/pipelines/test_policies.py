@@ -144,6 +144,17 @@ def test_a_run_of_another_machine_is_not_judged(instance):
     assert health == WorkerStatus.RUNNING
 
 
+@pytest.mark.parametrize(("patience", "healthy"), [(60.0, True), (0.0, False)])
+def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
+    instance, patience, healthy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(launcher, "_ANOTHER", patience)
+    lost = {GRPC_INFO_TAG: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'}
+    run = started(instance, 2**22 + 1, **lost)
+    health = instance.run_launcher.check_run_worker_health(run).status
+    assert health == (WorkerStatus.RUNNING if healthy else WorkerStatus.FAILED)
+
+
 def test_monitoring_fails_a_dead_run_on_its_first_pass_and_dagster_will_retry_it(instance):
     run = started(instance, 2**22 + 1)
     monitored(instance)
