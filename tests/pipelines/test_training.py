@@ -114,6 +114,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     assert [line for line in lines if re.match(r"going on from the checkpoint at step \d+", line)]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_train_one_model(copy):
     both = [start_run(**{"learn.steps": 60}) for _ in range(2)]
     told = [run.communicate(timeout=600) for run in both]

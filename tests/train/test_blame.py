@@ -176,6 +176,7 @@ def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path)
     assert not any("micro-batches" in said for said in again.said)
 
 
+@pytest.mark.slow
 def test_one_window_that_does_not_fit_is_an_error_even_so(packed, tmp_path):
     module, objective, learn = full(packed, 0, halve_batch=True)
     with pytest.raises(TrainingFailed, match="out of memory with 1 windows at once"):
