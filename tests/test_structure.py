@@ -119,3 +119,8 @@ def test_importing_looks_at_no_environment_file_client_or_clock():
                 found += [f"{name}:{node.lineno} {call}" for call in names & effects]
                 found += [f"{name}:{node.lineno}"] if "os.environ" in ast.unparse(node) else []
     assert found == []
+
+
+def test_no_database_or_log_of_a_run_is_part_of_the_project():
+    made = ("*.db", "*.sqlite", "*.db-wal", "*.log", "*.pt", "*.ckpt", "mlruns/*", "var/*")
+    assert tracked(*made) == []
