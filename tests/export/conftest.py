@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import _exports
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
 from kinemill.spec.task import Task
@@ -29,29 +30,7 @@ DESCRIPTION = {
 
 
 def task_of(model: dict, history: int, **learn) -> Task:
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
-                "velocity": {
-                    "role": "state",
-                    "unit": "rad/s",
-                    "derivative_of": "angle",
-                    "limits": [-30, 30],
-                },
-                "torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]},
-            },
-            "learn": {
-                "type": "dynamics",
-                "model": model,
-                "history": history,
-                "horizon": 5,
-                **learn,
-            },
-        }
-    )
+    return _exports.task_of(model, history, learn)
 
 
 def random_step(model: str | dict = "mlp", history: int = 4, network=None, **learn) -> Step:

@@ -7,16 +7,7 @@ from kinemill.ingest.decisions import decide
 from kinemill.ingest.recordings import STAGE
 from kinemill.spec import load_task
 from kinemill.store import MANIFEST, file_digest
-
-TASK = """
-task: drive
-dt: 0.01
-channels:
-  angle: {role: state, unit: m}
-  torque: {role: action, unit: N*m}
-ingest: {settle: 0.0}
-learn: {type: dynamics, model: {type: mlp}}
-"""
+from tests.ingest.test_kills import TASK
 
 
 def write_log(file, shift):
