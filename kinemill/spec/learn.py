@@ -1,8 +1,9 @@
 """What every way of learning shares, with the reason for each default."""
 
 import re
+from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -41,7 +42,17 @@ class Keep(Settings):
 
 
 class Learn(Plugin):
-    """What every way of learning shares: optimizer, budget, stopping, seed."""
+    """What every way of learning shares: optimizer, budget, stopping, seed.
+
+    Attributes:
+        gives: what comes of it: a step that predicts states, or a policy that chooses actions.
+        from_logs: whether it learns from episodes; if not, from the task's environment alone.
+        parts: of the task file, beside `learn`, that the weights depend on.
+    """
+
+    gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
+    from_logs: ClassVar[bool] = True
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels")
 
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
@@ -113,3 +124,38 @@ class Learn(Plugin):
         if value is None or folder is None or ".py:" not in value:
             return value
         return str((folder / Path(value).expanduser()).absolute())
+
+    @abstractmethod
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return what is learned from.
+
+        Args:
+            home: where the refs lie.
+            dataset: reference of the dataset, or of what stands for it.
+            training_set: reference of the training set, or of the same as `dataset`.
+        """
+
+    @abstractmethod
+    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+        """Return what `rebuild` needs beside the weights, and what an exported model says.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            data: what `open` returned.
+        """
+
+    @abstractmethod
+    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """Return the trained module, from what `describe` returned and its weights by name."""
+
+    @abstractmethod
+    def train(self, task: Any, data: Any, bench: Any) -> Any:
+        """Learn, and return a `kinemill.train.bench.Trained`.
+
+        What has a loop of its own goes on from what it left in `bench.folder`.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            data: what `open` returned.
+            bench: a `kinemill.train.bench.Bench`: folder, listeners, device, what to start from.
+        """

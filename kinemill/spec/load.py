@@ -115,15 +115,22 @@ def _under(settings: Mapping[str, Any], value: Any, folder: Path) -> list[Proble
 def _problems(task: Task) -> list[Problem]:
     """Collect what plug-ins and channels find wrong with each other."""
     parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
+    policy = task.learn.gives == "policy"
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
     parts += [(("control",), task.control)] if task.control else []
     parts += [(("export",), task.export), (("verify",), task.verify)]
-    modelled: list[tuple[Location, Settings]] = [(("learn",), task.learn)]
+    parts += [(("environment",), task.environment)] if task.environment else []
+    modelled: list[tuple[Location, Settings]] = []
+    (parts if policy else modelled).append((("learn",), task.learn))
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
-    # Models and checks know states and actions alone.
+    # Models of dynamics and checks know states and actions alone.
     own = {name: task.channels[name] for name in task.columns}
     found: list[tuple[Location, str]] = list(problems_between(task.channels))
+    if task.learn.from_logs and not task.channels:
+        found.append((("channels",), "is missing, or names none"))
+    if not task.learn.from_logs and task.environment is None:
+        found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
     for channels, those in ((task.channels, parts), (own, modelled)):
         for where, part in those:
             found += [((*where, *inner), what) for inner, what in part.problems(channels)]

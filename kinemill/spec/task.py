@@ -19,6 +19,7 @@ from kinemill.errors import BadInput
 from kinemill.spec.channels import Channel
 from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.control import Control
+from kinemill.spec.environment import Environment, pick_environment
 from kinemill.spec.exporting import Export
 from kinemill.spec.learn import Learn
 from kinemill.spec.parts import (
@@ -69,7 +70,9 @@ class Task(Settings):
     name: Annotated[str, AfterValidator(_task_name)] = Field(alias="task")
     description: str = ""
     dt: PositiveFloat = Field(description="time step of every episode, s")
-    channels: dict[str, Channel] = Field(min_length=1)
+    channels: dict[str, Channel] = Field(
+        default={}, description="the robot's signals; those of an environment need no mention"
+    )
     ingest: Ingest = Ingest()
     validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
         alias="validate",
@@ -94,6 +97,9 @@ class Task(Settings):
     verify: Verify = Verify()
     promote: Promote = Promote()
     retrain: Retrain = Retrain()
+    environment: Annotated[
+        SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
+    ] = Field(default=None, description="what a policy acts in, and is tried in")
     control: Control | None = Field(default=None, description="what a controller is to achieve")
     tune: Tune = Tune()
 

@@ -5,18 +5,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import load_dataset
 from kinemill.disk import warn
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.sharing import bring_checkpoint
-from kinemill.spec.ports import Progress, Silence, Start, Tracker
+from kinemill.spec.ports import Silence, Start
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, digest, find, once, publish_file
 from kinemill.tracking.logged import logged
+from kinemill.train.bench import Bench, Listeners
 from kinemill.train.checkpoint import INDEX, Kept, clear
 from kinemill.train.devices import determined, pick_device
-from kinemill.train.record import CONFIG, config_text, dotted, in_short, plot_curves
+from kinemill.train.record import CONFIG, config_text, in_short, plot_curves
 from kinemill.train.resuming import key_of, latest_unfinished, note_inputs, refuse_changes
 from kinemill.train.start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
@@ -45,7 +46,7 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) ->
         "version": VERSION,
         "dataset": dataset.digest,
         "training_set": training_set.digest,
-        "task": {**task.part("dt", "channels"), "learn": learn},
+        "task": {**task.part(*task.learn.parts), "learn": learn},
     }
 
 
@@ -100,7 +101,7 @@ def train(
     home: Home,
     dataset: Ref,
     training_set: Ref,
-    listeners: tuple[Tracker, Progress],
+    listeners: Listeners,
     start: Start | None = None,
 ) -> Outcome:
     """Train in this process and publish the best weights; go on from a checkpoint if there is one.
@@ -130,7 +131,7 @@ def train(
         nonlocal built
         built = True
         _tell_crew(_GO)
-        data = load_dataset(home, dataset), load_dataset(home, training_set)
+        data = task.learn.open(home, dataset, training_set)
         description = description_of(task, data, dataset.digest)
         text = json.dumps(description, indent=1, allow_nan=False)
         (aside / DESCRIPTION).write_text(f"{text}\n")
@@ -176,47 +177,36 @@ def _tell_crew(word: bytes) -> None:
 
 
 def _train_into(
-    aside: Path,
-    task: Task,
-    data: tuple[PackedDataset, PackedDataset],
-    folder: Path,
-    listeners: tuple[Tracker, Progress],
-    start: Start | None,
+    aside: Path, task: Task, data: Any, folder: Path, listeners: Listeners, start: Start | None
 ) -> Json:
     import torch
     from safetensors.torch import save_file
 
-    from kinemill.train.loop import fit
     from kinemill.train.memory import peaks
-    from kinemill.train.watching import watch_of
 
-    learn: Any = task.learn
-    torch.set_num_threads(learn.threads)
-    device, watch = pick_device(learn.device), watch_of(learn.evaluate_with, task)
+    torch.set_num_threads(task.learn.threads)
+    device = pick_device(task.learn.device)
     _tell(task, device, folder, listeners)
-    module, objective = learn.prepare(task, *data, device, start)
-    parameters = sum(value.numel() for value in module.parameters())
-    listeners[0].log_params(dotted(task.part("learn")) | {"parameters": parameters})
-    listeners[1].say(f"{parameters} parameters, {objective.windows} windows, {device}")
-    state, best = fit(module, objective, learn, folder, listeners, watch)
+    found = task.learn.train(task, data, Bench(folder, listeners, device, start))
     most = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     listeners[1].say(f"most memory taken: {most}")
-    save_file({name: value.cpu().contiguous() for name, value in best.items()}, aside / WEIGHTS)
-    (aside / CURVES).write_text(json.dumps(state.history, allow_nan=False) + "\n")
-    plot_curves(state.history, state.best_step, aside / "loss.png")
+    weights = {name: value.cpu().contiguous() for name, value in found.weights.items()}
+    save_file(weights, aside / WEIGHTS)
+    (aside / CURVES).write_text(json.dumps(found.history, allow_nan=False) + "\n")
+    plot_curves(found.history, found.best_step, aside / "loss.png")
+    for name, content in found.files.items():
+        (aside / name).write_bytes(content)
     return {
         "started_from": {"address": start.address, "digest": start.digest} if start else None,
-        "parameters": parameters,
-        "windows": objective.windows,
-        "steps": state.step,
-        "best_step": state.best_step,
-        "best": state.best,
-        "watched": objective.watched,
-        "train_loss": state.history["train/loss"][-1][1],
+        "steps": found.step,
+        "best_step": found.best_step,
+        "best": found.best,
+        "watched": found.watched,
+        **found.summary,
     }
 
 
-def _tell(task: Task, device: Any, folder: Path, listeners: tuple[Tracker, Progress]) -> None:
+def _tell(task: Task, device: Any, folder: Path, listeners: Listeners) -> None:
     """Say in short how a training is set, and keep the whole of it in its folder and tracker."""
     text = config_text(task, device)
     publish_file(folder / CONFIG, text.encode())

@@ -1,9 +1,8 @@
 """The files of a trained model, and a folder of them as what a training starts from."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.formats import Format
 from kinemill.spec.ports import Start
@@ -40,42 +39,30 @@ def start_in(folder: Path) -> Start:
     return Start(str(folder), found, str(folder))
 
 
-def description_of(
-    task: Task, data: tuple[PackedDataset, PackedDataset], dataset_digest: str
-) -> Json:
+def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
     """Return what `load_model` needs beside the weights, and what an exported model says."""
-    from kinemill.train.layout import layout_of
-
-    dataset, learn = data[0], cast(Any, task.learn)
     about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
-        "units": {name: task.channels[name].unit for name in task.columns},
-        "limits": {name: task.channels[name].limits for name in task.columns},
-        "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
         "learn": {**task.part("learn")["learn"], "evaluate_with": None},  # may name a local file
-        "layout": layout_of(task).to_json(),
-        "robots": list(learn.robots_in(data[1])),
+        **task.learn.describe(task, data),
     }
     return FORMAT.stamp(about)
 
 
 def load_model(folder: Path) -> Any:
-    """Rebuild the trained step from its folder, on the CPU, in evaluation mode.
+    """Rebuild the trained module from its folder, on the CPU, in evaluation mode.
 
     Returns:
-        A `kinemill.train.step.Step`, or a `kinemill.train.ensemble.Ensemble` of some.
+        A `kinemill.train.step.Step`, a `kinemill.train.ensemble.Ensemble` of some, or a
+        `kinemill.train.policy.PolicyModule`.
     """
     from safetensors.torch import load_file
 
     from kinemill.spec.plugins import OBJECTIVES
-    from kinemill.train.assembling import assemble, scale_in
-    from kinemill.train.layout import Layout
 
-    description = described(folder)
-    layout = Layout.from_json(description["layout"])
-    learn = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
-    weights = load_file(folder / WEIGHTS)
-    module = assemble(learn, layout, scale_in(weights), len(description["robots"]))
+    description, weights = described(folder), load_file(folder / WEIGHTS)
+    learn: Any = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
+    module = learn.rebuild(description, weights)
     module.load_state_dict(weights)
     return module.eval()

@@ -16,17 +16,17 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
-from kinemill.spec.learn import Learn
 from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
 from kinemill.train.features import Encodings
 from kinemill.train.few import GaussNewton
 from kinemill.train.layout import Follows, Integrator, Output, Window
 from kinemill.train.objectives._feeding import Growth, Sampling
 from kinemill.train.relations import problems_of
+from kinemill.train.supervised import Supervised
 
 
 @OBJECTIVES.register("dynamics")
-class Dynamics(Learn):
+class Dynamics(Supervised):
     """Learn to simulate: the next state from a history of states and actions."""
 
     type: Literal["dynamics"] = "dynamics"
@@ -110,6 +110,27 @@ class Dynamics(Learn):
         from kinemill.train.objectives._preparing import prepare
 
         return prepare(self, task, (dataset, training_set), device, start)
+
+    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+        """Return units, limits, spreads and layout of the channels, and the robots told apart."""
+        from kinemill.train.layout import layout_of
+
+        dataset, training_set = data
+        return {
+            "units": {name: task.channels[name].unit for name in task.columns},
+            "limits": {name: task.channels[name].limits for name in task.columns},
+            "train_std": dict(zip(dataset.columns, dataset.std.tolist(), strict=True)),
+            "layout": layout_of(task).to_json(),
+            "robots": list(self.robots_in(training_set)),
+        }
+
+    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """Return a `train.step.Step`, or a `train.ensemble.Ensemble` of some."""
+        from kinemill.train.assembling import assemble, scale_in
+        from kinemill.train.layout import Layout
+
+        layout = Layout.from_json(description["layout"])
+        return assemble(self, layout, scale_in(weights), len(description["robots"]))
 
     def robots_in(self, training_set: Any) -> tuple[str, ...]:
         """Return the tasks that are told apart, this one first.

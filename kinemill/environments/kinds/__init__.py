@@ -1,0 +1,1 @@
+"""Kinds of environments, one file each."""

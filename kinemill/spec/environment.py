@@ -1,0 +1,93 @@
+"""The `environment` part of a task: what a policy acts in, and how it is tried there."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
+
+from kinemill.registry import Registry
+from kinemill.spec.plugins import Plugin, Settings, pick
+
+Range = tuple[float, float]
+
+
+class Wrapper(Plugin):
+    """Settings of a wrapper around an environment, and how to put it on.
+
+    What a wrapper does to observations or actions a deployed policy has to do as well: such a
+    wrapper says how, in torch, so that it becomes a part of the exported graph.
+    """
+
+    @abstractmethod
+    def wrap(self, environment: Any) -> Any:
+        """Return the `gymnasium.Env` with this around it."""
+
+
+class Trials(Settings):
+    """How a trained policy is tried: seeded episodes, never those it was trained or chosen by."""
+
+    episodes: PositiveInt = Field(default=50, description="of the final evaluation")
+    watched: PositiveInt = Field(default=10, description="of each evaluation during training")
+    seed: NonNegativeInt = Field(
+        default=1_000_000, description="of the first start; the others follow, one by one"
+    )
+
+
+KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "environment")
+WRAPPERS: Registry[type[Wrapper]] = Registry("kinemill.environments.wrappers", "wrapper")
+
+
+class Environment(Plugin):
+    """What every environment has: a limit of time, wrappers, what is drawn anew, trials."""
+
+    steps: PositiveInt | None = Field(
+        default=None,
+        description="after so many steps an episode is cut off, which is no end of its own; "
+        "default: as the environment says",
+    )
+    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(pick(WRAPPERS, Wrapper))]] = (
+        Field(default=[], description="from the innermost one outwards")
+    )
+    randomise: dict[str, Range] = Field(
+        default={}, description="a parameter: lowest and highest value, drawn at each reset"
+    )
+    variants: dict[str, dict[str, Any]] = Field(
+        default={}, description="a name: settings that differ, to be tested under"
+    )
+    trials: Trials = Trials()
+
+    @abstractmethod
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the bare `gymnasium.Env`, without wrappers and limit of time.
+
+        Args:
+            task: the `Task` whose `environment` this is.
+            render: whether `render()` is to give pictures (H, W, 3) uint8.
+
+        Raises:
+            BadInput: there is no such environment, or a setting that it does not take.
+        """
+
+
+def as_environment(value: Any) -> Any:
+    """Read `CartPole-v1` as a Gymnasium id, and `module:Class` or `file.py:Class` as a class."""
+    if not isinstance(value, str):
+        return value
+    kind, key = ("python", "path") if ":" in value else ("gymnasium", "id")
+    return {"type": kind, key: value}
+
+
+def pick_environment(value: Any, info: Any) -> Environment | None:
+    """Make the environment that a task file names, if it names one."""
+    if value is None:
+        return None
+    return pick(KINDS, Environment)(as_environment(value), info)
+
+
+def named_parameters(given: Mapping[str, Any]) -> list[str]:
+    """Return the names that `randomise` and `variants` of an environment's settings speak of."""
+    names = set(given.get("randomise", {}))
+    for variant in given.get("variants", {}).values():
+        names |= set(variant)
+    return sorted(names)

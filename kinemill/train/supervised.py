@@ -1,0 +1,59 @@
+"""Learning from episodes in the training loop: what `learn` types have in common that do so."""
+
+from abc import abstractmethod
+from typing import Any
+
+from kinemill.spec.learn import Learn
+from kinemill.train.bench import Bench, Trained
+
+
+class Supervised(Learn):
+    """Learns from a packed dataset and its training set, batch by batch."""
+
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return the packed dataset and its training set."""
+        from kinemill.dataset import load_dataset
+
+        return load_dataset(home, dataset), load_dataset(home, training_set)
+
+    @abstractmethod
+    def prepare(
+        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
+    ) -> Any:
+        """Return the module to train and its `kinemill.train.loop.Objective`.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            dataset: packed episodes with the validation split.
+            training_set: packed episodes to learn from.
+            device: torch device of the training.
+            start: the `Start` that `start_from` stands for, if it is set.
+        """
+
+    def train(self, task: Any, data: Any, bench: Bench) -> Trained:
+        """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
+        from kinemill.train.loop import fit
+        from kinemill.train.record import dotted
+        from kinemill.train.watching import watch_of
+
+        watch = watch_of(self.evaluate_with, task)
+        dataset, training_set = data
+        module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
+        parameters = sum(value.numel() for value in module.parameters())
+        tracker, progress = bench.listeners
+        tracker.log_params(dotted(task.part("learn")) | {"parameters": parameters})
+        progress.say(f"{parameters} parameters, {objective.windows} windows, {bench.device}")
+        state, best = fit(module, objective, self, bench.folder, bench.listeners, watch)
+        return Trained(
+            weights=best,
+            history=state.history,
+            step=state.step,
+            best_step=state.best_step,
+            best=state.best,
+            watched=objective.watched,
+            summary={
+                "parameters": parameters,
+                "windows": objective.windows,
+                "train_loss": state.history["train/loss"][-1][1],
+            },
+        )
