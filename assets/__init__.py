@@ -4,6 +4,8 @@ An asset body is a sentence: read, call the library, say what came out, hand the
 the stages do is in `kinemill`; nothing here computes.
 """
 
+from kinemill.spec import Task
+
 # From a stage's module to the asset it makes. An edge may only run downwards; a test holds it.
 CHAIN = {
     "ingest": "recordings",
@@ -15,3 +17,11 @@ CHAIN = {
     "verify": "verification",
     "register": "registered_model",
 }
+
+_OF_LOGS = ("ingest", "validate", "augment")
+
+
+def stages_of(task: Task) -> dict[str, str]:
+    """Return the part of `CHAIN` that a task has: what learns without logs begins at `dataset`."""
+    left_out = () if task.learn.from_logs else _OF_LOGS
+    return {stage: asset for stage, asset in CHAIN.items() if stage not in left_out}

@@ -13,10 +13,19 @@ from assets.vocabulary import drawing, say, table
 from kinemill.spec import Task
 from kinemill.store import Ref
 
+_CARD = """Dataset: the card of the environment that the policy learns in, for there are no logs.
+
+It freezes settings, sources and library versions, the names, units and limits of what a policy sees
+and gives there, and what actions drawn at random bring. Refreshed when one of them changes.
+"""
+
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `dataset` of a task."""
+    return _from_episodes(task) if task.learn.from_logs else _from_environment(task)
 
+
+def _from_episodes(task: Task) -> dg.AssetsDefinition:
     @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
     def dataset(context: dg.AssetExecutionContext, episodes: Ref) -> Events:
         from kinemill.dataset import load_dataset, make_dataset, warnings
@@ -46,6 +55,46 @@ def make(task: Task) -> dg.AssetsDefinition:
                         for name, mean, std in zip(
                             mill.task.columns, packed.mean, packed.std, strict=True
                         )
+                    ]
+                ),
+            ),
+        )
+
+    return dataset
+
+
+def _from_environment(task: Task) -> dg.AssetsDefinition:
+    @stage(task, "dataset", _CARD, kinds={"gymnasium"})
+    def dataset(context: dg.AssetExecutionContext) -> Events:
+        from kinemill.environments.card import make_card, open_card
+
+        mill = mill_of(context)
+        outcome = make_card(mill.task, mill.home)
+        if not outcome.known:
+            mill.expect_training()
+        card = open_card(mill.home, outcome.ref)
+        layout, chance = card.layout, card.random
+        yield from hand_on(
+            context,
+            outcome,
+            say(
+                episodes=chance["episodes"],
+                environment=table(
+                    [
+                        {
+                            "name": name,
+                            "role": "action" if name in layout.actions else "observation",
+                            "unit": layout.units[name],
+                            "limits": layout.limits.get(name),
+                        }
+                        for name in (*layout.observation, *layout.actions)
+                    ]
+                ),
+                chance=table(
+                    [
+                        {"of": name, "mean": chance[name]["mean"], "95 %": chance[name]["interval"]}
+                        for name in ("return", "success")
+                        if chance[name]
                     ]
                 ),
             ),

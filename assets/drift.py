@@ -3,16 +3,26 @@
 from collections.abc import Iterable
 
 from assets.stage import Answer, Asked
+from kinemill.spec import Task
 from kinemill.spec.ports import Progress
 from kinemill.store import Json, Ref
 from resources.mill import Mill
 
 CHECK = "drift"
-ASKED = {CHECK: Asked("the champion errs on new episodes no more than on those held out for it")}
+_ASKED = Asked("the champion errs on new episodes no more than on those held out for it")
 
 
-def answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
+def asked(task: Task) -> dict[str, Asked]:
+    """Return the check, of a task whose champion predicts; a policy foretells nothing."""
+    return {CHECK: _ASKED} if task.learn.gives == "dynamics" else {}
+
+
+def answers(mill: Mill, episodes: Ref, progress: Progress) -> list[Answer]:
     """Ask the champion about the new ones among the accepted episodes; it warns, never blocks."""
+    return [_answer(mill, episodes, progress)] if asked(mill.task) else []
+
+
+def _answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
     from kinemill.register.reigning import reigning
     from kinemill.validate.drift import find_drift
 

@@ -1,9 +1,10 @@
-"""Model: the network that predicts the next state, trained over rollouts of its own predictions.
+"""Model: the network that predicts the next state, or chooses the action, trained and judged.
 
-From: dataset (validation) and training set. Trains in a process of its own with live metrics in
-MLflow and live lines in the run's log, goes on from its checkpoint when it was killed, and keeps
-the weights with the best validation error. Refreshed when the data or the task's `learn` part
-changes; otherwise the known model is handed on and no process starts.
+From: dataset (validation) and training set, or the card of an environment. Trains in a process of
+its own with live metrics in MLflow and live lines in the run's log, goes on from its checkpoint
+when it was killed, and keeps the weights with the best validation error, or return. Refreshed when
+the data or the task's `learn` part changes; otherwise the known model is handed on and no process
+starts.
 """
 
 import dagster as dg
@@ -16,25 +17,40 @@ from kinemill.store import Ref
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `model` of a task."""
+    return _from_sets(task) if task.learn.from_logs else _from_card(task)
 
+
+def _from_sets(task: Task) -> dg.AssetsDefinition:
     @stage(task, "model", __doc__, after=["dataset", "training_set"], kinds={"pytorch", "mlflow"})
     def model(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
-        from resources.training import run_page, train_elsewhere
-
-        mill = mill_of(context)
-        outcome = train_elsewhere(context, mill, dataset, training_set)
-        summary = outcome.summary
-        yield from hand_on(
-            context,
-            outcome,
-            say(
-                steps=summary["steps"],
-                loss=summary["best"],
-                parameters=summary["parameters"],
-                seed=mill.task.learn.seed,
-                loss_curve=picture(mill.home.root / outcome.ref.path / "loss.png"),
-                mlflow_run=run_page(mill, outcome.ref),
-            ),
-        )
+        yield from _trained(context, dataset, training_set)
 
     return model
+
+
+def _from_card(task: Task) -> dg.AssetsDefinition:
+    @stage(task, "model", __doc__, after=["dataset"], kinds={"pytorch", "gymnasium", "mlflow"})
+    def model(context: dg.AssetExecutionContext, dataset: Ref) -> Events:
+        yield from _trained(context, dataset, dataset)
+
+    return model
+
+
+def _trained(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
+    from resources.training import run_page, train_elsewhere
+
+    mill = mill_of(context)
+    outcome = train_elsewhere(context, mill, dataset, training_set)
+    summary = outcome.summary
+    yield from hand_on(
+        context,
+        outcome,
+        say(
+            steps=summary["steps"],
+            loss=summary["best"],
+            parameters=summary["parameters"],
+            seed=mill.task.learn.seed,
+            loss_curve=picture(mill.home.root / outcome.ref.path / "loss.png"),
+            mlflow_run=run_page(mill, outcome.ref),
+        ),
+    )

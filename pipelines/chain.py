@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import CHAIN
+from assets import stages_of
 from kinemill.spec import Task
 from pipelines.age import ages
 from pipelines.alerts import ALERTS
@@ -25,7 +25,7 @@ from resources.tags import MAX_RUNTIME, TASK
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:
     """Make the assets of one task, in the order of the stages."""
-    return [importlib.import_module(f"assets.{stage}").make(task) for stage in CHAIN]
+    return [importlib.import_module(f"assets.{stage}").make(task) for stage in stages_of(task)]
 
 
 def definitions_of(
@@ -58,6 +58,11 @@ def _job(task: Task) -> Any:
 
 def _watchers(task: Task) -> list[dg.SensorDefinition]:
     """Make the sensors that a task file switches on."""
-    wanted = task.retrain
-    made = {arrivals: wanted.on_arrival, drifts: wanted.on_drift, ages: wanted.max_age is not None}
+    wanted, logs = task.retrain, task.learn.from_logs
+    predicts = logs and task.learn.gives == "dynamics"
+    made = {
+        arrivals: logs and wanted.on_arrival,
+        drifts: predicts and wanted.on_drift,
+        ages: logs and wanted.max_age is not None,
+    }
     return [make(task) for make, on in made.items() if on]

@@ -21,7 +21,8 @@ def nightly(task: Task) -> dg.ScheduleDefinition | None:
         description="Runs the chain once more, so that what was missed by day is made up for.",
     )
     def run_chain() -> dg.RunRequest | dg.SkipReason:
-        if latest(Home.resolve(), task.name, "recordings") is None:
+        logs = task.learn.from_logs
+        if logs and latest(Home.resolve(), task.name, "recordings") is None:
             return dg.SkipReason(f"no log of {task.name} was ever read")
         return dg.RunRequest(tags={**AUTOMATIC, **AT_NIGHT})
 

@@ -21,6 +21,7 @@ from kinemill.dataset._packed import (
     write_description,
 )
 from kinemill.dataset._repeats import warnings
+from kinemill.dataset._unpacked import publish_unpacked
 from kinemill.dataset.media import Frames, MediaSet, load_media
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "load_dataset",
     "load_media",
     "make_dataset",
+    "publish_unpacked",
     "save_beside",
     "scan_listing",
     "show_dataset",

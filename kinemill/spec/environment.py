@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
 
@@ -15,13 +16,40 @@ Range = tuple[float, float]
 class Wrapper(Plugin):
     """Settings of a wrapper around an environment, and how to put it on.
 
-    What a wrapper does to observations or actions a deployed policy has to do as well: such a
-    wrapper says how, in torch, so that it becomes a part of the exported graph.
+    What a wrapper of the policy does to observations or actions a deployed policy has to do as
+    well: it says how, in torch, so that it becomes a part of the exported graph. Trials and robots
+    know nothing of it.
+
+    Attributes:
+        place: `environment`: it makes what a policy sees; `policy`: it is a part of the policy;
+            `training`: it changes what is learned from, and is gone afterwards.
     """
 
+    place: ClassVar[Literal["environment", "policy", "training"]] = "environment"
+
     @abstractmethod
-    def wrap(self, environment: Any) -> Any:
-        """Return the `gymnasium.Env` with this around it."""
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the `gymnasium.Env` with this around it.
+
+        Args:
+            environment: what it goes around.
+            known: what `estimate` returned.
+        """
+
+    def estimate(self, observations: Any) -> dict[str, Any]:
+        """Return arrays by name, from observations (N, D) met before training; most need none."""
+        del observations
+        return {}
+
+    def module(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return a wrapper of the policy as a `kinemill.environments.graph.Adapter`, torch.
+
+        Args:
+            environment: what it goes around.
+            known: what `estimate` returned.
+        """
+        del environment, known
+        raise NotImplementedError(f"wrapper {self.type} is no part of a policy")
 
 
 class Trials(Settings):
@@ -68,6 +96,26 @@ class Environment(Plugin):
         Raises:
             BadInput: there is no such environment, or a setting that it does not take.
         """
+
+    def sources(self) -> dict[str, Path]:
+        """Return the files that it is made of beside the task file, by a name for each.
+
+        They are frozen with the environment's card: the source of a class of one's own, the
+        exported model that stands in for physics.
+
+        Raises:
+            BadInput: one of them is not there.
+        """
+        return {}
+
+    def at(self, folder: Path) -> "Environment":
+        """Return the same made of the copies of `sources` in `folder`, where that can be."""
+        del folder
+        return self
+
+    def lineage(self) -> dict[str, str]:
+        """Return what of kinemill's own it stands on, such as a version of a dynamics model."""
+        return {}
 
 
 def as_environment(value: Any) -> Any:

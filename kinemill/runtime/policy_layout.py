@@ -1,0 +1,70 @@
+"""What a policy sees and gives: names, order, units and limits of its tensors.
+
+Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+OBSERVATION, MASK, SEED = "observation", "action_mask", "seed"
+
+
+@dataclass(frozen=True)
+class PolicyLayout:
+    """Names, order, units and limits of what a policy sees and gives.
+
+    Attributes:
+        dt: time step, s.
+        observation: the numbers observed, in the order of the last axis of `observation`.
+        actions: in the order of the last axis of `action`.
+        units: unit by observed number and by action.
+        limits: lowest and highest value, by name; an action with limits never leaves them.
+        choices: of each action: how many there are, 0 to this - 1; 0 for a continuous one.
+        images: height, width, channels by name.
+        texts: bytes that are looked at, by name: UTF-8, cut off or filled up with zeros.
+        mask: choices that may be forbidden, for which `action_mask` has a column each; or 0.
+        seeded: whether it draws at random, by `seed`.
+    """
+
+    dt: float
+    observation: tuple[str, ...]
+    actions: tuple[str, ...]
+    units: dict[str, str]
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    choices: tuple[int, ...] = ()
+    images: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
+    texts: dict[str, int] = field(default_factory=dict[str, int])
+    mask: int = 0
+    seeded: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors before the carry, in order."""
+        return (
+            *([OBSERVATION] if self.observation else []),
+            *self.images,
+            *self.texts,
+            *([MASK] if self.mask else []),
+            *([SEED] if self.seeded else []),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "PolicyLayout":
+        """Read it back from its JSON object."""
+        return cls(
+            dt=found["dt"],
+            observation=tuple(found["observation"]),
+            actions=tuple(found["actions"]),
+            units=dict(found["units"]),
+            limits={name: (low, high) for name, (low, high) in found["limits"].items()},
+            choices=tuple(found["choices"]),
+            images={name: (h, w, c) for name, (h, w, c) in found["images"].items()},
+            texts=dict(found["texts"]),
+            mask=found["mask"],
+            seeded=found["seeded"],
+        )
