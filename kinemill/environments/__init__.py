@@ -1,1 +1,13 @@
-"""Environments that policies act in: made from a task, wrapped, tried, and logged."""
+"""Environments that policies act in: made from a task, wrapped, tried, and logged.
+
+What `make_environment` returns is what a policy acts in, in the robot's units: a `gymnasium.Env`
+that observes a vector, or a dict of the policy's inputs. Modules that a policy has inside (stacked
+frames, scaled actions, normalised observations) are no part of it, see `learning_environment`.
+
+Symbols: N steps, D numbers observed, A actions, M choices.
+"""
+
+from kinemill.environments.layout import layout_of
+from kinemill.environments.make import environment_of, learning_environment, make_environment
+
+__all__ = ["environment_of", "layout_of", "learning_environment", "make_environment"]

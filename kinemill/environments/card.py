@@ -9,23 +9,20 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from kinemill.dataset import publish_unpacked
 from kinemill.digests import file_digest
-from kinemill.environments import layout_of, make_environment
-from kinemill.environments.trials import try_policy
-from kinemill.errors import BadInput
+from kinemill.environments.layout import layout_of
+from kinemill.environments.make import environment_of, make_environment
+from kinemill.environments.trials import RandomPolicy, try_policy
 from kinemill.home import Home
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec import Task
-from kinemill.spec.environment import Environment
 from kinemill.store import Json, Outcome, Ref, open_ref, read_json, write_json
 
 VERSION = 1
 DOCUMENT, SOURCES = "environment.json", "sources"
+_CHANCE = ("return", "return_interval", "success", "success_interval")
 _LIBRARIES = ("gymnasium", "mujoco", "Box2D", "numpy")
 
 
@@ -48,45 +45,13 @@ class Card:
 
     @property
     def random(self) -> Json:
-        """`return` and `success` of actions drawn at random: mean and 95 % interval each."""
+        """What actions drawn at random bring: `return` and `success`, and where the means lie."""
         return self.document["random"]
 
     def task(self, task: Task) -> Task:
         """Return the task with its environment made of what the card froze."""
         pinned = environment_of(task).at(self.folder / SOURCES)
         return task.model_copy(update={"environment": pinned})
-
-
-class Anything:
-    """A policy that draws its actions evenly from all there are.
-
-    Args:
-        space: of the actions.
-    """
-
-    def __init__(self, space: Any) -> None:
-        self._space = space
-
-    def reset(self, seed: int) -> None:
-        """Begin an episode; all that it draws follows from the seed."""
-        self._space.seed(seed)
-
-    def act(self, observation: Any) -> Any:
-        """Draw one of the allowed actions."""
-        mask = observation.get("action_mask") if isinstance(observation, dict) else None
-        return self._space.sample() if mask is None else self._space.sample(np.int8(mask))
-
-
-def environment_of(task: Task) -> Environment:
-    """Return the environment of a task.
-
-    Raises:
-        BadInput: it has none.
-    """
-    if task.environment is None:
-        fix = "environment: CartPole-v1, such as"
-        raise BadInput(f"task {task.name}", "has no `environment`", fix=fix)
-    return task.environment
 
 
 def make_card(task: Task, home: Home) -> Outcome:
@@ -130,13 +95,13 @@ def _described(task: Task) -> Json:
     seeds = [trials.seed + index for index in range(trials.episodes)]
     try:
         layout = layout_of(task, environment)
-        tried = try_policy(task, Anything(environment.action_space), seeds)
+        tried = try_policy(task, RandomPolicy(environment.action_space), seeds).document()
     finally:
         environment.close()
     low, high = seeds[0], seeds[-1]
     return {
         "layout": layout.to_json(),
-        "random": tried.document(),
+        "random": {name: tried[name] for name in _CHANCE},
         "trials": {"episodes": trials.episodes, "seeds": [low, high]},
     }
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+)
 
 from kinemill.registry import Registry
 from kinemill.spec.plugins import Plugin, Settings, pick
@@ -41,14 +48,16 @@ class Wrapper(Plugin):
         del observations
         return {}
 
-    def module(self, environment: Any, known: Mapping[str, Any]) -> Any:
+    def module(self, layout: Any, inputs: int) -> Any:
         """Return a wrapper of the policy as a `kinemill.environments.graph.Adapter`, torch.
 
+        What was estimated is loaded into it afterwards, as its buffers.
+
         Args:
-            environment: what it goes around.
-            known: what `estimate` returned.
+            layout: what the policy sees and gives.
+            inputs: how many numbers come out of the wrappers inside of this one.
         """
-        del environment, known
+        del layout, inputs
         raise NotImplementedError(f"wrapper {self.type} is no part of a policy")
 
 
@@ -66,6 +75,11 @@ KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "
 WRAPPERS: Registry[type[Wrapper]] = Registry("kinemill.environments.wrappers", "wrapper")
 
 
+def _pick_wrapper(value: Any, info: Any) -> Wrapper:
+    """Make a wrapper from its name or its settings."""
+    return pick(WRAPPERS, Wrapper)({"type": value} if isinstance(value, str) else value, info)
+
+
 class Environment(Plugin):
     """What every environment has: a limit of time, wrappers, what is drawn anew, trials."""
 
@@ -74,8 +88,8 @@ class Environment(Plugin):
         description="after so many steps an episode is cut off, which is no end of its own; "
         "default: as the environment says",
     )
-    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(pick(WRAPPERS, Wrapper))]] = (
-        Field(default=[], description="from the innermost one outwards")
+    wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(_pick_wrapper)]] = Field(
+        default=[], description="from the innermost one outwards, by name or with settings"
     )
     randomise: dict[str, Range] = Field(
         default={}, description="a parameter: lowest and highest value, drawn at each reset"
@@ -84,6 +98,17 @@ class Environment(Plugin):
         default={}, description="a name: settings that differ, to be tested under"
     )
     trials: Trials = Trials()
+
+    @field_validator("wrappers")
+    @classmethod
+    def _the_environments_own_come_first(cls, wrappers: list[Wrapper]) -> list[Wrapper]:
+        late = False
+        for wrapper in wrappers:
+            if late and wrapper.place == "environment":
+                message = f"{wrapper.type} makes what a policy sees: it comes before all others"
+                raise ValueError(message)
+            late = late or wrapper.place != "environment"
+        return wrappers
 
     @abstractmethod
     def make(self, task: Any, *, render: bool = False) -> Any:

@@ -1,0 +1,74 @@
+"""Changing the vector of an observation, whether it stands alone or beside images and texts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict
+
+from kinemill.errors import BadInput
+
+OBSERVATION = "observation"
+
+
+def vector_space(environment: Any, where: str) -> Any:
+    """Return the space of the vector that is observed.
+
+    Raises:
+        BadInput: there is none.
+    """
+    space = environment.observation_space
+    found = space.spaces.get(OBSERVATION) if isinstance(space, Dict) else space
+    if not isinstance(found, Box) or len(found.shape) != 1:
+        fix = "environment.wrappers: [vector_obs] makes one, before this one"
+        raise BadInput(where, f"wants a vector of numbers, not {space}", fix=fix)
+    return found
+
+
+class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Replaces the vector that is observed.
+
+    Args:
+        env: what it goes around.
+        space: of the new vector.
+        change: makes it of the old one.
+        begin: is called before each episode.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        space: Any,
+        change: Callable[[Any], Any],
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(env)
+        whole = env.observation_space
+        self._beside = isinstance(whole, Dict)
+        self.observation_space = (
+            Dict({**whole.spaces, OBSERVATION: space}) if isinstance(whole, Dict) else space
+        )
+        self._change, self._begin = change, begin
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        if self._begin is not None:
+            self._begin()
+        return self._changed(observation), info
+
+    def step(self, action: Any) -> Any:
+        """Go one step on."""
+        observation, *rest = self.env.step(action)
+        return self._changed(observation), *rest
+
+    def _changed(self, observation: Any) -> Any:
+        if self._beside:
+            return {**observation, OBSERVATION: self._change(observation[OBSERVATION])}
+        return self._change(observation)
+
+
+def box(low: Any, high: Any) -> Any:
+    """Return a float32 Box between two vectors."""
+    return Box(np.asarray(low, np.float32), np.asarray(high, np.float32), dtype=np.float32)

@@ -1,0 +1,135 @@
+"""Wrappers of a policy in torch: what they do to observations and actions, inside the graph.
+
+Symbols: B batch, D numbers observed, E numbers after the adapter, A actions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CLIP = 10.0  # of a normalised observation; further out nothing was ever learned
+
+
+def clipped(value: Tensor, low: Any, high: Any) -> Tensor:
+    """Return values held within limits; NaN stays NaN, which ONNX Runtime's own clip may lose."""
+    low, high = torch.as_tensor(low), torch.as_tensor(high)
+    held = torch.where(value > high, high.expand_as(value), value)
+    return torch.where(held < low, low.expand_as(value), held)
+
+
+class Adapter(nn.Module):
+    """A wrapper of the policy; this one does nothing.
+
+    Attributes:
+        outputs: numbers that it makes of those it sees, E.
+    """
+
+    outputs: int
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.outputs = inputs
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each carry tensor, without the batch."""
+        return ()
+
+    def observe(
+        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return what the network sees.
+
+        Args:
+            seen: (B, D).
+            first: (B, 1), 1.0 at the first step of an episode, else 0.0.
+            carry: of the step before.
+
+        Returns:
+            (B, E), and the carry for the next step.
+        """
+        del first
+        return seen, carry
+
+    def act(self, action: Tensor) -> Tensor:
+        """Turn actions (B, A) of what is outside into those of what is inside."""
+        return action
+
+    def load(self, known: Mapping[str, Any]) -> None:
+        """Take what the wrapper estimated, arrays by name of a buffer."""
+        for name, value in known.items():
+            own: Tensor = getattr(self, name)
+            own.copy_(torch.as_tensor(value, dtype=own.dtype))
+
+
+class Normalised(Adapter):
+    """(x - mean) / std, within +-`CLIP`.
+
+    Args:
+        inputs: D.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs)
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+
+    def observe(
+        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Scale (B, D)."""
+        del first
+        return clipped((seen - self.mean) / self.std, -CLIP, CLIP), carry
+
+
+class Stacked(Adapter):
+    """The last `count` observations side by side, the oldest first.
+
+    Args:
+        inputs: D.
+        count: of them; at the first step all are the first one.
+    """
+
+    def __init__(self, inputs: int, count: int) -> None:
+        super().__init__(inputs * count)
+        self._inputs, self._count = inputs, count
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The observations before the present one."""
+        return ((self._inputs * (self._count - 1),),)
+
+    def observe(
+        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Append (B, D) to what was seen before."""
+        before = torch.where(first > 0.5, seen.repeat(1, self._count - 1), carry[0])
+        stack = torch.cat([before, seen], dim=1)
+        return stack, (stack[:, self._inputs :],)
+
+
+class Scaled(Adapter):
+    """Actions within [-1, 1] become those between two limits.
+
+    Args:
+        inputs: D.
+        limits: lowest and highest action, (2, A).
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, inputs: int, limits: Any) -> None:
+        super().__init__(inputs)
+        low, high = torch.as_tensor(limits, dtype=torch.float32)
+        self.register_buffer("low", low)
+        self.register_buffer("high", high)
+
+    def act(self, action: Tensor) -> Tensor:
+        """Stretch (B, A)."""
+        return self.low + 0.5 * (action + 1.0) * (self.high - self.low)

@@ -1,0 +1,36 @@
+"""An environment of Gymnasium, by its id: `CartPole-v1`."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.errors import BadInput
+from kinemill.spec.environment import KINDS, Environment
+
+
+@KINDS.register("gymnasium")
+class GymnasiumEnvironment(Environment):
+    """What `gymnasium.make` makes."""
+
+    type: Literal["gymnasium"] = "gymnasium"
+    id: str = Field(description="its name in Gymnasium, `package:Name-v0` imports a package first")
+    arguments: dict[str, Any] = Field(default={}, description="of its constructor, by name")
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment; Gymnasium's own limit of time counts if the task sets none.
+
+        Raises:
+            BadInput: there is none of this id, or it does not take an argument.
+        """
+        import gymnasium
+
+        del task
+        settings: dict[str, Any] = dict(self.arguments)
+        if self.steps is not None:
+            settings["max_episode_steps"] = -1  # the task's own comes around it
+        if render:
+            settings["render_mode"] = "rgb_array"
+        try:
+            return gymnasium.make(self.id, **settings)
+        except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
+            raise BadInput(f"environment.id: {self.id}", f"cannot be made: {error}") from error

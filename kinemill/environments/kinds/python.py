@@ -1,0 +1,63 @@
+"""An environment of one's own: `module:Class`, or `file.py:Class` beside the task file."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from kinemill.errors import BadInput
+from kinemill.spec.environment import KINDS, Environment
+from kinemill.spec.hooks import file_of, load_hook, located
+
+
+@KINDS.register("python")
+class PythonEnvironment(Environment):
+    """What a class of the user's makes; called with `arguments`, it returns a `gymnasium.Env`."""
+
+    type: Literal["python"] = "python"
+    path: str = Field(description="`module:Class`, or `file.py:Class` beside the task file")
+    arguments: dict[str, Any] = Field(default={}, description="of the class, by name")
+
+    @field_validator("path")
+    @classmethod
+    def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
+        return located(value, info, "Class")
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment.
+
+        Raises:
+            BadInput: there is no such class, it does not take an argument, or makes something else.
+        """
+        import gymnasium
+
+        del task
+        where = f"environment.path: {self.path}"
+        made = load_hook(where, self.path, "Class")
+        settings = {**self.arguments, **({"render_mode": "rgb_array"} if render else {})}
+        try:
+            found = made(**settings)
+        except TypeError as error:
+            raise BadInput(where, f"cannot be made: {error}") from error
+        if not isinstance(found, gymnasium.Env):
+            raise BadInput(where, f"is a {type(found).__name__}", expected="a gymnasium.Env")
+        return found
+
+    def sources(self) -> dict[str, Path]:
+        """Return the file that the class is in."""
+        path = file_of(self.path)
+        if path is None:
+            load_hook(f"environment.path: {self.path}", self.path, "Class")
+            found = getattr(sys.modules[self.path.rpartition(":")[0]], "__file__", None)
+            return {"environment.py": Path(found)} if found else {}
+        if not path.is_file():
+            raise BadInput(f"environment.path: {self.path}", f"there is no file {path}")
+        return {"environment.py": path}
+
+    def at(self, folder: Path) -> "PythonEnvironment":
+        """Return the same with the class of the copy in `folder`, if it is in a file of its own."""
+        if file_of(self.path) is None:
+            return self
+        name = self.path.rpartition(":")[2]
+        return self.model_copy(update={"path": f"{folder / 'environment.py'}:{name}"})

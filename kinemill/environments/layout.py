@@ -1,0 +1,133 @@
+"""Names, order, units and limits of what a policy sees and gives in an environment."""
+
+from typing import Any
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
+from kinemill.spec.task import Task
+
+
+def layout_of(task: Task, environment: Any) -> PolicyLayout:
+    """Return what a policy sees and gives, names from the task's channels or the spaces.
+
+    An environment may have `observation_names`, `action_names` and `units` (by name) of its own.
+
+    Args:
+        task: whose `environment` it is.
+        environment: as `make_environment` returns it.
+
+    Raises:
+        BadInput: a space that no policy can act in, or not as many numbers as channels.
+    """
+    spaces = _spaces(environment.observation_space)
+    vector = spaces.get(OBSERVATION)
+    seen = () if vector is None else _names(task, environment, "observation", vector.shape[0])
+    acted, choices = _actions(task, environment)
+    limits = _limits(vector, seen) if vector is not None else {}
+    if not any(choices):
+        limits |= _limits(environment.action_space, acted)
+    own = _attribute(environment, "units", {})
+    units = {
+        name: task.channels[name].unit if name in task.channels else own.get(name, "1")
+        for name in (*seen, *acted)
+    }
+    limits |= {
+        name: ends
+        for name in seen
+        if name in task.channels and (ends := task.channels[name].limits) is not None
+    }
+    kept = {key: space for key, space in spaces.items() if key not in (OBSERVATION, MASK)}
+    return PolicyLayout(
+        dt=task.dt,
+        observation=seen,
+        actions=acted,
+        units=units,
+        limits=limits,
+        choices=choices,
+        images={key: space.shape for key, space in kept.items() if len(space.shape) == 3},
+        texts={key: space.shape[0] for key, space in kept.items() if len(space.shape) == 1},
+        mask=spaces[MASK].shape[0] if MASK in spaces else 0,
+    )
+
+
+def _spaces(space: Any) -> dict[str, Any]:
+    """Return the observation's parts by the names of a policy's inputs.
+
+    Raises:
+        BadInput: one of them is neither a vector, nor an image or a text, uint8.
+    """
+    from gymnasium.spaces import Box, Dict
+
+    parts: dict[str, Any] = dict(space.spaces) if isinstance(space, Dict) else {OBSERVATION: space}
+    for name, part in parts.items():
+        shape = getattr(part, "shape", None) or ()
+        mask = name == MASK
+        vector = name == OBSERVATION and isinstance(part, Box) and len(shape) == 1
+        media = isinstance(part, Box) and part.dtype == np.uint8 and len(shape) in (1, 3)
+        if not (mask or vector or (name != OBSERVATION and media)):
+            raise BadInput(
+                f"environment: {name}",
+                f"is {part}",
+                expected="numbers (D,), images (H, W, C) or texts (L,) of uint8",
+                fix="environment.wrappers: [vector_obs] makes one vector of numbers",
+            )
+    return parts
+
+
+def _names(task: Task, environment: Any, what: str, count: int) -> tuple[str, ...]:
+    """Return names of the numbers observed: chosen by the task, the environment's, or numbered."""
+    found = _channels(task, what) or _attribute(environment, f"{what}_names", ())
+    short = "obs" if what == "observation" else what
+    found = tuple(found) or tuple(f"{short}_{index}" for index in range(count))
+    if len(found) != count:
+        raise BadInput(
+            f"task {task.name}: {', '.join(found)}",
+            f"the environment has {count} {what} numbers, these are {len(found)}",
+            expected="a channel for each, in its order, or none",
+        )
+    return found
+
+
+def _channels(task: Task, what: str) -> tuple[str, ...]:
+    if what == "action":
+        return tuple(task.actions)
+    chosen = getattr(task.learn, "observations", None)
+    roles = ("state", "observation")
+    found = [name for role in roles for name, one in task.channels.items() if one.role == role]
+    return tuple(name for name in chosen if name in found) if chosen else tuple(found)
+
+
+def _attribute(environment: Any, name: str, default: Any) -> Any:
+    has = environment.has_wrapper_attr(name)
+    return environment.get_wrapper_attr(name) if has else default
+
+
+def _actions(task: Task, environment: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names of the actions, and how many choices each has, 0 for a continuous one.
+
+    Raises:
+        BadInput: neither a vector nor choices.
+    """
+    from gymnasium.spaces import Box, Discrete, MultiDiscrete
+
+    space = environment.action_space
+    if isinstance(space, Box) and len(space.shape) == 1:
+        choices = (0,) * space.shape[0]
+    elif isinstance(space, Discrete) and int(space.start) == 0:
+        choices = (int(space.n),)
+    elif isinstance(space, MultiDiscrete) and space.nvec.ndim == 1:
+        choices = tuple(int(count) for count in space.nvec)
+    else:
+        expected = "Box (A,), Discrete from 0, or MultiDiscrete (A,)"
+        raise BadInput("environment: actions", f"are {space}", expected=expected)
+    return _names(task, environment, "action", len(choices)), choices
+
+
+def _limits(space: Any, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    return {
+        name: (float(low), float(high))
+        for name, low, high in zip(names, space.low, space.high, strict=True)
+        if np.isfinite(low) and np.isfinite(high)
+    }

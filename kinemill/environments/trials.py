@@ -1,0 +1,275 @@
+"""Trials: a policy in its environment, from seeded starts, each to the end of the episode.
+
+Each episode follows from its seed alone, so it is the same whichever process it runs in.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.make import make_environment
+from kinemill.process import die_with
+from kinemill.spec.task import Task
+from kinemill.store import Json
+
+_RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few per cent of it
+
+
+class Acting(Protocol):
+    """What chooses actions; in several processes it has to be one that pickle takes."""
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode; all randomness follows from the seed."""
+        ...
+
+    def act(self, observation: Any) -> Any:
+        """Choose an action, in the environment's own terms."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One episode in full.
+
+    Attributes:
+        seed: of its start.
+        observations: by input of a policy, (N+1, ...), the first is the start.
+        actions: (N, A) or, for a single choice, (N,).
+        rewards: (N,).
+        terminated: whether it ended by itself; if not, it was cut off.
+        success: what the environment says at the end; None: nothing.
+        events: sums over the episode of the numbers in `info`.
+        frames: pictures (N+1, H, W, 3) uint8, if they were wanted.
+    """
+
+    seed: int
+    observations: dict[str, NDArray[Any]]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float64]
+    terminated: bool
+    success: bool | None
+    events: dict[str, float] = field(default_factory=dict[str, float])
+    frames: NDArray[np.uint8] | None = None
+
+    @property
+    def returned(self) -> float:
+        """The sum of rewards."""
+        return float(self.rewards.sum())
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What came of some episodes.
+
+    Attributes:
+        returns: sum of rewards of each.
+        successes: what the environment says of each; empty where it says nothing.
+        lengths: steps of each.
+        seeds: of their starts.
+        episodes: the first of them in full, as many as were wanted.
+        ended: whether each ended by itself and was not cut off.
+    """
+
+    returns: tuple[float, ...]
+    successes: tuple[bool, ...]
+    lengths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    episodes: tuple[Recorded, ...] = ()
+    ended: tuple[bool, ...] = ()
+
+    @property
+    def mean_return(self) -> float:
+        """The mean of the returns."""
+        return float(np.mean(self.returns))
+
+    @property
+    def success(self) -> float | None:
+        """The share of successes; None where the environment says nothing."""
+        return float(np.mean(self.successes)) if self.successes else None
+
+    def interval(self) -> dict[str, tuple[float, float]]:
+        """Return where the mean `return` and `success` lie, 95 %, by bootstrap over episodes."""
+        found = {"return": bootstrap(self.returns)}
+        return found | ({"success": bootstrap(self.successes)} if self.successes else {})
+
+    def document(self) -> Json:
+        """Return mean and 95 % interval of `return` and `success`, and each episode's numbers."""
+        means = {"return": self.mean_return, "success": self.success}
+        return {
+            **{
+                name: {"mean": means[name], "interval": list(ends)}
+                for name, ends in self.interval().items()
+            },
+            "returns": list(self.returns),
+            "successes": list(self.successes),
+            "lengths": list(self.lengths),
+            "seeds": list(self.seeds),
+        }
+
+
+def bootstrap(values: Sequence[float]) -> tuple[float, float]:
+    """Return where the mean of some values lies, 95 %, by drawing them anew with replacement."""
+    given, random = np.asarray(values, dtype=float), np.random.default_rng(0)
+    means = given[random.integers(len(given), size=(_RESAMPLES, len(given)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def try_policy(
+    task: Task,
+    policy: Acting,
+    seeds: Sequence[int],
+    *,
+    variant: str | None = None,
+    workers: int = 1,
+    record: int | None = None,
+) -> Trials:
+    """Run one episode from each seed; the same for any number of workers.
+
+    Args:
+        task: with an `environment` part.
+        policy: chooses the actions; for several workers one that pickle takes.
+        seeds: of the starts, and of the policy's randomness.
+        variant: the name of settings of the environment that differ.
+        workers: processes.
+        record: how many of the episodes, from the first on, are returned in full; default: none.
+
+    Raises:
+        BadInput: there is no environment or no such variant.
+    """
+    wanted = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
+    if workers == 1 or len(wanted) < 2:
+        runs = _run(task, policy, wanted, variant)
+    else:
+        told = task.model_dump(mode="json", by_alias=True)
+        shares = [wanted[k::workers] for k in range(min(workers, len(wanted)))]
+        with ProcessPoolExecutor(
+            len(shares), get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+        ) as pool:
+            jobs = [pool.submit(_run_told, told, policy, share, variant) for share in shares]
+            by_seed = {run.seed: run for job in jobs for run in job.result()}
+        runs = [by_seed[seed] for seed in seeds]
+    return summed(runs, record or 0)
+
+
+def _begin(parent: int) -> None:
+    """Let a worker end with the process that started it, on one thread."""
+    die_with(parent)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def summed(runs: Sequence[Recorded], kept: int) -> Trials:
+    """Return what came of episodes, the first `kept` of them in full."""
+    told = [run.success for run in runs if run.success is not None]
+    return Trials(
+        returns=tuple(run.returned for run in runs),
+        successes=tuple(told) if len(told) == len(runs) else (),
+        lengths=tuple(len(run.rewards) for run in runs),
+        seeds=tuple(run.seed for run in runs),
+        episodes=tuple(runs[:kept]),
+        ended=tuple(run.terminated for run in runs),
+    )
+
+
+def _run_told(told: Json, policy: Acting, wanted: Any, variant: str | None) -> list[Recorded]:
+    return _run(Task.model_validate(told), policy, wanted, variant)
+
+
+def _run(
+    task: Task, policy: Acting, wanted: Sequence[tuple[int, bool]], variant: str | None
+) -> list[Recorded]:
+    environment = make_environment(task, variant=variant)
+    runs = [run_episode(environment, policy, seed, keep=kept) for seed, kept in wanted]
+    environment.close()
+    return runs
+
+
+def run_episode(
+    environment: Any, policy: Acting, seed: int, *, keep: bool = True, film: bool = False
+) -> Recorded:
+    """Run one episode from a seeded start to its end.
+
+    Args:
+        environment: as `make_environment` returns it.
+        policy: chooses the actions.
+        seed: of the start, and of the policy's randomness.
+        keep: whether observations and actions are returned.
+        film: whether `render()` is asked for a picture of each step.
+    """
+    observation, info = environment.reset(seed=seed)
+    policy.reset(seed)
+    seen, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
+    events, over, terminated = dict[str, float](), False, False
+    frames += [environment.render()] if film else []
+    while not over:
+        action = policy.act(observation)
+        observation, reward, terminated, truncated, info = environment.step(action)
+        rewards.append(float(reward))
+        if keep:
+            seen.append(observation)
+            actions.append(action)
+        frames += [environment.render()] if film else []
+        for name, value in numbers_in(info).items():
+            events[name] = events.get(name, 0.0) + value
+        over = terminated or truncated
+    said = info.get("is_success")
+    return Recorded(
+        seed,
+        _stacked(seen),
+        np.asarray(actions),
+        np.asarray(rewards, dtype=float),
+        bool(terminated),
+        None if said is None else bool(said),
+        events,
+        np.stack(frames) if film else None,
+    )
+
+
+def numbers_in(info: dict[str, Any]) -> dict[str, float]:
+    """Return what of an `info` is a number: the events of a step."""
+    return {
+        name: float(value)
+        for name, value in info.items()
+        if isinstance(value, int | float | np.number | np.bool_) and name != "TimeLimit.truncated"
+    }
+
+
+def _stacked(seen: list[Any]) -> dict[str, NDArray[Any]]:
+    if isinstance(seen[0], dict):
+        return {name: np.stack([one[name] for one in seen]) for name in seen[0]}
+    return {"observation": np.stack(seen)}
+
+
+class RandomPolicy:
+    """Acts at random: even over the choices or limits, among those that are not forbidden.
+
+    Args:
+        space: of the actions.
+    """
+
+    def __init__(self, space: Any) -> None:
+        self._space = space
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode."""
+        self._space.seed(seed)
+
+    def act(self, observation: Any) -> Any:
+        """Draw an action."""
+        mask = observation.get("action_mask") if isinstance(observation, dict) else None
+        return self._space.sample(None if mask is None else masks_of(self._space, mask))
+
+
+def masks_of(space: Any, mask: Any) -> Any:
+    """Return a mask (M,) as Gymnasium's `sample` takes it: int8, one a choice."""
+    given = np.asarray(mask).astype(np.int8)
+    sizes = getattr(space, "nvec", None)
+    if sizes is None:
+        return given
+    return tuple(np.split(given, np.cumsum(sizes)[:-1]))

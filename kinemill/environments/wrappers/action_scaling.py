@@ -1,0 +1,40 @@
+"""Actions within [-1, 1], whatever the limits of the robot's are."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from kinemill.errors import BadInput
+from kinemill.spec.environment import WRAPPERS, Wrapper
+
+
+@WRAPPERS.register("action_scaling")
+class ActionScaling(Wrapper):
+    """A part of the policy: a robot gets actions in its units."""
+
+    place = "policy"
+    type: Literal["action_scaling"] = "action_scaling"
+
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the environment with actions in [-1, 1].
+
+        Raises:
+            BadInput: its actions are choices, or have no limits.
+        """
+        import numpy as np
+        from gymnasium.spaces import Box
+        from gymnasium.wrappers import RescaleAction
+
+        del known
+        space = environment.action_space
+        if not isinstance(space, Box) or not space.is_bounded():
+            where = "environment.wrappers: action_scaling"
+            raise BadInput(where, f"actions are {space}", expected="continuous ones with limits")
+        ends = np.ones(space.shape, np.float32)
+        return RescaleAction(environment, -ends, ends)
+
+    def module(self, layout: Any, inputs: int) -> Any:
+        """Return the same in torch."""
+        from kinemill.environments.graph import Scaled
+
+        limits = [layout.limits[name] for name in layout.actions]
+        return Scaled(inputs, list(zip(*limits, strict=True)))

@@ -1,0 +1,43 @@
+"""The last observations side by side: velocities that are not measured show in them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.spec.environment import WRAPPERS, Wrapper
+
+
+@WRAPPERS.register("frame_stack")
+class FrameStack(Wrapper):
+    """A part of the policy: a robot gives one observation at a time."""
+
+    place = "policy"
+    type: Literal["frame_stack"] = "frame_stack"
+    frames: int = Field(default=4, ge=2, description="observations that a network sees at once")
+
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the environment with stacked vectors, filled with the first one at the start."""
+        from collections import deque
+
+        import numpy as np
+
+        from kinemill.environments._vector import OnVector, box, vector_space
+
+        del known
+        space = vector_space(environment, "environment.wrappers: frame_stack")
+        last: deque[Any] = deque(maxlen=self.frames)
+
+        def change(vector: Any) -> Any:
+            last.extend([vector] * (1 if last else self.frames))
+            return np.concatenate(last).astype(np.float32)
+
+        stacked = box(np.tile(space.low, self.frames), np.tile(space.high, self.frames))
+        return OnVector(environment, stacked, change, last.clear)
+
+    def module(self, layout: Any, inputs: int) -> Any:
+        """Return the same in torch, what was seen before in the carry."""
+        from kinemill.environments.graph import Stacked
+
+        del layout
+        return Stacked(inputs, self.frames)

@@ -1,0 +1,53 @@
+"""Observations in spreads from their mean, both estimated before training and fixed then."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from kinemill.spec.environment import WRAPPERS, Wrapper
+
+_LEAST = 1e-4  # spread of a number that hardly changes, in its unit
+
+
+@WRAPPERS.register("normalise_observation")
+class NormaliseObservation(Wrapper):
+    """A part of the policy: its statistics are saved with it, and go with it wherever it goes."""
+
+    place = "policy"
+    type: Literal["normalise_observation"] = "normalise_observation"
+    steps: PositiveInt = Field(
+        default=2000, description="of a random policy, from which mean and spread are estimated"
+    )
+
+    def estimate(self, observations: Any) -> dict[str, Any]:
+        """Return mean (D,) and spread (D,) of observations (N, D)."""
+        import numpy as np
+
+        seen = np.asarray(observations, dtype=np.float64)
+        spread = np.maximum(seen.std(axis=0), _LEAST)
+        return {"mean": seen.mean(axis=0).astype(np.float32), "std": spread.astype(np.float32)}
+
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the environment with normalised vectors."""
+        import numpy as np
+
+        from kinemill.environments._vector import OnVector, box, vector_space
+        from kinemill.environments.graph import CLIP
+
+        space = vector_space(environment, "environment.wrappers: normalise_observation")
+        mean = np.asarray(known.get("mean", np.zeros(space.shape)), np.float32)
+        std = np.asarray(known.get("std", np.ones(space.shape)), np.float32)
+
+        def change(vector: Any) -> Any:
+            return np.clip((vector - mean) / std, -CLIP, CLIP).astype(np.float32)
+
+        ends = np.full(space.shape, CLIP, np.float32)
+        return OnVector(environment, box(-ends, ends), change)
+
+    def module(self, layout: Any, inputs: int) -> Any:
+        """Return the same in torch, mean and spread as buffers."""
+        from kinemill.environments.graph import Normalised
+
+        del layout
+        return Normalised(inputs)

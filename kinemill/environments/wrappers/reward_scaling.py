@@ -1,0 +1,27 @@
+"""Rewards of a size that critics learn well; returns are told in the environment's own."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.spec.environment import WRAPPERS, Wrapper
+
+
+@WRAPPERS.register("reward_scaling")
+class RewardScaling(Wrapper):
+    """Of the training alone: rewards times `factor`, plus `offset`."""
+
+    place = "training"
+    type: Literal["reward_scaling"] = "reward_scaling"
+    factor: float = Field(default=0.1, gt=0.0)
+    offset: float = 0.0
+
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the environment with other rewards."""
+        from gymnasium.wrappers import TransformReward
+
+        del known
+        return TransformReward(
+            environment, lambda reward: self.factor * float(reward) + self.offset
+        )

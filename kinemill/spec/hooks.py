@@ -1,0 +1,78 @@
+"""Things of the user's that a task names: `module:name`, or `file.py:name` beside the task file."""
+
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationInfo
+
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+
+_HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
+
+
+def located(value: str, info: ValidationInfo, what: str = "function") -> str:
+    """Return the name with its file's path absolute, taken from the task's folder.
+
+    Raises:
+        ValueError: it is no such name.
+    """
+    if not _HOOK.fullmatch(value):
+        message = f"{value!r} is no `module:{what}`, nor a `file.py:{what}`"
+        raise ValueError(message)
+    folder = (info.context or {}).get("folder")
+    if folder is None or ".py:" not in value:
+        return value
+    return str((folder / Path(value).expanduser()).absolute())
+
+
+def file_of(wanted: str) -> Path | None:
+    """Return the file that a name lies in; None for one of a module."""
+    source = wanted.rpartition(":")[0]
+    return Path(source) if source.endswith(".py") else None
+
+
+def load_hook(where: str, wanted: str, what: str = "function") -> Any:
+    """Import what `module:name` or `file.py:name` stands for, which can be called.
+
+    Raises:
+        BadInput: there is no such module, file or name.
+    """
+    path, (source, _, name) = file_of(wanted), wanted.rpartition(":")
+    module = _from_file(where, path) if path else _named(where, source, what)
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise BadInput(where, f"{source} has no {what} {name!r}; {nearest(name, known)}")
+    return found
+
+
+def _named(where: str, name: str, what: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BadInput(
+            where,
+            f"cannot be imported ({error})",
+            fix=f"install it, put its folder on PYTHONPATH, or name a `file.py:{what}`",
+        ) from error
+
+
+def _from_file(where: str, path: Path) -> Any:
+    name = f"kinemill_evaluate_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise BadInput(where, f"there is no file {path}", expected="one relative to the task file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses and pickles in it want
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        message = f"cannot be imported ({type(error).__name__}: {error})"
+        raise BadInput(where, message) from error
+    return module
