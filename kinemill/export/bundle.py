@@ -1,7 +1,7 @@
 """The bundle: one folder that runs anywhere, and says of itself how good it is.
 
-`step.onnx` and `rollout.onnx` run, variants of them and `step.c` where the task asks; `io.yaml`
-says what every tensor means; `cases.npz` what a few windows must come to; `verification.json` and
+`step.onnx` and `rollout.onnx` run, or `policy.onnx`, and `step.c` and variants where the task asks;
+`io.yaml` says what every tensor means; `cases.npz` what a few windows must come to; `verification.json` and
 `report.html` how good the model is; `sha256sums` lets anyone check the rest with `sha256sum -c`, or
 with `python -m kinemill.runtime verify`, which tries it as well.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kinemill.digests import file_digest
 from kinemill.errors import BadInput
-from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.runtime.loading import POLICY, SUMS, read_sums
 from kinemill.store import MANIFEST, SUMMARY, Json, aside_of
 
 OWN = (MANIFEST, SUMMARY)  # of the store; they are of a stage, not of the model
@@ -52,6 +52,8 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(to, "is there already", expected="a new folder, or an empty one")
+    if c99 and (bundle / POLICY).is_file():
+        raise BadInput(bundle, "is a policy", expected="a step, to be translated to C")
     aside, found = aside_of(to), None
     try:
         aside.mkdir()

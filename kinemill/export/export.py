@@ -12,6 +12,8 @@ VERSION = 2
 def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Outcome:
     """Publish `step.onnx`, `rollout.onnx`, `io.yaml` and `cases.npz` of the stage `model`.
 
+    Of a policy it is `policy.onnx` in the place of the first two.
+
     Args:
         task: its `export` part says what else.
         home: where the refs lie.
@@ -30,10 +32,16 @@ def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Ou
         from kinemill.train.start import described
 
         source = open_ref(home, model)
-        step = load_model(source)
+        step, about = load_model(source), described(source)
+        if task.learn.gives == "policy":
+            from kinemill.export import policy
+
+            interface = policy.describe(step, about["task"], about["dataset"])
+            lineage = {"model": model.digest, **about.get("lineage", {})}
+            return policy.write_policy(step, interface, folder, task.export, lineage)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})
-        return write_model(step, describe(described(source), step), folder, extras)
+        return write_model(step, describe(about, step), folder, extras)
 
     inputs = {"model": model.digest, **task.part("export"), "version": VERSION}
     inputs |= {"dataset": dataset.digest} if dataset else {}

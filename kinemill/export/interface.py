@@ -12,7 +12,7 @@ from kinemill.export.step import carries
 from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
 
-_LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
+LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
 def describe(model: Mapping[str, Any], step: Any) -> Interface:
@@ -33,7 +33,7 @@ def describe(model: Mapping[str, Any], step: Any) -> Interface:
         ),
         carry=carries(step),
         dataset=model["dataset"],
-        versions={name: version(name) for name in _LIBRARIES},
+        versions={name: version(name) for name in LIBRARIES},
         belief=_belief(step),
     )
 

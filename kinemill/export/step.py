@@ -24,6 +24,8 @@ from kinemill.export._graph import (
 from kinemill.export.folding import fold
 from kinemill.runtime import Carry, Interface
 
+Values = list[onnx.ValueInfoProto]
+
 
 class WithoutEmptyCarry(nn.Module):
     """A step whose carry has no tensors of size 0, which a Scan cannot hold.
@@ -80,7 +82,15 @@ def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.Gra
         input_names=["state", "action", *names],
         output_names=["next_state", *(f"next_{name}" for name in names)],
     )
-    core = _clean(program.model_proto, interface)
+    carry = [(item.name, item.shape) for item in interface.carry]
+    given = [value("state", "batch", len(interface.states))]
+    given += [value("action", "batch", len(interface.actions))]
+    found = [value("next_state", "batch", len(interface.states))]
+    core = cleaned(
+        program.model_proto,
+        given + [value(name, "batch", *shape) for name, shape in carry],
+        found + [value(f"next_{name}", "batch", *shape) for name, shape in carry],
+    )
     return fold(core) if optimise else core
 
 
@@ -100,7 +110,7 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
         )
 
 
-def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:
+def cleaned(model: onnx.ModelProto, inputs: Values, outputs: Values) -> onnx.GraphProto:
     """Inline functions; drop stack traces (paths of this machine) and inferred shapes."""
     graph = inliner.inline_local_functions(model).graph
     del graph.value_info[:]
@@ -110,17 +120,8 @@ def _clean(model: onnx.ModelProto, interface: Interface) -> onnx.GraphProto:
         del node.metadata_props[:]
         node.doc_string = ""
     del graph.input[:], graph.output[:]
-    graph.input.extend(
-        [
-            value("state", "batch", len(interface.states)),
-            value("action", "batch", len(interface.actions)),
-            *(value(item.name, "batch", *item.shape) for item in interface.carry),
-        ]
-    )
-    graph.output.append(value("next_state", "batch", len(interface.states)))
-    graph.output.extend(
-        value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry
-    )
+    graph.input.extend(inputs)
+    graph.output.extend(outputs)
     return graph
 
 
@@ -131,23 +132,35 @@ def step_model(
     told: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """Return step.onnx: the traced graph, guarded against NaN; `told` is its metadata."""
+    watched = [item.name for item in core.input if 0 not in shape_of(item)]
+    nodes, constants = guarded(core, watched)
+    outputs = list(core.output)
+    if interface.belief:
+        more, axis = disagreement(f"next_{interface.belief.offsets}", 1)
+        nodes, constants = [*nodes, *more], [*constants, axis]
+        outputs.append(value(DISAGREEMENT, "batch", len(interface.states)))
+    graph = helper.make_graph(nodes, "step", list(core.input), outputs, constants)
+    return finished(graph, told or interface.to_metadata(), version)
+
+
+def guarded(
+    core: onnx.GraphProto, watched: list[str]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Return nodes and constants of a graph of which NaN in one of `watched` is NaN in all outputs.
+
+    Args:
+        core: its outputs are float32.
+        watched: names of inputs, float32 and not empty.
+    """
     guard = Guard()
-    guard.watch([item.name for item in core.input if 0 not in shape_of(item)])
+    guard.watch(watched)
     nodes = [copy.deepcopy(node) for node in core.node]
     bare = {item.name: f"unguarded.{item.name}" for item in core.output}
     for node in nodes:
         rename(node, bare)
     for item in core.output:
         guard.protect(bare[item.name], item.name, len(shape_of(item)))
-    nodes, outputs, constants = [*nodes, *guard.nodes], list(core.output), guard.constants
-    if interface.belief:
-        more, axis = disagreement(f"next_{interface.belief.offsets}", 1)
-        nodes, constants = [*nodes, *more], [*constants, axis]
-        outputs.append(value(DISAGREEMENT, "batch", len(interface.states)))
-    graph = helper.make_graph(
-        nodes, "step", list(core.input), outputs, [*core.initializer, *constants]
-    )
-    return finished(graph, told or interface.to_metadata(), version)
+    return [*nodes, *guard.nodes], [*core.initializer, *guard.constants]
 
 
 def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:

@@ -1,7 +1,9 @@
-"""What a robot imports: a simulator from an ONNX file, with numpy and ONNX Runtime alone.
+"""What a robot imports: a simulator or a policy from an ONNX file, with numpy and ONNX Runtime.
 
     simulator = kinemill.runtime.load("models:/double_pendulum@champion")   # or a folder
     next_states = simulator.rollout(states, past_actions, actions)
+    policy = kinemill.runtime.load("models:/reach@champion")
+    action = policy.act(observation)
 
 Symbols: B batch, H history, T horizon, S states, A actions, k step index. All tensors are batch
 first, float32, in the units that `simulator.units` names. Action k acts from state k to k+1.
@@ -9,6 +11,8 @@ first, float32, in the units that `simulator.units` names. Action k acts from st
 
 from kinemill.runtime.interface import Belief, Carry, Interface, wrapped
 from kinemill.runtime.loading import load
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.simulator import Simulator
 from kinemill.runtime.watchdog import Command, Watchdog
 
@@ -17,6 +21,8 @@ __all__ = [
     "Carry",
     "Command",
     "Interface",
+    "Policy",
+    "PolicyInterface",
     "Simulator",
     "Watchdog",
     "load",

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import KinemillError
-from kinemill.runtime.verifying import CALLS, verify
+from kinemill.runtime.measuring import CALLS
+from kinemill.runtime.verifying import verify
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("verify", help="check hashes, stored parity cases and latency")
     command.add_argument("folder", type=Path)
     command.add_argument("--calls", type=int, default=CALLS, help="in each of five blocks")
-    command.add_argument("--p99-ms", type=float, default=None, help="bound on a rollout's latency")
+    command.add_argument(
+        "--p99-ms", type=float, default=None, help="bound on the latency of a rollout or act"
+    )
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     given = parser.parse_args(arguments)
     if given.calls < 1:

@@ -1,4 +1,4 @@
-"""From a folder, a file or a registry address to a `Simulator`, with every digest checked."""
+"""From a folder, a file or a registry address to a `Simulator` or `Policy`, digests checked."""
 
 import hashlib
 import importlib
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime.policy import Policy
 from kinemill.runtime.refusing import refuse_folder, refuse_link, refuse_model
 from kinemill.runtime.simulator import Simulator
 
-STEP, ROLLOUT, SUMS = "step.onnx", "rollout.onnx", "sha256sums"
+STEP, ROLLOUT, POLICY, SUMS = "step.onnx", "rollout.onnx", "policy.onnx", "sha256sums"
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,12 +24,12 @@ def load(
     non_finite: Literal["raise", "pass"] = "raise",
     out_of_limits: Literal["raise", "pass"] = "pass",
     engine: Literal["onnx", "auto", "c"] = "onnx",
-) -> Simulator:
-    """Load a simulator.
+) -> Any:
+    """Load a simulator or a policy, whichever it is.
 
     Args:
-        where: a folder with `rollout.onnx` (and `step.onnx` beside it), the path of such a file or
-            of a variant of it, `rollout.int8.onnx`,
+        where: a folder with `rollout.onnx` (and `step.onnx` beside it) or `policy.onnx`, the path
+            of such a file or of a variant of it, `rollout.int8.onnx`,
             or an address in the registry, `models:/TASK@champion` or `models:/TASK/3`.
         threads: of ONNX Runtime; for small models one is quicker than two.
         non_finite: what a NaN or infinity in an input does: `raise` an error, or `pass` on and
@@ -37,7 +38,11 @@ def load(
             `pass` on, as planners try what a robot will not do.
         engine: what works rollouts out: `onnx`; `c`, machine code compiled here, from the ONNX file
             and compared with it, which takes a second, a C compiler and the `onnx` package; or
-            `auto`, machine code where that is possible, else ONNX Runtime, which it says.
+            `auto`, machine code where that is possible, else ONNX Runtime, which it says. A policy
+            runs in ONNX Runtime, whatever this says.
+
+    Returns:
+        A `Simulator`, or a `Policy`.
 
     Raises:
         BadInput: there is no such model, or the registry extra is not installed.
@@ -51,19 +56,22 @@ def load(
         raise BadInput("engine", repr(engine), expected="'onnx', 'auto' or 'c'")
     if threads < 1:
         raise BadInput("threads", str(threads), expected="1 or more")
-    file = _rollout_file(where)
+    file = _model_file(where)
     digests = _published_digests(file.parent)
+    finite, bounded = non_finite == "raise", out_of_limits == "raise"
+    if file.name == POLICY:
+        model = _read(file, digests)
+        return Policy.open(file, model, threads=threads, finite=finite, bounded=bounded)
     own = file.name.startswith("rollout.")
     beside = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
     step = _read(beside, digests) if beside.is_file() else None
-    finite = non_finite == "raise"
     simulator = Simulator(
         file,
         _read(file, digests),
         step,
         threads=threads,
         finite=finite,
-        bounded=out_of_limits == "raise",
+        bounded=bounded,
     )
     if engine != "onnx":
         _quicken(simulator, beside, step, must=engine == "c")
@@ -83,16 +91,17 @@ def _quicken(simulator: Simulator, where: Path, step: bytes | None, *, must: boo
         _LOG.warning("%s runs in ONNX Runtime, not compiled: %s", where.parent, error)
 
 
-def _rollout_file(where: str | Path) -> Path:
+def _model_file(where: str | Path) -> Path:
     if str(where).startswith("models:/"):
         where = _fetch(str(where))
     path = Path(where).expanduser()
     if path.is_dir():
         path = path.resolve()  # `kinemill pull --watch` may swap a link to it meanwhile
         refuse_folder(path)
-        path = path / ROLLOUT
+        path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
     if not path.is_file():
-        raise BadInput(path, "is not there", expected=f"a folder with {ROLLOUT}, or that file")
+        wanted = f"a folder with {ROLLOUT} or {POLICY}, or that file"
+        raise BadInput(path, "is not there", expected=wanted)
     return path
 
 

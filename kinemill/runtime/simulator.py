@@ -18,6 +18,7 @@ from kinemill.runtime.checking import Array, Axis, as_input, same_batch
 from kinemill.runtime.compiled import CompiledRollout, check_same
 from kinemill.runtime.initial import hold, move
 from kinemill.runtime.interface import Belief, Interface
+from kinemill.runtime.session import open_session
 
 _NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
 _FLOAT = np.dtype(np.float32)
@@ -46,7 +47,7 @@ class Simulator:
         bounded: bool = False,
     ) -> None:
         self._where, self._finite, self._bounded = where, finite, bounded
-        self._rollout = _session(where, rollout, threads)
+        self._rollout = open_session(where, rollout, threads)
         names = [item.name for item in self._rollout.get_inputs()]
         if names != _INPUTS:
             raise BadInput(where, f"its inputs are {names}", expected="a rollout.onnx of kinemill")
@@ -100,7 +101,7 @@ class Simulator:
 
     def _open_step(self, where: Path, model: bytes, threads: int) -> Any:
         """Open step.onnx, unless it does not belong to the rollout.onnx beside it."""
-        session = _session(where, model, threads)
+        session = open_session(where, model, threads)
         names = [item.name for item in session.get_inputs()]
         wanted = ["state", "action", *(item.name for item in self.interface.carry)]
         if names != wanted:
@@ -344,6 +345,18 @@ class Simulator:
             )
         self._observed.append((measured, acting))
 
+    def as_measured(self, state: ArrayLike) -> Array:
+        """Check a measurement as a watchdog does before it is needed; NaN passes.
+
+        Returns:
+            It, (S,), the caller's own.
+
+        Raises:
+            BadInput: another shape, or no numbers.
+        """
+        axes = [Axis("states", len(self.states), self.states)]
+        return as_input("state", state, axes, finite=False).copy()
+
     def apply(self, action: ArrayLike) -> None:
         """Remember the action (A,) that acts from the last observed state to the next."""
         if not self._observed:
@@ -393,18 +406,3 @@ class Simulator:
 
 def _repeat(rows: Array, batch: int) -> Array:
     return np.ascontiguousarray(np.broadcast_to(rows, (batch, *rows.shape)))
-
-
-def _session(where: Path, model: bytes, threads: int) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
-    except Exception as error:  # ONNX Runtime raises a dozen unrelated types
-        raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error
-    return session

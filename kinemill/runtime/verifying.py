@@ -8,8 +8,6 @@ Symbols: N cases, H history, T horizon, S states, A actions.
 
 import hashlib
 import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,16 +17,16 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.interface import wrapped
-from kinemill.runtime.loading import ROLLOUT, SUMS, load, read_sums
+from kinemill.runtime.loading import POLICY, ROLLOUT, SUMS, load, read_sums
+from kinemill.runtime.measuring import CALLS, Line, line, timed
 from kinemill.runtime.refusing import refuse_folder
 from kinemill.runtime.simulator import Simulator
+from kinemill.runtime.verifying_policies import try_policy
 
 CASES = "cases.npz"
 INPUTS = ("states", "past_actions", "actions")
 STEPS = 5  # of step.onnx, beside the rollout
-BLOCKS, CALLS = 5, 1000
 
-Line = dict[str, Any]
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -38,7 +36,8 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     Args:
         folder: with `sha256sums` and `cases.npz`.
         calls: in each of five blocks that latency is measured in; the best one counts.
-        bound_ms: on the 99th percentile of a rollout's latency; None: none.
+        bound_ms: on the 99th percentile of the latency of a rollout, or of a policy's `act`;
+            None: none.
 
     Raises:
         BadInput: it is no model, or holds what may run by itself.
@@ -48,27 +47,33 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     refuse_folder(folder)
     lines = hashes(folder)
     found: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
-    if not all(line["passed"] for line in lines):
+    if not all(each["passed"] for each in lines):
         return found  # nothing of a changed file is run
-    simulator = load(folder, non_finite="pass")
-    cases = read_cases(folder)
-    for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
-        variant = simulator if file.name == ROLLOUT else None
-        if variant:
-            lines += parity(variant, cases)
-        else:
-            lines.append(runs(load(file, non_finite="pass"), file.name, cases))
-    times = latency(simulator, cases, calls)
+    model = load(folder, non_finite="pass")
+    acts = (folder / POLICY).is_file()
+    more, times = (try_policy if acts else try_simulator)(model, folder, calls)
+    lines += more
     if bound_ms is not None:
-        p99 = times["rollout"]["p99"]
-        lines.append(_line("latency", p99 <= bound_ms, f"p99 {p99:.3f} ms", f"{bound_ms} ms"))
+        p99 = times["act" if acts else "rollout"]["p99"]
+        lines.append(line("latency", p99 <= bound_ms, f"p99 {p99:.3f} ms", f"{bound_ms} ms"))
     return found | {
-        "passed": all(line["passed"] for line in lines),
-        "task": simulator.interface.task,
+        "passed": all(each["passed"] for each in lines),
+        "task": model.interface.task,
         "latency_ms": times,
         "onnxruntime": _version(),
         "machine": platform.platform(),
     }
+
+
+def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Any]:
+    """Return the lines of a verdict, and how long a rollout and a step take, ms."""
+    cases, lines = read_cases(folder), list[Line]()
+    for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
+        if file.name == ROLLOUT:
+            lines += parity(simulator, cases)
+        else:
+            lines.append(runs(load(file, non_finite="pass"), file.name, cases))
+    return lines, latency(simulator, cases, calls)
 
 
 def _version() -> str:
@@ -77,15 +82,11 @@ def _version() -> str:
     return str(onnxruntime.__version__)
 
 
-def _line(name: str, passed: bool, found: str, wanted: str) -> Line:
-    return {"name": name, "passed": bool(passed), "found": found, "wanted": wanted}
-
-
 def hashes(folder: Path) -> list[Line]:
     """Compare every file with its sha256; one that is not listed is a fault as well."""
     wanted = "each file as sha256sums says, and no other"
     if not (folder / SUMS).is_file():
-        return [_line("hashes", False, f"no {SUMS}", wanted)]
+        return [line("hashes", False, f"no {SUMS}", wanted)]
     sums = read_sums(folder)
     there = {path.name for path in folder.iterdir()} - {SUMS}
     wrong = [f"{name} is not listed" for name in sorted(there - set(sums))]
@@ -96,7 +97,7 @@ def hashes(folder: Path) -> list[Line]:
         elif hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha:
             wrong.append(f"{name} has changed")
     told = "; ".join(wrong) if wrong else f"{len(sums)} files"
-    return [_line("hashes", not wrong, told, wanted)]
+    return [line("hashes", not wrong, told, wanted)]
 
 
 def read_cases(folder: Path) -> Arrays:
@@ -148,14 +149,14 @@ def _compared(name: str, found: Any, simulator: Simulator, cases: Arrays) -> Lin
     share = off / np.where(allowed > 0.0, allowed, 1.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
     told = f"{worst:.0%} of what is allowed, {len(found)} cases of {steps} steps"
-    return _line(name, passed, told, "at most what rounding comes to")
+    return line(name, passed, told, "at most what rounding comes to")
 
 
 def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
     """Tell whether a variant in fewer bits answers; how good it is, was measured at export."""
     found = variant.rollout(*(cases[part] for part in INPUTS))
     passed = bool(np.isfinite(found).all())
-    return _line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
+    return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
 
 
 def latency(simulator: Simulator, cases: Arrays, calls: int) -> dict[str, dict[str, float]]:
@@ -164,20 +165,6 @@ def latency(simulator: Simulator, cases: Arrays, calls: int) -> dict[str, dict[s
     carry = simulator.warm_up(*one[:2])
     state, action = one[0][:, -1], one[2][:, 0]
     return {
-        "rollout": _timed(lambda: simulator.rollout(*one), calls),
-        "step": _timed(lambda: simulator.step(state, action, *carry), calls),
+        "rollout": timed(lambda: simulator.rollout(*one), calls),
+        "step": timed(lambda: simulator.step(state, action, *carry), calls),
     }
-
-
-def _timed(call: Callable[[], object], calls: int) -> dict[str, float]:
-    blocks = list[NDArray[np.float64]]()
-    for _ in range(BLOCKS):
-        taken = np.empty(calls)
-        for index in range(calls):
-            began = time.perf_counter_ns()
-            call()
-            taken[index] = (time.perf_counter_ns() - began) / 1e6
-        blocks.append(taken)
-    best = min(blocks, key=lambda taken: float(np.percentile(taken, 99)))
-    p50, p99 = np.percentile(best, [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "worst": float(best.max())}

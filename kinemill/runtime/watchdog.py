@@ -4,6 +4,8 @@
     guard.observe(state)                        # whenever a measurement arrives, from any thread
     command = guard.act()                       # at every tick; never later than the deadline
 
+    guard = Watchdog(policy, max_age=2 * policy.dt, deadline=policy.dt)   # a policy chooses itself
+
 The controller runs in a thread of its own, so that one which hangs delays nothing. What it answers
 after its deadline is dropped, and until then it is not asked again. Python threads take turns every
 few milliseconds (`sys.getswitchinterval`), so a deadline below that wants a controller that leaves
@@ -26,9 +28,10 @@ from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
 from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 
-Controller = Callable[[Array], ArrayLike]
+Controller = Callable[[Any], ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Watchdog:
     """Asks a controller for an action, and answers in its place when it should not be trusted.
 
     Args:
-        simulator: names, limits and safe action of the task; loaded with `kinemill.runtime.load`.
-        controller: from the newest state (S,) to an action (A,).
+        model: names, limits and safe action of the task; loaded with `kinemill.runtime.load`.
+        controller: from the newest state (S,) to an action (A,); a policy chooses by itself.
         max_age: s after which a measurement is stale.
         deadline: s that the controller may take.
         clock: seconds that only ever grow.
@@ -62,50 +65,54 @@ class Watchdog:
             where that was not measured. A controller with a memory is told so what really happened.
 
     Raises:
-        BadInput: a time that is not above 0.
+        BadInput: a time that is not above 0, or a simulator without a controller.
     """
 
     def __init__(
         self,
-        simulator: Simulator,
-        controller: Controller,
+        model: Simulator | Policy,
+        controller: Controller | None = None,
         *,
         max_age: float,
         deadline: float,
         clock: Callable[[], float] = time.monotonic,
-        sent: Callable[[Array, Array | None], None] | None = None,
+        sent: Callable[[Array, Any], None] | None = None,
     ) -> None:
         for name, value in (("max_age", max_age), ("deadline", deadline)):
             if not value > 0.0:
                 raise BadInput(name, f"is {value} s", expected="more than 0 s")
-        self._axes = [Axis("states", len(simulator.states), simulator.states)]
+        if controller is None:
+            if isinstance(model, Simulator):
+                raise BadInput("controller", "is not given", expected="what chooses the actions")
+            controller = model.act
+        self._measured = model.as_measured
         self._controller, self._clock, self._sent = controller, clock, sent
         self._max_age, self._deadline = max_age, deadline
-        self._safe, self._names = simulator.safe_action, simulator.actions
-        pairs = [simulator.limits.get(name, (-np.inf, np.inf)) for name in simulator.actions]
+        self._safe, self._names = model.safe_action, model.actions
+        pairs = [model.limits.get(name, (-np.inf, np.inf)) for name in model.actions]
         limits = np.array(pairs, dtype=np.float32).reshape(-1, 2)
         self._low, self._high = limits[:, 0], limits[:, 1]
         self._lock = threading.Lock()
-        self._newest: tuple[Array, float] | None = None
+        self._newest: tuple[Any, float] | None = None
         self._asked: Future[Any] | None = None
-        self._questions: SimpleQueue[tuple[Future[Any], Array] | None] = SimpleQueue()
+        self._questions: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
         # A daemon: a controller that hangs for ever must not keep the program from ending.
         threading.Thread(target=self._answer, name="controller", daemon=True).start()
         self.counts: dict[str, int] = {}
 
-    def observe(self, state: ArrayLike, stamp: float | None = None) -> None:
-        """Take a measurement (S,), made now or at `stamp` of the clock.
+    def observe(self, state: Any, stamp: float | None = None) -> None:
+        """Take a measurement (S,), or an observation, made now or at `stamp` of the clock.
 
         One that is older than the newest is dropped: it came late by way of a slower path.
 
         Raises:
             BadInput: another shape, or no numbers. NaN is taken, and answered with safety.
         """
-        measured = as_input("state", state, self._axes, finite=False)
+        measured = self._measured(state)
         when = self._clock() if stamp is None else stamp
         with self._lock:
             if self._newest is None or when >= self._newest[1]:
-                self._newest = (measured.copy(), when)
+                self._newest = (measured, when)
 
     @property
     def safe_action(self) -> Array:
@@ -123,7 +130,7 @@ class Watchdog:
             self._sent(command.action, state)
         return command
 
-    def _wrong(self, newest: tuple[Array, float] | None) -> tuple[str, str]:
+    def _wrong(self, newest: tuple[Any, float] | None) -> tuple[str, str]:
         """Say what is wrong with the newest measurement, and more about it."""
         if newest is None:
             return "nothing was observed yet", ""
@@ -131,7 +138,9 @@ class Watchdog:
         age = self._clock() - when
         if not 0.0 <= age <= self._max_age:
             return "stale input", f"measured {age:.4g} s ago"
-        return ("", "") if np.isfinite(state).all() else ("input is not finite", "")
+        parts = state.values() if isinstance(state, dict) else [state]
+        known = all(bool(np.isfinite(part).all()) for part in parts)
+        return ("", "") if known else ("input is not finite", "")
 
     def close(self) -> None:
         """Let the controller's thread end, after what it may still be at."""
@@ -145,7 +154,7 @@ class Watchdog:
             except Exception as error:  # noqa: BLE001 - handed on to who asked
                 future.set_exception(error)
 
-    def _asked_for(self, state: Array) -> Command:
+    def _asked_for(self, state: Any) -> Command:
         if self._asked is not None and not self._asked.done():
             return self._safely("the controller is still late")
         self._asked = Future()
@@ -162,9 +171,8 @@ class Watchdog:
 
     def _within(self, answer: Any) -> Command:
         try:
-            action = as_input(
-                "action", answer, [Axis("actions", len(self._names), self._names)], finite=True
-            )
+            axes = [Axis("actions", len(self._names), self._names)]
+            action = as_input("action", np.atleast_1d(answer), axes, finite=True)
         except BadInput as error:
             return self._safely("the action cannot be sent", str(error))
         return Command(np.clip(action, self._low, self._high))

@@ -1,0 +1,251 @@
+"""A policy's file: `policy.onnx`, from what a robot observes to what is sent to it, any batch.
+
+Scaling, memory, queue, sampling from the seed and limits are inside, and so is its metadata.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import yaml
+from onnx import TensorProto, helper
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.export._graph import OPSET, finished, value
+from kinemill.export.folding import fold
+from kinemill.export.interface import LIBRARIES
+from kinemill.export.policy_cases import Cases, make_cases
+from kinemill.export.step import cleaned, export_any, guarded
+from kinemill.runtime import Policy, PolicyInterface, load
+from kinemill.runtime.loading import POLICY
+from kinemill.runtime.policy_interface import ACTION
+from kinemill.spec.exporting import Export
+from kinemill.store import Json
+from kinemill.train.acting import Bare, interface_of
+from kinemill.train.policy import PolicyModule
+
+IO, CASES = "io.yaml", "cases.npz"
+_TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}
+_GROSS = 1000.0  # times what rounding allows: more is another policy, which verify need not see
+
+
+def describe(module: PolicyModule, task: str, dataset: str) -> PolicyInterface:
+    """Return the interface of a policy, with the versions of what exports it."""
+    return interface_of(module, task, dataset, {name: version(name) for name in LIBRARIES})
+
+
+def write_policy(
+    module: PolicyModule,
+    interface: PolicyInterface,
+    folder: Path,
+    settings: Export | None = None,
+    lineage: Mapping[str, str] | None = None,
+) -> Json:
+    """Write the files of a policy into `folder`, compare them with it, and return the summary.
+
+    Raises:
+        Blocked: the exported policy gives NaN, or other actions than the trained one.
+        BadInput: a safe action of no action, or a variant that policies do not have.
+    """
+    settings = settings or Export()
+    if asked := [*settings.also, *(["c99"] if settings.c99 else [])]:
+        raise BadInput("export", f"asks for {', '.join(asked)}", expected=f"{POLICY} alone")
+    safe = safe_action(interface, settings)
+    told = _told(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
+    graph = trace(module, interface, optimise=settings.optimise)
+    model = policy_model(graph, interface, told).SerializeToString(deterministic=True)
+    (folder / POLICY).write_bytes(model)
+    cases = make_cases(module, interface)
+    _compare(load(folder, non_finite="pass"), cases)
+    np.savez_compressed(folder / CASES, allow_pickle=False, **cases.arrays())
+    document = json.loads(json.dumps(io_document(interface, model, safe, told), allow_nan=False))
+    (folder / IO).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return {
+        "observation": list(interface.layout.observation),
+        "actions": list(interface.layout.actions),
+        "inputs": list(interface.layout.inputs),
+        "carry": [[item.name, *item.shape] for item in interface.carry],
+        "opset": OPSET,
+        "bytes": {POLICY: len(model)},
+        "variants": {},
+        "c99": None,
+    }
+
+
+def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float]:
+    """Return what a watchdog sends: as declared, else the value within limits nearest to 0.
+
+    Raises:
+        BadInput: one was declared of no action of the policy, or beyond its limits.
+    """
+    actions, found = interface.layout.actions, dict[str, float]()
+    for name, declared in settings.safe_action.items():
+        low, high = interface.limits.get(name, (-np.inf, np.inf))
+        if name not in actions or not low <= declared <= high:
+            wanted = f"one of {', '.join(actions)}, within its limits"
+            raise BadInput(f"export.safe_action: {name}", f"is {declared:g}", expected=wanted)
+    for name in actions:
+        low, high = interface.limits.get(name, (-np.inf, np.inf))
+        found[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
+    return found
+
+
+def _told(
+    interface: PolicyInterface, safe: Mapping[str, float], lineage: Mapping[str, str]
+) -> dict[str, str]:
+    more = {"safe_action": safe, "lineage": lineage, "precision": "fp32"}
+    return interface.to_metadata() | {name: json.dumps(part) for name, part in more.items()}
+
+
+def trace(
+    module: PolicyModule, interface: PolicyInterface, *, optimise: bool = True
+) -> onnx.GraphProto:
+    """Return the graph (inputs, carry_i...) -> (action, next_carry_i...), any batch."""
+    bare = Bare(copy.deepcopy(module).cpu().float()).eval()
+    shapes = interface.shapes()
+    kinds = {name: getattr(torch, kind) for name, (_, kind) in shapes.items()}
+    example = [torch.zeros(2, *shapes[name][0], dtype=kinds[name]) for name in shapes]
+    example += [torch.zeros(2, *item.shape) for item in interface.carry]
+    carry = [item.name for item in interface.carry]
+    batch = torch.export.Dim("batch")
+    program = export_any(
+        bare,
+        tuple(example),
+        dynamic_shapes=(tuple({0: batch} for _ in example),),
+        input_names=[*shapes, *carry],
+        output_names=[ACTION, *(f"next_{name}" for name in carry)],
+    )
+    given = [
+        helper.make_tensor_value_info(name, _TYPES[kind], ["batch", *shape])
+        for name, (shape, kind) in shapes.items()
+    ]
+    given += [value(item.name, "batch", *item.shape) for item in interface.carry]
+    found = [value(ACTION, "batch", len(interface.layout.actions))]
+    found += [value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry]
+    graph = cleaned(program.model_proto, given, found)
+    return fold(graph) if optimise else graph
+
+
+def policy_model(
+    graph: onnx.GraphProto, interface: PolicyInterface, told: Mapping[str, str]
+) -> onnx.ModelProto:
+    """Return policy.onnx: the traced graph, guarded against NaN; `told` is its metadata."""
+    numbers = [name for name, (_, kind) in interface.shapes().items() if kind == "float32"]
+    numbers += [item.name for item in interface.carry]
+    nodes, constants = list(graph.node), list(graph.initializer)
+    if numbers:  # pictures, texts and seeds are whole numbers, which are never NaN
+        nodes, constants = guarded(graph, numbers)
+    whole = helper.make_graph(nodes, "policy", list(graph.input), list(graph.output), constants)
+    return finished(whole, told, interface.versions["kinemill"])
+
+
+def _compare(policy: Policy, cases: Cases) -> None:
+    """Run the file on the cases: gross differences end here, fine ones are verify's business."""
+    carry = policy.initial_carry(len(cases.action))
+    for step in range(cases.steps):
+        found, carry = policy.step(cases.at(step), carry)
+        wanted, allowed = cases.action[:, step], cases.allowed[:, step]
+        off = np.abs(found - wanted)
+        if bool((off <= _GROSS * allowed).all()):
+            continue
+        what = f"differs from the trained one by up to {off.max():.3g} after {step + 1} steps"
+        if not np.isfinite(found).all():
+            what = "gives numbers that are not finite"
+        raise Blocked(
+            f"{policy.interface.task}: exported policy",
+            what,
+            expected="the trained policy's own actions",
+            fix="look at the training; it may have diverged",
+        )
+
+
+def io_document(
+    interface: PolicyInterface,
+    model: bytes,
+    safe: Mapping[str, float],
+    told: Mapping[str, str],
+) -> Json:
+    """Return io.yaml: every tensor with name, type, shape, channels, units and meaning."""
+    layout = interface.layout
+    return {
+        "format": 2,
+        "form": "policy",
+        "producer": f"kinemill {interface.versions['kinemill']}",
+        "task": interface.task,
+        "dt": interface.dt,
+        "dt_unit": "s",
+        "channels": [
+            {
+                "name": name,
+                "role": "action" if name in layout.actions else "observation",
+                "unit": layout.units[name],
+                "limits": list(interface.limits[name]) if name in interface.limits else None,
+            }
+            for name in (*layout.observation, *layout.actions)
+        ],
+        "choices": dict(zip(layout.actions, interface.choices, strict=True)),
+        "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
+        "safe_action": dict(safe),
+        "lineage": json.loads(told["lineage"]),
+        "opset": OPSET,
+        "versions": interface.versions,
+        "files": {
+            POLICY: {
+                "inputs": [*_inputs(interface), *_carry(interface, "")],
+                "outputs": [
+                    {
+                        "name": ACTION,
+                        "dtype": "float32",
+                        "shape": ["batch", len(layout.actions)],
+                        "meaning": "to be sent now, and held for dt; choices as whole numbers",
+                        "channels": list(layout.actions),
+                        "units": [layout.units[name] for name in layout.actions],
+                    },
+                    *_carry(interface, "next_"),
+                ],
+                "sha256": hashlib.sha256(model).hexdigest(),
+                "bytes": len(model),
+            }
+        },
+    }
+
+
+_MEANINGS = {
+    "observation": "what is measured now",
+    "action_mask": "1 for each choice that is allowed, 0 for others; of each action in turn",
+    "seed": "what draws follow from; another one at each step of an episode",
+}
+
+
+def _inputs(interface: PolicyInterface) -> list[Json]:
+    layout, found = interface.layout, list[Json]()
+    for name, (shape, kind) in interface.shapes().items():
+        meaning = "picture, height x width x channels, 0 to 255"
+        if name in layout.texts:
+            meaning = "text in UTF-8, cut off or filled up with zeros"
+        one: Json = {"name": name, "dtype": kind, "shape": ["batch", *shape]}
+        one["meaning"] = _MEANINGS.get(name, meaning)
+        if name == "observation":
+            one["channels"] = list(layout.observation)
+            one["units"] = [layout.units[each] for each in layout.observation]
+        found.append(one)
+    return found
+
+
+def _carry(interface: PolicyInterface, prefix: str) -> list[Json]:
+    meaning = "for the step after" if prefix else "from the step before; zeros before the first"
+    return [
+        {
+            "name": f"{prefix}{item.name}",
+            "dtype": "float32",
+            "shape": ["batch", *item.shape],
+            "meaning": meaning,
+        }
+        for item in interface.carry
+    ]

@@ -1,0 +1,185 @@
+"""Parity cases of a policy: what the trained one does at some steps in a row, stored beside it.
+
+`cases.npz` lets anybody check a copy of the policy on his own machine, with numpy and ONNX Runtime
+alone: `python -m kinemill.runtime verify FOLDER`.
+
+Symbols: N cases, T steps, A actions.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinemill.runtime import Policy, PolicyInterface
+from kinemill.runtime.observing import Inputs
+from kinemill.runtime.policy import step_seed
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
+from kinemill.train.acting import as_policy
+from kinemill.train.policy import PolicyModule
+
+CASES, STEPS = 8, 25
+PICTURED = (4, 5)  # cases and steps of a policy that sees pictures: they fill the file
+TOLERANCE, FACTOR = 1e-5, 10.0  # as of a step: of an action's spread, times what float32 rounds
+_BIT = 2.0**-23  # what float32 rounds by
+_WORDS = "pick up the red cube and put it on the left green plate "
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Steps in a row, from the beginning of an episode on.
+
+    Attributes:
+        inputs: by name, (N, T, ...).
+        action: what the trained policy does, (N, T, A).
+        allowed: how far off each number may be, (N, T, A); 0 for choices.
+    """
+
+    inputs: Arrays
+    action: NDArray[np.float32]
+    allowed: NDArray[np.float32]
+
+    @property
+    def steps(self) -> int:
+        """How many steps each case has, T."""
+        return self.action.shape[1]
+
+    def at(self, step: int) -> Inputs:
+        """Return the inputs of one step, a batch of all cases."""
+        return {name: np.ascontiguousarray(part[:, step]) for name, part in self.inputs.items()}
+
+    def arrays(self) -> Arrays:
+        """Return all by name, as they are stored."""
+        given = {f"input.{name}": part for name, part in self.inputs.items()}
+        return given | {"action": self.action, "allowed": self.allowed}
+
+
+def make_cases(
+    module: PolicyModule, interface: PolicyInterface, inputs: Mapping[str, Any] | None = None
+) -> Cases:
+    """Return inputs, what the policy in torch makes of them, and how far off a runtime may be.
+
+    Args:
+        module: trained.
+        interface: of it.
+        inputs: by name, (N, T, ...); None: drawn within the limits.
+    """
+    given = dict(inputs) if inputs is not None else drawn(interface)
+    plain = copy.deepcopy(module).cpu().float().eval()
+    action = played(as_policy(plain, finite=False), given)
+    nudged = played(as_policy(rounded(plain), finite=False), _nudged(given))
+    return Cases(given, action, allowed_of(action, nudged, interface))
+
+
+def played(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Return what a policy does, (N, T, A), of inputs (N, T, ...) with its own carry."""
+    rows, steps = next(iter(inputs.values())).shape[:2]
+    carry, found = policy.initial_carry(rows), list[NDArray[np.float32]]()
+    for step in range(steps):
+        now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
+        action, carry = policy.step(now, carry)
+        found.append(action)
+    return np.stack(found, axis=1)
+
+
+def rounded(module: PolicyModule) -> PolicyModule:
+    """Return the policy with each weight off by one bit, up or down.
+
+    What that changes in an action is what float32 leaves open: another order of a sum may.
+    """
+    other, random = copy.deepcopy(module), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in other.parameters():
+            if weight.is_floating_point():
+                sign = torch.randint(0, 2, weight.shape, generator=random) * 2 - 1
+                weight.mul_(1.0 + _BIT * sign)
+    return other
+
+
+def _nudged(inputs: Arrays) -> Arrays:
+    numbers = inputs.get(OBSERVATION)
+    if numbers is None:
+        return inputs
+    sign = np.random.default_rng(0).choice([-1.0, 1.0], numbers.shape)
+    return inputs | {OBSERVATION: (numbers * (1.0 + _BIT * sign)).astype(np.float32)}
+
+
+def allowed_of(
+    action: NDArray[np.float32], nudged: NDArray[np.float32], interface: PolicyInterface
+) -> NDArray[np.float32]:
+    """Return how far off each number (N, T, A) may be, from what one bit of rounding does to it.
+
+    A choice has to be the same, unless one bit already turns it.
+    """
+    spread = spread_of(action, interface)
+    apart = np.abs(action.astype(np.float64) - nudged)
+    floor = np.maximum(TOLERANCE * spread, np.spacing(np.abs(action)))
+    allowed = np.maximum(FACTOR * apart, floor)
+    choices = np.array(interface.choices)
+    allowed = np.where(choices > 0, np.where(apart > 0.0, choices, 0.0), allowed)
+    # Where a case has come apart once, its memory differs from there on.
+    return np.maximum.accumulate(allowed, axis=1).astype(np.float32)
+
+
+def spread_of(action: NDArray[np.float32], interface: PolicyInterface) -> NDArray[np.float64]:
+    """Return the scale of each action (A,): half its limits, else what it is found to be."""
+    flat = action.reshape(-1, action.shape[-1]).astype(np.float64)
+    found = np.maximum(flat.std(axis=0), 1e-3 * np.abs(flat).max(axis=0, initial=0.0))
+    for place, name in enumerate(interface.layout.actions):
+        if name in interface.limits:
+            low, high = interface.limits[name]
+            found[place] = (high - low) / 2
+    return np.where(found > 0.0, found, 1.0)
+
+
+def drawn(interface: PolicyInterface, cases: int = 0, steps: int = 0, seed: int = 0) -> Arrays:
+    """Draw inputs (N, T, ...), numbers from within the limits, the first of them at rest."""
+    layout, random = interface.layout, np.random.default_rng(seed)
+    usual = PICTURED if layout.images else (CASES, STEPS)
+    shape = (cases or usual[0], steps or usual[1])
+    made: Arrays = {}
+    for name, (size, kind) in interface.shapes().items():
+        if name == OBSERVATION:
+            ranges = [layout.limits.get(each, (-1.0, 1.0)) for each in layout.observation]
+            low, high = np.array(ranges, np.float64).T
+            values = random.uniform(low, high, (*shape, *size))
+            values[0] = np.clip(0.0, low, high)
+        elif name == MASK:
+            values = _masks(random, shape, interface)
+        elif name == SEED:
+            seeds = [[step_seed(n, k) for k in range(shape[1])] for n in range(shape[0])]
+            values = np.array(seeds)[..., None]
+        elif name in layout.texts:
+            values = _texts(random, shape, size[0])
+        else:
+            values = random.integers(0, 256, (*shape, *size))
+        made[name] = values.astype(kind)
+    return made
+
+
+def _masks(
+    random: np.random.Generator, shape: tuple[int, int], interface: PolicyInterface
+) -> NDArray[Any]:
+    """Forbid every second choice or so, and leave each action one."""
+    parts = list[NDArray[Any]]()
+    for count in interface.choices:
+        part = random.integers(0, 2, (*shape, count))
+        if count:
+            kept = random.integers(0, count, shape)
+            np.put_along_axis(part, kept[..., None], 1, axis=-1)
+        parts.append(part)
+    return np.concatenate(parts, axis=-1)
+
+
+def _texts(random: np.random.Generator, shape: tuple[int, int], size: int) -> NDArray[np.uint8]:
+    """Cut texts out of an instruction, one for each case: texts do not change while one acts."""
+    whole = (_WORDS * (size // len(_WORDS) + 2)).encode()
+    starts = random.integers(0, len(_WORDS), shape[0])
+    rows = [np.frombuffer(whole[start : start + size], np.uint8) for start in starts.tolist()]
+    return np.repeat(np.stack(rows)[:, None], shape[1], axis=1)

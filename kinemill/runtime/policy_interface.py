@@ -1,0 +1,116 @@
+"""What goes into a policy and comes out of it, as its ONNX file says in its own metadata.
+
+The file alone is enough to run it: each field is one metadata property, spelled as JSON.
+
+Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from kinemill.errors import BadInput
+from kinemill.runtime.interface import FORMAT, Carry
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
+
+FORM, POLICY = "form", "policy"  # the property that tells a policy's file from a step's
+ACTION = "action"
+
+
+@dataclass(frozen=True)
+class PolicyInterface:
+    """What a policy sees and gives, and what it stands on.
+
+    Attributes:
+        task: name of the task it was made for.
+        layout: names, order, units and limits.
+        carry: what travels from step to step; zeros before the first of an episode.
+        dataset: digest of what it was trained on.
+        versions: of the libraries that made it.
+    """
+
+    task: str
+    layout: PolicyLayout
+    carry: tuple[Carry, ...]
+    dataset: str
+    versions: dict[str, str]
+
+    @property
+    def dt(self) -> float:
+        """Time step, s."""
+        return self.layout.dt
+
+    @property
+    def discrete(self) -> bool:
+        """Whether every action is a choice."""
+        return bool(self.layout.choices) and all(self.layout.choices)
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Of each action how many choices there are; 0 for a continuous one."""
+        return self.layout.choices or (0,) * len(self.layout.actions)
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value, by name; of a choice the first and the last one."""
+        choices = zip(self.layout.actions, self.choices, strict=True)
+        return self.layout.limits | {name: (0.0, count - 1.0) for name, count in choices if count}
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Return shape without the batch, and type, of each input before the carry."""
+        layout = self.layout
+        known: dict[str, tuple[tuple[int, ...], str]] = {
+            OBSERVATION: ((len(layout.observation),), "float32"),
+            MASK: ((layout.mask,), "float32"),
+            SEED: ((1,), "int64"),
+        }
+        known |= {name: (tuple(shape), "uint8") for name, shape in layout.images.items()}
+        known |= {name: ((size,), "uint8") for name, size in layout.texts.items()}
+        return {name: known[name] for name in layout.inputs}
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the ONNX metadata properties, each value as JSON."""
+        fields = {"format": FORMAT, "producer": "kinemill", FORM: POLICY, **self.layout.to_json()}
+        fields |= {name: value for name, value in asdict(self).items() if name != "layout"}
+        return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
+
+    @classmethod
+    def from_metadata(cls, where: object, properties: Mapping[str, str]) -> "PolicyInterface":
+        """Read the properties of the ONNX file `where`.
+
+        Raises:
+            BadInput: they are not those of a policy of kinemill, or of a later format.
+        """
+        own = [name for name in cls.__dataclass_fields__ if name != "layout"]
+        names = ("format", FORM, *own, *PolicyLayout.__dataclass_fields__)
+        try:
+            values = {name: json.loads(properties[name]) for name in names}
+        except (KeyError, ValueError) as error:
+            raise BadInput(
+                where,
+                f"its metadata lacks or garbles {error}",
+                expected="a policy exported by kinemill",
+            ) from error
+        if values["format"] != FORMAT or values[FORM] != POLICY:
+            raise BadInput(
+                where,
+                f"is {values[FORM]} of format {values['format']}",
+                expected=f"{POLICY} of format {FORMAT}",
+                fix="install the kinemill that exported it",
+            )
+        dt: object = values["dt"]
+        if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
+            raise BadInput(where, f"says dt {dt!r}", expected="a time step above 0 s")
+        return cls(
+            task=values["task"],
+            layout=PolicyLayout.from_json(values),
+            carry=tuple(Carry(item["name"], tuple(item["shape"])) for item in values["carry"]),
+            dataset=values["dataset"],
+            versions=values["versions"],
+        )
+
+
+def is_policy(properties: Mapping[str, str]) -> bool:
+    """Tell a policy's metadata from those of a step or rollout."""
+    return properties.get(FORM) == json.dumps(POLICY)

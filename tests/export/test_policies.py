@@ -1,0 +1,115 @@
+"""A policy's file does what the policy in torch does, whatever kind it is of."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.export.policy import describe, write_policy
+from kinemill.export.policy_cases import drawn, make_cases, played
+from kinemill.runtime import Policy, load
+from kinemill.train.acting import as_policy
+from tests.export.policies import KINDS, Chooser, Gains, Looking, Sampler, published
+
+
+@pytest.fixture(scope="module")
+def folders(policy_folders):
+    return policy_folders
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_does_what_the_policy_in_torch_does(folders, kind):
+    module = kind()
+    policy = load(folders[kind])
+    assert isinstance(policy, Policy)
+    cases = make_cases(module, policy.interface, drawn(policy.interface, 7, 40, seed=5))
+    found = played(policy, cases.inputs)
+    assert found.shape == (7, 40, len(policy.actions))
+    assert bool((np.abs(found - cases.action) <= cases.allowed).all())
+    # What is allowed is rounding: a thousandth of the limits or of the spread would be seen.
+    assert float(cases.allowed.max()) < 1e-3 * 10.0 or kind is Chooser
+
+
+def test_memory_travels_from_step_to_step_and_an_episode_begins_without(folders):
+    policy = load(folders[Gains])
+    first = policy.act([0.0, 0.05, 0.0])
+    # by hand: 4 * 0.5 + 2 * 0.5, as the first observation stands for the one before it
+    assert first == pytest.approx([3.0], abs=1e-5)
+    assert policy.act([0.0, 0.0, 0.0]) == pytest.approx([1.0], abs=1e-5)
+    policy.reset()
+    assert policy.act([0.0, 0.0, 0.0]) == pytest.approx([0.0], abs=1e-5)
+
+
+def test_a_batch_of_one_gives_what_it_gives_within_a_batch(folders):
+    for kind in KINDS:
+        policy = load(folders[kind])
+        inputs = drawn(policy.interface, 7, 3, seed=2)
+        alone = [played(policy, {k: v[[n]] for k, v in inputs.items()}) for n in range(7)]
+        wanted = make_cases(kind(), policy.interface, inputs)
+        off = np.abs(np.concatenate(alone) - wanted.action)
+        assert bool((off <= wanted.allowed).all()), kind
+
+
+def test_draws_follow_from_the_seed_and_differ_from_step_to_step(folders):
+    policy, module = load(folders[Sampler]), as_policy(Sampler())
+    runs = []
+    for one in (policy, policy, module):
+        one.reset(seed=4)
+        runs.append([float(one.act([0.0])[0]) for _ in range(50)])
+    assert runs[0] == runs[1]
+    assert runs[0] == pytest.approx(runs[2], abs=1e-7)
+    assert len(set(runs[0])) == 50
+    assert -0.1 <= min(runs[0]) < -0.05 < 0.05 < max(runs[0]) <= 0.1
+    policy.reset(seed=5)
+    assert float(policy.act([0.0])[0]) not in runs[0]
+
+
+def test_nan_in_a_row_is_nan_in_that_row_alone_even_of_a_choice(folders):
+    for kind in (Gains, Chooser, Sampler):
+        policy = load(folders[kind], non_finite="pass")
+        inputs = {name: part[:, 0] for name, part in drawn(policy.interface, 4, 1).items()}
+        inputs["observation"] = inputs["observation"].copy()
+        inputs["observation"][2, 0] = np.nan
+        action, carry = policy.step(inputs, policy.initial_carry(4))
+        for part in (action, *carry):
+            assert np.isnan(part[2]).all(), kind
+            assert np.isfinite(part[[0, 1, 3]]).all(), kind
+
+
+def test_the_file_says_what_it_is(folders):
+    document = yaml.safe_load((folders[Gains] / "io.yaml").read_text())
+    inputs = document["files"]["policy.onnx"]["inputs"]
+    assert [item["name"] for item in inputs] == ["observation", "carry_0", "carry_1"]
+    assert inputs[0]["units"] == ["m", "rad", "m/s"]
+    assert document["channels"][-1] == {
+        "name": "force",
+        "role": "action",
+        "unit": "N",
+        "limits": [-10.0, 10.0],
+    }
+    model = onnx.load(folders[Looking] / "policy.onnx")
+    kinds = {item.name: item.type.tensor_type.elem_type for item in model.graph.input}
+    assert kinds == {"camera": onnx.TensorProto.UINT8, "order": onnx.TensorProto.UINT8}
+
+
+def test_a_safe_action_is_declared_or_nearest_to_nothing(folders, tmp_path):
+    assert load(folders[Gains]).safe_action == pytest.approx([0.0])
+    braking = published(Gains(), tmp_path, safe_action={"force": -3.0})
+    assert load(braking).safe_action == pytest.approx([-3.0])
+    with pytest.raises(BadInput, match=r"safe_action: force: is -11; expected one of force"):
+        published(Gains(), tmp_path, safe_action={"force": -11.0})
+
+
+def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
+    broken = Gains()
+    with torch.no_grad():
+        broken.layer.bias.fill_(torch.nan)
+    with pytest.raises(Blocked, match="gives numbers that are not finite"):
+        write_policy(broken, describe(broken, "cart", "d"), tmp_path)
+
+
+def test_policies_have_no_variants(tmp_path):
+    with pytest.raises(BadInput, match=r"asks for int8; expected policy\.onnx alone"):
+        published(Gains(), tmp_path, also=["int8"])
