@@ -1,9 +1,12 @@
 """One of the servers in a container of its own: `python -m pipelines.service NAME`.
 
-`kinemill up` starts all of them on one machine. Here each becomes a process of its own, on all
-addresses, for a network that lets in whom it should: neither Dagster nor MLflow asks who one is.
+`kinemill up` starts all of them on one machine. Here each becomes a process of its own. The pages
+are served on all addresses, behind the same guard (`pipelines/guard`), and everybody has to log in:
+`KINEMILL_USERS` names the file of users, `KINEMILL_NAMES` the names that the pages are asked by,
+`KINEMILL_PROXY` the addresses of a proxy that logs people in; lists are divided by commas.
 
-- `code`: the assets; runs are its children, and so are trainings that are `compute: local`.
+- `code`: the assets; runs are its children, and so are trainings that are `compute: local`. It
+  asks nobody who one is, and answers only to who shares its network.
 - `daemon`: sensors, schedules, the queue; `webserver`: Dagster's pages.
 - `mlflow`: MLflow's pages.
 - `bucket`: no server; makes the bucket that KINEMILL_REMOTE names.
@@ -18,46 +21,53 @@ from kinemill.home import Home
 from kinemill.registry import nearest
 from kinemill.remote import make_bucket
 from kinemill.tracking import open_tracking
-from kinemill.tracking.database import artifact_root, tracking_uri
+from pipelines.guard.door import Door
+from pipelines.guard.people import Users
 from pipelines.instance import checkout, open_instance, prepare
 from pipelines.pools import set_limits
 
-_EVERYWHERE = "0.0.0.0"
+_EVERYWHERE, _HERE = "0.0.0.0", "127.0.0.1"
+_PORTS = {"webserver": 3000, "mlflow": 5000}
+_NAMES, _PROXY = "KINEMILL_NAMES", "KINEMILL_PROXY"
 _WORKSPACE = Path("deploy") / "workspace.yaml"  # which finds the code server beside it
 
 
-def command(name: str) -> list[str]:
+def command(name: str, home: Home) -> list[str]:
     """Return the arguments of Python that start a server.
 
     Raises:
-        BadInput: there is none of this name.
+        BadInput: there is none of this name, or it has pages and nobody may log in.
     """
     root = checkout()
     workspace, assets = str(root / _WORKSPACE), str(root / "pipelines" / "definitions.py")
-    code = ["dagster", "code-server", "start", "-h", _EVERYWHERE, "-p", "4000"]
+    code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]
     commands = {
-        "code": [*code, "-f", assets, "-d", str(root)],
-        "daemon": ["dagster._daemon", "run", "-w", workspace],
-        "webserver": ["dagster_webserver", "-h", _EVERYWHERE, "-p", "3000", "-w", workspace],
-        "mlflow": ["mlflow", "server", "--host", _EVERYWHERE, "--port", "5000", "--workers", "1"],
+        "code": lambda: [*code, "-f", assets, "-d", str(root)],
+        "daemon": lambda: ["dagster._daemon", "run", "-w", workspace],
+        "webserver": lambda: [*_guarded("dagster_webserver", name, home), "--workspace", workspace],
+        "mlflow": lambda: _guarded("mlflow", name, home),
     }
     if name not in commands:
         raise BadInput(name, "is no server", fix=nearest(name, list(commands)))
-    return ["-m", *commands[name]]
+    return ["-m", *commands[name]()]
+
+
+def _guarded(server: str, name: str, home: Home) -> list[str]:
+    door = Door(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(Users(home))
+    return ["pipelines.guard", server, *door.flags(_PORTS[name])]
+
+
+def _listed(variable: str) -> tuple[str, ...]:
+    return tuple(filter(None, (one.strip() for one in os.environ.get(variable, "").split(","))))
 
 
 def become(name: str) -> None:
     """Turn this process into a server."""
     home = Home.resolve()
-    arguments = command(name)
+    arguments = command(name, home)
     prepare(home)
     if name == "mlflow":
         open_tracking(home)  # its tables are made once, under a lock
-        os.environ |= {  # not in the command, which anybody can list
-            "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
-            "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifact_root(home),
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        }
     else:
         with open_instance(home) as instance:
             set_limits(instance)  # makes Dagster's tables, likewise

@@ -9,6 +9,7 @@ import psutil
 
 from kinemill.errors import BadInput
 from pipelines.guard.people import Users
+from pipelines.guard.proxy import proxy_at
 from pipelines.guard.rules import HERE
 
 _EVERYWHERE = {"0.0.0.0", "::"}
@@ -20,7 +21,9 @@ class Door:
 
     Attributes:
         host: address to listen on; other than loopback it demands that one logs in.
-        names: further names that the pages are asked by, such as that of a proxy.
+        names: further names that the pages are asked by, such as that of a proxy; one that speaks
+            TLS before them is named whole, `https://mill.example`.
+        proxy: addresses of one that logs people in and says who asks.
         login: demand a password or token on loopback as well.
         read_only: nobody can start or change anything.
         certificate: of TLS, a PEM file; without, passwords travel in the clear.
@@ -33,21 +36,24 @@ class Door:
     read_only: bool = False
     certificate: Path | None = None
     key: Path | None = None
+    proxy: tuple[str, ...] = ()
 
     def checked(self, users: Users) -> "Door":
         """Return the door as it may be opened.
 
         Raises:
-            BadInput: one has to log in and there are no users, or half of a certificate.
+            BadInput: one has to log in and there are no users, or half of a certificate, or no
+                secret to know the proxy by.
         """
+        proxy_at(self.proxy)
         if (self.certificate is None) != (self.key is None):
             raise BadInput("--certificate", "and --key belong together", fix="give both")
         for file in (self.certificate, self.key):
             if file is not None and not file.is_file():
                 raise BadInput(file, "is not there")
-        opened = replace(self, login=self.login or self.host not in HERE)
+        opened = replace(self, login=self.login or self.host not in HERE or bool(self.proxy))
         if opened.login and not users:
-            what = "--login" if self.host in HERE else f"--host {self.host}"
+            what = f"--host {self.host}" if self.host not in HERE else "--login"
             fix = "add one: kinemill users add NAME --role admin"
             raise BadInput(what, "needs users who log in, and there are none", fix=fix)
         return opened
@@ -57,6 +63,8 @@ class Door:
         flags = ["--host", self.host, "--port", str(port)]
         for name in sorted(self._names()):
             flags += ["--name", name]
+        for address in self.proxy:
+            flags += ["--proxy", address]
         flags += ["--login"] * self.login + ["--read-only"] * self.read_only
         if self.certificate and self.key:
             flags += ["--certificate", str(self.certificate), "--key", str(self.key)]
@@ -69,13 +77,16 @@ class Door:
     def shown(self, port: int) -> str:
         """Return the address for people, who may sit elsewhere."""
         elsewhere = self.names[0] if self.names else socket.gethostname()
+        if "://" in elsewhere:
+            return elsewhere
         return self._address(elsewhere, port) if self.host in _EVERYWHERE else self.url(port)
 
     def news(self) -> Iterator[str]:
         """Say what whoever opened the door should know."""
         if self.read_only:
             yield "read-only: nobody can start or change anything"
-        if self.login and self.certificate is None and self.host not in HERE:
+        clear = self.certificate is None and not any("://" in name for name in self.names)
+        if self.login and clear and self.host not in HERE:
             yield "passwords travel in the clear: give --certificate and --key, or use a VPN"
 
     def _address(self, host: str, port: int) -> str:
@@ -84,7 +95,7 @@ class Door:
 
     def _names(self) -> set[str]:
         """Return the names that the pages may be asked by, beside those of loopback."""
-        names = {name.lower() for name in self.names}
+        names = {name.lower().rstrip("/") for name in self.names}
         if self.host in HERE:
             return names
         if self.host not in _EVERYWHERE:

@@ -10,14 +10,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.guard.calls import Call, Refused
 from pipelines.guard.needs import Asked, Need, Unclear, is_graphql, mutations
 from pipelines.guard.people import Person
-from pipelines.guard.rules import Call, Refused, Rules
+from pipelines.guard.proxy import SECRET_HEADER
+from pipelines.guard.rules import Rules
 from resources.tags import USER_HEADER, USER_MAY_HEADER
 
 _LARGEST = 4 << 20  # bytes of a GraphQL request, which is read before it is passed on
 _POLICY_VIOLATION = 1008  # code of a closed websocket
-_MINE = {USER_HEADER.lower().encode(), USER_MAY_HEADER.lower().encode(), b"authorization"}
+_MINE = {
+    name.lower().encode() for name in (USER_HEADER, USER_MAY_HEADER, SECRET_HEADER, "authorization")
+}
 _log = logging.getLogger("kinemill.guard")
 
 
@@ -46,9 +50,7 @@ class Guard:
         try:
             own_page = self._rules.check_page(call)
             person = await self._who(call, own_page=own_page)
-            by_header = "authorization" in call.headers
-            token = by_header and (call.one("authorization") or "").lower().startswith("bearer ")
-            self._rules.check_type(call, own_token=token)
+            self._rules.check_type(call, person)
             body, receive = await _read(scope, receive)
             asked = Asked(scope["method"], scope["path"], scope["query_string"], body)
             need = self._needed(asked)
@@ -59,7 +61,7 @@ class Guard:
         if need is not Need.LOOK:
             changed = sorted(mutations(json.loads(body)["query"])) if body else ""
             _log.warning("%s: %s %s %s", person.name, asked.method, asked.path, changed)
-        if by_header and not token:
+        if person.by == "password":
             cookie = _cookie(self._rules, call, person)
         answer = _closed_frames(send, cookie)
         await self._app(_named(scope, person), receive, answer)

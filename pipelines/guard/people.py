@@ -1,7 +1,9 @@
 """Who may use the web pages: users with a role, a password and tokens; the home's own token.
 
-They are in `users.json` of the home, which its owner alone can read: of passwords the scrypt hash,
-of tokens, which are random, the sha256. There are no users to begin with, and no default password.
+They are in `users.json` of the home (or the file that `KINEMILL_USERS` names, such as a mounted
+secret), which its owner alone can read: of passwords the scrypt hash, of tokens, which are random,
+the sha256. Whom a proxy logs in has neither, just a role, by name or as one of a group. There are
+no users to begin with, and no default password.
 """
 
 import hashlib
@@ -10,9 +12,10 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from kinemill.errors import BadInput
@@ -21,10 +24,14 @@ from kinemill.locks import lock
 from kinemill.registry import nearest
 from pipelines.guard.needs import Need
 
+By = Literal["password", "token", "session", "proxy", "page"]
 ROLES = {"viewer": Need.LOOK, "operator": Need.OPERATE, "admin": Need.ADMINISTER}
 SHORTEST = 12  # characters of a password
+VARIABLE = "KINEMILL_USERS"
+GROUP = "group:"  # what the name of a group begins with, where users are named
 _FILE, _TOKEN = "users.json", "token"
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
+_ELSEWHERE = re.compile(r"[A-Za-z0-9][\w.@+|:/-]{0,127}", re.ASCII)  # of an identity provider
 # 2^15 blocks of 1 kB: 32 MB and about 0.1 s for each guess, as OWASP asks of scrypt with p = 3.
 _COST = {"n": 1 << 15, "r": 8, "p": 3}
 _MEMORY = 64 << 20
@@ -32,21 +39,30 @@ _MEMORY = 64 << 20
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks: a name, for the record, and what they may do."""
+    """Who asks.
+
+    Attributes:
+        name: for the record.
+        may: what they may do.
+        by: how that is known: `password`, `token`, `session`, `proxy`, or `page`, one of our own in
+            a browser of this machine.
+    """
 
     name: str
     may: Need
+    by: By = "page"
 
 
 class Users:
     """The users of a home, read anew whenever their file changes.
 
     Args:
-        home: whose `users.json` it is.
+        home: whose `users.json` it is, unless `KINEMILL_USERS` names another one.
     """
 
     def __init__(self, home: Home) -> None:
-        self._home, self._path = home, home.root / _FILE
+        self._home = home
+        self._path = Path(os.environ.get(VARIABLE) or home.root / _FILE)
         self._seen: tuple[int, int] | None = None
         self._known: dict[str, Any] = {}
 
@@ -63,25 +79,40 @@ class Users:
         """Return the role of each user, by name."""
         return {name: user["role"] for name, user in sorted(self._read().items())}
 
-    def person(self, name: str) -> Person | None:
+    def person(self, name: str, by: By) -> Person | None:
         """Return a user, if there is one of this name."""
         user = self._read().get(name)
-        return Person(name, ROLES[user["role"]]) if user else None
+        return Person(name, ROLES[user["role"]], by) if user else None
+
+    def by_proxy(self, name: str, groups: Iterable[str]) -> Person | None:
+        """Return whom a proxy logged in: a user of its own, else one of the groups' highest role.
+
+        Somebody who has a password here is somebody else, whatever they are called over there.
+        """
+        known = self._read()
+        own = known.get(name)
+        odd = name.startswith(GROUP) or not _ELSEWHERE.fullmatch(name)
+        if odd or (own and own["password"]):
+            return None
+        if own:
+            return self.person(name, "proxy")
+        roles = [ROLES[known[GROUP + one]["role"]] for one in groups if GROUP + one in known]
+        return Person(name, max(roles), "proxy") if roles else None
 
     def by_password(self, name: str, password: str) -> Person | None:
         """Return the user whose password this is; a wrong name takes as long to tell."""
         user = self._read().get(name)
-        kept = user["password"] if user else {"salt": "", "hash": ""}
+        kept = (user and user["password"]) or {"salt": "", "hash": ""}
         found = _hashed(password, bytes.fromhex(kept["salt"]))
         same = hmac.compare_digest(found["hash"], kept["hash"])
-        return self.person(name) if user and same else None
+        return self.person(name, "password") if user and same else None
 
     def by_token(self, token: str) -> Person | None:
         """Return the user whose token this is."""
         digest = _digest(token)
         for name, user in self._read().items():
             if hmac.compare_digest(user["token"] or "", digest):
-                return self.person(name)
+                return self.person(name, "token")
         return None
 
     def put(self, name: str, role: str, password: str) -> None:
@@ -92,12 +123,25 @@ class Users:
         """
         if not _NAME.fullmatch(name):
             raise BadInput("user", repr(name), expected="a-z, 0-9, _ . -, a letter first")
-        if role not in ROLES:
-            raise BadInput(f"role {role!r}", "unknown", fix=nearest(role, list(ROLES)))
         if len(password) < SHORTEST:
             raise BadInput("password", "is short", expected=f"at least {SHORTEST} characters")
-        user = {"role": role, "password": _hashed(password, secrets.token_bytes(16)), "token": None}
+        self._put(name, role, _hashed(password, secrets.token_bytes(16)))
+
+    def put_proxied(self, name: str, role: str) -> None:
+        """Give somebody whom a proxy logs in, or a `group:NAME`, a role; they have no password.
+
+        Raises:
+            BadInput: of the name or the role.
+        """
+        if not _ELSEWHERE.fullmatch(name.removeprefix(GROUP)):
+            raise BadInput("user", repr(name), expected="a name as the proxy says it, 128 at most")
+        self._put(name, role, None)
+
+    def _put(self, name: str, role: str, password: dict[str, str] | None) -> None:
+        if role not in ROLES:
+            raise BadInput(f"role {role!r}", "unknown", fix=nearest(role, list(ROLES)))
         with lock(self._home, "users"):
+            user = {"role": role, "password": password, "token": None}
             self._write({**self._read(), name: user})
 
     def renew_token(self, name: str) -> str:
@@ -109,6 +153,8 @@ class Users:
         with lock(self._home, "users"):
             known, token = self._read(), secrets.token_urlsafe(32)
             self._check(name)
+            if name.startswith(GROUP):
+                raise BadInput(name, "has no token", fix="give one to a user")
             self._write({**known, name: {**known[name], "token": _digest(token)}})
         return token
 
@@ -141,7 +187,11 @@ class Users:
         return self._known
 
     def _write(self, users: dict[str, Any]) -> None:
-        write_secret(self._path, json.dumps({"format": 1, "users": users}, indent=1))
+        text = json.dumps({"format": 1, "users": users}, indent=1)
+        try:
+            write_secret(self._path, text)
+        except OSError as error:
+            raise BadInput(self._path, f"cannot be written ({error.strerror})") from error
         self._seen = None
 
 

@@ -7,60 +7,19 @@ import hmac
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pipelines.guard.calls import Call, Refused
 from pipelines.guard.needs import SAFE, Asked, Need
 from pipelines.guard.people import Person, Users
+from pipelines.guard.proxy import Proxy
 
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _SESSION = 12 * 3600  # s that a browser need not send the password again
 _WRONG, _WITHIN = 10, 60.0  # tries from one address, s
-_REMEMBERED = 256
-
-
-class Refused(Exception):
-    """A request that is not passed on.
-
-    Args:
-        status: of HTTP.
-        why: for people, one line.
-    """
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status, self.why = status, why
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request as far as the rules depend on it; of repeated headers all values.
-
-    Attributes:
-        method: of HTTP, in capitals; GET for a websocket.
-        headers: by name in small letters.
-        scheme: http or https.
-        peer: address that it comes from.
-        websocket: it wants to become one.
-    """
-
-    method: str
-    headers: Mapping[str, list[str]]
-    scheme: str = "http"
-    peer: str = ""
-    websocket: bool = False
-
-    def one(self, name: str) -> str | None:
-        """Return the value of a header.
-
-        Raises:
-            Refused: it is there twice, which two servers may read in two ways.
-        """
-        found = self.headers.get(name, [])
-        if len(found) > 1:
-            raise Refused(400, f"the header {name} is there {len(found)} times")
-        return found[0] if found else None
+_REMEMBERED, _SHOWN = 256, 80
 
 
 @dataclass
@@ -73,6 +32,8 @@ class Rules:
         owner: who the browsers of this machine are, while nobody has to log in.
         token: of the home; whoever has it owns the home.
         hosts: names that the server is asked by.
+        origins: of our own pages where something before the server speaks TLS for it.
+        proxy: that says who asks.
         login: demand a password or a token of everybody.
         read_only: nobody changes anything.
     """
@@ -82,6 +43,8 @@ class Rules:
     owner: str
     token: str
     hosts: frozenset[str] = HERE
+    origins: frozenset[str] = frozenset()
+    proxy: Proxy | None = None
     login: bool = False
     read_only: bool = False
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
@@ -98,7 +61,7 @@ class Rules:
         if _name(host) not in self.hosts:
             raise Refused(403, f"this server is not {host or 'without a name'!r}")
         origin, site = call.one("origin"), call.one("sec-fetch-site")
-        if origin is not None and origin != f"{call.scheme}://{host}":
+        if origin is not None and origin not in {f"{call.scheme}://{host}", *self.origins}:
             raise Refused(403, f"a page of {origin} may not ask this server")
         if site in {"cross-site", "same-site"} and not _is_link(call):
             raise Refused(403, "a page of another site may link here and no more")
@@ -106,22 +69,25 @@ class Rules:
             raise Refused(403, "a websocket says which page opens it, or brings a token")
         return origin is not None or site == "same-origin"
 
-    def check_type(self, call: Call, *, own_token: bool) -> None:
+    def check_type(self, call: Call, person: Person) -> None:
         """Check that a POST is JSON, which no page of another site can send unasked.
 
         Raises:
             Refused: it is something else, and no token of ours came with it.
         """
         kind = (call.one("content-type") or "").partition(";")[0].strip().lower()
-        if call.method == "POST" and kind != "application/json" and not own_token:
+        if call.method == "POST" and kind != "application/json" and person.by != "token":
             raise Refused(415, "POST takes application/json")
 
     def who(self, call: Call, *, own_page: bool) -> Person:
         """Return who asks.
 
         Raises:
-            Refused: the password or token is wrong, or there is none and there has to be one.
+            Refused: the password or token is wrong, or there is none and there has to be one; or
+                whoever the proxy names has no role.
         """
+        if self.proxy and (said := self.proxy.who(call)):
+            return self._named(*said)
         given = call.one("authorization")
         if person := self._of_session(call):
             return person
@@ -157,6 +123,13 @@ class Rules:
         port = urlsplit(f"//{call.one('host') or ''}").port
         return f"kinemill-{port or 'web'}"
 
+    def _named(self, name: str, groups: list[str]) -> Person:
+        """Return who the proxy says it is."""
+        if person := self.users.by_proxy(name, groups):
+            return person
+        shown = repr(name[:_SHOWN])
+        raise Refused(403, f"{shown} has no role here: kinemill users add NAME --proxied")
+
     def _of_session(self, call: Call) -> Person | None:
         prefix = f"{self.cookie(call)}="
         for part in ";".join(call.headers.get("cookie", [])).split(";"):
@@ -166,7 +139,7 @@ class Rules:
             name, _, until = said.rpartition(".")
             right = hmac.compare_digest(signature.encode(), self._signed(said).encode())
             if right and int(until) > time.time():
-                return self.users.person(name)
+                return self.users.person(name, "session")
         return None
 
     def _signed(self, text: str) -> str:
@@ -191,7 +164,7 @@ class Rules:
         kind, _, value = given.partition(" ")
         if kind.lower() == "bearer":
             if hmac.compare_digest(value.strip().encode(), self.token.encode()):
-                return Person(self.owner, Need.ADMINISTER)
+                return Person(self.owner, Need.ADMINISTER, "token")
             return self.users.by_token(value.strip())
         return self._by_password(value) if kind.lower() == "basic" else None
 
@@ -203,7 +176,7 @@ class Rules:
             return None
         digest = hmac.digest(self._key, f"{self.users.version}:{value}".encode(), "sha256")
         if self._right.get(digest) == name:
-            return self.users.person(name)
+            return self.users.person(name, "password")
         person = self.users.by_password(name, password)
         if person is not None:
             if len(self._right) > _REMEMBERED:

@@ -5,6 +5,8 @@ import re
 import pytest
 import yaml
 
+from kinemill.home import Home
+from pipelines.guard.people import Users
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -34,19 +36,40 @@ def test_the_pods_use_what_the_other_manifests_define():
     named = {(one["kind"], one["metadata"]["name"]) for one in every}
     pods = [one["spec"]["template"] for one in every if one["kind"] == "Deployment"]
     labels = [pod["metadata"]["labels"] for pod in pods]
+    services = {one["metadata"]["name"] for one in every if one["kind"] == "Service"}
     for service in (one for one in every if one["kind"] == "Service"):
         assert service["spec"]["selector"] in labels
     for pod in (pod["spec"] for pod in pods):
         assert ("ServiceAccount", pod.get("serviceAccountName", "kinemill")) in named
-        for volume in pod.get("volumes", []):
-            claim = volume["persistentVolumeClaim"]["claimName"]
-            assert ("PersistentVolumeClaim", claim) in named
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for volume in volumes.values():
+            if volume["name"] == "users":
+                assert volume["secret"]["secretName"] == "kinemill-users"
+            else:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                assert ("PersistentVolumeClaim", claim) in named
         for container in pod["containers"]:
             assert container["envFrom"] == [{"secretRef": {"name": secret["metadata"]["name"]}}]
+            mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            assert set(mounted) <= set(volumes)
+            if container["name"] in ("webserver", "mlflow"):
+                given = {one["name"]: one["value"] for one in container["env"]}
+                assert given["KINEMILL_USERS"] == f"{mounted['users']}/users.json"
+                assert set(given["KINEMILL_NAMES"].split(",")) == services
+
+
+class Once(yaml.SafeLoader):
+    """Refuses a key that is there twice, as compose does; PyYAML takes the last one."""
+
+    def flatten_mapping(self, node):
+        """Look at a mapping's own keys before what it merges is put beside them."""
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"{sorted(keys)} at {node.start_mark}"
+        super().flatten_mapping(node)
 
 
 def compose():
-    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return Once((DEPLOY / "compose.yaml").read_text()).get_single_data()
 
 
 def test_the_compose_file_has_known_keys_and_names_what_it_defines():
@@ -68,16 +91,18 @@ def test_the_compose_file_has_known_keys_and_names_what_it_defines():
     assert wanted <= given
 
 
-def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch):
+def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path):
     from kinemill.database import database
     from kinemill.remote import endpoint
     from pipelines.service import command
 
+    home = Home(tmp_path / "home")
+    Users(home).put("ada", "admin", "correct horse battery")
     for name, service in compose()["services"].items():
         if service["image"] == "kinemill":
             module, which = service["command"]
             assert (module, which) == ("pipelines.service", name)
-            assert name == "bucket" or command(name)[0] == "-m"
+            assert name == "bucket" or command(name, home)[0] == "-m"
             for key in ("KINEMILL_DATABASE", "KINEMILL_REMOTE"):
                 value = re.sub(r"\$\{\w+:\?\}", "secret", service["environment"][key])
                 monkeypatch.setenv(key, value)

@@ -1,12 +1,13 @@
 """One server a container: what each becomes, and that no password stands in a command."""
 
 import os
-import sys
 
 import pytest
 
 from kinemill.errors import BadInput
 from pipelines import service
+from pipelines.guard.__main__ import _parsed
+from pipelines.guard.people import Users
 
 
 class Became(Exception):
@@ -20,9 +21,7 @@ def become(monkeypatch, tracked_home):
 
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.chdir(tracked_home.root)
-    for name in ("DAGSTER_HOME", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "")
+    monkeypatch.setenv("DAGSTER_HOME", "")
 
     def become(name):
         with pytest.raises(Became) as became:
@@ -32,21 +31,46 @@ def become(monkeypatch, tracked_home):
     return become
 
 
-def test_mlflow_learns_its_database_from_the_environment_alone(become, tracked_home):
-    arguments = become("mlflow")
-    assert arguments[:4] == [sys.executable, "-m", "mlflow", "server"]
-    assert not any("sqlite" in one for one in arguments)
-    assert os.environ["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tracked_home.mlflow_db}"
-    assert os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == tracked_home.artifacts.as_uri()
+@pytest.fixture
+def known(tracked_home):
+    """A user, without whom no pages are served."""
+    Users(tracked_home).put("ada", "admin", "correct horse battery")
 
 
-def test_dagsters_servers_start_on_the_checkouts_settings(become, tracked_home):
-    arguments = become("webserver")
-    assert arguments[1:3] == ["-m", "dagster_webserver"]
+@pytest.mark.usefixtures("known")
+def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monkeypatch):
+    monkeypatch.setenv("KINEMILL_NAMES", "kinemill, https://mill.example")
+    monkeypatch.setenv("KINEMILL_PROXY", "10.0.0.0/24")
+    monkeypatch.setenv("KINEMILL_PROXY_SECRET", "s" * 32)
+    for name, server in (("webserver", "dagster_webserver"), ("mlflow", "mlflow")):
+        arguments = become(name)
+        assert arguments[1:4] == ["-m", "pipelines.guard", server]
+        found = _parsed(arguments[3:])
+        assert found.login
+        assert found.host == "0.0.0.0"
+        assert {"kinemill", "https://mill.example"} <= set(found.name)
+        assert found.proxy == ["10.0.0.0/24"]
+        assert not any("sqlite" in one or "sss" in one for one in arguments)  # anybody lists them
     assert (tracked_home.dagster / "dagster.yaml").is_file()
     assert os.environ["DAGSTER_HOME"] == str(tracked_home.dagster)
 
 
-def test_an_unknown_server_is_refused_with_the_nearest_name():
+def test_without_users_no_pages_are_served(monkeypatch, tracked_home, tmp_path):
+    for name in ("webserver", "mlflow"):
+        with pytest.raises(BadInput, match="kinemill users add"):
+            service.command(name, tracked_home)
+    monkeypatch.setenv("KINEMILL_USERS", str(tmp_path / "users.json"))  # a mounted secret
+    Users(tracked_home).put("ada", "admin", "correct horse battery")
+    assert "--login" in service.command("mlflow", tracked_home)
+    assert not (tracked_home.root / "users.json").exists()
+
+
+def test_the_code_server_answers_on_loopback_alone(tracked_home):
+    """It runs whatever it is asked to, and asks nobody who one is."""
+    command = service.command("code", tracked_home)
+    assert command[command.index("-h") + 1] == "127.0.0.1"
+
+
+def test_an_unknown_server_is_refused_with_the_nearest_name(tracked_home):
     with pytest.raises(BadInput, match="did you mean 'daemon'"):
-        service.command("demon")
+        service.command("demon", tracked_home)

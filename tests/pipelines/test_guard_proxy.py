@@ -1,0 +1,162 @@
+"""A proxy that logs people in: believed by address and secret together, and nobody else is."""
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from kinemill.errors import BadInput
+from pipelines.guard.door import Door
+from pipelines.guard.layer import Guard
+from pipelines.guard.needs import of_dagster
+from pipelines.guard.people import Users, home_token
+from pipelines.guard.proxy import proxy_at
+from pipelines.guard.rules import HERE, Rules
+from tests.pipelines.test_guard import HIDDEN, LAUNCH, PASSWORD, echo, post
+
+SECRET = "a secret that both of them know"
+MILL = "https://mill.example"
+PROXY = "10.0.0.5"
+SOCKET = "ws://mill.example/graphql"
+KNOWN = {"X-Kinemill-Proxy": SECRET}
+
+
+@pytest.fixture
+def users(home):
+    """Ada and a group have roles through the proxy; Otto has a password here."""
+    known = Users(home)
+    known.put_proxied("ada@mill.example", "admin")
+    known.put_proxied("group:robots", "operator")
+    known.put_proxied("group:guests", "viewer")
+    known.put("otto", "operator", PASSWORD)
+    return known
+
+
+@pytest.fixture
+def asked(home, users, monkeypatch):
+    """A client that asks from an address: `asked("10.0.0.5")`."""
+    monkeypatch.setenv("KINEMILL_PROXY_SECRET", SECRET)
+
+    def make(peer=PROXY, **rules):
+        made = Rules(
+            of_dagster, users, "mary", home_token(home), hosts=HERE | {"mill.example"},
+            origins=frozenset({MILL}), proxy=proxy_at(["10.0.0.0/29"]), login=True, **rules,
+        )  # fmt: skip
+        return TestClient(Guard(echo, made), base_url="http://mill.example", client=(peer, 40000))
+
+    return make
+
+
+def said(user, groups=None, **more):
+    """The headers that the proxy sends."""
+    told = {"X-Forwarded-User": user, "Origin": MILL, "Host": "mill.example", **KNOWN, **more}
+    return told if groups is None else {**told, "X-Forwarded-Groups": groups}
+
+
+def test_who_the_proxy_names_has_the_role_of_the_users_file(asked):
+    client = asked()
+    for headers, statuses in (
+        (said("ada@mill.example"), [200, 200, 200]),
+        (said("ben", "guests, robots"), [200, 200, 403]),
+        (said("cleo", "guests"), [200, 403, 403]),
+        (said("dora", "strangers"), [403, 403, 403]),
+        (said("dora"), [403, 403, 403]),
+    ):
+        found = [
+            client.post("/graphql", json={"query": query}, headers=headers).status_code
+            for query in ("{ version }", LAUNCH, HIDDEN)
+        ]
+        assert found == statuses, headers
+    answer = client.post("/graphql", json={"query": LAUNCH}, headers=said("ben", "robots"))
+    reached = answer.json()["headers"]
+    assert (reached["x-kinemill-user"], reached["x-kinemill-may"]) == ("ben", "operate")
+    assert SECRET not in answer.text  # no page or plug-in of the server gets to see it
+    assert "set-cookie" not in answer.headers  # the proxy says it anew each time
+
+
+ADMIN = {"X-Forwarded-User": "ada@mill.example"}
+FORGED = {
+    "the name alone": (401, PROXY, ADMIN),
+    "the name from elsewhere": (401, "10.0.0.99", ADMIN),
+    "a wrong secret": (403, PROXY, {**ADMIN, "X-Kinemill-Proxy": SECRET[:-1]}),
+    "an empty secret": (403, PROXY, {**ADMIN, "X-Kinemill-Proxy": ""}),
+    "the secret from elsewhere": (403, "10.0.0.99", {**ADMIN, **KNOWN}),
+    "the address in a header": (
+        403,
+        "10.0.0.99",
+        {**ADMIN, **KNOWN, "X-Forwarded-For": PROXY, "Forwarded": f"for={PROXY}"},
+    ),
+    "no address": (403, "testclient", {**ADMIN, **KNOWN}),
+    "the secret and nobody": (401, PROXY, KNOWN),
+    "the secret and a blank": (401, PROXY, {**KNOWN, "X-Forwarded-User": " "}),
+    "a user who has a password here": (403, PROXY, {**KNOWN, "X-Forwarded-User": "otto"}),
+    "a user called as a group is": (403, PROXY, {**KNOWN, "X-Forwarded-User": "group:robots"}),
+    "a user called as no user is": (403, PROXY, {**said("x, y", "robots")}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_nobody_else_says_who_asks(asked, name):
+    status, peer, headers = FORGED[name]
+    answer = asked(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert "headers" not in answer.json()
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("twice", ["X-Forwarded-User", "X-Kinemill-Proxy", "X-Forwarded-Groups"])
+def test_what_is_there_twice_is_refused(asked, twice):
+    headers = [*said("ben", "robots").items(), (twice, "robots")]
+    assert asked().post("/graphql", json={"query": LAUNCH}, headers=headers).status_code == 400
+
+
+def test_other_sites_get_nowhere_through_the_proxy_either(asked):
+    """The proxy adds its headers to what any page makes the browser send."""
+    client, body = asked(), {"json": {"query": LAUNCH}}
+    for more, status in (
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://mill.example.evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Content-Type": "text/plain", "Authorization": "Bearer of-the-provider"}, 415),
+    ):
+        headers = said("ada@mill.example", **more)
+        assert client.post("/graphql", headers=headers, **body).status_code == status, more
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(SOCKET, headers=said("ben", "robots", Origin="https://e.x")),
+    ):
+        pass
+    with client.websocket_connect(SOCKET, headers=said("ben", "robots")):
+        pass  # of our own page: opened
+
+
+def test_passwords_and_tokens_still_work_without_the_proxy(asked, users):
+    token = {"Authorization": f"Bearer {users.renew_token('otto')}"}
+    assert post(asked("10.9.9.9"), **token).is_success
+    assert post(asked(), **token, **{"X_Kinemill_Proxy": SECRET}).is_success
+    token = {"Authorization": f"Bearer {users.renew_token('ada@mill.example')}"}
+    assert post(asked("10.9.9.9"), HIDDEN, **token).is_success
+    with pytest.raises(BadInput):
+        users.renew_token("group:robots")
+
+
+def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
+    monkeypatch.delenv("KINEMILL_PROXY_SECRET", raising=False)
+    for secret in (None, "short"):
+        if secret:
+            monkeypatch.setenv("KINEMILL_PROXY_SECRET", secret)
+        with pytest.raises(BadInput, match="KINEMILL_PROXY_SECRET"):
+            Door(proxy=(PROXY,)).checked(users)
+    monkeypatch.setenv("KINEMILL_PROXY_SECRET", SECRET)
+    with pytest.raises(BadInput, match=r"10\.0\.0\.5 or"):
+        Door(proxy=("mill.example",)).checked(users)
+    opened = Door(proxy=(PROXY,)).checked(users)
+    assert opened.login  # on loopback, too: what comes through it is not this machine's browser
+    assert SECRET not in " ".join(opened.flags(3000))
+
+
+def test_the_users_file_says_who_comes_through_the_proxy(users):
+    assert users.roles()["group:robots"] == "operator"
+    assert users.by_password("ada@mill.example", "") is None
+    for name in ("a b", "", "x\ny", "group:"):
+        with pytest.raises(BadInput):
+            users.put_proxied(name, "viewer")
