@@ -1,6 +1,7 @@
 """`learn.evaluate_with`, and what a run writes down of itself."""
 
 import subprocess
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import yaml
 
 from kinemill.control import watched
 from kinemill.errors import BadInput
+from kinemill.provenance import code, git_commit
 from kinemill.spec import load_task
 from kinemill.spec.ports import Silence
 from kinemill.train import job_folder, train
 from kinemill.train.loop import fit
-from kinemill.train.record import CONFIG, config_text, git_commit, in_short
+from kinemill.train.record import CONFIG, config_text, in_short
 from kinemill.train.watching import TorchSimulator, watch_of
 from tests.conftest import ROOT
 from tests.train.conftest import pendulum_task, publish
@@ -192,4 +194,7 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     assert found.removesuffix("-dirty") == wanted.strip()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit() is None
+    code.cache_clear()
+    assert code() == f"kinemill {version('kinemill')}"
+    code.cache_clear()
     assert "git_commit: null" in config_text(pendulum_task(), CPU)

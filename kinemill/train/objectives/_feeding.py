@@ -69,6 +69,12 @@ class Chance:
 
         return (self._drawn(torch.rand, shape) < probability).to(self._device)
 
+    def uniform(self, *shape: int) -> Any:
+        """Return a tensor, evenly distributed over [0, 1)."""
+        import torch
+
+        return self._drawn(torch.rand, shape).to(self._device)
+
     def normal(self, *shape: int) -> Any:
         """Return a tensor of the standard normal distribution."""
         import torch

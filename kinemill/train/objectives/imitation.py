@@ -1,0 +1,133 @@
+"""Imitation: learn to act as demonstrations do, from what was seen at the time.
+
+Behaviour cloning: at each row of an episode the actions from there on are learned from the rows up
+to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
+
+from kinemill.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
+from kinemill.heads import HEADS, Head
+from kinemill.registry import nearest
+from kinemill.spec.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
+from kinemill.train.chunks import Chunk
+from kinemill.train.supervised import Supervised
+
+
+@OBJECTIVES.register("imitation")
+class Imitation(Supervised):
+    """Learn to act: demonstrated actions from observations, images and texts."""
+
+    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    type: Literal["imitation"] = "imitation"
+    observations: list[str] = Field(
+        default=[],
+        description="channels that are seen, in this order; of an action the one of the row before; "
+        "default: all states, observations, images and texts",
+    )
+    seq_len: PositiveInt = Field(
+        default=1,
+        description="rows up to the present that are seen; recurrent models learn through so many "
+        "and carry on",
+    )
+    stride: PositiveInt = Field(default=1, description="rows between the presents of two sequences")
+    model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
+    head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
+        default_factory=lambda: usual(HEADS), description="how the network comes to actions"
+    )
+    chunk: Chunk = Chunk()
+    image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
+        Field(default_factory=lambda: usual(IMAGES), description="what sees each image")
+    )
+    text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
+        default_factory=lambda: usual(TEXTS), description="what reads each text"
+    )
+    text_bytes: PositiveInt = Field(default=64, description="of a text that are looked at")
+    checkpoint: Literal["loss", "action", "success"] = Field(
+        default="loss",
+        description="what marks the best weights on validation episodes: the loss, the error of "
+        "the next action, or success in the environment, from starts that no trial uses",
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return what is wrong with the channels to be seen."""
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        seen = [name for name, one in channels.items() if one.role != "reward"]
+        for name in self.observations:
+            if name not in seen:
+                found.append((("observations",), f"{name!r} is not seen; {nearest(name, seen)}"))
+        if len(set(self.observations)) < len(self.observations):
+            found.append((("observations",), "name a channel twice"))
+        if channels and all(channels[name].role == "action" for name in seen):
+            found.append((("observations",), "there is nothing to be seen: no state, no image"))
+        if channels and not any(one.role == "action" for one in channels.values()):
+            found.append((("observations",), "there is no action channel to learn"))
+        return found
+
+    def seen(self, channels: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+        """Return the numbers, images and texts that are seen, each in order."""
+        usual_order = [
+            name
+            for role in ("state", "observation", *MEDIA)
+            for name, channel in channels.items()
+            if channel.role == role
+        ]
+        names = self.observations or usual_order
+        role = {name: channels[name].role for name in names}
+        numbers = [name for name in names if role[name] not in MEDIA]
+        images, texts = ([name for name in names if role[name] == one] for one in MEDIA)
+        return numbers, images, texts
+
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return the demonstrations of the dataset, and those of its training set."""
+        from kinemill.train.demonstrations import Demonstrations
+
+        return Demonstrations.open(home, dataset), Demonstrations.open(home, training_set)
+
+    def prepare(
+        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
+    ) -> Any:
+        """Return the policy to train and its objective.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            dataset: `Demonstrations` with the validation split.
+            training_set: `Demonstrations` to learn from.
+            device: torch device of the training.
+            start: the `Start` that `start_from` stands for, if it is set.
+
+        Raises:
+            BadInput: a split is empty; the policy to start from is of another layout.
+        """
+        from kinemill.train.objectives._imitating import prepare
+
+        return prepare(self, task, (dataset, training_set), device, start)
+
+    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+        """Return the policy's layout, units, limits, spreads and words."""
+        from kinemill.train.objectives._imitating import layout_of, words_in
+
+        layout = layout_of(self, task, data[0])
+        packed = data[0].packed
+        spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+        return {
+            "layout": layout.to_json(),
+            "units": layout.units,
+            "limits": {name: layout.limits.get(name) for name in layout.units},
+            "train_std": {name: spread[name] for name in layout.actions},
+            "angles": [name for name in layout.observation if _turns(task, name)],
+            "words": list(words_in(data[1], layout)),
+        }
+
+    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """Return a `kinemill.train.cloned.Cloned`."""
+        from kinemill.train.objectives._imitating import assemble, scale_in
+
+        return assemble(self, description, scale_in(weights))
+
+
+def _turns(task: Any, name: str) -> bool:
+    return task.channels[name].kind == "angle"

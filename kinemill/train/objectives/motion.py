@@ -1,0 +1,163 @@
+"""Reference motion: a policy that walks as clips do, from joint angles, a command and the phase.
+
+Stage one learns from the clips alone: each target is the joint angle of the next row. Few clips are
+enough, as what they have in common is found first (`kinemill.train.gaits`) and the network learns
+what that leaves over, on its own output for `horizon` rows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from kinemill.registry import nearest
+from kinemill.spec.plugins import OBJECTIVES, Optimizer
+from kinemill.train.supervised import Supervised
+
+SLOWEST, FASTEST = 1e-4, 0.1  # bounds of the rate, as in the form that starts a run
+
+
+@OBJECTIVES.register("motion")
+class Motion(Supervised):
+    """Learn to walk as clips do: the next joint angles, closed on themselves."""
+
+    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    type: Literal["motion"] = "motion"
+    observations: list[str] = Field(
+        default=[],
+        description="channels that are seen, in this order; default: all states and observations. "
+        "Those that no action follows are commands",
+    )
+    follows: dict[str, str] = Field(
+        default={},
+        description="by action, the joint whose next value it is; default: the channel with the "
+        "same source",
+    )
+    cycle: PositiveFloat | None = Field(
+        default=None, description="length of a cycle, s; default: as the clips repeat themselves"
+    )
+    history: int = Field(
+        default=20, ge=4, le=200, description="rows by which phase and gait are told"
+    )
+    harmonics: PositiveInt = Field(
+        default=10, description="of a joint's curve over a cycle, as many as its rows can hold"
+    )
+    directions: PositiveInt = Field(
+        default=8, description="in which gaits differ at most; never more than clips"
+    )
+    horizon: PositiveInt = Field(
+        default=5, description="rows of its own output that the network learns through"
+    )
+    noise: NonNegativeFloat = Field(
+        default=0.1,
+        description="std of what disturbs rows and commands while it learns, in what the gaits "
+        "leave over of a joint, and in the spread of a command",
+    )
+    epochs: int = Field(
+        default=100, ge=1, le=1000, description="times all windows are gone through"
+    )
+    batch_size: int = Field(default=32, ge=1, le=512, description="windows at once")
+    hidden_size: int = Field(
+        default=256, ge=32, le=512, multiple_of=32, description="units of each of two layers"
+    )
+    stride: PositiveInt = Field(
+        default=5, description="rows between two windows, for neighbours say nearly the same"
+    )
+    steps: PositiveInt = Field(default=1_000_000, description="at most, whatever `epochs` says")
+
+    @field_validator("optimizer")
+    @classmethod
+    def _rate_within(cls, value: Optimizer) -> Optimizer:
+        if not SLOWEST <= value.lr <= FASTEST:
+            message = f"lr {value.lr:g} is not between {SLOWEST:g} and {FASTEST:g}"
+            raise ValueError(message)
+        return value
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return what is wrong with the channels seen, and actions that follow no joint."""
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        numbers = [n for n, one in channels.items() if one.role in ("state", "observation")]
+        for name in self.observations:
+            if name not in numbers:
+                found.append((("observations",), f"{name!r} is not seen; {nearest(name, numbers)}"))
+        if found or not channels:
+            return found
+        seen, joints = self.seen(channels), self.joints(channels)
+        for name, channel in channels.items():
+            if channel.role == "action" and joints.get(name) not in seen:
+                what = f"action {name!r} is the next value of no joint that is seen"
+                found.append((("follows",), f"{what}; set learn.follows: {{{name}: JOINT}}"))
+        if not joints:
+            found.append((("follows",), "there is no action to learn"))
+        return found
+
+    def seen(self, channels: Mapping[str, Any]) -> list[str]:
+        """Return the numbers observed, in order."""
+        roles = ("state", "observation")
+        usual_order = [n for role in roles for n, one in channels.items() if one.role == role]
+        return self.observations or usual_order
+
+    def joints(self, channels: Mapping[str, Any]) -> dict[str, str]:
+        """Return by action the joint whose next value it is."""
+        by_source = {
+            tuple(source.name for source in channels[name].source): name
+            for name in self.seen(channels)
+            if name in channels and channels[name].source
+        }
+        found: dict[str, str] = {}
+        for name, channel in channels.items():
+            if channel.role == "action":
+                own = by_source.get(tuple(source.name for source in channel.source))
+                joint = self.follows.get(name, own)
+                found |= {name: joint} if joint else {}
+        return found
+
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return the clips of the dataset, and those of its training set."""
+        from kinemill.train.demonstrations import Demonstrations
+
+        return Demonstrations.open(home, dataset), Demonstrations.open(home, training_set)
+
+    def prepare(
+        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
+    ) -> Any:
+        """Return the policy to train and its objective.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            dataset: `Demonstrations` with the validation split.
+            training_set: `Demonstrations` to learn from.
+            device: torch device of the training.
+            start: the `Start` that `start_from` stands for, if it is set.
+
+        Raises:
+            BadInput: the clips repeat nothing, a split is empty or its clips are too short; the
+                policy to start from is of another layout.
+        """
+        from kinemill.train.objectives._walking import prepare
+
+        return prepare(self, task, (dataset, training_set), device, start)
+
+    def train(self, task: Any, data: Any, bench: Any) -> Any:
+        """Train what `prepare` makes, for `epochs`."""
+        from kinemill.train.objectives._walking import steps_of
+
+        steps = steps_of(self, task, data[1])
+        bench.listeners[1].say(f"{self.epochs} epochs are {steps} steps")
+        own = self.model_copy(update={"steps": steps})
+        return Supervised.train(own, task, data, bench)
+
+    def describe(self, task: Any, data: Any) -> dict[str, Any]:
+        """Return the policy's layout, units, limits, spreads and sizes."""
+        from kinemill.train.objectives._walking import about
+
+        return about(self, task, data)
+
+    def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
+        """Return a `kinemill.train.gait_policy.GaitPolicy`."""
+        from kinemill.train.gait_policy import GaitPolicy, GaitSizes
+        from kinemill.train.policy import PolicyLayout
+
+        del weights
+        layout = PolicyLayout.from_json(description["layout"])
+        return GaitPolicy(layout, GaitSizes.from_json(description["sizes"]))
