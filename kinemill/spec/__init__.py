@@ -5,7 +5,7 @@ from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.learn import Learn
 from kinemill.spec.load import list_tasks, load_task, task_path
 from kinemill.spec.overrides import parse_overrides
-from kinemill.spec.parts import Dataset, Ingest, Promote
+from kinemill.spec.parts import Dataset, Ingest
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     CHECKS,
@@ -18,6 +18,7 @@ from kinemill.spec.plugins import (
     pick,
     unknown_channels,
 )
+from kinemill.spec.promoting import Promote
 from kinemill.spec.task import Task
 from kinemill.spec.verifying import Verify
 

@@ -1,8 +1,6 @@
 """What every way of learning shares, with the reason for each default."""
 
-import re
 from abc import abstractmethod
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -15,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from kinemill.spec.hooks import located
 from kinemill.spec.parts import Patterns, as_list
 from kinemill.spec.plugins import (
     OPTIMIZERS,
@@ -26,8 +25,6 @@ from kinemill.spec.plugins import (
     pick,
     usual,
 )
-
-_HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
 
 
 class Keep(Settings):
@@ -117,13 +114,7 @@ class Learn(Plugin):
     @field_validator("evaluate_with")
     @classmethod
     def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not _HOOK.fullmatch(value):
-            message = f"{value!r} is no `module:function`, nor a `file.py:function`"
-            raise ValueError(message)
-        folder = (info.context or {}).get("folder")
-        if value is None or folder is None or ".py:" not in value:
-            return value
-        return str((folder / Path(value).expanduser()).absolute())
+        return None if value is None else located(value, info)
 
     @abstractmethod
     def open(self, home: Any, dataset: Any, training_set: Any) -> Any:

@@ -123,6 +123,7 @@ def _problems(task: Task) -> list[Problem]:
     modelled: list[tuple[Location, Settings]] = []
     (parts if policy else modelled).append((("learn",), task.learn))
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
+    modelled.append((("promote",), task.promote))
     modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
     # Models of dynamics and checks know states and actions alone.
     own = {name: task.channels[name] for name in task.columns}

@@ -21,12 +21,8 @@ from kinemill.spec.plugins import (
     Settings,
 )
 
-_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
-_CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
-_PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
-_PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?")
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -270,84 +266,3 @@ class Dataset(Settings):
     @classmethod
     def _one_choice(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) and "rows" in value else as_list(value)
-
-
-def _seconds(value: Any) -> Any:
-    """Read `30 days` as so many s; what is no such text stays as it is."""
-    found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
-    return float(found["number"]) * _PERIODS[found["unit"]] if found else value
-
-
-class Promote(Settings):
-    """When a challenger becomes champion: the rules of the gate that the task asks for."""
-
-    metric: Literal["test/nrmse"] = "test/nrmse"
-    beats: list[Literal["persistence", "linear", "linear_sincos", "champion"]] = [
-        "persistence",
-        "linear",
-        "champion",
-    ]
-    margin: float = Field(
-        default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
-    )
-    interval: bool = Field(
-        default=True,
-        description="the 95 % interval of model / reference, paired over test episodes, is below 1",
-    )
-    same_interface: bool = Field(
-        default=True,
-        description="channels, units, dt and history are the champion's, or approved as breaking",
-    )
-    max_channel_loss: float | None = Field(
-        default=None, ge=0.0, description="of each channel: RMSE <= (1 + this) x the champion's"
-    )
-    max_size: PositiveFloat | None = Field(default=None, description="of the ONNX files, MB")
-    max_diverged: float | None = Field(
-        default=None, ge=0.0, le=1.0, description="share of long rollouts that may diverge"
-    )
-    max_data_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
-        default=None, description="of the dataset at the decision, s or `30 days`"
-    )
-    min_test_episodes: PositiveInt = 1
-    approval: bool = Field(default=False, description="a person has to agree: kinemill approve")
-
-
-class Retrain(Settings):
-    """What starts a training by itself."""
-
-    on_arrival: bool = Field(default=True, description="new logs in the drop folder start a run")
-    after_new_recordings: PositiveInt = 1
-    on_drift: bool = Field(
-        default=True, description="new episodes on which the champion errs too much start one, too"
-    )
-    drift_factor: float = Field(
-        default=2.0,
-        gt=1.0,
-        description="times the error that the champion usually has on held-out stretches of the "
-        "same length; more is drift",
-    )
-    cron: str | None = "0 3 * * *"
-    max_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
-        default=None,
-        description="of a champion, s or `30 days`; an older one is trained again if logs came",
-    )
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        # One schedule that Dagster cannot read would keep it from loading any task.
-        if value is not None and not _is_cron(value):
-            message = "is no cron line of minute, hour, day, month, weekday, as `0 3 * * *`"
-            raise ValueError(message)
-        return value
-
-
-def _is_cron(line: str) -> bool:
-    """Tell whether every field of a cron line is numbers within its range, `*`, or a step of it."""
-    fields = line.split()
-    return len(fields) == len(_CRON) and all(
-        (found := _CRON_ITEM.fullmatch(item)) is not None
-        and all(low <= int(number) <= high for number in found.group("from", "to") if number)
-        for field, (low, high) in zip(fields, _CRON, strict=True)
-        for item in field.split(",")
-    )

@@ -22,13 +22,7 @@ from kinemill.spec.control import Control
 from kinemill.spec.environment import Environment, pick_environment
 from kinemill.spec.exporting import Export
 from kinemill.spec.learn import Learn
-from kinemill.spec.parts import (
-    Dataset,
-    Ingest,
-    Promote,
-    Retrain,
-    ValidateBase,
-)
+from kinemill.spec.parts import Dataset, Ingest, ValidateBase
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     CHECKS,
@@ -39,6 +33,7 @@ from kinemill.spec.plugins import (
     pick,
     usual,
 )
+from kinemill.spec.promoting import Promote, Retrain
 from kinemill.spec.search import Tune
 from kinemill.spec.track import TRACKERS, Track, as_tracks
 from kinemill.spec.verifying import Verify

@@ -2,18 +2,18 @@
 
 import math
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import kinemill
+from kinemill.provenance import git_commit
 from kinemill.spec.task import Task
 
 CONFIG = "config.yaml"
 _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
+_BROUGHT = ("return", "success", "length")  # what an episode comes to, as curves are named
 
 
 def config_text(task: Task, device: Any) -> str:
@@ -49,22 +49,6 @@ def in_short(learn: Any) -> str:
     return ", ".join(parts)
 
 
-def git_commit() -> str | None:
-    """Return the commit of the checkout that this kinemill is in, `-dirty` if changed; or None."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=Path(kinemill.__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:  # there is no git
-        return None
-    return done.stdout.strip() or None
-
-
 def _named(device: Any) -> str:
     import torch
 
@@ -91,22 +75,31 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
-    """Draw the curves of a training; equal curves are equal bytes."""
+    """Draw the curves of a training: errors, and returns below; equal curves are equal bytes."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for name, series in history.items():
-        if name.startswith(("train/", "validation/")):
-            steps, values = zip(*series, strict=True)
-            shown = [math.nan if value is None else value for value in values]
-            axes.semilogy(steps, shown, label=name, lw=1.4)
-    axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
-    axes.set(xlabel="step", ylabel="error, in spreads of the channel")
-    axes.legend(frameon=False, fontsize=8)
-    axes.grid(alpha=0.2)
+    shown = [name for name in history if name.startswith(("train/", "validation/"))]
+    brought = [name for name in shown if name.rpartition("/")[2] in _BROUGHT]
+    panels = [(names, label) for names, label in _panels(shown, brought) if names]
+    size = (7, 3.5 * len(panels))
+    figure, all_axes = plt.subplots(len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (names, label) in zip(all_axes[:, 0], panels, strict=True):
+        draw = axes.plot if names is brought else axes.semilogy
+        for name in names:
+            steps, values = zip(*history[name], strict=True)
+            draw(steps, [math.nan if v is None else v for v in values], label=name, lw=1.4)
+        axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
+        axes.set(xlabel="step", ylabel=label)
+        axes.legend(frameon=False, fontsize=8)
+        axes.grid(alpha=0.2)
     # No creation date in the file, so that equal curves are equal bytes.
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
+
+
+def _panels(shown: list[str], brought: list[str]) -> list[tuple[list[str], str]]:
+    errors = [name for name in shown if name not in brought]
+    return [(errors, "error, in spreads of the channel"), (brought, "of an episode")]

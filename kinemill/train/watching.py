@@ -6,11 +6,7 @@ model that is there already is not trained again because somebody wants to see m
 to be importable (installed, or in a folder on PYTHONPATH); a file is named relative to the task's.
 """
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.registry import nearest
+from kinemill.spec.hooks import load_hook
 from kinemill.spec.task import Task
 
 
@@ -67,7 +63,8 @@ def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]
     """
     if wanted is None:
         return None
-    where, function = f"learn.evaluate_with: {wanted}", _function(wanted)
+    where = f"learn.evaluate_with: {wanted}"
+    function = load_hook(where, wanted)
 
     def watch(module: Any) -> dict[str, float]:
         try:
@@ -91,41 +88,3 @@ def _numbers(where: str, found: Any) -> dict[str, float]:
         if not isinstance(name, str) or not isinstance(value, int | float | np.number):
             raise BadInput(where, f"returned {value!r} for {name!r}", expected=wanted)
     return {f"eval/{name}": float(value) for name, value in named.items()}
-
-
-def _function(wanted: str) -> Callable[..., Any]:
-    where, (source, _, name) = f"learn.evaluate_with: {wanted}", wanted.rpartition(":")
-    module = _from_file(where, Path(source)) if source.endswith(".py") else _named(where, source)
-    found = getattr(module, name, None)
-    if not callable(found):
-        functions = [key for key, value in vars(module).items() if callable(value)]
-        message = f"{source} has no function {name!r}; {nearest(name, functions)}"
-        raise BadInput(where, message)
-    return found
-
-
-def _named(where: str, name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise BadInput(
-            where,
-            f"cannot be imported ({error})",
-            fix="install it, put its folder on PYTHONPATH, or name a `file.py:function`",
-        ) from error
-
-
-def _from_file(where: str, path: Path) -> Any:
-    name = f"kinemill_evaluate_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise BadInput(where, f"there is no file {path}", expected="one relative to the task file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as dataclasses and pickles in it want
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        message = f"cannot be imported ({type(error).__name__}: {error})"
-        raise BadInput(where, message) from error
-    return module

@@ -1,0 +1,33 @@
+"""Advantage actor-critic (Mnih et al., 2016): one step of the optimizer for the newest steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.train.algorithms._on_policy import ActorCritic
+
+
+@ALGORITHMS.register("a2c")
+class A2C(ActorCritic):
+    """Settings."""
+
+    unused: ClassVar[tuple[str, ...]] = ("batch_size",)
+    type: Literal["a2c"] = "a2c"
+    rollout: int = 5
+    gae_lambda: float = 1.0
+    normalise_advantage: bool = False
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model."""
+        from stable_baselines3 import A2C as Model
+
+        settings = self.usual(site.learn) | {
+            "use_rms_prop": False,  # the task's optimizer
+            "normalize_advantage": self.normalise_advantage,
+        }
+        return partial(Model, "MlpPolicy", **settings)
+
+    def compatible(self, other: str) -> bool:
+        """Tell whether the networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo")

@@ -1,0 +1,45 @@
+"""Proximal policy optimisation (Schulman et al., 2017): several passes over the newest steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.train.algorithms._on_policy import ActorCritic
+
+
+@ALGORITHMS.register("ppo")
+class PPO(ActorCritic):
+    """Settings; `learn.batch_size` steps make one step of the optimizer."""
+
+    type: Literal["ppo"] = "ppo"
+    passes: PositiveInt = Field(default=10, description="over what was collected")
+    clip: PositiveFloat = Field(
+        default=0.2, description="how far the probability of an action may move in an update"
+    )
+    target_kl: PositiveFloat | None = Field(
+        default=None, description="the passes end where the policy has moved so far"
+    )
+    normalise_advantage: bool = True
+
+    def build(self, site: Any) -> Callable[..., Any]:
+        """Return what makes the library's model."""
+        from stable_baselines3 import PPO as Model
+
+        return partial(Model, "MlpPolicy", **self.settings(site.learn))
+
+    def settings(self, learn: Any) -> dict[str, Any]:
+        """Return the library's names of all settings."""
+        return self.usual(learn) | {
+            "batch_size": learn.batch_size,
+            "n_epochs": self.passes,
+            "clip_range": self.clip,
+            "target_kl": self.target_kl,
+            "normalize_advantage": self.normalise_advantage,
+        }
+
+    def compatible(self, other: str) -> bool:
+        """Tell whether the networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo")

@@ -1,0 +1,66 @@
+"""Chunks of actions: how many are planned at once, when anew, and how plans are joined.
+
+Between two plans actions come from a queue. With `ensemble: m` plans overlap: an action is the mean
+of all that were ever planned for its moment, the i-th plan, oldest first, weighted exp(-m i)
+(Zhao et al. 2023, algorithm 2).
+
+Symbols: B batch, T actions of a chunk, A actions of a row.
+"""
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from torch import Tensor
+
+from kinemill.spec.plugins import Settings
+
+
+class Chunk(Settings):
+    """How many actions are planned at once, and how they are joined."""
+
+    length: PositiveInt = Field(default=1, description="actions that are planned at once")
+    replan: PositiveInt = Field(default=1, description="rows from one plan to the next")
+    ensemble: NonNegativeFloat | None = Field(
+        default=None,
+        description="how fast the weight of later plans falls, m of exp(-m i); default: the latest "
+        "plan alone counts",
+    )
+
+    @model_validator(mode="after")
+    def _covered(self) -> "Chunk":
+        if self.replan > self.length:
+            message = f"a plan of {self.length} actions does not last for {self.replan} rows"
+            raise ValueError(message)
+        return self
+
+    def queue_shape(self, actions: int) -> tuple[int, ...] | None:
+        """Return the shape of the queue without the batch; None where none is needed.
+
+        Of each action to come: the weighted sum of its plans (A), their weight, and their number.
+        """
+        needed = self.replan > 1 or (self.ensemble is not None and self.length > 1)
+        return (self.length, actions + 2) if needed else None
+
+    def due(self, count: Tensor) -> Tensor:
+        """Return where it is time to plan: rows done (B, 1) -> (B, 1) 1 or 0."""
+        left = count - self.replan * torch.floor((count + 0.5) / self.replan)
+        return (left < 0.5).to(count.dtype)
+
+    def join(self, chunk: Tensor, count: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the action of this row (B, A), and the queue for the row after.
+
+        Args:
+            chunk: (B, T, A), planned now.
+            count: (B, 1), rows of the episode that are done.
+            queue: (B, T, A + 2).
+        """
+        due = self.due(count).unsqueeze(-1)
+        plans = queue[..., -1:]
+        if self.ensemble is None:
+            added = torch.cat([chunk, torch.ones_like(plans), torch.ones_like(plans)], dim=-1)
+            queue = torch.where(due > 0.5, added, queue)
+        else:
+            weight = torch.exp(-self.ensemble * plans)
+            added = torch.cat([weight * chunk, weight, torch.ones_like(plans)], dim=-1)
+            queue = torch.where(due > 0.5, queue + added, queue)
+        action = queue[:, 0, :-2] / queue[:, 0, -2:-1]
+        return action, torch.cat([queue[:, 1:], torch.zeros_like(queue[:, :1])], dim=1)

@@ -1,0 +1,183 @@
+"""Demonstrations: a packed dataset with what lies beside its rows, as a policy is to see it.
+
+Symbols: N rows of all episodes, D numbers observed, A actions, U different texts, L bytes of each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
+from kinemill.store import Ref
+
+HELD = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
+
+
+@dataclass(eq=False)
+class Demonstrations:
+    """Episodes to learn from.
+
+    Attributes:
+        packed: states and actions.
+        media: images, texts, observations and rewards, if there are any.
+    """
+
+    packed: PackedDataset
+    media: MediaSet | None = None
+
+    @classmethod
+    def open(cls, home: Home, ref: Ref) -> "Demonstrations":
+        """Open a dataset or a training set."""
+        packed = load_dataset(home, ref)
+        beside = Media.read(home.root / ref.path) is not None
+        return cls(packed, load_media(home, ref) if beside else None)
+
+    @property
+    def actions(self) -> NDArray[np.float32]:
+        """The actions, (N, A) in task units."""
+        return self.packed.values[:, len(self.packed.states) :]
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """Role by channel of what lies beside the rows."""
+        return self.media.media.channels if self.media else {}
+
+    def observed(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the numbers observed, (N, D) in task units; of an action, that of the row before.
+
+        What acted before an episode's first row is not known; its first action stands for it.
+
+        Raises:
+            BadInput: the dataset has no such channel.
+        """
+        numbers = [name for name, role in self.roles.items() if role not in ("image", "text")]
+        known = [*self.packed.columns, *numbers]
+        if missing := [name for name in names if name not in known]:
+            where = f"dataset of {self.packed.task}"
+            raise BadInput(where, f"has no {', '.join(missing)}", expected=", ".join(known))
+        before = np.maximum(np.arange(len(self.packed.values)) - 1, self.first_rows)
+        whole = [self.packed.values[:, : len(self.packed.states)], self.actions[before]]
+        if self.media and numbers:
+            whole.append(self._beside(len(numbers)))
+        return np.concatenate(whole, axis=1)[:, [known.index(name) for name in names]]
+
+    def _beside(self, count: int) -> NDArray[np.float32]:
+        assert self.media is not None
+        found = np.zeros((len(self.packed.values), count), np.float32)
+        for one in self.packed.episodes:
+            found[one.start : one.stop] = self.media.numbers(one.id)
+        return found
+
+    def said(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the different texts (U, L) uint8, and which each row has, (N,) int64."""
+        places: dict[str, int] = {}
+        index = torch.zeros(len(self.packed.values), dtype=torch.int64)
+        for one in self.packed.episodes:
+            texts = self.texts(one.id, channel, epoch)
+            own = [places.setdefault(text, len(places)) for text in texts]
+            index[one.start : one.stop] = torch.tensor(own)
+        return torch.from_numpy(np.stack([as_bytes(text, length) for text in places])), index
+
+    def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
+        """Return the text at each row of an episode."""
+        assert self.media is not None
+        return self.media.texts(episode, channel, epoch)
+
+    def pictures(self, channel: str, rows: NDArray[np.int64], epoch: int = 0) -> Tensor:
+        """Return pictures at rows, (...,) -> (..., H, W, 3) uint8."""
+        assert self.media is not None
+        return torch.from_numpy(self.media.batch(channel, rows, epoch))
+
+    def changing(self, channel: str) -> bool:
+        """Tell whether a channel's images or texts differ from epoch to epoch."""
+        views = self.media.media.views if self.media else {}
+        return any(view.channel == channel for its in views.values() for view in its)
+
+    @cached_property
+    def first_rows(self) -> NDArray[np.int64]:
+        """The first row of the episode that each row is of, (N,)."""
+        found = np.arange(len(self.packed.values))
+        for one in self.packed.episodes:
+            found[one.start : one.stop] = one.start
+        return found
+
+    @cached_property
+    def last_rows(self) -> NDArray[np.int64]:
+        """The last row of the episode that each row is of, (N,)."""
+        found = np.arange(len(self.packed.values))
+        for one in self.packed.episodes:
+            found[one.start : one.stop] = one.stop - 1
+        return found
+
+
+class Feed:
+    """What a policy sees at rows of demonstrations, on a device.
+
+    Args:
+        data: where it is from.
+        layout: what is seen.
+        device: where tensors are wanted.
+    """
+
+    def __init__(self, data: Demonstrations, layout: PolicyLayout, device: Any) -> None:
+        self._data, self._layout, self._device = data, layout, device
+        self._numbers = torch.from_numpy(data.observed(layout.observation)).to(device)
+        self._texts: dict[str, tuple[Tensor, Tensor]] = {}
+        self._epoch = -1
+        self._pictures = {name: self._held(name) for name in layout.images}
+
+    def _held(self, name: str) -> Tensor | None:
+        rows = len(self._data.packed.values)
+        if self._data.changing(name) or rows * int(np.prod(self._layout.images[name])) > HELD:
+            return None
+        return self._data.pictures(name, np.arange(rows)).to(self._device)
+
+    @property
+    def steady(self) -> bool:
+        """Whether rows look the same in every epoch, and are all in memory."""
+        still = not any(self._data.changing(name) for name in self._layout.texts)
+        return still and all(one is not None for one in self._pictures.values())
+
+    def at(self, rows: Tensor, epoch: int = 0) -> dict[str, Tensor]:
+        """Return the inputs of a policy at rows (B,), by name."""
+        found: dict[str, Tensor] = {}
+        if self._layout.observation:
+            found[OBSERVATION] = self._numbers.index_select(0, rows)
+        for name, held in self._pictures.items():
+            if held is not None:
+                found[name] = held.index_select(0, rows)
+            else:
+                read = self._data.pictures(name, rows.cpu().numpy(), epoch)
+                found[name] = read.to(self._device)
+        for name in self._layout.texts:
+            table, index = self._spoken(epoch)[name]
+            found[name] = table.index_select(0, index.index_select(0, rows))
+        return found
+
+    def _spoken(self, epoch: int) -> dict[str, tuple[Tensor, Tensor]]:
+        changed = epoch != self._epoch and any(map(self._data.changing, self._layout.texts))
+        if changed or not self._texts:
+            self._texts = {
+                name: self._on_device(self._data.said(name, length, epoch))
+                for name, length in self._layout.texts.items()
+            }
+            self._epoch = epoch
+        return self._texts
+
+    def _on_device(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return pair[0].to(self._device), pair[1].to(self._device)
+
+
+def as_bytes(text: str, length: int) -> NDArray[np.uint8]:
+    """Return a text as UTF-8, cut off or filled up with zeros, (length,) uint8."""
+    letters = np.frombuffer(text.encode("utf-8", "surrogateescape")[:length], np.uint8)
+    return np.pad(letters, (0, length - len(letters)))

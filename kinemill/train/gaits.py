@@ -1,0 +1,196 @@
+"""What cyclic clips have in common: the length of a cycle, the phase of each row, how they differ.
+
+A gait is a curve of joint angles over its phase φ. Every clip e gets a Fourier series of its own,
+q(φ) = F(φ) C_e, at phases that start where it fits the other clips best; the clips' series then
+differ from their mean along few directions (principal components), q(φ) = F(φ) (C + Σ_r z_r D_r). A
+clip is a point z in that space, unit variance in each direction, and a command is a guess of it.
+
+Symbols: n rows, J joints, E clips, P rows of a cycle, K harmonics, F = 2 K + 1 terms, R directions,
+M numbers of a command, φ phase in rad, z place among the gaits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+
+Floats = NDArray[np.floating]
+
+_FINER = 4  # rows between two rows in which the length of a cycle is looked for first
+_AS_GOOD = 2.5  # a lag whose mismatch is below this many times the least one is a cycle, too
+_SHORTEST = 6  # rows of a cycle: below, three harmonics do not fit
+STILL = 1e-4  # rad of standard deviation below which a joint takes no part
+_PHASES = 256  # among which clips are laid over one another
+
+
+@dataclass(frozen=True)
+class Gaits:
+    """A family of gaits, from clips of one robot.
+
+    Attributes:
+        cycle: P, rows.
+        mean: (F, J) Fourier series of the mean gait, rad.
+        directions: (R, F, J) what a step of 1 along each direction adds, rad.
+        rest: (J,) root mean square of what the clips' series leave over, rad.
+        places: (E, R) z of the clips.
+        phases: (E,) φ of each clip's first row, rad.
+        guess: (M + 1, R): z expected for a command (M,) and a 1.
+    """
+
+    cycle: float
+    mean: Floats
+    directions: Floats
+    rest: Floats
+    places: Floats
+    phases: Floats
+    guess: Floats
+
+
+def fit_gaits(
+    clips: Sequence[Floats], commands: Sequence[Floats], harmonics: int, most: int, cycle: float = 0
+) -> Gaits:
+    """Find the gaits that clips are of.
+
+    Args:
+        clips: joint angles (n, J) each, rad; mirrored ones among them make the family richer.
+        commands: (M,) of each clip, scaled to a spread near 1.
+        harmonics: K at most; as many as a cycle of P rows can hold.
+        most: R at most.
+        cycle: P, rows; 0: found from the clips.
+
+    Raises:
+        BadInput: the clips repeat nothing, or are shorter than two cycles.
+    """
+    moving = [clip[:, clip.std(axis=0) > STILL] for clip in clips]
+    cycle = cycle or _cycle_of(moving)
+    if min(len(clip) for clip in clips) < 2.0 * cycle:
+        found = f"{min(len(clip) for clip in clips)} rows, and a cycle takes {cycle:.1f}"
+        raise BadInput("a training clip", f"has {found}", expected="two cycles at least")
+    orders = max(1, min(harmonics, int(0.45 * cycle)))
+    phases = _aligned(clips, cycle, orders)
+    series, rest = list[Floats](), list[Floats]()
+    for clip, first in zip(clips, phases, strict=True):
+        terms = fourier(first + 2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
+        own = np.linalg.lstsq(terms, clip, rcond=None)[0]
+        series.append(own)
+        rest.append(np.square(clip - terms @ own).mean(axis=0))
+    stacked = np.stack(series)
+    mean, places, directions = _components(stacked, most)
+    known = np.stack(list(commands))
+    return Gaits(
+        cycle=cycle,
+        mean=mean,
+        directions=directions,
+        rest=np.sqrt(np.mean(rest, axis=0)),
+        places=places,
+        phases=phases,
+        guess=_guess(known, places),
+    )
+
+
+def fourier(phase: Floats, harmonics: int) -> Floats:
+    """Return 1, cos φ, sin φ, cos 2φ, ... (..., F) of phases (...), rad."""
+    orders = np.arange(1, harmonics + 1) * np.asarray(phase)[..., None]
+    waves = np.stack([np.cos(orders), np.sin(orders)], axis=-1)
+    ones = np.ones((*np.shape(phase), 1))
+    return np.concatenate([ones, waves.reshape(*np.shape(phase), 2 * harmonics)], axis=-1)
+
+
+def _components(series: Floats, most: int) -> tuple[Floats, Floats, Floats]:
+    """Return the mean series, places (E, R) of unit variance, and directions (R, F, J)."""
+    mean = series.mean(axis=0)
+    off = (series - mean).reshape(len(series), -1)
+    left, sizes, right = np.linalg.svd(off, full_matrices=False)
+    kept = int(np.count_nonzero(sizes > 1e-3 * max(float(sizes[0]), 1e-9)))
+    kept = min(kept, most, len(series) - 1)
+    spread = sizes[:kept] / np.sqrt(len(series))
+    directions = (right[:kept] * spread[:, None]).reshape(kept, *mean.shape)
+    return mean, left[:, :kept] * np.sqrt(len(series)), directions
+
+
+def _guess(commands: Floats, places: Floats) -> Floats:
+    """Return z expected for a command: ridge regression, as the clips' labels are rough."""
+    rows = np.concatenate([commands, np.ones((len(commands), 1))], axis=1)
+    weight = np.eye(rows.shape[1])
+    weight[-1, -1] = 1e-6
+    return np.linalg.solve(rows.T @ rows + weight, rows.T @ places)
+
+
+def _cycle_of(clips: Sequence[Floats]) -> float:
+    """Return after how many rows clips (n, J) repeat themselves, to a hundredth of a row.
+
+    The shortest lag that fits about as well as the best one, then what their series fit best.
+    """
+    from scipy.signal import argrelmin
+
+    shortest = min(len(clip) for clip in clips)
+    lags = np.arange(_FINER * _SHORTEST, _FINER * shortest // 2)
+    if not len(lags) or any(clip.shape[1] == 0 for clip in clips):
+        raise BadInput("the training clips", "are at rest, or too short for a cycle")
+    misfit = np.mean([_misfit(clip, lags) for clip in clips], axis=0)
+    lowest = argrelmin(misfit)[0]
+    if not len(lowest) or misfit[lowest].min() > 0.5:
+        raise BadInput(
+            "the training clips",
+            "repeat nothing",
+            expected="motions that go round, such as a gait",
+            fix="set learn.cycle, s, or leave other clips out",
+        )
+    first = lowest[misfit[lowest] <= _AS_GOOD * misfit[lowest].min() + 0.02][0]
+    rough = lags[first] / _FINER
+    near = rough * np.linspace(0.97, 1.03, 121)
+    orders = max(1, min(6, int(0.45 * rough)))
+    left = [sum(_left_over(clip, cycle, orders) for clip in clips) for cycle in near]
+    return float(near[int(np.argmin(left))])
+
+
+def _misfit(clip: Floats, lags: NDArray[np.int64]) -> Floats:
+    """Return how far (n, J) is from itself some quarters of a row later, over its own spread."""
+    from scipy.interpolate import CubicSpline
+
+    rows = np.arange(len(clip))
+    fine = CubicSpline(rows, clip)(np.arange((len(clip) - 1) * _FINER + 1) / _FINER)
+    spread = np.abs(clip - clip.mean(axis=0)).mean()
+    return np.array([np.abs(fine[lag:] - fine[:-lag]).mean() for lag in lags]) / spread
+
+
+def _left_over(clip: Floats, cycle: float, orders: int) -> float:
+    terms = fourier(2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
+    return float(np.square(clip - terms @ np.linalg.lstsq(terms, clip, rcond=None)[0]).sum())
+
+
+def _aligned(clips: Sequence[Floats], cycle: float, orders: int) -> Floats:
+    """Return φ of each clip's first row (E,): each clip's waves lie over the mean of the others'.
+
+    A mirrored clip comes out half a cycle later by itself.
+    """
+    waves = np.stack([_waves(clip, cycle, orders) for clip in clips])  # (E, K, J) complex
+    of_order = -1j * np.arange(1, orders + 1)
+    phases, shifts = np.zeros(len(clips)), 2.0 * np.pi * np.arange(_PHASES) / _PHASES
+    shifted = np.exp(shifts[:, None] * of_order)  # (256, K)
+    reference = waves[0]
+    for _ in range(3):
+        for place, own in enumerate(waves):
+            fit = np.einsum("sk,kj,kj->s", shifted, own, reference.conj()).real
+            phases[place] = _peak(fit)
+        reference = (waves * np.exp(phases[:, None] * of_order)[:, :, None]).mean(axis=0)
+    return np.asarray((phases - phases[0]) % (2.0 * np.pi), np.float64)
+
+
+def _waves(clip: Floats, cycle: float, orders: int) -> NDArray[np.complex128]:
+    """Return a_k - i b_k of a clip's series, (K, J): turned by e^{ikδ} when it starts δ later."""
+    terms = fourier(2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
+    series = np.linalg.lstsq(terms, clip, rcond=None)[0][1:].reshape(orders, 2, -1)
+    return series[:, 0] - 1j * series[:, 1]
+
+
+def _peak(values: Floats) -> float:
+    """Return at which phase values (256,) over a turn are largest, rad, between their places."""
+    at = int(np.argmax(values))
+    before, here, after = values[at - 1], values[at], values[(at + 1) % len(values)]
+    bend = before - 2.0 * here + after
+    part = 0.5 * (before - after) / bend if bend < 0.0 else 0.0
+    return float((at + part) * 2.0 * np.pi / len(values))

@@ -1,0 +1,78 @@
+"""What an algorithm makes, and what it is given: the one small interface between loop and library."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.train.checkpoint import Groups
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a learner is given.
+
+    Attributes:
+        learn: the `learn` part of the task.
+        layout: what the policy sees and gives outside.
+        environment: a `VecEnv` of stable-baselines3, copies with all wrappers on.
+        device: torch device.
+        callbacks: of the user's, of stable-baselines3's kind.
+    """
+
+    learn: Any
+    layout: PolicyLayout
+    environment: Any
+    device: Any
+    callbacks: tuple[Any, ...] = ()
+
+    @property
+    def rate(self) -> Callable[[int], float]:
+        """The learning rate at a step."""
+        learn = self.learn
+        return lambda step: learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
+
+
+class Learner(Protocol):
+    """What learns, a round at a time."""
+
+    @property
+    def step(self) -> int:
+        """Steps of the environment that it has seen, all copies together."""
+        ...
+
+    def advance(self, until: int, seed: int) -> dict[str, float]:
+        """Begin new episodes and learn until so many steps were seen, or a few more.
+
+        Args:
+            until: steps since the beginning of the training.
+            seed: all that is drawn follows from it.
+
+        Returns:
+            What the algorithm has to say, by name, such as its losses.
+        """
+        ...
+
+    def core(self) -> Any:
+        """Return a copy of the policy's network as it is now, a `nets.Core`."""
+        ...
+
+    def learned(self) -> dict[str, Any]:
+        """Return tensors by name: what another training can start from."""
+        ...
+
+    def start(self, learned: dict[str, Any]) -> None:
+        """Take what `learned` of a compatible algorithm returned.
+
+        Raises:
+            BadInput: it is of other networks.
+        """
+        ...
+
+    def state(self) -> tuple[Groups, dict[str, Any]]:
+        """Return all that the next round depends on: tensors by group and name, and JSON."""
+        ...
+
+    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        ...

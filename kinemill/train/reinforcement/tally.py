@@ -1,0 +1,68 @@
+"""What happens in the episodes of a training: return, length, success, actions, events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from kinemill.environments.trials import numbers_in
+
+EPISODE = "kinemill_episode"  # of `info`, at the end of an episode
+
+
+class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Sums an episode up when it ends, in the environment's own rewards and actions.
+
+    Events are the numbers in `info`, such as a metric of the user's: summed over the episode.
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        self._reward, self._steps = 0.0, 0
+        self._actions, self._events = list[Any](), dict[str, float]()
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        """Go one step on."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._reward += float(reward)
+        self._steps += 1
+        self._actions.append(action)
+        if info:
+            for name, value in numbers_in(info).items():
+                self._events[name] = self._events.get(name, 0.0) + value
+        if terminated or truncated:
+            info = {**info, EPISODE: self._summed(info, terminated)}
+        return observation, reward, terminated, truncated, info
+
+    def _summed(self, info: dict[str, Any], terminated: bool) -> dict[str, float]:
+        actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
+        said = {"success": float(info["is_success"])} if "is_success" in info else {}
+        means, spreads = actions.mean(axis=0), actions.std(axis=0)
+        return {
+            "return": self._reward,
+            "length": float(self._steps),
+            "ended": float(terminated),
+            **said,
+            **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
+            **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
+            **{f"event/{name}": value for name, value in self._events.items()},
+        }
+
+
+def summed_up(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
+    """Return means over episodes by name, `train/return` such as; actions by their names."""
+    if not episodes:
+        return {}
+    names = {f"action/{k}/": f"action/{name}/" for k, name in enumerate(actions)}
+    found = dict[str, float]()
+    for key in dict.fromkeys(key for one in episodes for key in one):
+        told = key
+        for short, name in names.items():
+            told = told.replace(short, name) if told.startswith(short) else told
+        values = [one.get(key, 0.0) for one in episodes]
+        found[f"train/{told}"] = float(np.mean(values))
+    returns = [one["return"] for one in episodes]
+    found |= {"train/return/std": float(np.std(returns)), "train/episodes": float(len(episodes))}
+    return found

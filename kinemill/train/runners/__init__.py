@@ -1,0 +1,1 @@
+"""Runners: where the copies of an environment act, one file each."""

@@ -1,0 +1,70 @@
+"""What a policy sees, as features: numbers scaled, angles as cosine and sine, images, texts.
+
+Symbols: B batch, D numbers observed, H height, W width, C colours, L bytes of a text, F features.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
+
+
+class Sight(nn.Module):
+    """Inputs by name -> (B, F).
+
+    Args:
+        layout: what is seen.
+        angles: which of the numbers observed are angles.
+        scale: `observation_mean` and `observation_std` (D,), float64; of angles they count not.
+        encoders: network by name of an image or a text, each with the numbers it gives.
+    """
+
+    observation_mean: Tensor
+    observation_std: Tensor
+
+    def __init__(
+        self,
+        layout: PolicyLayout,
+        angles: Sequence[str],
+        scale: Mapping[str, Tensor],
+        encoders: Mapping[str, tuple[Any, int]],
+    ) -> None:
+        super().__init__()
+        self.images, self.texts = list(layout.images), list(layout.texts)
+        self.seen = len(layout.observation)
+        turning = [name in angles for name in layout.observation]
+        self.register_buffer("angles", torch.tensor(_places(turning, True)), persistent=False)
+        self.register_buffer("plain", torch.tensor(_places(turning, False)), persistent=False)
+        for name in ("observation_mean", "observation_std"):
+            self.register_buffer(name, scale[name].to(torch.float32))
+        self.turning = sum(turning)
+        self.encoders = nn.ModuleDict({name: network for name, (network, _) in encoders.items()})
+        sizes = sum(size for _, size in encoders.values())
+        self.features = self.seen + self.turning + sizes
+
+    def forward(self, given: Mapping[str, Tensor]) -> Tensor:
+        """Return the features of one row each."""
+        parts: list[Tensor] = []
+        if self.seen:
+            parts.append(self._numbers(given[OBSERVATION]))
+        for name in self.images:
+            # uint8 until here: in [0, 1] and with colours first in the batch alone.
+            image = given[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
+            parts.append(self.encoders[name](image))
+        parts += [self.encoders[name](given[name]) for name in self.texts]
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+
+    def _numbers(self, seen: Tensor) -> Tensor:
+        scaled = (seen - self.observation_mean) / self.observation_std
+        if not self.turning:
+            return scaled
+        turned = seen.index_select(-1, self.get_buffer("angles"))
+        rest = scaled.index_select(-1, self.get_buffer("plain"))
+        return torch.cat([rest, torch.cos(turned), torch.sin(turned)], dim=-1)
+
+
+def _places(turning: list[bool], wanted: bool) -> list[int]:
+    return [place for place, one in enumerate(turning) if one == wanted]
