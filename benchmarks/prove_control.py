@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ROOT, replace_section
+from benchmarks._animation import animate
 from kinemill.control import (
     learned_model,
     make_planner,
@@ -27,7 +28,7 @@ from kinemill.control import (
     uncertain_physics,
 )
 from kinemill.control.closed_loop import Episode
-from kinemill.control.report import page, picture
+from kinemill.control.report import links, page
 from kinemill.dataset import find_version, load_dataset
 from kinemill.home import Home
 from kinemill.register import fetch_bundle
@@ -135,7 +136,7 @@ def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
     task = load_task(name)
     publish_file(kept() / f"{name}.html", page(task, "the champion", runs, seeds).encode())
     IMAGES.mkdir(exist_ok=True)
-    publish_file(IMAGES / f"control-{name}.gif", picture(task, runs))
+    publish_file(IMAGES / f"control-{name}.gif", animate(links(task, runs), task.dt))
 
 
 def accuracy(name: str) -> list[str]:

@@ -1,18 +1,17 @@
 """One page about some runs of a controller: successes, costs, signals and moving pictures."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from kinemill.control.animation import animate
 from kinemill.control.closed_loop import Episode
 from kinemill.control.cost import Cost
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
 from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.moving import moving
 from kinemill.drawing.pieces import card, mark, name_of, style, table
 from kinemill.spec.task import Task
 
@@ -32,8 +31,8 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
         f'<header><div><div class="eyebrow">Closed loop</div><h1>{escape(task.name)}</h1></div>'
         f'</header><p class="lead">{escape(title)}</p>',
         _cards(task, episodes),
-        _picture(task, episodes, seeds),
-        _charts(task, episodes, seeds),
+        f"<h2>Motion</h2>{motion(task, episodes, seeds)}",
+        f"<h2>Signals</h2>{signals(task, episodes, seeds)}",
         _rows(episodes, seeds),
     ]
     return (
@@ -44,15 +43,37 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
     )
 
 
-def picture(task: Task, episodes: Sequence[Episode]) -> bytes:
-    """Return a GIF of the first runs."""
+def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    """Return a panel with a moving picture of the first runs."""
+    which = ", ".join(str(seed) for seed in seeds[:PICTURED])
+    shown = f"Starts {which}, row by row" if "," in which else f"Start {which}"
+    drawn = moving(links(task, episodes), task.dt, shown)
+    return f'<div class="panel">{drawn}<p>{shown}, in real time.</p></div>'
+
+
+def links(task: Task, episodes: Sequence[Episode]) -> list[Floats]:
+    """Return the ends of the plant's links, (N, P, 2) m, in the first runs."""
     robot = Robot(task)
     joints = len(robot.plant.joints)
-    runs = [
+    return [
         robot.plant.points(robot.to_plant(episode.states)[:, :joints])
         for episode in episodes[:PICTURED]
     ]
-    return animate(runs, task.dt)
+
+
+def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
+    """Return a chart of each channel, and of what the task's cost derives from them."""
+    cost = Cost(task)
+    charts: list[str] = []
+    for name in [*task.columns, *cost.control.derived]:
+        unit = task.channels[name].unit if name in task.channels else ""
+        held = name in task.actions
+        lines = [
+            _line(cost, name, episode, seed, held)
+            for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
+        ]
+        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{line_chart(lines)}</div>')
+    return f'<div class="grid">{"".join(charts)}</div>'
 
 
 def _cards(task: Task, episodes: Sequence[Episode]) -> str:
@@ -66,31 +87,6 @@ def _cards(task: Task, episodes: Sequence[Episode]) -> str:
         card("Rate", rate, "Hz", f"one action of {task.dt:g} s, median"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _picture(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    shown = ", ".join(str(seed) for seed in seeds[:PICTURED])
-    data = base64.b64encode(picture(task, episodes)).decode()
-    return (
-        f'<h2>Motion</h2><div class="panel"><img alt="runs of seeds {shown}" '
-        f'src="data:image/gif;base64,{data}"><p>Seeds {shown}, row by row.</p></div>'
-    )
-
-
-def _charts(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    cost = Cost(task)
-    derived = list(cost.control.derived)
-    names = [*task.columns, *derived]
-    charts: list[str] = []
-    for name in names:
-        unit = task.channels[name].unit if name in task.channels else ""
-        held = name in task.actions
-        lines = [
-            _line(cost, name, episode, seed, held)
-            for episode, seed in list(zip(episodes, seeds, strict=True))[:PICTURED]
-        ]
-        charts.append(f'<div class="panel"><p>{name_of(name, unit)}</p>{line_chart(lines)}</div>')
-    return f'<h2>Signals</h2><div class="grid">{"".join(charts)}</div>'
 
 
 def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -> Line:

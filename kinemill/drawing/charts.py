@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 26  # margins, px
+POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,20 @@ def value_range(lines: Sequence[Line]) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - room, high + room
+
+
+def thinned(
+    x: NDArray[np.float64], y: NDArray[np.float64], points: int = POINTS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Keep the lowest and the highest value of each column of px: (n,) -> (m,), m <= 2 points."""
+    if len(y) <= 2 * points:
+        return x, y
+    edges = np.linspace(0, len(y), points + 1).astype(int)[:-1]
+    low = np.minimum.reduceat(np.where(np.isnan(y), np.inf, y), edges)
+    high = np.maximum.reduceat(np.where(np.isnan(y), -np.inf, y), edges)
+    pairs = np.stack([low, high], axis=1).ravel()
+    pairs[~np.isfinite(pairs)] = np.nan
+    return np.repeat(x[edges], 2), pairs
 
 
 def _range_x(lines: Sequence[Line]) -> tuple[float, float]:

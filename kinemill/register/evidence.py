@@ -20,6 +20,7 @@ from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.register.metric import error_of
 from kinemill.register.rules import Measured
 from kinemill.runtime import load
 from kinemill.runtime.windows import Windows
@@ -91,10 +92,11 @@ class TestSplit:
         models = [challenger] if champion is None else [challenger, champion]
         history = max(model.history for model in models)
         found = [self._errors(model, history) for model in models]
-        measured = [measured_of(errors, self._rows) for errors in found]
+        channel = self.task.promote.channel
+        measured = [measured_of(errors, self._rows, channel) for errors in found]
         if champion is None:
             return Duel(measured[0])
-        return Duel(measured[0], measured[1], found[0].ratio_interval(found[1]))
+        return Duel(measured[0], measured[1], found[0].ratio_interval(found[1], channel))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a process of its own and ask it about the first test window."""
@@ -121,11 +123,11 @@ class TestSplit:
         return evaluate(model, self._rows, SPLIT, wanted.horizon, wanted.stride, history)
 
 
-def measured_of(errors: Errors, dataset: PackedDataset) -> Measured:
+def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:
     """Return what the gate wants to know of errors; a model that diverges errs infinitely."""
     first_rows = np.sort([episode.start for episode in dataset.of(SPLIT)])
     return Measured(
-        error=errors.nrmse if math.isfinite(errors.nrmse) else math.inf,
+        error=error_of(errors, channel),
         channels=dict(zip(errors.channels, errors.rmse.tolist(), strict=True)),
         windows=len(errors.starts),
         episodes=len(np.unique(np.searchsorted(first_rows, errors.starts, side="right"))),

@@ -12,6 +12,7 @@ from typing import Literal
 
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
+from kinemill.provenance import code
 from kinemill.register import tags
 from kinemill.register.bundle import make_bundle
 from kinemill.register.deciding import decide
@@ -99,7 +100,7 @@ def register(
         task: with the rules of the gate.
         home: where the registry lives.
         produced: references of the stages before.
-        commit: git commit of the code, if known.
+        commit: which code this is; default: what `kinemill.provenance` says.
         run_id: the run that trained the model; None looks for it, or starts one of its own.
         evidence: what the gate looks at itself; default the test split of the dataset.
 
@@ -178,7 +179,7 @@ def _tags(
         tags.MODEL: produced.model.digest,
         tags.VERIFICATION: produced.verification.digest,
         tags.ONNX: bundle.summary["onnx"],
-        tags.COMMIT: commit or "unknown",
+        tags.COMMIT: commit or code(),
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],

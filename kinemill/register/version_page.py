@@ -6,6 +6,7 @@ Self-contained: it opens without a server or a network, on a phone, light and da
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from re import fullmatch
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.home import Home
+from kinemill.provenance import CHANGED
 from kinemill.register import tags
 from kinemill.register.custody import Link, custody
 from kinemill.register.versions import CHAMPION, SHORT, Version
@@ -27,7 +29,7 @@ _SAID = {  # numbers of a stage's summary that the chain of custody shows
     "episodes": ("accepted", "quarantined", "rows"),
     "dataset": ("episodes", "rows"),
     "model": ("steps", "parameters", "best"),
-    "verification": (),
+    "verification": ("passed",),
 }
 _LOOK = "Numbers in the task's units; the whole record is in the registry."
 
@@ -113,12 +115,12 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
         for link in links
     ]
     others = {
-        "bundle": (version.tags.get(tags.ONNX), "rollout.onnx"),
-        "code": (version.tags.get(tags.COMMIT), "commit"),
-        "run": (version.run_id, "in MLflow"),
+        "bundle": (version.tags.get(tags.ONNX, ""), "rollout.onnx"),
+        "code": _code(version.tags.get(tags.COMMIT, "")),
+        "run": (version.run_id or "", "in MLflow"),
     }
     rows += [
-        [name_of(name), f"<code>{escape((digest or '')[:SHORT])}</code>", what]
+        [name_of(name), f"<code>{escape(digest[:SHORT])}</code>" if digest else "–", escape(what)]
         for name, (digest, what) in others.items()
     ]
     return (
@@ -128,13 +130,24 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
     )
 
 
+def _code(said: str) -> tuple[str, str]:
+    """Return the commit, if it is one, and what kind of code this was."""
+    commit = said.removesuffix(CHANGED)
+    if fullmatch("[0-9a-f]{40}", commit) is None:
+        return "", said if said not in ("", "unknown") else "not known: made outside of git"
+    changed = " and changes that are in no commit" if commit != said else ""
+    return commit, f"commit{changed}"
+
+
 def _told(link: Link) -> str:
     parts: list[str] = []
     for name in _SAID.get(link.stage, ()):
         value = link.summary.get(name)
         if isinstance(value, dict):
             value = sum(value.values())
-        if isinstance(value, int | float):
+        if isinstance(value, bool):
+            parts.append(name if value else f"not {name}")
+        elif isinstance(value, int | float):
             parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}")
     return ", ".join(parts)
 

@@ -8,7 +8,7 @@ from kinemill.errors import Blocked
 from kinemill.home import Home
 from kinemill.process import die_with, quicken
 from kinemill.runtime import load
-from kinemill.store import Json, Ref, open_ref, publish_json
+from kinemill.store import SUMMARY, Json, Ref, open_ref, publish_json, read_json
 
 
 def main(file: Path) -> None:
@@ -47,11 +47,11 @@ def _judged(job: Json) -> Json:
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
     trained = open_ref(home, model)
     step = load_model(trained)
-    looped = None
+    looped, motion = None, ""
     if job["task"] is not None:
         from kinemill.verify.closed_loop import closed_loop
 
-        looped = closed_loop(Task.model_validate(job["task"]), folder)
+        looped, motion = closed_loop(Task.model_validate(job["task"]), folder) or (None, "")
     verdict = judge(
         Subject(
             load(folder, non_finite="pass"),
@@ -62,6 +62,8 @@ def _judged(job: Json) -> Json:
             describe(described(trained), step),
             fitting_in(trained),
             looped,
+            motion,
+            read_json(folder / SUMMARY),
         )
     )
     document = verdict_document(verdict)

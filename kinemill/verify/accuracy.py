@@ -149,12 +149,20 @@ class Errors:
         return np.percentile(draws, levels, axis=0).T, np.percentile(whole, levels)
 
     @QUIETLY
-    def ratio_interval(self, reference: "Errors") -> tuple[float, float]:
-        """Return the 95 % interval of nrmse over the reference's, drawn on the same groups."""
+    def ratio_interval(
+        self, reference: "Errors", channel: str | None = None
+    ) -> tuple[float, float]:
+        """Return the 95 % interval of nrmse, or of a channel's RMSE, over the reference's.
+
+        It is drawn on the same groups for both.
+        """
         if self.effective_n < 2:
             return float("nan"), float("nan")
-        mine = normalised(self.resampled(), self.spread)
-        other = normalised(reference.resampled(), reference.spread)
+        draws = self.resampled(), reference.resampled()
+        if channel is None:
+            mine, other = normalised(draws[0], self.spread), normalised(draws[1], reference.spread)
+        else:
+            mine, other = (each[:, self.channels.index(channel)] for each in draws)
         low, high = np.percentile(mine / other, [2.5, 97.5])
         return float(low), float(high)
 

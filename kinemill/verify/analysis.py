@@ -159,12 +159,13 @@ def analysis_document(analysis: Analysis) -> Json:
 
 
 def _against(errors: dict[str, Errors]) -> Json:
-    """Return the model's nrmse over each rival's, with its interval."""
+    """Return the model's nrmse, and its RMSE by channel, over each rival's, with intervals."""
     model = errors[MODEL]
     return {
         who: {
             "ratio": model.nrmse / found.nrmse if found.nrmse else float("nan"),
             "interval": list(model.ratio_interval(found)),
+            "channels": {name: list(model.ratio_interval(found, name)) for name in model.channels},
         }
         for who, found in errors.items()
         if who != MODEL

@@ -8,11 +8,12 @@ from kinemill.control import make_planner, plain_policy, run_episode
 from kinemill.control.closed_loop import Episode
 from kinemill.control.learned import learned_model
 from kinemill.control.physics import Robot
+from kinemill.control.report import motion, signals
 from kinemill.spec.task import Task
 from kinemill.store import Json
 
 
-def closed_loop(task: Task, folder: Path) -> Json | None:
+def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:
     """Run the task's controller for `verify.closed_loop` episodes, and once no action at all.
 
     Args:
@@ -21,7 +22,8 @@ def closed_loop(task: Task, folder: Path) -> Json | None:
 
     Returns:
         The part `closed_loop` of verification.json: cost, success and the time of one action, s,
-        by episode; and the cost of doing nothing from the same starts.
+        by episode, and the cost of doing nothing from the same starts; and the runs as a moving
+        picture and charts, HTML.
     """
     seeds = range(task.verify.closed_loop)
     if task.control is None or not seeds:
@@ -29,7 +31,7 @@ def closed_loop(task: Task, folder: Path) -> Json | None:
     robot, planner = Robot(task), make_planner(task, [learned_model(task, folder)])
     runs = [run_episode(task, planner, seed, robot=robot) for seed in seeds]
     idle = [run_episode(task, plain_policy(task, "zero"), seed, robot=robot) for seed in seeds]
-    return {
+    found: Json = {
         "plant": task.control.plant,
         "episodes": [_told(seed, run) for seed, run in zip(seeds, runs, strict=True)],
         "successes": sum(run.success for run in runs),
@@ -37,6 +39,7 @@ def closed_loop(task: Task, folder: Path) -> Json | None:
         "idle_cost": float(np.mean([run.cost for run in idle])),
         "action_ms": float(np.median([run.seconds for run in runs])) * 1e3,
     }
+    return found, f"{motion(task, runs, seeds)}<h3>Signals</h3>{signals(task, runs, seeds)}"
 
 
 def _told(seed: int, run: Episode) -> Json:

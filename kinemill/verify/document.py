@@ -43,11 +43,22 @@ def verdict_document(verdict: Verdict) -> Json:
             "stability": verdict.stability.to_json(),
             "physics": sense_document(verdict.trials.sense),
             "closed_loop": subject.closed_loop,
+            **_exported(subject.exported or {}),
             "fitting": asdict(subject.fitting) if subject.fitting else None,
             "dataset": interface.dataset,
             "versions": interface.versions,
         }
     )
+
+
+def _exported(said: Json) -> Json:
+    """Return what is known of step.c, and what each variant in fewer bits costs and weighs."""
+    variants: Json = {
+        name: loss
+        | {"bytes": {file: n for file, n in said["bytes"].items() if f".{name}." in file}}
+        for name, loss in said.get("variants", {}).items()
+    }
+    return {"c99": said.get("c99"), "variants": variants}
 
 
 def summary(document: Json) -> Json:

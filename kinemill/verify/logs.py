@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import polars as pl
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
@@ -17,6 +16,7 @@ from kinemill.ingest.decisions import decided
 from kinemill.ingest.files import scan
 from kinemill.ingest.inspecting import find_member, read_aside
 from kinemill.ingest.membership import keep_raw
+from kinemill.ingest.rows import read_rows
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import Floats
 from kinemill.spec import Task
@@ -126,7 +126,7 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Piece], 
 def _rows(task: Task, file: Path) -> Floats:
     """Return rows (rows, C), angles without whole turns, as datasets have them."""
     angle = np.array([task.channels[name].kind == "angle" for name in task.columns])
-    frame = pl.read_parquet(file, glob=False, columns=task.columns)
+    frame = read_rows(file, task.columns)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
     return rows - np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
 

@@ -37,7 +37,7 @@ def page(verdict: Verdict, found: Json, dataset: PackedDataset) -> str:
         *analysis_sections(analysis, "the test split", three_examples(analysis.model), told),
         fitting_section(verdict.subject.fitting),
         _gates(verdict),
-        *trial_sections(found),
+        *trial_sections(found, verdict.subject.motion),
         _facts(verdict, dataset),
     ]
     footer = (

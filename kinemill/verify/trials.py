@@ -7,13 +7,20 @@ from html import escape
 from typing import Any
 
 from kinemill.drawing.charts import number
-from kinemill.drawing.pieces import name_of, table
+from kinemill.drawing.pieces import mark, name_of, table
 from kinemill.store import Json
 
 
-def trial_sections(found: Json) -> list[str]:
-    """Return the sections, empty where nothing is known."""
-    return [_stability(found), _speed(found), _closed_loop(found), _files(found)]
+def trial_sections(found: Json, motion: str = "") -> list[str]:
+    """Return the sections, empty where nothing is known; `motion` shows the closed loop, HTML."""
+    return [
+        _stability(found),
+        _speed(found),
+        _closed_loop(found, motion),
+        _files(found),
+        _variants(found),
+        _c99(found),
+    ]
 
 
 def _stability(found: Json) -> str:
@@ -85,7 +92,7 @@ def _speed(found: Json) -> str:
     )
 
 
-def _closed_loop(found: Json) -> str:
+def _closed_loop(found: Json, motion: str) -> str:
     looped = found.get("closed_loop")
     if not looped:
         return ""
@@ -104,6 +111,7 @@ def _closed_loop(found: Json) -> str:
         f"cost of {_number(looped['cost'])} (doing nothing: {_number(looped['idle_cost'])}); one "
         f"action takes {_number(looped['action_ms'])} ms.</p>"
         + table(["Start", "Success", "Cost", "Steps"], rows, numbers_from=2)
+        + motion
     )
 
 
@@ -123,6 +131,51 @@ def _files(found: Json) -> str:
     ]
     heads = ["File", "Size", "Opset, IR", "Numbers inside", "Operators"]
     return "<h2>What the files are made of</h2>" + table(heads, rows)
+
+
+def _variants(found: Json) -> str:
+    """Return what the same model in fewer bits costs, and which was left out for it."""
+    variants = found.get("variants")
+    if not variants:
+        return ""
+    rows = [
+        [
+            mark(one["passed"]),
+            name_of(name),
+            *(_number(one[key]) for key in ("nrmse", "nrmse_fp32", "allowed")),
+            f"{sum(one['bytes'].values()) / 1000:,.1f} kB" if one["bytes"] else "–",
+            "published" if one["passed"] else f"left out: {escape(one['why'] or 'errs too much')}",
+        ]
+        for name, one in variants.items()
+    ]
+    heads = ["", "Variant", "nRMSE", "in float32", "Allowed", "Both files", ""]
+    return (
+        "<h2>In fewer bits</h2><p>The same model with its layers rounded, measured on training "
+        "windows beside the original.</p>" + table(heads, rows)
+    )
+
+
+def _c99(found: Json) -> str:
+    """Return what step.c needs of a microcontroller, and how long it took here."""
+    made = found.get("c99")
+    if not made:
+        return ""
+    times = made["latency_us"]
+    rows = [
+        ["Weights, constant", f"{made['weights']:,} bytes"],
+        ["Scratch, on the stack", f"{made['scratch']:,} bytes"],
+        ["Multiplications", f"{made['multiplications']:,}"],
+        ["Largest difference from step.onnx", f"{made['difference']:.1e}"],
+        ["Latency, p50", f"{_number(times['p50'])} µs"],
+        ["Latency, p99", f"{_number(times['p99'])} µs"],
+        ["Latency, worst", f"{_number(times['worst'])} µs"],
+    ]
+    return (
+        "<h2>In C99</h2><p>step.c and step.h: no dependencies, no allocation, every loop bounded; "
+        "compiled here and run beside step.onnx. Latency is that of one step on the machine above, "
+        "so what lies over the median is the machine's doing.</p>"
+        + f'<div class="two">{table(["One step", ""], rows)}</div>'
+    )
 
 
 def _number(value: Any) -> str:

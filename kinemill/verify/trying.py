@@ -41,6 +41,8 @@ class Subject:
         trained: what the trained model says of itself, for the metadata; None: not known.
         fitting: what the curves of its training show, if anything.
         closed_loop: what it did in the task's simulator, if there is one.
+        motion: the same as pictures, HTML.
+        exported: what the export said of its files, C99 and variants among them.
     """
 
     simulator: Simulator
@@ -51,6 +53,8 @@ class Subject:
     trained: Interface | None = None
     fitting: Fitting | None = None
     closed_loop: Json | None = None
+    motion: str = ""
+    exported: Json | None = None
 
     @cached_property
     def threaded(self) -> Simulator:

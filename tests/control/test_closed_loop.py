@@ -1,5 +1,7 @@
 """Closed loops on the shipped plants, a few short ones; `make prove-control` runs them all."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from kinemill.control import (
 )
 from kinemill.control.report import page
 from kinemill.control.runs import run_and_log
+from kinemill.drawing.moving import moving
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.spec import load_task
@@ -102,9 +105,20 @@ def test_the_page_is_whole_and_holds_a_moving_picture():
     task = load_task("double_cart_pole", {"control.seconds": 0.4})
     runs = [run_episode(task, plain_policy(task, "random"), seed) for seed in range(2)]
     text = page(task, "random", runs, range(2))
-    assert "data:image/gif;base64,R0lGOD" in text
+    assert text.count('<animate attributeName="points"') == 2
     assert "http" not in text
     assert "tip_height" in text
+
+
+def test_a_moving_picture_ends_where_a_run_is_lost_and_lasts_as_long_as_it():
+    run = np.zeros((101, 2, 2))
+    run[:, 1, 0] = 0.5
+    run[61:] = np.nan
+    text = moving([run], 0.02, "one")
+    (places,) = re.findall(r'attributeName="points" values="([^"]*)" dur="([^"]*)"', text)
+    # 61 rows of 20 ms, every second one, as 25 a second are drawn; 0.5 m of 0.55 are 109.1 px.
+    assert places == (";".join(["0,0 109.1,0"] * 31), "1.2s")
+    assert "nan" not in text
 
 
 def test_a_plant_of_another_step_or_without_a_joint_is_refused():

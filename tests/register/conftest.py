@@ -201,7 +201,11 @@ def verification(nrmse, passed=True, p99=0.4):
             "parity": passed,
             "latency_ms": {"p50": 0.2, "p99": p99},
         },
-        "against": {name: {"ratio": 0.5, "interval": [0.4, 0.6]} for name in BASELINES},
+        "against": {
+            name: {"ratio": 0.5, "interval": [0.4, 0.6]}
+            | {"channels": {"position": [0.3, 0.5], "velocity": [0.3, 0.5]}}
+            for name in BASELINES
+        },
         "windows": {"count": WINDOWS},
         "stability": {"diverged": 0.0},
         "gates": [{"name": "step parity", "passed": passed, "found": "", "wanted": ""}],

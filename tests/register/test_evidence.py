@@ -121,6 +121,30 @@ def test_what_diverges_errs_infinitely(task, tracked_home, six_episodes):
     assert found.error == math.inf
 
 
+def test_the_metric_of_one_channel_is_its_rmse_and_its_own_interval(
+    task, tracked_home, six_episodes
+):
+    """Off by gain * n N in episode n; the two channels have gains of their own."""
+    asked = {"verify.horizon": 4, "promote.metric": "test/velocity"}
+    test = TestSplit(load_task(task.path, asked), tracked_home, six_episodes)
+
+    def gains(position, velocity):
+        def rollout(states, past_actions, actions):
+            pushed = actions[:, :, :1] * np.array([position, velocity])
+            return states[:, -1:] * (-1.0) ** np.arange(1, actions.shape[1] + 1)[:, None] + pushed
+
+        return SimpleNamespace(
+            history=3, rollout=rollout, interface=SimpleNamespace(states=("position", "velocity"))
+        )
+
+    duel = test.measure(gains(0.9, 0.25), gains(0.1, 0.5))  # worse on average, better in velocity
+    assert duel.challenger.error == pytest.approx(0.25 * math.sqrt(91 / 6))
+    assert duel.champion.error == pytest.approx(0.5 * math.sqrt(91 / 6))
+    assert duel.interval == pytest.approx((0.5, 0.5))
+    runs_away = test.measure(gains(math.inf, 0.0)).challenger
+    assert runs_away.error == math.inf  # velocity is exact, and it diverges all the same
+
+
 def test_the_registered_copy_is_what_has_to_serve(chain):
     chain.register(0.1)
     shutil.rmtree(chain.home.artifacts)

@@ -73,6 +73,20 @@ def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     assert 'href="/tasks/new"' in every
 
 
+def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
+    registered = chain.register(0.1)
+    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    commit, text = "4f" * 20, '</td><td class="text">'
+    for said, told in {
+        commit: f"<code>4f4f4f4f4f4f</code>{text}commit<",
+        f"{commit}-dirty": f"<code>4f4f4f4f4f4f</code>{text}commit and changes that are in no",
+        "kinemill 0.1.0": f"–{text}kinemill 0.1.0<",
+        "unknown": f"–{text}not known: made outside of git<",
+    }.items():
+        version.tags["kinemill.commit"] = said
+        assert told in version_page(chain.home, version)
+
+
 def test_names_from_logs_are_text(chain):
     registered = chain.register(0.1)
     version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")

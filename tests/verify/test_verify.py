@@ -8,8 +8,10 @@ import pytest
 from safetensors.torch import save_file
 
 from kinemill.dataset import create_values, write_description
+from kinemill.drawing.charts import number
 from kinemill.errors import Blocked
 from kinemill.export import export
+from kinemill.spec.exporting import Export
 from kinemill.store import Ref, once, open_ref
 from kinemill.train.start import FORMAT
 from kinemill.verify import verify
@@ -49,16 +51,26 @@ def refs(home, pendulum) -> dict[str, Ref]:
 
 def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
-    exported = export(task, home, refs["model"])
-    assert export(task, home, refs["model"]).known
+    asked = Export(c99=True, also=["fp16"], loss=1e9)
+    task = task.model_copy(update={"export": asked})
+    exported = export(task, home, refs["model"], refs["dataset"])
+    assert export(task, home, refs["model"], refs["dataset"]).known
     outcome = verify(task, home, exported.ref, refs["model"], refs["dataset"])
     assert outcome.summary["passed"] is True
     folder = open_ref(home, outcome.ref)
     document = json.loads((folder / "verification.json").read_text())
     assert document["metrics"] == outcome.summary["metrics"]
-    assert "http" not in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "http" not in page
     again = verify(task, home, exported.ref, refs["model"], refs["dataset"])
     assert (again.known, again.ref) == (True, outcome.ref)
+    c99, half = document["c99"], document["variants"]["fp16"]
+    assert c99 == exported.summary["c99"]
+    for told in (f"{c99['weights']:,} bytes", f"{c99['multiplications']:,}"):
+        assert f">{told}</td>" in page
+    assert f">{number(c99['latency_us']['worst'])} µs</td>" in page
+    assert half["bytes"].keys() == {"step.fp16.onnx", "rollout.fp16.onnx"}
+    assert f"{number(half['nrmse'])}</td>" in page
 
 
 def test_a_process_without_a_verdict_says_its_last_words_and_publishes_nothing(home, refs):

@@ -1,13 +1,15 @@
 """The challenger's error is smaller, by the margin, than each reference that the task names.
 
 Errors are `promote.metric` on the test split, all at the same horizon and from the same starts:
-RMSE over the channel's standard deviation, averaged over channels (no unit). The champion is
-measured afresh, on the challenger's own test split. Where there never was a champion, none has to
-be beaten; one that is gone or broken cannot be.
+RMSE over the channel's standard deviation, averaged over channels (no unit), or the RMSE of one
+channel (its unit); infinite for both if any channel diverges. The champion is measured afresh, on
+the challenger's own test split. Where there never was a champion, none has to be beaten; one that
+is gone or broken cannot be.
 """
 
 import math
 
+from kinemill.register.metric import claimed
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number, shown
 
 
@@ -24,8 +26,10 @@ def judge(contest: Contest) -> list[Verdict]:
 def _against(name: str, contest: Contest) -> Verdict:
     margin, rule = contest.task.promote.margin, f"beats_{name}"
     if name != "champion":
-        errors = contest.verification.get("metrics", {}).get("nrmse", {})
-        return compare(rule, number(errors.get("model")), _reference(errors, name), margin)
+        channel = contest.task.promote.channel
+        errors = claimed(contest.verification, channel)
+        who = name if channel is None else f"{name}, {channel}"
+        return compare(rule, number(errors.get("model")), _reference(errors, name), margin, who)
     if contest.champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or beaten")
     return _against_champion(rule, contest.champion, contest)
@@ -47,7 +51,8 @@ def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdic
         if agreed:
             found = f"{found}; approved as breaking"
         return Verdict(rule, passed=agreed, found=found, wanted=f"less than {who}")
-    margin = contest.task.promote.margin
+    margin, channel = contest.task.promote.margin, contest.task.promote.channel
+    who = who if channel is None else f"{who}, {channel}"
     return compare(rule, champion.rival.error, champion.measured.error, margin, who)
 
 

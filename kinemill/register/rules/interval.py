@@ -6,6 +6,7 @@ episodes (over blocks of time where there are fewer than five), the same draws f
 
 import math
 
+from kinemill.register.metric import claimed, claimed_interval
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number
 
 
@@ -23,10 +24,11 @@ def judge(contest: Contest) -> list[Verdict]:
 def _against(name: str, contest: Contest) -> Verdict:
     rule = f"interval_{name}"
     if name != "champion":
-        if _diverged(contest, name):
+        channel = contest.task.promote.channel
+        errors = claimed(contest.verification, channel)
+        if name in errors and errors[name] is None:
             return _endless(rule, name)
-        low, high = _known(contest.verification.get("against", {}).get(name, {}))
-        return _below_one(rule, low, high)
+        return _below_one(rule, *_known(claimed_interval(contest.verification, channel, name)))
     if contest.champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or surely beaten")
     return _against_champion(rule, contest.champion, contest)
@@ -45,17 +47,11 @@ def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdic
     return _below_one(rule, *champion.interval)
 
 
-def _diverged(contest: Contest, name: str) -> bool:
-    errors = contest.verification.get("metrics", {}).get("nrmse", {})
-    return name in errors and errors[name] is None
-
-
 def _endless(rule: str, name: str) -> Verdict:
     return Verdict(rule, passed=True, found=f"{name} diverges", wanted="surely beaten")
 
 
-def _known(found: dict[str, object]) -> tuple[float, float]:
-    interval = found.get("interval")
+def _known(interval: object) -> tuple[float, float]:
     low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
     return number(low), number(high)
 

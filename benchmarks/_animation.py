@@ -1,4 +1,4 @@
-"""Animated pictures of runs: the plant's links, drawn from the states of the run itself."""
+"""Animated pictures of runs for the docs: the plant's links, from the states of the run itself."""
 
 import io
 from collections.abc import Sequence

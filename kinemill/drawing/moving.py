@@ -1,0 +1,69 @@
+"""Moving pictures as inline SVG: no script, nothing to download, in the page's own colours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+PANEL, COLUMNS = 240, 3  # px, width and height of one run; runs in a row
+RATE = 25.0  # places a second; the browser moves evenly between them
+HALF = PANEL / 2
+
+# What hangs at the first point, at the others; both are turned into nothing else by a browser.
+_MARKS = (
+    '<defs><marker id="cart" markerUnits="userSpaceOnUse" markerWidth="20" markerHeight="12" '
+    'refX="10" refY="6"><rect class="link" x="1" y="1" width="18" height="10"/></marker>'
+    '<marker id="joint" markerUnits="userSpaceOnUse" markerWidth="8" markerHeight="8" '
+    'refX="4" refY="4"><circle class="joint" cx="4" cy="4" r="3"/></marker></defs>'
+)
+
+
+def moving(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:
+    """Draw runs of links side by side, each over and over again.
+
+    Rows from the first on that is not finite are left out.
+
+    Args:
+        runs: for each the ends of the links, (N, P, 2) m, x to the right, z up.
+        dt: time between two rows, s.
+        label: what is seen, for those who do not see it.
+    """
+    known = [run[: _finite(run)] for run in runs]
+    columns = min(COLUMNS, len(known))
+    width, height = columns * PANEL, -(-len(known) // columns) * PANEL
+    reach = 1.1 * max((float(np.abs(run).max()) for run in known if len(run)), default=1.0)
+    every = max(1, round(1.0 / (RATE * dt)))
+    panels = [
+        f'<g transform="translate({place % columns * PANEL + HALF:g},'
+        f'{place // columns * PANEL + HALF:g})">{_panel(run, every, dt, reach or 1.0)}</g>'
+        for place, run in enumerate(known)
+    ]
+    return (
+        f'<svg class="moving" viewBox="0 0 {width} {height}" style="max-width:{width}px" '
+        f'role="img" aria-label="{label}">{_MARKS}{"".join(panels)}</svg>'
+    )
+
+
+def _finite(run: NDArray[np.float64]) -> int:
+    """Return how many rows there are before one that is not finite."""
+    lost = ~np.isfinite(run).all(axis=(1, 2))
+    return int(lost.argmax()) if lost.any() else len(run)
+
+
+def _panel(run: NDArray[np.float64], every: int, dt: float, reach: float) -> str:
+    """Draw one run: the rail through its first joint, its links, and how far in time it is."""
+    if not len(run):
+        return ""
+    places = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0
+    shown = [" ".join(f"{x:g},{z:g}" for x, z in ends) for ends in places.tolist()]
+    seconds = max(1, len(shown) - 1) * every * dt
+    left, right, low = -0.92 * HALF, 0.92 * HALF, 0.95 * HALF
+    again = f'dur="{seconds:g}s" repeatCount="indefinite"'
+    return (
+        f'<line class="rail" x1="{left:g}" y1="0" x2="{right:g}" y2="0"/>'
+        f'<line class="clock" x1="{left:g}" y1="{low:g}" x2="{left:g}" y2="{low:g}">'
+        f'<animate attributeName="x2" values="{left:g};{right:g}" {again}/></line>'
+        f'<polyline class="link" points="{shown[0]}" marker-start="url(#cart)" '
+        f'marker-mid="url(#joint)" marker-end="url(#joint)">'
+        f'<animate attributeName="points" values="{";".join(shown)}" {again}/></polyline>'
+    )
