@@ -116,6 +116,9 @@ def unwrap(angle: Floats) -> Floats:
     An angle that covers more than one turn was not wrapped, and is returned as it is: a jump in it
     is a fault that validation must see.
     """
+    # NaN if a row is; no row jumps by more than the whole range.
+    if not len(angle) or (reach := np.ptp(angle)) > WRAPPED_RANGE or reach < np.pi:
+        return angle
     finite = np.isfinite(angle)
     known = angle if finite.all() else angle[finite]
     if not len(known) or np.ptp(known) > WRAPPED_RANGE:
@@ -137,11 +140,18 @@ def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Value
     # One array for all: numpy has large ones in large pages, which cost half as much to fill.
     out = np.empty((len(values), len(grid)))
     # So few rows at a time that what is worked out on the way stays in the processor's cache.
+    scratch = np.empty((2, min(BLOCK, len(grid))))
     for start in range(0, len(grid), BLOCK):
         block = slice(start, start + BLOCK)
         left, right, share = _neighbours(seconds, grid[block], exact)
+        low, high = scratch[:, : len(left)]
         for own, to in zip(values.values(), out, strict=True):
-            _between(own, left, right, share, to[block])
+            # Rows are within (n,); to be told so, and not to look, is what `clip` is for.
+            own.take(left, out=low, mode="clip")
+            own.take(right, out=high, mode="clip")
+            high -= low
+            high *= share
+            np.add(high, low, out=to[block])
     return dict(zip(values, out, strict=True))
 
 
@@ -185,14 +195,6 @@ def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values
             curve = np.asarray(CubicSpline(seconds[known], own[known])(grid))
             out[name] = np.where(np.isfinite(out[name]), curve, np.nan)
     return out
-
-
-def _between(values: Floats, left: Rows, right: Rows, share: Floats, out: Floats) -> None:
-    """Put (n,) at `share` of the way from row `left` (k,) to row `right` (k,) into `out` (k,)."""
-    low = values.take(left)
-    np.subtract(values.take(right), low, out=out)
-    out *= share
-    out += low
 
 
 def hold(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:

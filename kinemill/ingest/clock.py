@@ -56,11 +56,13 @@ def read_clock(
     reasons = [_no_stamp(lost)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
-    fresh = np.diff(seconds, prepend=-np.inf) != 0.0
-    if repeated := int(np.count_nonzero(~fresh)):
+    change, repeated = np.diff(seconds), 0
+    if not change.all():
+        fresh = np.concatenate(([True], change != 0.0))
+        repeated = int(np.count_nonzero(~fresh))
         reasons.append(_repeated(rows[~fresh], repeated))
         rows, seconds = rows[fresh], seconds[fresh]
-    change = np.diff(seconds)
+        change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > max_gap + EXACT * step)
     reasons += [_goes_back(rows, seconds, int(at)) for at in back[:SHOWN]]
@@ -74,16 +76,18 @@ def read_clock(
 
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return places and seconds of the rows with a finite stamp, and places of the others."""
-    good = stamps.is_not_null().to_numpy() if stamps.null_count() else np.ones(len(stamps), bool)
+    whole = stamps.is_not_null()
     if stamps.dtype == pl.Float64:
-        good = good & np.isfinite(stamps.to_numpy())
+        whole &= stamps.is_finite()
+    good = whole.fill_null(value=False).to_numpy()
     lost = np.flatnonzero(~good)
     rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
     # Integers are rebased as integers: float64 knows epoch nanoseconds to 256 ns only.
     zero = values[:1] if origin is None else origin
-    seconds = (values - zero).astype(np.float64) / ticks
-    return rows, np.asarray(seconds, dtype=np.float64), lost
+    seconds = (values - zero).astype(np.float64, copy=False)
+    seconds /= ticks
+    return rows, seconds, lost
 
 
 def _no_stamp(lost: Rows) -> Reason:

@@ -46,5 +46,8 @@ def laps(topics: list[Stamps]) -> list[Laps]:
 
 
 def _own(seconds: Floats) -> Laps:
-    back = np.diff(seconds, prepend=seconds[:1]) < 0.0
-    return np.cumsum(back).astype(np.int64)
+    back, found = np.flatnonzero(seconds[1:] < seconds[:-1]), np.zeros(len(seconds), np.int64)
+    if len(back):
+        found[back + 1] = 1
+        np.cumsum(found, out=found)
+    return found

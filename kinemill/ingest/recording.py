@@ -40,9 +40,9 @@ def read_again(
 def parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Do `work` on all items on a few threads, in order; polars and hashing release the GIL.
 
-    There is one more than there are cores, as one of them waits for the disk or for polars.
+    There are two more than there are cores: some wait for the disk or for polars.
     """
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, (os.cpu_count() or 1) + 1))
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, (os.cpu_count() or 1) + 2))
     try:
         yield from pool.map(work, items)
     finally:

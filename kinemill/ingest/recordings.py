@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from kinemill.errors import BadLog
 from kinemill.home import Home
 from kinemill.ingest.files import readers, recognise
@@ -12,15 +10,14 @@ from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
 from kinemill.ingest.parts import read_parts
 from kinemill.ingest.raw import Reason, Unreadable, reason
+from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
 
-VERSION = 3
+VERSION = 4  # tracks of those before are Parquet, nothing else: see `rows`
 STAGE = "recording"
-# Rows of Parquet that are read as one piece: every look at a column of several copies it.
-GROUP_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     parts, listed = store_media(_read(task, form, raw), folder), list[Json]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
-        name = f"track-{index:04d}.parquet"
+        name = f"track-{index:04d}{SUFFIX}"
         write_rows(frame, folder / name)
         start = float(frame["time_s"][0])
         entry = {"index": index, "rows": frame.height, "start_s": start, "file": name}
@@ -112,20 +109,6 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
         "tracks": listed,
         "reasons": [_of_part(part, item) for part, tracks in parts for item in tracks.reasons],
     }
-
-
-def write_rows(frame: pl.DataFrame, path: Path) -> None:
-    """Write rows as Parquet; by pyarrow, which needs half of the time that polars does."""
-    from pyarrow import parquet
-
-    parquet.write_table(
-        frame.to_arrow(),
-        path,
-        compression="lz4",
-        use_dictionary=False,
-        write_statistics=False,
-        row_group_size=GROUP_ROWS,
-    )
 
 
 def _of_part(part: str, item: Reason) -> Reason:

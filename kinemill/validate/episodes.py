@@ -13,7 +13,7 @@ from kinemill.digests import link
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
-from kinemill.ingest.recordings import write_rows
+from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
 from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
 from kinemill.validate import responses, table
@@ -23,7 +23,7 @@ from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 4
+STAGE, VERSION = "validated", 5
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ class Episode:
 
     def read(self) -> pl.DataFrame:
         """Read `time_s` (s since the recording's first stamp) and the task's columns."""
-        return pl.read_parquet(self.path, glob=False)
+        return read_rows(self.path)
 
 
 def rules(task: Task) -> Json:
@@ -101,9 +101,8 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     measured: list[Json] = []
     for track in recording.summary["tracks"]:
         file = recording.folder / track["file"]
-        # In one piece: every look at a column of several copies it.
-        frame = pl.read_parquet(file, glob=False).rechunk()
-        as_kept = frame.columns == ["time_s", *task.recorded]
+        frame = read_rows(file)
+        as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
         frame = frame.select("time_s", *task.recorded)
         values = _track_of(frame, task)
         verdict = pardon(values, task) if recording.released else judge(values, task)
@@ -153,7 +152,7 @@ def _publish(
     folder: Path, recording: str, number: int, piece: pl.DataFrame, same: Path | None
 ) -> Json:
     """Write an episode; `same` is the file of a track that it is, which is not written again."""
-    file = f"episode-{number:04d}.parquet"
+    file = f"episode-{number:04d}{SUFFIX}"
     if same is None or not _linked(same, folder / file):
         write_rows(piece, folder / file)
     return {

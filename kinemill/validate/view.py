@@ -10,17 +10,17 @@ from html import escape
 import numpy as np
 import polars as pl
 
-from kinemill.drawing.charts import Band, Line, line_chart, number
+from kinemill.drawing.charts import POINTS, Band, Line, line_chart, number, thinned
 from kinemill.drawing.pieces import card, style, table
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import Task
 from kinemill.store import Json
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 
 WIDTH, HEIGHT = 1100, 150  # px of one channel
-POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 TRACKS = 12  # of a recording that are drawn; of more, those with findings first
 LISTED = 100  # findings
 
@@ -97,9 +97,7 @@ def _one(
 
 
 def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
-    frame = pl.read_parquet(recording.folder / track["file"], glob=False).select(
-        "time_s", *task.columns
-    )
+    frame = read_rows(recording.folder / track["file"]).select("time_s", *task.columns)
     values = {name: frame[name].to_numpy() for name in task.columns}
     verdict = judge(values, task)
     if recording.released:  # what was found is shown, and that it was kept nevertheless
@@ -170,7 +168,7 @@ def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
 
 def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
     seconds, values = stretch.seconds[rows], stretch.frame[name].to_numpy()[rows]
-    time, drawn = _thin(seconds, values)
+    time, drawn = thinned(seconds, values)
     action = task.channels[name].role == "action"
     line = Line(name, "value", time, drawn, staircase=action and len(seconds) <= POINTS)
     limits = [
@@ -189,18 +187,6 @@ def _near(limit: float, values: np.ndarray) -> bool:
         return True
     span = float(np.ptp(known)) or 1.0
     return float(known.min()) - span < limit < float(known.max()) + span
-
-
-def _thin(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the lowest and the highest value of each column of px: (n,) -> (m,), m <= 2 POINTS."""
-    if len(values) <= 2 * POINTS:
-        return seconds, values
-    edges = np.linspace(0, len(values), POINTS + 1).astype(int)[:-1]
-    low = np.minimum.reduceat(np.where(np.isnan(values), np.inf, values), edges)
-    high = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), edges)
-    pairs = np.stack([low, high], axis=1).ravel()
-    pairs[~np.isfinite(pairs)] = np.nan
-    return np.repeat(seconds[edges], 2), pairs
 
 
 def _lost(stretch: Stretch, rows: slice) -> list[Band]:

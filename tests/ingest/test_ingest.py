@@ -16,6 +16,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings, stage
 from kinemill.ingest.decisions import decided
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 from kinemill.store import open_ref, read_json
 from kinemill.validate import load_episodes, validate
@@ -49,7 +50,7 @@ def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
     (recording,) = load_recordings(home, report.outcome.ref)
     assert (recording.hash, recording.name) == (entry["hash"], "a.csv")
-    frame = pl.read_parquet(recording.folder / recording.summary["tracks"][0]["file"])
+    frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     assert frame.columns == ["time_s", *task.columns]
     assert frame["angle"].to_list() == [row[1] for row in swing]
 
@@ -227,7 +228,7 @@ def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, l
     for kind in ("linear", "angle"):
         task = make_task(channels__angle__kind=kind)
         (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
-        frame = pl.read_parquet(recording.folder / "track-0000.parquet")
+        frame = read_rows(recording.folder / "track-0000.arrow")
         steps.append(float(frame["angle"].diff().abs().max()))
     assert steps == pytest.approx([6.183185307, 0.1])
 
@@ -239,7 +240,7 @@ def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, l
     channels = first.part("channels")["channels"]
     turned = make_task(channels=dict(reversed(channels.items())))
     (recording,) = load_recordings(home, ingest(turned, home, logs).outcome.ref)
-    frame = pl.read_parquet(recording.folder / recording.summary["tracks"][0]["file"])
+    frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     assert frame.columns == ["time_s", "velocity", "angle", "torque"]
 
 
@@ -281,7 +282,7 @@ def test_a_damaged_recording_is_rebuilt_from_the_kept_bytes(task, home, logs, wr
     log = write("a.csv", swing)
     first = ingest(task, home, logs)
     (recording,) = load_recordings(home, first.outcome.ref)
-    track = recording.folder / "track-0000.parquet"
+    track = recording.folder / "track-0000.arrow"
     content = track.read_bytes()
     track.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
     with pytest.raises(CorruptArtifact, match="track-0000"):
@@ -439,7 +440,7 @@ def test_no_track_holds_a_null(task, home, logs, write, swing):
     (recording,) = load_recordings(home, report.outcome.ref)
     folder = open_ref(home, recording.ref)
     for track in recording.summary["tracks"]:
-        frame = pl.read_parquet(folder / track["file"])
+        frame = read_rows(folder / track["file"])
         assert sum(frame.null_count().row(0)) == 0
         assert np.isnan(frame["torque"].to_numpy()[41:]).all()
 

@@ -13,6 +13,7 @@ from kinemill.ingest.draft import draft
 from kinemill.ingest.raw import About, Unreadable
 from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 
 
@@ -67,7 +68,7 @@ def test_float32_stamps_of_ten_minutes_lose_no_step(logs, arm, home):
     (recording,) = load_recordings(home, report.outcome.ref)
     (track,) = recording.summary["tracks"]
     assert track["rows"] == 18_000
-    frame = pl.read_parquet(recording.folder / track["file"])
+    frame = read_rows(recording.folder / track["file"])
     assert frame["velocity"][-1] == 53_999.0  # the last row itself, not a mixture
 
 
@@ -131,7 +132,7 @@ def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_tas
     assert recording.summary["reasons"] == []
     stored = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert stored.shape == (60, 2, 3, 3)
-    second = pl.read_parquet(recording.folder / recording.summary["tracks"][1]["file"])
+    second = read_rows(recording.folder / recording.summary["tracks"][1]["file"])
     assert stored[second["camera"].to_numpy(), 0, 0, 2].tolist() == list(range(30, 60))
     assert second["instruction"].unique().to_list() == [1]
 

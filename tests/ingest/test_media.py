@@ -10,6 +10,7 @@ from kinemill.ingest.raw import Images, Texts, Unreadable
 from kinemill.ingest.readers._heaps import damaged_heap
 from kinemill.ingest.readers.hdf5 import read
 from kinemill.ingest.readers.npz import read as read_npz
+from kinemill.ingest.rows import read_rows
 
 N = 8
 
@@ -50,9 +51,7 @@ def episode(group: h5py.Group, rows: int = N, more: int = 0, first: int = 0, **p
 
 def stored(home, report):
     (recording,) = load_recordings(home, report.outcome.ref)
-    tracks = [
-        pl.read_parquet(recording.folder / item["file"]) for item in recording.summary["tracks"]
-    ]
+    tracks = [read_rows(recording.folder / item["file"]) for item in recording.summary["tracks"]]
     return recording, tracks
 
 

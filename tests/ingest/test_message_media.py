@@ -4,7 +4,6 @@ import base64
 import io
 
 import numpy as np
-import polars as pl
 import pytest
 from PIL import Image
 
@@ -13,6 +12,7 @@ from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._pictures import Plain, decoded
 from kinemill.ingest.readers.mcap import read
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 from tests.ingest.messages import START, TASK, run, write_mcap
 
@@ -56,7 +56,7 @@ def test_pictures_and_texts_of_topics_go_with_the_steps(seeing, logs, home):
     (recording,) = load_recordings(home, ingest(seeing, home, logs).outcome.ref)
     assert recording.summary["reasons"] == []
     (track,) = recording.summary["tracks"]
-    frame = pl.read_parquet(recording.folder / track["file"])
+    frame = read_rows(recording.folder / track["file"])
     images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert images.shape == (20, 4, 6, 3)
     # A picture counts from its stamp until the next one, 0.1 s later; steps start at 0.003 s.

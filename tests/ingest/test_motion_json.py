@@ -3,13 +3,13 @@
 import json
 
 import numpy as np
-import polars as pl
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.files import recognise
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 
 
@@ -113,7 +113,7 @@ def test_thirteen_real_clips_come_out_at_one_rate_with_their_known_defects(
     fast, peaks = [], []
     for recording in load_recordings(home, report.outcome.ref):
         (track,) = recording.summary["tracks"]
-        frame = pl.read_parquet(recording.folder / track["file"])
+        frame = read_rows(recording.folder / track["file"])
         assert frame.height == 300  # 10 s, whether the clip has 30 or 60 frames per second
         assert frame["knee_velocity"][0] == 0.0  # a placeholder, in every clip
         (fast if recording.name.startswith("go") else peaks).append(

@@ -7,6 +7,7 @@ import pytest
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.errors import TaskError
 from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 from kinemill.validate import validate
 
@@ -22,7 +23,7 @@ def rows(count: int) -> str:
 def frames(home, report) -> dict[str, pl.DataFrame]:
     (recording,) = load_recordings(home, report.outcome.ref)
     return {
-        track["part"]: pl.read_parquet(recording.folder / track["file"])
+        track["part"]: read_rows(recording.folder / track["file"])
         for track in recording.summary["tracks"]
     }
 

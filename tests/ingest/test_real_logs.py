@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 
 TASK = """
@@ -30,7 +31,7 @@ def arm(tmp_path):
 
 def frames(home, ref) -> dict[str, list[pl.DataFrame]]:
     return {
-        r.name: [pl.read_parquet(r.folder / track["file"]) for track in r.summary["tracks"]]
+        r.name: [read_rows(r.folder / track["file"]) for track in r.summary["tracks"]]
         for r in load_recordings(home, ref)
     }
 

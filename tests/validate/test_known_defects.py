@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 from kinemill.validate.judge import judge
 from tests.validate.conftest import ROOT
@@ -22,7 +23,7 @@ def judged(home, shared_data):
         found = []
         for recording in load_recordings(home, report.outcome.ref):
             for track in recording.summary["tracks"]:
-                frame = pl.read_parquet(recording.folder / track["file"])
+                frame = read_rows(recording.folder / track["file"])
                 values = {name: frame[name].to_numpy() for name in task.columns}
                 found.append((recording.name, values, judge(values, task)))
         return sorted(found, key=lambda item: item[0])

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from kinemill.home import Home
+from kinemill.ingest.rows import read_rows
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.windows import Floats
 from kinemill.spec import Task
@@ -120,7 +120,7 @@ def _errors(task: Task, squares: Floats, reference: Reference) -> Json:
 
 def _rows(task: Task, file: Path) -> Floats:
     """Return the (n, C) rows of an episode, its angles without whole turns, as packed ones are."""
-    frame = pl.read_parquet(file, glob=False, columns=task.columns)
+    frame = read_rows(file, task.columns)
     values = frame.select(task.columns).to_numpy().astype(np.float64)
     angle = _angles(task)
     return values - np.where(angle, values[0] - wrapped(values[0], angle), 0.0)
