@@ -78,7 +78,7 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
             context,
             outcome,
             say(
-                episodes=chance["episodes"],
+                episodes=card.document["trials"]["episodes"],
                 environment=table(
                     [
                         {
@@ -92,9 +92,9 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
                 ),
                 chance=table(
                     [
-                        {"of": name, "mean": chance[name]["mean"], "95 %": chance[name]["interval"]}
+                        {"of": name, "mean": chance[name], "95 %": chance[f"{name}_interval"]}
                         for name in ("return", "success")
-                        if chance[name]
+                        if chance[name] is not None
                     ]
                 ),
             ),

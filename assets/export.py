@@ -9,9 +9,9 @@ well, and the same in fewer bits, each measured. Refreshed with the model or tha
 import dagster as dg
 
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import say
+from assets.vocabulary import say, table
 from kinemill.spec import Task
-from kinemill.store import Ref
+from kinemill.store import Json, Ref
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -23,6 +23,23 @@ def make(task: Task) -> dg.AssetsDefinition:
 
         mill = mill_of(context)
         outcome = export(mill.task, mill.home, model, dataset)
-        yield from hand_on(context, outcome, say(size=sum(outcome.summary["bytes"].values())))
+        said = outcome.summary
+        yield from hand_on(
+            context,
+            outcome,
+            say(
+                size=sum(said["bytes"].values()),
+                onnx=table([{"file": name, "bytes": n} for name, n in said["bytes"].items()]),
+                variants=table(
+                    [{"variant": k, **one} for k, one in said.get("variants", {}).items()]
+                ),
+                c99=table([_flat(said["c99"])]) if said.get("c99") else None,
+            ),
+        )
 
     return onnx_model
+
+
+def _flat(made: Json) -> Json:
+    times = {f"{name}_us": value for name, value in made["latency_us"].items()}
+    return {name: value for name, value in made.items() if name != "latency_us"} | times

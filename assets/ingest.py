@@ -11,10 +11,13 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from assets.stage import Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import reasons, say, table
+from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
+from assets.vocabulary import drawing, reasons, say, table
 from kinemill.spec import Task
+from kinemill.store import Json
 from resources.io import note
+
+_CHECKS = {"readable": Asked("every log could be read, with all of its rows")}
 
 
 class Logs(dg.Config):
@@ -26,9 +29,10 @@ class Logs(dg.Config):
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `recordings` of a task."""
 
-    @stage(task, "recordings", __doc__, kinds={"parquet", "polars"})
+    @stage(task, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
         from kinemill.ingest import ingest
+        from resources.pictures import recordings_drawn
 
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None
         mill.read_ahead(folder, context.log.info)
@@ -46,9 +50,19 @@ def make(task: Task) -> dg.AssetsDefinition:
                 tracks=summary["tracks"],
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
+                typical=drawing(recordings_drawn(mill.task, mill.home, report.outcome.ref)),
                 ignored=table([{"file": name} for name in report.ignored]),
                 reasons=reasons(report.fresh, "file"),
             ),
+            [_readable(summary)],
         )
 
     return recordings
+
+
+def _readable(summary: Json) -> Answer:
+    counts = ("recordings", "quarantined", "rows", "dropped_rows")
+    numbers = {name: summary[name] for name in counts}
+    told = "{quarantined} of {recordings} logs gave nothing; {dropped_rows} of {rows} rows lost"
+    passed = not summary["quarantined"] and not summary["dropped_rows"]
+    return Answer("readable", passed, told.format(**numbers), numbers)

@@ -39,7 +39,6 @@ def make(task: Task) -> dg.AssetsDefinition:
         verification: Ref,
     ) -> Events:
         from kinemill.register import Produced, register
-        from resources.provenance import commit
         from resources.registration import outcome_of
         from resources.training import files_page, run_page, tracked_run, version_page
 
@@ -48,7 +47,6 @@ def make(task: Task) -> dg.AssetsDefinition:
             mill.task,
             mill.home,
             Produced(verification, onnx_model, model, dataset),
-            commit=commit(),
             run_id=tracked_run(mill, model),
         )
         note(mill.home, context.run.run_id, task.name, "registration", registration.to_json())

@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets import drift
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import reasons, say, table
+from assets.vocabulary import drawing, reasons, say, table
 from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json
 from kinemill.validate.checks import planned_checks
@@ -22,16 +22,18 @@ def make(task: Task) -> dg.AssetsDefinition:
     checks = {
         name: Asked(check.description, check.blocking)
         for name, check in planned_checks(task).items()
-    } | drift.ASKED
+    } | drift.asked(task)
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: Ref) -> Events:
         from kinemill.validate import load_checks, validate
+        from resources.pictures import episodes_drawn
 
         mill = mill_of(context)
         outcome = validate(mill.task, mill.home, recordings, Lines(context))
         folder, summary = open_ref(mill.home, outcome.ref), outcome.summary
+        drawn = episodes_drawn(mill.task, mill.home, recordings, outcome.ref)
         yield from hand_on(
             context,
             outcome,
@@ -41,6 +43,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 recordings=summary["recordings"],
                 rows=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
+                cuts=drawing(drawn),
                 dropped=table([{"check": k, "rows": n} for k, n in summary["dropped"].items()]),
                 reasons=reasons(read_json(folder / "quarantine.json"), "name"),
                 report=report_link(mill.home, folder / "page.html"),
@@ -50,7 +53,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                     Answer(check.name, check.passed, check.description, check.values)
                     for check in load_checks(mill.home, outcome.ref)
                 ),
-                drift.answer(mill, outcome.ref, Lines(context)),
+                *drift.answers(mill, outcome.ref, Lines(context)),
             ],
         )
 

@@ -18,11 +18,15 @@ WORDS = {
     "rows_read": "rows of the logs, at the logs' own rates",
     "dropped_rows": "rows left out, with the reasons in the table beside",
     "dropped": "rows left out, by check",
+    "typical": "rows of each recording, and one of typical length channel by channel",
+    "cuts": "how much of each recording was kept, and one with what was cut out of it",
     "reasons": "what was left out or quarantined, and why",
     "ignored": "files in the folder that no reader claims",
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
     "histograms": "share of rows over the values of each channel: train, validation, test",
+    "environment": "what a policy sees and gives: names, roles, units, limits",
+    "chance": "what actions drawn at random bring: mean and interval",
     "augmentations": "what each augmentation added, the share of episodes it touched, and left out",
     "before_after": "a training episode and its copies",
     "steps": "training steps made",
@@ -35,6 +39,9 @@ WORDS = {
     "parity": "largest difference between torch and ONNX, over what is allowed",
     "gates": "what verification asked for, line by line",
     "latency": "time of one call, ms",
+    "onnx": "size of each file, bytes",
+    "variants": "the same in fewer bits: its error, the original's, and what is allowed",
+    "c99": "step.c: bytes, multiplications, difference from step.onnx, time of a step, us",
     "size": "size of the files, bytes",
     "version": "version in the registry",
     "alias": "alias the version got",
@@ -95,8 +102,10 @@ def picture(path: Path) -> dg.MarkdownMetadataValue | None:
     return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{data})")
 
 
-def drawing(svg: str) -> dg.MarkdownMetadataValue:
-    """Show an SVG inside the page."""
+def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
+    """Show an SVG inside the page, or nothing when there is none."""
+    if svg is None:
+        return None
     data = base64.b64encode(svg.encode()).decode()
     return dg.MetadataValue.md(f"![drawing](data:image/svg+xml;base64,{data})")
 

@@ -22,7 +22,7 @@ import numpy as np
 CALM = 20_000_000  # ns after a change, when the next one has another time: two ticks at 100 Hz
 BELIEVED = 600.0  # s
 _MOST = 4096  # files
-_BLOCK = 1 << 20  # bytes, which stay in the processor's cache
+_BLOCK = 1 << 18  # bytes, which stay in the processor's cache
 _COARSE = 1_000_000  # ns; a file system that tells no less is not believed
 
 

@@ -133,12 +133,18 @@ def _said(instance: dg.DagsterInstance, run: str) -> str:
 
 
 def refusals(home: Home, task: str) -> Iterator[Found]:
-    """Yield the decision about the newest version, if the gate refused it."""
+    """Yield the decision about the newest version, if it was refused, or waits for a person."""
     ref = latest(home, task, "registered_model")
     decided = home.root / ref.path / "decision.json" if ref else None
     if ref is None or decided is None or not decided.is_file():
         return
     facts = read_json(decided)
+    event = alerts.Event(f"{task}:{facts['version']}", _made(home, ref.path), task)
+    if facts["decision"] == "waiting":
+        version = f"{task}:{facts['version']}"
+        body = f"it passed all else; kinemill show {version}, then kinemill approve {version}"
+        title = f"{task} version {facts['version']} waits for approval"
+        yield Found("waiting", title, body, event)
     if facts["decision"] != "refused":
         return
     lines = [
@@ -148,7 +154,6 @@ def refusals(home: Home, task: str) -> Iterator[Found]:
     ]
     before = facts["previous_champion"]
     stays = f"version {before} stays champion" if before else "there is no champion"
-    event = alerts.Event(f"{task}:{facts['version']}", _made(home, ref.path), task)
     title = f"{task} version {facts['version']} is refused"
     yield Found("refused", title, "\n".join([*lines[:_TOLD], stays]), event)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
-from assets import CHAIN
+from assets import CHAIN, stages_of
 from kinemill.errors import Blocked, KinemillError
 from kinemill.home import Home
 from kinemill.locks import whoever
@@ -57,7 +57,7 @@ def run_chain(
     load_task(task, overrides)  # told here, in its own words, before Dagster is asked
     run_id = make_new_run_id()
     _silence()
-    with open_instance(home) as instance, view(watched) as seen:
+    with open_instance(home) as instance, view(plain, watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         try:
             tags = {RESUME: "true"} if resume else {}
@@ -82,11 +82,12 @@ def make_until(
         TaskError: the task file or an override is wrong; nothing was started.
         Blocked: a blocking check refused what a stage made.
     """
-    plain, home, every = load_task(task), Home.resolve(), list(CHAIN.values())
+    plain, home = load_task(task), Home.resolve()
+    every = list(stages_of(plain).values())
     load_task(task, overrides)
     run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
     _silence()
-    with open_instance(home) as instance, view(watched) as seen:
+    with open_instance(home) as instance, view(plain, watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
     made = handed_on(home, run_id, plain.name, asset)

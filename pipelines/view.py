@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from assets import CHAIN
+from assets import stages_of
+from kinemill.spec import Task
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _WIDTH = 20  # columns of a bar
@@ -33,13 +34,17 @@ class View(Protocol):
 
 
 class Stages:
-    """What is known of each stage: how it stands, since when, and what it last said."""
+    """What is known of each stage: how it stands, since when, and what it last said.
 
-    def __init__(self) -> None:
-        self.states = dict.fromkeys(CHAIN.values(), "waiting")
+    Args:
+        assets: that the stages make, in order.
+    """
+
+    def __init__(self, assets: Sequence[str]) -> None:
+        self.states = dict.fromkeys(assets, "waiting")
         self.began: dict[str, float] = {}
         self.took: dict[str, float] = {}
-        self.notes = dict.fromkeys(CHAIN.values(), "")
+        self.notes = dict.fromkeys(assets, "")
 
     def bar(self, asset: str) -> RenderableType:
         """Draw how far a running stage is, if it tells `model 50/500 ...`; else nothing."""
@@ -98,8 +103,8 @@ def _result(event: dg.DagsterEvent) -> str:
 class LiveView:
     """A table on a terminal, redrawn as events come."""
 
-    def __init__(self, console: Console) -> None:
-        self.stages = Stages()
+    def __init__(self, console: Console, assets: Sequence[str]) -> None:
+        self.stages = Stages(assets)
         self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=8)
 
     def listen(self, event: dg.EventLogEntry) -> None:
@@ -131,8 +136,8 @@ class LiveView:
 class LineView:
     """One line a stage as it ends, for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
-        self.stages, self.console = Stages(), console
+    def __init__(self, console: Console, assets: Sequence[str]) -> None:
+        self.stages, self.console = Stages(assets), console
 
     def listen(self, event: dg.EventLogEntry) -> None:
         """Take in one event."""
@@ -151,14 +156,14 @@ class Nobody:
 
 
 @contextmanager
-def view(watched: bool) -> Generator[View]:
-    """Show the stages on stderr, live on a terminal, or not at all."""
-    console = Console(stderr=True)
+def view(task: Task, watched: bool) -> Generator[View]:
+    """Show the stages of a task on stderr, live on a terminal, or not at all."""
+    console, assets = Console(stderr=True), list(stages_of(task).values())
     if not watched:
         yield Nobody()
     elif not sys.stderr.isatty():
-        yield LineView(console)
+        yield LineView(console, assets)
     else:
-        shown = LiveView(console)
+        shown = LiveView(console, assets)
         with shown.live:
             yield shown

@@ -1,7 +1,8 @@
 """What a run works with: its task, with the overrides of the launchpad in force, and the home.
 
 One resource per task carries the overrides, so that every stage of a run sees the same effective
-task. Bounds and names are checked when the resource starts, before any step.
+task. Bounds and names, which the launchpad's form cannot check, are checked when a run is launched,
+where Dagster makes its plan, and again when the resource starts, before any step.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
+from dagster._config.errors import PostProcessingError
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -45,26 +47,68 @@ class Mill:
 
 def mill(task: Task) -> dg.ResourceDefinition:
     """Make the resource of one task; its config are overrides, spelled as in the task file."""
-    path = task.path or Path(f"{task.name}.yaml")
+    form = launchpad(task)
 
     def start(context: dg.InitResourceContext) -> Iterator[Mill]:
         try:
-            effective = load_task(path, flatten(context.resource_config or {}))
-            COMPUTE[effective.compute.type]  # an unknown target is refused before any step
+            changed = form.effective(context.resource_config or {})
         except KinemillError:
             if context.instance and context.run:
                 note_refusal(context.instance, context.run.run_id)
             raise
         try:
-            yield Mill(effective, Home.resolve())
+            yield Mill(changed, Home.resolve())
         finally:
             SPARE.release()
 
     return dg.ResourceDefinition(
         resource_fn=start,
-        config_schema=dg.Field(launchpad(task), is_required=False),
-        description=f"Overrides of {path.name} for this run; the rest stays as it is there.",
+        config_schema=dg.Field(form, is_required=False),
+        description=f"Overrides of {form.path.name} for this run; the rest stays as it is there.",
     )
+
+
+class Form(dg.Shape):
+    """The launchpad's form of a task; what is filled in is checked as a whole, with the task.
+
+    Args:
+        fields: of the form.
+        task: whose keys they are.
+    """
+
+    def __new__(cls, fields: Mapping[str, dg.Field], task: Task) -> "Form":
+        """Make a form of its own: Dagster would share one between all that look alike."""
+        del fields, task
+        made = object.__new__(cls)
+        made._initialized = False
+        return made
+
+    def __init__(self, fields: Mapping[str, dg.Field], task: Task) -> None:
+        super().__init__(dict(fields))
+        self.path = task.path or Path(f"{task.name}.yaml")
+
+    def effective(self, value: Mapping[str, Any]) -> Task:
+        """Return the task with what is filled in.
+
+        Raises:
+            KinemillError: a key or value that the task cannot have, with its bound.
+        """
+        changed = load_task(self.path, flatten(value))
+        COMPUTE[changed.compute.type]  # an unknown target is refused before any step
+        return changed
+
+    def post_process(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the task cannot have; Dagster asks this before it launches a run.
+
+        Raises:
+            PostProcessingError: which says so in the launchpad.
+        """
+        try:
+            if value:
+                self.effective(value)
+        except KinemillError as error:
+            raise PostProcessingError(str(error)) from None
+        return value
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -79,14 +123,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def launchpad(task: Task) -> dg.Shape:
+def launchpad(task: Task) -> Form:
     """Make the launchpad's form from the models of the task, today's values in the descriptions.
 
     There are no defaults: Dagster would merge those of an old `type` into a newly chosen one.
     """
     fields = _fields(task)
     del fields["task"]
-    return dg.Shape(fields)
+    return Form(fields, task)
 
 
 def _fields(part: BaseModel) -> dict[str, dg.Field]:

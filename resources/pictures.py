@@ -1,5 +1,6 @@
 """Pictures for the catalogue, drawn once for each outcome and kept in the store."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,43 @@ from kinemill.dataset import (
     load_media,
 )
 from kinemill.home import Home
+from kinemill.spec import Task
 from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.validate.typical import episode_sheet, recording_sheet
 
 VERSION = 2
+SHEET = "sheet.svg"
 _ROWS = 300  # of an episode that are drawn
 _WHO = ("model", "persistence", "linear", "linear_sincos")
+
+
+def recordings_drawn(task: Task, home: Home, recordings: Ref) -> str | None:
+    """Return an SVG of how long the recordings are, and of a typical one; None: nothing to draw."""
+
+    def draw() -> str | None:
+        return recording_sheet(task, home, recordings)
+
+    return _sheet(task, home, {"recordings": recordings.digest}, draw)
+
+
+def episodes_drawn(task: Task, home: Home, recordings: Ref, episodes: Ref) -> str | None:
+    """Return an SVG of what was kept of the recordings, and of one with what was cut out of it."""
+
+    def draw() -> str | None:
+        return episode_sheet(task, home, recordings, episodes)
+
+    return _sheet(task, home, {"episodes": episodes.digest}, draw)
+
+
+def _sheet(task: Task, home: Home, of: Json, draw: Callable[[], str | None]) -> str | None:
+    def build(folder: Path) -> Json:
+        drawn = draw()
+        (folder / SHEET).write_text(drawn or "")
+        return {}
+
+    inputs = {**of, "units": {n: c.unit for n, c in task.channels.items()}, "version": VERSION}
+    outcome = once(home, "pictures", task.name, inputs, build)
+    return (home.root / outcome.ref.path / SHEET).read_text() or None
 
 
 def error_growth(home: Home, task: str, verification: Ref) -> Path:

@@ -45,3 +45,16 @@ def tracked_home(home, empty_database) -> Home:
     home.root.mkdir(parents=True)
     shutil.copy(empty_database, home.mlflow_db)
     return home
+
+
+@pytest.fixture(scope="session")
+def policy_folders(tmp_path_factory):
+    """The files of the policies of tests/export/policies.py, by class: exported when asked for."""
+    from tests.export.policies import published
+
+    class Folders(dict):
+        def __missing__(self, kind) -> Path:
+            self[kind] = published(kind(), tmp_path_factory.mktemp(kind.__name__))
+            return self[kind]
+
+    return Folders()

@@ -20,7 +20,12 @@ def up(
         str, typer.Option(help="Address to listen on; other than loopback, one has to log in.")
     ] = "127.0.0.1",
     name: Annotated[
-        list[str] | None, typer.Option(help="A further name that the pages are asked by.")
+        list[str] | None,
+        typer.Option(help="A further name that the pages are asked by, or https://NAME."),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address of a proxy that logs people in; KINEMILL_PROXY_SECRET is set."),
     ] = None,
     login: Annotated[
         bool, typer.Option("--login", help="One has to log in on this machine, too.")
@@ -34,7 +39,7 @@ def up(
     from kinemill.cli.project import project
 
     door = project("pipelines.guard.door").Door(
-        host, tuple(name or ()), login, read_only, certificate, key
+        host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
     code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=door)
     raise typer.Exit(code)
@@ -46,6 +51,9 @@ def users(
     role: Annotated[
         str, typer.Option(help="viewer looks, operator runs and cancels, admin does all.")
     ] = "viewer",
+    proxied: Annotated[
+        bool, typer.Option("--proxied", help="A proxy logs them in; group:NAME is a group.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say who may use the web pages from elsewhere, and with which role.
@@ -59,7 +67,7 @@ def users(
 
     known: Any = project("pipelines.guard.people").Users(Home.resolve())
     actions = {
-        "add": lambda who: known.put(who, role, _password()),
+        "add": lambda who: _add(known, who, role, proxied=proxied),
         "remove": known.remove,
         "token": lambda who: typer.echo(known.renew_token(who)),
     }
@@ -73,6 +81,13 @@ def users(
     actions[what](name)
     if what == "token":
         news(f"it is kept nowhere: set it as KINEMILL_TOKEN where {name} works")
+
+
+def _add(known: Any, who: str, role: str, *, proxied: bool) -> None:
+    if proxied:
+        known.put_proxied(who, role)
+    else:
+        known.put(who, role, _password())
 
 
 def _list(roles: dict[str, str], *, as_json: bool) -> None:

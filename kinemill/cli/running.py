@@ -67,8 +67,12 @@ def _run(
     if logs is not None and not logs.exists():
         raise BadInput(f"--logs {logs}", "is not there")
     changed = parse_overrides(overrides or [])
-    for note in load_task(task, changed).notes:
+    effective = load_task(task, changed)
+    for note in effective.notes:
         news(note)
+    if logs is not None and not effective.learn.from_logs:
+        why = f"{effective.name} learns in its environment, without logs"
+        raise BadInput(f"--logs {logs}", why, fix="leave it out")
     warn(Home.resolve().root, news)
     folder = logs.resolve() if logs else None
     try:

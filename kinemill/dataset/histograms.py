@@ -1,18 +1,16 @@
 """What the rows of a dataset look like: the share of rows over the values of each channel."""
 
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 
 from kinemill.dataset._packed import Packed, PackedDataset
 from kinemill.drawing.charts import Line, line_chart
-from kinemill.drawing.pieces import style
+from kinemill.drawing.sheet import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40
-_FONT = "text { font-family: system-ui, sans-serif; }"
-_SIZE, _ACROSS, _TITLE, _MOST = (340, 190), 3, 18, 12  # px, charts in a row, px, charts on a sheet
+_SIZE, _ACROSS = (340, 190), 3  # px, charts in a row
 
 
 def histograms(packed: PackedDataset) -> dict[str, str]:
@@ -27,26 +25,11 @@ def histograms(packed: PackedDataset) -> dict[str, str]:
 
 def histogram_sheet(packed: PackedDataset) -> str:
     """Return the charts of up to twelve channels as one SVG that stands for itself."""
-    charts = list(histograms(packed).items())[:_MOST]
-    width, height = _SIZE[0], _SIZE[1] + _TITLE
-    parts = [
-        f'<g transform="translate({index % _ACROSS * width},{index // _ACROSS * height})">'
-        f'<text class="tick" x="10" y="13">{escape(f"{name}, {packed.units[name]}")}</text>'
-        + chart.replace("<svg ", f'<svg y="{_TITLE}" width="{width}" height="{_SIZE[1]}" ', 1)
-        + "</g>"
-        for index, (name, chart) in enumerate(charts)
+    charts = [
+        (f"{name}, {packed.units[name]}", chart) for name, chart in histograms(packed).items()
     ]
-    across, down = min(_ACROSS, len(charts)), -(-len(charts) // _ACROSS)
-    size = f'width="{across * width}" height="{down * height + _TITLE}"'
-    key = "".join(
-        f'<text class="tick" x="{10 + 80 * index}" y="{down * height + 13}" '
-        f'style="fill:var(--{colour})">{split}</text>'
-        for index, (split, colour) in enumerate(STYLES.items())
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style()}{_FONT}</style>'
-        f"{''.join(parts)}{key}</svg>"
-    )
+    key = {colour: split for split, colour in STYLES.items()}
+    return sheet(charts[:MOST], _SIZE, _ACROSS, key)
 
 
 def _chart(splits: Mapping[str, Packed], column: int) -> str:

@@ -18,6 +18,7 @@ from kinemill.dataset.writers import WRITERS
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
 from tests.dataset.conftest import Content, make_task, publish, spin
 
@@ -59,7 +60,7 @@ def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form)
     for recording in load_recordings(other, report.outcome.ref):
         side = side_of(again.dataset, recording.hash, recording.name)
         for track in recording.summary["tracks"]:
-            frame = pl.read_parquet(recording.folder / track["file"])
+            frame = read_rows(recording.folder / track["file"])
             np.testing.assert_allclose(frame["time_s"], np.arange(50) * 0.01, atol=1e-9)
             found[side].append(frame.select(again.columns).to_numpy().astype(np.float32))
     for side, episodes in found.items():

@@ -106,6 +106,23 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
     return made
 
 
+@pytest.fixture
+def task_gone_wrong(place, tmp_path, monkeypatch):
+    """The job of a task whose file is changed after Dagster has loaded it: `make(old, new)`."""
+    from kinemill.spec import load_task
+    from pipelines.chain import definitions_of
+
+    def make(old, new):
+        shutil.copytree(place.tasks, tmp_path / "tasks")
+        monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
+        job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+        file = tmp_path / "tasks" / f"{TASK}.yaml"
+        file.write_text(file.read_text().replace(old, new))
+        return job
+
+    return make
+
+
 def is_training(process):
     """Whether a process trains: one of ours, started with a job or before, that writes its log."""
     ours = {"resources.child", "resources.spare"}

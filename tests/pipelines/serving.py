@@ -33,13 +33,16 @@ class Served:
     ports: tuple[int, int]
     process: subprocess.Popen = field(default=None)
     urls: dict[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()  # options of `kinemill up`
 
     def start(self):
         """Start the servers and wait until they answer."""
         command = "from kinemill.cli import main; main()"
         ports = ["--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", command, "up", *ports], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", command, "up", *ports, *self.more],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         said = []
         for line in self.process.stderr:

@@ -111,27 +111,29 @@ def test_the_launchpad_knows_types_and_names_of_plain_parts(place):
             dg.validate_run_config(job, run_config(load_task(TASK), wrong, None))
 
 
-def test_a_bound_fails_before_any_step(place):
+def test_a_bound_is_refused_and_named_before_there_is_a_run(place):
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     config = run_config(load_task(TASK), {"learn.steps": -5}, None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pytest.raises(
+            dg.DagsterInvalidConfigError, match=r"learn\.steps: Input should be greater than 0"
+        ):
+            job.execute_in_process(config, instance=instance, raise_on_error=False)
+        assert instance.get_runs() == []
+
+
+def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(place, task_gone_wrong):
+    job, config = task_gone_wrong("steps: 60", "steps: -5"), {}
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(config, instance=instance, raise_on_error=False)
         started = [event for event in done.all_events if event.is_step_start]
-    assert not done.success
-    assert started == []
-
-
-def test_a_run_that_failed_before_any_step_is_noted_with_its_reason(place):
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
-    config = run_config(load_task(TASK), {"learn.steps": -5}, None)
-    with dg.DagsterInstance.ephemeral() as instance:
-        done = job.execute_in_process(config, instance=instance, raise_on_error=False)
         context = dg.build_run_status_sensor_context(
             "failures", done.get_run_failure_event(), instance, done.dagster_run
         )
         failures(context.for_run_failure())
     line = json.loads((place.home.dagster / "failures.jsonl").read_text())
-    assert "--set learn.steps: Input should be greater than 0; found -5" in line["message"]
+    assert "learn.steps: Input should be greater than 0; found -5" in line["message"]
+    assert started == []
 
 
 def test_a_wrong_override_is_told_in_its_own_words(place):

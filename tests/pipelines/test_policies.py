@@ -30,7 +30,6 @@ from pipelines import pools
 from pipelines.chain import definitions_of
 from pipelines.instance import prepare
 from pipelines.reaping import reap
-from pipelines.run import run_config
 from resources import launcher
 from resources.processes import boot_id
 from resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
@@ -344,9 +343,9 @@ def test_steps_in_one_pool_take_turns(opened):
 # Retries
 
 
-def executed(instance, job, overrides=None):
+def executed(instance, job):
     """A run of the first stage alone."""
-    config = run_config(load_task(TASK), overrides or {}, None)
+    config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     first = [dg.AssetKey([TASK, "recordings"])]
     done = job.execute_in_process(
         config, instance=instance, raise_on_error=False, asset_selection=first
@@ -368,8 +367,8 @@ def test_a_step_that_lost_its_process_is_tried_again(instance, job, monkeypatch)
     assert (run.status.value, run.tags[RETRY], run.tags[FAULT]) == ("FAILURE", "true", "passing")
 
 
-def test_settings_that_are_refused_before_any_step_are_not_tried_again(instance, job):
-    run = executed(instance, job, {"learn.steps": -5})
+def test_settings_that_are_refused_before_any_step_are_not_tried_again(instance, task_gone_wrong):
+    run = executed(instance, task_gone_wrong("steps: 60", "steps: -5"))
     assert (run.status.value, run.tags[RETRY]) == ("FAILURE", "false")
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from dagster._core.execution.api import create_execution_plan
 
 from kinemill.errors import KinemillError
 from kinemill.home import project_root
@@ -34,6 +35,28 @@ def test_a_value_out_of_bounds_is_refused_before_any_step_and_named(task, change
     context = dg.build_init_resource_context(config={"learn": change})
     with pytest.raises(KinemillError, match=f"learn.{next(iter(change))}"):
         next(resource.resource_fn(context))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch_size": 0}, "learn.batch_size: input should be greater than 0"),
+        ({"model": {"hidden_sizes": [0]}}, "learn.model.hidden_sizes"),
+    ],
+)
+def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, said):
+    """Before there is a run: that is where the web pages and `kinemill start` ask for it."""
+
+    @dg.op(required_resource_keys={"mill"})
+    def look() -> None: ...
+
+    job = dg.GraphDefinition("job", node_defs=[look]).to_job(resource_defs={"mill": mill(task)})
+    config = {"resources": {"mill": {"config": {"learn": change}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
+        create_execution_plan(job, run_config=config)
+    assert said in str(refused.value).replace("Input", "input")
+    config["resources"]["mill"]["config"]["learn"] = {"batch_size": 7}
+    assert create_execution_plan(job, run_config=config).step_keys_to_execute == ["look"]
 
 
 def test_a_task_with_an_oldest_age_has_a_freshness_policy(task):

@@ -1,0 +1,29 @@
+"""Which code made something: its commit in a checkout, else the version that is installed."""
+
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+CHANGED = "-dirty"  # after a commit: files differed from it
+
+
+@cache
+def code() -> str:
+    """Return the commit of the checkout, `-dirty` if changed; outside of git `kinemill VERSION`."""
+    return git_commit() or f"kinemill {version('kinemill')}"
+
+
+def git_commit() -> str | None:
+    """Return the commit of the checkout that this kinemill is in, `-dirty` if changed; or None."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed; a repository around it is somebody else's
+        return None
+    command = ["git", "describe", "--always", f"--dirty={CHANGED}", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # there is no git
+        return None
+    return done.stdout.strip() or None

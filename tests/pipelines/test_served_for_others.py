@@ -1,0 +1,209 @@
+"""The real servers as others use them: by tokens, from a home of their own, within their limits."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from kinemill.home import Home
+from kinemill.runtime import load
+from tests.pipelines.conftest import TASK, TINY, Place
+from tests.pipelines.serving import LAUNCH, REPOSITORY, Served, until
+from tests.pipelines.test_guarded_servers import PASSWORD, free
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+MANY = [f"tiny{number}" for number in range(4)]  # runs of one task wait for each other
+LONG = {"steps": 1_000_000, "patience": None}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, first_run, logs):
+    """A home with a champion of `tiny`, logs of four more tasks, and two users."""
+    from pipelines.guard.people import Users
+
+    original, _ = first_run
+    root = tmp_path_factory.mktemp("served")
+    shutil.copytree(original.home.root, root / "home")
+    (root / "tasks").mkdir()
+    quiet = TINY.replace("{cron: null}", "{cron: null, on_arrival: false}")
+    place = Place(Home(root / "home"), root / "tasks")
+    for name in (TASK, *MANY):
+        text = quiet.replace("task: tiny", f"task: {name}")
+        (place.tasks / f"{name}.yaml").write_text(text)
+        shutil.copytree(logs, place.home.logs(name), dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        place.enter(patch)
+        for name in ("otto", "olga"):
+            Users(place.home).put(name, "operator", PASSWORD)
+        Users(place.home).put("vera", "viewer", PASSWORD)
+        yield place
+
+
+def running(place, *options):
+    """Servers on a home; to be used as a context."""
+    served = Served(place, (free(), free()), more=options)
+    try:
+        served.start()
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="module")
+def served(home):
+    """`kinemill up --login`: everybody brings a token, on this machine as well."""
+    yield from running(home, "--login")
+
+
+@pytest.fixture
+def shown(place):
+    """`kinemill up --read-only`."""
+    yield from running(place, "--read-only")
+
+
+def token_of(served, name):
+    from pipelines.guard.people import Users
+
+    return Users(served.place.home).renew_token(name)
+
+
+@pytest.fixture
+def elsewhere(served, tmp_path):
+    """Commands of somebody with a home of their own: `elsewhere(token, "status")`."""
+
+    def environment(token):
+        own = {
+            "KINEMILL_HOME": str(tmp_path / "elsewhere"),
+            "KINEMILL_URL": served.urls["Dagster"],
+            "KINEMILL_MLFLOW_URL": served.urls["MLflow"],
+            "KINEMILL_TOKEN": token,
+        }
+        return {**os.environ, **own}
+
+    def start(token, *arguments):
+        command = [sys.executable, "-c", "from kinemill.cli import main; main()", *arguments]
+        return subprocess.Popen(command, env=environment(token), stdout=-1, stderr=-1, text=True)
+
+    return start
+
+
+def told(process):
+    """What a command says, and its exit code."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
+    parameters = {
+        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "mode": "default",
+        "runConfigData": {"resources": {TASK: {"config": {"learn": {"batch_size": 0}}}}},
+    }
+    before = len(served.runs())
+    answer = served.ask(LAUNCH, p=parameters)["launchPipelineExecution"]
+    assert answer["__typename"] == "PythonError"
+    assert "learn.batch_size: Input should be greater than 0; found 0" in answer["message"]
+    assert len(served.runs()) == before  # nothing waits, nothing failed
+
+
+def test_who_has_no_token_gets_nothing(served, elsewhere):
+    code, _, err = told(elsewhere("wrong", "status"))
+    assert (code, "401" in err) == (2, True), err
+
+
+def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsewhere):
+    """Otto has two places, whatever he says of whose runs they are; Olga has her own."""
+    otto, olga = token_of(served, "otto"), token_of(served, "olga")
+    settings = [f"--set=learn.{name}={json.dumps(value)}" for name, value in LONG.items()]
+
+    def start(token, task, owner):
+        code, out, err = told(
+            elsewhere(token, "start", task, "--json", "--owner", owner, *settings)
+        )
+        assert code == 0, err
+        return json.loads(out)
+
+    first, second, third = (start(otto, task, task) for task in MANY[:3])
+    fourth = start(olga, MANY[3], "otto")
+    assert [run["owner"] for run in (first, second, third, fourth)] == ["otto"] * 3 + ["olga"]
+    until(
+        lambda: [served.status(run["id"]) for run in (first, second, fourth)] == ["STARTED"] * 3,
+        "two runs of Otto's and one of Olga's",
+    )
+    assert served.status(third["id"]) == "QUEUED"
+    ended = _follow_and_cancel(served, elsewhere, otto)
+    if ended == fourth["id"]:
+        assert served.status(third["id"]) == "QUEUED"
+        ended = first["id"]
+        assert told(elsewhere(otto, "cancel", ended))[0] == 0
+    until(lambda: served.status(third["id"]) == "STARTED", "the place that became free")
+    for run in served.runs():
+        if run["status"] in ("STARTED", "QUEUED"):
+            assert told(elsewhere(olga, "cancel", run["runId"]))[0] == 0
+
+
+def _follow_and_cancel(served, elsewhere, token):
+    """Follow the one that trains (there is one place to train) and end it; return its id."""
+    run = until(lambda: _with_numbers(served, elsewhere, token), "numbers in MLflow")
+    follow = elsewhere(token, "metrics", run, "--follow", "--json")
+    points = [json.loads(follow.stdout.readline()) for _ in range(5)]
+    assert any("train/loss" in point for point in points)
+    assert [point["step"] for point in points] == sorted(point["step"] for point in points)
+    code, out, err = told(elsewhere(token, "cancel", run, "--json"))
+    assert (code, json.loads(out)["status"]) == (0, "cancelled"), err
+    code, _, err = told(follow)
+    assert code == 0
+    assert f"run {run[:8]} is cancelled" in err
+    return run
+
+
+def _with_numbers(served, elsewhere, token):
+    for run in served.runs():
+        if run["status"] == "STARTED" and run["jobName"] in MANY:
+            code, out, _ = told(elsewhere(token, "metrics", run["runId"], "--json"))
+            if code == 0 and len(json.loads(out)["steps"]) > 5:
+                return run["runId"]
+    return None
+
+
+def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, elsewhere, tmp_path):
+    to, url = tmp_path / "robot", served.urls["MLflow"]
+    pull = ["pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
+    code, out, err = told(elsewhere(token_of(served, "vera"), *pull))
+    assert code == 0, err
+    assert json.loads(out)["status"] == "pulled"
+    assert load(to).states
+    shutil.rmtree(tmp_path / ".robot.versions")
+    to.unlink()
+    code, out, err = told(elsewhere("wrong", *pull))
+    assert code != 0
+    assert "401" in err
+    assert not to.exists()
+
+
+def test_read_only_pages_are_looked_at_and_no_more(shown):
+    token = (shown.place.home.dagster / "servers" / "token").read_text()
+    assert shown.ask("{ version }")["version"]
+    pages = {"Dagster": ["/", "/runs", "/kinemill/tasks"], "MLflow": ["/"]}
+    for server, paths in pages.items():
+        for path in paths:
+            with urllib.request.urlopen(shown.urls[server] + path, timeout=60) as answer:
+                assert answer.status == 200
+    launch = {"query": LAUNCH, "variables": {"p": {}}}
+    changes = [
+        (f"{shown.urls['Dagster']}/graphql", launch),
+        (f"{shown.urls['MLflow']}/api/2.0/mlflow/experiments/create", {"name": "new"}),
+    ]
+    for url, body in changes:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(request, timeout=60)
+        assert "read-only" in refused.value.read().decode()
+    assert shown.runs() == []
