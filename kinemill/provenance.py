@@ -21,9 +21,7 @@ def git_commit() -> str | None:
         return None
     command = ["git", "describe", "--always", f"--dirty={CHANGED}", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(
-            command, cwd=root, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # there is no git
         return None
     return done.stdout.strip() or None

@@ -101,7 +101,7 @@ def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str
     if found["__typename"] == "LaunchRunSuccess":
         return found["run"]["runId"]
     errors = [line["message"] for line in found.get("errors", [])] or [found.get("message")]
-    told = "; ".join(str(error) for error in errors)
+    told = "; ".join(str(error).partition("\n\nStack Trace")[0] for error in errors)
     raise BadInput(server.url, f"does not start {task}: {told or found['__typename']}")
 
 

@@ -42,6 +42,17 @@ def rollout(
     report: Annotated[
         Path | None, typer.Option("--report", help="HTML page to write, with moving pictures.")
     ] = None,
+    expert: Annotated[
+        bool,
+        typer.Option(
+            "--expert",
+            help="Demonstrations in the task's environment, by its expert, or by --model.",
+        ),
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of --expert.")] = 1,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="With --expert: keep episodes that failed, too.")
+    ] = False,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +63,20 @@ def rollout(
     from kinemill.store import publish_file
 
     changed = parse_overrides(overrides or [])
+    if expert:
+        from kinemill.cli.demonstrating import demonstrate
+
+        loaded = load_task(task, changed)
+        demonstrate(
+            loaded,
+            _folder(loaded, to),
+            range(seed, seed + episodes),
+            model=None if model == "champion" else model,
+            workers=workers,
+            failures=failures,
+            as_json=as_json,
+        )
+        return
     if controller and controller not in _PLAIN:
         changed = {"control.controller.type": controller, **changed}
     loaded = load_task(task, changed)

@@ -19,7 +19,7 @@ SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
 _HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
 _SECONDS = 60.0
 _HERE = {"127.0.0.1", "localhost", "::1"}
-_REFUSED = {401, 403}
+_REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error that Dagster caught
 
 
 class NoServer(BadInput):
@@ -100,7 +100,10 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         with _opener(url).open(request, timeout=_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        raise _refusal(url, error) from error
+        said = error.read()
+        if error.code == _CAUGHT and (told := _graphql(said)):
+            return told
+        raise _refusal(url, error.code, said.decode(errors="replace")) from error
     except (urllib.error.URLError, OSError) as error:
         why = getattr(error, "reason", error)
         raise NoServer(url, f"nobody answers there ({why})", fix=_HOW) from error
@@ -127,14 +130,22 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
 
 
-def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
-    said, told = error.read(2000).decode(errors="replace").strip(), ""
+def _graphql(said: bytes) -> dict[str, Any] | None:
+    """Return the answer to a GraphQL question, if that is what was said."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("data") else None
+
+
+def _refusal(url: str, code: int, said: str) -> KinemillError:
     try:
         told = json.loads(said)["errors"][0]["message"]
     except (ValueError, LookupError, TypeError):
-        said = said.splitlines()[0] if said else ""
-    if error.code in _REFUSED:
-        why = f"refuses ({error.code})" + (f": {told}" if told else "")
+        told, said = "", (said.strip().splitlines() or [""])[0]
+    if code in _REFUSED:
+        why = f"refuses ({code})" + (f": {told}" if told else "")
         fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
         return BadInput(url, why, fix=fix)
-    return KinemillError(url, f"answers {error.code} {told or said}".strip())
+    return KinemillError(url, f"answers {code} {told or said}".strip())

@@ -45,6 +45,8 @@ class Planner:
         settings = self.controller
         self._knots = min(settings.knots or settings.horizon, settings.horizon)
         self._spline, self._shift = matrices(settings.spline, self._knots, settings.horizon)
+        self._alike = np.array_equal(self._spline, np.eye(self._knots))  # a knot each step
+        self._spline_32 = self._spline.T.astype(np.float32)
         self._rated = bool(np.isfinite(self.max_change).any())
         self.reset(0)
 
@@ -80,18 +82,37 @@ class Planner:
             costs = self.costs(states, past_actions, self.actions(knots))
             if np.isfinite(costs).any():
                 self.plan = self.controller.update(self.plan, knots, costs)
-        self.last = self.actions(self.plan.knots[None])[0, 0]
+        self.last = self._first(self.plan.knots)
         return self.last
 
-    def actions(self, knots: Floats) -> Floats:
-        """Return the actions that knots (B, K, A) stand for, (B, T, A), in their units."""
+    def _first(self, knots: Floats) -> Floats:
+        """Return the first action that knots (K, A) stand for, (A,)."""
         low, high = self.limits
-        samples, count, width = knots.shape
-        # One product of matrices: B small ones take three times as long.
-        spread = np.swapaxes(knots, 1, 2).reshape(-1, count) @ self._spline.T
-        share = np.clip(np.swapaxes(spread.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
-        actions = low + (share + 1.0) * ((high - low) / 2.0)
+        share = np.clip(self._spline[0] @ knots, -1.0, 1.0)
+        action = low + (share + 1.0) * ((high - low) / 2.0)
+        if not self._rated:
+            return action
+        return self.last + np.clip(action - self.last, -self.max_change, self.max_change)
+
+    def actions(self, knots: Floats) -> Floats:
+        """Return the actions that knots (B, K, A) stand for, (B, T, A), in their units.
+
+        In the precision of the knots.
+        """
+        low, high = self.limits.astype(knots.dtype, copy=False)
+        share = knots if self._alike else self._between(knots)
+        actions = share + 1.0
+        actions *= (high - low) / 2.0
+        actions += low
         return self._slowed(actions) if self._rated else actions
+
+    def _between(self, knots: Floats) -> Floats:
+        """Return the spline through knots (B, K, A) within [-1, 1], (B, T, A)."""
+        samples, count, width = knots.shape
+        spline = self._spline_32 if knots.dtype == np.float32 else self._spline.T
+        # One product of matrices: B small ones take three times as long.
+        spread = np.swapaxes(knots, 1, 2).reshape(-1, count) @ spline
+        return np.clip(np.swapaxes(spread.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
 
     def _slowed(self, actions: Floats) -> Floats:
         slowed, before = np.empty_like(actions), self.last

@@ -33,6 +33,7 @@ def sheet(
     whole = f'width="{min(across, len(charts)) * width}" height="{down * height + _TITLE}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {whole}><style>{style()}{_FONT}</style>'
+        '<rect width="100%" height="100%" style="fill:var(--card)"/>'
         f"{''.join(parts)}{_key(key, down * height + 13)}</svg>"
     )
 

@@ -1,11 +1,11 @@
 """From the `environment` part of a task to a `gymnasium.Env`, wrapped and with a limit of time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.spec.environment import Environment, Wrapper
+from kinemill.spec.environment import Environment
 from kinemill.spec.task import Task
 
 Known = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
@@ -47,23 +47,6 @@ def make_environment(
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
     """
-    return _make(task, None, render=render, variant=variant, seed=seed)
-
-
-def learning_environment(task: Task, known: Known, *, seed: int | None = None) -> Any:
-    """Return what a network learns in: all wrappers on, those of the policy and of training too.
-
-    Args:
-        task: with an `environment` part.
-        known: of each of its wrappers, what `estimate` returned.
-        seed: of the first episode, unless its `reset` gets another, and of sampled actions.
-    """
-    return _make(task, known, render=False, variant=None, seed=seed)
-
-
-def _make(
-    task: Task, known: Known | None, *, render: bool, variant: str | None, seed: int | None
-) -> Any:
     from gymnasium.wrappers import TimeLimit
 
     from kinemill.environments.varying import Varying
@@ -75,14 +58,30 @@ def _make(
         environment = Varying(environment, drawn, fixed)
     if settings.steps is not None:
         environment = TimeLimit(environment, settings.steps)
-    for index, wrapper in enumerate(settings.wrappers):
-        if known is not None:
-            environment = wrapper.wrap(environment, known[index])
-        elif wrapper.place == "environment":
+    for wrapper in settings.wrappers:
+        if wrapper.place == "environment":
             environment = wrapper.wrap(environment, {})
     if seed is not None:
         environment.action_space.seed(seed)
         environment.reset(seed=seed)
+    return environment
+
+
+def learning_environment(
+    task: Task, known: Known, *, inner: Callable[[Any], Any] | None = None
+) -> Any:
+    """Return what a network learns in: all wrappers on, those of the policy and of training too.
+
+    Args:
+        task: with an `environment` part.
+        known: of each of its wrappers, what `estimate` returned.
+        inner: goes around what `make_environment` makes, inside of all others.
+    """
+    environment = make_environment(task)
+    environment = inner(environment) if inner is not None else environment
+    for wrapper, told in zip(environment_of(task).wrappers, known, strict=True):
+        if wrapper.place != "environment":
+            environment = wrapper.wrap(environment, told)
     return environment
 
 
@@ -97,12 +96,3 @@ def _parameters(
     }
     drawn = {name: ends for name, ends in settings.randomise.items() if name not in fixed}
     return drawn, fixed
-
-
-def policy_wrappers(settings: Environment) -> list[tuple[int, Wrapper]]:
-    """Return those wrappers that are a part of the policy, with their place in the list."""
-    return [
-        (index, wrapper)
-        for index, wrapper in enumerate(settings.wrappers)
-        if wrapper.place == "policy"
-    ]

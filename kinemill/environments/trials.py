@@ -99,13 +99,13 @@ class Trials:
         return found | ({"success": bootstrap(self.successes)} if self.successes else {})
 
     def document(self) -> Json:
-        """Return mean and 95 % interval of `return` and `success`, and each episode's numbers."""
-        means = {"return": self.mean_return, "success": self.success}
+        """Return means and 95 % intervals of return and success, and each episode's numbers."""
+        ends = self.interval()
         return {
-            **{
-                name: {"mean": means[name], "interval": list(ends)}
-                for name, ends in self.interval().items()
-            },
+            "return": self.mean_return,
+            "return_interval": list(ends["return"]),
+            "success": self.success,
+            "success_interval": list(ends["success"]) if self.successes else None,
             "returns": list(self.returns),
             "successes": list(self.successes),
             "lengths": list(self.lengths),

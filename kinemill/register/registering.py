@@ -19,6 +19,7 @@ from kinemill.register.deciding import decide
 from kinemill.register.evidence import Evidence, TestSplit
 from kinemill.register.protecting import protect
 from kinemill.register.publish import create_version
+from kinemill.register.repeated import decided_before, wishes
 from kinemill.register.switching import guarded
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
@@ -115,9 +116,12 @@ def register(
         if known and known.decision:
             return _registration(known, "unchanged")
         if known is None:
-            run_id = run_id or _run(tracking, task, produced, key)
             stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
             folder = open_ref(home, bundle.ref)
+            if again := decided_before(tracking, task, stamped, folder):
+                tracking.client.set_model_version_tag(task.name, str(again.number), tags.KEY, key)
+                return _registration(again, "unchanged")
+            run_id = run_id or _run(tracking, task, produced, key)
             number = create_version(tracking, task.name, folder, run_id, stamped)
             known = find_version(tracking, task.name, f":{number}")
         fault_point("register.created")
@@ -174,6 +178,7 @@ def _tags(
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
         tags.MODEL_FOLDER: produced.model.path,
+        tags.WISHES: wishes(task),
         tags.TASK: digest(task.model_dump(mode="json", by_alias=True)),
         tags.DATASET: produced.dataset.digest,
         tags.MODEL: produced.model.digest,

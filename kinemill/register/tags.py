@@ -1,6 +1,7 @@
 """Names of what a version and its run carry in MLflow."""
 
 KEY = "kinemill.key"  # digest of what was registered under which rules
+WISHES = "kinemill.wishes"  # digest of what the task asked of it
 TASK = "kinemill.task_digest"
 DATASET = "kinemill.dataset"
 MODEL = "kinemill.model"

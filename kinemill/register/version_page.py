@@ -3,7 +3,7 @@
 Self-contained: it opens without a server or a network, on a phone, light and dark.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from re import fullmatch
@@ -23,7 +23,7 @@ from kinemill.store import Json, Ref, read_json
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
 
-_REJECTED = 30  # reasons listed
+_REJECTED, _REASON = 30, ("check", "channel", "where", "found", "expected")  # reasons listed, told
 _SAID = {  # numbers of a stage's summary that the chain of custody shows
     "recordings": ("recordings", "tracks", "rows"),
     "episodes": ("accepted", "quarantined", "rows"),
@@ -44,7 +44,7 @@ def version_page(home: Home, version: Version) -> str:
         _gate(version),
         _custody(version, links),
         _data(home, next((link for link in links if link.stage == "dataset"), None)),
-        _rejected(found.get("episodes")),
+        rejected(next((link for link in links if link.stage == "episodes"), None)),
         _training(found.get("model")),
         _verified(home, version),
     ]
@@ -167,23 +167,50 @@ def _data(home: Home, link: Link | None) -> str:
     )
 
 
-def _rejected(folder: Path | None) -> str:
-    """Return which stretches were left out, and why."""
-    if folder is None:
+def rejected(link: Link | None) -> str:
+    """Return which stretches and recordings were left out, and why."""
+    if link is None or link.folder is None:
         return ""
+    lost = list(_quarantined(link.folder))
+    lost += _faults(link.folder, {name for name, _ in lost})
     rows = [
-        [name_of(str(log.get("name", ""))), *(escape(str(reason.get(key, ""))) for key in _REASON)]
-        for log in read_json(folder / "quarantine.json")
-        for reason in log["reasons"]
+        [name_of(name), *(escape(str(reason.get(key) or "")) for key in _REASON)]
+        for name, reason in lost
     ]
-    told = "Nothing was left out." if not rows else f"{len(rows)} stretches were left out."
+    told = _left_out(link.summary)
     if len(rows) > _REJECTED:
-        told += f" The first {_REJECTED}:"
+        told += f" The first {_REJECTED} of {len(rows)} reasons:"
     heads = ["Recording", *(key.capitalize() for key in _REASON)]
     return f"<h2>Rejected</h2><p>{told}</p>" + (table(heads, rows[:_REJECTED]) if rows else "")
 
 
-_REASON = ("check", "channel", "where", "found", "expected")
+def _quarantined(folder: Path) -> Iterator[tuple[str, Json]]:
+    """Yield the reasons for which nothing of a recording was accepted, with its name."""
+    for log in read_json(folder / "quarantine.json"):
+        for reason in log["reasons"]:
+            yield str(log.get("name", "")), reason
+
+
+def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
+    """Return what checks found in recordings of which something was accepted."""
+    return [
+        (found["recording"], found)
+        for check in read_json(folder / "checks.json")
+        for found in check["values"].get("failing") or []
+        if not check["passed"] and isinstance(found, dict)
+        if {"recording", "where"} <= found.keys() and found["recording"] not in besides
+    ]
+
+
+def _left_out(summary: Json) -> str:
+    lost, kept, whole = summary["dropped"], summary["rows"], summary["quarantined"]
+    if not lost and not whole:
+        return "Nothing was left out."
+    by = ", ".join(f"{escape(check)} {rows:,}" for check, rows in lost.items())
+    rows = sum(lost.values())
+    told = f"<b>{rows:,}</b> of {rows + kept:,} rows were left out" + (f" ({by})" if by else "")
+    nothing = f"of {whole} of {summary['recordings']} recordings nothing was kept"
+    return f"{told}; {nothing if whole else 'something of every recording was kept'}."
 
 
 def _training(folder: Path | None) -> str:

@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.spec.plugins import Plugin, Settings, pick
 
@@ -43,8 +44,13 @@ class Wrapper(Plugin):
             known: what `estimate` returned.
         """
 
+    @property
+    def estimated(self) -> int:
+        """From how many steps of a random policy it estimates something before training."""
+        return 0
+
     def estimate(self, observations: Any) -> dict[str, Any]:
-        """Return arrays by name, from observations (N, D) met before training; most need none."""
+        """Return arrays by name, from observations (N, D) of `estimated` steps."""
         del observations
         return {}
 
@@ -121,6 +127,23 @@ class Environment(Plugin):
         Raises:
             BadInput: there is no such environment, or a setting that it does not take.
         """
+
+    def expert(self, environment: Any) -> Any:
+        """Return who shows how it is done: with `reset(seed)` and `act(observation)`.
+
+        Args:
+            environment: as `make_environment` returns it; an expert may know more of it than it
+                observes.
+
+        Raises:
+            BadInput: nobody has written one for this kind of environment.
+        """
+        del environment
+        raise BadInput(
+            f"environment {self.type!r}",
+            "has no expert of its own",
+            fix="name a trained policy by --model, or a --controller for a plant",
+        )
 
     def sources(self) -> dict[str, Path]:
         """Return the files that it is made of beside the task file, by a name for each.

@@ -8,6 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.spec.compute import TARGETS
 from kinemill.spec.control import CONTROLLERS
+from kinemill.spec.environment import KINDS, WRAPPERS
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     ENCODINGS,
@@ -16,6 +17,7 @@ from kinemill.spec.plugins import (
     OPTIMIZERS,
     SCHEDULES,
 )
+from kinemill.spec.reinforcement import ALGORITHMS, RUNNERS
 from kinemill.spec.track import TRACKERS
 from kinemill.spec.yaml import Document, Location, read_yaml, scalar
 
@@ -31,6 +33,10 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("compute",): TARGETS,
     ("track",): TRACKERS,
     ("control", "controller"): CONTROLLERS,
+    ("learn", "algorithm"): ALGORITHMS,
+    ("learn", "runner"): RUNNERS,
+    ("environment",): KINDS,
+    ("environment", "wrappers"): WRAPPERS,
 }
 
 

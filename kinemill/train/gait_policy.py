@@ -12,7 +12,7 @@ directions of the family, F terms of its Fourier series, N phases, φ phase, z p
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from kinemill.train.gaits import Gaits, fourier
 from kinemill.train.policy import PolicyLayout, PolicyModule
 
+Acting = Callable[..., tuple[Tensor, ...]]
 LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96
 _FARTHEST = 4.0  # spreads of the clips that z may be off the mean
@@ -107,7 +108,7 @@ class GaitPolicy(PolicyModule):
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
         self.share = nn.Parameter(torch.zeros(j))
-        seen = LATEST * j + r + 4 + m
+        seen = LATEST * j + j + 4 + m
         self.network = nn.Sequential(
             nn.Linear(seen, sizes.hidden),
             nn.Tanh(),
@@ -120,9 +121,10 @@ class GaitPolicy(PolicyModule):
         """Take over a family of gaits and what numbers are scaled by.
 
         Args:
-            gaits: of the joints that move.
+            gaits: of the joints that move, in R directions or fewer.
             scale: `command_mean`, `command_std` (M,), `rest_mean` (A,): angles of joints at rest.
         """
+        gaits = gaits.widened(self.sizes.directions)
         spread = gaits.rest + 0.1 * gaits.rest.mean() + 1e-5
         tables = _tables(gaits, spread, self.sizes.history)
         known = {
@@ -159,7 +161,8 @@ class GaitPolicy(PolicyModule):
         gait = self._curve(phase + back, place)  # the latest rows, and the next
         off = (rows[:, -LATEST:] - gait[:, :-1]) / self.spread
         turns = torch.cat([phase, 2.0 * phase], dim=1)
-        seen = [off.flatten(1).tanh(), place, turns.cos(), turns.sin(), command.tanh()]
+        pace = (0.1 * (gait[:, -1] - gait[:, -2]) / self.spread).tanh()
+        seen = [off.flatten(1).tanh(), pace, turns.cos(), turns.sin(), command.tanh()]
         learned = torch.tanh(self.network(torch.cat(seen, dim=1))) * _BOUND
         stays = torch.sigmoid(self.share) * off[:, -1]
         target = gait[:, -1] + (stays + learned) * self.spread
@@ -263,12 +266,12 @@ def latest_rows(policy: GaitPolicy, joints: Tensor) -> tuple[Tensor, ...]:
 
 
 def walk_on(
-    policy: PolicyModule, first: Tensor, carry: Sequence[Tensor], steps: int, joints: Tensor
+    policy: Acting, first: Tensor, carry: Sequence[Tensor], steps: int, joints: Tensor
 ) -> Tensor:
     """Return targets (B, T, A) of a robot that is where it was told to be a step later.
 
     Args:
-        policy: with joints and commands in its observation (B, D).
+        policy: a policy, with joints and commands in its observation (B, D).
         first: the observation that it starts from.
         carry: of before.
         steps: T.

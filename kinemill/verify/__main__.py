@@ -28,6 +28,22 @@ def main(file: Path) -> None:
 
 
 def _judged(job: Json) -> Json:
+    return _judged_policy(job) if job["gives"] == "policy" else _judged_step(job)
+
+
+def _judged_policy(job: Json) -> Json:
+    from kinemill.verify.policies.document import summary, verdict_document
+    from kinemill.verify.policies.judge import judge
+    from kinemill.verify.policies.report import write
+    from kinemill.verify.policies.subject import subject_of
+
+    verdict = judge(subject_of(job))
+    document = verdict_document(verdict)
+    write(verdict, document, Path(job["folder"]))
+    return summary(document)
+
+
+def _judged_step(job: Json) -> Json:
     from kinemill.dataset import load_dataset
     from kinemill.export.interface import describe
     from kinemill.spec.task import Task

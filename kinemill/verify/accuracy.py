@@ -207,7 +207,7 @@ def evaluate(
         squares += (error**2).sum(axis=0)
         sizes += np.abs(error).sum(axis=0)
         last.append(error[:, -1])
-    group, grouped_by = _groups(dataset, split, starts, horizon)
+    group, grouped_by = groups(dataset, split, starts, horizon)
     return Errors(
         channels=tuple(dataset.states),
         units=tuple(dataset.units[name] for name in dataset.states),
@@ -245,7 +245,7 @@ def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
             )
 
 
-def _groups(
+def groups(
     dataset: PackedDataset, split: str, starts: NDArray[np.int64], horizon: int
 ) -> tuple[NDArray[np.int64], str]:
     """Return what each window is resampled with: its episode, or a block of time when few."""

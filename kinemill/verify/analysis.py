@@ -142,7 +142,7 @@ def analysis_document(analysis: Analysis) -> Json:
     model = analysis.model
     return {
         "accuracy": {who: accuracy(found) for who, found in analysis.errors.items()},
-        "against": _against(analysis.errors),
+        "against": against(analysis.errors),
         "windows": {
             "count": len(model.starts),
             "horizon": model.horizon,
@@ -158,7 +158,7 @@ def analysis_document(analysis: Analysis) -> Json:
     }
 
 
-def _against(errors: dict[str, Errors]) -> Json:
+def against(errors: dict[str, Errors]) -> Json:
     """Return the model's nrmse, and its RMSE by channel, over each rival's, with intervals."""
     model = errors[MODEL]
     return {

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,26 @@ def measure(folder: Path) -> dict[str, float]:
     began, before = time.perf_counter(), _resident()
     import numpy as np
 
-    from kinemill.runtime import load
+    from kinemill.runtime import Policy, load
 
     imported, libraries = time.perf_counter(), _resident()
-    simulator = load(folder)
+    model = load(folder)
     loaded = time.perf_counter()
-    known, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
-    inputs = [
-        np.zeros(shape, np.float32)
-        for shape in ((1, known, states), (1, known - 1, actions), (1, 25, actions))
-    ]
-    simulator.rollout(*inputs)
+    call: Callable[[], Any]
+    if isinstance(model, Policy):
+        blank = {name: np.zeros(*shape) for name, shape in model.interface.shapes().items()}
+        blank |= {name: part + 1 for name, part in blank.items() if name == "action_mask"}
+        call = lambda: model.act(blank)  # noqa: E731 - the same call twice
+    else:
+        known, states, actions = model.history, len(model.states), len(model.actions)
+        inputs = [
+            np.zeros(shape, np.float32)
+            for shape in ((1, known, states), (1, known - 1, actions), (1, 25, actions))
+        ]
+        call = lambda: model.rollout(*inputs)  # noqa: E731
+    call()
     first = time.perf_counter()
-    simulator.rollout(*inputs)
+    call()
     second = time.perf_counter()
     return {
         "import_ms": (imported - began) * 1e3,

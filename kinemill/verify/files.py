@@ -30,11 +30,20 @@ def read_models(folder: Path, *, every: bool = False) -> dict[Path, onnx.ModelPr
     for path in (folder / name for name in (*FILES, *sorted(more))):
         if not path.is_file():
             raise BadInput(path, "is not there", expected=f"a folder with {' and '.join(FILES)}")
-        try:
-            found[path] = onnx.load(path, load_external_data=False)
-        except DecodeError as error:
-            raise BadInput(path, "is no ONNX", expected="what kinemill exported") from error
+        found[path] = read_model(path)
     return found
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Read one file, without what it may want to have from elsewhere.
+
+    Raises:
+        BadInput: it is no ONNX.
+    """
+    try:
+        return onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise BadInput(path, "is no ONNX", expected="what kinemill exported") from error
 
 
 def check_files(

@@ -57,12 +57,13 @@ def latency(simulator: Simulator, probe: Probe, *, whole: bool = False) -> dict[
     carry = simulator.warm_up(one.states, one.past_actions)
     state, action = one.states[:, -1], one.actions[:, 0]
     return {
-        "rollout": _time(lambda: simulator.rollout(*one.inputs), whole=whole),
-        "step": _time(lambda: simulator.step(state, action, *carry), whole=False),
+        "rollout": timed(lambda: simulator.rollout(*one.inputs), whole=whole),
+        "step": timed(lambda: simulator.step(state, action, *carry), whole=False),
     }
 
 
-def _time(call: Callable[[], object], *, whole: bool) -> Latency:
+def timed(call: Callable[[], object], *, whole: bool) -> Latency:
+    """Time a call; `whole`: 1,000 of them a block, however long they take."""
     warm = _block(call, WARM_UP)
     seconds = max(float(np.median(warm)) / 1e3, 1e-9)
     calls = CALLS if whole else int(np.clip(BLOCK_SECONDS / seconds, WARM_UP, CALLS))

@@ -91,7 +91,7 @@ def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:
     wild = _beyond(simulator, states)
     if wild is not None:
         tried["a state beyond its limits"] = lambda: simulator.rollout(wild, past, actions)
-    return [_refused(name, call) for name, call in tried.items()]
+    return [refused(name, call) for name, call in tried.items()]
 
 
 def _beyond(simulator: Simulator, states: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -105,7 +105,8 @@ def _beyond(simulator: Simulator, states: NDArray[np.float32]) -> NDArray[np.flo
     return None
 
 
-def _refused(name: str, call: Callable[[], Any]) -> Refusal:
+def refused(name: str, call: Callable[[], Any]) -> Refusal:
+    """Make a call that makes no sense, and say whether it was refused with a clear error."""
     try:
         call()
     except BadInput as error:

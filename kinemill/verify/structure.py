@@ -73,10 +73,10 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
     )
 
 
-def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
-    """Ask one file: is it valid, whole, of plain operators, old enough, and any batch's?"""
+def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
+    """Ask one file: is it valid, whole, of plain operators, and old enough?"""
     name, own = path.name, structure(path, model)
-    gates = [
+    return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
         gate(
             f"{name} is whole",
@@ -97,6 +97,11 @@ def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
             f"opset {own.opset}, IR {own.ir}",
         ),
     ]
+
+
+def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
+    """Ask one file: is it valid, whole, of plain operators, old enough, and any batch's?"""
+    name, gates = path.name, sound(path, model)
     try:
         interface = read_interface(path, model)
     except BadInput as error:

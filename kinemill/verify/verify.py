@@ -15,6 +15,7 @@ from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
 VERSION = 6
+POLICIES = 1  # version of how policies are judged
 
 
 def verify(
@@ -25,36 +26,40 @@ def verify(
     dataset: Ref,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Publish verification.json and report.html about an exported model.
+    """Publish verification.json and report.html about an exported model or policy.
 
     Args:
         task: its `verify` part says over which horizon, and how quick the model has to be; its
             `control` part, if there is one, what to try in closed loop.
         home: where the refs lie.
         onnx_model: what is judged.
-        model: the trained step, to compare with.
-        dataset: its test split is what errors are measured on.
+        model: the trained step or policy, to compare with.
+        dataset: its test split is what errors are measured on; or the card of the environment.
         progress: who hears the process's messages.
 
     Raises:
         Blocked: the files cannot be run as promised, or the process ended without a verdict.
     """
-    looped = task.control is not None and task.verify.closed_loop > 0
-    control = task.part("control", "channels", "dt") if looped else {}
+    gives = task.learn.gives
+    looped = gives == "dynamics" and task.control is not None and task.verify.closed_loop > 0
+    told = task.part("control", "channels", "dt") if looped else {}
+    if gives == "policy":
+        told = task.part("environment", "channels", "dt") | {"policies": POLICIES}
     inputs = {
         "onnx_model": onnx_model.digest,
         "model": model.digest,
         "dataset": dataset.digest,
         **task.part("verify"),
-        **control,
+        **told,
         "version": VERSION,
     }
 
     def build(folder: Path) -> Json:
         refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
         job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
-        job |= {"task": task.model_dump(mode="json", by_alias=True) if looped else None}
+        job |= {"task": task.model_dump(mode="json", by_alias=True) if told else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
+        job |= {"gives": gives}
         (progress or Silence()).say(
             f"judging the exported files of {task.name} in a process of their own"
         )

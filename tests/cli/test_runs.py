@@ -102,9 +102,10 @@ def dagster(home, tmp_path, monkeypatch):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.headers.append(dict(self.headers))
+            found = made.answer(body["query"], body["variables"])
             self.send_response(made.status)
             self.end_headers()
-            self.wfile.write(json.dumps(made.answer(body["query"], body["variables"])).encode())
+            self.wfile.write(json.dumps(found).encode())
 
         def log_message(self, *_):
             pass
@@ -204,6 +205,22 @@ def test_what_the_server_refuses_to_start_is_told_in_its_words(dagster):
     }
     with pytest.raises(BadInput, match="does not start arm: unexpected config entry"):
         kinemill("start", "arm")
+
+
+def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
+    """It comes with code 500, and an answer all the same."""
+    caught = "Error 1: --set learn.seed: Input should be greater than 0\n\nStack Trace:\n  File x"
+    dagster.answers["launchRun"] = {"__typename": "PythonError", "message": caught}
+    dagster.known.clear()
+
+    def sour(query, variables, honest=dagster.answer):
+        dagster.status = 500 if "launchRun" in query else 200
+        return honest(query, variables)
+
+    dagster.answer = sour
+    with pytest.raises(BadInput) as told:
+        kinemill("start", "arm")
+    assert str(told.value).endswith("does not start arm: " + caught.partition("\n\n")[0])
 
 
 @pytest.mark.parametrize(
@@ -346,8 +363,8 @@ def test_the_token_is_sent_and_a_refusal_says_so(dagster, monkeypatch):
     dagster.status = 401
     with pytest.raises(BadInput, match=r"refuses \(401\); set KINEMILL_TOKEN"):
         kinemill("status")
-    dagster.status = 500
-    with pytest.raises(KinemillError, match="answers 500"):
+    dagster.status = 503
+    with pytest.raises(KinemillError, match="answers 503"):
         kinemill("status")
 
 

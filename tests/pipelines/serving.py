@@ -76,8 +76,13 @@ class Served:
         token = (self.place.home.dagster / "servers" / "token").read_text()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            found = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                found = json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 500:
+                raise
+            found = json.load(error)  # Dagster tells of an error that it caught
         assert "errors" not in found, found["errors"]
         return found["data"]
 

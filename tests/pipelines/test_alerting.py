@@ -73,6 +73,19 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     assert len(look()) == 4
 
 
+def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(heard):
+    home, look = heard
+    hand_on(home, "registered_model", "decision", decided(5, "waiting", False))
+    assert look() == [f"kinemill: {TASK} version 5 waits for approval"]
+    (note,) = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
+    assert (note["kind"], note["task"]) == ("waiting", TASK)
+    assert f"kinemill approve {TASK}:5" in note["body"]
+    assert len(look()) == 1
+    (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\non: [refused]\n")
+    hand_on(home, "registered_model", "decision", decided(6, "waiting", False))
+    assert len(look()) == 1
+
+
 def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(heard):
     home, look = heard
     with open_instance(home) as instance:

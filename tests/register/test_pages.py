@@ -4,9 +4,9 @@ import json
 import re
 from html.parser import HTMLParser
 
-from kinemill.register.custody import custody
+from kinemill.register.custody import Link, custody
 from kinemill.register.task_page import task_page, tasks_page
-from kinemill.register.version_page import version_page
+from kinemill.register.version_page import rejected, version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.tracking import open_tracking
 
@@ -71,6 +71,29 @@ def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     every = tasks_page({chain.task.name: versions, "new": []}, lambda name: f"/tasks/{name}")
     Balanced(every)
     assert 'href="/tasks/new"' in every
+
+
+def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons(tmp_path):
+    cut = {"check": "stuck", "channel": "angle", "where": "6.6-8.1 s", "found": "<b>", "fix": ""}
+    whole = {"check": "readable", "channel": None, "where": "row 1", "found": "nothing"}
+    checks = [
+        {"passed": True, "values": {"failing": []}},
+        {"passed": False, "values": {"failing": [cut | {"recording": "cut.csv"}]}},
+        {"passed": False, "values": {"failing": [whole | {"recording": "lost.csv"}]}},
+        {"passed": False, "values": {"share": 0.5, "failing": ["lost.csv"]}},
+    ]
+    (tmp_path / "checks.json").write_text(json.dumps(checks))
+    lost = [{"name": "lost.csv", "reasons": [whole]}]
+    (tmp_path / "quarantine.json").write_text(json.dumps(lost))
+    summary = {"dropped": {"stuck": 75}, "rows": 925, "quarantined": 1, "recordings": 2}
+    told = rejected(Link("episodes", "abc", tmp_path, summary))
+    assert "<b>75</b> of 1,000 rows were left out (stuck 75); of 1 of 2 recordings" in told
+    assert (told.count("cut.csv"), told.count("lost.csv")) == (1, 1)
+    assert "&lt;b&gt;" in told
+    sound = {"dropped": {}, "rows": 925, "quarantined": 0, "recordings": 2}
+    for file in ("checks", "quarantine"):
+        (tmp_path / f"{file}.json").write_text("[]")
+    assert "Nothing was left out." in rejected(Link("episodes", "abc", tmp_path, sound))
 
 
 def test_the_code_is_a_commit_or_says_what_else_it_is(chain):

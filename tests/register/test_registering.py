@@ -19,6 +19,7 @@ from kinemill.register import (
     register,
     registering,
     show,
+    tags,
 )
 from kinemill.register.evidence import TestSplit
 from kinemill.spec import load_task
@@ -180,6 +181,29 @@ def test_a_changed_margin_makes_a_new_version_of_the_same_model(chain):
     task = load_task(chain.task.path, {"promote.margin": 0.5})
     again = chain.register(0.1, task=task)
     assert (again.version, again.status) == (2, "done")
+
+
+def test_after_an_upgrade_a_model_verified_anew_to_the_same_end_is_unchanged(chain, monkeypatch):
+    """The key holds the digest of the verification, and a newer kinemill's says more."""
+    from tests.register import conftest
+
+    older, off = conftest.verification, 1.001  # another processor rounds so
+
+    def newer(*args):
+        document = older(*args) | {"more": off}
+        document["metrics"]["test"]["position"]["model"] *= off
+        return document
+
+    chain.register(0.1)
+    monkeypatch.setattr(conftest, "verification", newer)
+    again = chain.register(0.1)
+    tracking = open_tracking(chain.home)  # as if one from before versions said what was asked:
+    tracking.client.delete_model_version_tag("cart", "1", tags.WISHES)
+    off = 1.002
+    assert chain.register(0.1) == again
+    assert (again.status, again.version) == ("unchanged", 1)
+    off = 1.1
+    assert chain.register(0.1).version == 2
 
 
 def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain):

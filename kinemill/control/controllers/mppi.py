@@ -37,6 +37,10 @@ class MPPI(Controller):
 
 def weighted_mean(knots: Floats, costs: Floats, temperature: float, unit: str) -> Floats:
     """Average knots (B, K, A) by their costs (B,) -> (K, A)."""
-    spread = float(np.std(costs[np.isfinite(costs)])) if unit == "spread" else 1.0
-    weight = np.exp(-(costs - costs.min()) / max(temperature * spread, 1e-12))
-    return np.tensordot(weight / weight.sum(), knots, axes=1)
+    finite = np.isfinite(costs)
+    known = costs if finite.all() else costs[finite]
+    spread = float(known.std()) if unit == "spread" else 1.0
+    weight = np.exp((known.min() - costs) / max(temperature * spread, 1e-12))
+    weight /= weight.sum()
+    mean = weight.astype(knots.dtype, copy=False) @ knots.reshape(len(knots), -1)
+    return mean.reshape(knots.shape[1:])

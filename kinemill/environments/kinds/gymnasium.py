@@ -34,3 +34,14 @@ class GymnasiumEnvironment(Environment):
             return gymnasium.make(self.id, **settings)
         except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
             raise BadInput(f"environment.id: {self.id}", f"cannot be made: {error}") from error
+
+    def vectorised(self, task: Any) -> Any:
+        """Return what makes so many copies as one, where Gymnasium has it; else None."""
+        del task
+        plain = not (self.wrappers or self.randomise or self.arguments)
+        if self.id != "CartPole-v1" or not plain:
+            return None
+        from kinemill.environments.kinds._cart_pole import CartPoles
+        from kinemill.environments.rows import Rows
+
+        return lambda count: Rows(CartPoles(), count, self.steps or 500)

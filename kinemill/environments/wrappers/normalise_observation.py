@@ -20,6 +20,11 @@ class NormaliseObservation(Wrapper):
         default=2000, description="of a random policy, from which mean and spread are estimated"
     )
 
+    @property
+    def estimated(self) -> int:
+        """Return `steps`."""
+        return self.steps
+
     def estimate(self, observations: Any) -> dict[str, Any]:
         """Return mean (D,) and spread (D,) of observations (N, D)."""
         import numpy as np

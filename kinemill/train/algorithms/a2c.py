@@ -20,13 +20,13 @@ class A2C(ActorCritic):
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""
-        from stable_baselines3 import A2C as Model
+        import stable_baselines3
 
         settings = self.usual(site.learn) | {
             "use_rms_prop": False,  # the task's optimizer
             "normalize_advantage": self.normalise_advantage,
         }
-        return partial(Model, "MlpPolicy", **settings)
+        return partial(stable_baselines3.A2C, "MlpPolicy", **settings)
 
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""

@@ -26,9 +26,9 @@ class PPO(ActorCritic):
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""
-        from stable_baselines3 import PPO as Model
+        import stable_baselines3
 
-        return partial(Model, "MlpPolicy", **self.settings(site.learn))
+        return partial(stable_baselines3.PPO, "MlpPolicy", **self.settings(site.learn))
 
     def settings(self, learn: Any) -> dict[str, Any]:
         """Return the library's names of all settings."""

@@ -4,7 +4,7 @@ Nothing of the library that trained it is in it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,13 @@ class Kept(nn.Module):
         tensors: any shapes.
     """
 
+    PREFIX: ClassVar[str] = "kept."  # of the weights of an actor
+
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         for name, value in tensors.items():
-            self.register_buffer(name.replace(".", "/"), value.detach().clone())
+            own = name.removeprefix(self.PREFIX).replace(".", "/")  # dots are for modules
+            self.register_buffer(own, value.detach().clone())
 
     def named(self) -> dict[str, Tensor]:
         """Return them by name."""
@@ -50,6 +53,8 @@ class Actor(PolicyModule):
 
     low: Tensor
     high: Tensor
+    inner_low: Tensor
+    inner_high: Tensor
 
     def __init__(
         self,
@@ -61,7 +66,9 @@ class Actor(PolicyModule):
     ) -> None:
         super().__init__(layout)
         self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
-        ends = torch.tensor([layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions])
+        ends = torch.tensor(
+            [layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions]
+        )
         self.register_buffer("low", ends[:, 0].clone(), persistent=False)
         self.register_buffer("high", ends[:, 1].clone(), persistent=False)
         self.kept = Kept(kept or {})
@@ -97,7 +104,9 @@ class Actor(PolicyModule):
         if any(self.layout.choices):
             return self._chosen(raw, mask)
         if self._head == "squashed":
-            raw = self.inner_low + 0.5 * (torch.tanh(raw) + 1.0) * (self.inner_high - self.inner_low)
+            raw = self.inner_low + 0.5 * (torch.tanh(raw) + 1.0) * (
+                self.inner_high - self.inner_low
+            )
         action = clipped(raw, self.inner_low, self.inner_high)
         for adapter in reversed(self.adapters):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
@@ -125,3 +134,25 @@ def adapters_of(wrappers: Sequence[Any], layout: PolicyLayout) -> list[Adapter]:
             made.append(wrapper.module(layout, inputs))
             inputs = made[-1].outputs
     return made
+
+
+def actor_of(
+    learn: Any,
+    layout: PolicyLayout,
+    wrappers: Sequence[Any],
+    kept: Mapping[str, Tensor],
+    core: Core | None = None,
+) -> Actor:
+    """Return the policy of a `learn` part, in evaluation mode.
+
+    Args:
+        learn: of type reinforcement.
+        layout: what the policy sees and gives.
+        wrappers: of the environment; those of the policy count.
+        kept: what learning can be gone on from.
+        core: the network; default: one that has learned nothing.
+    """
+    adapters = adapters_of(wrappers, layout)
+    inputs = adapters[-1].outputs if adapters else len(layout.observation)
+    own = core if core is not None else learn.algorithm.core(learn, inputs, outputs_of(layout))
+    return Actor(layout, adapters, own, learn.algorithm.head, kept).eval()

@@ -6,15 +6,16 @@ not end by itself, so that what would have come after still counts.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Dict
 from stable_baselines3.common.vec_env import VecEnv
 
+from kinemill.environments.rows import EPISODE
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
-from kinemill.train.reinforcement.tally import EPISODE
 
 Make = Callable[[], Any]
 
@@ -29,12 +30,12 @@ class Copies:
 
     def __init__(self, make: Make, count: int) -> None:
         self._all = [make() for _ in range(count)]
-        whole = self._all[0].observation_space
+        whole: Any = self._all[0].observation_space
         self.masked = isinstance(whole, Dict) and MASK in whole.spaces
         self._inside = isinstance(whole, Dict)
         self.observation_space = whole.spaces[OBSERVATION] if isinstance(whole, Dict) else whole
         self.action_space = self._all[0].action_space
-        self._seen: Any = np.zeros((count, *self.observation_space.shape), np.float32)
+        self._seen: Any = np.zeros((count, *(self.observation_space.shape or ())), np.float32)
         self._masks = [np.ones(0)] * count
 
     def reset(self, seeds: Sequence[int | None]) -> Any:
@@ -102,8 +103,7 @@ class CopiesEnv(VecEnv):
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
         found = self._ask(("step", share) for share in self._shares(self._actions))
         seen, rewards, dones, _, masks = (
-            np.concatenate([one[part] for one in found]) if part != 3 else None
-            for part in range(5)
+            np.concatenate([one[part] for one in found]) if part != 3 else None for part in range(5)
         )
         infos: list[dict[str, Any]] = [info for one in found for info in one[3]]
         if dones is not None and dones.any():
@@ -122,8 +122,7 @@ class CopiesEnv(VecEnv):
             place.end()
 
     def _shares(self, rows: Any) -> list[Any]:
-        ends = self._starts
-        return [rows[low:high] for low, high in zip(ends[:-1], ends[1:], strict=True)]
+        return [rows[low:high] for low, high in pairwise(self._starts)]
 
     def _ask(self, wanted: Any) -> list[Any]:
         """Ask each place at once, then wait for all."""
@@ -145,6 +144,7 @@ class CopiesEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refuse: an environment is what its task says."""
+        del value, indices
         raise AttributeError(attr_name)
 
     def env_method(

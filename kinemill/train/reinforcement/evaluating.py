@@ -8,7 +8,7 @@ import torch
 
 from kinemill.environments import make_environment
 from kinemill.environments.trials import Recorded, Trials, numbers_in, summed
-from kinemill.runtime.policy_layout import OBSERVATION
+from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.spec.task import Task
 from kinemill.train.policy import PolicyModule
 
@@ -76,7 +76,8 @@ class Running:
     def part(self, name: str) -> Any:
         """Return what a policy's input sees now."""
         found = self._seen[name] if isinstance(self._seen, dict) else self._seen
-        return np.asarray(found, np.float32) if name == OBSERVATION else np.asarray(found)
+        numbers = name in (OBSERVATION, MASK)
+        return np.asarray(found, np.float32) if numbers else np.asarray(found)
 
     def step(self, action: Any) -> None:
         """Go one step on."""

@@ -1,4 +1,4 @@
-"""What an algorithm makes, and what it is given: the one small interface between loop and library."""
+"""What an algorithm makes, and what it is given: the one interface between loop and library."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -5,13 +5,13 @@ Their own archives hold pickles; what they hold is taken out here as tensors and
 
 import random
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.utils import recursive_getattr
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
@@ -51,9 +51,7 @@ class ModelExtractor(BaseFeaturesExtractor):
 
 def is_plain(model: Any) -> bool:
     """Tell whether a model is a perceptron as the library has it itself."""
-    return (
-        model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
-    )
+    return model.type == "mlp" and model.dropout == 0.0 and model.bias and not model.layer_norm
 
 
 def bend_of(model: Any) -> Any:
@@ -69,7 +67,7 @@ def optimizer_of(learn: Any) -> Callable[..., Any]:
 def seed_all(seed: int) -> None:
     """Let all that is drawn from now on in this process follow from a seed."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - the library draws from it
+    np.random.seed(seed % 2**32)  # the library draws from it
     torch.manual_seed(seed)
 
 
@@ -82,9 +80,7 @@ class LibraryLearner:
         core: makes a copy of the policy's network from the library's policy.
     """
 
-    def __init__(
-        self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]
-    ) -> None:
+    def __init__(self, site: Site, build: Callable[..., Any], core: Callable[[Any], Core]) -> None:
         self._site, self._core = site, core
         rate, seen = site.rate, site.environment
         self.model: Any = build(
@@ -164,9 +160,9 @@ class LibraryLearner:
         groups: Groups = {"networks": self._weights()}
         names, variables = self.model._get_torch_save_params()
         for name in names:
-            part = recursive_getattr(self.model, name)
+            part = attrgetter(name)(self.model)
             if isinstance(part, torch.optim.Optimizer):
-                groups[f"optimizer/{name.replace('.', '/')}"] = _moments(part)
+                groups[f"optimizer/{name.replace('.', '/')}"] = moments(part)
         groups["variables"] = {name: getattr(self.model, name) for name in variables}
         buffer = getattr(self.model, "replay_buffer", None)
         counters = {
@@ -185,9 +181,9 @@ class LibraryLearner:
         self._after_loading()
         names, variables = self.model._get_torch_save_params()
         for name in names:
-            part = recursive_getattr(self.model, name)
+            part = attrgetter(name)(self.model)
             if isinstance(part, torch.optim.Optimizer):
-                _refill(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
+                refill(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
         for name in variables:
             getattr(self.model, name).data.copy_(groups["variables"][name])
         for name in ("num_timesteps", "_episode_num", "_n_updates"):
@@ -205,7 +201,8 @@ def _replayed(buffer: ReplayBuffer) -> dict[str, Tensor]:
     return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in _REPLAY}
 
 
-def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what an optimizer remembers, by number of the parameter and name."""
     entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
         f"{index}/{name}": torch.as_tensor(value)
@@ -214,9 +211,10 @@ def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _refill(optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+def refill(optimizer: torch.optim.Optimizer, remembered: dict[str, Tensor]) -> None:
+    """Let an optimizer remember what `moments` returned."""
     whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
-    for name, value in moments.items():
+    for name, value in remembered.items():
         index, _, key = name.partition("/")
         entries.setdefault(int(index), {})[key] = value
     whole["state"] = entries

@@ -40,6 +40,13 @@ class Perceptron(Core):
             seen = self._bend(layer(seen))
         return self.layers[-1](seen), *carry
 
+    def side_by_side(self, seen: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return (P, B, outputs) of P sets of weights (P, in, out) and biases (P, 1, out)."""
+        for weight, bias in layers[:-1]:
+            seen = self._bend(torch.baddbmm(bias, seen, weight))
+        weight, bias = layers[-1]
+        return torch.baddbmm(bias, seen, weight)
+
 
 class Modelled(Core):
     """A model of the family `kinemill.models`, and a layer on top of its features.
@@ -119,3 +126,15 @@ def copy_layers(layers: Sequence[nn.Module], into: Sequence[nn.Module]) -> None:
     theirs = [layer for layer in into if isinstance(layer, nn.Linear)]
     for one, other in zip(own, theirs, strict=True):
         other.load_state_dict(one.state_dict())
+
+
+def refuse_others(model: Any, algorithm: str) -> None:
+    """Pass if a model is a plain perceptron.
+
+    Raises:
+        BadInput: it is not.
+    """
+    plain = model.type == "mlp" and not model.dropout and model.bias and not model.layer_norm
+    if not plain:
+        where = f"learn.model, with {algorithm}"
+        raise BadInput(where, "is no plain perceptron", expected="{type: mlp}, no drop-out")

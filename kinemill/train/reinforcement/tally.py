@@ -6,9 +6,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from kinemill.environments.rows import EPISODE
 from kinemill.environments.trials import numbers_in
-
-EPISODE = "kinemill_episode"  # of `info`, at the end of an episode
 
 
 class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):

@@ -1,0 +1,137 @@
+"""Policies from reference clips, judged on clips and commands they never saw: `make prove-motion`.
+
+For each robot and seed the chain up to `train` runs in a home of its own under `var/prove/`, or
+PROVE_HOME. The policy goes on from its own output for 25 rows from every row of the held-out clip,
+beside a linear model on as many rows of history, fitted on the same training clips; and for 1,000
+rows from the first one.
+"""
+
+import json
+import os
+import statistics
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import ROOT, replace_section
+from kinemill.augment import augment
+from kinemill.dataset import make_dataset
+from kinemill.home import Home
+from kinemill.ingest import ingest
+from kinemill.spec import Task, load_task
+from kinemill.spec.ports import Silence
+from kinemill.train import load_model, train
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.walking_error import AHEAD, LinearWalk, alone, predicted, windows
+from kinemill.validate import validate
+
+CLIPS = ROOT.parent / "shared" / "data" / "awd_motion"
+HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
+SEEDS = range(int(os.environ.get("SEEDS", "3")))
+TASKS = ("go_bdx", "mini_bdx")
+LONG = 1000  # rows of its own output
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What came of one policy on the held-out clip; errors are means over joints, rad.
+
+    Attributes:
+        policy: error over 25 rows of its own output.
+        linear: the same of the linear model.
+        stays: the same of a robot that stays where it is.
+        long_finite: whether 1,000 rows of its own output are all finite.
+        long_range: the widest joint's range over the last 200 of them, over the clip's.
+        long_error: of the last 200 of them, at the shift that fits best, rad.
+    """
+
+    policy: float
+    linear: float
+    stays: float
+    long_finite: bool
+    long_range: float
+    long_error: float
+
+
+def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
+    """Train a task's policy from clips; return it, and the dataset with the held-out clip."""
+    report = ingest(task, home, logs)
+    data = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    training_set = augment(task, home, data.ref)
+    model = train(task, home, data.ref, training_set.ref, (Silence(), Silence()))
+    return load_model(home.root / model.ref.path), Demonstrations.open(home, data.ref)
+
+
+def judge(policy: Any, data: Demonstrations) -> Walk:
+    """Compare a policy with the linear model on the test clip."""
+    seen = data.observed(policy.layout.observation).astype(np.float64)
+    joints, told = list(policy.sizes.joints), list(policy.sizes.commands)
+    (test,) = data.packed.of("test")
+    train_clips = [seen[one.start : one.stop] for one in data.packed.of("train")]
+    clip, history = seen[test.start : test.stop], policy.sizes.history
+    line = LinearWalk.fit(
+        [own[:, joints] for own in train_clips], [own[0, told] for own in train_clips], history
+    )
+    rows = windows(clip, history + AHEAD)
+    truth, known = rows[:, history:, joints], rows[:, :history, joints]
+    now = torch.from_numpy(rows[:, history - 1].copy()).float()
+    walked = predicted(policy, torch.from_numpy(known.copy()).float(), now, AHEAD)
+    first = torch.from_numpy(clip[:1].copy()).float()
+    far = alone(policy, first, LONG, policy.joint_columns)[0].numpy()
+    end, angles = far[-200:], clip[:, joints]
+    ranges = np.ptp(angles, axis=0)
+    moving = ranges > 1e-3
+    return Walk(
+        policy=float(np.abs(walked.numpy() - truth).mean()),
+        linear=float(np.abs(line.walk(known, clip[0, told], AHEAD) - truth).mean()),
+        stays=float(np.abs(known[:, -1:] - truth).mean()),
+        long_finite=bool(np.isfinite(far).all()),
+        long_range=float((np.ptp(end, axis=0)[moving] / ranges[moving]).max()),
+        long_error=min(
+            float(np.abs(end - angles[at : at + 200]).mean()) for at in range(len(angles) - 200)
+        ),
+    )
+
+
+def prove(name: str, seed: int) -> Walk:
+    """Train and judge once, or return what came of it the last time."""
+    root = HOMES / f"motion-{name}-{seed}"
+    kept = root / "walk.json"
+    if not kept.is_file():
+        task = load_task(ROOT / "tasks" / f"{name}.yaml", {"learn.seed": seed})
+        found = judge(*learn(task, Home(root), CLIPS))
+        kept.write_text(json.dumps(asdict(found)))
+    return Walk(**json.loads(kept.read_text()))
+
+
+def main() -> None:
+    """Prove every robot and rewrite the section `motion` of docs/results.md."""
+    if not CLIPS.is_dir():
+        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
+    torch.set_num_threads(1)
+    lines = [
+        "| robot | policy, rad | linear on 20 rows, rad | staying, rad | 1,000 rows: finite | "
+        "range over the clip's | error, rad |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in TASKS:
+        found = [prove(name, seed) for seed in SEEDS]
+        middle = statistics.median(one.policy for one in found)
+        spread = ", ".join(f"{one.policy:.4f}" for one in found)
+        lines.append(
+            f"| {name} | **{middle:.4f}** ({spread}) | {found[0].linear:.4f} | "
+            f"{found[0].stays:.4f} | {all(one.long_finite for one in found)} | "
+            f"{max(one.long_range for one in found):.2f} | "
+            f"{max(one.long_error for one in found):.4f} |"
+        )
+    text = "\n".join(lines) + "\n"
+    replace_section("motion", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Pictures one after the other as an animated picture, which every browser shows by itself."""
+
+import io
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE, MOST, WIDE = 15.0, 150, 240  # pictures a second; pictures in all; px, of the longer side
+
+
+def film(frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = WIDE) -> bytes:
+    """Return an animated picture that plays over and over, in real time.
+
+    Args:
+        frames: (N, H, W, 3).
+        dt: time between two of them, s.
+        kind: `WEBP` or `GIF`.
+        wide: px of the longer side; smaller pictures stay as they are.
+    """
+    from PIL import Image
+
+    every = max(1, round(1.0 / (RATE * dt)))
+    held = dt * every
+    shown: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
+    for picture in shown:
+        picture.thumbnail((wide, wide), Image.Resampling.BOX)
+    file = io.BytesIO()
+    first, *rest = shown
+    # A GIF counts in hundredths of a second, and browsers slow down what is quicker than two.
+    duration = max(20, 10 * round(100 * held))
+    extra: dict[str, Any] = {"quality": 60, "method": 2} if kind == "WEBP" else {"optimize": True}
+    first.save(file, kind, save_all=True, append_images=rest, duration=duration, loop=0, **extra)
+    return file.getvalue()
+
+
+def inline(content: bytes, label: str) -> str:
+    """Return an `img` that holds a WebP itself."""
+    source = f"data:image/webp;base64,{b64encode(content).decode('ascii')}"
+    return f'<img class="film" src="{source}" alt="{label}">'

@@ -1,0 +1,123 @@
+"""Demonstrations: what an expert does in a task's environment, as logs that ingest reads.
+
+Each episode follows from its seed alone, so any number of workers writes the same bytes.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from kinemill.environments.layout import layout_of
+from kinemill.environments.logs import write_episode
+from kinemill.environments.make import environment_of, make_environment
+from kinemill.environments.trials import Acting, run_episode
+from kinemill.process import die_with
+from kinemill.spec.task import Task
+from kinemill.store import Json
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode of an expert.
+
+    Attributes:
+        seed: of its start.
+        returned: sum of rewards.
+        success: what the environment says at its end; None: nothing.
+        rows: of the log.
+        file: the log; None where a failure was left out.
+    """
+
+    seed: int
+    returned: float
+    success: bool | None
+    rows: int
+    file: Path | None
+
+
+def demonstrate(
+    task: Task,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    expert: Acting | None = None,
+    workers: int = 1,
+    failures: bool = False,
+) -> list[Demonstration]:
+    """Write one log for each seed.
+
+    Args:
+        task: with an `environment` part.
+        folder: where logs go.
+        seeds: of the starts, and of what an expert draws.
+        expert: who acts, one that pickle takes; default: the environment's own.
+        workers: processes.
+        failures: whether episodes that the environment calls failures are written, too.
+
+    Returns:
+        What was done, in the order of the seeds.
+
+    Raises:
+        BadInput: there is no environment, or nobody has written an expert for it.
+    """
+    environment_of(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    count = min(workers, len(seeds))
+    if count < 2:
+        return _shown(task, folder, seeds, expert, failures)
+    told = task.model_dump(mode="json", by_alias=True)
+    with ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+    ) as pool:
+        jobs = [
+            pool.submit(_told, told, folder, seeds[k::count], expert, failures)
+            for k in range(count)
+        ]
+        by_seed = {one.seed: one for job in jobs for one in job.result()}
+    return [by_seed[seed] for seed in seeds]
+
+
+def _begin(parent: int) -> None:
+    """Let a worker end with the process that started it, on one thread."""
+    die_with(parent)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _told(
+    told: Json, folder: Path, seeds: Sequence[int], expert: Acting | None, failures: bool
+) -> list[Demonstration]:
+    return _shown(Task.model_validate(told), folder, seeds, expert, failures)
+
+
+def _shown(
+    task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
+) -> list[Demonstration]:
+    environment = make_environment(task)
+    layout = layout_of(task, environment)
+    acting = expert if expert is not None else environment_of(task).expert(environment)
+    found: list[Demonstration] = []
+    for seed in seeds:
+        run = run_episode(environment, acting, seed)
+        wanted = failures or run.success is not False
+        file = write_episode(task, run, folder, layout) if wanted else None
+        found.append(Demonstration(seed, run.returned, run.success, len(run.rewards), file))
+    environment.close()
+    return found
+
+
+def document(task: Task, found: Sequence[Demonstration]) -> Json:
+    """Return what `kinemill rollout --expert --json` prints."""
+    told = [one.success for one in found if one.success is not None]
+    return {
+        "task": task.name,
+        "episodes": len(found),
+        "written": sum(one.file is not None for one in found),
+        "success": sum(told) / len(told) if told else None,
+        "return": sum(one.returned for one in found) / len(found),
+        "runs": [
+            {**vars(one), "file": str(one.file) if one.file is not None else None} for one in found
+        ],
+    }

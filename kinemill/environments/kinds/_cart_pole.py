@@ -1,0 +1,41 @@
+"""Gymnasium's cart-pole, many at once, by its own vectorised arithmetic."""
+
+from typing import Any
+
+import numpy as np
+
+
+class CartPoles:
+    """A `kinemill.environments.rows.Batch` of CartPole-v1.
+
+    States are (B, 4): position m, velocity m/s, angle rad, rate rad/s, as observed.
+    """
+
+    def __init__(self) -> None:
+        from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
+
+        self._one: Any = CartPoleVectorEnv(1)
+        self.observation_space = self._one.single_observation_space
+        self.action_space = self._one.single_action_space
+
+    def start(self, random: np.random.Generator) -> Any:
+        """Draw a state (4,) near the upright."""
+        return random.uniform(self._one.low, self._one.high, 4)
+
+    def observe(self, states: Any) -> Any:
+        """Return the state (B, 4)."""
+        return states.astype(np.float32)
+
+    def advance(self, states: Any, actions: Any) -> Any:
+        """Go one step on."""
+        inner, count = self._one, len(states)
+        if inner.num_envs != count:
+            from gymnasium.vector.utils import batch_space
+
+            inner.num_envs = count
+            inner.action_space = batch_space(inner.single_action_space, count)
+            inner.steps, inner.prev_done = np.zeros(count, np.int32), np.zeros(count, np.bool_)
+        inner.state = states.T
+        inner.steps[:], inner.prev_done[:] = 0, False  # limits of time and new starts are not its
+        _, rewards, ended, _, _ = inner.step(np.asarray(actions, np.int64))
+        return inner.state.T.copy(), rewards.astype(float), ended

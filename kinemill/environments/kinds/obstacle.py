@@ -1,0 +1,80 @@
+"""A tool that has to pass a round obstacle, on either side: two ways, both as good.
+
+The expert goes left or right by chance. Who learns the mean of both goes between them, into it.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from kinemill.environments.kinds._gantry import TOOL, Gantry, towards
+from kinemill.environments.kinds._planar import Vector
+from kinemill.environments.kinds._raster import Bar, Disc
+from kinemill.spec.environment import KINDS, Environment
+
+START, GOAL, RADIUS, NEAR = -0.4, 0.4, 0.11, 0.04  # m
+# The expert: m beside the obstacle's middle that it passes, m before it that it turns, m/s.
+WIDE, TURN, SPEED = 0.25, 0.28, 0.4
+_SIDES = 23  # apart from what else is drawn by an episode's seed
+
+
+@KINDS.register("obstacle")
+class Obstacle(Environment):
+    """Settings of the plane with an obstacle in its middle."""
+
+    type: Literal["obstacle"] = "obstacle"
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment."""
+        return ObstaclePlane(max(1, round(task.dt / 0.01)), render=render)
+
+    def expert(self, environment: Any) -> Any:
+        """Return who passes on one side or the other, by chance."""
+        del environment
+        return EitherSide()
+
+
+class ObstaclePlane(Gantry):
+    """Observes place and rates; to touch the obstacle ends the episode."""
+
+    observation_names: ClassVar[tuple[str, ...]] = ("x", "y", "x_rate", "y_rate")
+
+    def begin(self, random: np.random.Generator) -> Vector:
+        """Draw a start on the left."""
+        return np.array([START, random.uniform(-0.02, 0.02)])
+
+    def observe(self) -> Any:
+        """Return (4,) m, m/s."""
+        return self.numbers()
+
+    def judge(self) -> tuple[float, bool, bool]:
+        """The goal is on the right, and the obstacle is not to be touched."""
+        away = float(np.linalg.norm(self.place - (GOAL, 0.0)))
+        hit = float(np.linalg.norm(self.place)) < RADIUS + TOOL
+        return -away, hit or away < NEAR, away < NEAR
+
+    def shapes(self) -> list[Disc | Bar]:
+        """Return the obstacle, the goal and the tool."""
+        goal = Disc((GOAL, 0.0), NEAR, (0.25, 0.65, 0.35))
+        return [Disc((0.0, 0.0), RADIUS, (0.6, 0.58, 0.55)), goal, self.tool()]
+
+
+class EitherSide:
+    """The expert: straight on, a point beside the obstacle, then the goal."""
+
+    def __init__(self) -> None:
+        self._side = 1.0
+
+    def reset(self, seed: int) -> None:
+        """Choose a side, by the seed."""
+        self._side = float(np.random.default_rng([seed, _SIDES]).choice([-1.0, 1.0]))
+
+    def act(self, observation: Any) -> Any:
+        """Return velocities (2,), m/s."""
+        place = np.asarray(observation[:2], float)
+        if place[0] >= 0.0:
+            return towards(place, (GOAL, 0.0), SPEED)
+        way = np.array([0.05, self._side * WIDE]) - place
+        if place[0] < -TURN:
+            way = np.array([1.0, 0.0])
+        return (way / np.linalg.norm(way) * SPEED).astype(np.float32)

@@ -1,0 +1,127 @@
+"""A planar arm of two links that is to bring its tip to a target and hold it there.
+
+MJCF of our own: links of 0.2 m and 0.2 kg in a horizontal plane, motors in the joints. The elbow
+bends one way only, so that each place has one posture.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from kinemill.environments.kinds._planar import Planar, Vector
+from kinemill.environments.kinds._raster import Bar, Disc
+from kinemill.spec.environment import KINDS, Environment
+
+LINK, NEAR, HELD = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
+STIFFNESS, DAMPING = np.array([2.0, 0.6]), np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s
+MJCF = f"""
+<mujoco>
+  <compiler angle="radian"/>
+  <option timestep="0.005" gravity="0 0 0" integrator="implicitfast">
+    <flag contact="disable"/>
+  </option>
+  <worldbody>
+    <body>
+      <joint name="shoulder" type="hinge" axis="0 0 1" damping="0.05"/>
+      <geom type="capsule" fromto="0 0 0 {LINK} 0 0" size="0.02" mass="0.2"/>
+      <body pos="{LINK} 0 0">
+        <joint name="elbow" type="hinge" axis="0 0 1" damping="0.05"/>
+        <geom type="capsule" fromto="0 0 0 {LINK} 0 0" size="0.02" mass="0.2"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="shoulder" ctrllimited="true" ctrlrange="-1 1"/>
+    <motor joint="elbow" ctrllimited="true" ctrlrange="-0.5 0.5"/>
+  </actuator>
+</mujoco>
+"""
+
+
+@KINDS.register("reach")
+class Reach(Environment):
+    """Settings of the arm; its pictures are for films alone."""
+
+    type: Literal["reach"] = "reach"
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment."""
+        return ReachArm(max(1, round(task.dt / 0.005)), render=render)
+
+    def expert(self, environment: Any) -> Any:
+        """Return who holds the posture that brings the tip to the target."""
+        del environment
+        return Postures()
+
+
+class ReachArm(Planar):
+    """Observes two angles, two rates and the target; commands two torques."""
+
+    observation_names = ("shoulder", "elbow", "shoulder_rate", "elbow_rate", "target_x", "target_y")
+    action_names = ("shoulder_torque", "elbow_torque")
+    units = {
+        **dict.fromkeys(("shoulder", "elbow"), "rad"),
+        **dict.fromkeys(("shoulder_rate", "elbow_rate"), "rad/s"),
+        **dict.fromkeys(("target_x", "target_y"), "m"),
+        **dict.fromkeys(("shoulder_torque", "elbow_torque"), "N*m"),
+    }
+
+    def __init__(self, substeps: int, *, render: bool) -> None:
+        super().__init__(MJCF, substeps, render=render)
+        self.target: Vector = np.zeros(2)
+        self._held = 0
+
+    def begin(self, random: np.random.Generator) -> Vector:
+        """Draw a posture and a target that the arm can hold its tip at."""
+        self._held = 0
+        self.target = tip(random.uniform([-1.5, 0.6], [1.5, 2.2]))
+        return random.uniform([-1.5, 0.6], [1.5, 2.2])
+
+    def observe(self) -> Any:
+        """Return (6,) rad, rad/s, m."""
+        return np.r_[self.data.qpos, self.data.qvel, self.target].astype(np.float32)
+
+    def judge(self) -> tuple[float, bool, bool]:
+        """The tip has to stay near the target for some rows."""
+        away = float(np.linalg.norm(tip(self.data.qpos) - self.target))
+        self._held = self._held + 1 if away < NEAR else 0
+        done = self._held >= HELD
+        return -away, done, done
+
+    def shapes(self) -> list[Disc | Bar]:
+        """Return the target and the links."""
+        shoulder, end = float(self.data.qpos[0]), tip(self.data.qpos)
+        elbow = LINK * np.cos(shoulder), LINK * np.sin(shoulder)
+        return [
+            Disc((self.target[0], self.target[1]), NEAR, (0.85, 0.25, 0.2)),
+            Bar((0.0, 0.0), elbow, 0.02, (0.3, 0.35, 0.45)),
+            Bar(elbow, (end[0], end[1]), 0.015, (0.45, 0.5, 0.6)),
+        ]
+
+
+class Postures:
+    """The expert: the posture of the target by inverse kinematics, held by springs and dampers."""
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode; nothing is drawn."""
+
+    def act(self, observation: Any) -> Any:
+        """Return torques (2,), N·m."""
+        angles, rates, target = np.split(np.asarray(observation, float), 3)
+        return (STIFFNESS * (posture(target) - angles) - DAMPING * rates).astype(np.float32)
+
+
+def tip(angles: Any) -> Vector:
+    """Return where the tip is: (2,) rad -> (2,) m."""
+    first, both = angles[0], angles[0] + angles[1]
+    return LINK * np.array([np.cos(first) + np.cos(both), np.sin(first) + np.sin(both)])
+
+
+def posture(target: Any) -> Vector:
+    """Return the posture that has the tip at a place, elbow bent to the left: (2,) m -> (2,) rad.
+
+    By the law of cosines; a place out of reach gets the straight arm that points there.
+    """
+    x, y = target
+    bend = np.arccos(np.clip((x * x + y * y) / (2 * LINK**2) - 1.0, -1.0, 1.0))
+    return np.array([np.arctan2(y, x) - bend / 2, bend])

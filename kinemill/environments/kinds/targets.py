@@ -1,0 +1,127 @@
+"""Three coloured targets and an instruction that names one: what a robot is told, it has to see.
+
+Places and colours are drawn anew for each episode. What is observed is the tool's place and rates,
+a picture and the instruction; where the targets are is in the picture alone.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from gymnasium.spaces import Box, Dict
+from numpy.typing import NDArray
+from pydantic import PositiveInt
+
+from kinemill.environments.kinds._gantry import Gantry, towards
+from kinemill.environments.kinds._planar import Vector
+from kinemill.environments.kinds._raster import Bar, Colour, Disc
+from kinemill.spec.environment import KINDS, Environment
+
+COLOURS: dict[str, Colour] = {
+    "red": (0.85, 0.15, 0.15),
+    "green": (0.15, 0.65, 0.2),
+    "blue": (0.15, 0.3, 0.85),
+}
+SAYINGS = ("reach the {} target", "go to the {} one", "move to {}", "please touch the {} target")
+AREA, APART, RADIUS, NEAR, HELD = 0.36, 0.22, 0.06, 0.06, 4  # m; m; m; m; rows
+SPEED = 0.4  # m/s
+
+
+@KINDS.register("targets")
+class Targets(Environment):
+    """Settings of the plane with targets."""
+
+    type: Literal["targets"] = "targets"
+    pixels: PositiveInt = 64  # of the picture, both ways
+    text_bytes: PositiveInt = 64  # of the instruction
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment."""
+        sizes = self.pixels, self.text_bytes
+        return TargetsPlane(sizes, max(1, round(task.dt / 0.01)), render=render)
+
+    def expert(self, environment: Any) -> Any:
+        """Return who knows where the targets are."""
+        return Informed(environment.unwrapped)
+
+
+class TargetsPlane(Gantry):
+    """Observes numbers, the image `camera` and the text `instruction`."""
+
+    observation_names: ClassVar[tuple[str, ...]] = ("x", "y", "x_rate", "y_rate")
+
+    def __init__(self, sizes: tuple[int, int], substeps: int, *, render: bool) -> None:
+        super().__init__(substeps, render=render)
+        self.pixels, self.letters = sizes
+        self.places: Vector = np.zeros((3, 2))
+        self.named, self.instruction = 0, ""
+        self._held = [0, 0, 0]
+        self.observation_space = Dict(
+            {
+                "observation": Box(-np.inf, np.inf, (4,), np.float32),
+                "camera": Box(0, 255, (self.pixels, self.pixels, 3), np.uint8),
+                "instruction": Box(0, 255, (self.letters,), np.uint8),
+            }
+        )
+
+    def begin(self, random: np.random.Generator) -> Vector:
+        """Draw places for three targets, which one is named, and the words for it."""
+        self._held = [0, 0, 0]
+        self.places = _apart(random)
+        self.named = int(random.integers(3))
+        colour = list(COLOURS)[self.named]
+        self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(colour)
+        return random.uniform(-0.05, 0.05, 2)
+
+    def observe(self) -> Any:
+        """Return numbers (4,), a picture (H, W, 3) and letters (L,)."""
+        said = np.frombuffer(self.instruction.encode()[: self.letters], np.uint8)
+        return {
+            "observation": self.numbers(),
+            "camera": self.picture(self.pixels),
+            "instruction": np.pad(said, (0, self.letters - len(said))),
+        }
+
+    def judge(self) -> tuple[float, bool, bool]:
+        """To stay at a target is to choose it, the named one or another."""
+        away = np.linalg.norm(self.places - self.place, axis=1)
+        self._held = [n + 1 if near else 0 for n, near in zip(self._held, away < NEAR, strict=True)]
+        chosen = [place for place, rows in enumerate(self._held) if rows >= HELD]
+        return -float(away[self.named]), bool(chosen), self.named in chosen
+
+    def shapes(self) -> list[Disc | Bar]:
+        """Return the targets and the tool."""
+        discs = [
+            Disc((place[0], place[1]), RADIUS, colour)
+            for place, colour in zip(self.places, COLOURS.values(), strict=True)
+        ]
+        return [*discs, self.tool()]
+
+
+class Informed:
+    """The expert: straight to the named target, whose place it is told.
+
+    Args:
+        plane: that knows it.
+    """
+
+    def __init__(self, plane: TargetsPlane) -> None:
+        self._plane = plane
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode; nothing is drawn."""
+
+    def act(self, observation: Any) -> Any:
+        """Return velocities (2,), m/s."""
+        del observation
+        plane = self._plane
+        return towards(plane.place, plane.places[plane.named], SPEED)
+
+
+def _apart(random: np.random.Generator) -> NDArray[np.float64]:
+    """Draw three places that are apart from each other and from the middle, (3, 2) m."""
+    while True:
+        places = random.uniform(-AREA, AREA, (3, 2))
+        all_of_them = np.concatenate([places, np.zeros((1, 2))])
+        away = np.linalg.norm(all_of_them[:, None] - all_of_them, axis=-1)
+        if away[np.triu_indices(4, 1)].min() > APART:
+            return places

@@ -1,0 +1,260 @@
+"""report.html of a policy: one page that opens anywhere, with what a person asks about it."""
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.drawing.charts import number
+from kinemill.drawing.film import film, inline
+from kinemill.drawing.pieces import card, contest, mark, name_of, table
+from kinemill.store import Json, publish_json
+from kinemill.verify.policies.judge import Verdict
+from kinemill.verify.policies.pictures import acted_chart, error_charts, returns_chart
+from kinemill.verify.policies.trials import filmed, trial_seeds
+from kinemill.verify.sections import document
+
+SHOWN = 8  # actions in charts
+HEADS = {"model": "model", "repeat": "as the row before", "linear": "linear"}
+
+
+def write(verdict: Verdict, found: Json, folder: Path) -> None:
+    """Write verification.json, which is `found`, and report.html into `folder`."""
+    publish_json(folder / "verification.json", found)
+    (folder / "report.html").write_text(page(verdict, found), encoding="utf-8")
+
+
+def page(verdict: Verdict, found: Json) -> str:
+    """Return the whole report as one HTML document without links to anything outside."""
+    task = verdict.subject.trained.task
+    sections = [
+        _header(verdict, found, escape(task)),
+        _cards(verdict, found),
+        _returns(verdict, found),
+        _film(verdict),
+        _actions(verdict),
+        _errors(verdict),
+        _gates(verdict),
+        _facts(verdict),
+    ]
+    footer = (
+        "Made by kinemill from the exported ONNX file alone. "
+        "The numbers are in verification.json beside this page."
+    )
+    return document(f"{task}: verification", sections, footer)
+
+
+def _header(verdict: Verdict, found: Json, task: str) -> str:
+    passed = verdict.passed
+    style, word = ("good", "Verified") if passed else ("bad", "Not verified")
+    return (
+        f'<header><div><div class="eyebrow">Policy verification</div><h1>{task}</h1></div>'
+        f'<div class="verdict {style}">{"✓" if passed else "✕"} {word}</div></header>'
+        f'<p class="lead">{_lead(verdict, found)}</p>'
+    )
+
+
+def _lead(verdict: Verdict, found: Json) -> str:
+    failed = [line.name for line in verdict.gates if not line.passed]
+    if failed:
+        return f"This policy must not be used: <b>{escape(', '.join(failed))}</b> failed."
+    told: list[str] = []
+    if verdict.looped:
+        own, chance = verdict.looped.model, verdict.looped.random
+        told.append(
+            f"From <b>{len(own.returns)}</b> starts it brings <b>{number(own.mean_return)}</b> on "
+            f"average, actions drawn at random {number(chance.mean_return)}"
+        )
+        if own.success is not None:
+            told.append(f"<b>{own.success:.0%}</b> of the episodes succeed")
+    if verdict.held_out:
+        errors = found["metrics"]["nrmse"]
+        others = [
+            f"{number(value)} {HEADS[who]}" for who, value in errors.items() if who != "model"
+        ]
+        told.append(
+            f"On held-out logs its actions are off by <b>{number(errors['model'])}</b> of their "
+            f"spread, against {' and '.join(others)}"
+        )
+    return f"{'; '.join(told)}." if told else "There was nothing to try it in."
+
+
+def _cards(verdict: Verdict, found: Json) -> str:
+    times, cards = verdict.latency["act"], list[str]()
+    if verdict.looped:
+        model = verdict.looped.model
+        ends = model.interval()
+        low, high = ends["return"]
+        told = f"95 %: {number(low)} to {number(high)}, {len(model.returns)} episodes"
+        cards.append(card("Return", number(model.mean_return), "", told))
+        if model.success is not None:
+            low, high = ends["success"]
+            told = f"95 %: {low:.0%} to {high:.0%}"
+            cards.append(card("Success", f"{model.success:.0%}", "of episodes", told))
+    if verdict.held_out:
+        error = found["metrics"]["nrmse"]["model"]
+        rows = f"{found['windows']['rows']} held-out rows"
+        cards.append(card("Error of actions", number(error), "of their spread", rows))
+    step = verdict.subject.trained.dt * 1e3
+    told = f"p99 {number(times.p99)} ms; a step takes {step:.4g} ms"
+    cards.append(card("One action", number(times.p50), "ms", told))
+    held = sum(row.passed for row in verdict.parity)
+    told = "any batch, two threads, many steps in a row"
+    cards.append(card("Parity with torch", f"{held} of {len(verdict.parity)}", "", told))
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _returns(verdict: Verdict, found: Json) -> str:
+    if verdict.looped is None:
+        return ""
+    looped, rows = verdict.looped, list[list[str]]()
+    for who, tried in (("model", looped.model), ("at random", looped.random)):
+        ends = tried.interval()
+        low, high = ends["return"]
+        success = "–"
+        if tried.success is not None:
+            success = f"{tried.success:.0%} ({ends['success'][0]:.0%} – {ends['success'][1]:.0%})"
+        told = f"{number(tried.mean_return)} ({number(low)} – {number(high)})"
+        steps = f"{np.mean(tried.lengths):.4g}"
+        rows.append([name_of(who), told, success, steps])
+    low, high = found["against"]["random"]["return"]
+    seeds = looped.model.seeds
+    return (
+        "<h2>What it brings</h2>"
+        f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, that nothing was trained or "
+        "chosen by. In brackets the 95 % bootstrap interval over episodes. From the same starts it "
+        f"brings {number(low)} to {number(high)} more than actions drawn at random.</p>"
+        + table(["Who acts", "Return", "Success", "Steps"], rows, numbers_from=1)
+        + returns_chart(looped.model, looped.random)
+    )
+
+
+def _film(verdict: Verdict) -> str:
+    task = verdict.subject.task
+    if task.environment is None:
+        return ""
+    seed = trial_seeds(task)[0]
+    frames = filmed(task, verdict.subject.policy, seed)
+    if frames is None:
+        return ""
+    picture = inline(film(frames, task.dt), f"{escape(task.name)}, the episode of seed {seed}")
+    return (
+        f'<h2>One episode</h2><div class="panel">{picture}<p>Seed {seed}, in real time.</p></div>'
+    )
+
+
+def _actions(verdict: Verdict) -> str:
+    """Show what is sent: in an episode that was tried, else on held-out logs, against limits."""
+    policy, dt = verdict.subject.policy, verdict.subject.trained.dt
+    acted = np.zeros((0, len(policy.actions)))
+    if verdict.looped and verdict.looped.model.episodes:
+        one = verdict.looped.model.episodes[0]
+        acted = one.actions.reshape(len(one.rewards), -1).astype(np.float64)
+    elif verdict.held_out:
+        first = verdict.held_out.episodes[0]
+        acted = verdict.held_out.acted[first.start : first.stop].astype(np.float64)
+    if not len(acted):
+        return ""
+    rows, charts = list[list[str]](), list[str]()
+    for place, name in enumerate(policy.actions):
+        low, high = policy.limits.get(name, (-np.inf, np.inf))
+        values = acted[:, place]
+        at = np.mean((values <= low) | (values >= high))
+        spans = [f"{number(float(values.min()))} to {number(float(values.max()))}"]
+        spans += [f"{number(low)} to {number(high)}", f"{at:.0%}"]
+        rows.append([name_of(name, policy.units[name]), *spans])
+        if place < SHOWN:
+            charts.append(acted_chart(name, policy.units[name], values, (low, high), dt))
+    return (
+        "<h2>Actions against their limits</h2><p>In one episode; dashed are the limits.</p>"
+        + table(["Action", "Sent", "Limits", "Share at a limit"], rows, numbers_from=1)
+        + f'<div class="grid">{"".join(charts)}</div>'
+    )
+
+
+def _errors(verdict: Verdict) -> str:
+    if verdict.held_out is None:
+        return ""
+    errors = verdict.held_out.errors
+    model, intervals = errors["model"], {who: it.intervals() for who, it in errors.items()}
+    rows = [
+        [
+            name_of(name, model.units[place]),
+            *contest(
+                {who: float(it.rmse[place]) for who, it in errors.items()},
+                {who: pair[0][place].tolist() for who, pair in intervals.items()},
+            ),
+        ]
+        for place, name in enumerate(model.channels)
+    ]
+    whole = {who: pair[1].tolist() for who, pair in intervals.items()}
+    rows.append(
+        [
+            name_of("nRMSE", "mean of RMSE / spread"),
+            *contest({who: it.nrmse for who, it in errors.items()}, whole),
+        ]
+    )
+    return (
+        "<h2>How far its actions are off</h2><p>Root mean square error on the test split, in each "
+        "action's unit: the policy sees each episode from its beginning on. Below it the 95 % "
+        f"bootstrap interval over {model.effective_n} {model.grouped_by}. Bold is best.</p>"
+        + table(["Action", *(HEADS[who] for who in errors)], rows, numbers_from=1, even=True)
+        + f'<div class="grid">{"".join(error_charts(verdict.held_out, SHOWN))}</div>'
+    )
+
+
+def _gates(verdict: Verdict) -> str:
+    gates = [
+        [mark(line.passed), name_of(line.name), escape(line.found), escape(line.wanted)]
+        for line in verdict.gates
+    ]
+    parity = [
+        [mark(row.passed), escape(row.probe), escape(row.action)]
+        + [str(row.batch), str(row.steps), str(row.threads), f"{row.found:.1e}"]
+        + [f"{row.allowed:.1e}"]
+        for row in verdict.parity
+    ]
+    heads = ["", "Inputs", "Worst in", "Batch", "Steps", "Threads", "Found", "Allowed"]
+    return (
+        "<h2>Verdict, line by line</h2><p>Judged in a process of its own from the published file. "
+        "What it brings does not decide here; the gate compares it with the champion.</p>"
+        + table(["", "Check", "Found", "Wanted"], gates)
+        + f"<details><summary>All {len(parity)} comparisons with torch</summary><p>Largest "
+        "difference, in the action's unit. It may be 1e-5 of the action's scale, or ten times what "
+        "one bit more or less in each weight and input makes of it.</p>"
+        + table(heads, parity, numbers_from=3)
+        + "</details>"
+    )
+
+
+def _facts(verdict: Verdict) -> str:
+    interface = verdict.subject.policy.interface
+    layout = interface.layout
+    limits = {name: f"{low:g} to {high:g}" for name, (low, high) in interface.limits.items()}
+    channels = [
+        [name_of(name), role, escape(layout.units[name]), limits.get(name, "–")]
+        for role, names in (("observed", layout.observation), ("action", layout.actions))
+        for name in names
+    ]
+    channels += [
+        [name_of(name), "picture", " × ".join(map(str, shape)), "0 to 255"]
+        for name, shape in layout.images.items()
+    ]
+    channels += [[name_of(n), "text", f"{size} bytes", "–"] for n, size in layout.texts.items()]
+    facts = [
+        ["Time step", f"{interface.dt * 1000:.4g} ms"],
+        ["Carry", ", ".join(f"{c.name} {list(c.shape)}" for c in interface.carry) or "none"],
+        ["Draws at random", "by the seed of `reset`" if layout.seeded else "never"],
+        ["Learned from", f"<code>{escape(interface.dataset[:16])}</code>"],
+        *[[escape(name), escape(version)] for name, version in interface.versions.items()],
+    ]
+    code = (
+        "policy = kinemill.runtime.load(FOLDER)      # or "
+        f"models:/{escape(interface.task)}@champion\npolicy.reset(seed=0)\n"
+        f"action = policy.act(observation)            # {escape(', '.join(layout.actions))}"
+    )
+    return (
+        "<h2>Policy</h2>"
+        f'<div class="two">{table(["Channel", "Role", "Unit", "Limits"], channels)}'
+        f"{table(['Fact', ''], facts)}</div><h2>Use it</h2><pre>{code}</pre>"
+    )

@@ -1,0 +1,77 @@
+"""Demonstrations that tests make up, and tasks for them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.spec.task import Task
+from kinemill.train.demonstrations import Demonstrations
+
+CHANNELS = {
+    "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+    "speed": {"role": "state", "unit": "rad/s"},
+    "torque": {"role": "action", "unit": "N*m", "limits": [-2, 2]},
+}
+
+
+def policy_task(**learn) -> Task:
+    return Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.02,
+            "channels": CHANNELS,
+            "learn": {
+                "type": "imitation",
+                "model": {"type": "mlp", "hidden_sizes": [16]},
+                "steps": 40,
+                "batch_size": 16,
+                "eval_every": 20,
+                "save_every": 20,
+                "log_every": 10,
+                **learn,
+            },
+        }
+    )
+
+
+def packed(values: dict[str, list[np.ndarray]]) -> PackedDataset:
+    """Pack episodes of rows (angle, speed, torque) by split."""
+    episodes, rows, start = [], [], 0
+    for split, runs in values.items():
+        for number, run in enumerate(runs):
+            name, stop = f"{split}{number}", start + len(run)
+            episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
+            rows.append(run)
+            start = stop
+    whole = np.concatenate(rows).astype(np.float32)
+    train = np.concatenate(values["train"])
+    return PackedDataset(
+        task="arm",
+        dt=0.02,
+        states=["angle", "speed"],
+        actions=["torque"],
+        units={"angle": "rad", "speed": "rad/s", "torque": "N*m"},
+        angles=["angle"],
+        episodes=episodes,
+        values=whole,
+        mean=train.mean(0),
+        std=train.std(0),
+        delta_std=np.ones(2),
+    )
+
+
+def demonstrations(rows: int = 40, runs: int = 4) -> Demonstrations:
+    """A torque that follows from angle and speed: u = sin(angle) - 0.5 speed, within ± 2 N·m."""
+
+    def run(seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        seen = random.uniform([-3, -1], [3, 1], (rows, 2))
+        return np.c_[seen, np.sin(seen[:, 0]) - 0.5 * seen[:, 1]]
+
+    own = {"train": [run(k) for k in range(runs)], "validation": [run(90)], "test": [run(91)]}
+    return Demonstrations(packed(own))
+
+
+def scaled(data: Demonstrations, factor: float) -> Demonstrations:
+    return Demonstrations(replace(data.packed, values=data.packed.values * np.float32(factor)))

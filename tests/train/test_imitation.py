@@ -1,0 +1,203 @@
+"""Behaviour cloning: what is learned, resumed, exported; sampling and chunks inside the graph."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.export.policy import describe, write_policy
+from kinemill.heads import HEADS
+from kinemill.runtime import load
+from kinemill.spec.ports import Silence
+from kinemill.train.acting import as_policy
+from kinemill.train.checkpoint import read_checkpoint
+from kinemill.train.chunks import Chunk
+from kinemill.train.loop import fit
+from tests.train.cloning import demonstrations, policy_task
+
+QUIET, CPU = (Silence(), Silence()), torch.device("cpu")
+MODELS = {
+    "mlp": {"type": "mlp", "hidden_sizes": [16]},
+    "gru": {"type": "gru", "hidden_size": 8},
+    "lstm": {"type": "lstm", "hidden_size": 8},
+    "transformer": {"type": "transformer", "size": 8, "heads": 2, "layers": 1},
+    "linear": {"type": "linear"},
+}
+SMALL = {"gaussian_mixture": {"components": 3, "noise": 0.5}}
+SMALL |= {name: {"steps": 2, "width": 16, "condition": 8} for name in ("diffusion", "flow")}
+
+
+def made(data=None, **learn):
+    task, data = policy_task(**learn), data or demonstrations()
+    return task, *task.learn.prepare(task, data, data, CPU)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_acting_row_by_row_is_what_was_trained_on_windows(model):
+    """At each row of an episode the first of it included, to rounding."""
+    torch.manual_seed(0)
+    data = demonstrations(rows=9)
+    _, module, _ = made(data, model=MODELS[model], seq_len=9 if model in ("gru", "lstm") else 3)
+    module.eval()
+    seen = torch.from_numpy(data.observed(module.layout.observation)[:9])
+    rows = torch.arange(9)
+    with torch.no_grad():
+        carry, acted = module.initial_carry(1), []
+        for k in range(9):
+            action, *carry = module(seen[k : k + 1], *carry)
+            acted.append(action)
+        known = (rows[-1:, None] if module.memory.carried else rows[:, None]) + torch.arange(
+            1 - module.memory.rows, 1
+        )
+        there = (known >= 0).float()
+        features = module.see({"observation": seen})[known.clamp(min=0)]
+        found = module.head(module.conditions(features, there).flatten(0, 1), None)[:, 0]
+    wanted = module.limited(found * module.action_std + module.action_mean)
+    assert torch.cat(acted).numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
+
+
+def test_a_policy_learns_what_was_demonstrated_and_keeps_limits():
+    task, module, objective = made(steps=400, batch_size=64, eval_every=100)
+    state, best = fit(module, objective, task.learn, _folder(), QUIET)
+    errors = [value for _, value in state.history["validation/action"]]
+    assert errors[-1] < 0.2  # spreads; untrained it is about 1
+    module.load_state_dict(best)
+    policy = as_policy(module)
+    policy.reset(0)
+    torque = policy.act([np.pi / 2, 1.0])
+    assert torque == pytest.approx([0.5], abs=0.2)
+    assert abs(policy.act([1.5, 80.0])[0]) <= 2.0
+
+
+def _folder():
+    import tempfile
+    from pathlib import Path
+
+    return Path(tempfile.mkdtemp())
+
+
+@pytest.mark.parametrize("head", ["deterministic", "flow"])
+def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
+    """Stopped at step 30 with a checkpoint at 20: the same weights, averages and draws after."""
+
+    class Stop(Silence):
+        def advance(self, stage, done, total, note=""):
+            if done >= 30:
+                raise KeyboardInterrupt
+
+    learn = {"head": {"type": head, **SMALL.get(head, {})}, "ema": 0.9, "patience": None}
+    task, module, objective = made(**learn)
+    _, whole = fit(module, objective, task.learn, tmp_path / "whole", QUIET)
+    last = {name: value.clone() for name, value in module.state_dict().items()}
+    task, module, objective = made(**learn)
+    with pytest.raises(KeyboardInterrupt):
+        fit(module, objective, task.learn, tmp_path / "cut", (Silence(), Stop()))
+    assert read_checkpoint(tmp_path / "cut")[1]["step"] == 20
+    task, module, objective = made(**learn)
+    _, best = fit(module, objective, task.learn, tmp_path / "cut", QUIET)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, last[name]), name
+        assert torch.equal(best[name], whole[name]), name
+
+
+@pytest.mark.parametrize("head", list(HEADS))
+def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_path):
+    """To 1e-4 of the action's spread over 20 steps, from two seeds; another seed differs."""
+    chunk = {"length": 4, "replan": 2, "ensemble": 0.1}
+    settings = {"type": head, **SMALL.get(head, {})}
+    task, module, objective = made(head=settings, chunk=chunk, seq_len=2)
+    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    losses = [value for _, value in state.history["train/loss"]]
+    assert losses[-1] < losses[0]
+    write_policy(module.eval(), describe(module, "arm", "d"), tmp_path)
+    ours, theirs = as_policy(module), load(tmp_path)
+    random, acted = np.random.default_rng(0), {}
+    for seed in (1, 2):
+        ours.reset(seed)
+        theirs.reset(seed)
+        for seen in random.normal(size=(20, 2)).astype(np.float32):
+            one, other = ours.act(seen), theirs.act(seen)
+            assert one == pytest.approx(other, abs=1e-4)
+        ours.reset(seed)
+        acted[seed] = ours.act([0.5, 0.5])[0]
+    assert (acted[1] != acted[2]) == module.layout.seeded
+
+
+def test_a_number_that_is_none_spoils_its_row_alone_even_from_the_queue():
+    """NaN arrives between two plans, where the action comes from the queue."""
+    _, module, _ = made(chunk={"length": 4, "replan": 4})
+    seen, carry = torch.zeros(3, 2), module.initial_carry(3)
+    _, *carry = module(seen, *carry)
+    seen[1, 0] = float("nan")
+    action, *carry = module(seen, *carry)
+    assert torch.isnan(action).flatten().tolist() == [False, True, False]
+    assert all(torch.isnan(one[1]).all() and not torch.isnan(one[[0, 2]]).any() for one in carry)
+
+
+def plans(count, length, replan, ensemble):
+    """Actions of a queue when the plan made at row k says 10 k + j for j rows later."""
+    chunk = Chunk(length=length, replan=replan, ensemble=ensemble)
+    queue, found = torch.zeros(1, *chunk.queue_shape(1)), []
+    for row in range(count):
+        plan = 10.0 * row + torch.arange(float(length)).view(1, length, 1)
+        action, queue = chunk.join(plan, torch.tensor([[float(row)]]), queue)
+        found.append(float(action))
+    return found
+
+
+def test_between_two_plans_actions_come_from_the_queue():
+    assert plans(6, 3, 3, None) == [0, 1, 2, 30, 31, 32]
+    assert plans(6, 4, 2, None) == [0, 1, 20, 21, 40, 41]
+
+
+def test_overlapping_plans_are_averaged_oldest_first():
+    """Zhao et al. 2023: w_i = exp(-m i), i = 0 for the oldest plan of a moment."""
+    m, length = 0.5, 3
+    found = plans(5, length, 1, m)
+    for row in range(5):
+        oldest = max(0, row - length + 1)
+        said = [10.0 * k + (row - k) for k in range(oldest, row + 1)]
+        weights = np.exp(-m * np.arange(len(said)))
+        assert found[row] == pytest.approx(np.average(said, weights=weights), rel=1e-6)
+
+
+def test_a_plan_that_ends_too_soon_is_refused():
+    with pytest.raises(ValueError, match="does not last for 4 rows"):
+        Chunk(length=3, replan=4)
+
+
+def test_what_is_filled_in_after_the_end_is_not_learned():
+    """A chunk at the last row counts its first action alone: the rest may be anything."""
+    data = demonstrations(rows=3, runs=1)
+    _, module, objective = made(data, chunk={"length": 3}, batch_size=3)
+    last = objective.loss(torch.tensor([[2]]), 0)
+    condition = module.see(
+        {"observation": torch.from_numpy(data.observed(["angle", "speed"])[2:3])}
+    )
+    first = module.head(module.conditions(condition[:, None], torch.ones(1, 1))[:, 0], None)[:, 0]
+    wanted = module.scaled(torch.from_numpy(np.array(data.actions[2:3])))
+    assert float(last) == pytest.approx(float((first - wanted).square().mean()), rel=1e-5)
+
+
+def test_an_action_that_is_seen_is_the_one_of_the_row_before():
+    data = demonstrations(rows=5, runs=2)
+    seen = data.observed(["torque"])[:, 0]
+    torque = data.actions[:, 0]
+    assert seen[:5].tolist() == [torque[0], *torque[:4]]
+    assert seen[5] == torque[5]  # another episode
+
+
+def test_channels_that_cannot_be_seen_are_named():
+    with pytest.raises(BadInput, match="has no height"):
+        demonstrations().observed(["height"])
+    problems = policy_task(observations=["angel"]).learn.problems(policy_task().channels)
+    assert "did you mean 'angle'?" in problems[0][1]
+
+
+def test_a_compiled_cloning_learns_the_same(tmp_path):
+    found = {}
+    for how in ("on", "off"):
+        task, module, objective = made(compile=how, steps=20)
+        state, _ = fit(module, objective, task.learn, tmp_path / how, QUIET)
+        found[how] = state.history["train/loss"][-1][1]
+    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
