@@ -26,7 +26,7 @@ _CHECKS = {
 _WORDS = {
     "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
-    "behaviour": ["repeatable", "angles", "nonsense", "energy", "symmetry"],
+    "behaviour": ["repeatable", "behaves", "angles", "nonsense", "energy", "symmetry"],
 }
 
 

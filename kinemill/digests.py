@@ -7,6 +7,7 @@ set the time of a file's last change back, and one that was changed a moment ago
 another change within the same tick of the clock would look the same.
 """
 
+import errno
 import hashlib
 import os
 import time
@@ -38,6 +39,7 @@ class _Taken(NamedTuple):
     digest: str
     at: float  # s of a clock that is never set
     sums: tuple[int, ...] = ()  # of the words of each block, of a file that is to be copied
+    copy: tuple[Path, _Look] | None = None  # what was hashed, written on the way
 
 
 _taken: OrderedDict[_Look, _Taken] = OrderedDict()
@@ -65,16 +67,63 @@ def own_digest(path: Path) -> str:
     return digest
 
 
-def digest_to_copy(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex, and remember what `copy` compares with."""
+def digest_to_copy(path: Path, ahead: Path | None = None) -> str:
+    """Return the sha256 of a file's bytes, in hex, and remember what `copy` compares with.
+
+    Args:
+        path: the file.
+        ahead: where to write what is hashed, so that `copy` need not read it again; there is
+            nothing where that was not possible. Whoever asks for it removes what is not taken.
+    """
     before, found, sums = _look(path), hashlib.sha256(), list[int]()
-    with path.open("rb") as file:
+    with path.open("rb") as file, _Ahead(ahead) as writing:
         for block in _blocks(file):
             found.update(block)
-            sums.append(_sum(block))
+            if not writing.write(block):
+                sums.append(_sum(block))
     if _is_calm(before, path):
-        _note(before, found.hexdigest(), tuple(sums))
+        whole = len(sums) == -(-before.size // _BLOCK)
+        _note(before, found.hexdigest(), tuple(sums) if whole else (), writing.written)
     return found.hexdigest()
+
+
+class _Ahead:
+    """A copy that is written while its bytes are looked at; a disk that is full ends it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._file = path, path.open("xb", buffering=0) if path else None
+
+    def write(self, block: memoryview) -> bool:
+        """Write a block, and tell whether there is a copy still."""
+        try:
+            if self._file and self._file.write(block) == len(block):
+                return True
+        except OSError as error:
+            # `copy` says so when it is needed; there may be room by then.
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+        self._end()
+        return False
+
+    def _end(self) -> None:
+        if self._file and self._path:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+        self._file = None
+
+    @property
+    def written(self) -> tuple[Path, _Look] | None:
+        """The whole copy, closed, and how it looks."""
+        return (self._path, _look(self._path)) if self._file and self._path else None
+
+    def __enter__(self) -> "_Ahead":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        if any(failed):
+            self._end()
+        if self._file:
+            self._file.close()
 
 
 def copy(original: BufferedReader, to: Path) -> str:
@@ -84,6 +133,8 @@ def copy(original: BufferedReader, to: Path) -> str:
     every block, has the same bytes: it is not hashed again, which takes more than copying it.
     """
     taken = _recall(_seen(os.fstat(original.fileno())))
+    if taken and taken.copy and _moved(*taken.copy, to):
+        return taken.digest
     with to.open("xb") as file:
         if taken is None or not taken.sums:
             found = hashlib.sha256()
@@ -97,6 +148,17 @@ def copy(original: BufferedReader, to: Path) -> str:
             file.write(block)
     same = tuple(sums) == taken.sums and _recall(_seen(os.fstat(original.fileno()))) == taken
     return taken.digest if same else file_digest(to)
+
+
+def _moved(written: Path, look: _Look, to: Path) -> bool:
+    """Give a copy that was written ahead its place; it may be taken already."""
+    try:
+        if _look(written) != look:
+            return False
+        written.rename(to)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _blocks(file: BufferedReader) -> Iterator[memoryview]:
@@ -150,10 +212,15 @@ def _recall(look: _Look) -> _Taken | None:
     return taken if taken and time.monotonic() - taken.at <= BELIEVED else None
 
 
-def _note(look: _Look, digest: str, sums: tuple[int, ...] = ()) -> None:
+def _note(
+    look: _Look,
+    digest: str,
+    sums: tuple[int, ...] = (),
+    copy: tuple[Path, _Look] | None = None,
+) -> None:
     if look.ctime_ns % _COARSE == 0:
         return
     with _guard:
-        _taken[look] = _Taken(digest, time.monotonic(), sums)
+        _taken[look] = _Taken(digest, time.monotonic(), sums, copy)
         while len(_taken) > _MOST:
             _taken.popitem(last=False)

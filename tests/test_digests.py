@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kinemill import digests
 from kinemill.digests import CALM, copy, digest_to_copy, link, own_digest
 
 
@@ -34,6 +35,48 @@ def test_a_copy_has_the_digest_and_the_bytes_of_its_file(file, tmp_path):
     assert digest_to_copy(file) == sha(content)
     assert copied(file, tmp_path / "seen") == sha(content)
     assert (tmp_path / "seen").read_bytes() == (tmp_path / "unseen").read_bytes() == content
+
+
+def test_a_copy_that_was_written_while_hashing_is_moved_and_the_file_not_read(
+    file, tmp_path, monkeypatch
+):
+    content, ahead = file.read_bytes(), tmp_path / "ahead"
+    assert digest_to_copy(file, ahead) == sha(content)
+    monkeypatch.setattr(digests, "_blocks", lambda _: pytest.fail("read again"))
+    assert copied(file, tmp_path / "copy") == sha(content)
+    assert (tmp_path / "copy").read_bytes() == content
+    assert not ahead.exists()
+
+
+@pytest.mark.parametrize("spoil", ["removed", "changed", "source"])
+def test_a_copy_written_ahead_that_cannot_be_believed_is_made_again(file, tmp_path, spoil):
+    ahead = tmp_path / "ahead"
+    digest_to_copy(file, ahead)
+    if spoil == "removed":
+        ahead.unlink()
+    elif spoil == "changed":
+        time.sleep(3 * CALM / 1e9)
+        ahead.write_bytes(os.urandom(len(ahead.read_bytes())))
+    else:
+        file.write_bytes(os.urandom(5))
+    assert copied(file, tmp_path / "copy") == sha(file.read_bytes())
+    assert (tmp_path / "copy").read_bytes() == file.read_bytes()
+
+
+def test_a_full_disk_ends_the_copy_ahead_and_not_the_hashing(file, tmp_path):
+    ahead = tmp_path / "full"
+    ahead.symlink_to("/dev/full")
+
+    class Full:
+        def open(self, *_, **__):
+            return ahead.open("wb", buffering=0)
+
+        def unlink(self, **_):
+            ahead.unlink()
+
+    assert digest_to_copy(file, Full()) == sha(file.read_bytes())
+    assert not ahead.is_symlink()
+    assert copied(file, tmp_path / "copy") == sha(file.read_bytes())
 
 
 @pytest.mark.parametrize("digest", [own_digest, digest_to_copy])

@@ -1,6 +1,7 @@
 """Pulling: the champion's files to a folder that a robot loads, swapped when another reigns."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,9 @@ from kinemill.cli.say import Json, document, news
 
 
 def pull(
-    model: Annotated[str, typer.Argument(metavar="TASK@ALIAS", help="TASK@champion, or TASK:3.")],
+    model: Annotated[
+        str, typer.Argument(metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, or TASK:3.")
+    ],
     to: Annotated[Path, typer.Option("--to", help="Folder that robots load; made by this.")],
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: swap the folder when another is champion.")
@@ -24,37 +27,37 @@ def pull(
             "--from", metavar="URL", help="MLflow server; default: this machine's registry."
         ),
     ] = None,
+    robot: Annotated[
+        str | None, typer.Option("--robot", help="Name, for @canary; default: of this machine.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a version's files to a folder, checked and tried; keep the last good ones offline."""
-    from kinemill.register.pulling import pull as bring
+    from kinemill.runtime.pulling import pull as bring
 
-    source = _source(model, server)
+    source = _source(model, server, robot or socket.gethostname())
     if watch:
         _watch(source, to, every, as_json=as_json)
     else:
         _tell(bring(source, to), as_json=as_json)
 
 
-def _source(model: str, server: str | None) -> Any:
-    from kinemill.errors import BadInput
-    from kinemill.home import Home
-    from kinemill.register.pulling import OfHome, OfServer
+def _source(model: str, server: str | None, robot: str) -> Any:
+    from kinemill.runtime.pulling import address_parts, from_server
 
-    task, mark, which = model.partition("@" if "@" in model else ":")
-    if not task or (mark and not which):
-        raise BadInput(model, "names no version", expected="TASK@champion or TASK:3")
-    which = f"{mark}{which}" or "@champion"
     if server is not None:
-        return OfServer(server, task, which, os.environ.get("KINEMILL_TOKEN"))
-    return OfHome(Home.resolve(), task, which)
+        return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
+    from kinemill.home import Home
+    from kinemill.register.pulling import OfHome
+
+    return OfHome(Home.resolve(), *address_parts(model), robot)
 
 
 def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
     import signal
     import threading
 
-    from kinemill.register.pulling import watch
+    from kinemill.runtime.pulling import watch
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,4 +74,42 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         news(found["why"])
 
 
-COMMANDS = [pull]
+def canary(
+    model: Annotated[
+        str, typer.Argument(metavar="TASK[:VERSION]", help="Default version: the challenger.")
+    ],
+    share: Annotated[
+        float | None, typer.Option("--share", help="Of the robots that pull TASK@canary, 0 to 1.")
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="All get the champion again.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though the gate refused it; needs --why.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Give a version to a share of the robots first, end that, or say how it stands."""
+    from kinemill.cli.chosen import address_of
+    from kinemill.home import Home
+    from kinemill.register import canary as birds
+
+    (task, which), home = address_of(model), Home.resolve()
+    if stop:
+        found = birds.end_canary(task.name, home, why=reason)
+    elif share is not None:
+        chosen = which or "@challenger"
+        found = birds.start_canary(task.name, home, chosen, share, force=force, why=reason)
+    else:
+        found = birds.look_at_canary(task.name, home)
+    if as_json:
+        document(found)
+    elif found["version"] is None:
+        typer.echo(f"{found['task']}: no canary; every robot gets version {found['champion']}")
+    else:
+        typer.echo(
+            f"{found['task']}: {found['share']:.0%} of the robots that pull @canary get version "
+            f"{found['version']}, the others version {found['champion']}"
+        )
+
+
+COMMANDS = [pull, canary]

@@ -10,7 +10,7 @@ from kinemill.errors import Blocked
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder with step.onnx and rollout.onnx.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with rollout.onnx or policy.onnx.")],
     as_json: Json = False,
 ) -> None:
     """Try a model folder: refuse what is dangerous, compare hashes, look at the files, run them."""

@@ -21,14 +21,14 @@ class LearnedModel:
     """
 
     def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+        self.simulator = simulator
         belief = simulator.interface.belief
         self._members = belief is not None and belief.members > 1
 
     @property
     def history(self) -> int:
         """Rows known before the first prediction, H."""
-        return self._simulator.history
+        return self.simulator.history
 
     def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
         """Try actions (B, T, A) after states (H, S) and past actions (H-1, A).
@@ -39,8 +39,8 @@ class LearnedModel:
         plans = np.asarray(actions, dtype=np.float32)
         known, past = _repeated(states, len(plans)), _repeated(past_actions, len(plans))
         if self._members:
-            return np.moveaxis(self._simulator.rollout_members(known, past, plans), 1, 0)
-        return self._simulator.rollout(known, past, plans)
+            return np.moveaxis(self.simulator.rollout_members(known, past, plans), 1, 0)
+        return self.simulator.rollout(known, past, plans)
 
 
 def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedModel:

@@ -115,7 +115,7 @@ def value_range(lines: Sequence[Line]) -> tuple[float, float]:
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
-    room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 0.1
     return low - room, high + room
 
 

@@ -133,3 +133,25 @@ class Scaled(Adapter):
     def act(self, action: Tensor) -> Tensor:
         """Stretch (B, A)."""
         return self.low + 0.5 * (action + 1.0) * (self.high - self.low)
+
+
+class Turned(Adapter):
+    """Angles as sine and cosine, behind all other numbers.
+
+    Args:
+        inputs: D.
+        places: of the angles.
+    """
+
+    def __init__(self, inputs: int, places: list[int]) -> None:
+        super().__init__(inputs + len(places))
+        self._places = places
+        self._rest = [index for index in range(inputs) if index not in places]
+
+    def observe(
+        self, seen: Tensor, first: Tensor, carry: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Turn (B, D) rad into (B, E)."""
+        del first
+        angles = seen[:, self._places]
+        return torch.cat([seen[:, self._rest], torch.sin(angles), torch.cos(angles)], 1), carry

@@ -15,6 +15,7 @@ from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
+from kinemill.ingest.copying import copying_ahead
 from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
 from kinemill.ingest.files import Found, nothing_found, readers, scan, wait_for_settled
 from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
@@ -94,13 +95,15 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     warn(home.root, progress.say, _FOLD * sum(sight.size for sight in looked.logs))
     fault_point("ingest.scanned")
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
-    hashes = dict(zip(still, parallel(_hash, still), strict=True))
-    read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
-    fault_point("ingest.hashed")
-    earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
-    decisions = decided(home, task.name)
-    taking = _Taking(task, home, decisions, described)
-    taken = taking.take(read, familiar, earlier, progress)
+    with copying_ahead(home) as ahead:
+        found = parallel(lambda sight: _hash(sight, ahead(sight)), still)
+        hashes = dict(zip(still, found, strict=True))
+        read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
+        fault_point("ingest.hashed")
+        earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
+        decisions = decided(home, task.name)
+        taking = _Taking(task, home, decisions, described)
+        taken = taking.take(read, familiar, earlier, progress)
     if taken is None:
         raise _nothing(task, source)
     if not source.is_file():
@@ -248,10 +251,13 @@ def _nothing(task: Task, source: Path) -> BadInput:
     )
 
 
-def _hash(sight: Sight) -> str | None:
-    """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read."""
+def _hash(sight: Sight, ahead: Path | None) -> str | None:
+    """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read.
+
+    Where it may be written `ahead`, it is copied on the way.
+    """
     try:
-        found = digest_to_copy(sight.path)
+        found = digest_to_copy(sight.path, ahead)
     except OSError:
         return None
     return found if see(sight.folder, sight.name) == sight else None

@@ -5,10 +5,10 @@ What is in it, `kinemill.export.bundle` says.
 
 from pathlib import Path
 
-from kinemill.errors import CorruptArtifact
 from kinemill.export.bundle import assemble
 from kinemill.home import Home
 from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
 
 __all__ = ["MODEL_FILES", "SUMS", "check_bundle", "make_bundle", "read_sums", "rollout_digest"]
@@ -36,17 +36,3 @@ def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Ou
 def rollout_digest(folder: Path) -> str:
     """Return the sha256 of a bundle's `rollout.onnx`: the identity of the model itself."""
     return file_digest(folder / "rollout.onnx")
-
-
-def check_bundle(folder: Path, sums: str) -> None:
-    """Check a bundle against the digest of its `sha256sums`, and its files against those.
-
-    Raises:
-        CorruptArtifact: a file is missing or its bytes have changed.
-    """
-    path = folder / SUMS
-    if not path.is_file() or file_digest(path) != sums:
-        raise CorruptArtifact(path, "is missing or differs from what was registered")
-    for name, sha in read_sums(folder).items():
-        if not (folder / name).is_file() or file_digest(folder / name) != sha:
-            raise CorruptArtifact(folder / name, "is missing or its bytes have changed")

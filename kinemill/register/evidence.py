@@ -1,7 +1,6 @@
 """What the gate looks at itself: models measured on the test split, and served as robots do it."""
 
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import kinemill
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.process import surroundings
 from kinemill.register.metric import error_of
 from kinemill.register.rules import Measured
 from kinemill.runtime import load
@@ -164,7 +163,7 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
                 text=True,
                 check=False,
                 timeout=PATIENCE,
-                env=_surroundings(),
+                env=surroundings(),
             )
         except subprocess.TimeoutExpired:
             return False, f"gave no answer within {PATIENCE:g} s"
@@ -179,10 +178,3 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
         return False, "answers otherwise than in this process"
     return True, f"answered {found.shape[1]} steps"
-
-
-def _surroundings() -> dict[str, str]:
-    """Return this environment, with this kinemill on the path and one thread for arithmetic."""
-    root = str(Path(kinemill.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -1,74 +1,33 @@
-"""Pulling: a version's files to a folder that a robot loads, swapped when another is champion.
+"""Pulling from the registry of a home; what is done with it, `kinemill.runtime.pulling` says."""
 
-FOLDER is a link to `.FOLDER.versions/<version>-<digest>/`, moved by one rename: who opens FOLDER
-sees the files of one version, whole, at any time. New files are copied aside, checked against their
-sha256, loaded and asked in a process of their own; only then is the link moved. What goes wrong
-before, a registry that cannot be reached among it, leaves the last good version in place.
-"""
-
-import json
-import os
 import shutil
-import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import uuid4
 
-from kinemill.durable import Move, settle
-from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
+from kinemill.errors import Unreachable
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.bundle import SUMS, check_bundle, read_sums
-from kinemill.register.evidence import serve_still
+from kinemill.register.bundle import SUMS, read_sums
+from kinemill.register.switching import notes_of
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.store import Json
+from kinemill.runtime.canary import WHICH, which_of
+from kinemill.runtime.pulling import OfServer, Sight, Source, pull, watch
 from kinemill.tracking import open_tracking
 
-KEPT = 2  # versions beside the present one that a program may still be reading
-_PATIENCE = 30.0  # s for an answer of a server
-_SHORT = 12
-_ASIDE = ".aside-"
-_STALE = 3600.0  # s after which nobody is writing what lies aside
-
-
-@dataclass(frozen=True)
-class Sight:
-    """Which version an alias names now, and the sha256 of its `sha256sums`."""
-
-    version: int
-    sums: str
-
-
-class Source(Protocol):
-    """A registry to pull from."""
-
-    def look(self) -> Sight:
-        """Return which version is wanted now.
-
-        Raises:
-            BadInput: there is no such version.
-            Unreachable: the registry does not answer.
-        """
-        ...
-
-    def copy(self, sight: Sight, folder: Path) -> None:
-        """Copy its files into an empty folder."""
-        ...
+__all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]
 
 
 @dataclass(frozen=True)
 class OfHome:
-    """The registry of a home, or of a shared database; `which` is `@alias` or `:number`."""
+    """The registry of a home, or of a shared database; `which` is `@alias` or `:number`.
+
+    `@canary` is the champion, or the canary of the robot of that name.
+    """
 
     home: Home
     task: str
     which: str
+    robot: str = ""
 
     def look(self) -> Sight:
         """Look the alias up in the database."""
@@ -77,7 +36,10 @@ class OfHome:
         if not self.home.has_registry:
             raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
         try:
-            version = find_version(open_tracking(self.home), self.task, self.which)
+            tracking, which = open_tracking(self.home), self.which
+            if which == WHICH:
+                which = which_of(self.task, self.robot, notes_of(tracking, self.task))
+            version = find_version(tracking, self.task, which)
         except MlflowException as error:
             raise Unreachable(
                 self.task, f"the registry does not answer: {error.message}"
@@ -91,193 +53,3 @@ class OfHome:
         for name in (SUMS, *read_sums(source)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, folder / name)
-
-
-@dataclass(frozen=True)
-class OfServer:
-    """The registry of an MLflow server: its address, and a token if it wants one."""
-
-    url: str
-    task: str
-    which: str
-    token: str | None = None
-
-    def look(self) -> Sight:
-        """Ask the server, as any MLflow client does."""
-        name = {"name": self.task}
-        if self.which.startswith("@"):
-            found = self._ask("registered-models/alias", **name, alias=self.which[1:])
-        else:
-            found = self._ask("model-versions/get", **name, version=self.which[1:])
-        version = found["model_version"]
-        stamped = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
-        if tags.SUMS not in stamped:
-            raise BadInput(f"{self.task}{self.which}", "was not registered by kinemill")
-        return Sight(int(version["version"]), stamped[tags.SUMS])
-
-    def copy(self, sight: Sight, folder: Path) -> None:
-        """Download every file that `sha256sums` names."""
-        (folder / SUMS).write_bytes(self._file(sight, SUMS))
-        for name in read_sums(folder):
-            path = folder / name
-            if not path.resolve().is_relative_to(folder.resolve()):
-                raise CorruptArtifact(f"{self.url} {SUMS}", f"names {name}, which leads elsewhere")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._file(sight, name))
-
-    def _ask(self, path: str, **query: str) -> Any:
-        return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
-
-    def _file(self, sight: Sight, name: str) -> bytes:
-        query = {"path": f"bundle/{name}", "name": self.task, "version": str(sight.version)}
-        return self._get("/model-versions/get-artifact", query)
-
-    def _get(self, path: str, query: dict[str, str]) -> bytes:
-        address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
-        if not address.startswith(("http://", "https://")):
-            raise BadInput(self.url, "is no address of a server", expected="http:// or https://")
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        request = urllib.request.Request(address, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-                return answer.read()
-        except urllib.error.HTTPError as error:
-            if error.code in {400, 404}:
-                where = f"{self.task}{self.which}"
-                raise BadInput(where, f"{self.url} knows no such version") from error
-            raise Unreachable(self.url, f"answers {error.code} {error.reason}") from error
-        except OSError as error:
-            raise Unreachable(self.url, f"does not answer: {error}") from error
-
-
-def pull(
-    source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = serve_still
-) -> Json:
-    """Bring the wanted version to the folder `to`, or keep what is there.
-
-    Args:
-        source: where from.
-        to: the folder; not there yet, or pulled before.
-        try_it: loads a bundle as robots do and asks it something.
-
-    Returns:
-        folder, version, `status`: `pulled`, `unchanged`, or `kept` when the registry could not be
-        reached, or the files are no good; then with `why`.
-
-    Raises:
-        BadInput: there is no such version, or `to` is something else.
-        KinemillError: nothing can be had, and nothing was pulled before.
-    """
-    to = to.expanduser().absolute()
-    if to.exists() and not to.is_symlink():
-        raise BadInput(to, "is there and was not pulled", expected="a folder that is not there yet")
-    present = _present(to)
-    try:
-        sight = source.look()
-        if present and _name(sight) == present.name:
-            return _told(to, "unchanged")
-        _bring(source, sight, to, try_it)
-    except (KinemillError, OSError) as error:
-        if present is None or isinstance(error, BadInput):
-            raise
-        return _told(to, "kept") | {"why": str(error)}
-    return _told(to, "pulled")
-
-
-def watch(
-    source: Source,
-    to: Path,
-    told: Callable[[Json], None],
-    stop: threading.Event,
-    every: float = 5.0,
-    try_it: Callable[[Path], tuple[bool, str]] = serve_still,
-) -> None:
-    """Pull again and again; tell what changes, and what keeps it from changing.
-
-    A registry that cannot be reached, or has no such version for a while, ends nothing.
-    """
-    before: tuple[Any, ...] | None = None
-    while True:
-        try:
-            found = pull(source, to, try_it)
-        except (KinemillError, OSError) as error:
-            version = _version(_present(to.expanduser().absolute()))
-            found = {"folder": str(to), "version": version, "status": "kept", "why": str(error)}
-        news = (found["version"], found.get("why"))
-        if news != before:
-            told(found)
-        before = news
-        if stop.wait(every):
-            return
-
-
-def _name(sight: Sight) -> str:
-    return f"{sight.version}-{sight.sums[:_SHORT]}"
-
-
-def _versions(to: Path) -> Path:
-    return to.parent / f".{to.name}.versions"
-
-
-def _present(to: Path) -> Path | None:
-    """Return the folder that `to` leads to, if its files are whole."""
-    if not to.is_symlink() or not to.is_dir():
-        return None
-    folder = to.resolve()
-    try:
-        check_bundle(folder, _digest(folder))
-    except CorruptArtifact:
-        return None
-    return folder
-
-
-def _digest(folder: Path) -> str:
-    from kinemill.store import file_digest
-
-    found = file_digest(folder / SUMS) if (folder / SUMS).is_file() else ""
-    return found if found[:_SHORT] == folder.name.rpartition("-")[2] else ""
-
-
-def _bring(
-    source: Source, sight: Sight, to: Path, try_it: Callable[[Path], tuple[bool, str]]
-) -> None:
-    """Copy aside, check, try, and only then let `to` lead there."""
-    place = _versions(to) / _name(sight)
-    aside = place.parent / f"{_ASIDE}{uuid4().hex}"
-    aside.mkdir(parents=True)
-    try:
-        source.copy(sight, aside)
-        check_bundle(aside, sight.sums)
-        good, said = try_it(aside)
-        if not good:
-            raise CorruptArtifact(f"version {sight.version}", f"is not taken: it {said}")
-        if place.exists():  # whole it was, or `to` would lead there
-            place.rename(place.parent / f"{_ASIDE}{uuid4().hex}")
-        settle([Move(aside, place)])
-        link = to.parent / f".{to.name}-{uuid4().hex}"
-        link.symlink_to(place.relative_to(to.parent), target_is_directory=True)
-        os.replace(link, to)  # noqa: PTH105 - one rename: the old or the new, never none
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        _clear(place.parent, to.resolve())
-
-
-def _clear(versions: Path, present: Path) -> None:
-    """Remove all but the last versions, which a program may still be reading, and what was left."""
-    others = [path for path in versions.iterdir() if path != present]
-    aside = [path for path in others if path.name.startswith(_ASIDE)]
-    whole = sorted(set(others) - set(aside), key=_when, reverse=True)
-    for path in [*whole[KEPT:], *(path for path in aside if _when(path) < time.time() - _STALE)]:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _when(path: Path) -> float:
-    return path.stat().st_mtime
-
-
-def _told(to: Path, status: str) -> Json:
-    return {"folder": str(to), "version": _version(_present(to)), "status": status}
-
-
-def _version(present: Path | None) -> int | None:
-    return int(present.name.partition("-")[0]) if present else None

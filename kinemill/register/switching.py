@@ -20,7 +20,16 @@ from kinemill.register import tags
 from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
 from kinemill.tracking import Tracking
 
-What = Literal["champion", "refused", "waiting", "approved", "promoted", "rolled back"]
+What = Literal[
+    "champion",
+    "refused",
+    "waiting",
+    "approved",
+    "promoted",
+    "rolled back",
+    "canary",
+    "canary ended",
+]
 CROWNED = ("champion", "promoted")  # by the gate, by a person
 MOVES = (*CROWNED, "rolled back")  # events after which another version reigns
 _LONGEST = 1000  # characters of a reason; MLflow takes 5000 for all of an event
@@ -107,19 +116,21 @@ def record(tracking: Tracking, task: str, event: Event) -> None:
 
 
 def _same(one: Event, other: Event) -> bool:
-    return (one.what, one.version, one.before) == (other.what, other.version, other.before)
+    grown = other.what == "canary" and one.why != other.why
+    told = (one.what, one.version, one.before) == (other.what, other.version, other.before)
+    return told and not grown
 
 
 def trail(tracking: Tracking, task: str) -> list[Event]:
     """Return what happened to the versions of a task, the oldest event first."""
-    found = _tags(tracking, task)
+    found = notes_of(tracking, task)
     keys = sorted(key for key in found if key.startswith(tags.EVENT))
     return [Event(**json.loads(found[key])) for key in keys]
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:
     """Return which version was crowned last, though its alias or itself may be gone since."""
-    noted = _tags(tracking, task).get(tags.CHAMPION)
+    noted = notes_of(tracking, task).get(tags.CHAMPION)
     if noted:
         return int(noted)
     crowned = tracking.client.search_model_versions(
@@ -130,7 +141,8 @@ def last_champion(tracking: Tracking, task: str) -> int | None:
     return int(crowned[0].version) if crowned else None
 
 
-def _tags(tracking: Tracking, task: str) -> dict[str, Any]:
+def notes_of(tracking: Tracking, task: str) -> dict[str, Any]:
+    """Return the tags of a registered model; none where there is no such model."""
     from mlflow.exceptions import MlflowException
 
     try:

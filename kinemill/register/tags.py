@@ -1,5 +1,7 @@
 """Names of what a version and its run carry in MLflow."""
 
+from kinemill.runtime import canary, pulling
+
 KEY = "kinemill.key"  # digest of what was registered under which rules
 WISHES = "kinemill.wishes"  # digest of what the task asked of it
 TASK = "kinemill.task_digest"
@@ -12,7 +14,6 @@ VERIFICATION = "kinemill.verification"
 COMMIT = "kinemill.commit"
 BUNDLE = "kinemill.bundle"  # folder relative to the home
 BUNDLE_DIGEST = "kinemill.bundle_digest"
-SUMS = "kinemill.sums"  # sha256 of the bundle's sha256sums
 METRICS = "kinemill.metrics"
 GATE = "kinemill.gate"
 PREVIOUS = "kinemill.previous_champion"
@@ -24,3 +25,5 @@ BETTER = "kinemill.blessing.better"  # yes or no: every rule but `serves` holds
 SERVES = "kinemill.blessing.serves"  # yes or no: loads and answers in the serving runtime
 CHAMPION = "kinemill.champion"  # on the registered model: who is champion, should its alias go
 EVENT = "kinemill.event."  # on the registered model: one line of the audit trail each, JSON
+CANARY = canary.TAG
+SUMS = pulling.SUMS_TAG

@@ -107,7 +107,7 @@ def _course(versions: Sequence[Version]) -> str:
         lines.append(Line("champion", "champion", ends, held, staircase=True))
     start = known[0][0].created[:16].replace("T", " ")
     since = f"over {'hours' if short else 'days'} since {start} UTC"
-    chart = figure("nRMSE", since, line_chart(lines, size=(900, 240)))
+    chart = figure("nRMSE", since, line_chart(lines, size=(700, 220)))
     key = legend({line.style: line.label for line in lines})
     return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'
 

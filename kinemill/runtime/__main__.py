@@ -1,40 +1,89 @@
-"""`python -m kinemill.runtime verify FOLDER`: is this copy, on this machine, the model it says?
+"""A model on a robot, with numpy and onnxruntime alone.
+
+`python -m kinemill.runtime verify FOLDER`: is this copy, on this machine, the model it says?
+`python -m kinemill.runtime pull URL TASK@champion --to FOLDER --watch`: keep a folder up to date.
 
 Exit codes are those of `kinemill`: 0 it is, 1 it is not, 2 it is no model.
 """
 
 import argparse
 import json
+import os
+import signal
+import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from kinemill.errors import KinemillError
 from kinemill.runtime.measuring import CALLS
+from kinemill.runtime.pulling import from_server, pull, watch
 from kinemill.runtime.verifying import verify
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kinemill.runtime", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m kinemill.runtime",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("verify", help="check hashes, stored parity cases and latency")
+    _verify_options(commands.add_parser("verify", help="check hashes, stored cases and latency"))
+    _pull_options(commands.add_parser("pull", help="bring a version from a server, checked, tried"))
+    given = parser.parse_args(arguments)
+    if getattr(given, "calls", 1) < 1:
+        parser.error("--calls is at least 1")
+    try:
+        return int(given.do(given))
+    except KinemillError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+
+
+def _verify_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path)
     command.add_argument("--calls", type=int, default=CALLS, help="in each of five blocks")
     command.add_argument(
         "--p99-ms", type=float, default=None, help="bound on the latency of a rollout or act"
     )
     command.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    given = parser.parse_args(arguments)
-    if given.calls < 1:
-        parser.error("--calls is at least 1")
-    try:
-        found = verify(given.folder, calls=given.calls, bound_ms=given.p99_ms)
-    except KinemillError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    command.set_defaults(do=_verify)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    found = verify(given.folder, calls=given.calls, bound_ms=given.p99_ms)
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if given.json else _told(found))
     return 0 if found["passed"] else 1
+
+
+def _pull_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("url", help="of MLflow's pages; KINEMILL_TOKEN is sent along")
+    command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, TASK:3")
+    command.add_argument("--to", type=Path, required=True, help="folder that programs load")
+    command.add_argument("--watch", action="store_true", help="go on, and swap the folder")
+    command.add_argument("--every", type=float, default=5.0, help="s between looks of --watch")
+    command.add_argument("--robot", default=socket.gethostname(), help="name, for @canary")
+    command.set_defaults(do=_pull)
+
+
+def _pull(given: argparse.Namespace) -> int:
+    token = os.environ.get("KINEMILL_TOKEN")
+    source = from_server(given.url, given.model, token, given.robot)
+    if not given.watch:
+        _tell(pull(source, given.to))
+        return 0
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    watch(source, given.to, _tell, stop, max(given.every, 0.1))
+    return 0
+
+
+def _tell(found: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
 
 
 def _told(found: dict[str, Any]) -> str:

@@ -158,7 +158,7 @@ class GaitPolicy(PolicyModule):
         rows = torch.where(known, rows, self._history_for(joints, expected))
         phase, place = self._explained(rows, expected)
         back = torch.arange(1 - LATEST, 2, device=rows.device, dtype=rows.dtype) * self.pace
-        gait = self._curve(phase + back, place)  # the latest rows, and the next
+        gait = self.curve(phase + back, place)  # the latest rows, and the next
         off = (rows[:, -LATEST:] - gait[:, :-1]) / self.spread
         turns = torch.cat([phase, 2.0 * phase], dim=1)
         pace = (0.1 * (gait[:, -1] - gait[:, -2]) / self.spread).tanh()
@@ -176,7 +176,7 @@ class GaitPolicy(PolicyModule):
         every = torch.where(every < self.low, self.low, every)
         return torch.where(every > self.high, self.high, every)
 
-    def _curve(self, phase: Tensor, place: Tensor) -> Tensor:
+    def curve(self, phase: Tensor, place: Tensor) -> Tensor:
         """Return joint angles of gaits: φ (B, T), z (B, R) -> (B, T, J), rad."""
         orders = torch.arange(1, (self.sizes.terms + 1) // 2, device=phase.device)
         turned = phase.unsqueeze(2) * orders
@@ -193,7 +193,7 @@ class GaitPolicy(PolicyModule):
         phase, _ = _lowest(missed)
         rows = self.sizes.history
         back = torch.arange(1 - rows, 1, device=joints.device, dtype=joints.dtype) * self.pace
-        made = self._curve(phase + back, place)
+        made = self.curve(phase + back, place)
         return torch.cat([made[:, :-1], joints.unsqueeze(1)], dim=1)
 
     def _explained(self, rows: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface, Simulator, load, wrapped
-from kinemill.runtime.loading import SUMS
+from kinemill.runtime.loading import POLICY, SUMS
 from kinemill.runtime.refusing import refuse_folder, refuse_model
 from kinemill.runtime.verifying import CASES, hashes, parity, read_cases
 from kinemill.store import Json
@@ -34,7 +34,7 @@ UNKNOWN = 1.0  # what a channel without limits is tried up to, in its unit
 
 
 def verify_folder(folder: Path) -> Json:
-    """Try a folder with `step.onnx` and `rollout.onnx` in every way that needs nothing else.
+    """Try a model's or policy's folder in every way that needs nothing else.
 
     Returns:
         The document: `passed`, `gates`, `files`, and, unless a hash is wrong, `latency_ms`,
@@ -48,6 +48,11 @@ def verify_folder(folder: Path) -> Json:
     gates = _hashed(folder)
     if not all(line.passed for line in gates):
         return _document(folder, gates, {})  # nothing of a changed file is run
+    if (folder / POLICY).is_file():
+        from kinemill.verify.policies.folder import try_folder
+
+        more, about = try_folder(folder)
+        return _document(folder, [*gates, *more], about)
     models = read_models(folder, every=True)
     gates += [line for path, model in models.items() for line in examine(path, model)]
     said = [read_interface(path, model) for path, model in models.items()]

@@ -1,6 +1,7 @@
 """verification.json: the verdict as a document, and the part of it that is asked for first."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from kinemill.store import Json
@@ -43,7 +44,7 @@ def verdict_document(verdict: Verdict) -> Json:
             "stability": verdict.stability.to_json(),
             "physics": sense_document(verdict.trials.sense),
             "closed_loop": subject.closed_loop,
-            **_exported(subject.exported or {}),
+            **_exported(subject.exported or {}, verdict.trials.variants),
             "fitting": asdict(subject.fitting) if subject.fitting else None,
             "dataset": interface.dataset,
             "versions": interface.versions,
@@ -51,10 +52,11 @@ def verdict_document(verdict: Verdict) -> Json:
     )
 
 
-def _exported(said: Json) -> Json:
+def _exported(said: Json, errors: Mapping[str, float]) -> Json:
     """Return what is known of step.c, and what each variant in fewer bits costs and weighs."""
     variants: Json = {
         name: loss
+        | {"test": errors.get(name), "test_fp32": errors.get("fp32")}
         | {"bytes": {file: n for file, n in said["bytes"].items() if f".{name}." in file}}
         for name, loss in said.get("variants", {}).items()
     }

@@ -122,7 +122,7 @@ def _files(found: Json) -> str:
     rows = [
         [
             name_of(one["file"]),
-            f"{one['bytes'] / 1000:,.1f} kB",
+            f"{one['bytes'] / 1000:,.1f}\u00a0kB",
             f"{one['opset']}, {one['ir']}",
             f"{one['parameters']:,}",
             escape(", ".join(f"{kind} {count}" for kind, count in one["operators"].items())),
@@ -143,15 +143,27 @@ def _variants(found: Json) -> str:
             mark(one["passed"]),
             name_of(name),
             *(_number(one[key]) for key in ("nrmse", "nrmse_fp32", "allowed")),
-            f"{sum(one['bytes'].values()) / 1000:,.1f} kB" if one["bytes"] else "–",
+            *("–" if one[key] is None else _number(one[key]) for key in ("test", "test_fp32")),
+            f"{sum(one['bytes'].values()) / 1000:,.1f}\u00a0kB" if one["bytes"] else "–",
             "published" if one["passed"] else f"left out: {escape(one['why'] or 'errs too much')}",
         ]
         for name, one in variants.items()
     ]
-    heads = ["", "Variant", "nRMSE", "in float32", "Allowed", "Both files", ""]
+    heads = [
+        "",
+        "Variant",
+        "nRMSE",
+        "of float32",
+        "Allowed",
+        "Test",
+        "of float32",
+        "Both files",
+        "",
+    ]
     return (
-        "<h2>In fewer bits</h2><p>The same model with its layers rounded, measured on training "
-        "windows beside the original.</p>" + table(heads, rows)
+        "<h2>In fewer bits</h2><p>The same model with its layers rounded, measured beside the "
+        "original on training windows, which decide, and on the test split.</p>"
+        + table(heads, rows)
     )
 
 

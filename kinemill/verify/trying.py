@@ -24,6 +24,7 @@ from kinemill.verify.physics import Sense, physical_sense
 from kinemill.verify.poison import Poison, poison
 from kinemill.verify.probes import Probe, make_probes, stretched
 from kinemill.verify.structure import Structure
+from kinemill.verify.variants import try_variants
 
 STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
 
@@ -90,6 +91,7 @@ class Trials:
         sense: answers to the physical questions of the task.
         structures: what each file is made of.
         probes: what was tried on, measured windows first.
+        variants: error on the test split, nrmse, of each variant and of `fp32`.
     """
 
     gates: list[Gate]
@@ -98,6 +100,7 @@ class Trials:
     sense: list[Sense]
     structures: list[Structure]
     probes: list[Probe]
+    variants: dict[str, float]
 
 
 def try_out(subject: Subject) -> Trials:
@@ -107,7 +110,7 @@ def try_out(subject: Subject) -> Trials:
         Blocked: they cannot be run as promised, so there is nothing to measure.
     """
     simulator, dataset, settings = subject.simulator, subject.dataset, subject.settings
-    models = read_models(subject.folder)
+    models = read_models(subject.folder, every=True)
     gates = check_files(models, dataset, subject.trained)
     probes = make_probes(dataset, simulator.interface, settings.horizon)
     parity = compared(subject, probes)
@@ -115,13 +118,15 @@ def try_out(subject: Subject) -> Trials:
     runnable(simulator.interface.task, gates, parity)
     poisoned = poison(simulator, probes[0])
     sense = physical_sense(simulator, probes[0], subject.spread, settings)
+    behaving, errors = try_variants(subject.folder, simulator, dataset, settings.horizon)
     gates += [
+        *behaving,
         _contained(poisoned),
         finite("finite", all(row.finite for row in parity)),
         *manners(simulator, load(subject.folder, out_of_limits="raise"), probes),
         *(one.gate() for one in sense),
     ]
-    return Trials(gates, parity, poisoned, sense, structures(models), probes)
+    return Trials(gates, parity, poisoned, sense, structures(models), probes, errors)
 
 
 def compared(subject: Subject, probes: list[Probe]) -> list[Parity]:

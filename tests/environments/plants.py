@@ -47,3 +47,46 @@ class Towards:
 
     def act(self, observation):
         return np.clip(-observation[:1], -2.0, 2.0)
+
+
+class Steady(gymnasium.Env):
+    """Nothing ever changes, each step brings 1; `ends` after so many, by itself."""
+
+    def __init__(self, ends: int | None = None):
+        self.ends = ends
+        self.observation_space = Box(-1.0, 1.0, (1,), np.float32)
+        self.action_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.ones(1, np.float32), 1.0, self.steps == self.ends, False, {}
+
+
+class Doors(gymnasium.Env):
+    """Two choices at once; the first two of three doors are open in turn, an open one brings 1."""
+
+    def __init__(self):
+        box = Box(0.0, 1.0, (2,), np.float32)
+        self.observation_space = Dict({"observation": box, "action_mask": Box(0, 1, (5,), np.int8)})
+        self.action_space = gymnasium.spaces.MultiDiscrete([3, 2])
+
+    def _seen(self):
+        mask = np.array([self.turn == 0, self.turn == 1, 0, 1, 1], np.int8)
+        return {"observation": np.eye(2, dtype=np.float32)[self.turn], "action_mask": mask}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.turn, self.steps = int(self.np_random.integers(2)), 0
+        return self._seen(), {}
+
+    def step(self, action):
+        if int(action[0]) != self.turn:
+            raise AssertionError("a forbidden door was taken")
+        reward, self.steps = float(action[1] == self.turn), self.steps + 1
+        self.turn = int(self.np_random.integers(2))
+        return self._seen(), reward, self.steps == 10, False, {}

@@ -19,9 +19,9 @@ def read(monkeypatch):
     monkeypatch.setattr(sights, "_FRESH", 0.01)
     names, digest = [], stage.digest_to_copy
 
-    def noted(path):
+    def noted(path, ahead):
         names.append(path.name)
-        return digest(path)
+        return digest(path, ahead)
 
     monkeypatch.setattr(stage, "digest_to_copy", noted)
     return names

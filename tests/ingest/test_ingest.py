@@ -1,5 +1,6 @@
 """The stage: idempotent, incremental, atomic, and never touching what it reads."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -12,9 +13,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill import digests
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
-from kinemill.ingest import ingest, load_recordings, stage
+from kinemill.ingest import copying, ingest, load_recordings, membership, stage
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
@@ -320,8 +322,8 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
     growing = write("b.csv", swing[:50])
     digest = stage.digest_to_copy
 
-    def grow_meanwhile(path):
-        found = digest(path)
+    def grow_meanwhile(path, ahead):
+        found = digest(path, ahead)
         if path == growing:
             growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
         return found
@@ -332,6 +334,40 @@ def test_a_file_that_changes_while_it_is_read_is_unstable(
     assert report.outcome.summary["recordings"] == 1
     monkeypatch.undo()
     assert outcomes(ingest(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
+
+
+def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_that_is_known(
+    task, home, logs, write, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(membership, "copy", lambda *to: read.append(to) or digests.copy(*to))
+    rows = [(k / 100, math.sin(k / 100), math.cos(k / 100), 0.0) for k in range(50_000)]
+    log = write("a.csv", rows)
+    assert log.stat().st_size > copying.LEAST
+    time.sleep(3 * digests.CALM / 1e9)
+    monkeypatch.setattr(digests, "_blocks", _once(digests._blocks))
+    report = ingest(task, home, logs)
+    assert outcomes(report) == {"a.csv": "episodes"}
+    assert len(read) == 1  # and it found the copy: blocks are read once
+    (kept,) = (home.store / "raw").rglob("*.csv")
+    assert kept.read_bytes() == log.read_bytes()
+    monkeypatch.undo()
+    (logs / "again.csv").write_bytes(log.read_bytes())
+    time.sleep(3 * digests.CALM / 1e9)
+    assert outcomes(ingest(task, home, logs))["again.csv"] == "known"
+    assert not list((home.store / ".staging").iterdir())
+
+
+def _once(blocks):
+    """Return what yields the blocks of one file, and of no second one."""
+    calls = []
+
+    def first(file):
+        assert not calls, "read again"
+        calls.append(file)
+        return blocks(file)
+
+    return first
 
 
 def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, write, swing):

@@ -1,5 +1,6 @@
 """Pulling a champion's files to a folder: swapped whole, kept when the registry is away."""
 
+import json
 import os
 import shutil
 import signal
@@ -20,8 +21,10 @@ from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.home import Home
 from kinemill.register import fetch_bundle, pulling
 from kinemill.register.pulling import OfHome, OfServer
+from kinemill.runtime.pulling import answers
 from kinemill.store import file_digest
 from kinemill.tracking import tracking_uri
+from tests.conftest import ROOT
 
 
 def fine(folder):
@@ -199,10 +202,57 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
     served = OfServer(url, "cart", "@champion", "secret")
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
     with pytest.raises(BadInput, match="knows no such version"):
-        pull(OfServer(url, "cart", "@canary", "secret"), to)
+        pull(OfServer(url, "cart", "@other", "secret"), to)
     server.shutdown()
     server.server_close()
     assert pull(served, to)["status"] == "kept"
+
+
+# Lets no package in but the two that a robot has.
+ALONE = """
+import sys
+
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        known = sys.stdlib_module_names | {"kinemill", "numpy", "onnxruntime"}
+        if name.partition(".")[0] not in known:
+            raise ModuleNotFoundError(f"a robot has no {name}")
+
+sys.meta_path.insert(0, Only())
+import runpy
+sys.argv = ["runtime", *sys.argv[1:]]
+runpy.run_module("kinemill.runtime", run_name="__main__")
+"""
+
+
+def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source, tmp_path):
+    Answers.folder = fetch_bundle("models:/cart@champion", chain.home)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    to = tmp_path / "model"
+    asked = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]
+    told = subprocess.run(
+        [sys.executable, "-c", ALONE, *asked],
+        env=os.environ | {"KINEMILL_TOKEN": "secret", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    server.shutdown()
+    server.server_close()
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["status"] == "pulled"
+    assert gain_of(to) == 0.5
+
+
+def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(fetch_bundle("models:/cart@champion", chain.home), folder)
+    assert answers(folder) == (True, "answered")
+    (folder / "rollout.onnx").write_bytes(b"no model")
+    good, told = answers(folder)
+    assert not good
+    assert told.startswith("ended with code 1: ")
 
 
 @pytest.fixture
@@ -238,4 +288,4 @@ def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
     assert (found["version"], gain_of(tmp_path / "model")) == (1, 0.5)
     assert pull(OfServer(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
     with pytest.raises(BadInput, match="knows no such version"):
-        pull(OfServer(mlflow_server, "cart", "@canary"), tmp_path / "other")
+        pull(OfServer(mlflow_server, "cart", "@other"), tmp_path / "other")

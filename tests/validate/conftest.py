@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import snapshot
+from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import entry_of
 from kinemill.spec import Task, load_task
 from kinemill.store import Ref, digest, once
@@ -69,8 +70,8 @@ def _record_one(home, task, name: str, frames: list[pl.DataFrame]):
     def build(folder: Path):
         tracks = []
         for index, frame in enumerate(frames):
-            file = f"track-{index:04d}.parquet"
-            frame.write_parquet(folder / file)
+            file = f"track-{index:04d}{SUFFIX}"
+            write_rows(frame, folder / file)
             start = float(frame["time_s"][0])
             tracks.append({"index": index, "rows": frame.height, "start_s": start, "file": file})
         unread = {

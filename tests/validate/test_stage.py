@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from kinemill.ingest import load_recordings
+from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
 from kinemill.validate import load_checks, load_episodes, page, planned_checks, table, validate
+from kinemill.validate.episodes import judge_into
 from kinemill.validate.ranges import ranges
 from tests.validate.conftest import as_frame
 
@@ -80,6 +84,38 @@ def test_an_untouched_track_is_not_written_again_where_the_disk_can_share_it(
     assert shared == {"good.csv": same_disk, "holed.csv": False}
     (good,) = [item for item in load_episodes(home, outcome.ref) if item.name == "good.csv"]
     assert good.read().equals(logs["good.csv"][0])
+
+
+def test_recordings_of_before_whose_tracks_are_parquet_are_judged_as_others(
+    home, pendulum, record, logs, tmp_path
+):
+    task = pendulum()
+    made = {}
+    for recording in load_recordings(home, record(task, logs)):
+        if recording.summary["tracks"]:
+            made["now"] = judge_into(task, recording, _folder(tmp_path / recording.name))
+            before = _as_parquet(recording, _folder(tmp_path / f"before {recording.name}"))
+            made["before"] = judge_into(task, before, _folder(tmp_path / f"{recording.name}, 3"))
+            assert made["before"] == made["now"]
+            for entry in made["now"]["episodes"]:
+                again = read_rows(tmp_path / f"{recording.name}, 3" / entry["file"])
+                assert again.equals(read_rows(tmp_path / recording.name / entry["file"]))
+    assert made["now"]["episodes"]
+
+
+def _folder(path):
+    path.mkdir()
+    return path
+
+
+def _as_parquet(recording, folder):
+    """Return a recording as it was kept before version 4."""
+    tracks = []
+    for track in recording.summary["tracks"]:
+        file = track["file"].replace(".arrow", ".parquet")
+        read_rows(recording.folder / track["file"]).write_parquet(folder / file)
+        tracks.append({**track, "file": file})
+    return replace(recording, folder=folder, summary={**recording.summary, "tracks": tracks})
 
 
 def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum, record, swing):

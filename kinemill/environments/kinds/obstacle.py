@@ -12,9 +12,9 @@ from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Disc
 from kinemill.spec.environment import KINDS, Environment
 
-START, GOAL, RADIUS, NEAR = -0.4, 0.4, 0.11, 0.04  # m
+START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
 # The expert: m beside the obstacle's middle that it passes, m before it that it turns, m/s.
-WIDE, TURN, SPEED = 0.25, 0.28, 0.4
+WIDE, TURN, SPEED = 0.25, 0.33, 0.4
 _SIDES = 23  # apart from what else is drawn by an episode's seed
 
 
@@ -41,7 +41,7 @@ class ObstaclePlane(Gantry):
 
     def begin(self, random: np.random.Generator) -> Vector:
         """Draw a start on the left."""
-        return np.array([START, random.uniform(-0.02, 0.02)])
+        return np.array([START, random.uniform(-0.1, 0.1)])
 
     def observe(self) -> Any:
         """Return (4,) m, m/s."""
@@ -74,7 +74,7 @@ class EitherSide:
         place = np.asarray(observation[:2], float)
         if place[0] >= 0.0:
             return towards(place, (GOAL, 0.0), SPEED)
-        way = np.array([0.05, self._side * WIDE]) - place
+        way = np.array([0.02, self._side * WIDE]) - place
         if place[0] < -TURN:
             way = np.array([1.0, 0.0])
         return (way / np.linalg.norm(way) * SPEED).astype(np.float32)

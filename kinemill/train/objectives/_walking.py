@@ -1,20 +1,19 @@
 """From settings and clips to the policy that walks, and what it is to minimise.
 
-What a clip adds to the family would be known of it already, and the network would learn little of
-clips to come. So each clip is shown with the family of the others (cross-fitting), in training and
-in validation; the policy that comes of it has the family of all.
+A network that saw nothing but a few clips would know them by heart. So each training window is moved
+to another place of the family, drawn anew each time, and its command with it: what is learned are
+gaits between and around the clips, with what the clips' own leave over.
 
 Symbols: N rows of all clips, W windows, B batch, H history, T horizon, D numbers observed, A
 targets, M numbers of a command.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from kinemill.errors import BadInput
 from kinemill.spec.ports import Start
@@ -42,23 +41,12 @@ class _Clips:
         joints: columns of it that the actions are the next values of, (A,).
         commands: columns of it that are commands, (M,).
         episodes: first row of each clip, and the row after its last.
-        recordings: the recording that each clip is of; a mirrored one is of the same.
     """
 
     observed: np.ndarray[Any, np.dtype[np.float32]]
     joints: list[int]
     commands: list[int]
     episodes: list[tuple[int, int]]
-    recordings: list[str]
-
-    def without(self, recording: str) -> "_Clips":
-        """Return the clips of other recordings."""
-        kept = [at for at, name in enumerate(self.recordings) if name != recording]
-        return replace(
-            self,
-            episodes=[self.episodes[at] for at in kept],
-            recordings=[self.recordings[at] for at in kept],
-        )
 
     def angles(self) -> list[Any]:
         """Return joint angles of each clip, (n, A) float64."""
@@ -69,11 +57,13 @@ class _Clips:
         rows = [self.observed[a:b][:, self.commands].astype(np.float64) for a, b in self.episodes]
         return np.stack([own.mean(axis=0) for own in rows])
 
-    def starts(self, rows: int, stride: int = 1) -> tuple[Any, list[str]]:
-        """Return the first row (W,) and the recording of each `stride`-th window of some rows."""
+    def starts(self, rows: int, stride: int = 1) -> tuple[Any, Any]:
+        """Return the first row (W,) of each `stride`-th window of some rows, and its clip (W,)."""
         each = [np.arange(a, b - rows + 1, stride) for a, b in self.episodes]
-        of = [name for name, own in zip(self.recordings, each, strict=True) for _ in own]
-        return np.concatenate([np.empty(0, np.int64), *each]).astype(np.int64), of
+        of = [np.full(len(own), clip) for clip, own in enumerate(each)]
+        empty = np.empty(0, np.int64)
+        first, clip = (np.concatenate([empty, *part]).astype(np.int64) for part in (each, of))
+        return first, clip
 
 
 def clips_of(learn: Any, task: Task, data: Demonstrations, split: str) -> _Clips:
@@ -88,13 +78,8 @@ def clips_of(learn: Any, task: Task, data: Demonstrations, split: str) -> _Clips
         raise BadInput(f"{split} split of {data.packed.task}", "has no clips")
     columns = [seen.index(joints[name]) for name in task.actions]
     rest = [at for at in range(len(seen)) if at not in columns]
-    return _Clips(
-        data.observed(seen),
-        columns,
-        rest,
-        [(one.start, one.stop) for one in episodes],
-        [one.recording for one in episodes],
-    )
+    spans = [(one.start, one.stop) for one in episodes]
+    return _Clips(data.observed(seen), columns, rest, spans)
 
 
 def steps_of(learn: Any, task: Task, data: Demonstrations) -> int:
@@ -155,16 +140,15 @@ def prepare(
     layout, sizes = PolicyLayout.from_json(said["layout"]), GaitSizes.from_json(said["sizes"])
     torch.manual_seed(learn.seed)
     policy: Any = GaitPolicy(layout, sizes)
-    whole, moving = _family(learn, task, clips)
-    policy.adopt(whole, _scale(clips))
+    gaits, _ = _family(learn, task, clips)
+    policy.adopt(gaits, _scale(clips))
     policy.to(device)
-    families = _Families(policy, _left_out(learn, clips, moving, whole.cycle))
     if start is not None:
         start_policy(policy, start)
     freeze(policy, learn.freeze)
     watch = clips_of(learn, task, data[0], "validation")
     known = clips_of(learn, task, data[0], "train")
-    walks = _Walks(learn, families, (clips, known, watch))
+    walks = _Walks(learn, policy, gaits, (clips, known, watch))
     return policy, Objective(
         loss=walks.loss,
         evaluate=walks.evaluate,
@@ -178,50 +162,10 @@ def _family(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
     angles, scale = clips.angles(), _scale(clips)
     spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
     moving = np.flatnonzero(spread > STILL).tolist()
-    return _fit(learn, clips, moving, learn.cycle / task.dt if learn.cycle else 0.0, scale), moving
-
-
-def _fit(learn: Any, clips: _Clips, moving: list[int], cycle: float, scale: Any) -> Gaits:
     told = (clips.told() - scale["command_mean"]) / scale["command_std"]
-    kept = [clip[:, moving] for clip in clips.angles()]
-    return fit_gaits(kept, list(told), learn.harmonics, learn.directions, cycle)
-
-
-def _left_out(
-    learn: Any, clips: _Clips, moving: list[int], cycle: float
-) -> dict[str, tuple[Gaits, dict[str, Any]]]:
-    """Return by recording the gaits of all others, and their scale; none of a single recording."""
-    found: dict[str, tuple[Gaits, dict[str, Any]]] = {}
-    for name in dict.fromkeys(clips.recordings):
-        others = clips.without(name)
-        if others.episodes:
-            scale = _scale(clips)
-            found[name] = _fit(learn, others, moving, cycle, scale), scale
-    return found
-
-
-class _Families:
-    """A policy, and what its buffers would be without one of the recordings.
-
-    Args:
-        policy: what is trained.
-        others: by recording, the gaits of all others and their scale.
-    """
-
-    def __init__(self, policy: GaitPolicy, others: dict[str, tuple[Gaits, dict[str, Any]]]) -> None:
-        self.policy, self._buffers = policy, dict[str, dict[str, Tensor]]()
-        for name, (gaits, scale) in others.items():
-            twin = GaitPolicy(policy.layout, policy.sizes)
-            twin.adopt(gaits, scale)
-            twin.to(policy.moving.device)
-            self._buffers[name] = dict(twin.named_buffers())
-
-    def without(self, recording: str) -> Any:
-        """Return the policy as a function that does not know a recording's own gait."""
-        buffers = self._buffers.get(recording)
-        if buffers is None:
-            return self.policy
-        return lambda *tensors: functional_call(self.policy, buffers, tensors)
+    cycle = learn.cycle / task.dt if learn.cycle else 0.0
+    kept = [clip[:, moving] for clip in angles]
+    return fit_gaits(kept, list(told), learn.harmonics, learn.directions, cycle), moving
 
 
 def _scale(clips: _Clips) -> dict[str, Any]:
@@ -239,25 +183,32 @@ class _Walks:
 
     Args:
         learn: settings of `objectives.motion`.
-        families: what is trained, as it knows or does not know a recording.
+        policy: what is trained.
+        gaits: of the training clips.
         clips: training clips with their copies, without them, and validation clips.
     """
 
-    def __init__(self, learn: Any, families: _Families, clips: tuple[_Clips, ...]) -> None:
-        self._learn, self._families, self._policy = learn, families, families.policy
+    def __init__(
+        self, learn: Any, policy: GaitPolicy, gaits: Gaits, clips: tuple[_Clips, ...]
+    ) -> None:
+        self._learn, self._policy = learn, policy
         train, known, watch = clips
-        self._device = self._policy.moving.device
+        self._device = policy.moving.device
         self._rows = torch.from_numpy(train.observed).to(self._device)
         self.starts, self._of = self._windows(train, learn.horizon, learn.stride, "train")
+        first = torch.tensor([start for start, _ in train.episodes], device=self._device)
+        began = torch.from_numpy(gaits.phases).to(self._device)[self._of]
+        self._phases = began + (self.starts - first[self._of]) * 2.0 * np.pi / gaits.cycle
+        self._places = torch.from_numpy(gaits.places).float().to(self._device)
+        told = torch.from_numpy(train.told()).float().to(self._device)
+        self._tells = torch.linalg.pinv(self._places) @ (told - told.mean(dim=0))
         self._watched = torch.from_numpy(watch.observed).to(self._device)
-        self._judged = self._windows(watch, AHEAD, -(-_rows(watch) // JUDGED), "validation")
-        spread = np.concatenate(known.angles()).std(axis=0)[list(self._policy.sizes.moving)]
+        self._judged, _ = self._windows(watch, AHEAD, -(-_rows(watch) // JUDGED), "validation")
+        spread = np.concatenate(known.angles()).std(axis=0)[list(policy.sizes.moving)]
         self._spread = torch.tensor(spread, dtype=torch.float32, device=self._device)
         self._linear = LinearWalk.fit(known.angles(), list(known.told()), learn.history)
 
-    def _windows(
-        self, clips: _Clips, ahead: int, stride: int, split: str
-    ) -> tuple[Tensor, list[str]]:
+    def _windows(self, clips: _Clips, ahead: int, stride: int, split: str) -> tuple[Tensor, Tensor]:
         starts, of = clips.starts(self._learn.history + ahead, stride)
         if not len(starts):
             raise BadInput(
@@ -266,23 +217,34 @@ class _Walks:
                 expected=f"learn.history and {ahead} rows after it",
                 fix="use longer clips, a larger dataset.validation, or a shorter learn.history",
             )
-        return torch.from_numpy(starts).to(self._device), of
+        return torch.from_numpy(starts).to(self._device), torch.from_numpy(of).to(self._device)
 
     def loss(self, which: Tensor, step: int, place: tuple[int, int] | None = None) -> Tensor:
         """Return the loss of windows (1, B) at a training step."""
-        chosen = which.flatten()
+        chosen, known, policy = which.flatten(), self._learn.history, self._policy
         chance = Chance(self._learn.seed, step, self._device, (1, place) if place else None)
         rows = self._gather(self._rows, self.starts[chosen], self._learn.horizon)
+        self._move(rows, chosen, chance)
+        truth = rows[:, known:].index_select(2, self._moving)
         self._disturb(rows, chance)
-        truth = rows[:, self._learn.history :].index_select(2, self._moving)
-        of = [self._of[at] for at in chosen.tolist()]
-        walked = self._walk(rows, of, self._learn.horizon)
-        error = (walked.index_select(2, self._policy.moving) - truth) / self._spread
+        joints = rows[:, :known].index_select(2, policy.joint_columns)
+        carry, now = latest_rows(policy, joints[:, :-1]), rows[:, known - 1]
+        walked = walk_on(policy, now, carry, self._learn.horizon, policy.joint_columns)
+        error = (walked.index_select(2, policy.moving) - truth) / self._spread
         return torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=_EDGE)
 
     @property
     def _moving(self) -> Tensor:
         return self._policy.joint_columns[self._policy.moving]
+
+    def _move(self, rows: Tensor, chosen: Tensor, chance: Chance) -> None:
+        """Move windows (B, H + T, D) to other places of the family, and their commands along."""
+        policy, of = self._policy, self._of[chosen]
+        change = chance.normal(len(rows), self._places.shape[1]) - self._places[of]
+        places = torch.arange(rows.shape[1], device=self._device)
+        phase = (self._phases[chosen].unsqueeze(1) + places * policy.pace).float()
+        rows[..., self._moving] += policy.curve(phase, change) - policy.curve(phase, 0.0 * change)
+        rows[..., policy.command_columns] += (change @ self._tells).unsqueeze(1)
 
     def _disturb(self, rows: Tensor, chance: Chance) -> None:
         """Add noise to the rows (B, H + T, D) that are seen, and to the command of the present."""
@@ -292,35 +254,17 @@ class _Walks:
         rows[:, :seen, self._moving] += self._learn.noise * joints
         rows[:, seen - 1, policy.command_columns] += self._learn.noise * told
 
-    def _walk(self, rows: Tensor, of: list[str], steps: int) -> Tensor:
-        """Return (B, T, A) from rows (B, H + T, D), each without its own recording's gait."""
-        policy, known = self._policy, self._learn.history
-        joints = rows[:, :known].index_select(2, policy.joint_columns)
-        walked = rows.new_empty(len(rows), steps, len(policy.joint_columns))
-        for name in dict.fromkeys(of):
-            own = torch.tensor([at for at, one in enumerate(of) if one == name], device=rows.device)
-            carry = latest_rows(policy, joints[own][:, :-1])
-            act, now = self._families.without(name), rows[own, known - 1]
-            walked[own] = walk_on(act, now, carry, steps, policy.joint_columns)
-        return walked
-
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the mean error of joints over 25 rows of its own output, rad.
-
-        `error` is without the gait of the clip's own recording; `known` with it, and `linear` of
-        the linear model, which knows it too.
-        """
-        starts, of = self._judged
-        rows, known = self._gather(self._watched, starts, AHEAD), self._learn.history
+        """Return the mean error of joints over 25 rows of its own output, rad, and the linear's."""
+        rows, known = self._gather(self._watched, self._judged, AHEAD), self._learn.history
         joints = rows.index_select(2, self._policy.joint_columns)
         truth = joints[:, known:]
-        with_it = predicted(self._policy, joints[:, :known], rows[:, known - 1], AHEAD)
+        walked = predicted(self._policy, joints[:, :known], rows[:, known - 1], AHEAD)
         told = rows[:, 0].index_select(1, self._policy.command_columns).double().cpu().numpy()
         line = self._linear.walk(joints[:, :known].double().cpu().numpy(), told, AHEAD)
         return {
-            "validation/error": float((self._walk(rows, of, AHEAD) - truth).abs().mean()),
-            "validation/known": float((with_it - truth).abs().mean()),
+            "validation/error": float((walked - truth).abs().mean()),
             "validation/linear": float(np.abs(line - truth.double().cpu().numpy()).mean()),
         }
 

@@ -33,28 +33,43 @@ from kinemill.verify.structure import Structure, sound, structure
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Everything that was found out about one exported policy.
+class Tried:
+    """What was tried, and what came of it.
 
     Attributes:
-        subject: what was judged.
         gates: the lines that decide.
         parity: the comparisons with torch.
         poisoned: what NaN did.
         structure: what the file is made of.
         looped: what came of trials in the environment, if there is one.
         held_out: how far actions are off those of logs, if there are any.
-        latency: of `act` and of a bare `step`.
-        measured: throughput, cold start: parts of the document.
+        probes: what was tried on.
     """
 
-    subject: Subject
     gates: list[Gate]
     parity: list[Parity]
     poisoned: list[Poison]
     structure: Structure
     looped: Looped | None
     held_out: HeldOut | None
+    probes: list[Probe]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that was found out about one exported policy.
+
+    Attributes:
+        subject: what was judged.
+        tried: what came of trying it.
+        gates: the lines that decide, those about time among them.
+        latency: of `act` and of a bare `step`.
+        measured: throughput, cold start: parts of the document.
+    """
+
+    subject: Subject
+    tried: Tried
+    gates: list[Gate]
     latency: dict[str, Latency]
     measured: Mapping[str, Any]
 
@@ -63,6 +78,16 @@ class Verdict:
         """Whether all lines passed."""
         return all(line.passed for line in self.gates)
 
+    @property
+    def looped(self) -> Looped | None:
+        """What came of trials in the environment, if there is one."""
+        return self.tried.looped
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """How far actions are off those of logs, if there are any."""
+        return self.tried.held_out
+
 
 def judge(subject: Subject) -> Verdict:
     """Try the file in every way there is, and measure it.
@@ -70,16 +95,37 @@ def judge(subject: Subject) -> Verdict:
     Raises:
         Blocked: it cannot be run as promised, so there is nothing to measure.
     """
+    tried = try_out(subject)
+    gates, bound = list(tried.gates), subject.task.verify.latency_p99_ms
+    times = latency(subject.policy, tried.probes[0], whole=bound is not None)
+    if bound is not None:
+        found = f"p99 {times['act'].p99:.3f} ms, the best of {times['act'].blocks} blocks"
+        gates.append(Gate("latency", times["act"].p99 <= bound, found, f"at most {bound} ms"))
+    measured = {
+        "throughput": throughput(subject.policy, tried.probes),
+        "cold_start": cold_start(subject.folder),
+    }
+    return Verdict(subject, tried, gates, times, measured)
+
+
+def try_out(subject: Subject) -> Tried:
+    """Try the file.
+
+    Raises:
+        Blocked: it cannot be run as promised, so there is nothing to measure.
+    """
     path = subject.folder / POLICY
     model = read_model(path)
     gates = [*examine(path, model), _metadata(subject)]
-    loop = looped(subject)
-    probes = make_probes(subject.policy.interface, _met(subject, loop))
+    probes = make_probes(subject.policy.interface)
     parity = compare(subject, probes)
-    gates += [parity_gate(parity), *(loop.gates() if loop else [])]
     _runnable(subject.task.name, gates, parity)
+    loop = looped(subject)
+    if met := _met(subject, loop):
+        probes, parity = [met, *probes], [*compare(subject, [met]), *parity]
+    gates += [parity_gate(parity), *(loop.gates() if loop else [])]
     poisoned = poison(subject.policy, probes[0])
-    gates += [contained(poisoned), *manners(subject, probes)]
+    gates += [contained(poisoned), *manners(subject.policy, subject.refusing, probes)]
     held = None
     if subject.held_out is not None:
         learn: Any = subject.task.learn
@@ -87,17 +133,7 @@ def judge(subject: Subject) -> Verdict:
         held = held_out(subject.policy, subject.held_out, history)
         known = bool(np.isfinite(held.errors["model"].by_step).all())
         gates.append(gate("finite errors", [] if known else ["not finite"], "finite everywhere"))
-    bound = subject.task.verify.latency_p99_ms
-    times = latency(subject.policy, probes[0], whole=bound is not None)
-    if bound is not None:
-        found = f"p99 {times['act'].p99:.3f} ms, the best of {times['act'].blocks} blocks"
-        gates.append(Gate("latency", times["act"].p99 <= bound, found, f"at most {bound} ms"))
-    measured = {
-        "throughput": throughput(subject.policy, probes),
-        "cold_start": cold_start(subject.folder),
-    }
-    own = structure(path, model)
-    return Verdict(subject, gates, parity, poisoned, own, loop, held, times, measured)
+    return Tried(gates, parity, poisoned, structure(path, model), loop, held, probes)
 
 
 def examine(path: Any, model: onnx.ModelProto) -> list[Gate]:
@@ -165,6 +201,7 @@ def _runnable(task: str, gates: list[Gate], parity: list[Parity]) -> None:
         Blocked: naming every line that failed so far.
     """
     if any(row.trouble for row in parity):
+        gates = [*gates, parity_gate(parity)]
         failed = [f"{line.name}: {line.found}" for line in gates if not line.passed]
         raise Blocked(
             f"{task}: verification",

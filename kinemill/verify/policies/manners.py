@@ -15,12 +15,16 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.verify.gates import Gate, gate
 from kinemill.verify.manners import Refusal, refused
 from kinemill.verify.policies.probes import Probe, never
-from kinemill.verify.policies.subject import Subject
 
 
-def manners(subject: Subject, probes: Sequence[Probe]) -> list[Gate]:
-    """Try a policy on probes."""
-    policy = subject.policy
+def manners(policy: Policy, refusing: Policy, probes: Sequence[Probe]) -> list[Gate]:
+    """Try a policy on probes, most of it on the first.
+
+    Args:
+        policy: loaded with `non_finite="pass"`.
+        refusing: the same, loaded so that it refuses all it can.
+        probes: of at least two rows each.
+    """
     acted = {probe.name: played(policy, probe.inputs) for probe in probes}
     within = [f"{name}: {told}" for name, part in acted.items() for told in beyond(policy, part)]
     wanted = "each action within its limits, each choice one that there is"
@@ -34,7 +38,7 @@ def manners(subject: Subject, probes: Sequence[Probe]) -> list[Gate]:
     told = "the same bits" if same else "other actions the second time"
     found.append(Gate("repeatable", same, told, "the same actions for the same episode"))
     found.append(_reset(policy, first))
-    nonsense = [one.told for one in refusals(subject.refusing, first) if not one.refused]
+    nonsense = [one.told for one in refusals(refusing, first) if not one.refused]
     wanted = "a clear error for NaN, text, other shapes, and what is beyond limits"
     return [*found, gate("nonsense is refused", nonsense, wanted)]
 

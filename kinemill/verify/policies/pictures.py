@@ -35,7 +35,7 @@ def acted_chart(
 ) -> str:
     """Draw one action (N,) over time, s, and its limits."""
     shown = values[:STEPS]
-    at = np.arange(len(shown)) * dt
+    at = np.arange(len(shown), dtype=np.float64) * np.float64(dt)
     ends = [end for end in limits if np.isfinite(end)]
     lines = [Line("limit", "limit", at, np.full(len(at), end)) for end in ends]
     return _figure(name, unit, [*lines, Line(name, "model", at, shown, staircase=True)])
@@ -45,7 +45,7 @@ def error_charts(held_out: HeldOut, most: int) -> list[str]:
     """Draw the first test episode: what was logged, and what the policy does."""
     model, first = held_out.errors["model"], held_out.episodes[0]
     rows = slice(first.start, min(first.stop, first.start + STEPS))
-    at = np.arange(rows.stop - rows.start) * model.dt
+    at = np.arange(rows.stop - rows.start, dtype=np.float64) * np.float64(model.dt)
     charts: list[str] = []
     for place, name in enumerate(model.channels[:most]):
         logged, acted = (part[rows, place] for part in (held_out.logged, held_out.acted))

@@ -52,8 +52,8 @@ class Probe:
         return {name: np.ascontiguousarray(part[:, 0]) for name, part in self.inputs.items()}
 
 
-def make_probes(interface: PolicyInterface, met: Probe | None) -> list[Probe]:
-    """Return what a policy is tried on: first what was really met, if anything."""
+def make_probes(interface: PolicyInterface) -> list[Probe]:
+    """Return what a policy is tried on beside what is really met."""
     rows, steps = PICTURED if interface.layout.images else (ROWS, STEPS)
     plain = drawn(interface, rows, steps, seed=1)
     made = [Probe("drawn", plain), Probe("zeros", {k: _nothing(k, v) for k, v in plain.items()})]
@@ -64,7 +64,7 @@ def make_probes(interface: PolicyInterface, met: Probe | None) -> list[Probe]:
         ]
     if interface.carry and not interface.layout.images:
         made.append(Probe("many steps", drawn(interface, FEW, LONG, seed=2)))
-    return [*([met] if met else []), *made]
+    return made
 
 
 def never(interface: PolicyInterface) -> Probe | None:

@@ -98,9 +98,9 @@ def _cards(verdict: Verdict, found: Json) -> str:
     step = verdict.subject.trained.dt * 1e3
     told = f"p99 {number(times.p99)} ms; a step takes {step:.4g} ms"
     cards.append(card("One action", number(times.p50), "ms", told))
-    held = sum(row.passed for row in verdict.parity)
+    held = sum(row.passed for row in verdict.tried.parity)
     told = "any batch, two threads, many steps in a row"
-    cards.append(card("Parity with torch", f"{held} of {len(verdict.parity)}", "", told))
+    cards.append(card("Parity with torch", f"{held} of {len(verdict.tried.parity)}", "", told))
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -209,10 +209,11 @@ def _gates(verdict: Verdict) -> str:
         for line in verdict.gates
     ]
     parity = [
-        [mark(row.passed), escape(row.probe), escape(row.action)]
-        + [str(row.batch), str(row.steps), str(row.threads), f"{row.found:.1e}"]
-        + [f"{row.allowed:.1e}"]
-        for row in verdict.parity
+        [
+            *(mark(row.passed), escape(row.probe), escape(row.action), str(row.batch)),
+            *(str(row.steps), str(row.threads), f"{row.found:.1e}", f"{row.allowed:.1e}"),
+        ]
+        for row in verdict.tried.parity
     ]
     heads = ["", "Inputs", "Worst in", "Batch", "Steps", "Threads", "Found", "Allowed"]
     return (

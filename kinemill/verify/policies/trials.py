@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments import environment_of, make_environment
-from kinemill.environments.trials import RandomPolicy, Recorded, Trials, bootstrap, try_policy
+from kinemill.environments.trials import (
+    RandomPolicy,
+    Recorded,
+    Trials,
+    bootstrap,
+    run_episode,
+    try_policy,
+)
+from kinemill.errors import BadInput
 from kinemill.export.policy_cases import spread_of
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.spec.task import Task
@@ -153,11 +161,16 @@ def _off(one: Recorded, other: Recorded, interface: PolicyInterface) -> NDArray[
 
 def filmed(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
     """Return pictures (N+1, H, W, 3) of one episode; None where the environment draws none."""
-    from kinemill.environments.trials import run_episode
+    from gymnasium.error import DependencyNotInstalled
 
-    environment = make_environment(task, render=True)
+    try:
+        environment = make_environment(task, render=True)
+    except BadInput:  # its class takes no `render_mode`
+        return None
     try:
         frames = run_episode(environment, policy, seed, film=True).frames
+    except DependencyNotInstalled:  # a report without a film is one
+        return None
     finally:
         environment.close()
     return frames if frames is not None and frames.ndim == 4 else None

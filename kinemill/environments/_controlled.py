@@ -1,0 +1,92 @@
+"""What the environments of a task with a `control` part share: starts, rewards, success, pictures.
+
+The reward of a step is what it costs, negative: -dt (sum of the terms of `control.cost`).
+
+Symbols: B rows, S states, A actions.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.control.cost import Cost, control_of
+from kinemill.control.policies import action_limits
+from kinemill.spec.task import Task
+
+Floats = NDArray[np.float64]
+_LARGEST = 1e4  # reward of a step, at most so much away from zero, where a model leaves its data
+
+
+class Controlled:
+    """The `control` part of a task as starts, rewards and success.
+
+    Args:
+        task: with a `control` part.
+    """
+
+    def __init__(self, task: Task) -> None:
+        from gymnasium.spaces import Box
+
+        self.task, self.cost, self.control = task, Cost(task), control_of(task)
+        low, high = action_limits(task).astype(np.float32)
+        self.action_space = Box(low, high, dtype=np.float32)
+        ends = [task.channels[name].limits or (-np.inf, np.inf) for name in task.states]
+        self.low, self.high = np.array(ends, dtype=np.float32).T
+        self.observation_space = Box(self.low, self.high, dtype=np.float32)
+        self._starts = np.array([self.control.start.get(name, (0.0, 0.0)) for name in task.states])
+
+    @property
+    def steps(self) -> int:
+        """Of an episode, as `control.seconds` says."""
+        return round(self.control.seconds / self.task.dt)
+
+    def start(self, random: np.random.Generator) -> Floats:
+        """Draw the state (S,) that an episode begins with."""
+        return random.uniform(self._starts[:, 0], self._starts[:, 1])
+
+    def rewards(self, states: Floats, actions: Floats, before: Floats, last: Floats) -> Floats:
+        """Return the reward (B,) of each step.
+
+        Args:
+            states: after it, (B, S).
+            actions: (B, A).
+            before: the actions before these, (B, A).
+            last: the states that the actions acted on, (B, S).
+        """
+        each = (
+            [
+                self.cost.running(states[k : k + 1], actions[k : k + 1], before[k], last[k])[0]
+                for k in range(len(states))
+            ]
+            if self._looks_back
+            else self.cost.running(states, actions, before[0], last[0])
+        )
+        return -np.clip(np.asarray(each) * self.task.dt, -_LARGEST, _LARGEST)
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether a term looks at the step before; all others are worked out for all rows."""
+        return any(term.shape == "rate" for term in self.control.cost)
+
+    def reached(self, states: list[Floats], actions: list[Floats]) -> bool:
+        """Tell whether the last rows of an episode are where `control.success` wants them."""
+        rows = max(1, round(self.control.hold / self.task.dt))
+        if not self.control.success or len(actions) < rows:
+            return False
+        return self.cost.reached(np.stack(states[-rows:]), np.stack(actions[-rows:]))
+
+
+def picture(points: Floats, size: int = 240) -> Any:
+    """Draw links through points (P, 2) m as a picture (H, W, 3) uint8."""
+    from PIL import Image, ImageDraw
+
+    reach = 1.2 * max(1.0, float(np.abs(points).max()))
+    image = Image.new("RGB", (size, size), "white")
+    pen = ImageDraw.Draw(image)
+    places = [tuple(one) for one in (points * [1, -1] / reach + 1.0) * size / 2]
+    pen.line([(0, size / 2), (size, size / 2)], fill=(210, 210, 210))
+    pen.line(places, fill=(40, 90, 200), width=4)
+    for x, y in places:
+        pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=(200, 80, 40))
+    return np.asarray(image)

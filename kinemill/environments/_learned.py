@@ -1,0 +1,131 @@
+"""The environment of the kind `learned`: many rows at once, or one.
+
+A row's state holds what the model has to know: H states, H - 1 actions before them, and the
+action before the present one, so that what comes next follows from it alone.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from kinemill.control.learned import learned_model
+from kinemill.environments._controlled import Controlled, Floats
+from kinemill.environments.rows import Rows
+from kinemill.spec.task import Task
+
+
+class LearnedBatch:
+    """A `kinemill.environments.rows.Batch` that a learned simulator moves.
+
+    Before an episode the robot is taken to have stood at its start, without an action.
+
+    Args:
+        task: with a `control` part, of the model's channels.
+        folder: of the exported model.
+    """
+
+    def __init__(self, task: Task, folder: Path) -> None:
+        self.rules, self._task = Controlled(task), task
+        self.observation_space = self.rules.observation_space
+        self.action_space = self.rules.action_space
+        self._model = learned_model(task, folder)
+        self._simulator = self._model.simulator
+        self._states, self._actions = len(task.states), len(task.actions)
+
+    def start(self, random: np.random.Generator) -> Floats:
+        """Draw the state of a row that an episode begins with."""
+        known = np.tile(self.rules.start(random), self._simulator.history)
+        return np.concatenate([known, np.zeros(self._simulator.history * self._actions)])
+
+    def observe(self, states: Floats) -> Any:
+        """Return the present states of the robot, (B, S)."""
+        return self._split(states)[0][:, -1].astype(np.float32)
+
+    def advance(self, states: Floats, actions: Any) -> Any:
+        """Predict one step; a row that the model loses (not finite) has ended."""
+        known, past = self._split(states)
+        space: Any = self.action_space
+        given = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
+        found = self._simulator.rollout(known, past[:, 1:], given[:, None])[:, 0].astype(float)
+        lost = ~np.isfinite(found).all(axis=1)
+        found[lost] = known[lost, -1]
+        found = np.clip(found, self.rules.low, self.rules.high)
+        rewards = self.rules.rewards(found, given, past[:, -1], known[:, -1])
+        known = np.concatenate([known[:, 1:], found[:, None]], axis=1)
+        past = np.concatenate([past[:, 1:], given[:, None]], axis=1)
+        after = np.concatenate([known.reshape(len(known), -1), past.reshape(len(past), -1)], axis=1)
+        return after, rewards, lost
+
+    def _split(self, states: Floats) -> tuple[Floats, Floats]:
+        """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""
+        rows, history = len(states), self._simulator.history
+        cut = history * self._states
+        known = states[:, :cut].reshape(rows, history, self._states)
+        return known, states[:, cut:].reshape(rows, history, self._actions)
+
+
+class LearnedEnv(gymnasium.Env[Any, Any]):
+    """One row of it.
+
+    Args:
+        task: with a `control` part.
+        folder: of the exported model.
+        limit: steps of an episode, at the last of which it tells whether it was a success.
+        render: whether it draws pictures.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, task: Task, folder: Path, limit: int, *, render: bool) -> None:
+        self._batch, self._task, self._limit = LearnedBatch(task, folder), task, limit
+        self.render_mode = "rgb_array" if render else None
+        self.observation_space = self._batch.observation_space
+        self.action_space = self._batch.action_space
+        self.observation_names = tuple(task.states)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        super().reset(seed=seed, options=options)
+        self._row = self._batch.start(self.np_random)
+        self._states, self._actions = list[Any](), list[Any]()
+        return self._batch.observe(self._row[None])[0], {}
+
+    def step(self, action: Any) -> Any:
+        """Predict one step."""
+        given = np.asarray(action, dtype=float)
+        rows, rewards, lost = self._batch.advance(self._row[None], given[None])
+        self._row = rows[0]
+        seen = self._batch.observe(rows)[0]
+        self._states.append(seen.astype(float))
+        self._actions.append(given)
+        info: dict[str, Any] = {}
+        if len(self._actions) >= self._limit or lost[0]:
+            info["is_success"] = self._batch.rules.reached(self._states, self._actions)
+        return seen, float(rewards[0]), bool(lost[0]), False, info
+
+    def render(self) -> Any:
+        """Draw the links of the plant that the model was learned from."""
+        from kinemill.control.physics import Robot
+        from kinemill.environments._controlled import picture
+
+        robot = Robot(self._task)
+        now = self._batch.observe(self._row[None])[0].astype(float)
+        place = robot.to_plant(now)[: len(robot.plant.joints)]
+        return picture(robot.plant.points(place[None])[0])
+
+
+def make_learned_environment(task: Task, folder: Path, steps: int | None, *, render: bool) -> Any:
+    """Return the environment; with its own limit of time if the task sets none."""
+    from gymnasium.wrappers import TimeLimit
+
+    usual = Controlled(task).steps
+    made = LearnedEnv(task, folder, steps or usual, render=render)
+    return made if steps is not None else TimeLimit(made, usual)
+
+
+def learned_rows(task: Task, folder: Path, steps: int | None, count: int) -> Rows:
+    """Return so many rows that are predicted at once."""
+    batch = LearnedBatch(task, folder)
+    return Rows(batch, count, steps or batch.rules.steps)

@@ -1,0 +1,69 @@
+"""The environment of the kind `plant`."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from kinemill.control.physics import Robot, make_plant
+from kinemill.environments._controlled import Controlled, picture
+from kinemill.spec.task import Task
+
+
+class PlantEnv(gymnasium.Env[Any, Any]):
+    """A simulated robot that is rewarded for costing little.
+
+    Args:
+        task: with a `control` part.
+        limit: steps of an episode, at the last of which it tells whether it was a success.
+        render: whether it draws pictures.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, task: Task, limit: int, *, render: bool) -> None:
+        self._rules, self._task, self._limit = Controlled(task), task, limit
+        self._robot = Robot(task)
+        self.render_mode = "rgb_array" if render else None
+        self.observation_space = self._rules.observation_space
+        self.action_space = self._rules.action_space
+        self.observation_names = tuple(task.states)
+
+    def vary(self, parameters: dict[str, float]) -> None:
+        """Set parameters of the plant for the next episodes."""
+        self._robot = Robot(self._task, make_plant(self._task, parameters))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        super().reset(seed=seed, options=options)
+        start = self._rules.start(self.np_random)
+        self._robot.reset(start)
+        self._states, self._actions = [start], list[Any]()
+        return start.astype(np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        """Hold the action for one time step."""
+        given = np.clip(np.asarray(action, float), self.action_space.low, self.action_space.high)  # pyright: ignore[reportAttributeAccessIssue]
+        before = self._actions[-1] if self._actions else np.zeros(len(given))
+        last, state = self._states[-1], self._robot.step(given)
+        self._states.append(state)
+        self._actions.append(given)
+        reward = self._rules.rewards(state[None], given[None], before[None], last[None])[0]
+        info: dict[str, Any] = {}
+        if len(self._actions) >= self._limit:
+            info["is_success"] = self._rules.reached(self._states, self._actions)
+        return state.astype(np.float32), float(reward), False, False, info
+
+    def render(self) -> Any:
+        """Draw the robot's links."""
+        place = self._robot.to_plant(self._states[-1])[: len(self._robot.plant.joints)]
+        return picture(self._robot.plant.points(place[None])[0])
+
+
+def make_plant_environment(task: Task, steps: int | None, *, render: bool) -> Any:
+    """Return the environment; with its own limit of time if the task sets none."""
+    from gymnasium.wrappers import TimeLimit
+
+    usual = Controlled(task).steps
+    made = PlantEnv(task, steps or usual, render=render)
+    return made if steps is not None else TimeLimit(made, usual)

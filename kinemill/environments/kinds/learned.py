@@ -1,0 +1,77 @@
+"""A learned simulator in the place of physics: what a dynamics task exported, step by step."""
+
+import importlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from kinemill.errors import BadInput
+from kinemill.spec.environment import KINDS, Environment
+
+_FILES = ("rollout.onnx", "step.onnx", "sha256sums")
+
+
+@KINDS.register("learned")
+class LearnedEnvironment(Environment):
+    """Its states and actions are the task's channels, its reward is the task's `control` part."""
+
+    type: Literal["learned"] = "learned"
+    model: str = Field(
+        description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a folder of an "
+        "exported model beside the task file"
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
+        folder = (info.context or {}).get("folder")
+        if value.startswith("models:/") or folder is None:
+            return value
+        return str((folder / Path(value).expanduser()).absolute())
+
+    def folder(self) -> Path:
+        """Return where the model's files are.
+
+        Raises:
+            BadInput: there is no such model.
+        """
+        if not self.model.startswith("models:/"):
+            return Path(self.model)
+        # By name: the registry lies above this layer.
+        return Path(importlib.import_module("kinemill.register").fetch_bundle(self.model))
+
+    def sources(self) -> dict[str, Path]:
+        """Return the files of the model."""
+        folder = self.folder()
+        if not (folder / _FILES[0]).is_file():
+            raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")
+        return {name: folder / name for name in _FILES if (folder / name).is_file()}
+
+    def at(self, folder: Path) -> "LearnedEnvironment":
+        """Return the same with the model whose copy is in `folder`."""
+        return self.model_copy(update={"model": str(folder)})
+
+    def lineage(self) -> dict[str, str]:
+        """Return which model it is, and the digest of the dataset that it learned from."""
+        from kinemill.runtime import load
+
+        return {"model": self.model, "dataset": str(load(self.folder()).interface.dataset)}
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment.
+
+        Raises:
+            BadInput: there is no such model, or it is of other channels or of another time step.
+        """
+        from kinemill.environments._learned import make_learned_environment
+
+        return make_learned_environment(task, self.folder(), self.steps, render=render)
+
+    def vectorised(self, task: Any) -> Any:
+        """Return what makes so many copies that are predicted at once, if nothing is around it."""
+        if any(wrapper.place != "policy" for wrapper in self.wrappers) or self.wrappers:
+            return None
+        from kinemill.environments._learned import learned_rows
+
+        return lambda count: learned_rows(task, self.folder(), self.steps, count)

@@ -1,0 +1,25 @@
+"""A robot of `kinemill.sim` in MuJoCo, rewarded by the task's `control` part."""
+
+from typing import Any, Literal
+
+from kinemill.spec.environment import KINDS, Environment
+
+
+@KINDS.register("plant")
+class PlantEnvironment(Environment):
+    """True physics; an episode is `control.seconds` long unless `steps` says otherwise.
+
+    `randomise` and `variants` speak of the plant's own parameters: mass, length, damping.
+    """
+
+    type: Literal["plant"] = "plant"
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return the environment.
+
+        Raises:
+            BadInput: the task has no `control` part, or its channels are not the plant's.
+        """
+        from kinemill.environments._plant import make_plant_environment
+
+        return make_plant_environment(task, self.steps, render=render)

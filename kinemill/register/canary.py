@@ -1,0 +1,103 @@
+"""A canary: a version that a share of the robots gets before all do, chosen by their names.
+
+It is set at the registry, so it grows and ends without a hand on any robot: those that pull
+`TASK@canary` get its version if they are in the share, else the champion. A robot's name and the
+version decide, so a robot stays where it is while the share grows, and another version begins with
+others. Without a canary all of them get the champion.
+"""
+
+import json
+from dataclasses import asdict
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.deciding import serves
+from kinemill.register.evidence import serve_still
+from kinemill.register.switching import Event, What, guarded, notes_of, record
+from kinemill.register.versions import CHAMPION, aliases_of, find_version
+from kinemill.runtime.canary import Canary, canary_in
+from kinemill.store import Json
+from kinemill.tracking import Tracking, open_tracking
+
+_TRUSTED = (CHAMPION, "waiting")  # what the gate said of a version that robots may run
+
+
+def start_canary(
+    task: str, home: Home, which: str, share: float, *, force: bool = False, why: str = ""
+) -> Json:
+    """Give a version to a share of the robots; a version that is there already grows or shrinks.
+
+    Args:
+        task: whose.
+        home: where the registry lives.
+        which: `:number` or `@alias`.
+        share: of the robots, above 0, at most 1.
+        force: a version that the gate refused, too; the reason is asked for.
+        why: the reason, for the trail.
+
+    Raises:
+        BadInput: no such version, one that was refused, or no share.
+        Blocked: it does not load and answer.
+    """
+    if not 0.0 < share <= 1.0:
+        raise BadInput("--share", f"is {share:g}", expected="above 0, at most 1")
+    tracking = _opened(home, task)
+    version = find_version(tracking, task, which)
+    if CHAMPION in version.aliases:
+        raise BadInput(version.name, "is champion: every robot has it")
+    if version.decision not in _TRUSTED and not (force and why):
+        fix = f"kinemill why {task}:{version.number}; --force --why REASON overrides the gate"
+        raise BadInput(version.name, "has not passed the gate", fix=fix)
+    answered, told = serves(tracking, version, serve_still)
+    if not answered:
+        raise Blocked(version.name, told, expected="a model that loads and answers")
+    reason = f"{share:.0%} of the robots" + (", by force" if force else "") + (why and f": {why}")
+    with guarded(home, task):
+        chosen = Canary(version.number, share)
+        client = tracking.client
+        client.set_registered_model_tag(task, tags.CANARY, json.dumps(asdict(chosen)))
+        _note(tracking, task, "canary", version.number, reason)
+    return _document(task, tracking)
+
+
+def end_canary(task: str, home: Home, *, why: str = "") -> Json:
+    """Give the champion to all robots again.
+
+    Raises:
+        BadInput: there is no canary.
+    """
+    tracking = _opened(home, task)
+    with guarded(home, task):
+        found = canary_in(notes_of(tracking, task))
+        if found is None:
+            raise BadInput(task, "has no canary", fix=f"kinemill canary {task} --share 0.1")
+        tracking.client.delete_registered_model_tag(task, tags.CANARY)
+        _note(tracking, task, "canary ended", found.version, why)
+    return _document(task, tracking)
+
+
+def look_at_canary(task: str, home: Home) -> Json:
+    """Return the canary of a task: version and share, or null for both, and the champion."""
+    return _document(task, _opened(home, task))
+
+
+def _note(tracking: Tracking, task: str, what: What, version: int, why: str) -> None:
+    held = aliases_of(tracking, task).get(CHAMPION)
+    record(tracking, task, Event.of(what, version, held, why))
+
+
+def _document(task: str, tracking: Tracking) -> Json:
+    found = canary_in(notes_of(tracking, task))
+    return {
+        "task": task,
+        "version": found.version if found else None,
+        "share": found.share if found else None,
+        "champion": aliases_of(tracking, task).get(CHAMPION),
+    }
+
+
+def _opened(home: Home, task: str) -> Tracking:
+    if not home.has_registry:
+        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+    return open_tracking(home)

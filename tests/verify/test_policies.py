@@ -1,0 +1,171 @@
+"""A sound policy is verified, in its environment and on logs; each fault is named."""
+
+import json
+from dataclasses import replace
+
+import onnx
+import pytest
+import torch
+import yaml
+
+from kinemill.errors import Blocked
+from kinemill.export.bundle import assemble
+from kinemill.export.policy import describe
+from kinemill.spec import load_task
+from kinemill.verify.bundle import verify_folder
+from kinemill.verify.policies.document import summary, verdict_document
+from kinemill.verify.policies.judge import judge, try_out
+from kinemill.verify.policies.report import page
+from kinemill.verify.policies.subject import Subject
+from tests.export.policies import Chooser, Gains, Looking, Sampler, published
+from tests.verify.balance import DT
+
+ENVIRONMENT = {
+    "type": "python",
+    "path": "tests.verify.balance:Balance",
+    "steps": 60,
+    "trials": {"episodes": 8},
+}
+
+
+def task_of(tmp_path, **changes):
+    text = {
+        "task": "cart",
+        "dt": DT,
+        "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
+        "environment": ENVIRONMENT,
+    }
+    path = tmp_path / "cart.yaml"
+    path.write_text(yaml.safe_dump(text | changes))
+    return load_task(path)
+
+
+def subject(module, folder, task):
+    return Subject(task, folder, module, describe(module, "cart", "d" * 64))
+
+
+@pytest.fixture
+def balancing(policy_folders, tmp_path):
+    return subject(Gains(), policy_folders[Gains], task_of(tmp_path))
+
+
+def failed(verdict):
+    return [line.name for line in verdict.gates if not line.passed]
+
+
+def test_a_sound_policy_is_verified_in_its_environment(balancing):
+    verdict = judge(balancing)
+    assert failed(verdict) == []
+    document = verdict_document(verdict)
+    # Gains holds the stick to the end of each episode, chance lets it fall.
+    assert document["metrics"]["return"]["model"] == 60.0
+    assert document["metrics"]["return"]["random"] < 59.0
+    assert document["metrics"]["success"]["model"] == 1.0
+    assert document["against"]["random"]["return"][0] > 0.0
+    assert document["closed_loop"]["parted"] == [None] * 5
+    assert document["closed_loop"]["returns"]["onnx"] == document["closed_loop"]["returns"]["torch"]
+    assert document["trials"]["model"]["seeds"] == [1_000_000 + n for n in range(8)]
+    assert {row["probe"] for row in document["parity"]} == {
+        *("observations met", "drawn", "zeros", "limits", "extremes", "many steps")
+    }
+    assert {row["batch"] for row in document["parity"]} >= {1, 7, 256}
+    assert {"act", "step"} == set(document["latency_ms"])
+    assert json.loads(json.dumps(summary(document), allow_nan=False))["passed"]
+    text = page(verdict, document)
+    assert "✓ Verified" in text
+    assert 'src="data:image/webp;base64,' in text
+    assert "http" not in text.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])
+def test_what_needs_no_environment_is_verified_for_each_kind(policy_folders, tmp_path, kind):
+    task = task_of(tmp_path).model_copy(update={"environment": None})
+    verdict = try_out(subject(kind(), policy_folders[kind], task))
+    assert failed(verdict) == []
+    names = [line.name for line in verdict.gates]
+    assert ("forbidden choices" in names) == (kind is Chooser)
+
+
+def test_a_return_that_is_no_number_fails(policy_folders, tmp_path):
+    environment = ENVIRONMENT | {"arguments": {"broken": True}}
+    verdict = judge(
+        subject(Gains(), policy_folders[Gains], task_of(tmp_path, environment=environment))
+    )
+    assert failed(verdict) == ["finite returns", "same return"]
+    assert verdict_document(verdict)["metrics"]["return"]["model"] is None
+
+
+class Unscaled(Gains):
+    def forward(self, *tensors):
+        found = Gains.forward(self, tensors[0] * self.scale, tensors[1] * self.scale, tensors[2])
+        return found[0], tensors[0], found[2]
+
+
+class Swapped(Gains):
+    def forward(self, *tensors):
+        order = torch.tensor([1, 0, 2])
+        return (
+            *Gains.forward(self, tensors[0][:, order], *tensors[1:])[:1],
+            tensors[0],
+            tensors[2] + 1.0,
+        )
+
+
+class Forgetful(Gains):
+    """The first step of an episode is taken for one like the others."""
+
+    def forward(self, *tensors):
+        return Gains.forward(self, tensors[0], tensors[1], tensors[2] + 1.0)
+
+
+class Unlimited(Gains):
+    def forward(self, *tensors):
+        action, *carry = Gains.forward(self, *tensors)
+        return (1.5 * action, *carry)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (Unscaled, {"policy parity", "closed loop"}),
+        (Swapped, {"policy parity", "closed loop"}),
+        (Forgetful, {"policy parity", "closed loop"}),
+        (Unlimited, {"policy parity", "closed loop", "limits of actions"}),
+    ],
+)
+def test_each_fault_of_deployment_is_named(tmp_path, kind, named):
+    wrong = kind()
+    folder = published(wrong, tmp_path / "faulty")
+    verdict = try_out(subject(Gains(), folder, task_of(tmp_path)))
+    assert named <= set(failed(verdict))
+
+
+def test_a_file_that_says_something_else_than_the_trained_policy_is_named(policy_folders, tmp_path):
+    module = Gains()
+    module.layout = replace(module.layout, dt=0.03)
+    verdict = try_out(subject(module, policy_folders[Gains], task_of(tmp_path)))
+    line = next(line for line in verdict.gates if line.name == "metadata")
+    assert (line.passed, line.found) == (False, "differs in layout")
+
+
+def test_a_file_of_one_batch_alone_is_blocked(policy_folders, tmp_path):
+    model = onnx.load(policy_folders[Gains] / "policy.onnx")
+    for item in (*model.graph.input, *model.graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(model, tmp_path / "policy.onnx")
+    with pytest.raises(Blocked, match=r"observation is of one batch alone.*policy that runs"):
+        try_out(subject(Gains(), tmp_path, task_of(tmp_path)))
+
+
+def test_a_folder_alone_is_tried_and_a_broken_one_refused(policy_folders, tmp_path):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    assemble(folder, policy_folders[Chooser])
+    found = verify_folder(folder)
+    assert [line["name"] for line in found["gates"] if not line["passed"]] == []
+    assert found["task"] == "cart"
+    wrong = published(Unlimited(), tmp_path / "wrong")
+    found = verify_folder(wrong)
+    assert [line["name"] for line in found["gates"] if not line["passed"]] == [
+        *("limits of actions", "observations out of range")
+    ]
