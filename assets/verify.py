@@ -1,45 +1,56 @@
 """Verification: how good the exported model is, judged from its files alone in a fresh process.
 
-From: the ONNX model, the trained model for parity, and the dataset's test split. Error of every
-channel in its unit over the horizon, against persistence and linear models on the same history;
-parity with the trained network; latency in ms; the files and what they say of themselves. One
+From: the ONNX model, the trained model for parity, and the dataset's test split. Of dynamics: the
+error of every channel in its unit over the horizon, against persistence and linear models on the
+same history. Of a policy: return and success in its environment, and its actions beside those of
+logs. Parity with the trained network; latency in ms; the files and what they say of themselves. One
 report that opens without a network. Refreshed with the model or the task's `verify` part.
 """
+
+from collections.abc import Iterable
 
 import dagster as dg
 
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import picture, say, table
+from assets.vocabulary import drawing, picture, say, table
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, open_ref, read_json
 from resources.links import report_link
+from resources.mill import Mill
 
 _CHECKS = {
     "parity": Asked("the files give the numbers of the trained network, on all probes"),
     "files": Asked("the files are valid and whole, and say what the dataset says"),
     "nan": Asked("NaN in an input is NaN in every output of that row, and in no other"),
-    "finite": Asked("every prediction on the test split and the probes is finite"),
-    "behaviour": Asked("same in, same out; angles end at π; nonsense is refused; physical sense"),
-    "latency": Asked("one rollout is as quick as the task wants, in ms"),
+    "finite": Asked("every prediction, or return, on the test split and the probes is finite"),
+    "behaviour": Asked("same in, same out; limits hold; nonsense is refused; physical sense"),
+    "latency": Asked("one call is as quick as the task wants, in ms"),
+}
+_OF_POLICIES = {
+    "closed_loop": Asked("in its environment the files act as the trained network does"),
 }
 # Which lines of the verification each check gathers, by words in their names.
 _WORDS = {
     "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
-    "behaviour": ["repeatable", "behaves", "angles", "nonsense", "energy", "symmetry"],
+    "behaviour": [
+        *("repeatable", "behaves", "angles", "nonsense", "energy", "symmetry"),
+        *("limits of actions", "out of range", "reset"),
+    ],
+    "closed_loop": ["closed loop", "same return"],
 }
 
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `verification` of a task."""
-    after = ["onnx_model", "model", "dataset"]
+    after, policy = ["onnx_model", "model", "dataset"], task.learn.gives == "policy"
+    checks = {**_CHECKS, **(_OF_POLICIES if policy else {})}
 
-    @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=_CHECKS)
+    @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
     def verification(
         context: dg.AssetExecutionContext, onnx_model: Ref, model: Ref, dataset: Ref
     ) -> Events:
         from kinemill.verify import verify
-        from resources.pictures import error_growth
 
         mill = mill_of(context)
         outcome = verify(mill.task, mill.home, onnx_model, model, dataset, Lines(context))
@@ -49,17 +60,42 @@ def make(task: Task) -> dg.AssetsDefinition:
             context,
             outcome,
             say(
-                errors=table(_lines(found["metrics"])),
-                error_growth=picture(error_growth(mill.home, task.name, outcome.ref)),
+                **(_tried(found) if policy else _predicted(mill, outcome.ref, found)),
                 parity=table(found["parity"]),
                 latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
                 gates=table(found["gates"]),
                 report=report_link(mill.home, folder / "report.html"),
             ),
-            _answers(found["gates"]),
+            _answers(found["gates"], checks),
         )
 
     return verification
+
+
+def _predicted(mill: Mill, verification: Ref, found: Json) -> Json:
+    """Show how far a model of dynamics is off, and how that grows over the horizon."""
+    from resources.pictures import error_growth
+
+    drawn = error_growth(mill.home, mill.task.name, verification)
+    return say(errors=table(_lines(found["metrics"])), error_growth=picture(drawn))
+
+
+def _tried(found: Json) -> Json:
+    """Show what a policy brings in its environment, and how far it is from the actions of logs."""
+    from resources.pictures import returns_drawn
+
+    lines = [
+        {
+            "who": who,
+            **{name: tried[name] for name in ("return", "success") if tried[name] is not None},
+            "95 % of the return": tried["return_interval"],
+        }
+        for who, tried in found["trials"].items()
+    ]
+    metrics = found["metrics"]
+    errors = table(_lines(metrics)) if metrics["test"] else None
+    drawn = drawing(returns_drawn(found["trials"])) if lines else None
+    return say(trials=table(lines), returns=drawn, errors=errors)
 
 
 def _lines(metrics: Json) -> list[Json]:
@@ -68,9 +104,9 @@ def _lines(metrics: Json) -> list[Json]:
     return [*test, {"channel": "nrmse", "unit": "", **metrics["nrmse"]}]
 
 
-def _answers(gates: list[Json]) -> list[Answer]:
+def _answers(gates: list[Json], checks: Iterable[str]) -> list[Answer]:
     answers: list[Answer] = []
-    for check in _CHECKS:
+    for check in checks:
         words = _WORDS.get(check, [check])
         lines = [gate for gate in gates if any(word in gate["name"] for word in words)]
         if lines:

@@ -35,6 +35,8 @@ WORDS = {
     "loss": "smallest watched validation error",
     "loss_curve": "losses over the steps",
     "errors": "error at the horizon by channel and unit, beside the baselines",
+    "trials": "return and success in the environment, from seeded starts never seen before",
+    "returns": "returns of all trials, from the least to the most",
     "error_growth": "error over the horizon by channel",
     "parity": "largest difference between torch and ONNX, over what is allowed",
     "gates": "what verification asked for, line by line",

@@ -15,6 +15,8 @@ from kinemill.dataset import (
     load_dataset,
     load_media,
 )
+from kinemill.drawing.charts import Line, line_chart
+from kinemill.drawing.sheet import sheet
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, once, open_ref, read_json
@@ -66,6 +68,19 @@ def error_growth(home: Home, task: str, verification: Ref) -> Path:
     inputs = {"verification": verification.digest, "version": VERSION}
     outcome = once(home, "pictures", task, inputs, build)
     return home.root / outcome.ref.path / "error_growth.png"
+
+
+def returns_drawn(trials: Json) -> str:
+    """Return an SVG of the returns of all episodes, from the least to the most, by who acted."""
+    styles = dict(zip(trials, _WHO, strict=False))
+    lines = [
+        Line(who, styles[who], np.linspace(0.0, 1.0, len(tried["returns"])), np.sort(returns))
+        for who, tried in trials.items()
+        if len(returns := np.asarray(tried["returns"], dtype=np.float64))
+    ]
+    chart = line_chart(lines, size=(600, 220))
+    key = {styles[line.label]: line.label for line in lines}
+    return sheet([("return, from the worst to the best episode", chart)], (600, 220), 1, key)
 
 
 def before_after(home: Home, task: str, training_set: Ref) -> Path | None:

@@ -135,7 +135,7 @@ def _training_rows(chosen: Chosen) -> tuple[Any, str]:
 def _champion(chosen: Chosen) -> tuple[Any, str]:
     """Return the champion, if there is another one than the model itself."""
     from kinemill.errors import CorruptArtifact
-    from kinemill.register.bundle import rollout_digest
+    from kinemill.register.bundle import model_digest
     from kinemill.register.reigning import reigning
     from kinemill.runtime import load
 
@@ -145,7 +145,7 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
         return None, str(error)
     if found is None or found.version == chosen.version:
         return None, ""
-    if chosen.version is None and found.model == rollout_digest(chosen.folder):
+    if chosen.version is None and found.model == model_digest(chosen.folder):
         return None, ""
     simulator = load(found.folder, non_finite="pass")
     own, other = chosen.simulator.interface, simulator.interface

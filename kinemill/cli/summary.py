@@ -6,6 +6,7 @@ import typer
 
 from kinemill.cli.say import spell, table
 
+_ACTING = ("model", "champion", "random")
 _REFERENCES = ("model", "persistence", "linear", "linear_sincos")
 
 
@@ -30,6 +31,7 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
     rows.append(["took", f"{sum(found['seconds'].values()):.1f} s"])
     table(title, ["", ""], rows)
     errors_table(found["metrics"])
+    tried_table(found["metrics"])
     if found["metrics"]["test"]:
         growth_table(accuracy)
     gate_table(found["gate"])
@@ -40,7 +42,7 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
 
 def errors_table(metrics: dict[str, Any]) -> None:
     """Print the error at the horizon of each channel, beside what simple models reach."""
-    if not metrics:
+    if not metrics or not metrics["test"]:
         return
     rows: list[list[Any]] = [
         [channel, line["unit"], *(line.get(name) for name in _REFERENCES)]
@@ -48,6 +50,17 @@ def errors_table(metrics: dict[str, Any]) -> None:
     ]
     rows.append(["nrmse", "", *(metrics["nrmse"].get(name) for name in _REFERENCES)])
     table("error at the horizon", ["channel", "unit", *_REFERENCES], rows)
+
+
+def tried_table(metrics: dict[str, Any]) -> None:
+    """Print what a policy brings in its environment, beside the champion and chance."""
+    rows = [
+        [name, *(metrics[name].get(who) for who in _ACTING)]
+        for name in ("return", "success")
+        if metrics.get(name)
+    ]
+    if rows:
+        table("in the environment, on average", ["", *_ACTING], rows)
 
 
 def growth_table(accuracy: dict[str, Any]) -> None:

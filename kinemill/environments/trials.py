@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments.make import make_environment
+from kinemill.environments.make import environment_of, make_environment
 from kinemill.process import die_with
 from kinemill.spec.task import Task
 from kinemill.store import Json
@@ -136,13 +136,14 @@ def try_policy(
         task: with an `environment` part.
         policy: chooses the actions; for several workers one that pickle takes.
         seeds: of the starts, and of the policy's randomness.
-        variant: the name of settings of the environment that differ.
+        variant: the name of settings that differ; default: what `trials` says.
         workers: processes.
         record: how many of the episodes, from the first on, are returned in full; default: none.
 
     Raises:
         BadInput: there is no environment or no such variant.
     """
+    variant = variant if variant is not None else environment_of(task).trials.variant
     wanted = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
     if workers == 1 or len(wanted) < 2:
         runs = _run(task, policy, wanted, variant)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from kinemill.export.bundle import assemble
 from kinemill.home import Home
-from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.runtime.loading import POLICY, SUMS, read_sums
 from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
 
-__all__ = ["MODEL_FILES", "SUMS", "check_bundle", "make_bundle", "read_sums", "rollout_digest"]
+__all__ = ["SUMS", "check_bundle", "make_bundle", "model_digest", "model_files", "read_sums"]
 
 VERSION = 2
-MODEL_FILES = ("step.onnx", "rollout.onnx")
+MODEL_FILES = ("step.onnx", "rollout.onnx")  # the last one is the model's identity
 
 
 def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Outcome:
@@ -23,7 +23,7 @@ def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Ou
 
     def build(folder: Path) -> Json:
         assemble(folder, model_folder, verification_folder)
-        return {"onnx": rollout_digest(folder), "sums": file_digest(folder / SUMS)}
+        return {"onnx": model_digest(folder), "sums": file_digest(folder / SUMS)}
 
     inputs = {
         "onnx_model": onnx_model.digest,
@@ -33,6 +33,11 @@ def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Ou
     return once(home, "bundle", task, inputs, build)
 
 
-def rollout_digest(folder: Path) -> str:
-    """Return the sha256 of a bundle's `rollout.onnx`: the identity of the model itself."""
-    return file_digest(folder / "rollout.onnx")
+def model_files(folder: Path) -> tuple[str, ...]:
+    """Return the names of the files that are run: of a policy one, of a step two."""
+    return (POLICY,) if (folder / POLICY).is_file() else MODEL_FILES
+
+
+def model_digest(folder: Path) -> str:
+    """Return the sha256 of a bundle's `rollout.onnx` or `policy.onnx`: which model it is."""
+    return file_digest(folder / model_files(folder)[-1])

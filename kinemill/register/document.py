@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from kinemill.register.versions import SHORT
 from kinemill.store import Json
 
+_METRICS = ("test", "nrmse", "return", "success")  # the last two of policies
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -63,7 +65,7 @@ def _metrics(verification: Json | None) -> Json:
     if verification is None:
         return {"test": {}, "nrmse": {}}
     metrics = verification["metrics"]
-    return {"test": metrics["test"], "nrmse": metrics["nrmse"]}
+    return {name: metrics[name] for name in _METRICS if name in metrics}
 
 
 def _verification(verification: Json | None) -> Json | None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,7 @@ from kinemill.process import surroundings
 from kinemill.register.metric import error_of
 from kinemill.register.rules import Measured
 from kinemill.runtime import load
+from kinemill.runtime.loading import POLICY
 from kinemill.runtime.windows import Windows
 from kinemill.spec import Task
 from kinemill.store import Ref
@@ -135,6 +136,10 @@ def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = No
 
 def serve_still(folder: Path) -> tuple[bool, str]:
     """Have a fresh process load a bundle and answer where all is 0, for which no data is needed."""
+    if (folder / POLICY).is_file():
+        from kinemill.register.policies import serve_policy
+
+        return serve_policy(folder)
     simulator = load(folder)
     history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
     still = Windows(
@@ -151,11 +156,35 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
 
     It answers well if every number is finite and the one that this process gets.
     """
+    feed = windows.states, windows.past_actions, windows.actions
+    names = ("states", "past_actions", "actions")
+    found, told = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)))
+    if found is None:
+        return False, told
+    expected = load(folder, non_finite="pass").rollout(*feed)
+    if not np.isfinite(found).all():
+        return False, "answers with what is not finite"
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+        return False, "answers otherwise than in this process"
+    return True, f"answered {found.shape[1]} steps"
+
+
+def ask(code: str, folder: Path, given: Mapping[str, Any]) -> tuple[Any, str]:
+    """Have a fresh process run code on a bundle and arrays, and return what it answered.
+
+    Args:
+        code: Python that is given the folder, a file with arrays, and where its array goes.
+        folder: of the bundle.
+        given: arrays by name.
+
+    Returns:
+        The array and nothing; or None, and why there is none.
+    """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
         asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
-        feed = windows.states, windows.past_actions, windows.actions
-        np.savez(asked, states=feed[0], past_actions=feed[1], actions=feed[2])
-        command = [sys.executable, "-P", "-c", _ANSWER, str(folder), str(asked), str(answered)]
+        np.savez(asked, allow_pickle=False, **given)
+        command = [sys.executable, "-P", "-c", code, str(folder), str(asked), str(answered)]
         try:
             done = subprocess.run(
                 command,
@@ -166,15 +195,8 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
                 env=surroundings(),
             )
         except subprocess.TimeoutExpired:
-            return False, f"gave no answer within {PATIENCE:g} s"
+            return None, f"gave no answer within {PATIENCE:g} s"
         if done.returncode or not answered.is_file():
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            return False, f"ended with code {done.returncode}: {last}"
-        found = np.load(answered)
-    expected = load(folder, non_finite="pass").rollout(*feed)
-    if not np.isfinite(found).all():
-        return False, "answers with what is not finite"
-    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
-        return False, "answers otherwise than in this process"
-    return True, f"answered {found.shape[1]} steps"
+            return None, f"ended with code {done.returncode}: {last}"
+        return np.load(answered, allow_pickle=False), ""

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.register.bundle import rollout_digest
+from kinemill.register.bundle import model_digest, model_files
 from kinemill.register.evidence import Evidence
 from kinemill.register.rules import RULES, Approval, Champion, Contest, Measured, Verdict
 from kinemill.register.versions import Version, bundle_folder
+from kinemill.runtime import PolicyInterface
 from kinemill.spec import Task
 from kinemill.store import Json
 from kinemill.tracking import Tracking
 
 _MUST = ("states", "actions", "dt", "angles")  # or the two cannot be fed the same episodes
-ONNX = ("step.onnx", "rollout.onnx")
+_POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ def make_contest(
         reigning: the other; None if there never was a champion.
         evidence: where the gate's own numbers come from.
     """
+    folder = challenger.folder
     # What does not answer in a process of its own is not run in this one: it might end it.
-    model, measured = _own(challenger.folder, evidence) if challenger.served[0] else (None, None)
+    model, measured = _own(folder, evidence) if challenger.served[0] else (None, None)
     return Contest(
         task,
         challenger.verification,
-        champion=_champion(reigning, challenger.folder, model, evidence) if reigning else None,
+        champion=_champion(reigning, folder, model, evidence) if reigning else None,
         measured=measured,
-        size=sum((challenger.folder / name).stat().st_size for name in ONNX),
+        size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
         served=challenger.served,
         approval=challenger.approval,
@@ -89,7 +91,7 @@ def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) 
     if model is None:
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
-    if rollout_digest(theirs) == rollout_digest(folder):
+    if model_digest(theirs) == model_digest(folder):
         return Champion(number, same=True, differs=differs)
     if any(not line.startswith("history ") for line in differs):
         problem = f"cannot be compared: {'; '.join(differs)}"
@@ -114,18 +116,23 @@ def _load(reigning: Reigning) -> tuple[Path, Any]:
 
 def differences(champion: Any, challenger: Any) -> list[str]:
     """Return in which ways two interfaces are not the same to whoever runs them."""
+    acts = [isinstance(one, PolicyInterface) for one in (champion, challenger)]
+    if acts[0] != acts[1]:
+        kinds = ["a policy" if one else "a model of dynamics" for one in acts]
+        return [f"the champion is {kinds[0]}, the challenger {kinds[1]}"]
+    one, two = (x.layout for x in (champion, challenger)) if acts[0] else (champion, challenger)
     found = [
-        f"{name} of the champion {_spell(getattr(champion, name))}, of the challenger "
-        f"{_spell(getattr(challenger, name))}"
-        for name in (*_MUST, "history")
-        if getattr(champion, name) != getattr(challenger, name)
+        f"{name} of the champion {_spell(getattr(one, name))}, of the challenger "
+        f"{_spell(getattr(two, name))}"
+        for name in (_POLICY if acts[0] else (*_MUST, "history"))
+        if getattr(one, name) != getattr(two, name)
     ]
-    for name, unit in champion.units.items():
-        other = challenger.units.get(name, unit)
+    for name, unit in one.units.items():
+        other = two.units.get(name, unit)
         if other != unit:
             found.append(f"{name} of the champion in {unit}, of the challenger in {other}")
     return found
 
 
-def _spell(value: tuple[str, ...] | float) -> str:
-    return f"[{', '.join(value)}]" if isinstance(value, tuple) else str(value)
+def _spell(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)

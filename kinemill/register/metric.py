@@ -2,9 +2,44 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from kinemill.spec import Task
+from kinemill.spec.promoting import ACTIONS, NRMSE, RETURN, STEPS
 from kinemill.verify import Errors
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the gate compares.
+
+    Attributes:
+        name: `nrmse`, `return` or `success`.
+        channel: the state whose error it is; None for all of them.
+        larger: whether more of it is better.
+        rivals: who is to be beaten.
+    """
+
+    name: str
+    channel: str | None
+    larger: bool
+    rivals: tuple[str, ...]
+
+
+def metric_of(task: Task) -> Metric:
+    """Return what a task wants to be compared, with what its defaults mean for what it learns."""
+    wanted = task.promote
+    if task.learn.gives == "dynamics":
+        return Metric("nrmse", wanted.channel, False, tuple(wanted.beats))
+    tried = wanted.metric != ACTIONS and task.environment is not None
+    usual = ("random", "champion") if tried else ("repeat", "linear", "champion")
+    # The default of all tasks names what only a dynamics model can beat.
+    meant = tuple(name for name in wanted.beats if name not in STEPS[:1])
+    rivals = usual if len(meant) < len(wanted.beats) else meant
+    if not tried:
+        return Metric("nrmse", None, False, rivals)
+    return Metric(RETURN if wanted.metric == NRMSE else wanted.metric, None, True, rivals)
 
 
 def error_of(errors: Errors, channel: str | None) -> float:
@@ -14,20 +49,32 @@ def error_of(errors: Errors, channel: str | None) -> float:
     return errors.nrmse if channel is None else float(errors.rmse[errors.channels.index(channel)])
 
 
-def claimed(verification: Mapping[str, Any], channel: str | None) -> dict[str, Any]:
-    """Return what a verification says of the metric, by who errs so; null stands for one diverged.
+def claimed(verification: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
+    """Return what a verification says of the metric, by who does so; null stands for one diverged.
 
     Whose other channels diverged has diverged; of whom anything is missing, all is.
     """
     metrics = verification.get("metrics", {})
-    whole: dict[str, Any] = metrics.get("nrmse", {})
-    if channel is None:
+    whole: dict[str, Any] = metrics.get(metric.name, {})
+    if metric.channel is None:
         return whole
-    own = metrics.get("test", {}).get(channel, {})
+    own = metrics.get("test", {}).get(metric.channel, {})
     return {who: None if whole[who] is None else own[who] for who in whole if who in own}
 
 
-def claimed_interval(verification: Mapping[str, Any], channel: str | None, rival: str) -> Any:
-    """Return the interval of model over rival that a verification says; None if it does not."""
+def claimed_interval(verification: Mapping[str, Any], metric: Metric, rival: str) -> Any:
+    """Return the interval of model over rival that a verification says; None if it does not.
+
+    Of what is better the more there is of it: of model minus rival.
+    """
     found = verification.get("against", {}).get(rival, {})
-    return found.get("interval") if channel is None else found.get("channels", {}).get(channel)
+    if metric.larger:
+        return found.get(metric.name)
+    if metric.channel is None:
+        return found.get("interval")
+    return found.get("channels", {}).get(metric.channel)
+
+
+def claimed_count(verification: Mapping[str, Any], metric: Metric) -> int:
+    """Return on how many windows or episodes a verification says that it measured; -1: not said."""
+    return int(verification.get("windows", {}).get("episodes" if metric.larger else "count", -1))

@@ -13,8 +13,9 @@ from kinemill.home import Home
 from kinemill.locks import now, whoever
 from kinemill.register import tags
 from kinemill.register.deciding import approval_of, decide, serves
-from kinemill.register.evidence import Evidence, TestSplit, serve_still
+from kinemill.register.evidence import Evidence, serve_still
 from kinemill.register.gate import differences
+from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
 from kinemill.register.rules import Approval
 from kinemill.register.switching import (
@@ -220,7 +221,7 @@ def _opened(home: Home, task: str) -> Tracking:
 
 def _evidence(task: Task, home: Home, version: Version) -> Evidence:
     dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
-    return TestSplit(task, home, dataset.ref)
+    return evidence_of(task, home, dataset.ref)
 
 
 def _document(version: Version, before: int | None) -> Json:

@@ -12,11 +12,12 @@ from typing import Any
 
 from kinemill.faultpoints import fault_point
 from kinemill.register import tags
-from kinemill.register.bundle import SUMS, read_sums
+from kinemill.register.bundle import SUMS, model_files, read_sums
 from kinemill.store import Json
 from kinemill.tracking import Tracking
 
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
+WHOLE = ("nrmse", "return", "success")  # numbers about all of a model
 
 
 def create_version(
@@ -62,16 +63,16 @@ def create_version(
 
 
 def _save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
-    """Write the MLflow model: rollout.onnx with its signature, and the bundle beside it."""
+    """Write the MLflow model: rollout.onnx or policy.onnx with its signature, the bundle beside."""
     import onnx
     from mlflow.models import Model
 
     flavor: Any = importlib.import_module("mlflow.onnx")
-    rollout = onnx.ModelProto.FromString((bundle / "rollout.onnx").read_bytes())
+    model = onnx.ModelProto.FromString((bundle / model_files(bundle)[-1]).read_bytes())
     flavor.save_model(
-        rollout,
+        model,
         str(folder),
-        signature=signature(rollout),
+        signature=signature(model),
         # Left to itself MLflow spends 3 s on finding these out,
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         # and moves the weights out of the model in memory.
@@ -121,7 +122,8 @@ def _metrics(metrics: Json) -> dict[str, float]:
         for name, value in line.items()
         if name != "unit"
     }
-    flat |= {f"test/nrmse/{name}": value for name, value in metrics["nrmse"].items()}
+    for what in WHOLE:
+        flat |= {f"test/{what}/{name}": value for name, value in metrics.get(what, {}).items()}
     return {name: float(value) for name, value in flat.items() if isinstance(value, int | float)}
 
 

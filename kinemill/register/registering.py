@@ -16,13 +16,15 @@ from kinemill.provenance import code
 from kinemill.register import tags
 from kinemill.register.bundle import make_bundle
 from kinemill.register.deciding import decide
-from kinemill.register.evidence import Evidence, TestSplit
+from kinemill.register.evidence import Evidence
+from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
 from kinemill.register.publish import create_version
 from kinemill.register.repeated import decided_before, wishes
 from kinemill.register.switching import guarded
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
+from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
 
@@ -103,7 +105,8 @@ def register(
         produced: references of the stages before.
         commit: which code this is; default: what `kinemill.provenance` says.
         run_id: the run that trained the model; None looks for it, or starts one of its own.
-        evidence: what the gate looks at itself; default the test split of the dataset.
+        evidence: what the gate looks at itself; default the test split of the dataset, or trials in
+            the environment.
 
     Returns:
         The version and its decision; `unchanged` if it had been decided before.
@@ -126,7 +129,7 @@ def register(
             known = find_version(tracking, task.name, f":{number}")
         fault_point("register.created")
         _link(tracking, known, produced.dataset)
-        decide(tracking, task, known, evidence or TestSplit(task, home, produced.dataset))
+        decide(tracking, task, known, evidence or evidence_of(task, home, produced.dataset))
         decided = find_version(tracking, task.name, f":{known.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
@@ -143,6 +146,10 @@ def _registration(version: Version, status: Status) -> Registration:
         summary={
             "decision": version.decision,
             "nrmse": version.metrics["nrmse"],
+            **{
+                name: version.metrics[name] for name in (RETURN, SUCCESS) if name in version.metrics
+            },
+            "champion": json.loads(version.tags.get(tags.BEFORE, "{}")),
             "bundle": version.tags[tags.BUNDLE],
             "logged_model": version.logged_model,
             "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
@@ -188,7 +195,10 @@ def _tags(
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
-        tags.METRICS: json.dumps({name: metrics.get(name, {}) for name in ("test", "nrmse")}),
+        tags.METRICS: json.dumps(
+            {name: metrics.get(name, {}) for name in ("test", "nrmse")}
+            | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}
+        ),
     }
 
 

@@ -16,6 +16,7 @@ BUNDLE = "kinemill.bundle"  # folder relative to the home
 BUNDLE_DIGEST = "kinemill.bundle_digest"
 METRICS = "kinemill.metrics"
 GATE = "kinemill.gate"
+BEFORE = "kinemill.champion_measured"  # what the gate found of the champion, by channel; JSON
 PREVIOUS = "kinemill.previous_champion"
 REPORT = "kinemill.report"  # file relative to the home
 DECISION = "kinemill.decision"  # champion or refused; written last

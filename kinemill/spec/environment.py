@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
-from kinemill.registry import Registry
+from kinemill.registry import Registry, nearest
 from kinemill.spec.plugins import Plugin, Settings, pick
 
 Range = tuple[float, float]
@@ -75,6 +75,9 @@ class Trials(Settings):
     seed: NonNegativeInt = Field(
         default=1_000_000, description="of the first start; the others follow, one by one"
     )
+    variant: str | None = Field(
+        default=None, description="which of `variants` it is tried under; default: as it learned"
+    )
 
 
 KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "environment")
@@ -116,6 +119,14 @@ class Environment(Plugin):
             late = late or wrapper.place != "environment"
         return wrappers
 
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return a variant that trials are to be under, and that is none."""
+        del channels
+        named = self.trials.variant
+        if named is None or named in self.variants:
+            return []
+        return [(("trials", "variant"), f"unknown; {nearest(named, list(self.variants))}")]
+
     @abstractmethod
     def make(self, task: Any, *, render: bool = False) -> Any:
         """Return the bare `gymnasium.Env`, without wrappers and limit of time.
@@ -144,6 +155,10 @@ class Environment(Plugin):
             "has no expert of its own",
             fix="name a trained policy by --model, or a --controller for a plant",
         )
+
+    def vectorised(self, task: Any) -> Any:
+        """Return what makes so many copies as one `kinemill.environments.rows.Rows`; or None."""
+        del task
 
     def sources(self) -> dict[str, Path]:
         """Return the files that it is made of beside the task file, by a name for each.

@@ -132,6 +132,8 @@ def _problems(task: Task) -> list[Problem]:
         found.append((("channels",), "is missing, or names none"))
     if not task.learn.from_logs and task.environment is None:
         found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
+    unfit = task.promote.unfit(policy=policy, environment=task.environment is not None)
+    found += [(("promote", *where), what) for where, what in unfit]
     for channels, those in ((task.channels, parts), (own, modelled)):
         for where, part in those:
             found += [((*where, *inner), what) for inner, what in part.problems(channels)]

@@ -11,6 +11,8 @@ from kinemill.spec.channels import Channel
 from kinemill.spec.plugins import Settings
 
 NRMSE = "test/nrmse"
+RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
+STEPS = ("persistence", "linear", "linear_sincos")  # what a dynamics model has to beat
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
@@ -28,21 +30,27 @@ class Promote(Settings):
 
     metric: str = Field(
         default=NRMSE,
-        pattern=r"^test/.",
+        pattern=r"^(test/.|return$|success$|action_rmse$)",
         description="what is compared on the test split, at the horizon: test/nrmse, the RMSE over "
-        "the spread, averaged over channels; or test/CHANNEL, the RMSE of one state, in its unit",
+        "the spread, averaged over channels; or test/CHANNEL, the RMSE of one state, in its unit. "
+        "Of policies: return or success of the trials in their environment, or action_rmse, how "
+        "far actions are off those of held-out logs; by default the return, or without an "
+        "environment action_rmse",
     )
-    beats: list[Literal["persistence", "linear", "linear_sincos", "champion"]] = [
-        "persistence",
-        "linear",
-        "champion",
-    ]
+    beats: list[
+        Literal["persistence", "linear", "linear_sincos", "random", "repeat", "champion"]
+    ] = Field(
+        default=["persistence", "linear", "champion"],
+        description="who; by default for policies random and champion, or repeat, which does what "
+        "was done at the row before, linear and champion",
+    )
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
     )
     interval: bool = Field(
         default=True,
-        description="the 95 % interval of model / reference, paired over test episodes, is below 1",
+        description="the 95 % interval of model / reference, paired over test episodes, is below "
+        "1; of returns and successes that of model - reference, paired over starts, is above 0",
     )
     same_interface: bool = Field(
         default=True,
@@ -64,7 +72,8 @@ class Promote(Settings):
     @property
     def channel(self) -> str | None:
         """The state whose error is compared; None for all of them."""
-        return None if self.metric == NRMSE else self.metric.removeprefix("test/")
+        named = self.metric.startswith("test/") and self.metric != NRMSE
+        return self.metric.removeprefix("test/") if named else None
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Say if the metric is of no state."""
@@ -73,6 +82,24 @@ class Promote(Settings):
             return []
         known = nearest(self.metric, [NRMSE, *(f"test/{name}" for name in states)])
         return [(("metric",), f"unknown metric {self.metric!r}; {known}")]
+
+    def unfit(self, *, policy: bool, environment: bool) -> list[tuple[tuple[str, ...], str]]:
+        """Say what cannot be asked of what is learned.
+
+        Args:
+            policy: whether it is one.
+            environment: whether there is something to try it in.
+        """
+        found: list[tuple[tuple[str, ...], str]] = []
+        tried = self.metric in (RETURN, SUCCESS)
+        if not policy and (tried or self.metric == ACTIONS):
+            found.append((("metric",), f"{self.metric} is of policies; expected {NRMSE}"))
+        if policy and tried and not environment:
+            found.append((("metric",), f"{self.metric} needs an `environment` part"))
+        if policy and self.channel is not None:
+            found.append((("metric",), f"{self.metric} is of states; expected {ACTIONS}"))
+        rivals = [name for name in self.beats if not policy and name in ("random", "repeat")]
+        return found + [(("beats",), f"{name} is beaten by policies alone") for name in rivals]
 
 
 class Retrain(Settings):

@@ -27,6 +27,7 @@ Acting = Callable[..., tuple[Tensor, ...]]
 LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96
 _FARTHEST = 4.0  # spreads of the clips that z may be off the mean
+_GUESSED = 1.5  # the same of what a command lets expect
 _BOUND = 3.0  # of a correction, in what the family leaves over of a joint
 
 
@@ -152,7 +153,7 @@ class GaitPolicy(PolicyModule):
         command = (command - self.command_mean) / self.command_std
         joints = observation.index_select(1, self.joint_columns).index_select(1, self.moving)
         ones = torch.ones_like(begun)
-        expected = _within(torch.cat([command, ones], dim=1) @ self.guess, _FARTHEST)
+        expected = _within(torch.cat([command, ones], dim=1) @ self.guess, _GUESSED)
         rows = torch.cat([rows[:, 1:], joints.unsqueeze(1)], dim=1)
         known = begun.unsqueeze(2) > 0.5
         rows = torch.where(known, rows, self._history_for(joints, expected))

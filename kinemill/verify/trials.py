@@ -149,17 +149,7 @@ def _variants(found: Json) -> str:
         ]
         for name, one in variants.items()
     ]
-    heads = [
-        "",
-        "Variant",
-        "nRMSE",
-        "of float32",
-        "Allowed",
-        "Test",
-        "of float32",
-        "Both files",
-        "",
-    ]
+    heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
     return (
         "<h2>In fewer bits</h2><p>The same model with its layers rounded, measured beside the "
         "original on training windows, which decide, and on the test split.</p>"

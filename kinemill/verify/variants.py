@@ -1,7 +1,7 @@
 """The same model in fewer bits: the published variants, tried on held-out windows as well.
 
-That a variant costs little was measured on training windows, when it was made; here is what it costs
-on the test split, and whether it behaves.
+That a variant costs little was measured on training windows, when it was made; here is what it
+costs on the test split, and whether it behaves.
 """
 
 import math

@@ -19,8 +19,9 @@ import pytest
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.home import Home
-from kinemill.register import fetch_bundle, pulling
+from kinemill.register import fetch_bundle
 from kinemill.register.pulling import OfHome, OfServer
+from kinemill.runtime import pulling
 from kinemill.runtime.pulling import answers
 from kinemill.store import file_digest
 from kinemill.tracking import tracking_uri

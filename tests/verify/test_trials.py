@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from kinemill.verify.parity import Pair, compare_long, tried
 from kinemill.verify.physics import asymmetry, energy_growth, mirrored
 from kinemill.verify.probes import Probe, measured, stretched
 from kinemill.verify.stability import sensitivity, stability
+from kinemill.verify.variants import try_variants
 from tests.export.conftest import published, random_step
 
 UNIT = np.array([1.0, 1.0])
@@ -136,7 +138,7 @@ def test_names_that_are_no_channels_are_refused_by_the_task():
 def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):
     blocks = iter([[1.0] * 30, *([float(worst)] * 10 for worst in (9, 4, 2, 5, 7))])
     monkeypatch.setattr(timing, "_block", lambda call, calls: next(blocks))
-    found = timing._time(lambda: None, whole=True)
+    found = timing.timed(lambda: None, whole=True)
     assert found == Latency(2.0, 2.0, 2.0, 2.0, 0.0, 1000, 5)
 
 
@@ -148,6 +150,24 @@ def mlp():
 @pytest.fixture(scope="module")
 def exported(mlp, tmp_path_factory):
     return published(mlp, tmp_path_factory.mktemp("mlp"))
+
+
+def test_a_variant_is_measured_beside_the_original_and_one_that_does_not_behave_is_named(
+    exported, pendulum, tmp_path
+):
+    original = load(exported, non_finite="pass")
+    assert try_variants(exported, original, pendulum, 5) == ([], {})
+    for name in ("step", "rollout"):
+        (tmp_path / f"{name}.same.onnx").write_bytes((exported / f"{name}.onnx").read_bytes())
+    (line,), errors = try_variants(tmp_path, original, pendulum, 5)
+    assert (line.name, line.passed) == ("same behaves", True)
+    assert errors["same"] == errors["fp32"] > 0
+    graph = onnx.load(tmp_path / "step.same.onnx")
+    last = next(one for one in graph.graph.initializer if one.name.endswith("bias"))
+    last.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(last) + 1, last.name))
+    onnx.save(graph, tmp_path / "step.same.onnx")
+    (line,), _ = try_variants(tmp_path, original, pendulum, 5)
+    assert (line.passed, line.found) == (False, "its step and its rollout differ after 1 steps")
 
 
 def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum):

@@ -38,8 +38,7 @@ class GymnasiumEnvironment(Environment):
     def vectorised(self, task: Any) -> Any:
         """Return what makes so many copies as one, where Gymnasium has it; else None."""
         del task
-        plain = not (self.wrappers or self.randomise or self.arguments)
-        if self.id != "CartPole-v1" or not plain:
+        if self.id != "CartPole-v1" or self.randomise or self.arguments:
             return None
         from kinemill.environments.kinds._cart_pole import CartPoles
         from kinemill.environments.rows import Rows

@@ -21,6 +21,10 @@ class LearnedEnvironment(Environment):
         description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a folder of an "
         "exported model beside the task file"
     )
+    physics: Literal["learned", "plant"] = Field(
+        default="learned",
+        description="plant: that of `control` in its place, as a variant to be tested under",
+    )
 
     @field_validator("model")
     @classmethod
@@ -64,13 +68,17 @@ class LearnedEnvironment(Environment):
         Raises:
             BadInput: there is no such model, or it is of other channels or of another time step.
         """
+        if self.physics == "plant":
+            from kinemill.environments._plant import make_plant_environment
+
+            return make_plant_environment(task, self.steps, render=render)
         from kinemill.environments._learned import make_learned_environment
 
         return make_learned_environment(task, self.folder(), self.steps, render=render)
 
     def vectorised(self, task: Any) -> Any:
-        """Return what makes so many copies that are predicted at once, if nothing is around it."""
-        if any(wrapper.place != "policy" for wrapper in self.wrappers) or self.wrappers:
+        """Return what makes so many copies that are predicted at once."""
+        if self.physics == "plant":
             return None
         from kinemill.environments._learned import learned_rows
 

@@ -2,41 +2,55 @@
 
 Errors are `promote.metric` on the test split, all at the same horizon and from the same starts:
 RMSE over the channel's standard deviation, averaged over channels (no unit), or the RMSE of one
-channel (its unit); infinite for both if any channel diverges. The champion is measured afresh, on
-the challenger's own test split. Where there never was a champion, none has to be beaten; one that
-is gone or broken cannot be.
+channel (its unit); infinite for both if any channel diverges. Of policies it is the mean return, or
+the share of successes, from the same starts, and more is better. The champion is measured afresh,
+on the challenger's own test split or trials. Where there never was a champion, none has to be
+beaten; one that is gone or broken cannot be.
 """
 
 import math
 
-from kinemill.register.metric import claimed
+from kinemill.register.metric import Metric, claimed, metric_of
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number, shown
+from kinemill.spec.promoting import SUCCESS
 
 
 @RULES.register("beats")
 def judge(contest: Contest) -> list[Verdict]:
     """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite.
 
+    Of returns and successes: model >= reference + margin * |reference|.
+
     Refused: train longer, on more logs, or another model (kinemill tune); a smaller promote.margin
     asks for less. A champion that is gone or broken is replaced by hand: kinemill promote.
     """
-    return [_against(name, contest) for name in contest.task.promote.beats]
+    return [_against(name, contest) for name in metric_of(contest.task).rivals]
 
 
 def _against(name: str, contest: Contest) -> Verdict:
-    margin, rule = contest.task.promote.margin, f"beats_{name}"
+    metric, rule = metric_of(contest.task), f"beats_{name}"
     if name != "champion":
-        channel = contest.task.promote.channel
-        errors = claimed(contest.verification, channel)
-        who = name if channel is None else f"{name}, {channel}"
-        return compare(rule, number(errors.get("model")), _reference(errors, name), margin, who)
+        found = claimed(contest.verification, metric)
+        who = name if metric.channel is None else f"{name}, {metric.channel}"
+        reference = _reference(found, name, metric)
+        return _compared(contest, rule, number(found.get("model")), reference, who)
     if contest.champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or beaten")
     return _against_champion(rule, contest.champion, contest)
 
 
-def _reference(errors: dict[str, object], name: str) -> float:
+def _compared(contest: Contest, rule: str, model: float, reference: float, who: str) -> Verdict:
+    margin, metric = contest.task.promote.margin, metric_of(contest.task)
+    if metric.larger:
+        most = 1.0 if metric.name == SUCCESS else math.inf
+        return compare_more(rule, model, reference, margin, (f"{metric.name} of {who}", most))
+    return compare(rule, model, reference, margin, who)
+
+
+def _reference(errors: dict[str, object], name: str, metric: Metric) -> float:
     """Return a measured reference; null stands for one that diverged, so any model beats it."""
+    if metric.larger:
+        return number(errors.get(name))  # of returns there is nothing that null could stand for
     return math.inf if name in errors and errors[name] is None else number(errors.get(name))
 
 
@@ -50,10 +64,10 @@ def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdic
         found = champion.problem or "was not measured"
         if agreed:
             found = f"{found}; approved as breaking"
-        return Verdict(rule, passed=agreed, found=found, wanted=f"less than {who}")
-    margin, channel = contest.task.promote.margin, contest.task.promote.channel
+        return Verdict(rule, passed=agreed, found=found, wanted=f"better than {who}")
+    channel = contest.task.promote.channel
     who = who if channel is None else f"{who}, {channel}"
-    return compare(rule, champion.rival.error, champion.measured.error, margin, who)
+    return _compared(contest, rule, champion.rival.error, champion.measured.error, who)
 
 
 def compare(rule: str, model: float, reference: float, margin: float, who: str = "") -> Verdict:
@@ -63,4 +77,24 @@ def compare(rule: str, model: float, reference: float, margin: float, who: str =
     passed = 0.0 <= model <= bound and model < reference and math.isfinite(model)
     name = who or rule.removeprefix("beats_")
     wanted = f"<= {bound:.6g} ({name}: {reference:.6g}, margin {margin:g})"
+    return Verdict(rule, passed, shown(model), wanted)
+
+
+def compare_more(
+    rule: str, model: float, reference: float, margin: float, about: tuple[str, float]
+) -> Verdict:
+    """Pass a policy that brings more than a reference, by the margin; a tie is no win.
+
+    Args:
+        rule: name of the line.
+        model: what it brings.
+        reference: what the other one does.
+        margin: relative, to the size of the reference.
+        about: whose what it is, and how much there can be at most; more is not asked for.
+    """
+    who, most = about
+    bound = min(reference + margin * abs(reference), most)
+    # Never true for a NaN on either side.
+    passed = bound <= model and model > reference and math.isfinite(model)
+    wanted = f">= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
     return Verdict(rule, passed, shown(model), wanted)

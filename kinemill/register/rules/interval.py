@@ -1,12 +1,13 @@
 """The win is larger than chance: the whole interval of model / reference is below 1.
 
 The interval is the 95 % bootstrap interval of the ratio of `promote.metric`, drawn over test
-episodes (over blocks of time where there are fewer than five), the same draws for both.
+episodes (over blocks of time where there are fewer than five), the same draws for both. Of returns
+and successes it is that of the difference, start by start, and has to be above 0.
 """
 
 import math
 
-from kinemill.register.metric import claimed, claimed_interval
+from kinemill.register.metric import claimed, claimed_interval, metric_of
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number
 
 
@@ -17,18 +18,21 @@ def judge(contest: Contest) -> list[Verdict]:
     Refused: the test split is too small to tell the two apart; more or longer test episodes narrow
     the interval. `promote.interval: false` takes the numbers as they are.
     """
-    wanted = contest.task.promote
-    return [_against(name, contest) for name in wanted.beats] if wanted.interval else []
+    wanted, rivals = contest.task.promote, metric_of(contest.task).rivals
+    return [_against(name, contest) for name in rivals] if wanted.interval else []
 
 
 def _against(name: str, contest: Contest) -> Verdict:
     rule = f"interval_{name}"
     if name != "champion":
-        channel = contest.task.promote.channel
-        errors = claimed(contest.verification, channel)
+        metric = metric_of(contest.task)
+        interval = _known(claimed_interval(contest.verification, metric, name))
+        if metric.larger:
+            return _above_zero(rule, *interval)
+        errors = claimed(contest.verification, metric)
         if name in errors and errors[name] is None:
             return _endless(rule, name)
-        return _below_one(rule, *_known(claimed_interval(contest.verification, channel, name)))
+        return _below_one(rule, *interval)
     if contest.champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or surely beaten")
     return _against_champion(rule, contest.champion, contest)
@@ -42,6 +46,8 @@ def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdic
         agreed = breaking and bool(champion.differs)
         found = "approved as breaking" if agreed else "the champion was not measured"
         return Verdict(rule, passed=agreed, found=found, wanted="surely beaten")
+    if metric_of(contest.task).larger:
+        return _above_zero(rule, *champion.interval)
     if champion.measured.error == math.inf:
         return _endless(rule, "champion")
     return _below_one(rule, *champion.interval)
@@ -60,3 +66,9 @@ def _below_one(rule: str, low: float, high: float) -> Verdict:
     passed = 0.0 <= low <= high < 1.0  # never true for a NaN: too few episodes to draw from
     found = f"{low:.4g} to {high:.4g}" if math.isfinite(high) else "no interval: too few episodes"
     return Verdict(rule, passed, found, "below 1: 95 % interval of model / reference")
+
+
+def _above_zero(rule: str, low: float, high: float) -> Verdict:
+    passed = 0.0 < low <= high < math.inf  # never true for a NaN
+    found = f"{low:.4g} to {high:.4g}" if math.isfinite(high) else "no interval"
+    return Verdict(rule, passed, found, "above 0: 95 % interval of model - reference")

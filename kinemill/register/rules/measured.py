@@ -6,7 +6,7 @@ fewer rows, or with a number that is not there or not an error, does not stand.
 
 import math
 
-from kinemill.register.metric import claimed
+from kinemill.register.metric import claimed, claimed_count, metric_of
 from kinemill.register.rules import RULES, Contest, Measured, Verdict, number
 
 TOLERANCE = 0.01  # relative; another processor rounds otherwise, and rollouts amplify that
@@ -19,20 +19,18 @@ def judge(contest: Contest) -> list[Verdict]:
     Refused: the verification is of other files, rows or data than are registered; kinemill run
     with the same logs makes it anew. If it stays so, the model answers differently each time.
     """
-    document = contest.verification
-    said = Measured(
-        number(claimed(document, contest.task.promote.channel).get("model")),
-        {},
-        int(document.get("windows", {}).get("count", -1)),
-        0,
-    )
-    again = contest.measured
+    document, metric = contest.verification, metric_of(contest.task)
+    model = number(claimed(document, metric).get("model"))
+    said = Measured(model, {}, claimed_count(document, metric), 0)
+    again, of = contest.measured, "episodes" if metric.larger else "windows"
     if again is None:
-        return [Verdict("measured", passed=False, found="was not measured", wanted=_told(said))]
+        wanted = _told(said, of)
+        return [Verdict("measured", passed=False, found="was not measured", wanted=wanted)]
     near = math.isclose(again.error, said.error, rel_tol=TOLERANCE, abs_tol=1e-9)
-    passed = near and again.error >= 0.0 and again.windows == said.windows
-    return [Verdict("measured", passed, _told(again), f"as verified: {_told(said)}")]
+    possible = metric.larger or again.error >= 0.0
+    passed = near and possible and again.windows == said.windows
+    return [Verdict("measured", passed, _told(again, of), f"as verified: {_told(said, of)}")]
 
 
-def _told(found: Measured) -> str:
-    return f"{found.error:.6g} over {found.windows} windows"
+def _told(found: Measured, of: str) -> str:
+    return f"{found.error:.6g} over {found.windows} {of}"

@@ -1,8 +1,8 @@
 """From settings and clips to the policy that walks, and what it is to minimise.
 
-A network that saw nothing but a few clips would know them by heart. So each training window is moved
-to another place of the family, drawn anew each time, and its command with it: what is learned are
-gaits between and around the clips, with what the clips' own leave over.
+A network that saw nothing but a few clips would know them by heart. So each training window is
+moved to another place of the family, drawn anew each time, and its command with it: what is learned
+are gaits between and around the clips, with what the clips' own leave over.
 
 Symbols: N rows of all clips, W windows, B batch, H history, T horizon, D numbers observed, A
 targets, M numbers of a command.

@@ -18,10 +18,11 @@ class Evaluator:
 
     Args:
         task: with an `environment` part.
+        variant: the name of settings of the environment that differ.
     """
 
-    def __init__(self, task: Task) -> None:
-        self._task, self._all = task, list[Any]()
+    def __init__(self, task: Task, variant: str | None = None) -> None:
+        self._task, self._variant, self._all = task, variant, list[Any]()
 
     def close(self) -> None:
         """Close the environments."""
@@ -37,7 +38,7 @@ class Evaluator:
             seeds: of the starts.
         """
         while len(self._all) < len(seeds):
-            self._all.append(make_environment(self._task))
+            self._all.append(make_environment(self._task, variant=self._variant))
         runs = [Running(one, seed) for one, seed in zip(self._all, seeds, strict=False)]
         single = len(policy.layout.actions) == 1 and any(policy.layout.choices)
         carry = policy.initial_carry(len(runs))

@@ -220,7 +220,9 @@ class Fitting:
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
         seeds = [trials.seed + index for index in range(trials.episodes)]
-        final = self._evaluator.run(policy.eval(), seeds)
+        tried = Evaluator(self._task, trials.variant)
+        final = tried.run(policy.eval(), seeds)
+        tried.close()
         told = {
             f"final/{name.partition('/')[2]}": value for name, value in evaluated(final).items()
         }

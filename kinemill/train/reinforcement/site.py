@@ -12,6 +12,8 @@ from kinemill.environments.trials import RandomPolicy
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.spec.task import Task
+from kinemill.train.reinforcement.actor import adapters_of
+from kinemill.train.reinforcement.adapted import AdaptedRows
 from kinemill.train.reinforcement.learner import Site
 from kinemill.train.reinforcement.tally import Tally
 
@@ -27,7 +29,8 @@ def open_site(
     learn: Any = task.learn
     refuse_unfit(learn.algorithm, layout)
     copies = learn.copies or learn.algorithm.copies
-    environment = learn.runner.open(one_copy(task, known), native_of(task), copies)
+    native = native_of(task, layout, known)
+    environment = learn.runner.open(one_copy(task, known), native, copies)
     return Site(learn, layout, environment, device, tuple(callbacks))
 
 
@@ -73,10 +76,15 @@ def tallied(task: Task, known: Known) -> Any:
     return learning_environment(task, known, inner=Tally)
 
 
-def native_of(task: Task) -> Any:
+def native_of(task: Task, layout: PolicyLayout, known: Known) -> Any:
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
-    return own.vectorised(task) if hasattr(own, "vectorised") else None
+    bare = own.vectorised(task)
+    if bare is None or any(wrapper.place != "policy" for wrapper in own.wrappers):
+        return None
+    if not own.wrappers:
+        return bare
+    return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), known)
 
 
 def estimate(task: Task, seed: int) -> list[dict[str, Any]]:

@@ -1,0 +1,175 @@
+"""What the gate looks at itself of policies: tried from the same starts, or measured on logs.
+
+Symbols: N episodes.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.environments.card import open_card
+from kinemill.environments.trials import Trials, bootstrap, try_policy
+from kinemill.errors import BadInput
+from kinemill.export.policy_cases import drawn
+from kinemill.home import Home
+from kinemill.register.evidence import Duel, Evidence, TestSplit, ask
+from kinemill.register.metric import metric_of
+from kinemill.register.rules import Measured
+from kinemill.runtime import Policy, load
+from kinemill.runtime.loading import POLICY
+from kinemill.spec import Task
+from kinemill.spec.promoting import RETURN, SUCCESS
+from kinemill.store import Ref
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.verify import Errors
+from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
+from kinemill.verify.policies.trials import trial_seeds
+
+
+@dataclass(frozen=True)
+class PolicyEvidence:
+    """Evidence about policies: in the task's environment, or on the test split of its logs.
+
+    Attributes:
+        task: says what is compared.
+        home: where data lie.
+        dataset: that the challenger learned from, or the card of its environment.
+    """
+
+    task: Task
+    home: Home
+    dataset: Ref
+    _tried: dict[int, tuple[Policy, Trials]] = field(
+        default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
+    )
+
+    def measure(self, challenger: Any, champion: Any | None = None) -> Duel:
+        """Try policies from the same starts; or measure their actions at the same held-out rows."""
+        if metric_of(self.task).larger:
+            return self._duel(*(self._trials(one) for one in (challenger, champion) if one))
+        return self._errors_of(challenger, champion)
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Have a fresh process load the policy and act."""
+        return serve_policy(folder)
+
+    def age(self) -> float:
+        """Return how long ago the dataset version was entered into the catalogue, s."""
+        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
+        return time.time() - datetime.fromisoformat(made).timestamp()
+
+    def _trials(self, policy: Policy) -> Trials:
+        """Try a policy, once."""
+        known = self._tried.get(id(policy))
+        if known is None:
+            known = self._tried[id(policy)] = policy, _run(self._world, policy)
+        return known[1]
+
+    @cached_property
+    def _world(self) -> Task:
+        """The task in the environment that the challenger was verified in."""
+        if self.task.learn.from_logs:
+            return self.task
+        return open_card(self.home, self.dataset).task(self.task)
+
+    def _duel(self, challenger: Trials, champion: Trials | None = None) -> Duel:
+        name = metric_of(self.task).name
+        mine = _measured(challenger, name)
+        if champion is None:
+            return Duel(mine)
+        apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
+        interval = bootstrap(apart) if apart else (math.nan, math.nan)
+        return Duel(mine, _measured(champion, name), interval)
+
+    def _errors_of(self, challenger: Policy, champion: Policy | None) -> Duel:
+        data = Demonstrations.open(self.home, self.dataset)
+        rows = judged_rows(data)
+
+        def errors(policy: Policy) -> Errors:
+            if policy.actions != tuple(data.packed.actions):
+                told = f"are {', '.join(policy.actions)}"
+                raise BadInput("actions", told, expected=", ".join(data.packed.actions))
+            return errors_of(acted_on(policy, data)[rows], data, rows, policy)
+
+        own = errors(challenger)
+        if champion is None:
+            return Duel(_errors(own, data))
+        theirs = errors(champion)
+        return Duel(_errors(own, data), _errors(theirs, data), own.ratio_interval(theirs))
+
+
+def _run(task: Task, policy: Policy) -> Trials:
+    """Try a policy from every start.
+
+    Raises:
+        BadInput: it cannot act there.
+    """
+    return try_policy(task, policy, trial_seeds(task))
+
+
+def _values(tried: Trials, name: str) -> list[float]:
+    return [float(value) for value in (tried.returns if name == RETURN else tried.successes)]
+
+
+def _measured(tried: Trials, name: str) -> Measured:
+    values = _values(tried, name)
+    both = {RETURN: tried.mean_return}
+    both |= {SUCCESS: tried.success} if tried.success is not None else {}
+    mean = float(np.mean(values)) if values else math.nan
+    return Measured(mean, both, len(tried.returns), len(tried.returns))
+
+
+def _errors(errors: Errors, data: Demonstrations) -> Measured:
+    channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
+    error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
+    return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
+
+
+def evidence_of(task: Task, home: Home, dataset: Ref) -> Evidence:
+    """Return where the gate's own numbers about what a task learns come from."""
+    kind = PolicyEvidence if task.learn.gives == "policy" else TestSplit
+    return kind(task, home, dataset)
+
+
+_ACT = """
+import sys
+import numpy as np
+from kinemill.runtime import load
+folder, asked, answered = sys.argv[1:]
+with np.load(asked) as given:
+    steps = {name: given[name] for name in given.files}
+policy = load(folder)
+policy.reset(seed=0)
+length = len(next(iter(steps.values())))
+acts = [policy.act({name: part[k] for name, part in steps.items()}) for k in range(length)]
+np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
+"""
+
+
+def serve_policy(folder: Path) -> tuple[bool, str]:
+    """Have a fresh process load the policy in `folder` and act for some steps.
+
+    It answers well if every number is finite and the one that this process gets.
+    """
+    policy = load(folder / POLICY)
+    given = drawn(policy.interface, cases=2)
+    steps = {name: part[0] for name, part in given.items()}
+    found, told = ask(_ACT, folder, steps)
+    if found is None:
+        return False, told
+    policy.reset(seed=0)
+    acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(found))]
+    expected = np.array(acts, dtype=float).reshape(len(found), -1)
+    if not np.isfinite(found).all():
+        return False, "answers with what is not finite"
+    allowed = 1e-5 * max(1.0, float(np.abs(expected).max()))
+    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+        return False, "answers otherwise than in this process"
+    return True, f"acted for {len(found)} steps"
