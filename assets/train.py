@@ -47,10 +47,15 @@ def _trained(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref)
         outcome,
         say(
             steps=summary["steps"],
-            loss=summary["best"],
+            **{_word(summary["watched"]): summary["best"]},
             parameters=summary["parameters"],
             seed=mill.task.learn.seed,
             loss_curve=picture(mill.home.root / outcome.ref.path / "loss.png"),
             mlflow_run=run_page(mill, outcome.ref),
         ),
     )
+
+
+def _word(watched: str) -> str:
+    """Return what the best value of a series is called: a return is the larger, the better."""
+    return "best_return" if watched.endswith("return") else "loss"

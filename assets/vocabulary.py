@@ -33,6 +33,7 @@ WORDS = {
     "parameters": "number of weights",
     "seed": "seed of the training",
     "loss": "smallest watched validation error",
+    "best_return": "largest mean return of an evaluation during training",
     "loss_curve": "losses over the steps",
     "errors": "error at the horizon by channel and unit, beside the baselines",
     "trials": "return and success in the environment, from seeded starts never seen before",

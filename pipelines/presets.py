@@ -1,7 +1,7 @@
 """Common runs as jobs of their own: their launchpad opens filled in, to be changed or launched.
 
-The form knows types and choices; bounds are in its descriptions (resources/mill.py), and the first
-step of a run refuses what lies outside of them and names the bound.
+The form knows types and choices; bounds are in its descriptions (resources/mill.py), and a launch
+that lies outside of them is refused, with the name of the bound.
 """
 
 from collections.abc import Sequence

@@ -176,7 +176,7 @@ def _describe(info: FieldInfo, value: Any) -> str:
 
 
 def _bounds(info: FieldInfo) -> str:
-    """Spell the bounds of a number, which the form cannot check: the first step does."""
+    """Spell the bounds of a number, which the form cannot check: the launch does."""
     others = [getattr(one, "__metadata__", ()) for one in get_args(info.annotation)]
     found = [
         f"{sign} {limit:g}"

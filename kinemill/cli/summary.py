@@ -14,11 +14,10 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
     """Print the document of `run` for a person, and how the errors grow over the horizon."""
     episodes, verification = found["episodes"], found["verification"]
     title = f"{found['task']}: {found['status']}"
-    rows = [
-        ["episodes", f"{episodes['accepted']} accepted"],
-        ["recordings", f"{episodes['quarantined']} quarantined, {episodes['known']} known before"],
-        ["dataset", str(found["dataset"])[:12]],
-    ]
+    rows = [["dataset", str(found["dataset"])[:12]]]
+    if any(episodes.values()):  # a policy may learn without any
+        told = f"{episodes['quarantined']} quarantined, {episodes['known']} known before"
+        rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", told], *rows]
     if verification:
         latency = verification["latency_ms"]
         rows += [

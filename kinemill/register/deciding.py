@@ -24,6 +24,7 @@ from kinemill.register.versions import (
 from kinemill.spec import Task
 from kinemill.store import Json, open_ref, read_json
 from kinemill.tracking import Tracking
+from kinemill.verify.analysis import plain
 
 _ATTEMPTS = 3  # judgements, when another MLflow client moves the champion in between
 
@@ -50,9 +51,10 @@ def _decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence
     if CHAMPION in version.aliases and version.gate:
         verdicts = [Verdict(**item) for item in version.gate]
         previous = int(version.tags.get(tags.PREVIOUS, "0")) or None
+        before = version.tags.get(tags.BEFORE, "{}")
         held: int | None = version.number
     else:
-        verdicts, previous = _judge(tracking, task, version, evidence)
+        verdicts, previous, before = _judge(tracking, task, version, evidence)
         held = previous
         previous = None if held == version.number else held  # somebody made it champion by hand
     facts: Json = {
@@ -63,6 +65,7 @@ def _decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence
         "key": version.tags[tags.KEY],
     }
     _write_down(tracking, version, facts, verdicts)
+    tracking.client.set_model_version_tag(task.name, str(version.number), tags.BEFORE, before)
     fault_point("register.judged")
     event = Event.of(_conclude(verdicts), version.number, previous, _why(verdicts))
     if facts["decision"] == CHAMPION:
@@ -91,8 +94,8 @@ def _why(verdicts: list[Verdict]) -> str:
 
 def _judge(
     tracking: Tracking, task: Task, version: Version, evidence: Evidence
-) -> tuple[list[Verdict], int | None]:
-    """Make the version challenger; return the gate's verdicts and the champion's number."""
+) -> tuple[list[Verdict], int | None, str]:
+    """Make the version challenger; return the gate's verdicts, and the champion and its numbers."""
     held = aliases_of(tracking, task.name).get(CHAMPION)
     tracking.client.set_registered_model_alias(task.name, CHALLENGER, str(version.number))
     folder = bundle_folder(tracking, version)
@@ -103,7 +106,8 @@ def _judge(
         approval_of(version),
     )
     contest = make_contest(task, challenger, _reigning(tracking, task.name, held), evidence)
-    return judge(contest), held
+    theirs = contest.champion.measured if contest.champion else None
+    return judge(contest), held, json.dumps(plain(theirs.channels if theirs else {}))
 
 
 def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | None:

@@ -5,12 +5,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from kinemill.drawing.pieces import mark, name_of, table
 from kinemill.home import Home
 from kinemill.register.rules import Value, Verdict
 from kinemill.store import Json, Outcome, once
 
 MARKER = "<!-- kinemill:decision -->"  # where the report of `verify` leaves room for the verdict
-VERSION = 1
+VERSION = 2
 
 
 def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path) -> Outcome:
@@ -36,26 +37,29 @@ def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: 
 
 
 def insert(page: str, piece: str) -> str:
-    """Put `piece` where the marker is, else before the end of the body, else at the end."""
-    for mark in (MARKER, "</body>"):
-        if mark in page:
-            before, _, after = page.rpartition(mark)
-            return f"{before}{piece}{'' if mark == MARKER else mark}{after}"
+    """Put `piece` where the marker is, else before the foot of the page, else at the end."""
+    for place in (MARKER, "<footer", "</body>"):
+        if place in page:
+            before, _, after = page.rpartition(place)
+            return f"{before}{piece}{'' if place == MARKER else place}{after}"
     return page + piece
 
 
 def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
-    rows = "".join(
-        f"<tr><td>{html.escape(item.rule)}</td><td>{'yes' if item.passed else '<b>no</b>'}</td>"
-        f"<td>{html.escape(show_value(item.found))}</td>"
-        f"<td>{html.escape(show_value(item.wanted))}</td></tr>"
+    rows = [
+        [
+            mark(item.passed),
+            name_of(item.rule),
+            html.escape(show_value(item.found)),
+            html.escape(show_value(item.wanted)),
+        ]
         for item in verdicts
-    )
+    ]
+    lines = table(["", "Rule", "Found", "Wanted"], rows)
     return (
-        f'<section id="decision"><h2>Decision: {html.escape(headline(facts))}</h2>'
-        "<table><thead><tr><th>rule</th><th>passed</th><th>found</th><th>wanted</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></section>\n"
+        f'<section id="decision"><h2>Decision: {html.escape(headline(facts))}</h2>{lines}'
+        "</section>\n"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kinemill.register.versions import SHORT
+from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json
 
 _METRICS = ("test", "nrmse", "return", "success")  # the last two of policies
@@ -42,7 +43,7 @@ def run_document(facts: RunFacts) -> Json:
         "status": registration.get("status", "failed"),
         "episodes": _episodes(facts),
         "dataset": facts.dataset[:SHORT] if facts.dataset else None,
-        "metrics": _metrics(facts.verification),
+        "metrics": _metrics(facts.verification, registration.get("summary", {})),
         "verification": _verification(facts.verification),
         "version": registration.get("version"),
         "alias": registration.get("alias"),
@@ -61,11 +62,19 @@ def _episodes(facts: RunFacts) -> Json:
     }
 
 
-def _metrics(verification: Json | None) -> Json:
+def _metrics(verification: Json | None, registered: Json) -> Json:
+    """Return errors; of policies tried in an environment what they bring, by who brings it.
+
+    The champion is the one that the gate found, tried from the same starts; null without one.
+    """
     if verification is None:
         return {"test": {}, "nrmse": {}}
-    metrics = verification["metrics"]
-    return {name: metrics[name] for name in _METRICS if name in metrics}
+    metrics, theirs = verification["metrics"], registered.get("champion", {})
+    found = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
+    for what in (RETURN, SUCCESS):
+        if what in metrics:
+            found[what] = {**metrics[what], "champion": theirs.get(what)}
+    return found
 
 
 def _verification(verification: Json | None) -> Json | None:

@@ -81,12 +81,13 @@ def plot_curves(history: dict[str, Any], best_step: int, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    shown = [name for name in history if name.startswith(("train/", "validation/"))]
+    curves = ("train/", "validation/", "evaluation/")
+    shown = [name for name in history if name.startswith(curves)]
     brought = [name for name in shown if name.rpartition("/")[2] in _BROUGHT]
     panels = [(names, label) for names, label in _panels(shown, brought) if names]
-    size = (7, 3.5 * len(panels))
-    figure, all_axes = plt.subplots(len(panels), figsize=size, layout="constrained", squeeze=False)
-    for axes, (names, label) in zip(all_axes[:, 0], panels, strict=True):
+    size, count = (7, 3.5 * max(1, len(panels))), max(1, len(panels))
+    figure, all_axes = plt.subplots(count, figsize=size, layout="constrained", squeeze=False)
+    for axes, (names, label) in zip(all_axes[:, 0], panels, strict=False):
         draw = axes.plot if names is brought else axes.semilogy
         for name in names:
             steps, values = zip(*history[name], strict=True)

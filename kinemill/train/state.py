@@ -35,6 +35,7 @@ class State:
         losses: since the last point of the curve.
         history: the curves, points [step, value].
         reached: whether a target return was, of reinforcement.
+        saved: when reinforcement wrote its last checkpoint.
     """
 
     step: int = 0
@@ -49,6 +50,7 @@ class State:
     losses: list[float] = field(default_factory=list[float])
     history: Curves = field(default_factory=dict[str, list[list[float | None]]])
     reached: bool = False
+    saved: int = 0
 
     def record(self, values: dict[str, float]) -> None:
         """Append one point of each series at the present step; JSON has no NaN, so None for it."""

@@ -4,20 +4,23 @@ Nothing is taken on trust: what could run or read elsewhere is refused before an
 hashes are compared, then the files are looked at, and then they are run.
 """
 
+import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.loading import POLICY, SUMS
 from kinemill.runtime.refusing import refuse_folder, refuse_model
-from kinemill.runtime.verifying import CASES, hashes, parity, read_cases
+from kinemill.runtime.verifying import CASES, INPUTS, Arrays, hashes, parity, read_cases
 from kinemill.store import Json
 from kinemill.verify.analysis import plain
 from kinemill.verify.cold import cold_start
@@ -30,6 +33,10 @@ from kinemill.verify.probes import Probe
 from kinemill.verify.structure import examine, read_interface
 
 ROWS, HORIZON = 64, 25
+VARIANT = re.compile(r"rollout\.[^.]+\.onnx")
+BITS = {"fp16": 11, "int8": 7}  # what a layer's inputs are rounded to, of their range or of each
+ADDS_UP = 32.0  # times: ranges are not filled, and layers follow each other
+TINY = 1e-9  # of a channel that rests
 UNKNOWN = 1.0  # what a channel without limits is tried up to, in its unit
 
 
@@ -61,6 +68,7 @@ def verify_folder(folder: Path) -> Json:
     simulator = load(folder, non_finite="pass")
     probe = made_up(simulator.interface)
     gates += _runs(folder, simulator, probe)
+    gates += variants(folder, models, simulator, probe)
     return _document(
         folder,
         gates,
@@ -104,6 +112,62 @@ def _runs(folder: Path, simulator: Simulator, probe: Probe) -> list[Gate]:
         *_tried("NaN stays in its row", lambda: contained(simulator, probe)),
         *_tried("manners", lambda: manners(simulator, refusing, [probe])),
     ]
+
+
+def variants(
+    folder: Path, models: Mapping[Path, onnx.ModelProto], original: Simulator, probe: Probe
+) -> list[Gate]:
+    """Try the same model in fewer bits in every way that the original is tried.
+
+    Args:
+        folder: with `rollout.fp16.onnx` and so on; there may be none.
+        models: all files of the folder.
+        original: the model in float32.
+        probe: windows that are made up.
+    """
+    found = list[Gate]()
+    for path in (each for each in models if VARIANT.fullmatch(each.name)):
+        name = path.name.split(".")[1]
+        lines = _tried("runs", lambda path=path: _variant(path, probe))
+        if (folder / CASES).is_file():
+            cases = read_cases(folder)
+            lines += _tried("rounding", lambda path=path: rounding(path, original, cases))
+        said = {item.key: item.value for item in models[path].metadata_props}.get("precision")
+        wrong = [] if said == json.dumps(name) else [f"says {said}"]
+        lines.append(gate("precision", wrong, "as the file's name says"))
+        found += [replace(line, name=f"{name}: {line.name}") for line in lines]
+    return found
+
+
+def _variant(path: Path, probe: Probe) -> list[Gate]:
+    variant = load(path, non_finite="pass")
+    return [
+        any_batch(variant, probe),
+        other_threads(variant, path, probe),
+        same_by_steps(variant, probe),
+        contained(variant, probe),
+        *manners(variant, load(path, out_of_limits="raise"), [probe]),
+    ]
+
+
+def rounding(path: Path, original: Simulator, cases: Arrays) -> Gate:
+    """Ask whether the first step differs from the original's by what fewer bits make of it.
+
+    Later ones may differ by anything where motion is chaotic; they are to be finite.
+    """
+    name = path.name.split(".")[1]
+    inputs = [cases[part] for part in INPUTS]
+    variant = load(path, non_finite="pass").rollout(*inputs)
+    if name not in BITS or not np.isfinite(variant).all():
+        return Gate("rounding", False, "not finite or of no known kind", f"one of {[*BITS]}")
+    angle = np.array([state in original.interface.angles for state in original.states])
+    wanted = original.rollout(*inputs)[:, 0]
+    off = wrapped((variant[:, 0] - wanted).astype(np.float64), angle)
+    moved = wrapped((wanted - inputs[0][:, -1]).astype(np.float64), angle)
+    share = np.sqrt(np.square(off).mean(axis=0)) / (np.sqrt(np.square(moved).mean(axis=0)) + TINY)
+    most, worst = ADDS_UP * 2.0 ** -BITS[name], float(share.max())
+    told = f"{worst:.2g} of what the first step changes"
+    return Gate("rounding", worst <= most, told, f"at most {most:.2g} in {name}")
 
 
 def check_folder(folder: Path) -> None:

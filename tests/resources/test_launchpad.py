@@ -1,4 +1,4 @@
-"""The launchpad's form says what it cannot check, and the first step checks it."""
+"""The launchpad's form says what it cannot check, and the launch checks it."""
 
 import dagster as dg
 import pytest

@@ -44,7 +44,8 @@ def rl_task(environment=POINT, algorithm="ppo", **learn) -> Task:
         "model": {"type": "mlp", "hidden_sizes": [8]},
         "copies": 2,
         "steps": 192,
-        "eval_every": 64,
+        "eval_every": 32,
+        "evaluations": 2,
         "save_every": 64,
         "batch_size": 16,
         **learn,
@@ -142,7 +143,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
     )
     once = published(task, Home(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
-        published(task, home, Dies(128))
+        published(task, home, Dies(160))
     again = published(task, home)
     for file in ("weights.safetensors", "history.json"):
         one, other = (
@@ -283,7 +284,7 @@ def test_an_algorithm_that_cannot_act_there_is_refused(environment, algorithm, t
 
 def test_forbidden_choices_are_never_taken_and_allowed_ones_learned(home):
     task = rl_task(
-        DOORS, "maskable_ppo", optimizer={"type": "adam", "lr": 0.02}, steps=2048, eval_every=512
+        DOORS, "maskable_ppo", optimizer={"type": "adam", "lr": 0.02}, steps=2048, eval_every=1024
     )
     policy = load_model(published(task, home))
     seen = torch.eye(2)
@@ -309,7 +310,9 @@ def test_statistics_of_episodes_are_curves(home):
 
     folder = published(rl_task(steps=64), home)
     found = json.loads((folder / "history.json").read_text())
-    wanted = {"train/return", "train/length", "train/success", "train/event/pushed"}
-    wanted |= {"train/action/action_0/mean", "learner/value_loss", "evaluation/return"}
+    wanted = {"train/return", "train/length", "train/success", "episodes/event/pushed"}
+    wanted |= {"episodes/action/action_0/mean", "learner/value_loss", "evaluation/return"}
     assert wanted <= set(found)
-    assert found["train/length"] == [[64, 10.0]]
+    # 16 steps of each copy, then 32: the episode of 10 that began in the first goes on
+    assert found["train/length"] == [[32, 10.0], [64, 10.0]]
+    assert found["episodes/count"] == [[32, 2.0], [64, 4.0]]

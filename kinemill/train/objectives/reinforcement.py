@@ -74,8 +74,9 @@ class Reinforcement(Learn):
     batch_size: PositiveInt = 64
     steps: PositiveInt = 100_000
     grad_clip: float | None = Field(default=0.5, gt=0.0)
-    eval_every: PositiveInt = Field(
-        default=10_000, description="steps of a round: it begins and ends with whole episodes cut"
+    eval_every: PositiveInt = 10_000
+    evaluations: PositiveInt = Field(
+        default=5, description="of a round, after which episodes begin anew and may be saved"
     )
     save_every: PositiveInt = 10_000
 

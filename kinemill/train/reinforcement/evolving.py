@@ -35,6 +35,7 @@ class EvolutionLearner:
     def __init__(self, site: Site, settings: Any) -> None:
         self._site, self._settings, self._seen = site, settings, 0
         self._copies: Any = site.environment
+        self._random = np.random.default_rng(site.learn.seed)
         if self._copies.num_envs % 2:
             found = str(self._copies.num_envs)
             raise BadInput("learn.copies", found, expected="an even number, members come in pairs")
@@ -50,12 +51,14 @@ class EvolutionLearner:
         """Steps of the environment that all members took."""
         return self._seen
 
-    def advance(self, until: int, seed: int) -> dict[str, float]:
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
         """Let generations follow each other until so many steps were taken, or a few more."""
-        seed_all(seed)
-        random, told = np.random.default_rng(seed), dict[str, float]()
+        if seed is not None:
+            seed_all(seed)
+            self._random = np.random.default_rng(seed)
+        told = dict[str, float]()
         while self._seen < until:
-            told = self._generation(random)
+            told = self._generation(self._random)
         return told
 
     def _generation(self, random: np.random.Generator) -> dict[str, float]:

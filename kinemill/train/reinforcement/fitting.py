@@ -1,8 +1,9 @@
 """The loop of reinforcement learning: rounds, evaluations, checkpoints, the best policy kept.
 
-A checkpoint lies between two rounds, and a round depends on what is in it and on the seed alone:
-who goes on from it gets the same weights, bit for bit, as who was never interrupted. Episodes that
-a round leaves unfinished count as cut off, not as ended.
+A round begins new episodes, and is over after some evaluations. A checkpoint lies between two
+rounds, and a round depends on what is in it and on the seed alone: who goes on from it gets the
+same weights, bit for bit, as who was never interrupted. Episodes that a round leaves unfinished
+count as cut off, not as ended.
 """
 
 import hashlib
@@ -104,7 +105,7 @@ class Fitting:
                 learner.start(begin_with(self._bench.start, self._learn)[1])
             self._tell(learner)
             while not self._over():
-                self._round(learner, site.environment)
+                self._go_on(learner, site.environment)
             return self._finished(learner)
         finally:
             site.environment.close()
@@ -132,13 +133,15 @@ class Fitting:
         waited = learn.patience is not None and state.waited >= learn.patience
         return state.step >= learn.steps or state.reached or waited
 
-    def _round(self, learner: Learner, copies: Any) -> None:
-        """Learn for a round, look how good the policy is, and write a checkpoint if it is time."""
+    def _go_on(self, learner: Learner, copies: Any) -> None:
+        """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
         state, learn = self._training.state, self._learn
         began, before = time.perf_counter(), state.step
         number = len(state.history.get(WATCHED, ()))
         until = min(before + learn.eval_every, learn.steps)
-        told = learner.advance(until, derived(learn.seed, "round", number))
+        fresh, ends = number % learn.evaluations == 0, (number + 1) % learn.evaluations == 0
+        seed = derived(learn.seed, "round", number) if fresh else None
+        told = learner.advance(until, seed)
         state.step = learner.step
         values = {f"learner/{name}": value for name, value in told.items()}
         values |= summed_up(copies.drain(), self._layout.actions)
@@ -149,8 +152,9 @@ class Fitting:
         self._tracker.log_metrics(values, state.step)
         note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
-        due = state.step // learn.save_every > before // learn.save_every
-        if due or self._over():
+        due = state.step // learn.save_every > state.saved // learn.save_every
+        if (due and ends) or self._over():
+            state.saved = state.step
             write_checkpoint(
                 self._bench.folder, self._groups(learner), self._json(learner), Kept.of(learn)
             )
@@ -253,7 +257,7 @@ def evaluated(trials: Trials) -> dict[str, float]:
     """Return the numbers of an evaluation by name."""
     found = {
         "evaluation/return": trials.mean_return,
-        "evaluation/return/std": float(np.std(trials.returns)),
+        "episodes/evaluation_std": float(np.std(trials.returns)),
         "evaluation/length": float(np.mean(trials.lengths)),
     }
     return found | ({} if trials.success is None else {"evaluation/success": trials.success})

@@ -41,12 +41,13 @@ class Learner(Protocol):
         """Steps of the environment that it has seen, all copies together."""
         ...
 
-    def advance(self, until: int, seed: int) -> dict[str, float]:
-        """Begin new episodes and learn until so many steps were seen, or a few more.
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
+        """Learn until so many steps were seen, or a few more.
 
         Args:
             until: steps since the beginning of the training.
-            seed: all that is drawn follows from it.
+            seed: new episodes begin, and all that is drawn follows from it; None: those that are
+                on their way go on.
 
         Returns:
             What the algorithm has to say, by name, such as its losses.

@@ -99,13 +99,10 @@ class LibraryLearner:
         """Steps of the environment that it has seen."""
         return self.model.num_timesteps
 
-    def advance(self, until: int, seed: int) -> dict[str, float]:
-        """Begin new episodes and learn until so many steps were seen, or a few more."""
-        seed_all(seed)
-        self.model.env.seed(seed)
-        self.model.env.action_space.seed(seed)
-        self.model.action_space.seed(seed)
-        self.model._last_obs = None  # so that it begins new episodes
+    def advance(self, until: int, seed: int | None) -> dict[str, float]:
+        """Learn until so many steps were seen, or a few more; with a seed, in new episodes."""
+        if seed is not None:
+            self._begin_anew(seed)
         callbacks = list(self._site.callbacks) or None
         self.model.learn(
             until - self.step, callback=callbacks, log_interval=None, reset_num_timesteps=False
@@ -117,6 +114,13 @@ class LibraryLearner:
             for name, value in told.items()
             if name.startswith("train/") and isinstance(value, int | float | np.number)
         }
+
+    def _begin_anew(self, seed: int) -> None:
+        seed_all(seed)
+        self.model.env.seed(seed)
+        self.model.env.action_space.seed(seed)
+        self.model.action_space.seed(seed)
+        self.model._last_obs = None
 
     def core(self) -> Core:
         """Return a copy of the policy's network as it is now."""

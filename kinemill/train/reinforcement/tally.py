@@ -9,6 +9,8 @@ import numpy as np
 from kinemill.environments.rows import EPISODE
 from kinemill.environments.trials import numbers_in
 
+_BROUGHT = ("return", "length", "success")
+
 
 class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Sums an episode up when it ends, in the environment's own rewards and actions.
@@ -51,17 +53,20 @@ class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def summed_up(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
-    """Return means over episodes by name, `train/return` such as; actions by their names."""
+    """Return means over episodes by name: `train/return`, `episodes/action/NAME/mean` such as."""
     if not episodes:
         return {}
-    names = {f"action/{k}/": f"action/{name}/" for k, name in enumerate(actions)}
-    found = dict[str, float]()
+    found = {"episodes/count": float(len(episodes))}
     for key in dict.fromkeys(key for one in episodes for key in one):
-        told = key
-        for short, name in names.items():
-            told = told.replace(short, name) if told.startswith(short) else told
-        values = [one.get(key, 0.0) for one in episodes]
-        found[f"train/{told}"] = float(np.mean(values))
-    returns = [one["return"] for one in episodes]
-    found |= {"train/return/std": float(np.std(returns)), "train/episodes": float(len(episodes))}
-    return found
+        mean = float(np.mean([one.get(key, 0.0) for one in episodes]))
+        found[f"train/{key}" if key in _BROUGHT else f"episodes/{_told(key, actions)}"] = mean
+    return found | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
+
+
+def _told(key: str, actions: Sequence[str]) -> str:
+    """Return the name of a number, an action called by its own."""
+    kind, _, rest = key.partition("/")
+    if kind != "action":
+        return key
+    index, _, what = rest.partition("/")
+    return f"action/{actions[int(index)]}/{what}"

@@ -1,0 +1,298 @@
+"""The gate on policies: what they bring from the same starts decides, and no trick helps."""
+
+import json
+import math
+import shutil
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import yaml
+
+from kinemill import runtime
+from kinemill.environments.card import make_card
+from kinemill.errors import BadInput, TaskError
+from kinemill.home import Home
+from kinemill.register import Produced, register
+from kinemill.register.document import RunFacts, run_document
+from kinemill.register.evidence import Duel, serve_still
+from kinemill.register.policies import PolicyEvidence
+from kinemill.register.rules import Measured
+from kinemill.register.versions import find_version, list_versions, show
+from kinemill.spec import load_task
+from kinemill.store import once
+from kinemill.tracking import open_tracking
+from tests.export.policies import Gains, published
+from tests.verify.balance import DT
+
+EPISODES = 8
+TASK = {
+    "task": "cart",
+    "dt": DT,
+    "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
+    "environment": {
+        "type": "python",
+        "path": "tests.verify.balance:Balance",
+        "steps": 60,
+        "trials": {"episodes": EPISODES},
+    },
+}
+HOLDS, WEAK, WEAKER = 4.0, 0.8, 0.3  # gains: the first keeps the stick up, the others do not
+
+
+@pytest.fixture(scope="session")
+def by_gain(tmp_path_factory):
+    """Exported policies by gain."""
+    return {
+        gain: published(Gains(gain), tmp_path_factory.mktemp("gain"))
+        for gain in (HOLDS, WEAK, WEAKER)
+    }
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Evidence that finds the returns a test has chosen; every policy serves."""
+
+    challenger: float
+    champion: float = 30.0
+    interval: tuple[float, float] = (5.0, 20.0)
+    episodes: int = EPISODES
+    served: tuple[bool, str] = (True, "acted for 25 steps")
+
+    def measure(self, challenger, champion=None):
+        own = Measured(self.challenger, {"return": self.challenger}, self.episodes, self.episodes)
+        if champion is None:
+            return Duel(own)
+        theirs = Measured(self.champion, {"return": self.champion}, EPISODES, EPISODES)
+        return Duel(own, theirs, self.interval)
+
+    def serve(self, folder):
+        return self.served
+
+    def age(self):
+        return 60.0
+
+
+def verification(returned, *, parity=True, without=()):
+    found = {
+        "form": "policy",
+        "passed": parity,
+        "metrics": {
+            "test": {},
+            "nrmse": {},
+            "return": {"model": returned, "random": 20.0},
+            "success": {"model": 1.0, "random": 0.1},
+        },
+        "verification": {
+            "passed": parity,
+            "parity": parity,
+            "latency_ms": {"p50": 0.1, "p99": 0.2},
+        },
+        "against": {"random": {"return": [5.0, 30.0], "success": [0.5, 1.0]}},
+        "windows": {"episodes": EPISODES},
+        "gates": [],
+    }
+    inner = found
+    for key in without[:-1]:
+        inner = inner[key]
+    for key in without[-1:]:
+        del inner[key]
+    return found
+
+
+@dataclass
+class Chain:
+    home: Home
+    task: object
+    by_gain: dict
+    cards: list = field(default_factory=list)
+
+    def register(self, returned, gain=HOLDS, *, evidence=None, task=None, **changes):
+        found = verification(returned, **changes)
+
+        def verified(folder):
+            (folder / "verification.json").write_text(json.dumps(found))
+            (folder / "report.html").write_text("<html><body></body></html>")
+            return {}
+
+        def exported(folder):
+            shutil.copytree(self.by_gain[gain], folder, dirs_exist_ok=True)
+            return {}
+
+        name = self.task.name
+        model = once(self.home, "model", name, {"gain": gain}, lambda folder: {}).ref
+        onnx_model = once(self.home, "onnx_model", name, {"gain": gain}, exported).ref
+        inputs = {"gain": gain, "found": json.dumps(found)}
+        verdict = once(self.home, "verification", name, inputs, verified).ref
+        card = make_card(self.task, self.home).ref
+        produced = Produced(verdict, onnx_model, model, card)
+        return register(task or self.task, self.home, produced, evidence=evidence)
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "cart.yaml"
+    path.write_text(yaml.safe_dump(TASK))
+    return load_task(path)
+
+
+@pytest.fixture
+def chain(tracked_home, task, by_gain):
+    return Chain(tracked_home, task, by_gain)
+
+
+def refused(found):
+    return [line["rule"] for line in found.gate if not line["passed"]]
+
+
+@pytest.fixture
+def reigned(chain):
+    found = chain.register(30.0, WEAK, evidence=Claims(30.0))
+    assert (found.status, refused(found)) == ("done", [])
+    return chain
+
+
+def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reigned):
+    found = reigned.register(50.0, evidence=Claims(50.0))
+    assert (found.status, found.alias) == ("done", "champion")
+    lines = {line["rule"]: line for line in found.gate}
+    assert lines["beats_champion"]["wanted"] == (
+        ">= 30.6 (return of champion version 1: 30, margin 0.02)"
+    )
+    assert lines["interval_champion"]["found"] == "5 to 20"
+    assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
+    policy = runtime.load("models:/cart@champion")
+    assert policy.act([0.0, 0.05, 0.0]) == pytest.approx([3.0], abs=1e-5)
+    assert list_versions("cart", reigned.home)["versions"][0]["metrics"]["return"] == {
+        "model": 50.0,
+        "random": 20.0,
+    }
+    assert show("cart", reigned.home)["decision"] == "champion"
+
+
+TRICKS = {
+    "its return is NaN": ({"evidence": Claims(math.nan)}, "beats_champion"),
+    "its return is null in the verification": ({"returned": None}, "beats_random"),
+    "the return is missing": ({"without": ("metrics", "return")}, "beats_random"),
+    "what chance brings is missing": ({"without": ("metrics", "return", "random")}, "beats_random"),
+    "no interval against chance": ({"without": ("against", "random")}, "interval_random"),
+    "it is as good as the champion": ({"evidence": Claims(50.0, 50.0)}, "beats_champion"),
+    "it won by chance": ({"evidence": Claims(50.0, interval=(-1.0, 9.0))}, "interval_champion"),
+    "the difference is not known": (
+        {"evidence": Claims(50.0, interval=(math.nan, math.nan))},
+        "interval_champion",
+    ),
+    "it was verified on fewer episodes": ({"evidence": Claims(50.0, episodes=9)}, "measured"),
+    "it brings less than verified": ({"evidence": Claims(45.0)}, "measured"),
+    "the champion was not measured": ({"evidence": Claims(50.0, math.nan)}, "beats_champion"),
+    "it does not serve": (
+        {"evidence": Claims(50.0, served=(False, "ended with code -8"))},
+        "serves",
+    ),
+    "it is out of parity": ({"parity": False}, "parity"),
+}
+
+
+@pytest.mark.parametrize("trick", list(TRICKS))
+def test_no_trick_makes_a_policy_champion(reigned, trick):
+    how, line = TRICKS[trick]
+    found = reigned.register(**({"returned": 50.0, "evidence": Claims(50.0)} | how))
+    assert found.status == "refused"
+    assert line in refused(found)
+    aliases = {v["version"]: v["aliases"] for v in list_versions("cart", reigned.home)["versions"]}
+    assert aliases[1] == ["champion"]
+
+
+def test_a_broken_champion_is_not_beaten(reigned):
+    for root in (reigned.home.store / "bundle" / "cart", reigned.home.artifacts):
+        for file in [*root.rglob("policy.onnx"), *root.rglob("model.onnx")]:
+            file.write_bytes(b"no model")
+    found = reigned.register(50.0, evidence=Claims(50.0))
+    (line,) = [item for item in found.gate if item["rule"] == "beats_champion"]
+    assert (found.status, line["passed"]) == ("refused", False)
+    assert line["found"].startswith("champion version 1 cannot be loaded")
+
+
+def test_success_wants_no_more_than_all_of_it(reigned):
+    task = load_task(reigned.task.path, {"promote.metric": "success", "promote.interval": False})
+    tie = reigned.register(1.0, evidence=Claims(1.0, 1.0), task=task)
+    assert "beats_champion" in refused(tie)
+    better = reigned.register(1.0, WEAKER, evidence=Claims(1.0, 0.99), task=task)
+    assert (better.status, refused(better)) == ("done", [])
+
+
+def test_another_interface_is_told(reigned, tmp_path):
+    class Slower(Gains):
+        def __init__(self):
+            super().__init__()
+            from dataclasses import replace
+
+            self.layout = replace(self.layout, dt=0.05, units=self.layout.units | {"force": "kN"})
+
+    reigned.by_gain["slower"] = published(Slower(), tmp_path / "slower")
+    found = reigned.register(50.0, "slower", evidence=Claims(50.0))
+    (line,) = [item for item in found.gate if item["rule"] == "interface"]
+    assert not line["passed"]
+    assert "dt of the champion 0.02, of the challenger 0.05" in line["found"]
+    assert "force of the champion in N, of the challenger in kN" in line["found"]
+
+
+def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
+    test = PolicyEvidence(chain.task, chain.home, make_card(chain.task, chain.home).ref)
+    holds, weak, weaker = (runtime.load(by_gain[gain]) for gain in (HOLDS, WEAK, WEAKER))
+    own = test.measure(holds).challenger
+    assert (own.error, own.windows, own.episodes) == (60.0, EPISODES, EPISODES)
+    assert own.channels == {"return": 60.0, "success": 1.0}
+    duel = test.measure(weak, weaker)
+    assert 0.0 < duel.interval[0] <= duel.challenger.error - duel.champion.error
+    # from the same starts: a policy differs from itself by nothing, at any start
+    assert test.measure(weak, runtime.load(by_gain[WEAK])).interval == (0.0, 0.0)
+    assert test.age() < 600.0
+
+
+def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
+    assert serve_still(by_gain[HOLDS]) == (True, "acted for 25 steps")
+    shutil.copytree(by_gain[HOLDS], tmp_path / "broken")
+    (tmp_path / "broken" / "policy.onnx").write_bytes(b"\0")
+    with pytest.raises(BadInput, match="is no ONNX file"):
+        serve_still(tmp_path / "broken")
+
+
+def test_the_run_document_says_what_model_champion_and_chance_bring(reigned):
+    found = reigned.register(50.0, evidence=Claims(50.0))
+    facts = RunFacts("cart", verification=verification(50.0), registration=found.to_json())
+    metrics = run_document(facts)["metrics"]
+    assert metrics["return"] == {"model": 50.0, "champion": 30.0, "random": 20.0}
+    assert metrics["success"] == {"model": 1.0, "champion": None, "random": 0.1}
+
+
+def test_plain_mlflow_runs_a_registered_policy(reigned):
+    import mlflow.onnx
+    import onnxruntime
+
+    tracking = open_tracking(reigned.home)
+    version = find_version(tracking, "cart", ":1")
+    with tracking.as_default():
+        model = mlflow.onnx.load_model(version.name)
+        signature = mlflow.models.get_model_info(version.name).signature
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert [one.name for one in signature.inputs] == ["observation", "carry_0", "carry_1"]
+    feed = {
+        "observation": np.array([[0.0, 0.05, 0.0]], np.float32),
+        "carry_0": np.zeros((1, 3), np.float32),
+        "carry_1": np.zeros((1, 1), np.float32),
+    }
+    # 0.8 and 0.4 times a tenth of 0.05 rad: the first observation stands for the one before it
+    assert session.run(["action"], feed)[0] == pytest.approx(np.array([[0.6]]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"promote.metric": "test/angle"}, "test/angle is of states; expected action_rmse"),
+        ({"promote.metric": "returns"}, "promote.metric"),
+    ],
+)
+def test_a_metric_that_policies_do_not_have_is_refused(task, asked, told):
+    with pytest.raises(TaskError, match=told):
+        load_task(task.path, asked)
