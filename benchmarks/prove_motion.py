@@ -24,6 +24,7 @@ from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.spec import Task, load_task
 from kinemill.spec.ports import Silence
+from kinemill.store import Ref
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.walking_error import AHEAD, LinearWalk, alone, predicted, windows
@@ -45,7 +46,8 @@ class Walk:
         linear: the same of the linear model.
         stays: the same of a robot that stays where it is.
         long_finite: whether 1,000 rows of its own output are all finite.
-        long_range: the widest joint's range over the last 200 of them, over the clip's.
+        long_range: the range of a joint over the last 200 of them, over the widest of all clips;
+            that of the joint where it is most.
         long_error: of the last 200 of them, at the shift that fits best, rad.
     """
 
@@ -57,13 +59,18 @@ class Walk:
     long_error: float
 
 
-def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
-    """Train a task's policy from clips; return it, and the dataset with the held-out clip."""
+def data_of(task: Task, home: Home, logs: Path) -> tuple[Ref, Ref]:
+    """Take clips in; return the dataset and its training set."""
     report = ingest(task, home, logs)
     data = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
-    training_set = augment(task, home, data.ref)
-    model = train(task, home, data.ref, training_set.ref, (Silence(), Silence()))
-    return load_model(home.root / model.ref.path), Demonstrations.open(home, data.ref)
+    return data.ref, augment(task, home, data.ref).ref
+
+
+def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
+    """Train a task's policy from clips; return it, and the dataset with the held-out clip."""
+    dataset, training_set = data_of(task, home, logs)
+    model = train(task, home, dataset, training_set, (Silence(), Silence()))
+    return load_model(home.root / model.ref.path), Demonstrations.open(home, dataset)
 
 
 def judge(policy: Any, data: Demonstrations) -> Walk:
@@ -83,7 +90,7 @@ def judge(policy: Any, data: Demonstrations) -> Walk:
     first = torch.from_numpy(clip[:1].copy()).float()
     far = alone(policy, first, LONG, policy.joint_columns)[0].numpy()
     end, angles = far[-200:], clip[:, joints]
-    ranges = np.ptp(angles, axis=0)
+    ranges = np.max([np.ptp(own[:, joints], axis=0) for own in (*train_clips, clip)], axis=0)
     moving = ranges > 1e-3
     return Walk(
         policy=float(np.abs(walked.numpy() - truth).mean()),
@@ -115,7 +122,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = [
         "| robot | policy, rad | linear on 20 rows, rad | staying, rad | 1,000 rows: finite | "
-        "range over the clip's | error, rad |",
+        "range over the clips' | error, rad |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in TASKS:

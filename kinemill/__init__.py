@@ -22,15 +22,25 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     *,
     logs: str | Path | None = None,
-) -> dict[str, Any]:
-    """Run the whole chain of a task in this process and return the document of `kinemill run`.
+    **objects: Any,
+) -> Any:
+    """Run the whole chain of a task in this process; see `kinemill.cli.returned.Run`.
+
+    What comes back is the document of `kinemill run`, a dict, with `.model`, and of a policy with
+    `.policy`, `.metrics` and `.rollout()`.
 
     Args:
         task: name of a task, or path of its file.
         overrides: dotted key to value, such as `{"learn.model.type": "mlp"}`.
         logs: folder with new logs; default: the task's drop folder.
+        objects: of reinforcement, in the place of names: `environment`, `wrappers`, `model`,
+            `callbacks`. Such a run ends with the exported policy and registers nothing.
     """
     # By name, since stages import this package and may not thereby import what lies above them.
+    returned = importlib.import_module("kinemill.cli.returned")
+    if objects:
+        return returned.run_with_objects(task, dict(overrides or {}), **objects)
     project = importlib.import_module("kinemill.cli.project").project
     folder = Path(logs).resolve() if logs is not None else None
-    return project("pipelines.run").run_chain(str(task), dict(overrides or {}), logs=folder)
+    found = project("pipelines.run").run_chain(str(task), dict(overrides or {}), logs=folder)
+    return returned.of_chain(found, load_task(task, overrides))

@@ -58,3 +58,19 @@ def policy_folders(tmp_path_factory):
             return self[kind]
 
     return Folders()
+
+
+@pytest.fixture(scope="session")
+def step_folders(tmp_path_factory):
+    """The files of a pendulum's step with random weights, by architecture; nobody may change them.
+
+    Exporting one takes more than a second, so each is exported once.
+    """
+    from tests.export.conftest import published, random_step
+
+    class Folders(dict):
+        def __missing__(self, name) -> Path:
+            self[name] = published(random_step(name), tmp_path_factory.mktemp(name))
+            return self[name]
+
+    return Folders()

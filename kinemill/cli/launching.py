@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Logs, Overrides, Resume, TaskName, document, news
+from kinemill.cli.say import (
+    Json,
+    Logs,
+    Overrides,
+    Presets,
+    Resume,
+    TaskName,
+    changes,
+    document,
+    news,
+)
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of a run, or how it begins, as `status` lists it.")
@@ -38,6 +48,7 @@ def start(
     task: TaskName,
     logs: Logs = None,
     overrides: Overrides = None,
+    presets: Presets = None,
     owner: Annotated[
         str | None, typer.Option("--owner", help="Whose run it is; default: you.")
     ] = None,
@@ -52,11 +63,11 @@ def start(
     from kinemill.cli.server import find_server
     from kinemill.errors import BadInput
     from kinemill.locks import whoever
-    from kinemill.spec import load_task, parse_overrides
+    from kinemill.spec import load_task
 
     if logs is not None and not logs.exists():
         raise BadInput(f"--logs {logs}", "is not there")
-    changed = parse_overrides(overrides or [])
+    changed = changes(presets, overrides)
     loaded, server = load_task(task, changed), find_server()
     for note in loaded.notes:
         news(note)

@@ -21,16 +21,18 @@ def models(task: TaskName, as_json: Json = False) -> None:
     if as_json:
         document(found)
         return
+    tried = any("return" in line["metrics"] for line in found["versions"])
+    what = "return" if tried else "nrmse"
     table(
         f"models of {found['task']}",
-        ["version", "aliases", "created", "dataset", "nrmse", "gate"],
+        ["version", "aliases", "created", "dataset", what, "gate"],
         [
             [
                 line["version"],
                 ", ".join(line["aliases"]),
                 line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
-                line["metrics"].get("nrmse", {}).get("model"),
+                line["metrics"].get(what, {}).get("model"),
                 _refusals(line["gate"]),
             ]
             for line in found["versions"]
@@ -67,11 +69,12 @@ def show(
 
 
 def _print(found: dict[str, Any]) -> None:
-    from kinemill.cli.summary import errors_table, gate_table
+    from kinemill.cli.summary import errors_table, gate_table, tried_table
 
     aliases = "".join(f"@{alias}" for alias in found["aliases"])
     typer.echo(f"{found['address']} {aliases}  {found['created']}  {found['decision'] or ''}")
     errors_table(found["metrics"])
+    tried_table(found["metrics"])
     gate_table(found["gate"])
     table(
         "lineage", ["what", "which"], [[k, (v or "")[:_SHORT]] for k, v in found["lineage"].items()]

@@ -43,7 +43,7 @@ def pull(
 
 
 def _source(model: str, server: str | None, robot: str) -> Any:
-    from kinemill.runtime.pulling import address_parts, from_server
+    from kinemill.runtime.sources import address_parts, from_server
 
     if server is not None:
         return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)

@@ -1,11 +1,21 @@
 """Running: the whole chain of a task in this process, and the demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Logs, Overrides, Resume, TaskName, document, news
+from kinemill.cli.say import (
+    Json,
+    Logs,
+    Overrides,
+    Presets,
+    Resume,
+    TaskName,
+    changes,
+    document,
+    news,
+)
 
 _REFUSED = 1
 
@@ -14,6 +24,7 @@ def run(
     task: TaskName,
     logs: Logs = None,
     overrides: Overrides = None,
+    presets: Presets = None,
     dummy: Annotated[
         bool,
         typer.Option("--dummy", help="Try the chain on made-up logs, in a home of their own."),
@@ -31,18 +42,25 @@ def run(
 ) -> None:
     """Run the chain: logs in, a verified champion out; what is known already is not done again."""
     if dummy or settings:
-        _try(task, settings or [], overrides, as_json=as_json)
+        _try(task, settings or [], (presets, overrides), as_json=as_json)
     else:
-        _run(task, logs, overrides, resume=resume, as_json=as_json)
+        _run(task, logs, changes(presets, overrides), resume=resume, as_json=as_json)
 
 
-def _try(task: str, settings: list[str], overrides: list[str] | None, *, as_json: bool) -> None:
+def _try(
+    task: str,
+    settings: list[str],
+    wanted: tuple[list[str] | None, list[str] | None],
+    *,
+    as_json: bool,
+) -> None:
     """Run the chain on made-up logs; what comes out need not be good, so the gate may refuse it."""
     from kinemill.cli.dummy import prepare
 
     task, logs, spelled = prepare(task, settings)
     try:
-        _run(task, logs, [*spelled, *(overrides or [])], as_json=as_json)
+        changed = changes(wanted[0], [*spelled, *(wanted[1] or [])])
+        _run(task, logs, changed, as_json=as_json)
     except typer.Exit as refused:
         if refused.exit_code != _REFUSED:
             raise
@@ -52,7 +70,7 @@ def _try(task: str, settings: list[str], overrides: list[str] | None, *, as_json
 def _run(
     task: str,
     logs: Path | None,
-    overrides: list[str] | None,
+    changed: dict[str, Any],
     *,
     resume: bool = False,
     as_json: bool,
@@ -62,11 +80,10 @@ def _run(
     from kinemill.disk import warn
     from kinemill.errors import BadInput, KinemillError
     from kinemill.home import Home
-    from kinemill.spec import load_task, parse_overrides
+    from kinemill.spec import load_task
 
     if logs is not None and not logs.exists():
         raise BadInput(f"--logs {logs}", "is not there")
-    changed = parse_overrides(overrides or [])
     effective = load_task(task, changed)
     for note in effective.notes:
         news(note)
@@ -106,7 +123,7 @@ def demo(
         forget(home, name)
     if write(task, home):
         news(f"logs of a simulated cart-pole are in {home.logs(name)}")
-    _run(name, None, None, as_json=as_json)
+    _run(name, None, {}, as_json=as_json)
 
 
 COMMANDS = [run, demo]

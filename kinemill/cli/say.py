@@ -22,12 +22,27 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12, or many: @FILE."
     ),
 ]
+Presets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="PART=PRESET", help="Settings by name, as model=small: presets/PART/."
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume", help="Go on with the training that stopped, or say what changed since."
     ),
 ]
+
+
+def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str, Any]:
+    """Return what `--with` and `--set` change of a task; single keys count after presets."""
+    from kinemill.spec import parse_overrides
+    from kinemill.spec.presets import preset_overrides
+
+    named = preset_overrides(presets) if presets else {}
+    return named | parse_overrides(overrides or [])
 
 
 def document(value: Mapping[str, Any]) -> None:

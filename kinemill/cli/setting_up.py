@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, TaskName, document, table
+from kinemill.cli.say import Json, Overrides, Presets, TaskName, changes, document, table
 
 
 def tasks(as_json: Json = False) -> None:
@@ -66,6 +66,7 @@ def _mark(ok: bool | None) -> str:
 def config(
     task: TaskName,
     overrides: Overrides = None,
+    presets: Presets = None,
     launchpad: Annotated[
         bool, typer.Option("--launchpad", help="As the run config of Dagster's launchpad.")
     ] = False,
@@ -74,9 +75,9 @@ def config(
     """Print a task with every default filled in and overrides applied."""
     import yaml
 
-    from kinemill.spec import load_task, parse_overrides
+    from kinemill.spec import load_task
 
-    loaded = load_task(task, parse_overrides(overrides or []))
+    loaded = load_task(task, changes(presets, overrides))
     value: dict[str, Any] = loaded.model_dump(mode="json", by_alias=True)
     if launchpad:
         del value["task"]

@@ -7,6 +7,7 @@ import typer
 from kinemill.cli.say import spell, table
 
 _ACTING = ("model", "champion", "random")
+_ACTIONS = ("model", "repeat", "linear")
 _REFERENCES = ("model", "persistence", "linear", "linear_sincos")
 
 
@@ -43,12 +44,14 @@ def errors_table(metrics: dict[str, Any]) -> None:
     """Print the error at the horizon of each channel, beside what simple models reach."""
     if not metrics or not metrics["test"]:
         return
+    names = _ACTIONS if "repeat" in metrics["nrmse"] else _REFERENCES
     rows: list[list[Any]] = [
-        [channel, line["unit"], *(line.get(name) for name in _REFERENCES)]
+        [channel, line["unit"], *(line.get(name) for name in names)]
         for channel, line in metrics["test"].items()
     ]
-    rows.append(["nrmse", "", *(metrics["nrmse"].get(name) for name in _REFERENCES)])
-    table("error at the horizon", ["channel", "unit", *_REFERENCES], rows)
+    rows.append(["nrmse", "", *(metrics["nrmse"].get(name) for name in names)])
+    what = "error of actions" if names is _ACTIONS else "error at the horizon"
+    table(what, ["channel", "unit", *names], rows)
 
 
 def tried_table(metrics: dict[str, Any]) -> None:
@@ -72,7 +75,7 @@ def growth_table(accuracy: dict[str, Any]) -> None:
         [name, line["unit"], *(_beside(line, linear.get(name), step) for step in steps)]
         for name, line in channels.items()
     ]
-    if rows:
+    if rows and last > 1:
         names = [f"{step} steps" if step > 1 else "1 step" for step in steps]
         table("error by steps ahead, model / linear", ["channel", "unit", *names], rows)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, TaskName, document, news, table
+from kinemill.cli.say import Json, Overrides, Presets, TaskName, changes, document, news, table
 
 _REFUSED = 1
 
@@ -35,17 +35,18 @@ def tune(
         bool, typer.Option("--space", help="Print the space that would be searched; try nothing.")
     ] = False,
     overrides: Overrides = None,
+    presets: Presets = None,
     as_json: Json = False,
 ) -> None:
     """Search for better settings, judged on validation data alone; killed, it goes on next time."""
     from kinemill.cli.progress import Spoken
     from kinemill.cli.project import project
     from kinemill.errors import BadInput
-    from kinemill.spec import load_task, parse_overrides
+    from kinemill.spec import load_task
 
     if logs is not None and not logs.exists():
         raise BadInput(f"--logs {logs}", "is not there")
-    changed = parse_overrides(overrides or [])
+    changed = changes(presets, overrides)
     loaded = load_task(task, changed)
     for note in loaded.notes:
         news(note)

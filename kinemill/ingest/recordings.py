@@ -84,6 +84,7 @@ def _own_part(task: Task) -> Json:
             name: {key: channel[key] for key in ("role", "kind", "unit", "source")}
             | {"resample": {key: own for key, own in channel["resample"].items() if own != 0}}
             | ({"shape": channel["shape"]} if channel["shape"] else {})
+            | ({"texts": channel["texts"]} if channel.get("texts") else {})
             for name, channel in part["channels"].items()
         },
         "ingest": {key: value for key, value in part["ingest"].items() if key not in elsewhere},

@@ -11,7 +11,8 @@ from kinemill.register.bundle import SUMS, read_sums
 from kinemill.register.switching import notes_of
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.canary import WHICH, which_of
-from kinemill.runtime.pulling import OfServer, Sight, Source, pull, watch
+from kinemill.runtime.pulling import pull, watch
+from kinemill.runtime.sources import OfServer, Sight, Source
 from kinemill.tracking import open_tracking
 
 __all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]

@@ -1,6 +1,6 @@
 """Names of what a version and its run carry in MLflow."""
 
-from kinemill.runtime import canary, pulling
+from kinemill.runtime import canary, sources
 
 KEY = "kinemill.key"  # digest of what was registered under which rules
 WISHES = "kinemill.wishes"  # digest of what the task asked of it
@@ -27,4 +27,4 @@ SERVES = "kinemill.blessing.serves"  # yes or no: loads and answers in the servi
 CHAMPION = "kinemill.champion"  # on the registered model: who is champion, should its alias go
 EVENT = "kinemill.event."  # on the registered model: one line of the audit trail each, JSON
 CANARY = canary.TAG
-SUMS = pulling.SUMS_TAG
+SUMS = sources.SUMS_TAG

@@ -19,6 +19,7 @@ from kinemill.provenance import CHANGED
 from kinemill.register import tags
 from kinemill.register.custody import Link, custody
 from kinemill.register.versions import CHAMPION, SHORT, Version
+from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Ref, read_json
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
@@ -79,6 +80,8 @@ def _made(version: Version) -> str:
 
 
 def _cards(version: Version) -> str:
+    if RETURN in version.metrics:
+        return _tried(version)
     errors: Mapping[str, float | None] = version.metrics.get("nrmse", {})
     model = errors.get("model")
     rivals = {name: value for name, value in errors.items() if name != "model" and value}
@@ -89,6 +92,16 @@ def _cards(version: Version) -> str:
             for name, value in list(rivals.items())[:3]
         ),
     ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _tried(version: Version) -> str:
+    """Return the cards of a policy that was tried in its environment."""
+    cards: list[str] = []
+    for what in (RETURN, SUCCESS):
+        found: Mapping[str, float | None] = version.metrics.get(what, {})
+        told = f"at random {_number(found.get('random'))}"
+        cards += [card(what, _number(found["model"]), "", told)] if "model" in found else []
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
@@ -115,7 +128,7 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
         for link in links
     ]
     others = {
-        "bundle": (version.tags.get(tags.ONNX, ""), "rollout.onnx"),
+        "bundle": (version.tags.get(tags.ONNX, ""), "rollout.onnx, or policy.onnx"),
         "code": _code(version.tags.get(tags.COMMIT, "")),
         "run": (version.run_id or "", "in MLflow"),
     }

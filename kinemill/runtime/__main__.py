@@ -18,7 +18,8 @@ from typing import Any
 
 from kinemill.errors import KinemillError
 from kinemill.runtime.measuring import CALLS
-from kinemill.runtime.pulling import from_server, pull, watch
+from kinemill.runtime.pulling import pull, watch
+from kinemill.runtime.sources import from_server
 from kinemill.runtime.verifying import verify
 
 

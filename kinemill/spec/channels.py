@@ -100,6 +100,13 @@ class Channel(Settings):
         default=None, description="of an image: height, width, 3 colours; default: as in the log"
     )
 
+    texts: dict[int, str] = Field(
+        default={},
+        description="of a text that the log holds as numbers, such as LeRobot's `task_index`: what "
+        "each means",
+        exclude_if=lambda value: not value,  # so that what others depend on stays as it was
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _media_have_no_unit(cls, value: Any) -> Any:
@@ -142,6 +149,8 @@ def _unfit_for_role(channel: Channel) -> str | None:
         return f"`{min(given)}` is for a state or an action; this channel is its {role}"
     if role != "image" and channel.shape:
         return f"`shape` is for an image; this channel is a {role}"
+    if role != "text" and channel.texts:
+        return f"`texts` is for a text; this channel is a {role}"
     if role not in MEDIA:
         return None
     if channel.unit != "1" or channel.kind != "linear":

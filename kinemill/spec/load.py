@@ -12,6 +12,7 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.home import project_root
 from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
+from kinemill.spec.environment import as_environment
 from kinemill.spec.overrides import blame, family_at, override
 from kinemill.spec.plugins import Settings
 from kinemill.spec.search import Problem, wrong_choices
@@ -64,6 +65,8 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
         raise TaskError([f"{path}: holds no task; expected keys such as `task`, `dt`, `channels`"])
     value = copy.deepcopy(document.value)
     notes: list[str] = []
+    if any(key.startswith("environment.") for key in overrides or {}):
+        value["environment"] = as_environment(value.get("environment"))  # a name has no keys
     for key, new in (overrides or {}).items():
         if dropped := override(value, key, new):
             notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")

@@ -21,7 +21,6 @@ class Algorithm(Plugin):
         recurrent: whether its policy remembers.
         copies: of the environment, side by side, unless the task says.
         head: how numbers become continuous actions: held within limits, or by tanh.
-        unused: keys of `learn` that mean nothing to it.
     """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
@@ -29,7 +28,6 @@ class Algorithm(Plugin):
     recurrent: ClassVar[bool] = False
     copies: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"
-    unused: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def learner(self, site: Any) -> Any:

@@ -19,14 +19,12 @@ class Bench:
         listeners: who records metrics, and who watches.
         device: torch device.
         start: the model that `learn.start_from` stands for, if it is set.
-        callbacks: of the user's, handed in from Python; reinforcement calls them.
     """
 
     folder: Path
     listeners: Listeners
     device: Any
     start: Start | None = None
-    callbacks: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96
 _FARTHEST = 4.0  # spreads of the clips that z may be off the mean
 _GUESSED = 1.5  # the same of what a command lets expect
-_BOUND = 3.0  # of a correction, in what the family leaves over of a joint
+_BOUND = 1.0  # of a correction, in what the family leaves over of a joint
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class GaitPolicy(PolicyModule):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, A), rad, and the carry: (B, D), (B, H, J), (B, 1) -> the same."""
         observation, rows, begun = tensors
-        command = observation.index_select(1, self.command_columns)
-        command = (command - self.command_mean) / self.command_std
+        told = observation.index_select(1, self.command_columns)
+        command = (told - self.command_mean) / self.command_std
         joints = observation.index_select(1, self.joint_columns).index_select(1, self.moving)
         ones = torch.ones_like(begun)
-        expected = _within(torch.cat([command, ones], dim=1) @ self.guess, _GUESSED)
+        expected = self.expected(told)
         rows = torch.cat([rows[:, 1:], joints.unsqueeze(1)], dim=1)
         known = begun.unsqueeze(2) > 0.5
         rows = torch.where(known, rows, self._history_for(joints, expected))
@@ -167,9 +167,15 @@ class GaitPolicy(PolicyModule):
         learned = torch.tanh(self.network(torch.cat(seen, dim=1))) * _BOUND
         stays = torch.sigmoid(self.share) * off[:, -1]
         target = gait[:, -1] + (stays + learned) * self.spread
-        return self._whole(target), rows, ones
+        return self.within(target), rows, ones
 
-    def _whole(self, moving: Tensor) -> Tensor:
+    def expected(self, command: Tensor) -> Tensor:
+        """Return z (B, R) that a command (B, M), in its units, lets expect."""
+        scaled = (command - self.command_mean) / self.command_std
+        known = torch.cat([scaled, torch.ones_like(scaled[:, :1])], dim=1)
+        return _within(known @ self.guess, _GUESSED)
+
+    def within(self, moving: Tensor) -> Tensor:
         """Return targets of all joints (B, A) within limits; those at rest stay where they are."""
         every = self.rest_mean.expand(len(moving), -1)
         where = self.moving.expand(len(moving), -1)
@@ -188,14 +194,18 @@ class GaitPolicy(PolicyModule):
 
     def _history_for(self, joints: Tensor, place: Tensor) -> Tensor:
         """Return rows (B, H, J) before the first one (B, J), at the phase that fits that best."""
-        known = torch.cat([torch.ones_like(place[:, :1]), place], dim=1)
-        expected = torch.einsum("br,nrj->bnj", known, self.now)
-        missed = (((joints.unsqueeze(1) - expected) / self.spread) ** 2).sum(dim=2)
-        phase, _ = _lowest(missed)
+        phase = self.phase_of(joints, place)
         rows = self.sizes.history
         back = torch.arange(1 - rows, 1, device=joints.device, dtype=joints.dtype) * self.pace
         made = self.curve(phase + back, place)
         return torch.cat([made[:, :-1], joints.unsqueeze(1)], dim=1)
+
+    def phase_of(self, joints: Tensor, place: Tensor) -> Tensor:
+        """Return φ (B, 1) at which the gait z (B, R) is nearest to joints that move (B, J)."""
+        known = torch.cat([torch.ones_like(place[:, :1]), place], dim=1)
+        expected = torch.einsum("br,nrj->bnj", known, self.now)
+        missed = (((joints.unsqueeze(1) - expected) / self.spread) ** 2).sum(dim=2)
+        return _lowest(missed)[0]
 
     def _explained(self, rows: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
         """Return φ (B, 1) of the last of rows (B, H, J), and z (B, R), expected near `expected`."""

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,9 @@ def variants(
     found = list[Gate]()
     for path in (each for each in models if VARIANT.fullmatch(each.name)):
         name = path.name.split(".")[1]
-        lines = _tried("runs", lambda path=path: _variant(path, probe))
+        lines = _tried("runs", partial(_variant, path, probe))
         if (folder / CASES).is_file():
-            cases = read_cases(folder)
-            lines += _tried("rounding", lambda path=path: rounding(path, original, cases))
+            lines += _tried("rounding", partial(rounding, path, original, read_cases(folder)))
         said = {item.key: item.value for item in models[path].metadata_props}.get("precision")
         wrong = [] if said == json.dumps(name) else [f"says {said}"]
         lines.append(gate("precision", wrong, "as the file's name says"))

@@ -5,12 +5,11 @@ import pytest
 
 from kinemill.control import Online
 from kinemill.runtime import Watchdog, load
-from tests.export.conftest import published, random_step
 
 
 @pytest.fixture(scope="module")
-def simulator(tmp_path_factory):
-    return load(published(random_step("mlp"), tmp_path_factory.mktemp("model")))
+def simulator(step_folders):
+    return load(step_folders["mlp"])
 
 
 class Counting:

@@ -3,10 +3,12 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import _exports
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
 from kinemill.spec.task import Task
@@ -64,5 +66,32 @@ def batch(rows: int, history: int, horizon: int, seed: int = 0) -> tuple[torch.T
 
 
 @pytest.fixture(scope="session")
-def gru_folder(tmp_path_factory) -> Path:
-    return published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+def gru_folder(step_folders) -> Path:
+    return step_folders["gru"]
+
+
+def own_rows(rows: int = 400) -> tuple[Step, PackedDataset]:
+    """A pendulum's own step, run under random torques: what the model says is right."""
+    step = random_step({"type": "mlp", "hidden_sizes": [64, 64]})
+    random = np.random.default_rng(0)
+    torques = random.uniform(-3, 3, (1, rows - 1, 1)).astype(np.float32)
+    with torch.no_grad():
+        start, none = torch.zeros(1, 4, 2), torch.zeros(1, 3, 1)
+        states = step.rollout(start, none, torch.from_numpy(torques)).numpy()[0]
+    states[:, 0] = np.unwrap(states[:, 0])
+    values = np.zeros((rows, 3), np.float32)
+    values[1:, :2], values[:-1, 2] = states, torques[0, :, 0]
+    episode = PackedEpisode(id="a", recording="r", name="n", split="train", start=0, stop=rows)
+    return step, PackedDataset(
+        task="pendulum",
+        dt=0.02,
+        states=["angle", "velocity"],
+        actions=["torque"],
+        units=DESCRIPTION["units"],
+        angles=["angle"],
+        episodes=[episode],
+        values=values,
+        mean=values.mean(0).astype(np.float64),
+        std=values.std(0).astype(np.float64),
+        delta_std=np.ones(2),
+    )

@@ -63,8 +63,8 @@ def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, histor
 
 
 @pytest.fixture(scope="module")
-def mlp_folder(tmp_path_factory) -> Path:
-    return published(random_step("mlp"), tmp_path_factory.mktemp("mlp"))
+def mlp_folder(step_folders) -> Path:
+    return step_folders["mlp"]
 
 
 def test_there_are_four_files_and_weights_are_inside(mlp_folder):

@@ -7,46 +7,20 @@ import numpy as np
 import onnx
 import pytest
 
-from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
 from kinemill.export.interface import describe
 from kinemill.export.writing import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.windows import QUIETLY
 from kinemill.spec.exporting import Export
-from tests.export.conftest import DESCRIPTION, random_step
+from tests.export.conftest import DESCRIPTION, own_rows, random_step
 
 ROWS = 400
 
 
 @pytest.fixture(scope="module")
 def rows():
-    """A pendulum's own step, run under random torques: what the model says is right."""
-    step = random_step({"type": "mlp", "hidden_sizes": [64, 64]})
-    import torch
-
-    random = np.random.default_rng(0)
-    torques = random.uniform(-3, 3, (1, ROWS - 1, 1)).astype(np.float32)
-    with torch.no_grad():
-        start, none = torch.zeros(1, 4, 2), torch.zeros(1, 3, 1)
-        states = step.rollout(start, none, torch.from_numpy(torques)).numpy()[0]
-    states[:, 0] = np.unwrap(states[:, 0])
-    values = np.zeros((ROWS, 3), np.float32)
-    values[1:, :2], values[:-1, 2] = states, torques[0, :, 0]
-    episode = PackedEpisode(id="a", recording="r", name="n", split="train", start=0, stop=ROWS)
-    return step, PackedDataset(
-        task="pendulum",
-        dt=0.02,
-        states=["angle", "velocity"],
-        actions=["torque"],
-        units=DESCRIPTION["units"],
-        angles=["angle"],
-        episodes=[episode],
-        values=values,
-        mean=values.mean(0).astype(np.float64),
-        std=values.std(0).astype(np.float64),
-        delta_std=np.ones(2),
-    )
+    return own_rows()
 
 
 def exported(rows, folder, **settings):

@@ -13,12 +13,13 @@ import pytest
 from kinemill.home import Home
 from kinemill.runtime import load
 from tests.pipelines.conftest import TASK, TINY, Place
-from tests.pipelines.serving import LAUNCH, REPOSITORY, Served, until
+from tests.pipelines.serving import LAUNCH, REPOSITORY, TERMINATE, Served, until
 from tests.pipelines.test_guarded_servers import PASSWORD, free
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MANY = [f"tiny{number}" for number in range(4)]  # runs of one task wait for each other
+SECRET, MILL = "a secret that both of them know", "https://mill.example"
 LONG = {"steps": 1_000_000, "patience": None}
 
 
@@ -42,6 +43,8 @@ def home(tmp_path_factory, first_run, logs):
         for name in ("otto", "olga"):
             Users(place.home).put(name, "operator", PASSWORD)
         Users(place.home).put("vera", "viewer", PASSWORD)
+        Users(place.home).put_proxied("group:robots", "operator")
+        patch.setenv("KINEMILL_PROXY_SECRET", SECRET)
         yield place
 
 
@@ -57,8 +60,8 @@ def running(place, *options):
 
 @pytest.fixture(scope="module")
 def served(home):
-    """`kinemill up --login`: everybody brings a token, on this machine as well."""
-    yield from running(home, "--login")
+    """Servers that want a token of everybody, and believe a proxy on this machine."""
+    yield from running(home, "--login", "--proxy", "127.0.0.1", "--name", MILL)
 
 
 @pytest.fixture
@@ -115,6 +118,41 @@ def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
 def test_who_has_no_token_gets_nothing(served, elsewhere):
     code, _, err = told(elsewhere("wrong", "status"))
     assert (code, "401" in err) == (2, True), err
+
+
+def test_whom_a_proxy_names_launches_in_their_own_name_and_nobody_else_is_believed(served):
+    body = {
+        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": "kinemill/owner", "value": "otto"}]},
+    }
+
+    def ask(**more):
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        own = {"Content-Type": "application/json", "Host": "mill.example", "Origin": MILL}
+        request = urllib.request.Request(
+            f"{served.urls['Dagster']}/graphql",
+            json.dumps({"query": LAUNCH, "variables": {"p": body}}).encode(),
+            {**own, "X-Forwarded-User": "ada@mill.example", **named},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, None
+
+    robots = {"X_Forwarded_Groups": "robots", "X_Kinemill_Proxy": SECRET}
+    assert ask(X_Forwarded_Groups="robots")[0] == 401
+    assert ask(**robots | {"X_Kinemill_Proxy": "wrong"})[0] == 403
+    assert ask(**robots | {"X_Forwarded_Groups": "guests"})[0] == 403
+    assert ask(**robots | {"Origin": "https://evil.example"})[0] == 403
+    code, found = ask(**robots)
+    run = found["data"]["launchPipelineExecution"]["run"]["runId"]
+    tags = next(each["tags"] for each in served.runs() if each["runId"] == run)
+    assert (code, {"key": "kinemill/owner", "value": "ada@mill.example"} in tags) == (200, True)
+    served.ask(TERMINATE, id=run)
+    for server in ("dagster", "mlflow"):
+        assert SECRET not in (served.place.home.dagster / "servers" / f"{server}.log").read_text()
 
 
 def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsewhere):

@@ -8,12 +8,12 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import load
-from tests.export.conftest import batch, published, random_step
+from tests.export.conftest import batch
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return published(random_step("mlp"), tmp_path_factory.mktemp("mlp"))
+def folder(step_folders):
+    return step_folders["mlp"]
 
 
 def inputs(seed=0, rows=3):

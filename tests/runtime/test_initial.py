@@ -3,7 +3,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import load
-from tests.export.conftest import batch, published, random_step
+from tests.export.conftest import batch, random_step
 
 
 @pytest.fixture(scope="module")
@@ -12,8 +12,8 @@ def step():
 
 
 @pytest.fixture(scope="module")
-def simulator(step, tmp_path_factory):
-    return load(published(step, tmp_path_factory.mktemp("gru")))
+def simulator(step_folders):
+    return load(step_folders["gru"])
 
 
 def test_torch_and_the_exported_file_roll_out_alike(step, simulator):

@@ -13,8 +13,9 @@ from tests.export.conftest import batch, published, random_step
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    folder = published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+def exported(step_folders, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gru") / "model"
+    shutil.copytree(step_folders["gru"], folder)
     write_sums(folder)
     return folder
 

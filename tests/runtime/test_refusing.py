@@ -14,7 +14,6 @@ from onnx import external_data_helper, helper
 from kinemill.errors import BadInput
 from kinemill.runtime import load, refusing
 from kinemill.verify.bundle import check_folder, verify_folder
-from tests.export.conftest import published, random_step
 
 MESSAGES = {
     "Model": onnx.ModelProto,
@@ -40,8 +39,8 @@ class Canary:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    return published(random_step("mlp"), tmp_path_factory.mktemp("mlp"))
+def exported(step_folders):
+    return step_folders["mlp"]
 
 
 @pytest.fixture

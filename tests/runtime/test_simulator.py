@@ -6,12 +6,12 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import load
-from tests.export.conftest import batch, published, random_step
+from tests.export.conftest import batch
 
 
 @pytest.fixture(scope="module")
-def simulator(tmp_path_factory):
-    return load(published(random_step("gru"), tmp_path_factory.mktemp("gru")))
+def simulator(step_folders):
+    return load(step_folders["gru"])
 
 
 @pytest.fixture

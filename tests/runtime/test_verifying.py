@@ -11,12 +11,11 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.export.bundle import assemble, deliver, write_sums
 from kinemill.runtime.__main__ import main
 from kinemill.runtime.verifying import verify
-from tests.export.conftest import published, random_step
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    return published(random_step("gru"), tmp_path_factory.mktemp("gru"))
+def exported(step_folders):
+    return step_folders["gru"]
 
 
 @pytest.fixture

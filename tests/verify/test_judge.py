@@ -17,7 +17,7 @@ from kinemill.verify.judge import judge
 from kinemill.verify.parity import Pair
 from kinemill.verify.report import page, write
 from kinemill.verify.trying import Subject, try_out
-from tests.export.conftest import published, random_step
+from tests.export.conftest import random_step
 
 SETTINGS = Verify(horizon=10, stride=5)
 ALL_PARITY = {"step parity", "rollout parity", "long rollout parity"}
@@ -38,8 +38,8 @@ def step():
 
 
 @pytest.fixture(scope="module")
-def exported(step, tmp_path_factory):
-    return published(step, tmp_path_factory.mktemp("gru"))
+def exported(step_folders):
+    return step_folders["gru"]
 
 
 @pytest.fixture(scope="module")

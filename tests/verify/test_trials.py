@@ -20,7 +20,7 @@ from kinemill.verify.physics import asymmetry, energy_growth, mirrored
 from kinemill.verify.probes import Probe, measured, stretched
 from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.variants import try_variants
-from tests.export.conftest import published, random_step
+from tests.export.conftest import random_step
 
 UNIT = np.array([1.0, 1.0])
 
@@ -148,8 +148,8 @@ def mlp():
 
 
 @pytest.fixture(scope="module")
-def exported(mlp, tmp_path_factory):
-    return published(mlp, tmp_path_factory.mktemp("mlp"))
+def exported(step_folders):
+    return step_folders["mlp"]
 
 
 def test_a_variant_is_measured_beside_the_original_and_one_that_does_not_behave_is_named(

@@ -2,8 +2,8 @@
 
 Lengths are those that bring its feet to where the clips' feet are, to a few millimetres: thigh and
 shank 65 mm, the sole 51 mm below the ankle, hips 143 mm apart. Masses are estimates: a trunk of
-0.9 kg, and 0.36 kg a leg. Joints are position servos (PD) of 20 N·m/rad and 0.4 N·m·s/rad with 3 N·m
-at most. Each foot stands on four small spheres, for contacts that are cheap.
+0.9 kg, and 0.36 kg a leg. Joints are position servos (PD) of 20 N·m/rad and 0.4 N·m·s/rad with
+3 N·m at most. Each foot stands on four small spheres, for contacts that are cheap.
 """
 
 from typing import Any
@@ -89,6 +89,6 @@ def mjcf() -> str:
     return _WHOLE.format(step=STEP, legs=legs, servos=servos)
 
 
-def lowest(model: Any, data: Any) -> float:
+def lowest(data: Any) -> float:
     """Return how high the lowest point of the soles is, m."""
     return float(data.geom_xpos[1:, 2].min()) - _BALL  # geom 0 is the floor

@@ -4,6 +4,7 @@ It observes its attitude, rates, joints and the command, and commands targets of
 servos follow them. Symbols: q quaternion x, y, z, w from trunk to world.
 """
 
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
@@ -98,9 +99,10 @@ class Walker(gymnasium.Env[Floats, Floats]):
     ) -> None:
         import mujoco
 
-        self._mujoco = mujoco
-        self.model = mujoco.MjModel.from_xml_string(mjcf())
-        self.data = mujoco.MjData(self.model)
+        library: Any = mujoco
+        self._mujoco = library
+        self.model = library.MjModel.from_xml_string(mjcf())
+        self.data = library.MjData(self.model)
         self.dt, self._rows, self._commands = rows * STEP, rows, commands
         self._push, self._push_rows = pushes[0], max(1, round(pushes[1] / self.dt))
         self._usual = (
@@ -130,7 +132,8 @@ class Walker(gymnasium.Env[Floats, Floats]):
                 raise BadInput(where, "is no parameter", fix=nearest(name, list(_PARAMETERS)))
         mass, inertia, friction, gain, bias = self._usual
         by = {name: float(parameters.get(name, 1.0)) for name in _PARAMETERS}
-        self.model.body_mass[:], self.model.body_inertia[:] = mass * by["mass"], inertia * by["mass"]
+        self.model.body_mass[:] = mass * by["mass"]
+        self.model.body_inertia[:] = inertia * by["mass"]
         self.model.geom_friction[:] = friction * by["friction"]
         self.model.actuator_gainprm[:] = gain * by["gain"]
         self.model.actuator_biasprm[:] = bias * by["gain"]
@@ -162,7 +165,7 @@ class Walker(gymnasium.Env[Floats, Floats]):
         data.qpos[3:7] = [np.cos(PITCH / 2), 0.0, np.sin(PITCH / 2), 0.0]
         data.qpos[7:] = joints
         self._mujoco.mj_kinematics(self.model, data)
-        data.qpos[2] -= lowest(self.model, data)
+        data.qpos[2] -= lowest(data)
         if rates is not None:
             data.qvel[:2], data.qvel[5], data.qvel[6:] = self.command[:2], self.command[2], rates
         self._mujoco.mj_forward(self.model, data)
@@ -180,7 +183,8 @@ class Walker(gymnasium.Env[Floats, Floats]):
         self._smooth += (moved - self._smooth) * min(1.0, self.dt / _SMOOTH)
         over = bool(self.data.qpos[2] < FALLEN or self.upright < TILTED)
         off = np.linalg.norm(self.mean_velocity[:2] - self.command[:2])
-        return self._observed(), self._reward(), over, False, {"is_success": not over and off < NEAR}
+        told = {"is_success": bool(not over and off < NEAR)}
+        return self._observed(), self._reward(), over, False, told
 
     @property
     def upright(self) -> float:
@@ -217,6 +221,17 @@ class Walker(gymnasium.Env[Floats, Floats]):
 
     def render(self) -> Any:
         """Return a picture from the side, (H, W, 3) uint8, the trunk in its middle."""
-        from kinemill.environments.kinds._stick import side_view
+        from kinemill.environments.kinds._raster import Bar, Disc, draw
 
-        return side_view(self.data.xpos[1:] - [self.data.qpos[0], 0.0, 0.0], len(LEGS) // 2)
+        bodies = self.data.xpos[1:, [0, 2]] - [self.data.qpos[0], 0.1]
+        at = [(float(x), float(z)) for x, z in bodies]  # trunk, then five of each leg
+        each = len(at) // 2
+        dark, light, floor = (0.15, 0.25, 0.45), (0.45, 0.6, 0.8), (0.6, 0.6, 0.55)
+        shapes: list[Bar | Disc] = [Bar((-1.0, -0.1), (1.0, -0.1), 0.002, floor)]
+        for first, colour in ((1 + each, light), (1, dark)):
+            leg = [at[0], *at[first + 2 : first + each]]
+            x, z = leg[-1]
+            shapes += [Bar(*ends, 0.008, colour) for ends in pairwise([*leg, (x, z - 0.04)])]
+            shapes.append(Bar((x - 0.03, z - 0.045), (x + 0.03, z - 0.045), 0.006, colour))
+        shapes.append(Disc((at[0][0], at[0][1] + 0.04), 0.05, dark))
+        return draw(shapes, 128, 0.2)

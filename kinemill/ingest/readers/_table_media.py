@@ -49,8 +49,9 @@ def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Te
     Raises:
         Unreadable: no row holds any, or the first picture is none.
     """
-    if _is_text(column.dtype):
-        texts = column.cast(pl.String)
+    spec = task.channels[channel]
+    if spec.texts or _is_text(column.dtype):
+        texts = _meant(column, channel, spec) if spec.texts else column.cast(pl.String)
         known = texts.drop_nulls().unique(maintain_order=True)
         places = texts.replace_strict(known, pl.Series(range(len(known))), default=None)
         content = Texts(known.to_list())
@@ -80,7 +81,28 @@ def _images(pictures: pl.Series, first: int, channel: str, task: Task) -> Images
 def _fits(kind: pl.DataType, spec: Channel) -> bool:
     if spec.role == "image":
         return is_picture(kind)
-    return _is_text(kind)
+    return kind.is_integer() if spec.texts else _is_text(kind)
+
+
+def _meant(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
+    """Return the texts that a column of numbers stands for, as the task says.
+
+    Raises:
+        Unreadable: it holds a number that the task does not explain.
+    """
+    unknown = sorted(set(column.drop_nulls().unique().to_list()) - set(spec.texts))
+    if unknown:
+        raise Unreadable(
+            reason(
+                "media",
+                f"column {column.name!r}",
+                f"holds {unknown[0]}",
+                channel=channel,
+                expected=f"one of {', '.join(map(str, spec.texts))}",
+                fix=f"say what it means at `channels.{channel}.texts`",
+            )
+        )
+    return column.replace_strict(spec.texts, default=None, return_dtype=pl.String)
 
 
 def _is_text(kind: pl.DataType) -> bool:
@@ -106,7 +128,7 @@ def _other(channel: str, name: str, kind: pl.DataType, spec: Channel) -> Reason:
         f"column {name!r}",
         f"holds {kind}",
         channel=channel,
-        expected=pictures if spec.role == "image" else "texts",
+        expected=pictures if spec.role == "image" else "whole numbers" if spec.texts else "texts",
         fix=f"name another column at `channels.{channel}.source`",
     )
 

@@ -14,7 +14,6 @@ class OffPolicy(Algorithm):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
-    unused: ClassVar[tuple[str, ...]] = ("grad_clip",)
     gamma: float = Field(default=0.99, gt=0.0, le=1.0, description="discount of a step")
     tau: float = Field(default=0.005, gt=0.0, le=1.0, description="of the targets' moving average")
     replay: PositiveInt = Field(default=1_000_000, description="steps that are remembered")

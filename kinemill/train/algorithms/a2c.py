@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from kinemill.spec.reinforcement import ALGORITHMS
 from kinemill.train.algorithms._on_policy import ActorCritic
@@ -12,7 +12,6 @@ from kinemill.train.algorithms._on_policy import ActorCritic
 class A2C(ActorCritic):
     """Settings."""
 
-    unused: ClassVar[tuple[str, ...]] = ("batch_size",)
     type: Literal["a2c"] = "a2c"
     rollout: int = 5
     gae_lambda: float = 1.0

@@ -14,7 +14,6 @@ class ARS(Algorithm):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
-    unused: ClassVar[tuple[str, ...]] = ("batch_size", "grad_clip")
     type: Literal["ars"] = "ars"
     directions: PositiveInt = Field(default=8, description="tried forwards and backwards")
     top: PositiveInt | None = Field(default=None, description="that count; default: all")

@@ -19,7 +19,6 @@ class Evolution(Algorithm):
 
     copies: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
-    unused: ClassVar[tuple[str, ...]] = ("batch_size", "grad_clip")
     type: Literal["evolution"] = "evolution"
     noise: PositiveFloat = Field(default=0.1, description="spread of a perturbation, per weight")
     episodes: int = Field(default=1, ge=1, description="of each member")

@@ -18,6 +18,7 @@ from kinemill.train.cloned import SCALES, Cloned, Memory
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._cloning import JUDGED, Cloning, Samples
+from kinemill.train.objectives._trying import MISSED, Tried
 from kinemill.train.sight import Sight
 from kinemill.train.start import load_model
 from kinemill.train.transfer import freeze
@@ -46,6 +47,7 @@ def prepare(
     train = Samples.of(data[1], "train", module, learn.stride)
     watch = Samples.of(data[0], "validation", module, 1, JUDGED)
     cloning = Cloning(learn, module, train, watch)
+    tried = Tried(cloning, task) if learn.tried or learn.checkpoint == "success" else None
     if start is not None:
         start_policy(module, start)
     elif hasattr(module.network, "fit") and learn.head.type == "deterministic":
@@ -54,8 +56,8 @@ def prepare(
     freeze(module, learn.freeze)
     return module, Objective(
         loss=cloning.loss,
-        evaluate=cloning.evaluate,
-        watched=f"validation/{learn.checkpoint}",
+        evaluate=tried if tried is not None else cloning.evaluate,
+        watched=MISSED if learn.checkpoint == "success" else f"validation/{learn.checkpoint}",
         windows=len(train),
         weights=None if bool((train.weights == 1.0).all()) else train.weights,
         steady=cloning.steady,

@@ -77,7 +77,7 @@ def clips_of(learn: Any, task: Task, data: Demonstrations, split: str) -> _Clips
     if not episodes:
         raise BadInput(f"{split} split of {data.packed.task}", "has no clips")
     columns = [seen.index(joints[name]) for name in task.actions]
-    rest = [at for at in range(len(seen)) if at not in columns]
+    rest = [at for at, name in enumerate(seen) if task.channels[name].role == "observation"]
     spans = [(one.start, one.stop) for one in episodes]
     return _Clips(data.observed(seen), columns, rest, spans)
 
@@ -105,7 +105,7 @@ def about(learn: Any, task: Task, data: tuple[Demonstrations, Demonstrations]) -
     packed = data[0].packed
     spread = dict(zip(packed.columns, packed.std.tolist(), strict=True))
     clips = clips_of(learn, task, data[1], "train")
-    gaits, moving = _family(learn, task, clips)
+    gaits, moving = family_of(learn, task, clips)
     sizes = GaitSizes(
         history=learn.history,
         joints=tuple(clips.joints),
@@ -140,8 +140,8 @@ def prepare(
     layout, sizes = PolicyLayout.from_json(said["layout"]), GaitSizes.from_json(said["sizes"])
     torch.manual_seed(learn.seed)
     policy: Any = GaitPolicy(layout, sizes)
-    gaits, _ = _family(learn, task, clips)
-    policy.adopt(gaits, _scale(clips))
+    gaits, _ = family_of(learn, task, clips)
+    policy.adopt(gaits, scale_of(clips))
     policy.to(device)
     if start is not None:
         start_policy(policy, start)
@@ -157,9 +157,9 @@ def prepare(
     )
 
 
-def _family(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
+def family_of(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
     """Return the gaits of training clips, and which of the targets move."""
-    angles, scale = clips.angles(), _scale(clips)
+    angles, scale = clips.angles(), scale_of(clips)
     spread = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
     moving = np.flatnonzero(spread > STILL).tolist()
     told = (clips.told() - scale["command_mean"]) / scale["command_std"]
@@ -168,7 +168,7 @@ def _family(learn: Any, task: Task, clips: _Clips) -> tuple[Gaits, list[int]]:
     return fit_gaits(kept, list(told), learn.harmonics, learn.directions, cycle), moving
 
 
-def _scale(clips: _Clips) -> dict[str, Any]:
+def scale_of(clips: _Clips) -> dict[str, Any]:
     told = clips.told()
     spread = told.std(axis=0)
     return {

@@ -22,10 +22,11 @@ class Imitation(Supervised):
     """Learn to act: demonstrated actions from observations, images and texts."""
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
     type: Literal["imitation"] = "imitation"
     observations: list[str] = Field(
         default=[],
-        description="channels that are seen, in this order; of an action the one of the row before; "
+        description="channels that are seen, in this order; of an action that of the row before; "
         "default: all states, observations, images and texts",
     )
     seq_len: PositiveInt = Field(
@@ -46,10 +47,15 @@ class Imitation(Supervised):
         default_factory=lambda: usual(TEXTS), description="what reads each text"
     )
     text_bytes: PositiveInt = Field(default=64, description="of a text that are looked at")
+    tried: bool = Field(
+        default=False,
+        description="try it in the environment at each evaluation, `trials.watched` episodes, from "
+        "starts that come after those of the trials",
+    )
     checkpoint: Literal["loss", "action", "success"] = Field(
         default="loss",
         description="what marks the best weights on validation episodes: the loss, the error of "
-        "the next action, or success in the environment, from starts that no trial uses",
+        "the next action, or success when it is tried",
     )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -2,19 +2,45 @@
 
 Stage one learns from the clips alone: each target is the joint angle of the next row. Few clips are
 enough, as what they have in common is found first (`kinemill.train.gaits`) and the network learns
-what that leaves over, on its own output for `horizon` rows.
+what that leaves over, on its own output for `horizon` rows. Stage two, where the task has an
+environment, learns in physics what has to be added to these gaits (`kinemill.train.tracking`).
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 from kinemill.registry import nearest
 from kinemill.spec.plugins import OBJECTIVES, Optimizer
+from kinemill.train.objectives.reinforcement import Reinforcement
 from kinemill.train.supervised import Supervised
 
+USUAL: dict[str, Any] = {
+    "algorithm": {"type": "ppo", "rollout": 256, "passes": 5, "gamma": 0.97},
+    "model": {"type": "mlp", "hidden_sizes": [128, 128]},
+    "copies": 16,
+    "batch_size": 512,
+    "steps": 3_000_000,
+    "eval_every": 100_000,
+    "save_every": 100_000,
+    "patience": None,
+}
 SLOWEST, FASTEST = 1e-4, 0.1  # bounds of the rate, as in the form that starts a run
+
+
+def _as_physics(value: Any) -> Any:
+    """Read settings of reinforcement, those left out as they are usual here."""
+    if not isinstance(value, dict):
+        return value
+    return {**USUAL, **cast(dict[str, Any], value)}
 
 
 @OBJECTIVES.register("motion")
@@ -22,11 +48,13 @@ class Motion(Supervised):
     """Learn to walk as clips do: the next joint angles, closed on themselves."""
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
+
     type: Literal["motion"] = "motion"
     observations: list[str] = Field(
         default=[],
         description="channels that are seen, in this order; default: all states and observations. "
-        "Those that no action follows are commands",
+        "Those of role observation are commands",
     )
     follows: dict[str, str] = Field(
         default={},
@@ -64,6 +92,16 @@ class Motion(Supervised):
         default=5, description="rows between two windows, for neighbours say nearly the same"
     )
     steps: PositiveInt = Field(default=1_000_000, description="at most, whatever `epochs` says")
+
+    physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = Field(
+        default=None,
+        description="how it learns in the task's environment, keys as of `type: reinforcement`",
+    )
+
+    @property
+    def in_physics(self) -> Reinforcement:
+        """How it learns in an environment, usual settings where the task says nothing."""
+        return self.physics or Reinforcement.model_validate(USUAL)
 
     @field_validator("optimizer")
     @classmethod
@@ -139,9 +177,13 @@ class Motion(Supervised):
         return prepare(self, task, (dataset, training_set), device, start)
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
-        """Train what `prepare` makes, for `epochs`."""
+        """Train what `prepare` makes, for `epochs`; or in the task's environment, if it has one."""
         from kinemill.train.objectives._walking import steps_of
 
+        if task.environment is not None:
+            from kinemill.train.objectives._tracking import fit_tracking
+
+            return fit_tracking(task, data, self.describe(task, data), bench)
         steps = steps_of(self, task, data[1])
         bench.listeners[1].say(f"{self.epochs} epochs are {steps} steps")
         own = self.model_copy(update={"steps": steps})
@@ -151,13 +193,24 @@ class Motion(Supervised):
         """Return the policy's layout, units, limits, spreads and sizes."""
         from kinemill.train.objectives._walking import about
 
-        return about(self, task, data)
+        found: dict[str, Any] = about(self, task, data)
+        found["physics"] = task.environment is not None
+        if task.environment is not None:
+            from kinemill.runtime.policy_layout import PolicyLayout
+            from kinemill.train.objectives._tracking import refuse_others
+
+            refuse_others(task, PolicyLayout.from_json(found["layout"]))
+        return found
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
-        """Return a `kinemill.train.gait_policy.GaitPolicy`."""
+        """Return a `kinemill.train.gait_policy.GaitPolicy`, of physics a `TrackedPolicy`."""
         from kinemill.train.gait_policy import GaitPolicy, GaitSizes
         from kinemill.train.policy import PolicyLayout
 
         del weights
+        if description["physics"]:
+            from kinemill.train.objectives._tracking import rebuilt
+
+            return rebuilt(self, description)
         layout = PolicyLayout.from_json(description["layout"])
         return GaitPolicy(layout, GaitSizes.from_json(description["sizes"]))

@@ -1,9 +1,16 @@
 """Reinforcement: learn what to do by trying it in an environment, judged by what that brings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    PrivateAttr,
+    SerializeAsAny,
+)
 
 from kinemill.spec.learn import Learn
 from kinemill.spec.plugins import (
@@ -80,13 +87,24 @@ class Reinforcement(Learn):
     )
     save_every: PositiveInt = 10_000
 
+    _callbacks: tuple[Any, ...] = PrivateAttr(default=())
+
+    @property
+    def callbacks(self) -> tuple[Any, ...]:
+        """Of stable-baselines3's kind, handed in from Python; evolution knows none."""
+        return self._callbacks
+
+    def call(self, callbacks: Sequence[Any]) -> None:
+        """Let the library call some while it learns."""
+        self._callbacks = tuple(callbacks)
+
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return settings that would mean nothing here."""
         del channels
         fields = type(self).model_fields
         return [
-            ((name,), f"means nothing to {self.algorithm.type}; leave it out")
-            for name in (*_UNUSED, *self.algorithm.unused)
+            ((name,), "means nothing to reinforcement; leave it out")
+            for name in _UNUSED
             if name in self.model_fields_set
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
         ]

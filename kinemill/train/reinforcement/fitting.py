@@ -27,7 +27,7 @@ from kinemill.train.checkpoint import Groups, Kept, read_checkpoint, write_check
 from kinemill.train.record import dotted
 from kinemill.train.reinforcement.actor import actor_of
 from kinemill.train.reinforcement.evaluating import Evaluator
-from kinemill.train.reinforcement.learner import Learner
+from kinemill.train.reinforcement.learner import Learner, Site
 from kinemill.train.reinforcement.site import estimate, open_site
 from kinemill.train.reinforcement.starting import begin_with
 from kinemill.train.reinforcement.tally import summed_up
@@ -90,15 +90,9 @@ class Fitting:
             self._training.known = self._first_known()
         else:
             self._restore(*found)
-        site = open_site(
-            self._task,
-            self._layout,
-            self._training.known,
-            self._bench.device,
-            self._bench.callbacks,
-        )
+        site = self.site()
         try:
-            learner = self._learn.algorithm.learner(site)
+            learner = self.learner(site)
             if found is not None:
                 learner.restore(_of(found[0], "learner"), found[1]["learner"])
             elif self._bench.start is not None:
@@ -110,6 +104,20 @@ class Fitting:
         finally:
             site.environment.close()
             self._evaluator.close()
+
+    def site(self) -> Site:
+        """Return where the algorithm learns."""
+        return open_site(
+            self._task,
+            self._layout,
+            self._training.known,
+            self._bench.device,
+            self._learn.callbacks,
+        )
+
+    def learner(self, site: Site) -> Learner:
+        """Return what learns there."""
+        return self._learn.algorithm.learner(site)
 
     def _first_known(self) -> list[dict[str, Any]]:
         """Return what the wrappers know: from what is started from, else from random steps."""

@@ -61,7 +61,8 @@ def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
 
 def one_copy(task: Task, known: Known) -> Callable[[], Any]:
     """Return what makes one copy of the environment; pickle takes it."""
-    if getattr(task.environment, "live", False):  # an object that was handed in
+    own: Any = task.environment
+    if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # objects handed in
         return lambda: tallied(task, known)
     told = task.model_dump(mode="json", by_alias=True)
     return partial(_told_copy, told, list(known))

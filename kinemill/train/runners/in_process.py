@@ -15,6 +15,7 @@ class InProcess(Runner):
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
         """Return them as one."""
         del native
-        from kinemill.train.reinforcement.copies import Copies, CopiesEnv, Here
+        from kinemill.train.reinforcement.copies import CopiesEnv, Here
+        from kinemill.train.reinforcement.several import Copies
 
         return CopiesEnv([Here(Copies(make, copies))], [copies])

@@ -1,0 +1,190 @@
+"""A biped that learned to walk from clips, in physics: `make prove-walker`, at most 6 h of 2 cores.
+
+Trains `tasks/walker.yaml` (STEPS of the environment, 30 million by default) in a home of its own
+under `var/prove/`, or PROVE_HOME; whoever stops it and starts it again goes on from the last
+checkpoint. Judged is the best policy so far, on the task's own trials: beside playing the gait back
+open loop, and beside standing still, which must fail.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from benchmarks import ROOT, replace_section
+from benchmarks.prove_motion import CLIPS, data_of
+from kinemill.environments import make_environment
+from kinemill.home import Home
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.spec import Task, load_task
+from kinemill.spec.ports import Silence
+from kinemill.train import job_folder, load_model, train
+from kinemill.train.checkpoint import read_checkpoint
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.objectives._tracking import rebuilt
+from kinemill.train.objectives._walking import clips_of, family_of, scale_of
+from kinemill.train.tracked import TrackedPolicy, reference_of
+from kinemill.train.tracking import Reference
+
+HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
+STEPS = int(os.environ.get("STEPS", "30000000"))
+SETTINGS = {"steps": STEPS, "eval_every": 50_000, "save_every": 50_000}
+
+
+class Walking(Protocol):
+    """What walks: phase of the gait it is in, and targets from what is observed."""
+
+    phase: float
+
+    def begin(self, observation: Any) -> None:
+        """Begin an episode."""
+        ...
+
+    def act(self, observation: Any) -> Any:
+        """Return targets (10,), rad."""
+        ...
+
+
+class Playing:
+    """Plays the gait back, whatever happens; with `still`, it stands instead."""
+
+    def __init__(self, reference: Reference, *, still: bool = False) -> None:
+        self._reference, self._still, self.phase = reference, still, 0.0
+
+    def begin(self, observation: Any) -> None:
+        """Begin where the gait is nearest."""
+        self.phase = self._reference.nearest(observation[7:17], observation[27:30])
+        self._stance = observation[7:17].copy()
+
+    def act(self, observation: Any) -> Any:
+        """Return the gait at the next phase."""
+        self.phase += self._reference.pace
+        if self._still:
+            return self._stance
+        return self._reference.curve(np.array([self.phase]), observation[27:30])[0]
+
+
+class Learned:
+    """A policy."""
+
+    def __init__(self, policy: TrackedPolicy) -> None:
+        self._policy, self.phase = policy, 0.0
+
+    def begin(self, observation: Any) -> None:
+        """Forget the episode before."""
+        del observation
+        self._carry = self._policy.initial_carry(1)
+
+    @torch.no_grad()
+    def act(self, observation: Any) -> Any:
+        """Return what the policy says."""
+        target, *self._carry = self._policy(torch.from_numpy(observation)[None], *self._carry)
+        self.phase = float(self._carry[0])
+        return target[0].numpy()
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Means over trials.
+
+    Attributes:
+        seconds: until it fell, or the episode was cut off.
+        velocity: m/s that the mean velocity is off the command; of the trials that took 2 s.
+        joints: rad that joints are off the gait, mean over joints and time.
+        success: share that stood to the end at the velocity commanded.
+    """
+
+    seconds: float
+    velocity: float
+    joints: float
+    success: float
+
+
+def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Walk:
+    """Try something that walks, from the starts of the task's own trials."""
+    environment, found = make_environment(task), list[list[float]]()
+    core: Any = environment.unwrapped
+    assert task.environment is not None
+    for seed in range(task.environment.trials.seed, task.environment.trials.seed + trials):
+        observation, _ = environment.reset(seed=seed)
+        walking.begin(observation)
+        off, over, told = list[float](), False, dict[str, Any]()
+        while not over:
+            observation, _, fell, cut, told = environment.step(walking.act(observation))
+            gait = reference.curve(np.array([walking.phase]), observation[27:30])[0]
+            off.append(float(np.abs(observation[7:17] - gait).mean()))
+            over = fell or cut
+        speed = float(np.linalg.norm(core.mean_velocity[:2] - core.command[:2]))
+        found.append([len(off) * task.dt, speed, float(np.mean(off)), float(told["is_success"])])
+    return Walk(*(float(value) for value in np.mean(found, axis=0)))
+
+
+def prepared() -> tuple[Task, Home, Any, Any]:
+    """Return the task, its home, and references of dataset and training set."""
+    task = load_task(ROOT / "tasks" / "walker.yaml", {"learn.physics": SETTINGS})
+    home = Home(HOMES / "walker")
+    dataset, training_set = data_of(task, home, CLIPS)
+    return task, home, dataset, training_set
+
+
+def reference_for(task: Task, data: Any) -> tuple[Reference, dict[str, Any]]:
+    """Return the gaits of a task's clips, and what describes its policy."""
+    learn: Any = task.learn
+    about = learn.describe(task, data)
+    clips = clips_of(learn, task, data[1], "train")
+    family = rebuilt(learn, about).family
+    assert family.layout == PolicyLayout.from_json(about["layout"])
+    family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
+    return reference_of(family.eval(), clips.told()), about
+
+
+def best_so_far(task: Task, home: Home, refs: Any, about: dict[str, Any]) -> tuple[Any, int]:
+    """Return the best policy there is, trained to the end or not, and the steps it took."""
+    found = read_checkpoint(job_folder(task, home, *refs), print)
+    if found is None:
+        model = train(task, home, *refs, (Silence(), Silence()))
+        return load_model(home.root / model.ref.path), STEPS
+    policy = rebuilt(task.learn, about)
+    policy.load_state_dict(found[0]["best"])
+    return policy.eval(), int(found[1]["step"])
+
+
+def main() -> None:
+    """Train (but with `--judge`), judge, and rewrite the section `walker` of docs/results.md."""
+    if not CLIPS.is_dir():
+        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
+    torch.set_num_threads(1)
+    task, home, *refs = prepared()
+    if "--judge" not in sys.argv:
+        train(task, home, *refs, (Silence(), Silence()))
+    data = tuple(Demonstrations.open(home, ref) for ref in refs)
+    reference, about = reference_for(task, data)
+    policy, steps = best_so_far(task, home, refs, about)
+    trials = int(os.environ.get("TRIALS", "50"))
+    rows = {
+        f"policy after {steps:,} steps": judge(task, Learned(policy), reference, trials),
+        "gait played back": judge(task, Playing(reference), reference, trials),
+        "standing": judge(task, Playing(reference, still=True), reference, trials),
+    }
+    lines = [
+        "| what walks | stands, s | velocity off by, m/s | joints off by, rad | success |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {one.seconds:.2f} | {one.velocity:.3f} | {one.joints:.3f} | "
+            f"{one.success:.0%} |"
+            for name, one in rows.items()
+        ),
+    ]
+    text = "\n".join(lines) + "\n"
+    replace_section("walker", text)
+    print(text)
+    print(json.dumps({name: vars(one) for name, one in rows.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Where a robot pulls from: a registry behind an MLflow server, over plain HTTP."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from kinemill.errors import BadInput, CorruptArtifact, Unreachable
+from kinemill.runtime.canary import WHICH, which_of
+from kinemill.runtime.loading import SUMS, read_sums
+
+SUMS_TAG = "kinemill.sums"  # of a version: sha256 of the bundle's `sha256sums`
+_PATIENCE = 30.0  # s for an answer of a server
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which version an alias names now, and the sha256 of its `sha256sums`."""
+
+    version: int
+    sums: str
+
+
+class Source(Protocol):
+    """A registry to pull from."""
+
+    def look(self) -> Sight:
+        """Return which version is wanted now.
+
+        Raises:
+            BadInput: there is no such version.
+            Unreachable: the registry does not answer.
+        """
+        ...
+
+    def copy(self, sight: Sight, folder: Path) -> None:
+        """Copy its files into an empty folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class OfServer:
+    """The registry of an MLflow server: its address, and a token if it wants one."""
+
+    url: str
+    task: str
+    which: str
+    token: str | None = None
+    robot: str = ""
+
+    def look(self) -> Sight:
+        """Ask the server, as any MLflow client does."""
+        name, which = {"name": self.task}, self.which
+        if which == WHICH:
+            noted = self._ask("registered-models/get", **name)["registered_model"].get("tags", [])
+            which = which_of(self.task, self.robot, {one["key"]: one["value"] for one in noted})
+        if which.startswith("@"):
+            found = self._ask("registered-models/alias", **name, alias=which[1:])
+        else:
+            found = self._ask("model-versions/get", **name, version=which[1:])
+        version = found["model_version"]
+        stamped = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
+        if SUMS_TAG not in stamped:
+            raise BadInput(f"{self.task}{self.which}", "was not registered by kinemill")
+        return Sight(int(version["version"]), stamped[SUMS_TAG])
+
+    def copy(self, sight: Sight, folder: Path) -> None:
+        """Download every file that `sha256sums` names."""
+        (folder / SUMS).write_bytes(self._file(sight, SUMS))
+        for name in read_sums(folder):
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise CorruptArtifact(f"{self.url} {SUMS}", f"names {name}, which leads elsewhere")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._file(sight, name))
+
+    def _ask(self, path: str, **query: str) -> Any:
+        return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
+
+    def _file(self, sight: Sight, name: str) -> bytes:
+        query = {"path": f"bundle/{name}", "name": self.task, "version": str(sight.version)}
+        return self._get("/model-versions/get-artifact", query)
+
+    def _get(self, path: str, query: dict[str, str]) -> bytes:
+        address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
+        if not address.startswith(("http://", "https://")):
+            raise BadInput(self.url, "is no address of a server", expected="http:// or https://")
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(address, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code in {400, 404}:
+                where = f"{self.task}{self.which}"
+                raise BadInput(where, f"{self.url} knows no such version") from error
+            raise Unreachable(self.url, f"answers {error.code} {error.reason}") from error
+        except OSError as error:
+            raise Unreachable(self.url, f"does not answer: {error}") from error
+
+
+def address_parts(model: str) -> tuple[str, str]:
+    """Return task and `@alias` or `:number` of `TASK@champion`, `TASK:3`, or `TASK`, its champion.
+
+    Raises:
+        BadInput: it is no such name.
+    """
+    task, mark, which = model.partition("@" if "@" in model else ":")
+    if not task or (mark and not which):
+        raise BadInput(model, "names no version", expected="TASK@champion or TASK:3")
+    return task, f"{mark}{which}" or "@champion"
+
+
+def from_server(url: str, model: str, token: str | None, robot: str) -> OfServer:
+    """Return the source that `TASK@champion` at a server is.
+
+    Raises:
+        BadInput: it is no such name.
+    """
+    task, which = address_parts(model)
+    return OfServer(url, task, which, token, robot)

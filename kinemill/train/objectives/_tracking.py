@@ -1,0 +1,118 @@
+"""Stage two: from a family of gaits to a policy that walks in physics, by reinforcement learning.
+
+Loop, checkpoints, resuming and evaluation are those of `learn.type: reinforcement`
+(`kinemill.train.reinforcement.fitting`); what differs is what is learned in (`tracking`) and what
+comes of it (`tracked`).
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from kinemill.environments import learning_environment, make_environment
+from kinemill.environments.kinds.walker import Walker
+from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.spec.task import Task
+from kinemill.train.bench import Bench, Trained
+from kinemill.train.gait_policy import GaitPolicy, GaitSizes
+from kinemill.train.objectives._walking import clips_of, family_of, scale_of
+from kinemill.train.reinforcement.fitting import Fitting
+from kinemill.train.reinforcement.learner import Learner, Site
+from kinemill.train.reinforcement.tally import Tally
+from kinemill.train.tracked import WIDTH, TrackedPolicy, reference_of, see
+from kinemill.train.tracking import Tracking
+
+_SPREAD = -1.6  # logarithm of the spread of actions at first: 0.2 of what can be added to a gait
+
+
+def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: Bench) -> Trained:
+    """Learn to walk in the task's environment, and return the best policy.
+
+    Args:
+        task: with `learn.type: motion` and an `environment` that is a walker.
+        data: `Demonstrations` of the dataset and of its training set.
+        about: what `Motion.describe` returned.
+        bench: where to work.
+    """
+    learn: Any = task.learn
+    clips = clips_of(learn, task, data[1], "train")
+    family = GaitPolicy(PolicyLayout.from_json(about["layout"]), _sizes(about))
+    family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
+    own = task.model_copy(update={"learn": learn.in_physics})
+    return _Fitting(own, family, clips.told(), bench).run()
+
+
+def rebuilt(learn: Any, about: dict[str, Any]) -> TrackedPolicy:
+    """Return a policy from what `Motion.describe` returned, its weights still to come."""
+    layout, physics = PolicyLayout.from_json(about["layout"]), learn.in_physics
+    core = physics.algorithm.core(physics, WIDTH, len(layout.actions))
+    return TrackedPolicy(layout, GaitPolicy(layout, _sizes(about)), core)
+
+
+def refuse_others(task: Task, layout: PolicyLayout) -> None:
+    """Pass if a task's environment is a walker with the channels of its clips.
+
+    Raises:
+        BadInput: it is another one, or the channels are not those that it observes and takes.
+    """
+    environment = make_environment(task)
+    core = environment.unwrapped
+    where = f"task {task.name}: environment"
+    if not isinstance(core, Walker):
+        raise BadInput(where, f"is a {type(core).__name__}", expected="{type: walker}")
+    wanted = (Walker.observation_names, Walker.action_names)
+    for found, names in zip((layout.observation, layout.actions), wanted, strict=True):
+        if tuple(found) != tuple(names):
+            raise BadInput(
+                where,
+                f"has channels {', '.join(found)}",
+                expected=f"those of the walker, in its order: {', '.join(names)}",
+            )
+    environment.close()
+
+
+def _sizes(about: dict[str, Any]) -> GaitSizes:
+    return GaitSizes.from_json(about["sizes"])
+
+
+class _Fitting(Fitting):
+    """One training.
+
+    Args:
+        task: its `learn` part that of reinforcement.
+        family: the gaits that are tracked.
+        commands: of the clips, (E, 3).
+        bench: where to work.
+    """
+
+    def __init__(self, task: Task, family: GaitPolicy, commands: Any, bench: Bench) -> None:
+        super().__init__(task, family.layout, bench)
+        self._family = family.eval()
+        self._reference = reference_of(self._family, commands)
+
+    def site(self) -> Site:
+        """Return where the algorithm learns: copies of the walker that track gaits."""
+        learn = self._learn
+        copies = learn.copies or learn.algorithm.copies
+        make = partial(tracking, self._task, self._reference)
+        environment = learn.runner.open(make, None, copies)
+        return Site(learn, self._layout, environment, self._bench.device, self._bench.callbacks)
+
+    def learner(self, site: Site) -> Learner:
+        """Return what learns there, trying little at first: the gait alone is not bad."""
+        learner: Any = super().learner(site)
+        spread = getattr(learner.model.policy, "log_std", None)
+        if isinstance(spread, torch.nn.Parameter):
+            spread.data.fill_(_SPREAD)
+        return learner
+
+    def policy(self, learner: Learner) -> TrackedPolicy:
+        """Return the policy as it is now, on the CPU."""
+        return TrackedPolicy(self._layout, self._family, learner.core().cpu()).eval()
+
+
+def tracking(task: Task, reference: Any) -> Tracking:
+    """Return one copy of what is learned in."""
+    return Tracking(learning_environment(task, [], inner=Tally), reference, see, 0)

@@ -1,0 +1,141 @@
+"""A policy that tracks a gait in physics: the gait at a phase that runs on, and what it adds to it.
+
+The phase begins where the family of gaits fits the first joints best and then runs at the clips'
+pace. What the network sees is worked out here for both sides: in numpy for the environment it
+learns in (`see`), in torch for what is exported. Symbols: B batch, J leg joints, φ phase.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kinemill.train.gait_policy import GaitPolicy
+from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.reinforcement.nets import Core
+from kinemill.train.tracking import REACH, Reference
+
+Floats = NDArray[np.floating]
+WIDTH = 3 + 3 + 10 + 10 + 3 + 2 + 10 + 10  # numbers that the network sees, as in `see`
+_RATES, _TURNS = 0.1, 0.25  # what rates of joints and of the trunk are multiplied by
+_FINE = 4096  # rows of a cycle, between which a curve is taken as straight: off by 1e-6 rad
+_WIDE = (0.1, 0.1, 0.5)  # what a command is divided by: m/s, m/s, rad/s
+
+
+class TrackedPolicy(PolicyModule):
+    """Targets of leg joints from attitude, rates, joints and command.
+
+    Args:
+        layout: numbers observed as `Walker` gives them; actions: targets of the leg joints.
+        family: the gaits, of just these joints.
+        core: what adds to them, from what `see` gives to (B, J).
+    """
+
+    def __init__(self, layout: PolicyLayout, family: GaitPolicy, core: Core) -> None:
+        super().__init__(layout)
+        self.family, self.core = family, core
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Phase, whether it is known, and what was added last."""
+        return (1,), (1,), (len(self.layout.actions),)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return targets (B, J), rad, and the carry."""
+        observation, phase, begun, added = tensors
+        joints, command = observation[:, 7:17], observation[:, 27:30]
+        place = self.family.expected(command)
+        phase = torch.where(begun > 0.5, phase, self.family.phase_of(joints, place))
+        seen = torch.cat([_body(observation), *self._gait(observation, phase, added, place)], dim=1)
+        more = self.core(seen)[0]
+        more = torch.where(more > 1.0, torch.ones_like(more), more)
+        more = torch.where(more < -1.0, -torch.ones_like(more), more)
+        phase = phase + self.family.pace
+        target = self.family.curve(phase, place)[:, 0] + REACH * more
+        whole = self.family.within(target)
+        return whole, phase, torch.ones_like(begun), more
+
+    def _gait(self, observation: Tensor, phase: Tensor, added: Tensor, place: Tensor) -> Any:
+        following = self.family.curve(phase + self.family.pace, place)[:, 0]
+        off = following - self.family.mean[0]
+        wide = observation.new_tensor(_WIDE)
+        joints = observation[:, 7:17] - self.family.mean[0]
+        rates = _RATES * observation[:, 17:27]
+        return joints, rates, observation[:, 27:30] / wide, phase.cos(), phase.sin(), added, off
+
+
+def _body(observation: Tensor) -> Tensor:
+    """Return which way is up, and the trunk's rates, both as the trunk sees them: (B, 6)."""
+    x, y, z, w = observation[:, :4].unbind(dim=1)
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)], dim=1),
+        torch.stack([2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)], dim=1),
+        torch.stack([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)], dim=1),
+    ]
+    turn = observation[:, 4:7]
+    up = torch.stack([row[:, 2] for row in rows], dim=1)
+    return torch.cat([up, *(_TURNS * (row * turn).sum(1, keepdim=True) for row in rows)], dim=1)
+
+
+def see(observation: Floats, phase: float, added: Floats, reference: Reference) -> Floats:
+    """Return what the network sees of one observation (30,), as `TrackedPolicy` works it out."""
+    x, y, z, w = observation[:4]
+    to_world = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    following = reference.curve(np.array([phase + reference.pace]), observation[27:30])[0]
+    parts = [
+        to_world[2],
+        _TURNS * (to_world.T @ observation[4:7]),
+        observation[7:17] - reference.middle,
+        _RATES * observation[17:27],
+        observation[27:30] / np.array(_WIDE),
+        [np.cos(phase), np.sin(phase)],
+        added,
+        following - reference.middle,
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def reference_of(family: GaitPolicy, commands: Floats) -> Reference:
+    """Return the gaits of a family as arrays, for the environment that is learned in.
+
+    Args:
+        family: on the CPU.
+        commands: those of the clips, (E, 3).
+    """
+    known = {name: value.double().numpy() for name, value in family.named_buffers()}
+    harmonics = np.arange(1, (family.sizes.terms + 1) // 2)
+    tables: dict[bytes, Floats] = {}  # by command: a cycle, closed, for curves are asked for often
+
+    def place(command: Floats) -> Any:
+        told = torch.as_tensor(np.asarray(command, np.float32)).unsqueeze(0)
+        return family.expected(told)
+
+    def table(command: Floats) -> Floats:
+        at = place(command)[0].double().numpy()
+        series = known["mean"] + np.einsum("r,rfj->fj", at, known["directions"])
+        turned = np.linspace(0.0, 2.0 * np.pi, _FINE + 1)[:, None] * harmonics
+        waves = np.stack([np.cos(turned), np.sin(turned)], axis=2).reshape(_FINE + 1, -1)
+        return series[0] + waves @ series[1:]
+
+    def curve(phases: Floats, command: Floats) -> Floats:
+        key = np.asarray(command, np.float32).tobytes()
+        if key not in tables:
+            tables[key] = table(command)
+        spots = phases / (2.0 * np.pi) % 1.0 * _FINE
+        rows = spots.astype(np.intp)
+        share, own = (spots - rows)[:, None], tables[key]
+        return own[rows] * (1.0 - share) + own[rows + 1] * share
+
+    def nearest(joints: Floats, command: Floats) -> float:
+        given = torch.as_tensor(np.asarray(joints, np.float32)).unsqueeze(0)
+        return float(family.phase_of(given, place(command)))
+
+    return Reference(curve, nearest, float(known["pace"]), known["mean"][0], commands)

@@ -1,0 +1,155 @@
+"""Registered versions whose files would run something, or read elsewhere: refused, never executed.
+
+Whoever may write to MLflow may stamp a version with any tags, and hashes that fit.
+"""
+
+import pickle
+import shutil
+from functools import partial
+
+import onnx
+import pytest
+from onnx import external_data_helper
+
+from kinemill import runtime
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import fetch_bundle, tags
+from kinemill.register.pulling import OfHome
+from kinemill.runtime import pulling
+from kinemill.runtime.loading import SUMS
+from kinemill.runtime.pulling import answers
+from kinemill.store import MANIFEST, SUMMARY, file_digest
+from kinemill.tracking import open_tracking
+from tests.runtime.test_refusing import Canary
+
+ADDRESS = "models:/cart@champion"
+
+
+@pytest.fixture
+def canary(tmp_path):
+    path = tmp_path / "canary"
+    yield path
+    assert not path.exists()
+
+
+@pytest.fixture
+def sound(reigned, monkeypatch):
+    """The registry of a home with one champion, version 1."""
+    chain = reigned()
+    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
+    return chain
+
+
+def by_pickle(folder, canary):
+    (folder / "weights.pkl").write_bytes(pickle.dumps(Canary(canary)))
+
+
+def by_checkpoint(folder, canary):
+    (folder / "model.pt").write_bytes(pickle.dumps(Canary(canary)))
+
+
+def by_python_flavour(folder, canary):
+    (folder / "evil.py").write_text(f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n")
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil\n")
+
+
+def by_external_data(folder, canary):
+    model = onnx.load(folder / "rollout.onnx")
+    tensor = next(one for one in model.graph.initializer if one.name == "gains")
+    external_data_helper.set_external_data(tensor, f"../{canary.name}")
+    tensor.ClearField("raw_data")
+    (folder / "rollout.onnx").write_bytes(model.SerializeToString())
+
+
+def by_library(folder, canary):
+    (folder / "operators.so").write_bytes(b"\x7fELF" + bytes(64))
+
+
+HOSTILE = {
+    by_pickle: "is a pickle, or may be",
+    by_checkpoint: "is a pickle, or may be",
+    by_python_flavour: "is loaded by the Python module evil",
+    by_external_data: "keeps weights in another file",
+    by_library: "is a library",
+}
+
+
+def forged(folder):
+    """Write the hashes of all that lies in a folder beside it; return what a version says of it."""
+    listed = sorted(path for path in folder.iterdir() if path.name != SUMS)
+    (folder / SUMS).write_text("".join(f"{file_digest(p)}  {p.name}\n" for p in listed))
+    return file_digest(folder / SUMS)
+
+
+def crown(chain, folder, stamped):
+    """Register a folder as the champion, as any MLflow client can."""
+    tracking = open_tracking(chain.home)
+    client = tracking.client
+    own = client.get_model_version_by_alias("cart", "champion")
+    experiment = client.get_run(own.run_id).info.experiment_id
+    logged = client.create_logged_model(experiment, name="cart", source_run_id=own.run_id)
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    with tracking.as_default():
+        version = client.create_model_version(
+            "cart",
+            source=f"models:/{logged.model_id}",
+            run_id=own.run_id,
+            tags=stamped and {**own.tags, **stamped},
+            model_id=logged.model_id,
+        )
+    client.set_registered_model_alias("cart", "champion", version.version)
+
+
+@pytest.fixture(params=list(HOSTILE), ids=lambda by: by.__name__)
+def hostile(request, sound, tmp_path, canary):
+    """A champion with a bundle in MLflow alone, hashes and all; return the words of its refusal."""
+    folder = tmp_path / "model"
+    bundle = shutil.copytree(fetch_bundle(ADDRESS), folder / "bundle")
+    for name in (MANIFEST, SUMMARY):  # the store's own, of which robots know nothing
+        (bundle / name).unlink()
+    request.param(bundle, canary)
+    stamped = {tags.SUMS: forged(bundle), tags.BUNDLE: "store/bundle/cart/none"}
+    crown(sound, folder, stamped)
+    return HOSTILE[request.param]
+
+
+def test_a_hostile_champion_is_not_loaded(hostile):
+    with pytest.raises(BadInput, match=hostile):
+        runtime.load(ADDRESS)
+
+
+def test_a_robot_keeps_the_version_it_has(hostile, sound, tmp_path):
+    to = tmp_path / "robot"
+    pull = partial(pulling.pull, try_it=answers)
+    assert pull(OfHome(sound.home, "cart", ":1"), to)["status"] == "pulled"
+    found = pull(OfHome(sound.home, "cart", "@champion"), to)
+    assert (found["version"], found["status"]) == (1, "kept")
+    assert hostile in found["why"]
+    assert runtime.load(to).interface.task == "cart"
+
+
+@pytest.mark.parametrize("place", ["../outside", "{outside}"])
+def test_a_hostile_bundle_that_is_said_to_lie_elsewhere_on_the_disk_is_not_loaded(
+    sound, tmp_path, canary, place
+):
+    outside = shutil.copytree(fetch_bundle(ADDRESS), tmp_path / "outside")
+    by_pickle(outside, canary)
+    stamped = {
+        tags.BUNDLE: place.format(outside=outside),
+        tags.BUNDLE_DIGEST: file_digest(outside / MANIFEST),
+    }
+    (tmp_path / "empty").mkdir()
+    crown(sound, tmp_path / "empty", stamped)
+    with pytest.raises(BadInput, match="is a pickle, or may be"):
+        runtime.load(ADDRESS)
+
+
+def test_a_version_that_kinemill_did_not_register_is_not_even_fetched(sound, tmp_path, canary):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    by_pickle(folder, canary)
+    by_python_flavour(folder, canary)
+    crown(sound, folder, {})
+    with pytest.raises(CorruptArtifact, match="was not registered by kinemill"):
+        runtime.load(ADDRESS)

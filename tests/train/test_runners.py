@@ -1,0 +1,129 @@
+"""Where copies of an environment act: the same numbers everywhere."""
+
+import os
+
+import numpy as np
+import pytest
+
+from kinemill.environments import make_environment
+from kinemill.errors import BadInput, TrainingFailed
+from kinemill.train.reinforcement.places import shares
+from tests.train.test_reinforcement import CART, POINT, rl_task, site_of
+
+
+def walked(task, steps=14):
+    environment = site_of(task).environment
+    environment.seed(3)
+    random, seen = np.random.default_rng(0), [environment.reset()]
+    for _ in range(steps):
+        space = environment.action_space
+        actions = random.uniform(space.low, space.high, (environment.num_envs, *space.shape))
+        seen.append(environment.step(actions.astype(np.float32))[0])
+    told = environment.drain()
+    environment.close()
+    return np.stack(seen), told
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        {"type": "processes", "workers": 2},
+        pytest.param({"type": "ray", "workers": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_copies_in_other_processes_do_the_same_as_in_this_one(runner):
+    here, ended = walked(rl_task(copies=3, runner="in_process"))
+    there, also = walked(rl_task(copies=3, runner=runner))
+    assert np.array_equal(here, there)
+    assert ended == also
+    assert len(ended) == 3
+
+
+def test_what_an_environment_in_another_process_raises_is_told():
+    task = rl_task(
+        {**POINT, "path": "tests.environments.plants:Doors"},
+        "maskable_ppo",
+        runner={"type": "processes", "workers": 1},
+    )
+    environment = site_of(task).environment
+    environment.reset()
+    with pytest.raises(TrainingFailed, match="a forbidden door was taken"):
+        environment.step(np.array([[2, 0], [2, 0]]))
+    environment.close()
+
+
+def test_a_process_that_is_killed_ends_the_training():
+    environment = site_of(rl_task(runner={"type": "processes", "workers": 1})).environment
+    environment.reset()
+    os.kill(environment._places[0]._process.pid, 9)
+    with pytest.raises(TrainingFailed, match="goes on from the last checkpoint"):
+        environment.step(np.zeros((2, 1), np.float32))
+    environment.close()
+
+
+def test_copies_are_shared_out_evenly():
+    assert shares(8, 3) == [3, 3, 2]
+    assert shares(2, 5) == [1, 1]
+
+
+def test_the_native_cart_pole_is_gymnasiums(monkeypatch):
+    """The same start and pushes, the same states; an end and a cut-off told apart."""
+    task = rl_task(CART, runner="native")
+    environment = site_of(task).environment
+    environment.seed(5)
+    seen, single = environment.reset(), make_environment(task)
+    single.reset(seed=0)
+    single.unwrapped.state = seen[1].astype(float)
+    for step in range(40):
+        seen, rewards, dones, infos = environment.step(np.array([step % 2, 1]))
+        one, reward, ended, _, _ = single.step(1)
+        assert rewards[1] == reward == 1.0
+        assert dones[1] == ended
+        if ended:
+            break
+        assert seen[1] == pytest.approx(one, abs=1e-5)
+    assert infos[1]["terminal_observation"] == pytest.approx(one, abs=1e-5)
+    assert not infos[1]["TimeLimit.truncated"]
+    assert np.abs(seen[1]).max() <= 0.05
+
+    short = site_of(rl_task({**CART, "steps": 3}, runner="native")).environment
+    short.reset()
+    for _ in range(3):
+        _, _, dones, infos = short.step(np.array([0, 1]))
+    assert dones.all()
+    assert all(info["TimeLimit.truncated"] for info in infos)
+    assert [one["length"] for one in short.drain()] == [3.0, 3.0]
+
+
+def test_wrappers_around_rows_do_what_they_do_around_one():
+    wrappers = [{"type": "normalise_observation", "steps": 200}, "frame_stack"]
+    task = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="native")
+    rows = site_of(task).environment
+    beside = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="in_process")
+    one = site_of(beside).environment
+    rows.seed(2)
+    one.seed(2)
+    start = rows.reset()
+    one.reset()
+    for copy, state in zip(one._places[0]._copies._all, _raw(rows), strict=True):
+        copy.unwrapped.state = state
+    assert start.shape == (2, 16)
+    for step in range(6):
+        actions = np.array([step % 2, 1 - step % 2])
+        seen, _, dones, infos = rows.step(actions)
+        _, _, others, told = one.step(actions)
+        assert (dones == others).all()
+    # The first frames differ, as the start was set afterwards; the newest ones are the same.
+    for ours, theirs in zip(infos, told, strict=True):
+        last = ours["terminal_observation"][-8:], theirs["terminal_observation"][-8:]
+        assert last[0] == pytest.approx(last[1], abs=1e-4)
+    assert np.array_equal(seen[:, :4], seen[:, 12:])  # a new episode fills the stack with its start
+
+
+def _raw(rows):
+    return rows._places[0]._copies._rows._states
+
+
+def test_native_is_refused_where_there_is_nothing_of_the_kind():
+    with pytest.raises(BadInput, match="in_process or processes"):
+        site_of(rl_task(POINT, runner="native"))
