@@ -15,6 +15,8 @@ from typing import Any
 from benchmarks import one_thread, replace_section
 from benchmarks._exports import Export, pendulum_data, random_step
 from benchmarks._mutating import FAULTS
+from benchmarks._mutating_policies import FAULTS as OF_POLICIES
+from benchmarks._mutating_policies import faults_of, sound_policies
 from kinemill.dataset import PackedDataset
 
 BASE = {"type": "mlp", "hidden_sizes": [16, 16], "activation": "tanh"}
@@ -112,6 +114,15 @@ def clean(titles: list[str], data: PackedDataset, scratch: Path) -> list[Found]:
     return found
 
 
+def plant_in_policies(titles: list[str], scratch: Path) -> list[Found]:
+    """Plant faults of policies, each into an export of its own."""
+    return [
+        Found(f"policy: {title}", one.names, faults_of(one, scratch / f"policy-{number}"))
+        for number, title in enumerate(titles)
+        if (one := OF_POLICIES[title])
+    ]
+
+
 def page(planted: list[Found], sound: list[Found]) -> str:
     """Return the table and what it sums up to, as Markdown."""
     lines = ["| planted fault | caught | named | first of what was said |", "|---|---|---|---|"]
@@ -145,6 +156,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         planted = plant(list(FAULTS), data, Path(scratch))
         sound = clean([title for title, *_ in SOUND], data, Path(scratch))
+        planted += plant_in_policies(list(OF_POLICIES), Path(scratch))
+        sound += [
+            Found(f"policy, {name}", (), told) for name, told in sound_policies(Path(scratch))
+        ]
     text = page(planted, sound)
     if options.json:
         document = {

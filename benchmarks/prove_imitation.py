@@ -32,7 +32,7 @@ from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.validate import validate
 
-DEMONSTRATIONS = {"reach": 500, "obstacle": 300, "targets": 600}
+DEMONSTRATIONS = {"reach": 500, "obstacle": 300, "targets": 800}
 PLAIN: dict[str, Any] = {"learn.head": {"type": "deterministic"}, "learn.chunk": {"length": 1}}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "reach": ("reach", {}),

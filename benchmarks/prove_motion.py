@@ -89,7 +89,7 @@ def judge(policy: Any, data: Demonstrations) -> Walk:
     walked = predicted(policy, torch.from_numpy(known.copy()).float(), now, AHEAD)
     first = torch.from_numpy(clip[:1].copy()).float()
     far = alone(policy, first, LONG, policy.joint_columns)[0].numpy()
-    end, angles = far[-200:], clip[:, joints]
+    end, angles = far[-min(200, len(clip) // 2) :], clip[:, joints]
     ranges = np.max([np.ptp(own[:, joints], axis=0) for own in (*train_clips, clip)], axis=0)
     moving = ranges > 1e-3
     return Walk(
@@ -99,7 +99,8 @@ def judge(policy: Any, data: Demonstrations) -> Walk:
         long_finite=bool(np.isfinite(far).all()),
         long_range=float((np.ptp(end, axis=0)[moving] / ranges[moving]).max()),
         long_error=min(
-            float(np.abs(end - angles[at : at + 200]).mean()) for at in range(len(angles) - 200)
+            float(np.abs(end - angles[at : at + len(end)]).mean())
+            for at in range(len(angles) - len(end))
         ),
     )
 

@@ -23,6 +23,7 @@ from kinemill.home import Home
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec import Task, load_task
 from kinemill.spec.ports import Silence
+from kinemill.store import Ref
 from kinemill.train import job_folder, load_model, train
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.demonstrations import Demonstrations
@@ -124,12 +125,11 @@ def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Wa
     return Walk(*(float(value) for value in np.mean(found, axis=0)))
 
 
-def prepared() -> tuple[Task, Home, Any, Any]:
+def prepared() -> tuple[Task, Home, tuple[Ref, Ref]]:
     """Return the task, its home, and references of dataset and training set."""
     task = load_task(ROOT / "tasks" / "walker.yaml", {"learn.physics": SETTINGS})
     home = Home(HOMES / "walker")
-    dataset, training_set = data_of(task, home, CLIPS)
-    return task, home, dataset, training_set
+    return task, home, data_of(task, home, CLIPS)
 
 
 def reference_for(task: Task, data: Any) -> tuple[Reference, dict[str, Any]]:
@@ -143,7 +143,9 @@ def reference_for(task: Task, data: Any) -> tuple[Reference, dict[str, Any]]:
     return reference_of(family.eval(), clips.told()), about
 
 
-def best_so_far(task: Task, home: Home, refs: Any, about: dict[str, Any]) -> tuple[Any, int]:
+def best_so_far(
+    task: Task, home: Home, refs: tuple[Ref, Ref], about: dict[str, Any]
+) -> tuple[Any, int]:
     """Return the best policy there is, trained to the end or not, and the steps it took."""
     found = read_checkpoint(job_folder(task, home, *refs), print)
     if found is None:
@@ -159,7 +161,7 @@ def main() -> None:
     if not CLIPS.is_dir():
         sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
     torch.set_num_threads(1)
-    task, home, *refs = prepared()
+    task, home, refs = prepared()
     if "--judge" not in sys.argv:
         train(task, home, *refs, (Silence(), Silence()))
     data = tuple(Demonstrations.open(home, ref) for ref in refs)

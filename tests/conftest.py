@@ -49,8 +49,8 @@ def tracked_home(home, empty_database) -> Home:
 
 @pytest.fixture(scope="session")
 def policy_folders(tmp_path_factory):
-    """The files of the policies of tests/export/policies.py, by class: exported when asked for."""
-    from tests.export.policies import published
+    """The files of the policies of benchmarks/_policies.py, by class: exported when asked for."""
+    from benchmarks._policies import published
 
     class Folders(dict):
         def __missing__(self, kind) -> Path:

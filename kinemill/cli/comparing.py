@@ -39,8 +39,26 @@ def compare(
         found["folder"] = str(out.resolve())
     if as_json:
         document(found)
+    elif found.get("form") == "policy":
+        _tell_tried(found)
     else:
         _tell(found)
+
+
+def _tell_tried(found: dict[str, Any]) -> None:
+    names = {side: f"version {found[side]['version']}" for side in "ab"}
+    rows = [
+        [what, found[what]["a"], found[what]["b"], found[what]["difference"]]
+        for what in ("return", "success")
+        if what in found
+    ]
+    title = f"{found['task']}, {found['windows']['episodes']} starts"
+    table(title, ["on average", *names.values(), "difference"], rows)
+    low, high = found["return"]["interval"]
+    better = names.get(found["better"], "neither, surely")
+    typer.echo(f"better: {better} (return, start by start: 95 % interval {low:.4g} to {high:.4g})")
+    if "folder" in found:
+        typer.echo(f"report  {found['folder']}/report.html")
 
 
 def _tell(found: dict[str, Any]) -> None:

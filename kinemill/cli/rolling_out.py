@@ -1,4 +1,4 @@
-"""Closed loop: a controller on the simulated robot, its runs written as new logs."""
+"""Closed loop: a controller on the simulated robot, or a policy, its runs written as new logs."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +28,8 @@ def rollout(
         typer.Option(
             "--model",
             metavar="champion|true|FOLDER|models:/...",
-            help="What plans are tried on; true is the physics of the plant itself.",
+            help="What plans are tried on; true is the physics of the plant itself. Or the policy: "
+            "@alias or :3 as well.",
         ),
     ] = "champion",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first run.")] = 0,
@@ -49,14 +50,22 @@ def rollout(
             help="Demonstrations in the task's environment, by its expert, or by --model.",
         ),
     ] = False,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of --expert.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes of --expert or a policy.")
+    ] = 1,
     failures: Annotated[
         bool, typer.Option("--failures", help="With --expert: keep episodes that failed, too.")
     ] = False,
+    video: Annotated[
+        bool, typer.Option("--video", help="Of a policy: film the first episodes.")
+    ] = False,
+    variant: Annotated[
+        str | None, typer.Option("--variant", help="Of a policy: settings that differ, by name.")
+    ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Run a controller in the task's simulated plant; its runs are new logs, for the next model."""
+    """Run a controller in the task's plant, or a policy in its environment; its runs are logs."""
     from kinemill.control.report import page
     from kinemill.control.runs import run_and_log
     from kinemill.spec import load_task, parse_overrides
@@ -76,6 +85,12 @@ def rollout(
             failures=failures,
             as_json=as_json,
         )
+        return
+    if (plain := load_task(task, changed)).learn.gives == "policy":
+        from kinemill.cli.acting import Asked, act
+
+        asked = Asked(model, variant, workers, video, as_json)
+        act(plain, _folder(plain, to), range(seed, seed + episodes), asked)
         return
     if controller and controller not in _PLAIN:
         changed = {"control.controller.type": controller, **changed}

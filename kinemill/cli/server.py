@@ -92,10 +92,11 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         KinemillError: what answers refuses, or is something else.
     """
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
-        headers["Authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers)
+    if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
+        # To this server alone, wherever it sends us on to.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with _opener(url).open(request, timeout=_SECONDS) as answer:
             return json.load(answer)

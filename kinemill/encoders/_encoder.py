@@ -29,11 +29,12 @@ class ImageEncoder(Plugin):
         return str((folder / Path(value).expanduser()).absolute())
 
     @abstractmethod
-    def build(self, shape: tuple[int, int, int]) -> Any:
-        """Make the torch network (B, C, H, W) in [0, 1] -> (B, size).
+    def build(self, shape: tuple[int, int, int], told: int = 0) -> Any:
+        """Make the torch network: (B, C, H, W) in [0, 1], what texts say (B, told) -> (B, size).
 
         Args:
             shape: height, width, colours.
+            told: numbers that the texts of a row became; 0 without texts.
         """
 
 

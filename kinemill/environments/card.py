@@ -63,7 +63,7 @@ def make_card(task: Task, home: Home) -> Outcome:
     own = environment_of(task)
     sources = own.sources()
     made_from = {
-        **task.part("environment"),
+        **task.part("environment", "control"),  # which some rewards are made of
         "sources": {name: file_digest(path) for name, path in sources.items()},
         "lineage": own.lineage(),
         "libraries": _versions(),

@@ -13,6 +13,7 @@ from pathlib import Path
 from kinemill.environments.layout import layout_of
 from kinemill.environments.logs import write_episode
 from kinemill.environments.make import environment_of, make_environment
+from kinemill.environments.seeing import seeing
 from kinemill.environments.trials import Acting, run_episode
 from kinemill.process import die_with
 from kinemill.spec.task import Task
@@ -97,7 +98,9 @@ def _shown(
 ) -> list[Demonstration]:
     environment = make_environment(task)
     layout = layout_of(task, environment)
-    acting = expert if expert is not None else environment_of(task).expert(environment)
+    acting: Acting = (
+        seeing(expert, layout) if expert is not None else environment_of(task).expert(environment)
+    )
     found: list[Demonstration] = []
     for seed in seeds:
         run = run_episode(environment, acting, seed)

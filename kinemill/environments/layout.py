@@ -77,8 +77,13 @@ def _spaces(space: Any) -> dict[str, Any]:
 
 
 def _names(task: Task, environment: Any, what: str, count: int) -> tuple[str, ...]:
-    """Return names of the numbers observed: chosen by the task, the environment's, or numbered."""
-    found = _channels(task, what) or _attribute(environment, f"{what}_names", ())
+    """Return names of the numbers observed or done: channels, the environment's, or numbered.
+
+    An environment's own names count first where they are channels: a policy may see some of them.
+    """
+    own = tuple(_attribute(environment, f"{what}_names", ()))
+    named = own if own and set(own) <= set(task.channels) else ()
+    found = named or _channels(task, what) or own
     short = "obs" if what == "observation" else what
     found = tuple(found) or tuple(f"{short}_{index}" for index in range(count))
     if len(found) != count:

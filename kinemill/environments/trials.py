@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.layout import layout_of
 from kinemill.environments.make import environment_of, make_environment
+from kinemill.environments.seeing import seeing
 from kinemill.process import die_with
 from kinemill.spec.task import Task
 from kinemill.store import Json
@@ -186,6 +188,7 @@ def _run(
     task: Task, policy: Acting, wanted: Sequence[tuple[int, bool]], variant: str | None
 ) -> list[Recorded]:
     environment = make_environment(task, variant=variant)
+    policy = seeing(policy, layout_of(task, environment))
     runs = [run_episode(environment, policy, seed, keep=kept) for seed, kept in wanted]
     environment.close()
     return runs

@@ -6,9 +6,7 @@ and Muller 1958).
 """
 
 import math
-
-import torch
-from torch import Tensor
+from typing import Any
 
 PRIME = 2**31 - 1
 # Odd numbers without a pattern; x² stays under 2⁶², and so does a x.
@@ -28,24 +26,28 @@ class Draws:
         step: (B, 1) whole numbers in float32, of the episode.
     """
 
-    def __init__(self, seed: Tensor, step: Tensor) -> None:
+    def __init__(self, seed: Any, step: Any) -> None:
+        import torch  # a task is read without it
+
         self._key = mixed((mixed(seed % PRIME) + step.to(torch.int64) * _STEP) % PRIME)
         self._place = 0
 
-    def uniform(self, count: int) -> Tensor:
+    def uniform(self, count: int) -> Any:
         """Return (B, count) float32 in (0, 1], evenly distributed."""
+        import torch
+
         places = torch.arange(self._place + 1, self._place + 1 + count, device=self._key.device)
         self._place += count
         whole = mixed((self._key + places * _PLACE) % PRIME)
         return (whole.to(torch.float32) + 0.5) / PRIME
 
-    def normal(self, count: int) -> Tensor:
+    def normal(self, count: int) -> Any:
         """Return (B, count) float32 of the standard normal distribution."""
-        length = torch.sqrt(-2.0 * torch.log(self.uniform(count)))
-        return length * torch.cos(2.0 * math.pi * self.uniform(count))
+        length = (-2.0 * self.uniform(count).log()).sqrt()
+        return length * (2.0 * math.pi * self.uniform(count)).cos()
 
 
-def mixed(x: Tensor) -> Tensor:
+def mixed(x: Any) -> Any:
     """Return whole numbers in [0, PRIME) without a pattern, from whole numbers in [0, PRIME)."""
     for a, c in _ROUNDS:
         x = (x * x + a * x + c) % PRIME

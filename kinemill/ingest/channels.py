@@ -3,19 +3,22 @@
 Symbols: n samples, m steps of the grid, t time in s.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from kinemill.ingest.clock import EXACT, Floats, Rows
+from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.spec import Source, Task
 from kinemill.spec.channels import rotations
 from kinemill.spec.units import factor
 
 TURN = 2.0 * np.pi
-Values = dict[str, Floats]  # channel -> (n,)
+Channel = Floats | Pieces  # (n,)
+Values = dict[str, Floats]
 BLOCK = 16_384  # rows
 # An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
 WRAPPED_RANGE = TURN + 0.1
@@ -23,8 +26,10 @@ WRAPPED_RANGE = TURN + 0.1
 
 def in_units(
     name: str, series: pl.Series, source: Source, task: Task
-) -> tuple[Floats, list[Reason]]:
+) -> tuple[Channel, list[Reason]]:
     """Return a channel (n,) in the task's unit, odd values as NaN, and the reasons for those."""
+    if (found := _as_it_is(name, series, source, task)) is not None:
+        return found, []
     reasons: list[Reason] = []
     whole = series.fill_null(np.nan) if series.null_count() else series
     value = whole.to_numpy()
@@ -38,6 +43,17 @@ def in_units(
         scale, offset = factor(own, unit)
         value = scale * value + offset
     return value, reasons
+
+
+def _as_it_is(name: str, series: pl.Series, source: Source, task: Task) -> Pieces | None:
+    """Return a channel of which nothing is to be changed in the pieces it has; None for others."""
+    same = source.unit in {None, task.channels[name].unit}
+    if not same or (source.scale, source.offset) != (1.0, 0.0):
+        return None
+    if series.n_chunks() == 1 or series.dtype != pl.Float64 or series.null_count():
+        return None
+    parts = [chunk.to_numpy() for chunk in series.get_chunks()]
+    return Pieces(parts) if all(np.isfinite(part).all() for part in parts) else None
 
 
 def _missing(name: str, series: pl.Series) -> list[Reason]:
@@ -68,14 +84,15 @@ def _odd(name: str, check: str, rows: np.ndarray[Any, np.dtype[np.int64]], found
     )
 
 
-def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values:
+def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: Task) -> Values:
     """Resample channels of one clock, each by its own method: (n,) at (n,) s -> (m,) at (m,) s.
 
     Angles are unwrapped first: half-way from 3.1 to -3.1 rad is π, not 0. Half-way from q to -q,
     the same rotation, is q.
     """
     signs = _signs(values, task)
-    values = {name: own * signs[name] if name in signs else own for name, own in values.items()}
+    turned = {name: np.asarray(values[name]) * sign for name, sign in signs.items()}
+    values = {**values, **turned}
     out: Values = {}
     for method in {task.method(name) for name in values}:
         chosen = {
@@ -91,7 +108,7 @@ def on_grid(values: Values, seconds: Floats, grid: Floats, task: Task) -> Values
     return out | {name: out[name] * sign for name, sign in held.items()}
 
 
-def _signs(values: Values, task: Task) -> Values:
+def _signs(values: Mapping[str, Channel], task: Task) -> Values:
     """Return, by element, the signs (n,) that make the quaternions continuous whose sign changes.
 
     Whether that is a fault is for validation to say, so it is put back after interpolation.
@@ -110,15 +127,19 @@ def _signs(values: Values, task: Task) -> Values:
     return found
 
 
-def unwrap(angle: Floats) -> Floats:
+def unwrap(angle: Channel) -> Channel:
     """Make an angle (n,) rad continuous where an encoder wrapped it; NaN stay where they are.
 
     An angle that covers more than one turn was not wrapped, and is returned as it is: a jump in it
     is a fault that validation must see.
     """
-    # NaN if a row is; no row jumps by more than the whole range.
-    if not len(angle) or (reach := np.ptp(angle)) > WRAPPED_RANGE or reach < np.pi:
+    if not len(angle):
         return angle
+    # NaN if a row is; no row jumps by more than the whole range.
+    reach = angle.reach() if isinstance(angle, Pieces) else float(np.ptp(angle))
+    if reach > WRAPPED_RANGE or reach < np.pi:
+        return angle
+    angle = np.asarray(angle)
     finite = np.isfinite(angle)
     known = angle if finite.all() else angle[finite]
     if not len(known) or np.ptp(known) > WRAPPED_RANGE:
@@ -130,13 +151,13 @@ def unwrap(angle: Floats) -> Floats:
     return out
 
 
-def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
     """Interpolate channels (n,) at (n,) s onto (m,) s; a step on a stamp takes that row alone.
 
     NaN reaches the steps between it and its neighbours, and no further.
     """
-    if len(seconds) == len(grid) and np.abs(seconds - grid).max() <= exact:
-        return values
+    if _is_grid(seconds, grid, exact):
+        return {name: np.asarray(own) for name, own in values.items()}
     # One array for all: numpy has large ones in large pages, which cost half as much to fill.
     out = np.empty((len(values), len(grid)))
     # So few rows at a time that what is worked out on the way stays in the processor's cache.
@@ -145,14 +166,22 @@ def linear(seconds: Floats, values: Values, grid: Floats, exact: float) -> Value
         block = slice(start, start + BLOCK)
         left, right, share = _neighbours(seconds, grid[block], exact)
         low, high = scratch[:, : len(left)]
+        first, last = int(left.min()), int(right.max())
+        left, right = left - first, right - first
         for own, to in zip(values.values(), out, strict=True):
-            # Rows are within (n,); to be told so, and not to look, is what `clip` is for.
-            own.take(left, out=low, mode="clip")
-            own.take(right, out=high, mode="clip")
+            near = own[first : last + 1]
+            # All rows are there; to be told so, and not to look, is what `clip` is for.
+            near.take(left, out=low, mode="clip")
+            near.take(right, out=high, mode="clip")
             high -= low
             high *= share
             np.add(high, low, out=to[block])
     return dict(zip(values, out, strict=True))
+
+
+def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
+    """Tell whether stamps (n,) s are the grid (m,) s."""
+    return len(seconds) == len(grid) and bool(np.abs(seconds - grid).max() <= exact)
 
 
 def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
@@ -170,15 +199,35 @@ def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows
 def _rows_before(seconds: Floats, grid: Floats) -> Rows:
     """Return the last row of (n,) s at or before each of rising (k,) s, at most the last but one.
 
-    The rows of a short grid are near each other, and quick to search.
+    The rows of a short grid are near each other, and quick to search; where each step has about one
+    row, they are counted instead.
     """
     first, last = np.searchsorted(seconds, grid[[0, -1]], side="right").tolist()
     first = max(first - 1, 0)
+    counted = _rows_beside(seconds, grid, max(first, 1))
+    if counted is not None:
+        return counted
     rows = first - 1 + np.searchsorted(seconds[first:last], grid, side="right")
     return np.clip(rows, 0, len(seconds) - 2)
 
 
-def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+def _rows_beside(seconds: Floats, grid: Floats, first: int) -> Rows | None:
+    """Return the last row at or before each of (k,) s if it is `first`, `first` + 1, ... or next
+    to it; None if it is not, or where the log ends.
+    """
+    count = len(grid)
+    if first + count + 2 > len(seconds):
+        return None
+    before, own, after, far = (seconds[first + k : first + k + count] for k in (-1, 0, 1, 2))
+    if not (before <= grid).all() or not (grid < far).all():
+        return None
+    rows = np.arange(first - 1, first - 1 + count)
+    rows += own <= grid
+    rows += after <= grid
+    return rows
+
+
+def cubic(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
     """Draw a cubic spline through channels (n,) at (n,) s and take it at (m,) s.
 
     For motions sampled not much faster than they move: a line cuts the peak of a sine of 5 Hz that
@@ -187,9 +236,10 @@ def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values
     from scipy.interpolate import CubicSpline
 
     out = linear(seconds, values, grid, exact)
-    if out is values:
-        return values
-    for name, own in values.items():
+    if _is_grid(seconds, grid, exact):
+        return out
+    for name, channel in values.items():
+        own = np.asarray(channel)
         known = np.isfinite(own)
         if np.count_nonzero(known) > 3:
             curve = np.asarray(CubicSpline(seconds[known], own[known])(grid))
@@ -197,8 +247,8 @@ def cubic(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values
     return out
 
 
-def hold(seconds: Floats, values: Values, grid: Floats, exact: float) -> Values:
+def hold(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
     """Take for each step the last row at or before it: channels (n,) at (n,) s -> at (m,) s."""
     last = np.searchsorted(seconds, grid + exact, side="right") - 1
     rows = np.clip(last, 0, len(seconds) - 1)
-    return {name: own[rows] for name, own in values.items()}
+    return {name: np.asarray(own)[rows] for name, own in values.items()}

@@ -56,7 +56,9 @@ def read_clock(
     reasons = [_no_stamp(lost)] if len(lost) else []
     if not len(rows):
         return Clock(rows, seconds, [], len(lost), reasons)
-    change, repeated = np.diff(seconds), 0
+    change, repeated, bridged = np.diff(seconds), 0, max_gap + EXACT * step
+    if len(change) and change.min() > 0.0 and change.max() <= bridged and not breaks:
+        return Clock(rows, seconds, [slice(0, len(rows))], len(lost), reasons)
     if not change.all():
         fresh = np.concatenate(([True], change != 0.0))
         repeated = int(np.count_nonzero(~fresh))
@@ -64,7 +66,7 @@ def read_clock(
         rows, seconds = rows[fresh], seconds[fresh]
         change = np.diff(seconds)
     back = np.flatnonzero(change < 0.0)
-    silent = np.flatnonzero(change > max_gap + EXACT * step)
+    silent = np.flatnonzero(change > bridged)
     reasons += [_goes_back(rows, seconds, int(at)) for at in back[:SHOWN]]
     reasons += [_silent(seconds, int(at), max_gap) for at in silent[:SHOWN]]
     reasons += _more("time_order", len(back) - SHOWN) + _more("gap", len(silent) - SHOWN)

@@ -36,18 +36,25 @@ def laps(topics: list[Stamps]) -> list[Laps]:
         return [_own(topic.seconds) for topic in topics]
     spans: list[tuple[int, int]] = []
     for topic, order in zip(topics, orders, strict=True):
-        back = np.flatnonzero(np.diff(topic.seconds) < 0.0)
+        back = _back(topic.seconds)
         spans += [(int(order[at]), int(order[at + 1])) for at in back]
     resets: list[int] = []
     for before, after in sorted(spans, key=lambda span: span[1]):
         if not resets or resets[-1] <= before:
             resets.append(after)
+    if not resets:
+        return [np.zeros(len(order), np.int64) for order in orders]
     return [np.searchsorted(resets, order, side="right").astype(np.int64) for order in orders]
 
 
 def _own(seconds: Floats) -> Laps:
-    back, found = np.flatnonzero(seconds[1:] < seconds[:-1]), np.zeros(len(seconds), np.int64)
+    back, found = _back(seconds), np.zeros(len(seconds), np.int64)
     if len(back):
         found[back + 1] = 1
         np.cumsum(found, out=found)
     return found
+
+
+def _back(seconds: Floats) -> Rows:
+    """Return the rows of (n,) s after which time goes back."""
+    return np.flatnonzero(seconds[1:] < seconds[:-1])

@@ -40,9 +40,9 @@ def read_again(
 def parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Do `work` on all items on a few threads, in order; polars and hashing release the GIL.
 
-    There are two more than there are cores: some wait for the disk or for polars.
+    No more than there are cores: more of them fill more memory at a time, and that costs most.
     """
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, (os.cpu_count() or 1) + 2))
+    pool = ThreadPoolExecutor(max_workers=min(WORKERS, max(2, os.cpu_count() or 1)))
     try:
         yield from pool.map(work, items)
     finally:

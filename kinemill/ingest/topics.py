@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.channels import Values, in_units
-from kinemill.ingest.clock import Clock, Floats, Rows, read_clock
+from kinemill.ingest.channels import Channel, in_units
+from kinemill.ingest.clock import Clock, Rows, read_clock
 from kinemill.ingest.laps import Laps, Stamps, laps
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.spec import Source, Task
@@ -33,7 +33,7 @@ Piece = tuple[Span, slice]  # what a stretch spans, and which of a topic's n sam
 class Topic:
     """Channels that share a clock: values (n,) by name in the task's units, laps (n,)."""
 
-    values: Values
+    values: dict[str, Channel]
     clock: Clock
     laps: Laps
 
@@ -85,7 +85,7 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         for one in shared
     ]
     stamps = [
-        Stamps(clock.seconds, None if one.signal.order is None else one.signal.order[clock.rows])
+        Stamps(clock.seconds, _at(one.signal.order, clock.rows))
         for one, clock in zip(shared, clocks, strict=True)
     ]
     topics, reasons, odd = list[Topic](), list[Reason](), list[Reason]()
@@ -95,6 +95,11 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
         odd += found
     return topics, reasons + odd
+
+
+def _at(order: Rows | None, rows: Rows) -> Rows | None:
+    """Return the places (N,) of some rows (n,), which may be all."""
+    return order if order is None or len(order) == len(rows) else order[rows]
 
 
 def _by_clock(signals: dict[str, Signal], task: Task) -> list[_Shared]:
@@ -139,13 +144,15 @@ def _first_stamp(shared: list[_Shared]) -> float | None:
     return min(stamps, default=None)
 
 
-def _in_units(one: _Shared, rows: Rows, log: RawLog, task: Task) -> tuple[Values, list[Reason]]:
+def _in_units(
+    one: _Shared, rows: Rows, log: RawLog, task: Task
+) -> tuple[dict[str, Channel], list[Reason]]:
     """Return the channels of a clock at its usable rows (n,) of (N,), and what is odd in them."""
-    usable, reasons = dict[str, Floats](), list[Reason]()
+    usable, reasons = dict[str, Channel](), list[Reason]()
     for name, series in one.channels.items():
         source = log.sources.get(name) or Source(name=name)  # references have none
         values, found = in_units(name, series, source, task)
-        usable[name] = values if len(rows) == len(values) else values[rows]
+        usable[name] = values if len(rows) == len(values) else np.asarray(values)[rows]
         reasons += found
     return usable, reasons
 

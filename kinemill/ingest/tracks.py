@@ -145,7 +145,8 @@ def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:
     """Resample every topic onto the grid of a stretch: `time_s` and the channels, m rows."""
     grid, columns = _grid(stretch.span, task.dt), dict[str, Floats]()
     for topic, near in zip(topics, stretch.samples, strict=True):
-        values = {name: own[near] for name, own in topic.values.items()}
+        whole = near == slice(0, len(topic.clock.rows))
+        values = topic.values if whole else {n: own[near] for n, own in topic.values.items()}
         columns |= on_grid(values, topic.clock.seconds[near], grid, task)
     frame = pl.DataFrame({TIME: grid, **{name: columns[name] for name in task.recorded}})
     leads = {name: task.channels[name].resample.lead for name in task.recorded}

@@ -10,8 +10,11 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.comparing_policies import TriedBoth, tried_document
 from kinemill.register.evidence import SPLIT
 from kinemill.register.gate import differences
+from kinemill.register.metric import metric_of
+from kinemill.register.policies import PolicyEvidence
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.spec import Task
@@ -41,8 +44,10 @@ class Comparison:
     differs: list[str]
 
 
-def compare(task: Task, home: Home, a: str, b: str) -> Comparison:
+def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
     """Measure two versions on the test split of the newer dataset of the two.
+
+    Policies are tried from the same starts instead, where there is an environment to try them in.
 
     Args:
         task: says over which horizon, and how far apart windows start.
@@ -65,7 +70,14 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison:
         raise BadInput(f"{task.name}{a} and {b}", f"cannot be fed the same episodes: {told}")
     known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
     newer = max(known, key=lambda version: version.number)
+    evidence = PolicyEvidence(task, home, newer.ref)
+    if metric_of(task).larger:
+        tried = evidence.trials(models[0]), evidence.trials(models[1])
+        return TriedBoth(first, second, tried, newer.number, differs)
     rows = load_dataset(home, newer.ref)
+    if task.learn.gives == "policy":
+        off = evidence.errors(models[0]), evidence.errors(models[1])
+        return Comparison(first, second, off, rows, newer.number, differs)
     history, wanted = max(model.history for model in models), task.verify
     measured = [
         evaluate(model, rows, SPLIT, wanted.horizon, wanted.stride, history) for model in models
@@ -73,14 +85,16 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison:
     return Comparison(first, second, (measured[0], measured[1]), rows, newer.number, differs)
 
 
-def comparison_document(found: Comparison) -> Json:
-    """Return what was compared, as JSON.
+def comparison_document(found: Comparison | TriedBoth) -> Json:
+    """Return what was compared, as JSON; of policies see `comparing_policies`.
 
     Returns:
         task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,
         ratio b / a with its paired 95 % interval), `channels` (unit; a and b with rmse, interval,
         by_step; ratio), differs, `better` (a, b, or null where the interval holds 1).
     """
+    if isinstance(found, TriedBoth):
+        return tried_document(found) | {"a": _about(found.a), "b": _about(found.b)}
     first, second = found.errors
     low, high = second.ratio_interval(first)
     both = accuracy(first), accuracy(second)

@@ -7,6 +7,7 @@ import numpy as np
 
 from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.register.comparing_policies import tried_page
 from kinemill.store import Json
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
@@ -16,6 +17,8 @@ _STYLE = {"a": "champion", "b": "model"}  # colours of the page's style sheet
 
 def comparison_page(found: Json) -> str:
     """Return the page about a comparison's document."""
+    if found.get("form") == "policy":
+        return tried_page(found)
     title = f"{found['task']}: version {found['a']['version']} against {found['b']['version']}"
     sections = [
         f'<header><div><div class="eyebrow">Model comparison</div><h1>{escape(title)}</h1></div>'

@@ -1,11 +1,8 @@
 """What the gate looks at itself: models measured on the test split, and served as robots do it."""
 
 import math
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,9 +15,9 @@ from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.process import surroundings
 from kinemill.register.metric import error_of
 from kinemill.register.rules import Measured
+from kinemill.register.serving import ask, serve_policy
 from kinemill.runtime import load
 from kinemill.runtime.loading import POLICY
 from kinemill.runtime.windows import Windows
@@ -137,9 +134,7 @@ def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = No
 def serve_still(folder: Path) -> tuple[bool, str]:
     """Have a fresh process load a bundle and answer where all is 0, for which no data is needed."""
     if (folder / POLICY).is_file():
-        from kinemill.register.policies import serve_policy
-
-        return serve_policy(folder)
+        return serve_policy(folder, PATIENCE)
     simulator = load(folder)
     history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
     still = Windows(
@@ -158,7 +153,7 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     """
     feed = windows.states, windows.past_actions, windows.actions
     names = ("states", "past_actions", "actions")
-    found, told = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)))
+    found, told = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), PATIENCE)
     if found is None:
         return False, told
     expected = load(folder, non_finite="pass").rollout(*feed)
@@ -168,35 +163,3 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
         return False, "answers otherwise than in this process"
     return True, f"answered {found.shape[1]} steps"
-
-
-def ask(code: str, folder: Path, given: Mapping[str, Any]) -> tuple[Any, str]:
-    """Have a fresh process run code on a bundle and arrays, and return what it answered.
-
-    Args:
-        code: Python that is given the folder, a file with arrays, and where its array goes.
-        folder: of the bundle.
-        given: arrays by name.
-
-    Returns:
-        The array and nothing; or None, and why there is none.
-    """
-    with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
-        asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
-        np.savez(asked, allow_pickle=False, **given)
-        command = [sys.executable, "-P", "-c", code, str(folder), str(asked), str(answered)]
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=PATIENCE,
-                env=surroundings(),
-            )
-        except subprocess.TimeoutExpired:
-            return None, f"gave no answer within {PATIENCE:g} s"
-        if done.returncode or not answered.is_file():
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            return None, f"ended with code {done.returncode}: {last}"
-        return np.load(answered, allow_pickle=False), ""

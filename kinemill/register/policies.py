@@ -17,13 +17,12 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.environments.card import open_card
 from kinemill.environments.trials import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
-from kinemill.export.policy_cases import drawn
 from kinemill.home import Home
-from kinemill.register.evidence import Duel, Evidence, TestSplit, ask
+from kinemill.register.evidence import PATIENCE, Duel, Evidence, TestSplit
 from kinemill.register.metric import metric_of
 from kinemill.register.rules import Measured
-from kinemill.runtime import Policy, load
-from kinemill.runtime.loading import POLICY
+from kinemill.register.serving import serve_policy
+from kinemill.runtime import Policy
 from kinemill.spec import Task
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Ref
@@ -53,20 +52,20 @@ class PolicyEvidence:
     def measure(self, challenger: Any, champion: Any | None = None) -> Duel:
         """Try policies from the same starts; or measure their actions at the same held-out rows."""
         if metric_of(self.task).larger:
-            return self._duel(*(self._trials(one) for one in (challenger, champion) if one))
+            return self._duel(*(self.trials(one) for one in (challenger, champion) if one))
         return self._errors_of(challenger, champion)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Have a fresh process load the policy and act."""
-        return serve_policy(folder)
+        return serve_policy(folder, PATIENCE)
 
     def age(self) -> float:
         """Return how long ago the dataset version was entered into the catalogue, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
-    def _trials(self, policy: Policy) -> Trials:
-        """Try a policy, once."""
+    def trials(self, policy: Policy) -> Trials:
+        """Try a policy in the environment, once."""
         known = self._tried.get(id(policy))
         if known is None:
             known = self._tried[id(policy)] = policy, _run(self._world, policy)
@@ -89,20 +88,28 @@ class PolicyEvidence:
         return Duel(mine, _measured(champion, name), interval)
 
     def _errors_of(self, challenger: Policy, champion: Policy | None) -> Duel:
-        data = Demonstrations.open(self.home, self.dataset)
-        rows = judged_rows(data)
-
-        def errors(policy: Policy) -> Errors:
-            if policy.actions != tuple(data.packed.actions):
-                told = f"are {', '.join(policy.actions)}"
-                raise BadInput("actions", told, expected=", ".join(data.packed.actions))
-            return errors_of(acted_on(policy, data)[rows], data, rows, policy)
-
-        own = errors(challenger)
+        own, data = self.errors(challenger), self._logs
         if champion is None:
             return Duel(_errors(own, data))
-        theirs = errors(champion)
+        theirs = self.errors(champion)
         return Duel(_errors(own, data), _errors(theirs, data), own.ratio_interval(theirs))
+
+    def errors(self, policy: Policy) -> Errors:
+        """Return how far a policy's actions are off those of the test split.
+
+        Raises:
+            BadInput: it has other actions.
+        """
+        data = self._logs
+        if policy.actions != tuple(data.packed.actions):
+            told = f"are {', '.join(policy.actions)}"
+            raise BadInput("actions", told, expected=", ".join(data.packed.actions))
+        rows = judged_rows(data)
+        return errors_of(acted_on(policy, data)[rows], data, rows, policy)
+
+    @cached_property
+    def _logs(self) -> Demonstrations:
+        return Demonstrations.open(self.home, self.dataset)
 
 
 def _run(task: Task, policy: Policy) -> Trials:
@@ -136,40 +143,3 @@ def evidence_of(task: Task, home: Home, dataset: Ref) -> Evidence:
     """Return where the gate's own numbers about what a task learns come from."""
     kind = PolicyEvidence if task.learn.gives == "policy" else TestSplit
     return kind(task, home, dataset)
-
-
-_ACT = """
-import sys
-import numpy as np
-from kinemill.runtime import load
-folder, asked, answered = sys.argv[1:]
-with np.load(asked) as given:
-    steps = {name: given[name] for name in given.files}
-policy = load(folder)
-policy.reset(seed=0)
-length = len(next(iter(steps.values())))
-acts = [policy.act({name: part[k] for name, part in steps.items()}) for k in range(length)]
-np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
-"""
-
-
-def serve_policy(folder: Path) -> tuple[bool, str]:
-    """Have a fresh process load the policy in `folder` and act for some steps.
-
-    It answers well if every number is finite and the one that this process gets.
-    """
-    policy = load(folder / POLICY)
-    given = drawn(policy.interface, cases=2)
-    steps = {name: part[0] for name, part in given.items()}
-    found, told = ask(_ACT, folder, steps)
-    if found is None:
-        return False, told
-    policy.reset(seed=0)
-    acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(found))]
-    expected = np.array(acts, dtype=float).reshape(len(found), -1)
-    if not np.isfinite(found).all():
-        return False, "answers with what is not finite"
-    allowed = 1e-5 * max(1.0, float(np.abs(expected).max()))
-    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
-        return False, "answers otherwise than in this process"
-    return True, f"acted for {len(found)} steps"

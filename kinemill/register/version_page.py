@@ -14,6 +14,7 @@ from kinemill.dataset import load_dataset
 from kinemill.dataset.histograms import STYLES, histograms
 from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.home import Home
 from kinemill.provenance import CHANGED
 from kinemill.register import tags
@@ -169,6 +170,8 @@ def _data(home: Home, link: Link | None) -> str:
     """Return a histogram of every channel: what the model saw, and what it is judged on."""
     if link is None or link.folder is None:
         return ""
+    if (link.folder / CARD).is_file():
+        return _environment(read_json(link.folder / CARD))
     packed = load_dataset(home, Ref(link.folder.relative_to(home.root).as_posix(), link.digest))
     charts = [figure(name, packed.units[name], chart) for name, chart in histograms(packed).items()]
     counts = {split: len(packed.of(split)) for split in STYLES}
@@ -178,6 +181,22 @@ def _data(home: Home, link: Link | None) -> str:
         f"lies outside of train, the model guesses.</p>{legend(key)}"
         f'<div class="grid">{"".join(charts)}</div>'
     )
+
+
+def _environment(card: Json) -> str:
+    """Return what a policy learned in: names, units and limits, and what chance brings there."""
+    layout, chance = card["layout"], card["random"]
+    rows = [
+        [name_of(name), role, escape(layout["units"][name]), _limits(layout["limits"].get(name))]
+        for role, names in (("observed", layout["observation"]), ("action", layout["actions"]))
+        for name in names
+    ]
+    told = f"Actions drawn at random bring {number(chance['return'])} an episode there."
+    return f"<h2>Environment</h2><p>{told}</p>{table(['Name', 'Role', 'Unit', 'Limits'], rows)}"
+
+
+def _limits(ends: Sequence[float] | None) -> str:
+    return f"{ends[0]:g} to {ends[1]:g}" if ends else "–"
 
 
 def rejected(link: Link | None) -> str:

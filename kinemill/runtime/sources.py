@@ -88,8 +88,9 @@ class OfServer:
         address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
         if not address.startswith(("http://", "https://")):
             raise BadInput(self.url, "is no address of a server", expected="http:// or https://")
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        request = urllib.request.Request(address, headers=headers)
+        request = urllib.request.Request(address)
+        if self.token:  # to this server alone, wherever it sends us on to
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
                 return answer.read()

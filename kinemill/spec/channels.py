@@ -147,10 +147,9 @@ def _unfit_for_role(channel: Channel) -> str | None:
     given = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
     if role not in MODELLED and given:
         return f"`{min(given)}` is for a state or an action; this channel is its {role}"
-    if role != "image" and channel.shape:
-        return f"`shape` is for an image; this channel is a {role}"
-    if role != "text" and channel.texts:
-        return f"`texts` is for a text; this channel is a {role}"
+    for key, of in (("shape", "image"), ("texts", "text")):
+        if role != of and getattr(channel, key):
+            return f"`{key}` is for {'an' if of == 'image' else 'a'} {of}; this channel is a {role}"
     if role not in MEDIA:
         return None
     if channel.unit != "1" or channel.kind != "linear":

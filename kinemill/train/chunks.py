@@ -7,9 +7,9 @@ of all that were ever planned for its moment, the i-th plan, oldest first, weigh
 Symbols: B batch, T actions of a chunk, A actions of a row.
 """
 
-import torch
+from typing import Any
+
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
-from torch import Tensor
 
 from kinemill.spec.plugins import Settings
 
@@ -40,12 +40,12 @@ class Chunk(Settings):
         needed = self.replan > 1 or (self.ensemble is not None and self.length > 1)
         return (self.length, actions + 2) if needed else None
 
-    def due(self, count: Tensor) -> Tensor:
+    def due(self, count: Any) -> Any:
         """Return where it is time to plan: rows done (B, 1) -> (B, 1) 1 or 0."""
-        left = count - self.replan * torch.floor((count + 0.5) / self.replan)
+        left = count - self.replan * ((count + 0.5) / self.replan).floor()
         return (left < 0.5).to(count.dtype)
 
-    def join(self, chunk: Tensor, count: Tensor, queue: Tensor) -> tuple[Tensor, Tensor]:
+    def join(self, chunk: Any, count: Any, queue: Any) -> tuple[Any, Any]:
         """Return the action of this row (B, A), and the queue for the row after.
 
         Args:
@@ -53,6 +53,8 @@ class Chunk(Settings):
             count: (B, 1), rows of the episode that are done.
             queue: (B, T, A + 2).
         """
+        import torch  # a task is read without it
+
         due = self.due(count).unsqueeze(-1)
         plans = queue[..., -1:]
         if self.ensemble is None:

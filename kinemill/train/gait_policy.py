@@ -12,7 +12,6 @@ directions of the family, F terms of its Fourier series, N phases, φ phase, z p
 """
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +22,6 @@ from torch import Tensor, nn
 from kinemill.train.gaits import Gaits, fourier
 from kinemill.train.policy import PolicyLayout, PolicyModule
 
-Acting = Callable[..., tuple[Tensor, ...]]
 LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96
 _FARTHEST = 4.0  # spreads of the clips that z may be off the mean
@@ -80,7 +78,8 @@ class GaitPolicy(PolicyModule):
     command_std: Tensor
     guess: Tensor
     pace: Tensor
-    rest_mean: Tensor
+    still: Tensor
+    which: Tensor
     mean: Tensor
     directions: Tensor
     spread: Tensor
@@ -102,7 +101,7 @@ class GaitPolicy(PolicyModule):
         self.register_buffer("moving", torch.tensor(sizes.moving, dtype=torch.long))
         shapes = {
             "command_mean": (m,), "command_std": (m,), "guess": (m + 1, r), "pace": (),
-            "rest_mean": (a,), "mean": (f, j), "directions": (r, f, j), "spread": (j,),
+            "still": (a,), "which": (j, a), "mean": (f, j), "directions": (r, f, j), "spread": (j,),
             "keys": (_PHASES * (r + 1), h * j), "gram": (_PHASES, r, r), "inverse": (_PHASES, r, r),
             "offset": (_PHASES, r + 1), "now": (_PHASES, r + 1, j), "low": (a,), "high": (a,),
         }  # fmt: skip
@@ -128,9 +127,12 @@ class GaitPolicy(PolicyModule):
         gaits = gaits.widened(self.sizes.directions)
         spread = gaits.rest + 0.1 * gaits.rest.mean() + 1e-5
         tables = _tables(gaits, spread, self.sizes.history)
+        which = np.eye(len(self.layout.actions))[list(self.sizes.moving)]
         known = {
-            "guess": gaits.guess, "pace": 2.0 * math.pi / gaits.cycle, "mean": gaits.mean,
-            "directions": gaits.directions, "spread": spread, **tables, **scale,
+            "guess": gaits.guess, "pace": 2.0 * math.pi / gaits.cycle, "spread": spread,
+            "mean": _sorted(gaits.mean), "directions": _sorted(gaits.directions), "which": which,
+            "still": scale["rest_mean"] * (1.0 - which.sum(axis=0)), **tables,
+            "command_mean": scale["command_mean"], "command_std": scale["command_std"],
         }  # fmt: skip
         ends = [self.layout.limits.get(name, (-1e9, 1e9)) for name in self.layout.actions]
         known |= {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
@@ -152,7 +154,6 @@ class GaitPolicy(PolicyModule):
         told = observation.index_select(1, self.command_columns)
         command = (told - self.command_mean) / self.command_std
         joints = observation.index_select(1, self.joint_columns).index_select(1, self.moving)
-        ones = torch.ones_like(begun)
         expected = self.expected(told)
         rows = torch.cat([rows[:, 1:], joints.unsqueeze(1)], dim=1)
         known = begun.unsqueeze(2) > 0.5
@@ -163,23 +164,21 @@ class GaitPolicy(PolicyModule):
         off = (rows[:, -LATEST:] - gait[:, :-1]) / self.spread
         turns = torch.cat([phase, 2.0 * phase], dim=1)
         pace = (0.1 * (gait[:, -1] - gait[:, -2]) / self.spread).tanh()
-        seen = [off.flatten(1).tanh(), pace, turns.cos(), turns.sin(), command.tanh()]
+        off_rows = off.reshape(-1, LATEST * len(self.sizes.moving))
+        seen = [off_rows.tanh(), pace, turns.cos(), turns.sin(), command.tanh()]
         learned = torch.tanh(self.network(torch.cat(seen, dim=1))) * _BOUND
         stays = torch.sigmoid(self.share) * off[:, -1]
         target = gait[:, -1] + (stays + learned) * self.spread
-        return self.within(target), rows, ones
+        return self.within(target), rows, counted(begun)
 
     def expected(self, command: Tensor) -> Tensor:
         """Return z (B, R) that a command (B, M), in its units, lets expect."""
         scaled = (command - self.command_mean) / self.command_std
-        known = torch.cat([scaled, torch.ones_like(scaled[:, :1])], dim=1)
-        return _within(known @ self.guess, _GUESSED)
+        return _within(scaled @ self.guess[:-1] + self.guess[-1], _GUESSED)
 
     def within(self, moving: Tensor) -> Tensor:
         """Return targets of all joints (B, A) within limits; those at rest stay where they are."""
-        every = self.rest_mean.expand(len(moving), -1)
-        where = self.moving.expand(len(moving), -1)
-        every = every.scatter(1, where, moving)
+        every = self.still + moving @ self.which
         every = torch.where(every < self.low, self.low, every)
         return torch.where(every > self.high, self.high, every)
 
@@ -187,10 +186,9 @@ class GaitPolicy(PolicyModule):
         """Return joint angles of gaits: φ (B, T), z (B, R) -> (B, T, J), rad."""
         orders = torch.arange(1, (self.sizes.terms + 1) // 2, device=phase.device)
         turned = phase.unsqueeze(2) * orders
-        waves = torch.stack([turned.cos(), turned.sin()], dim=3).flatten(2)
-        terms = torch.cat([torch.ones_like(phase).unsqueeze(2), waves], dim=2)
+        waves = torch.cat([turned.cos(), turned.sin()], dim=2)
         series = self.mean + (place @ self.directions.flatten(1)).view(-1, *self.mean.shape)
-        return terms @ series
+        return series[:, :1] + waves @ series[:, 1:]
 
     def _history_for(self, joints: Tensor, place: Tensor) -> Tensor:
         """Return rows (B, H, J) before the first one (B, J), at the phase that fits that best."""
@@ -202,25 +200,29 @@ class GaitPolicy(PolicyModule):
 
     def phase_of(self, joints: Tensor, place: Tensor) -> Tensor:
         """Return φ (B, 1) at which the gait z (B, R) is nearest to joints that move (B, J)."""
-        known = torch.cat([torch.ones_like(place[:, :1]), place], dim=1)
-        expected = torch.einsum("br,nrj->bnj", known, self.now)
+        ways = self.now[:, 1:].transpose(0, 1).flatten(1)
+        expected = self.now[:, 0] + (place @ ways).view(-1, *self.now[:, 0].shape)
         missed = (((joints.unsqueeze(1) - expected) / self.spread) ** 2).sum(dim=2)
         return _lowest(missed)[0]
 
     def _explained(self, rows: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
         """Return φ (B, 1) of the last of rows (B, H, J), and z (B, R), expected near `expected`."""
-        count, directions = len(rows), self.sizes.directions
-        scaled = ((rows - self.mean[0]) / self.spread).flatten(1)
-        found = (scaled @ self.keys.T).view(count, _PHASES, directions + 1) - self.offset
+        scaled = ((rows - self.mean[0]) / self.spread).reshape(-1, self.keys.shape[1])
+        found = (scaled @ self.keys.T).view(-1, *self.offset.shape) - self.offset
         # With d = y - m: |d|² but for |y|², then A'd, both at z = 0; then moved to z expected.
         square, slope = -2.0 * found[:, :, 0] - self.offset[:, 0], found[:, :, 1:]
-        moved = torch.einsum("nrs,bs->bnr", self.gram, expected)
+        moved = (expected @ self.gram.flatten(0, 1).T).view(-1, *self.gram.shape[:2])
         square = square - (2.0 * slope - moved).matmul(expected.unsqueeze(2)).squeeze(2)
         slope = slope - moved
-        change = torch.einsum("nrs,bns->bnr", self.inverse, slope)
+        change = (self.inverse * slope.unsqueeze(2)).sum(dim=3)
         phase, weights = _lowest(square - (slope * change).sum(dim=2))
-        place = expected + torch.einsum("bn,bnr->br", weights, change)
+        place = expected + (weights.unsqueeze(2) * change).sum(dim=1)
         return phase, _within(place, _FARTHEST)
+
+
+def _sorted(series: Any) -> Any:
+    """Return terms (..., F, J) with all cosines before all sines, as the network works them out."""
+    return np.concatenate([series[..., :1, :], series[..., 1::2, :], series[..., 2::2, :]], axis=-2)
 
 
 def _tables(gaits: Gaits, spread: Any, history: int) -> dict[str, Any]:
@@ -237,7 +239,6 @@ def _tables(gaits: Gaits, spread: Any, history: int) -> dict[str, Any]:
     gram = keys[:, 1:] @ keys[:, 1:].transpose(0, 2, 1)
     prior = np.eye(gram.shape[1])
     cross = np.einsum("nrk,nk->nr", keys, keys[:, 0])
-    cross[:, 0] = -cross[:, 0]
     return {
         "keys": keys.reshape(_PHASES * len(family), -1),
         "gram": gram,
@@ -255,7 +256,7 @@ def _lowest(missed: Tensor) -> tuple[Tensor, Tensor]:
     at = missed.argmin(dim=1, keepdim=True)
     around = [missed.gather(1, (at + by + _PHASES) % _PHASES) for by in (-1, 0, 1)]
     bend = around[0] - 2.0 * around[1] + around[2]
-    part = 0.5 * (around[0] - around[2]) / torch.where(bend > 1e-6, bend, torch.ones_like(bend))
+    part = 0.5 * (around[0] - around[2]) / torch.where(bend > 1e-6, bend, 1.0)
     part = _within(part, 0.5)
     places = torch.arange(_PHASES, device=missed.device)
     apart = (places - at - part + _PHASES // 2 + _PHASES) % _PHASES - _PHASES // 2
@@ -265,32 +266,10 @@ def _lowest(missed: Tensor) -> tuple[Tensor, Tensor]:
 
 def _within(values: Tensor, most: float) -> Tensor:
     """Return values between -most and most; unlike `clamp` of some runtimes, NaN stays NaN."""
-    values = torch.where(values > most, torch.full_like(values, most), values)
-    return torch.where(values < -most, torch.full_like(values, -most), values)
+    values = torch.where(values > most, most, values)
+    return torch.where(values < -most, -most, values)
 
 
-def latest_rows(policy: GaitPolicy, joints: Tensor) -> tuple[Tensor, ...]:
-    """Return the carry of a policy that has seen joint angles (B, H - 1, A) before, rad."""
-    moving = joints.index_select(2, policy.moving)
-    rows = torch.cat([moving[:, :1], moving], dim=1)
-    return rows, torch.ones(len(joints), 1, device=joints.device)
-
-
-def walk_on(
-    policy: Acting, first: Tensor, carry: Sequence[Tensor], steps: int, joints: Tensor
-) -> Tensor:
-    """Return targets (B, T, A) of a robot that is where it was told to be a step later.
-
-    Args:
-        policy: a policy, with joints and commands in its observation (B, D).
-        first: the observation that it starts from.
-        carry: of before.
-        steps: T.
-        joints: columns of the observation that the targets are the next values of, (A,).
-    """
-    observation, said = first, list[Tensor]()
-    for _ in range(steps):
-        target, *carry = policy(observation, *carry)
-        said.append(target)
-        observation = observation.scatter(1, joints.expand(len(target), -1), target)
-    return torch.stack(said, dim=1)
+def counted(begun: Tensor) -> Tensor:
+    """Return 1 after a first step; worked out from the carry, for no graph gives constants."""
+    return torch.where(begun > 0.5, begun, begun + 1.0)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinemill.train.gait_policy import GaitPolicy
+from kinemill.train.gait_policy import GaitPolicy, counted
 from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.reinforcement.nets import Core
 from kinemill.train.tracking import REACH, Reference
@@ -50,12 +50,12 @@ class TrackedPolicy(PolicyModule):
         phase = torch.where(begun > 0.5, phase, self.family.phase_of(joints, place))
         seen = torch.cat([_body(observation), *self._gait(observation, phase, added, place)], dim=1)
         more = self.core(seen)[0]
-        more = torch.where(more > 1.0, torch.ones_like(more), more)
-        more = torch.where(more < -1.0, -torch.ones_like(more), more)
+        more = torch.where(more > 1.0, 1.0, more)
+        more = torch.where(more < -1.0, -1.0, more)
         phase = phase + self.family.pace
         target = self.family.curve(phase, place)[:, 0] + REACH * more
         whole = self.family.within(target)
-        return whole, phase, torch.ones_like(begun), more
+        return whole, phase, counted(begun), more
 
     def _gait(self, observation: Tensor, phase: Tensor, added: Tensor, place: Tensor) -> Any:
         following = self.family.curve(phase + self.family.pace, place)[:, 0]
@@ -122,7 +122,7 @@ def reference_of(family: GaitPolicy, commands: Floats) -> Reference:
         at = place(command)[0].double().numpy()
         series = known["mean"] + np.einsum("r,rfj->fj", at, known["directions"])
         turned = np.linspace(0.0, 2.0 * np.pi, _FINE + 1)[:, None] * harmonics
-        waves = np.stack([np.cos(turned), np.sin(turned)], axis=2).reshape(_FINE + 1, -1)
+        waves = np.concatenate([np.cos(turned), np.sin(turned)], axis=1)
         return series[0] + waves @ series[1:]
 
     def curve(phases: Floats, command: Floats) -> Floats:

@@ -5,7 +5,7 @@ H rows of joints, the command and a 1, by least squares, rolled out like the pol
 windows, H rows of history, T rows ahead, A joints, M numbers of a command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinemill.train.gait_policy import GaitPolicy, latest_rows, walk_on
+from kinemill.train.gait_policy import GaitPolicy
 from kinemill.train.policy import PolicyModule
 
+Acting = Callable[..., tuple[Tensor, ...]]
 AHEAD = 25  # rows of its own output that a walk is judged over
 Floats = NDArray[np.floating]
 
@@ -62,6 +63,33 @@ def _row(known: Floats, command: Floats) -> Floats:
     count = len(known)
     told = np.broadcast_to(command, (count, command.shape[-1]))
     return np.concatenate([known.reshape(count, -1), told, np.ones((count, 1))], axis=1)
+
+
+def latest_rows(policy: GaitPolicy, joints: Tensor) -> tuple[Tensor, ...]:
+    """Return the carry of a policy that has seen joint angles (B, H - 1, A) before, rad."""
+    moving = joints.index_select(2, policy.moving)
+    rows = torch.cat([moving[:, :1], moving], dim=1)
+    return rows, torch.ones(len(joints), 1, device=joints.device)
+
+
+def walk_on(
+    policy: Acting, first: Tensor, carry: Sequence[Tensor], steps: int, joints: Tensor
+) -> Tensor:
+    """Return targets (B, T, A) of a robot that is where it was told to be a step later.
+
+    Args:
+        policy: a policy, with joints and commands in its observation (B, D).
+        first: the observation that it starts from.
+        carry: of before.
+        steps: T.
+        joints: columns of the observation that the targets are the next values of, (A,).
+    """
+    observation, said = first, list[Tensor]()
+    for _ in range(steps):
+        target, *carry = policy(observation, *carry)
+        said.append(target)
+        observation = observation.scatter(1, joints.expand(len(target), -1), target)
+    return torch.stack(said, dim=1)
 
 
 @torch.no_grad()

@@ -47,7 +47,8 @@ def default_space(task: Task, known: Known | None = None) -> Json:
     """Return the space around a task's own settings, in the words of a task file."""
     known = known or Known({})
     learn: Json = {}
-    for key, others in (("model", OTHERS), ("optimizer", None), ("schedule", None)):
+    models = OTHERS if task.learn.from_logs else ()  # not all of them learn by reinforcement
+    for key, others in (("model", models), ("optimizer", None), ("schedule", None)):
         own: Any = getattr(task.learn, key, None)
         if isinstance(own, Plugin):
             learn[key] = {"select": list(_alternatives(key, own, others, task))}
@@ -68,7 +69,7 @@ def _alternatives(
     family: Any = MODELS if key == "model" else family_at(("learn", key))
     around = plugin_space if key == "model" else _rate_alone
     yield around(own, task)
-    for name in others or family:
+    for name in family if others is None else others:
         if name != own.type and (plain := _plain(family[name], task)):
             yield around(plain, task)
 

@@ -20,10 +20,10 @@ def judge(search: Search, task: Task, model: Outcome) -> float:
     Root mean square over all states, steps and windows; infinity where not finite. Every trial
     starts its predictions at the same rows and goes equally far, whatever its own history and
     horizon. Training and test episodes are not looked at. A model that is not of the dynamics has
-    the error it was trained with.
+    the error it was trained with; of reinforcement it is the best return while training, negative.
     """
     if task.learn.type != "dynamics":
-        return float(model.summary["best"])
+        return float(model.summary.get("objective", model.summary["best"]))
     from kinemill.train import load_model
 
     packed = load_dataset(search.home, search.dataset)

@@ -90,17 +90,7 @@ def begin(
     """
     if task.path is None:
         raise BadInput(f"task {task.name}", "was read from no file")
-    packed = load_dataset(home, dataset)
-    usual = default_space(task, Known.of(packed, task.verify.horizon))
-    space = task.tune.space or usual
-    longest = max([history_of(task), *_histories(space)])
-    if not len(packed.window_starts("validation", longest + task.verify.horizon)):
-        raise BadInput(
-            f"validation split of {task.name}",
-            f"no episode has {longest + task.verify.horizon} steps",
-            expected=f"the longest history tried ({longest}) and verify.horizon of them",
-            fix="narrow `learn.history` in tune.space, or lower verify.horizon",
-        )
+    space, longest = _space(task, home, dataset) if task.learn.from_logs else _plain_space(task)
     learn = space.get("learn", {})
     depends: Json = {
         "version": VERSION,
@@ -124,6 +114,31 @@ def begin(
     publish_file(search.folder / TASKS / f"{task.name}.yaml", task.path.read_bytes())
     publish_json(search.folder / JOB, _to_json(search))
     return search
+
+
+def _plain_space(task: Task) -> tuple[Json, int]:
+    """Return the space of a task that learns from no episodes."""
+    return task.tune.space or default_space(task), 0
+
+
+def _space(task: Task, home: Home, dataset: Ref) -> tuple[Json, int]:
+    """Return the space of a task, and the longest history in it.
+
+    Raises:
+        BadInput: no validation episode is as long as the trials' windows.
+    """
+    packed = load_dataset(home, dataset)
+    usual = default_space(task, Known.of(packed, task.verify.horizon))
+    space = task.tune.space or usual
+    longest = max([history_of(task), *_histories(space)])
+    if not len(packed.window_starts("validation", longest + task.verify.horizon)):
+        raise BadInput(
+            f"validation split of {task.name}",
+            f"no episode has {longest + task.verify.horizon} steps",
+            expected=f"the longest history tried ({longest}) and verify.horizon of them",
+            fix="narrow `learn.history` in tune.space, or lower verify.horizon",
+        )
+    return space, longest
 
 
 def history_of(task: Task) -> int:

@@ -99,7 +99,12 @@ class Watch:
 
 
 def _watched(metrics: Mapping[str, float]) -> float | None:
-    """Return the validation error that tells most: that of rollouts, where there is one."""
+    """Return the validation error that tells most: that of rollouts, where there is one.
+
+    Of reinforcement it is the return of the policy so far, negative.
+    """
+    if "evaluation/return" in metrics:
+        return -metrics["evaluation/return"]
     found = {name: value for name, value in metrics.items() if name.startswith("validation/")}
     return found.get("validation/multi_step", next(iter(found.values()), None))
 
@@ -160,7 +165,7 @@ def _model(
 ) -> Outcome:
     """Return the model of a trial, trained in this process unless it is known."""
     home, dataset = search.home, search.dataset
-    training_set = augment(task, home, dataset).ref
+    training_set = augment(task, home, dataset).ref if task.learn.from_logs else dataset
     bounds.check()
     folder = job_folder(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})

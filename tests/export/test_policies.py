@@ -6,12 +6,12 @@ import pytest
 import torch
 import yaml
 
+from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import drawn, make_cases, played
 from kinemill.runtime import Policy, load
 from kinemill.train.acting import as_policy
-from tests.export.policies import KINDS, Chooser, Gains, Looking, Sampler, published
 
 
 @pytest.fixture(scope="module")

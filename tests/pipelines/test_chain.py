@@ -1,6 +1,7 @@
 """The whole chain on a small task, in this process: first run, second run, one log more."""
 
 import re
+import sys
 
 import dagster as dg
 import pytest
@@ -113,6 +114,23 @@ def test_another_run_does_nothing(copy):
     assert _state(copy) == before
     assert _data_versions(copy) == versions
     assert _stale(copy) == []
+
+
+def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, monkeypatch):
+    import kinemill.verify
+
+    verify = sys.modules[kinemill.verify.verify.__module__]
+    folder = copy.home.store / "verification" / TASK
+    before = len(list(folder.iterdir()))
+    monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
+    document = run_chain(TASK)
+    assert len(list(folder.iterdir())) == before + 1  # it was verified anew
+    assert (document["status"], document["version"], document["alias"]) == (
+        "unchanged",
+        1,
+        "champion",
+    )
+    assert run_chain(TASK)["status"] == "unchanged"
 
 
 def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):

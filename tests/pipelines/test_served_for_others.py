@@ -213,10 +213,18 @@ def _with_numbers(served, elsewhere, token):
 def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, elsewhere, tmp_path):
     to, url = tmp_path / "robot", served.urls["MLflow"]
     pull = ["pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
-    code, out, err = told(elsewhere(token_of(served, "vera"), *pull))
+    token = token_of(served, "vera")
+    code, out, err = told(elsewhere(token, *pull))
     assert code == 0, err
     assert json.loads(out)["status"] == "pulled"
     assert load(to).states
+    robot = ["-m", "kinemill.runtime", "pull", url, f"{TASK}@canary", "--to", f"{tmp_path}/other"]
+    environment = {**os.environ, "KINEMILL_TOKEN": token}
+    done = subprocess.run(
+        [sys.executable, *robot], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "other").states == load(to).states
     shutil.rmtree(tmp_path / ".robot.versions")
     to.unlink()
     code, out, err = told(elsewhere("wrong", *pull))

@@ -10,7 +10,7 @@ from pipelines.view import LiveView
 def drawn(note, state="running"):
     """What the line of the model's stage looks like."""
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    view = LiveView(console)
+    view = LiveView(console, ["model"])
     view.stages.states["model"], view.stages.notes["model"] = state, note
     console.print(view.draw())
     return next(line for line in console.file.getvalue().splitlines() if " model " in line)

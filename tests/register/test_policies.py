@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks._balance import DT
+from benchmarks._policies import Gains, published
 from kinemill import runtime
 from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TaskError
@@ -23,8 +25,6 @@ from kinemill.register.versions import find_version, list_versions, show
 from kinemill.spec import load_task
 from kinemill.store import once
 from kinemill.tracking import open_tracking
-from tests.export.policies import Gains, published
-from tests.verify.balance import DT
 
 EPISODES = 8
 TASK = {
@@ -33,7 +33,7 @@ TASK = {
     "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
     "environment": {
         "type": "python",
-        "path": "tests.verify.balance:Balance",
+        "path": "benchmarks._balance:Balance",
         "steps": 60,
         "trials": {"episodes": EPISODES},
     },

@@ -209,6 +209,31 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
     assert pull(served, to)["status"] == "kept"
 
 
+def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
+    seen = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path, self.headers["Authorization"]))
+            if self.path.startswith("/api"):
+                self.send_response(302)
+                self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/other")
+            else:
+                self.send_response(500)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(Unreachable, match="answers 500"):
+            OfServer(url, "cart", "@champion", "secret").look()
+        server.shutdown()
+    assert [token for _, token in seen] == ["Bearer secret", None]
+
+
 # Lets no package in but the two that a robot has.
 ALONE = """
 import sys

@@ -8,12 +8,12 @@ import threading
 import numpy as np
 import pytest
 
+from benchmarks._policies import Chooser, Gains, Looking, Sampler
 from kinemill.errors import BadInput
 from kinemill.export.bundle import assemble, write_sums
 from kinemill.runtime import Watchdog, load
 from kinemill.runtime.__main__ import main
 from kinemill.runtime.policy import step_seed
-from tests.export.policies import Chooser, Gains, Looking, Sampler
 
 
 @pytest.fixture

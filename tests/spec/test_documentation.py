@@ -3,6 +3,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from kinemill.spec import CHECKS, ENCODINGS, load_task
+from kinemill.spec.environment import WRAPPERS
+from kinemill.spec.reinforcement import ALGORITHMS, RUNNERS
 from tests.conftest import ROOT
 
 
@@ -30,3 +32,14 @@ def test_the_page_on_the_task_file_names_every_encoding_and_its_keys():
     page = (ROOT / "docs" / "task-file.md").read_text()
     wanted = {key for name in ENCODINGS for key in {name, *ENCODINGS[name].model_fields}}
     assert [key for key in sorted(wanted) if f"`{key}`" not in page] == []
+
+
+def test_the_page_on_the_task_file_names_all_of_reinforcement():
+    page = (ROOT / "docs" / "task-file.md").read_text()
+    shipped = [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).environment.trials]
+    shipped += [load_task(Path(ROOT / "tasks" / "cartpole_rl.yaml")).learn]
+    wanted = {key for one in shipped for key in keys_of(one)}
+    for family in (ALGORITHMS, WRAPPERS, RUNNERS):
+        wanted |= {key for name in family for key in {name, *family[name].model_fields}}
+    missing = [key for key in sorted(wanted) if f"`{key}`" not in page and f".{key}`" not in page]
+    assert missing == []

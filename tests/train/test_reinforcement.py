@@ -108,6 +108,31 @@ def test_the_policy_does_what_the_library_would_do(name):
         assert action.numpy() == pytest.approx(wanted.reshape(7, -1), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "model"),
+    [
+        ({"type": "ppo", "rollout": 16, "critic": "shared"}, {"type": "mlp", "hidden_sizes": [8]}),
+        ({"type": "ppo", "rollout": 16}, {"type": "mlp", "hidden_sizes": [8], "layer_norm": True}),
+        ({"type": "a2c", "rollout": 16, "features": 6}, {"type": "transformer"}),
+        ({"type": "sac"}, {"type": "mlp", "hidden_sizes": [8], "layer_norm": True}),
+    ],
+)
+def test_networks_may_be_shared_or_of_any_family(home, algorithm, model):
+    task = rl_task(POINT, algorithm, model=model, steps=64)
+    policy = load_model(published(task, home))
+    learner = task.learn.algorithm.learner(site_of(task))
+    learner.start(policy.kept.named())
+    seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
+    wanted = learner.model.predict(seen, deterministic=True)[0]
+    assert policy(torch.from_numpy(seen))[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_model_that_remembers_is_for_recurrent_ppo():
+    task = rl_task(model={"type": "gru"})
+    with pytest.raises(BadInput, match="recurrent_ppo has a memory"):
+        task.learn.algorithm.learner(site_of(task))
+
+
 def bench(folder=None, listeners=None, start=None):
     from kinemill.train.bench import Bench
 

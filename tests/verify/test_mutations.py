@@ -5,7 +5,9 @@ import torch
 
 from benchmarks._exports import pendulum_data
 from benchmarks._mutating import FAULTS
-from benchmarks.mutations import SOUND, clean, page, plant
+from benchmarks._mutating_policies import FAULTS as OF_POLICIES
+from benchmarks._mutating_policies import sound_policies
+from benchmarks.mutations import SOUND, clean, page, plant, plant_in_policies
 
 FEW = [
     "half precision that overflows",
@@ -53,3 +55,21 @@ def test_every_planted_fault_is_caught_and_named(data, tmp_path, title):
 def test_no_sound_export_is_blamed(data, tmp_path, title):
     (found,) = clean([title], data, tmp_path)
     assert found.told == []
+
+
+@pytest.mark.parametrize("title", ["normalisation of observations lost", "NaN taken for 0"])
+def test_a_fault_of_a_policy_is_caught_and_named(tmp_path, title):
+    (found,) = plant_in_policies([title], tmp_path)
+    assert found.named, found.told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", list(OF_POLICIES))
+def test_every_planted_fault_of_policies_is_caught_and_named(tmp_path, title):
+    (found,) = plant_in_policies([title], tmp_path)
+    assert found.named, found.told
+
+
+@pytest.mark.slow
+def test_no_sound_policy_is_blamed(tmp_path):
+    assert [told for _, told in sound_policies(tmp_path)] == [[], [], [], []]

@@ -1,6 +1,7 @@
 """A small vision transformer (Dosovitskiy et al. 2021), normalised before each part.
 
-The picture is cut into patches; learned positions; the mean over all patches is the answer.
+The picture is cut into patches; learned positions; the mean over all patches is the answer. What
+texts say is one more patch.
 """
 
 from typing import Any, Literal
@@ -28,7 +29,7 @@ class ViT(ImageEncoder):
             raise ValueError(message)
         return self
 
-    def build(self, shape: tuple[int, int, int]) -> Any:
+    def build(self, shape: tuple[int, int, int], told: int = 0) -> Any:
         """Make the network.
 
         Raises:
@@ -66,13 +67,16 @@ class ViT(ImageEncoder):
             def __init__(self, settings: ViT) -> None:
                 super().__init__()
                 self.embed = nn.Conv2d(colours, width, patch, stride=patch)
+                self.told = nn.Linear(told, width) if told else None
                 self.position = nn.Parameter(0.02 * torch.randn(count, width))
                 self.blocks = nn.ModuleList(Block() for _ in range(settings.layers))
                 self.norm = nn.LayerNorm(width)
                 self.head = nn.Linear(width, settings.size)
 
-            def forward(self, image: Tensor) -> Tensor:
+            def forward(self, image: Tensor, told: Tensor) -> Tensor:
                 x = self.embed(image - 0.5).flatten(2).transpose(1, 2) + self.position
+                if self.told is not None:
+                    x = torch.cat([self.told(told).unsqueeze(1), x], dim=1)
                 for block in self.blocks:
                     x = block(x)
                 return self.head(self.norm(x).mean(1))

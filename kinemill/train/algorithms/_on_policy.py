@@ -23,6 +23,11 @@ class ActorCritic(Algorithm):
     critic: Literal["shared", "separate"] = Field(
         default="separate", description="whether the critic has a network of its own"
     )
+    noise_held: PositiveInt | None = Field(
+        default=None,
+        description="steps for which exploring noise is held, a function of the state (gSDE); "
+        "default: drawn anew at each step",
+    )
     features: PositiveInt = Field(
         default=64, description="numbers between a shared or another model, and actor and critic"
     )
@@ -33,7 +38,9 @@ class ActorCritic(Algorithm):
 
     def usual(self, learn: Any) -> dict[str, Any]:
         """Return the library's names of the settings that all have."""
+        held = self.noise_held
         return {
+            **({} if held is None else {"use_sde": True, "sde_sample_freq": held}),
             "n_steps": self.rollout,
             "gamma": self.gamma,
             "gae_lambda": self.gae_lambda,

@@ -111,10 +111,11 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> Cloned:
         scale: tensors by name, see `scale_of`.
     """
     layout = PolicyLayout.from_json(about["layout"])
+    words, told = tuple(about["words"]), learn.text.size * len(layout.texts)
     encoders: dict[str, tuple[Any, int]] = {
-        name: (learn.image.build(shape), learn.image.size) for name, shape in layout.images.items()
+        name: (learn.image.build(shape, told), learn.image.size)
+        for name, shape in layout.images.items()
     }
-    words = tuple(about["words"])
     for name, length in layout.texts.items():
         encoders[name] = (learn.text.build(length, words), learn.text.size)
     sight = Sight(layout, about["angles"], scale, encoders)

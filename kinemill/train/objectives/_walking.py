@@ -19,14 +19,20 @@ from kinemill.errors import BadInput
 from kinemill.spec.ports import Start
 from kinemill.spec.task import Task
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.gait_policy import GaitPolicy, GaitSizes, latest_rows, walk_on
+from kinemill.train.gait_policy import GaitPolicy, GaitSizes
 from kinemill.train.gaits import STILL, Gaits, fit_gaits
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._feeding import Chance
 from kinemill.train.objectives._imitating import start_policy
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze
-from kinemill.train.walking_error import AHEAD, LinearWalk, predicted
+from kinemill.train.walking_error import (
+    AHEAD,
+    LinearWalk,
+    latest_rows,
+    predicted,
+    walk_on,
+)
 
 _EDGE = 0.5  # spreads of error from which it counts linearly, so that a foot's knock is no storm
 JUDGED = 512  # validation windows, evenly spread

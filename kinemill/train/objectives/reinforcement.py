@@ -50,7 +50,7 @@ class Reinforcement(Learn):
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     from_logs: ClassVar[bool] = False
-    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[

@@ -161,7 +161,7 @@ class LibraryLearner:
 
     def state(self) -> tuple[Groups, dict[str, Any]]:
         """Return networks, optimizers, replay buffer and counters."""
-        groups: Groups = {"networks": self._weights()}
+        groups: Groups = {"networks": self.learned()}  # some share memory there
         names, variables = self.model._get_torch_save_params()
         for name in names:
             part = attrgetter(name)(self.model)

@@ -48,6 +48,8 @@ def refuse_unfit(algorithm: Any, layout: PolicyLayout) -> None:
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
+    if getattr(algorithm, "noise_held", None) and kind != "continuous":
+        raise BadInput("learn.algorithm.noise_held", f"is for continuous actions, not a {kind}")
     if layout.mask and not algorithm.masked:
         fix = "learn.algorithm.type: maskable_ppo"
         raise BadInput(where, "does not know of choices that are forbidden", fix=fix)

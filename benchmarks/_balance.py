@@ -27,7 +27,7 @@ class Balance(gymnasium.Env):
         return np.array([0.0, self._angle, self._speed], dtype=np.float32)
 
     def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
+        super().reset(seed=seed, options=options)
         self._angle, self._speed = self.np_random.uniform(-0.1, 0.1), 0.0
         return self._seen(), {}
 

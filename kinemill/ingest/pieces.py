@@ -1,0 +1,43 @@
+"""A channel in the pieces in which it was read: a large CSV comes in some dozens.
+
+To put a long log together takes as long as to look at all of it, in memory that nobody has used
+yet; whoever goes through it in blocks need not.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Pieces:
+    """A channel (n,), n at least one; `np.asarray` puts it together."""
+
+    def __init__(self, parts: Sequence[Floats]) -> None:
+        self._parts = [part for part in parts if len(part)]
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
+        del copy
+        return np.concatenate(self._parts, dtype=dtype)
+
+    def __getitem__(self, rows: slice) -> Floats:
+        """Return some rows in one piece."""
+        start, stop, _ = rows.indices(len(self))
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = max(int(np.searchsorted(self._starts, stop)), first + 1)
+        found = [
+            part[max(start - at, 0) : max(stop - at, 0)]
+            for part, at in zip(self._parts[first:last], self._starts[first:last], strict=False)
+        ]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def reach(self) -> float:
+        """Return the largest value less the smallest, NaN if a row is."""
+        high, low = ([getattr(part, of)() for part in self._parts] for of in ("max", "min"))
+        return float(np.max(high) - np.min(low))

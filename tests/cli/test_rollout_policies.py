@@ -1,0 +1,76 @@
+"""`kinemill rollout` of a policy: logs that ingest reads, the same for any workers, and films."""
+
+import json
+
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmarks._balance import DT
+from benchmarks._policies import Gains
+from kinemill.cli.acting import address_of
+from kinemill.cli.app import app
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+
+TASK = {
+    "task": "balancing",
+    "dt": DT,
+    "channels": {
+        "position": {"role": "state", "unit": "m"},
+        "angle": {"role": "state", "unit": "rad"},
+        "velocity": {"role": "state", "unit": "m/s"},
+        "force": {"role": "action", "unit": "N", "limits": [-10, 10]},
+    },
+    "ingest": {"settle": 0},
+    "learn": {"type": "imitation", "model": {"type": "mlp"}},
+    "environment": {
+        "type": "python",
+        "path": "benchmarks._balance:Balance",
+        "steps": 30,
+        "variants": {"tilted": {}},
+    },
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "balancing.yaml").write_text(yaml.safe_dump(TASK))
+    return tmp_path / "balancing.yaml"
+
+
+def rollout(path, *arguments):
+    done = CliRunner().invoke(app, ["rollout", str(path), "--json", *arguments])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
+    found = rollout(path, "--model", str(policy_folders[Gains]), "--episodes", "3", "--video")
+    assert [one["seed"] for one in found["episodes"]] == [0, 1, 2]
+    assert (found["return"], found["success"]) == (30.0, 1.0)
+    task = load_task(path)
+    report = ingest(task, home, home.logs("balancing"))
+    assert [entry["outcome"] for entry in report.files] == ["episodes"] * 3
+    assert [entry["rows"] for entry in report.files] == [30] * 3
+    assert len(found["films"]) == 3
+    with Image.open(found["films"][0]) as film:
+        assert 2 <= film.n_frames <= 11  # 15 a second of 0.6 s, equal ones together
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_writes_the_same_bytes(home, path, policy_folders, tmp_path):
+    model = str(policy_folders[Gains])
+    for workers in (1, 3):
+        to = str(tmp_path / str(workers))
+        rollout(path, "--model", model, "--episodes", "4", "--workers", str(workers), "--to", to)
+    one, three = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in "13")
+    assert one == three
+
+
+def test_a_version_has_a_short_name():
+    assert address_of("reach", "champion") == "models:/reach@champion"
+    assert address_of("reach", "@challenger") == "models:/reach@challenger"
+    assert address_of("reach", ":3") == "models:/reach/3"
+    assert address_of("reach", "/tmp/reach") == "/tmp/reach"

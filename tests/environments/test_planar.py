@@ -1,0 +1,151 @@
+"""The small robots in a plane: their experts, what varies, their pictures, and demonstrations."""
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+
+from kinemill.environments import layout_of, make_environment
+from kinemill.environments.demonstrating import demonstrate
+from kinemill.environments.kinds._raster import Bar, Disc, draw
+from kinemill.environments.kinds.reach import posture, tip
+from kinemill.environments.trials import run_episode
+from kinemill.errors import BadInput
+from kinemill.spec import load_task
+from tests.conftest import ROOT
+
+KINDS = ("reach", "obstacle", "targets")
+
+
+def task_of(name, **environment):
+    changed = {f"environment.{key}": value for key, value in environment.items()}
+    return load_task(ROOT / "tasks" / f"{name}.yaml", changed)
+
+
+def shown(task, seeds):
+    environment = make_environment(task)
+    expert = task.environment.expert(environment)
+    return [run_episode(environment, expert, seed) for seed in seeds]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_expert_succeeds_from_every_start(name):
+    runs = shown(task_of(name), range(12))
+    assert all(run.success and run.terminated for run in runs)
+    assert all(np.isfinite(run.observations["observation"]).all() for run in runs)
+
+
+def test_a_posture_brings_the_tip_where_it_is_wanted():
+    """To 1e-12 m, for places in reach."""
+    random = np.random.default_rng(0)
+    for angles in random.uniform([-1.5, 0.6], [1.5, 2.2], (20, 2)):
+        assert posture(tip(angles)) == pytest.approx(angles, abs=1e-9)
+
+
+def test_both_ways_round_the_obstacle_are_shown_and_the_middle_never():
+    runs = shown(task_of("obstacle"), range(30))
+    sides = [
+        run.observations["observation"][:, 1][np.abs(run.rewards).argmin() // 2] for run in runs
+    ]
+    share = np.mean(np.array(sides) > 0)
+    assert 0.2 < share < 0.8
+    for run in runs:
+        place = run.observations["observation"][:, :2]
+        assert np.linalg.norm(place, axis=1).min() > 0.14
+
+
+def test_parameters_change_what_happens_and_a_wrong_name_is_told():
+    """A weak motor (half the gain) reaches half the speed, a delay of 3 rows acts 3 rows later."""
+
+    def speeds(**fixed):
+        task = task_of("obstacle", randomise={name: [v, v + 1e-9] for name, v in fixed.items()})
+        environment = make_environment(task)
+        environment.reset(seed=0)
+        return [environment.step([0.4, 0.0])[0][2] for _ in range(12)]
+
+    usual, weak, late = speeds(), speeds(gain=0.5), speeds(delay=3.0)
+    assert weak[-1] == pytest.approx(usual[-1] / 2, rel=1e-3)
+    assert late[:3] == [0.0] * 3
+    assert late[3:] == pytest.approx(usual[:9], abs=1e-6)
+    with pytest.raises(BadInput, match="did you mean 'friction'"):
+        speeds(fricton=2.0)
+
+
+def test_light_and_camera_change_the_picture_alone():
+    def picture(**fixed):
+        randomise = {name: [value, value + 1e-9] for name, value in fixed.items()}
+        environment = make_environment(task_of("targets", randomise=randomise))
+        seen, _ = environment.reset(seed=4)
+        return seen["camera"].astype(float), seen["observation"]
+
+    (usual, numbers), (dark, same), (moved, _) = picture(), picture(light=0.5), picture(camera=0.05)
+    assert dark == pytest.approx(usual / 2, abs=1.0)
+    assert (same == numbers).all()
+    # 0.05 m are 3.2 of 64 pixels for 1 m: up in the plane is a smaller row.
+    assert np.abs(moved[6:, :-6] - usual[6:, :-6]).mean() > 1.0
+
+
+def test_a_disc_and_a_bar_cover_what_their_areas_say():
+    """Within 3 %: a soft edge counts half."""
+    black = (0.0, 0.0, 0.0)
+    for shape, area in (
+        (Disc((0.1, -0.1), 0.2, black), np.pi * 0.04),
+        (Bar((-0.2, 0.0), (0.2, 0.0), 0.1, black), np.pi * 0.01 + 0.08),
+    ):
+        picture = draw([shape], 64, 0.5)[..., 0].astype(float)
+        assert (1 - picture / picture.max()).mean() == pytest.approx(area, rel=0.03)
+    left = draw([Disc((-0.3, 0.3), 0.1, black)], 64, 0.5)
+    assert left[:32, :32].min() < 10 < left[32:].min()  # y is up
+
+
+def test_what_a_policy_sees_there_has_names_units_and_limits():
+    task = task_of("targets")
+    layout = layout_of(task, make_environment(task))
+    assert layout.observation == ("x", "y", "x_rate", "y_rate")  # the policy sees two of them
+    assert layout.images == {"camera": (64, 64, 3)}
+    assert layout.texts == {"instruction": 64}
+    assert layout.limits["x_command"] == (-0.5, 0.5)
+    assert layout.units["x_command"] == "m/s"
+
+
+def digests(folder):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.h5")
+    }
+
+
+@pytest.mark.slow  # starts three processes
+def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
+    task = task_of("targets")
+    demonstrate(task, tmp_path / "one", range(5))
+    demonstrate(task, tmp_path / "three", range(5), workers=3)
+    one, three = digests(tmp_path / "one"), digests(tmp_path / "three")
+    assert len(one) == 5
+    assert one == three
+
+
+def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
+    (done,) = demonstrate(task_of("targets"), tmp_path, [3])
+    assert done.success
+    with h5py.File(done.file) as file:
+        group = file["episode_0"]
+        assert group["observations/images/camera"].shape == (done.rows, 64, 64, 3)
+        assert group["observations/images/camera"].dtype == np.uint8
+        assert group["actions"].shape == (done.rows, 2)
+        assert group["rewards"].shape == (done.rows,)
+        assert any(colour in group.attrs["language"] for colour in ("red", "green", "blue"))
+
+
+def test_failures_are_left_out_unless_they_are_wanted(tmp_path):
+    """In one row nobody reaches anything."""
+    task = task_of("reach", steps=1)
+    assert [one.file for one in demonstrate(task, tmp_path, [0, 1])] == [None, None]
+    kept = demonstrate(task, tmp_path, [0, 1], failures=True)
+    assert all(one.file.is_file() and not one.success for one in kept)
+
+
+def test_an_environment_without_an_expert_says_what_to_do():
+    task = load_task(ROOT / "tasks" / "reach.yaml", {"environment": "CartPole-v1"})
+    with pytest.raises(BadInput, match="has no expert of its own"):
+        task.environment.expert(None)

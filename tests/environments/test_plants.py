@@ -1,0 +1,125 @@
+"""Robots of `kinemill.sim` as environments: in true physics, and in a learned simulator."""
+
+import numpy as np
+import pytest
+
+from kinemill.environments import layout_of, make_environment
+from kinemill.environments.card import make_card, open_card
+from kinemill.environments.trials import run_episode, try_policy
+from kinemill.errors import BadInput
+from kinemill.runtime import load
+from kinemill.sim.pendulum import Pendulum
+from kinemill.spec import load_task
+from kinemill.spec.task import Task
+from tests.conftest import ROOT
+
+
+class Idle:
+    def reset(self, seed):
+        pass
+
+    def act(self, observation):
+        return np.zeros(1, np.float32)
+
+
+def swing_up(environment) -> Task:
+    whole = load_task(ROOT / "tasks" / "pendulum_swing_up.yaml").model_dump(
+        mode="json", by_alias=True
+    )
+    return Task.model_validate(whole | {"environment": environment})
+
+
+def test_true_physics_is_that_of_the_plant_and_its_reward_the_cost_negative():
+    task = swing_up({"type": "plant", "steps": 50})
+    environment = make_environment(task)
+    run = run_episode(environment, Idle(), 3)
+    seen = run.observations["observation"]
+    advance, _, _ = Pendulum().stepper(seen[0].astype(float))
+    for row in seen[1:]:
+        assert row == pytest.approx(advance(np.zeros(1), 1), abs=1e-5)
+    # 3 (1 - cos(angle - pi)) + 0.02 velocity^2, dt = 0.02 s
+    wanted = -0.02 * (3 * (1 + np.cos(seen[1:, 0])) + 0.02 * seen[1:, 1] ** 2)
+    assert run.rewards == pytest.approx(wanted, abs=1e-5)
+    assert (run.terminated, run.success) == (False, False)
+
+
+def test_an_episode_is_as_long_as_control_says_and_ends_with_its_verdict():
+    task = swing_up({"type": "plant"})
+    environment = make_environment(task)
+    environment.reset(seed=0)
+    environment.unwrapped._robot.reset(np.array([np.pi, 0.0]))
+    ends = [environment.step(np.zeros(1))[2:] for _ in range(300)]
+    assert [cut for _, cut, _ in ends] == [False] * 299 + [True]
+    # It falls with a rate of 3.8/s: off by 1e-16 rad at first, it is off by 1e-6 rad after 6 s.
+    assert ends[-1][2] == {"is_success": True}
+
+
+def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
+    task = swing_up({"type": "plant", "steps": 3, "randomise": {"mass": [0.2, 0.9]}})
+    environment = make_environment(task, render=True)
+    masses = []
+    for seed in (0, 1):
+        environment.reset(seed=seed)
+        masses.append(environment.unwrapped._robot.plant.mass)
+    assert masses[0] != masses[1]
+    assert environment.render().shape == (240, 240, 3)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A model of the pendulum that was hardly trained: what it says is what counts here."""
+    from kinemill.export import export
+    from kinemill.home import Home
+    from kinemill.spec.ports import Silence
+    from kinemill.train import train
+    from tests.train.conftest import pendulum_task, publish, swing
+    from tests.tune.conftest import packed_with
+
+    home = Home(tmp_path_factory.mktemp("learned"))
+    task = pendulum_task(history=2, steps=5, eval_every=5)
+    dataset = publish(home, packed_with(swing(60, 11)))
+    model = train(task, home, dataset, dataset, (Silence(), Silence()))
+    return home.root / export(task, home, model.ref).ref.path
+
+
+def learned_task(folder, **more) -> Task:
+    return swing_up({"type": "learned", "model": str(folder), "steps": 12, **more})
+
+
+def test_a_learned_simulator_moves_one_row_as_it_moves_many(learned):
+    task = learned_task(learned)
+    environment, simulator = make_environment(task), load(learned)
+    rows = task.environment.vectorised(task)(3)
+    seen, _ = rows.reset([0, 1, 2])
+    one, _ = environment.reset(seed=5)
+    environment.unwrapped._row = rows._states[1].copy()
+    past = np.zeros((1, 1, 1), np.float32)
+    known = np.stack([seen[1], seen[1]])[None]
+    for push in (0.5, -1.0, 0.25):
+        after, rewards, dones, _, _ = rows.step(np.full((3, 1), push))
+        one, reward, _, _, _ = environment.step(np.array([push]))
+        wanted = simulator.rollout(known, past, np.full((1, 1, 1), push, np.float32))[0, 0]
+        assert one == pytest.approx(wanted, abs=1e-5)
+        assert after[1] == pytest.approx(one, abs=1e-5)
+        assert rewards[1] == pytest.approx(reward, abs=1e-5)
+        known = np.stack([known[0, 1], wanted])[None]
+        past = np.full((1, 1, 1), push, np.float32)
+    assert not dones.any()
+    assert layout_of(task, environment).observation == ("angle", "velocity")
+
+
+def test_the_card_freezes_the_model_and_says_where_it_is_from(learned, home):
+    task = learned_task(learned, variants={"plant": {"physics": "plant"}}, trials={"episodes": 2})
+    card = open_card(home, make_card(task, home).ref)
+    assert (card.folder / "sources" / "rollout.onnx").is_file()
+    assert card.document["lineage"]["dataset"] == load(learned).interface.dataset
+    pinned = card.task(task)
+    assert pinned.environment.model == str(card.folder / "sources")
+    true = try_policy(pinned, Idle(), [4], variant="plant", record=1).episodes[0]
+    advance, _, _ = Pendulum().stepper(true.observations["observation"][0].astype(float))
+    assert true.observations["observation"][1] == pytest.approx(advance(np.zeros(1), 1), abs=1e-5)
+
+
+def test_a_model_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(BadInput, match=r"has no rollout\.onnx"):
+        learned_task(tmp_path).environment.sources()
