@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills prove-machines constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
 
@@ -64,6 +64,18 @@ prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a 
 
 prove-machines: setup ## the demo task with PostgreSQL, S3 and Ray in place of files, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_machines
+
+prove-reinforcement: setup ## time to what counts as solved, 5 seeds beside stable-baselines3, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_reinforcement
+
+prove-imitation: setup ## success of policies learned from demonstrations, 3 seeds, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_imitation
+
+prove-motion: setup ## policies from reference clips on clips they never saw, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_motion
+
+prove-walker: setup ## a biped that learns to walk in physics (up to 6 h of 2 cores), rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_walker
 
 constraints: setup ## pin what is installed now
 	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \

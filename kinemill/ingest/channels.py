@@ -212,8 +212,9 @@ def _rows_before(seconds: Floats, grid: Floats) -> Rows:
 
 
 def _rows_beside(seconds: Floats, grid: Floats, first: int) -> Rows | None:
-    """Return the last row at or before each of (k,) s if it is `first`, `first` + 1, ... or next
-    to it; None if it is not, or where the log ends.
+    """Return the last row at or before each of (k,) s, counted from `first`, or None.
+
+    There is one unless a row lies farther from its count than the next, or the log ends.
     """
     count = len(grid)
     if first + count + 2 > len(seconds):

@@ -10,7 +10,6 @@ from kinemill.register.versions import Version
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json
 from kinemill.verify.analysis import plain
-from kinemill.verify.policies.document import differences
 from kinemill.verify.sections import document
 
 
@@ -40,6 +39,8 @@ def tried_document(both: TriedBoth) -> Json:
         b - a with its paired 95 % interval), `episodes`, differs, `better` (a, b, or null where the
         interval holds 0).
     """
+    from kinemill.verify.policies.document import differences  # which imports onnx
+
     first, second = both.trials
     apart = differences(second, first)
     low, high = apart[RETURN]

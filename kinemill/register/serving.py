@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.export.policy_cases import drawn
 from kinemill.process import surroundings
 from kinemill.runtime import load
 from kinemill.runtime.loading import POLICY
@@ -67,6 +66,8 @@ def serve_policy(folder: Path, patience: float) -> tuple[bool, str]:
 
     It answers well if every number is finite and the one that this process gets.
     """
+    from kinemill.export.policy_cases import drawn  # which imports torch
+
     policy = load(folder / POLICY)
     given = drawn(policy.interface, cases=2)
     steps = {name: part[0] for name, part in given.items()}

@@ -13,7 +13,7 @@ from kinemill.spec.ports import Silence
 from kinemill.spec.reinforcement import ALGORITHMS
 from kinemill.spec.task import Task
 from kinemill.store import open_ref
-from kinemill.train import load_model, start_in, train
+from kinemill.train import load_model, refuse_other, start_in, train
 from kinemill.train.checkpoint import packed
 from kinemill.train.reinforcement.fitting import Fitting, derived
 from kinemill.train.reinforcement.site import estimate, open_site
@@ -176,6 +176,21 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
             for folder in (once, again)
         )
         assert one == other, file
+
+
+def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
+    """`--resume` goes on with a whole training, or says what it lacks; weights are `start_from`."""
+    task = rl_task()
+    card = make_card(task, home)
+    published(rl_task(steps=64), home)
+    with pytest.raises(BadInput, match="no training of point was interrupted after a checkpoint"):
+        refuse_other(task, home, (card.ref, card.ref))
+    with pytest.raises(KeyboardInterrupt):
+        published(task, home, Dies(160))
+    refuse_other(task, home, (card.ref, card.ref))
+    other = rl_task(optimizer={"type": "adam", "lr": 0.5})
+    with pytest.raises(BadInput, match=r"learn\.optimizer\.lr: 0\.0003 -> 0\.5"):
+        refuse_other(other, home, (card.ref, card.ref))
 
 
 def without_pace(path):

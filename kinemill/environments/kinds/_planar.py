@@ -58,6 +58,7 @@ class Planar(gymnasium.Env[Any, Any]):
         self.parameters = dict(USUAL)
         self._waiting: deque[Vector] = deque()
         low, high = self.model.actuator_ctrlrange.T
+        self._low, self._high = low, high
         self.action_space = Box(low.astype(np.float32), high.astype(np.float32))
         count = len(self.observation_names)
         self.observation_space = Box(-np.inf, np.inf, (count,), np.float32)
@@ -93,8 +94,7 @@ class Planar(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Hold a command for one row."""
-        space = self.action_space
-        self._waiting.append(np.clip(np.asarray(action, float), space.low, space.high))
+        self._waiting.append(np.clip(np.asarray(action, float), self._low, self._high))
         self.data.ctrl[:] = self._waiting.popleft()
         self._library.mj_step(self.model, self.data, self._substeps)
         reward, over, success = self.judge()

@@ -61,22 +61,25 @@ def draw(
     Returns:
         (n, n, 3) uint8.
     """
-    grid = _grid(pixels, reach) + np.float32(camera)
+    grid = _grid(pixels, reach) + np.asarray(camera, np.float32)
     picture = np.empty((pixels, pixels, 3), np.float32)
     picture[:] = PAPER
     soft = np.float32(pixels / (2 * reach))  # edges are one pixel wide
     for shape in shapes:
         cover = np.clip(0.5 - _distance(grid, shape) * soft, 0.0, 1.0)[..., None]
-        picture += cover * (np.float32(shape.colour) - picture)
+        picture += cover * (np.asarray(shape.colour, np.float32) - picture)
     return (np.clip(picture * np.float32(light), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def _distance(grid: NDArray[np.float32], shape: Disc | Bar) -> NDArray[np.float32]:
     """Return how far each pixel is outside of a shape, m."""
     if isinstance(shape, Disc):
-        away = grid - np.float32(shape.middle)
+        away = grid - np.asarray(shape.middle, np.float32)
     else:
-        start, along = np.float32(shape.start), np.float32(shape.end) - np.float32(shape.start)
+        start, along = (
+            np.asarray(shape.start, np.float32),
+            np.asarray(shape.end, np.float32) - np.asarray(shape.start, np.float32),
+        )
         share = np.clip((grid - start) @ along / max(float(along @ along), 1e-12), 0.0, 1.0)
         away = grid - start - share[..., None] * along
-    return np.sqrt((away * away).sum(-1)) - np.float32(shape.radius)
+    return np.sqrt((away * away).sum(-1)) - np.asarray(shape.radius, np.float32)

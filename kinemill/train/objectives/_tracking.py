@@ -98,7 +98,7 @@ class _Fitting(Fitting):
         copies = learn.copies or learn.algorithm.copies
         make = partial(tracking, self._task, self._reference)
         environment = learn.runner.open(make, None, copies)
-        return Site(learn, self._layout, environment, self._bench.device, self._bench.callbacks)
+        return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))
 
     def learner(self, site: Site) -> Learner:
         """Return what learns there, trying little at first: the gait alone is not bad."""

@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import pickle
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import cloudpickle
-
-from kinemill.errors import TrainingFailed
+from kinemill.errors import BadInput, TrainingFailed
 from kinemill.process import die_with
 from kinemill.train.reinforcement.several import Copies, answer
 
@@ -22,14 +20,20 @@ class Place:
     It is started anew (`spawn`), since threads of torch do not survive a fork.
 
     Args:
-        make: makes one copy; cloudpickle takes it.
+        make: makes one copy from what a task file says.
         count: how many.
+
+    Raises:
+        BadInput: the environment is an object that was handed in.
     """
 
     def __init__(self, make: Callable[[], Any], count: int) -> None:
+        if not isinstance(make, partial):
+            found = "cannot be handed objects; another process knows files alone"
+            raise BadInput("learn.runner: processes", found, fix="learn.runner: in_process")
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        given = (theirs, cloudpickle.dumps(make), count, os.getpid())
+        given = (theirs, make, count, os.getpid())
         self._process = context.Process(target=_serve, args=given, daemon=True)
         self._process.start()
         theirs.close()
@@ -72,7 +76,7 @@ class Place:
             self._process.kill()
 
 
-def _serve(pipe: Any, make: bytes, count: int, parent: int) -> None:
+def _serve(pipe: Any, make: Callable[[], Any], count: int, parent: int) -> None:
     """Do what is asked for, until the pipe is closed."""
     die_with(parent)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, if an environment wants it
@@ -83,7 +87,7 @@ def _serve(pipe: Any, make: bytes, count: int, parent: int) -> None:
         except EOFError:
             break
         try:
-            copies = copies or Copies(pickle.loads(make), count)  # of the process that started it
+            copies = copies or Copies(make, count)
             pipe.send((True, answer(copies, name, given)))
         except Exception:  # noqa: BLE001 - told to the process that asked, which raises it
             pipe.send((False, traceback.format_exc()))
