@@ -31,8 +31,24 @@ class Preset:
     learn: dict[str, Any]
 
 
+MOTION = Preset(
+    "motion",
+    "Learn to walk as clips do: epochs 1 to 1000, batch 1 to 512, rate 1e-4 to 0.1, hidden size "
+    "32 to 512 in steps of 32; `motions` chooses among the known clips by patterns on their names.",
+    {
+        "epochs": 100,
+        "batch_size": 32,
+        "hidden_size": 256,
+        "motions": ["*"],
+        "optimizer": {"lr": 1e-3},
+    },
+)
+
+
 def presets_of(task: Task) -> Sequence[Preset]:
     """Return the common runs of a task."""
+    if task.learn.type == "motion":
+        return [MOTION]
     steps = task.learn.steps
     return [
         Preset(

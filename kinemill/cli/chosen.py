@@ -72,7 +72,7 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     """
     from kinemill.errors import BadInput
     from kinemill.home import Home
-    from kinemill.runtime import load
+    from kinemill.runtime import Policy, load
     from kinemill.spec import load_task
 
     task_name, which = _parts(model)
@@ -86,6 +86,9 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     else:
         where, name, version = folder, str(folder), None
     simulator = load(where, non_finite="pass")
+    if isinstance(simulator, Policy):
+        fix = f"kinemill rollout {task.name} lets it act in its environment"
+        raise BadInput(name, "is a policy", expected="a model of dynamics", fix=fix)
     return Chosen(task, home, simulator, Path(where), name, version)
 
 

@@ -13,7 +13,7 @@ def demonstrate(
     to: Path,
     seeds: range,
     *,
-    model: str | None,
+    expert: Any,
     workers: int,
     failures: bool,
     as_json: bool,
@@ -24,7 +24,7 @@ def demonstrate(
         task: with an `environment` part.
         to: folder for the logs.
         seeds: of the starts.
-        model: a policy's folder or address, which acts instead of the environment's own expert.
+        expert: who acts; None: the environment's own expert.
         workers: processes.
         failures: whether episodes that failed are written, too.
         as_json: whether one document is printed.
@@ -32,20 +32,30 @@ def demonstrate(
     from kinemill.environments import demonstrating
 
     found = demonstrating.demonstrate(
-        task, to, seeds, expert=_policy(model), workers=workers, failures=failures
+        task, to, seeds, expert=expert, workers=workers, failures=failures
     )
     told = demonstrating.document(task, found)
     if as_json:
         document(told)
         return
     rows = [[one["seed"], one["success"], one["returned"], one["rows"]] for one in told["runs"]]
-    title = f"{model or 'expert'} on {task.name}"
-    table(title, ["seed", "success", "return", "rows"], rows[:20])
+    table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
     said = "" if told["success"] is None else f", {told['success']:.1%} succeeded"
     typer.echo(f"{told['written']} of {told['episodes']} episodes are in {to}{said}")
 
 
-def _policy(model: str | None) -> Any:
+def shown_by(task: Any, planner: Any, model: str | None) -> Any:
+    """Return who acts: a planner, or a trained policy; None stands for the environment's expert.
+
+    Args:
+        task: whose states and actions they are.
+        planner: plans from states and past actions; or None.
+        model: a policy's folder or address; or None.
+    """
+    if planner is not None:
+        from kinemill.control.showing import Showing
+
+        return Showing(task, planner)
     if model is None:
         return None
     from kinemill.runtime import load

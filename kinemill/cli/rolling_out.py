@@ -47,7 +47,8 @@ def rollout(
         bool,
         typer.Option(
             "--expert",
-            help="Demonstrations in the task's environment, by its expert, or by --model.",
+            help="Demonstrations in the task's environment, by its expert, a --controller or the "
+            "policy --model.",
         ),
     ] = False,
     workers: Annotated[
@@ -72,33 +73,32 @@ def rollout(
     from kinemill.store import publish_file
 
     changed = parse_overrides(overrides or [])
-    if expert:
-        from kinemill.cli.demonstrating import demonstrate
-
-        loaded = load_task(task, changed)
-        demonstrate(
-            loaded,
-            _folder(loaded, to),
-            range(seed, seed + episodes),
-            model=None if model == "champion" else model,
-            workers=workers,
-            failures=failures,
-            as_json=as_json,
-        )
-        return
-    if (plain := load_task(task, changed)).learn.gives == "policy":
-        from kinemill.cli.acting import Asked, act
-
-        asked = Asked(model, variant, workers, video, as_json)
-        act(plain, _folder(plain, to), range(seed, seed + episodes), asked)
-        return
     if controller and controller not in _PLAIN:
         changed = {"control.controller.type": controller, **changed}
     loaded = load_task(task, changed)
     for note in loaded.notes:
         news(note)
-    name, policy = _policy(loaded, controller, model, threads)
     seeds = range(seed, seed + episodes)
+    if expert:
+        from kinemill.cli.demonstrating import demonstrate, shown_by
+
+        planner = _policy(loaded, controller, model, threads)[1] if controller else None
+        demonstrate(
+            loaded,
+            _folder(loaded, to),
+            seeds,
+            expert=shown_by(loaded, planner, None if model == "champion" else model),
+            workers=workers,
+            failures=failures,
+            as_json=as_json,
+        )
+        return
+    if loaded.learn.gives == "policy":
+        from kinemill.cli.acting import Asked, act
+
+        act(loaded, _folder(loaded, to), seeds, Asked(model, variant, workers, video, as_json))
+        return
+    name, policy = _policy(loaded, controller, model, threads)
     runs = run_and_log(
         loaded, (name, policy), seeds, _folder(loaded, to), seconds=seconds, explore=explore
     )

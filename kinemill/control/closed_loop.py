@@ -77,7 +77,7 @@ def run_episode(
     policy.reset(seed)
     for _ in range(steps):
         began = time.perf_counter()
-        action = _choose(policy, states, actions, limits)
+        action = choose(policy, states, actions, limits)
         spent.append(time.perf_counter() - began)
         action = np.clip(action + noise * random.standard_normal(len(noise)), *limits)
         actions.append(action)
@@ -85,7 +85,8 @@ def run_episode(
     return _judged(task, np.stack(states), np.stack(actions), float(np.median(spent)))
 
 
-def _choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: Floats) -> Floats:
+def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: Floats) -> Floats:
+    """Return the action (A,) after what is known; nothing is done until that suffices."""
     rows = policy.history
     if len(states) < rows:
         return np.clip(np.zeros_like(limits[0]), *limits)

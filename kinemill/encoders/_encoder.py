@@ -4,8 +4,9 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from kinemill.digests import file_digest
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.spec.plugins import Plugin
@@ -19,6 +20,17 @@ class ImageEncoder(Plugin):
         default=None,
         description="safetensors file of this encoder's weights to begin with, beside the task",
     )
+
+    holds: str | None = Field(
+        default=None, description="digest of that file, filled in: other weights, another policy"
+    )
+
+    @model_validator(mode="after")
+    def _of_these_bytes(self) -> "ImageEncoder":
+        path = Path(self.checkpoint) if self.checkpoint else None
+        if path is None or self.holds is not None or not path.is_file():
+            return self
+        return self.model_copy(update={"holds": file_digest(path)})
 
     @field_validator("checkpoint")
     @classmethod

@@ -1,9 +1,9 @@
 """The bundle: one folder that runs anywhere, and says of itself how good it is.
 
 `step.onnx` and `rollout.onnx` run, or `policy.onnx`, and `step.c` and variants where the task asks;
-`io.yaml` says what every tensor means; `cases.npz` what a few windows must come to; `verification.json` and
-`report.html` how good the model is; `sha256sums` lets anyone check the rest with `sha256sum -c`, or
-with `python -m kinemill.runtime verify`, which tries it as well.
+`io.yaml` says what every tensor means; `cases.npz` what a few windows must come to;
+`verification.json` and `report.html` how good the model is; `sha256sums` lets anyone check the rest
+with `sha256sum -c`, or with `python -m kinemill.runtime verify`, which tries it as well.
 """
 
 import shutil

@@ -37,7 +37,7 @@ def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Ou
             from kinemill.export import policy
 
             interface = policy.describe(step, about["task"], about["dataset"])
-            lineage = {"model": model.digest, **about.get("lineage", {})}
+            lineage = {"model": model.digest, **_stood_on(task, home, dataset)}
             return policy.write_policy(step, interface, folder, task.export, lineage)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})
@@ -46,6 +46,15 @@ def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Ou
     inputs = {"model": model.digest, **task.part("export"), "version": VERSION}
     inputs |= {"dataset": dataset.digest} if dataset else {}
     return once(home, "onnx_model", task.name, inputs, build)
+
+
+def _stood_on(task: Task, home: Home, dataset: Ref | None) -> dict[str, str]:
+    """Return what of kinemill's own the environment of a policy stands on, such as a champion."""
+    if dataset is None or task.learn.from_logs:
+        return {}
+    from kinemill.environments.card import open_card
+
+    return dict(open_card(home, dataset).document["lineage"])
 
 
 def prepare() -> None:

@@ -183,11 +183,12 @@ def io_document(
         "channels": [
             {
                 "name": name,
-                "role": "action" if name in layout.actions else "observation",
+                "role": role,
                 "unit": layout.units[name],
                 "limits": list(interface.limits[name]) if name in interface.limits else None,
             }
-            for name in (*layout.observation, *layout.actions)
+            for role, names in (("observation", layout.observation), ("action", layout.actions))
+            for name in names
         ],
         "choices": dict(zip(layout.actions, interface.choices, strict=True)),
         "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",

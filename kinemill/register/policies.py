@@ -26,10 +26,7 @@ from kinemill.runtime import Policy
 from kinemill.spec import Task
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Ref
-from kinemill.train.demonstrations import Demonstrations
 from kinemill.verify import Errors
-from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
-from kinemill.verify.policies.trials import trial_seeds
 
 
 @dataclass(frozen=True)
@@ -100,6 +97,8 @@ class PolicyEvidence:
         Raises:
             BadInput: it has other actions.
         """
+        from kinemill.verify.policies.held_out import acted_on, errors_of, judged_rows
+
         data = self._logs
         if policy.actions != tuple(data.packed.actions):
             told = f"are {', '.join(policy.actions)}"
@@ -108,7 +107,9 @@ class PolicyEvidence:
         return errors_of(acted_on(policy, data)[rows], data, rows, policy)
 
     @cached_property
-    def _logs(self) -> Demonstrations:
+    def _logs(self) -> Any:
+        from kinemill.train.demonstrations import Demonstrations  # which imports torch
+
         return Demonstrations.open(self.home, self.dataset)
 
 
@@ -118,6 +119,8 @@ def _run(task: Task, policy: Policy) -> Trials:
     Raises:
         BadInput: it cannot act there.
     """
+    from kinemill.verify.policies.trials import trial_seeds  # which imports torch
+
     return try_policy(task, policy, trial_seeds(task))
 
 
@@ -133,7 +136,7 @@ def _measured(tried: Trials, name: str) -> Measured:
     return Measured(mean, both, len(tried.returns), len(tried.returns))
 
 
-def _errors(errors: Errors, data: Demonstrations) -> Measured:
+def _errors(errors: Errors, data: Any) -> Measured:
     channels = dict(zip(errors.channels, errors.rmse.tolist(), strict=True))
     error = errors.nrmse if math.isfinite(errors.nrmse) else math.inf
     return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))

@@ -10,6 +10,7 @@ from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.register import tags
 from kinemill.register.versions import CHAMPION, SHORT, Version
+from kinemill.spec.promoting import RETURN
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
 
@@ -47,7 +48,7 @@ def tasks_page(tasks: Mapping[str, Sequence[Version]], address: Callable[[str], 
         for task, versions in tasks.items()
     ]
     head = '<header><div><div class="eyebrow">kinemill</div><h1>Tasks</h1></div></header>'
-    listed = table(["Task", "Champion", "nRMSE", "Versions"], rows, numbers_from=2)
+    listed = table(["Task", "Champion", "nRMSE or return", "Versions"], rows, numbers_from=2)
     return document("Tasks", [head, listed], "Made by kinemill from its registry.")
 
 
@@ -60,8 +61,17 @@ def _of(version: Version | None) -> str:
 
 
 def _nrmse(version: Version, who: str = "model") -> float | None:
-    value = version.metrics.get("nrmse", {}).get(who)
+    """Return the error, or of a policy that was tried in its environment the return."""
+    value = version.metrics.get(_what(version), {}).get(who)
     return float(value) if isinstance(value, int | float) else None
+
+
+def _what(version: Version | None) -> str:
+    return RETURN if version is not None and RETURN in version.metrics else "nrmse"
+
+
+def _title(versions: Sequence[Version]) -> str:
+    return "return" if versions and _what(versions[0]) == RETURN else "nRMSE"
 
 
 def _error(version: Version | None) -> str:
@@ -84,14 +94,21 @@ def _cards(versions: Sequence[Version]) -> str:
     champion = _champion(versions)
     cards = [
         card("Champion", str(champion.number) if champion else "–", "", _of(champion)),
-        card("Its error, nRMSE", _error(champion), "", "on its own test recordings"),
+        _good(champion),
         card("Versions", str(len(versions)), "", "in the registry"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
+def _good(champion: Version | None) -> str:
+    """Return the card that says how good the champion is."""
+    if _what(champion) == RETURN:
+        return card("What it brings, return", _error(champion), "", "in its own trials")
+    return card("Its error, nRMSE", _error(champion), "", "on its own test recordings")
+
+
 def _course(versions: Sequence[Version]) -> str:
-    """Draw the error of every version, and that of whoever was champion, over time."""
+    """Draw the error or return of every version, and that of whoever was champion, over time."""
     known = [(one, error) for one in reversed(versions) if (error := _nrmse(one)) is not None]
     if len(known) < 2:
         return ""
@@ -107,7 +124,7 @@ def _course(versions: Sequence[Version]) -> str:
         lines.append(Line("champion", "champion", ends, held, staircase=True))
     start = known[0][0].created[:16].replace("T", " ")
     since = f"over {'hours' if short else 'days'} since {start} UTC"
-    chart = figure("nRMSE", since, line_chart(lines, size=(700, 220)))
+    chart = figure(_title(versions), since, line_chart(lines, size=(700, 220)))
     key = legend({line.style: line.label for line in lines})
     return f'<h2>Over time</h2>{key}<div class="stack">{chart}</div>'
 
@@ -124,7 +141,7 @@ def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
         ]
         for one in versions[:_SHOWN]
     ]
-    heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", "nRMSE"]
+    heads = ["Version", "Made, UTC", "Is", "Dataset", "Gate", _title(versions)]
     return f"<h2>Versions</h2>{table(heads, rows, numbers_from=5)}"
 
 

@@ -41,7 +41,8 @@ def logged(
     ]
     ended_well = False
     try:
-        yield Several(tracker, beside), Paced(progress, task.learn.batch_size)
+        batch = task.learn.batch_size if task.learn.from_logs else None
+        yield Several(tracker, beside), Paced(progress, batch)
         ended_well = True
     finally:
         for one in beside:

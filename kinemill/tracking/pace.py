@@ -74,10 +74,10 @@ class Paced:
 
     Args:
         progress: who is told.
-        batch: windows a step.
+        batch: windows a step; None: steps are no windows.
     """
 
-    def __init__(self, progress: Progress, batch: int) -> None:
+    def __init__(self, progress: Progress, batch: int | None) -> None:
         self._progress, self._batch, self._pace = progress, batch, Pace()
 
     def say(self, message: str) -> None:

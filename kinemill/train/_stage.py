@@ -5,7 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kinemill.dataset import load_dataset
 from kinemill.disk import warn
 from kinemill.errors import BadInput
 from kinemill.home import Home
@@ -163,9 +162,9 @@ def follow(task: Task, home: Home, data: tuple[Ref, Ref], start: Start | None = 
     if crew().tell() == _KNOWN:
         return
     torch.set_num_threads(learn.threads)
-    packed = [load_dataset(home, one) for one in data]
+    opened = learn.open(home, *data)
     with determined(on=learn.deterministic):
-        module, objective = learn.prepare(task, *packed, pick_device(learn.device), start)
+        module, objective = learn.prepare(task, *opened, pick_device(learn.device), start)
         fit(module, objective, learn, job_folder(task, home, *data, start), (Silence(), Silence()))
 
 

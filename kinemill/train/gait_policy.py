@@ -25,7 +25,7 @@ from kinemill.train.policy import PolicyLayout, PolicyModule
 LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96
 _FARTHEST = 4.0  # spreads of the clips that z may be off the mean
-_GUESSED = 1.5  # the same of what a command lets expect
+_GUESSED = 2.5  # the same of what a command lets expect
 _BOUND = 1.0  # of a correction, in what the family leaves over of a joint
 
 

@@ -35,9 +35,10 @@ def config_text(task: Task, device: Any) -> str:
 
 def in_short(learn: Any) -> str:
     """Say in one line how a training is set."""
-    batch = f"batch {learn.batch_size}"
+    batch, algorithm = f"batch {learn.batch_size}", getattr(learn, "algorithm", None)
     parts = [
         f"{learn.type} with {learn.model.type}" if hasattr(learn, "model") else learn.type,
+        *([algorithm.type] if algorithm is not None else []),
         f"{learn.optimizer.type} at {learn.optimizer.lr:g}, {learn.schedule.type}",
         f"{batch} x {learn.accumulate}" if learn.accumulate > 1 else batch,
         f"{learn.steps} steps",

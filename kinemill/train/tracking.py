@@ -50,20 +50,26 @@ class Tracking(gymnasium.Env[Floats, Floats]):
         environment: the task's, wrapped; at its core a `Walker`.
         reference: what is tracked.
         see: (observation, phase, last addition, reference) -> what the network sees (E,).
-        seed: of the first episode.
+        style: a `MotionPrior`, and which share of the imitation it is; None: there is none.
     """
 
-    def __init__(self, environment: Any, reference: Reference, see: Any, seed: int) -> None:
+    def __init__(
+        self,
+        environment: Any,
+        reference: Reference,
+        see: Any,
+        style: tuple[Any, float] | None = None,
+    ) -> None:
         import mujoco
 
         library: Any = mujoco
         self._mujoco, self._environment, self._reference = library, environment, reference
-        self._see, self._walker = see, environment.unwrapped
+        self._see, self._style, self._walker = see, style, environment.unwrapped
         self._twin = library.MjData(self._walker.model)
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(0)
         self._phase, self._added, self._command = 0.0, np.zeros(10), np.zeros(3)
         self.action_space = Box(-1.0, 1.0, (10,), np.float32)
-        shown = self.reset(seed=seed)[0]
+        shown = self.reset(seed=0)[0]
         self.observation_space = Box(-np.inf, np.inf, shown.shape, np.float32)
 
     def reset(
@@ -94,8 +100,14 @@ class Tracking(gymnasium.Env[Floats, Floats]):
         self._added = np.clip(action, -1.0, 1.0)
         self._phase += self._reference.pace
         target = self._reference.curve(np.array([self._phase]), self._command)[0]
+        before = self._walker.data.qpos[7:].copy()
         observation, task, ended, cut, told = self._environment.step(target + REACH * self._added)
-        reward = TASK * task + IMITATION * self._alike()
+        alike = self._alike()
+        if self._style is not None:
+            prior, share = self._style
+            after = self._walker.data.qpos[7:]
+            alike += share * (prior.reward(before, after) - alike)
+        reward = TASK * task + IMITATION * alike
         return self._seen(observation), float(reward), ended, cut, told
 
     def _seen(self, observation: Floats) -> Floats:

@@ -55,6 +55,15 @@ class TorchSimulator:
         return self.module.rollout(*given).cpu().numpy()
 
 
+def _shown(module: Any, task: Task) -> Any:
+    """Return what learns as a simulator or, of a policy, as one that acts."""
+    if task.learn.gives == "policy":
+        from kinemill.train.acting import as_policy
+
+        return as_policy(module, task.name)
+    return TorchSimulator(module, task)
+
+
 def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
     """Return what `learn.evaluate_with` names, as the loop asks it; None if it names nothing.
 
@@ -68,7 +77,7 @@ def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]
 
     def watch(module: Any) -> dict[str, float]:
         try:
-            found = function(TorchSimulator(module, task), task)
+            found = function(_shown(module, task), task)
         except KinemillError:
             raise
         except Exception as error:

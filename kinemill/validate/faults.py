@@ -134,6 +134,16 @@ def blocks(values: Array, beyond: int = 0) -> Iterator[Array]:
         yield values[start : start + BLOCK + beyond]
 
 
+def changes(values: Array) -> Iterator[Array]:
+    """Yield x[k+1] - x[k] of (n,) block by block, each in the place of the one before.
+
+    New memory for each takes longer than what is done with it: three times, of a look over all.
+    """
+    place = np.empty(min(BLOCK, len(values)))
+    for part in blocks(values, beyond=1):
+        yield np.subtract(part[1:], part[:-1], out=place[: len(part) - 1])
+
+
 def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the stretches of true rows in (n,) as (start, stop not included)."""
     if not faulty.any():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemill.validate.faults import Array, Values, blocks, remembered
+from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, remembered
 
 
 class Looks(NamedTuple):
@@ -36,15 +36,17 @@ def looks_of(values: Values, name: str) -> Looks:
 
 
 def _look(values: Array) -> Looks:
-    parts, changes = list(blocks(values)), [np.diff(part) for part in blocks(values, beyond=1)]
-    known = [change for change in changes if len(change)]
-    return Looks(
-        np.array([part.min() for part in parts]),
-        np.array([part.max() for part in parts]),
-        float(sum(part.sum() for part in parts)),
-        float(np.array([change.max() for change in known]).max()) if known else 0.0,
-        float(np.array([change.min() for change in known]).min()) if known else 0.0,
-    )
+    lows, highs, rises, falls = (list[float]() for _ in range(4))
+    total = 0.0
+    for part, change in zip(blocks(values), changes(values), strict=True):
+        lows.append(part.min())
+        highs.append(part.max())
+        total += part.sum()
+        if len(change):
+            rises.append(change.max())
+            falls.append(change.min())
+    rise, fall = (np.array(rises).max(), np.array(falls).min()) if rises else (0.0, 0.0)
+    return Looks(np.array(lows), np.array(highs), float(total), float(rise), float(fall))
 
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
@@ -70,7 +72,10 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
     def work_out() -> tuple[float, float]:
         own = values[name]
         mean = looks_of(values, name).total / len(own)
-        square = float(sum(np.square(part - mean).sum() for part in blocks(own)))
+        square, place = 0.0, np.empty(min(BLOCK, len(own)))
+        for part in blocks(own):
+            off = np.subtract(part, mean, out=place[: len(part)])
+            square += np.square(off, out=off).sum()
         return mean, float(np.sqrt(square / len(own)))
 
     return remembered(values, ("deviation", name), work_out)

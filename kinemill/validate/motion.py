@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from kinemill.spec import Channel, Task
+from kinemill.validate.faults import BLOCK as LOOK
 from kinemill.validate.faults import Array, Values, blocks, remembered, runs
 from kinemill.validate.looks import whole
 
@@ -139,10 +140,11 @@ def travelled(values: Values, name: str, dt: float) -> Array:
     def work_out() -> Array:
         own = values[name]
         own = own if whole(values, name) else np.where(np.isfinite(own), own, 0.0)
-        path, row = np.zeros(len(own)), 1
+        path, row, place = np.zeros(len(own)), 1, np.empty(min(LOOK, len(own)))
         for part in blocks(own, beyond=1):
             if len(part) > 1:
-                ways = 0.5 * dt * (part[1:] + part[:-1])
+                ways = np.add(part[1:], part[:-1], out=place[: len(part) - 1])
+                ways *= 0.5 * dt
                 ways[0] += path[row - 1]
                 np.cumsum(ways, out=path[row : row + len(ways)])
                 row += len(ways)

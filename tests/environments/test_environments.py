@@ -207,7 +207,8 @@ def test_every_wrapper_of_the_policy_does_in_torch_what_it_does_around_the_envir
     random = np.random.default_rng(0)
     known = {"normalise_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}}
     for name in (name for name in WRAPPERS if WRAPPERS[name].place == "policy"):
-        task = task_in({**POINT, "wrappers": [name]})
+        given = {"angle_features": {"of": ["position"]}}.get(name, {})
+        task = task_in({**POINT, "wrappers": [{"type": name, **given}]})
         outside, inside = make_environment(task), learning_environment(task, [known.get(name, {})])
         adapter = task.environment.wrappers[0].module(layout_of(task, outside), 2)
         adapter.load(known.get(name, {}))

@@ -15,7 +15,10 @@ def test_the_presets_of_every_task_are_within_its_bounds(name):
     for preset in presets_of(task):
         changed = load_task(task.path, flatten({"learn": preset.learn}))
         for key, value in preset.learn.items():
-            assert getattr(changed.learn, key) == value
+            found = getattr(changed.learn, key)
+            if isinstance(value, dict):
+                found = {name: getattr(found, name) for name in value}
+            assert found == value
 
 
 def test_the_launchpad_of_a_preset_is_filled_in_and_launches_as_it_is():
@@ -28,4 +31,25 @@ def test_the_launchpad_of_a_preset_is_filled_in_and_launches_as_it_is():
     assert checked["resources"]["cart_pole"]["config"]["learn"]["steps"] == steps // 10
     wrong = {"resources": {"cart_pole": {"config": {"learn": {"amp": "fp8"}}}}}
     with pytest.raises(dg.DagsterInvalidConfigError, match="off_bf16_fp16"):
+        dg.validate_run_config(job, wrong)
+
+
+def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_them():
+    definitions = definitions_of([load_task("mini_bdx")])
+    job = definitions.resolve_job_def("mini_bdx_motion")
+    learn = job.run_config["resources"]["mini_bdx"]["config"]["learn"]
+    assert (learn["epochs"], learn["batch_size"]) == (100, 32)
+    assert dg.validate_run_config(job, job.run_config)
+    said = {
+        "epochs": "must be >= 1 and <= 1000",
+        "batch_size": "must be >= 1 and <= 512",
+        "hidden_size": "must be >= 32 and <= 512 and a multiple of 32",
+        "optimizer": "must be >= 0.0001 and <= 0.1",
+        "motions": "names of the clips",
+    }
+    fields = definitions.resources["mini_bdx"].config_schema.config_type.fields["learn"]
+    for key, bounds in said.items():
+        assert bounds in fields.config_type.fields[key].description, key
+    wrong = {"resources": {"mini_bdx": {"config": {"learn": {"hidden_size": 48}}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="multiple of 32"):
         dg.validate_run_config(job, wrong)

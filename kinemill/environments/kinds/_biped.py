@@ -2,8 +2,9 @@
 
 Lengths are those that bring its feet to where the clips' feet are, to a few millimetres: thigh and
 shank 65 mm, the sole 51 mm below the ankle, hips 143 mm apart. Masses are estimates: a trunk of
-0.9 kg, and 0.36 kg a leg. Joints are position servos (PD) of 20 N·m/rad and 0.4 N·m·s/rad with
-3 N·m at most. Each foot stands on four small spheres, for contacts that are cheap.
+0.9 kg, and 0.36 kg a leg. Joints are position servos (PD) of 40 N·m/rad and 0.6 N·m·s/rad with
+3 N·m at most. Each foot stands on four small spheres, 40 mm apart along it and 30 mm across, for
+contacts that are cheap.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ STANCE = dict(zip(JOINTS, (0.0, 0.0, 0.95, -1.63, 0.767), strict=True))  # rad; 
 PITCH = -0.0873  # rad, of the trunk: 5 degrees back, as in the clips
 STEP = 0.005  # s
 _DROP, _BALL = 0.051, 0.008  # m, from ankle to sole; radius of what a foot stands on
-_HALF = (0.03, 0.015)  # m, half of a sole's length and width
+_HALF = (0.02, 0.015)  # m, half of a sole's length and width
 
 _LEG = """
 <body name="{side}_hip" pos="0 {place} 0">
@@ -83,7 +84,7 @@ def mjcf() -> str:
         for side, place, outwards in (("left", 0.0715, -1), ("right", -0.0715, 1))
     )
     servos = "".join(
-        f'<position joint="{name}" kp="20" kv="0.4" forcerange="-3 3" ctrlrange="-2.3 2.3"/>'
+        f'<position joint="{name}" kp="40" kv="0.6" forcerange="-3 3" ctrlrange="-2.3 2.3"/>'
         for name in LEGS
     )
     return _WHOLE.format(step=STEP, legs=legs, servos=servos)

@@ -47,7 +47,7 @@ class WalkerEnvironment(Environment):
         description="forward and to the left, m/s, and turning, rad/s; one is drawn at each reset",
     )
     push: NonNegativeFloat = Field(
-        default=0.2, description="velocity that a push changes the trunk's by at most, m/s"
+        default=0.1, description="velocity that a push changes the trunk's by at most, m/s"
     )
     push_every: float = Field(default=1.0, gt=0.0, description="s between two pushes")
 

@@ -15,8 +15,11 @@ from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec.task import Task
+from kinemill.store import Json
 from kinemill.train.bench import Bench, Trained
+from kinemill.train.checkpoint import Groups
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
+from kinemill.train.motion_prior import MotionPrior
 from kinemill.train.objectives._walking import clips_of, family_of, scale_of
 from kinemill.train.reinforcement.fitting import Fitting
 from kinemill.train.reinforcement.learner import Learner, Site
@@ -41,7 +44,7 @@ def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: Bench) -> 
     family = GaitPolicy(PolicyLayout.from_json(about["layout"]), _sizes(about))
     family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
     own = task.model_copy(update={"learn": learn.in_physics})
-    return _Fitting(own, family, clips.told(), bench).run()
+    return _Fitting(own, family, (clips.told(), learn.prior), bench).run()
 
 
 def rebuilt(learn: Any, about: dict[str, Any]) -> TrackedPolicy:
@@ -83,20 +86,28 @@ class _Fitting(Fitting):
     Args:
         task: its `learn` part that of reinforcement.
         family: the gaits that are tracked.
-        commands: of the clips, (E, 3).
+        style: commands of the clips, (E, 3), and the share of a motion prior in imitation.
         bench: where to work.
     """
 
-    def __init__(self, task: Task, family: GaitPolicy, commands: Any, bench: Bench) -> None:
+    def __init__(
+        self, task: Task, family: GaitPolicy, style: tuple[Any, float], bench: Bench
+    ) -> None:
         super().__init__(task, family.layout, bench)
-        self._family = family.eval()
+        self._family, (commands, self._share) = family.eval(), style
         self._reference = reference_of(self._family, commands)
+        learn: Any = task.learn
+        self._prior = MotionPrior(self._reference, len(family.layout.actions), learn.seed)
+        if self._share and learn.runner.type not in ("auto", "in_process"):
+            where = f"learn.physics.runner: {learn.runner.type}"
+            raise BadInput(where, "cannot share a motion prior", expected="in_process")
 
     def site(self) -> Site:
         """Return where the algorithm learns: copies of the walker that track gaits."""
         learn = self._learn
         copies = learn.copies or learn.algorithm.copies
-        make = partial(tracking, self._task, self._reference)
+        style = (self._prior, self._share) if self._share else None
+        make = partial(tracking, self._task, self._reference, style)
         environment = learn.runner.open(make, None, copies)
         return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))
 
@@ -112,7 +123,14 @@ class _Fitting(Fitting):
         """Return the policy as it is now, on the CPU."""
         return TrackedPolicy(self._layout, self._family, learner.core().cpu()).eval()
 
+    def _groups(self, learner: Learner) -> Groups:
+        return super()._groups(learner) | {"prior": self._prior.tensors()}
 
-def tracking(task: Task, reference: Any) -> Tracking:
+    def _restore(self, groups: Groups, state: Json) -> None:
+        super()._restore(groups, state)
+        self._prior.go_on(groups["prior"])
+
+
+def tracking(task: Task, reference: Any, style: Any = None) -> Tracking:
     """Return one copy of what is learned in."""
-    return Tracking(learning_environment(task, [], inner=Tally), reference, see, 0)
+    return Tracking(learning_environment(task, [], inner=Tally), reference, see, style)

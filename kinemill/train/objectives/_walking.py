@@ -9,6 +9,7 @@ targets, M numbers of a command.
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,18 @@ class _Clips:
 
 
 def clips_of(learn: Any, task: Task, data: Demonstrations, split: str) -> _Clips:
-    """Return a split's clips.
+    """Return a split's clips, those that `learn.motions` names.
 
     Raises:
-        BadInput: it has none.
+        BadInput: there are none.
     """
     seen, joints = learn.seen(task.channels), learn.joints(task.channels)
-    episodes = data.packed.of(split)
+    every = data.packed.of(split)
+    episodes = [one for one in every if any(fnmatch(one.name, own) for own in learn.motions)]
     if not episodes:
-        raise BadInput(f"{split} split of {data.packed.task}", "has no clips")
+        known = ", ".join(sorted({one.name for one in every})) or "none"
+        where = f"{split} split of {data.packed.task}"
+        raise BadInput(where, f"has no clip of {', '.join(learn.motions)}", expected=known)
     columns = [seen.index(joints[name]) for name in task.actions]
     rest = [at for at, name in enumerate(seen) if task.channels[name].role == "observation"]
     spans = [(one.start, one.stop) for one in episodes]

@@ -15,11 +15,13 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SerializeAsAny,
     field_validator,
 )
 
 from kinemill.registry import nearest
-from kinemill.spec.plugins import OBJECTIVES, Optimizer
+from kinemill.spec.parts import Patterns, as_list
+from kinemill.spec.plugins import OBJECTIVES, OPTIMIZERS, Optimizer, pick, usual
 from kinemill.train.objectives.reinforcement import Reinforcement
 from kinemill.train.supervised import Supervised
 
@@ -61,6 +63,11 @@ class Motion(Supervised):
         description="by action, the joint whose next value it is; default: the channel with the "
         "same source",
     )
+    motions: Annotated[Patterns, BeforeValidator(as_list)] = Field(
+        default=["*"],
+        description="patterns on the names of the clips that are learned from, among those of the "
+        "training split",
+    )
     cycle: PositiveFloat | None = Field(
         default=None, description="length of a cycle, s; default: as the clips repeat themselves"
     )
@@ -88,6 +95,12 @@ class Motion(Supervised):
     hidden_size: int = Field(
         default=256, ge=32, le=512, multiple_of=32, description="units of each of two layers"
     )
+    optimizer: Annotated[
+        SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
+    ] = Field(
+        default_factory=lambda: usual(OPTIMIZERS),
+        description=f"its `lr` must be >= {SLOWEST:g} and <= {FASTEST:g}",
+    )
     stride: PositiveInt = Field(
         default=5, description="rows between two windows, for neighbours say nearly the same"
     )
@@ -96,6 +109,13 @@ class Motion(Supervised):
     physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = Field(
         default=None,
         description="how it learns in the task's environment, keys as of `type: reinforcement`",
+    )
+
+    prior: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of imitation in physics that an adversarial motion prior judges",
     )
 
     @property
@@ -118,6 +138,9 @@ class Motion(Supervised):
         for name in self.observations:
             if name not in numbers:
                 found.append((("observations",), f"{name!r} is not seen; {nearest(name, numbers)}"))
+        if self.physics is not None:
+            known = self.physics.problems(channels)
+            found += [(("physics", *where), what) for where, what in known]
         if found or not channels:
             return found
         seen, joints = self.seen(channels), self.joints(channels)

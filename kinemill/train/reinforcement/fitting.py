@@ -33,7 +33,7 @@ from kinemill.train.reinforcement.starting import begin_with
 from kinemill.train.reinforcement.tally import summed_up
 from kinemill.train.state import State
 
-WATCHED = "evaluation/return"
+WATCHED, STATISTICS = "evaluation/return", "statistics.csv"
 
 
 @dataclass
@@ -154,10 +154,11 @@ class Fitting:
         values = {f"learner/{name}": value for name, value in told.items()}
         values |= summed_up(copies.drain(), self._layout.actions)
         values |= self._evaluated(learner, number)
-        state.seconds += time.perf_counter() - began
-        values["steps_per_second"] = (state.step - before) / (time.perf_counter() - began)
-        state.record(values)
-        self._tracker.log_metrics(values, state.step)
+        took = time.perf_counter() - began
+        state.seconds += took
+        state.record(values)  # without times: equal trainings have equal curves
+        pace = {"seconds": state.seconds, "steps_per_second": (state.step - before) / took}
+        self._tracker.log_metrics(values | pace, state.step)
         note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         due = state.step // learn.save_every > state.saved // learn.save_every
@@ -255,10 +256,21 @@ class Fitting:
                 "parameters": sum(value.numel() for value in policy.core.parameters()),
                 "objective": state.best,
                 "reached": state.reached,
-                "seconds": state.seconds,
                 "final": final.document(),
             },
+            files={STATISTICS: table_of(state.history).encode()},
         )
+
+
+def table_of(history: Mapping[str, Any]) -> str:
+    """Spell curves as CSV, one line an evaluation; what was not known is empty."""
+    steps = sorted({step for points in history.values() for step, _ in points})
+    known = [dict(points) for points in history.values()]
+    lines = [",".join(["step", *history])]
+    for step in steps:
+        values = [one.get(step) for one in known]
+        lines.append(",".join([str(step), *("" if v is None else f"{v:.6g}" for v in values)]))
+    return "\n".join(lines) + "\n"
 
 
 def evaluated(trials: Trials) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
-from kinemill.validate.faults import CheckSettings, Fault, Values, runs
+from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
 from kinemill.validate.looks import extremes, may_rest, whole
 
 _SAME = 1e-9
@@ -74,8 +74,7 @@ class FrozenAction(CheckSettings):
         least = max(self.rows, round(self.seconds / dt))
         if span <= 0.0 or not may_rest(action, least, tolerance):
             return []
-        change = np.diff(action)
-        same = np.abs(change, out=change) <= tolerance
+        same = np.concatenate([np.abs(part, out=part) <= tolerance for part in changes(action)])
         still = [(start, stop + 1) for start, stop in runs(same)]
         long = [(start, stop) for start, stop in still if stop - start > least]
         inside = sum(stop - start - 1 for start, stop in long)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.looks import extremes
 from kinemill.validate.motion import pairs
 
@@ -50,12 +50,14 @@ class WrapAround(CheckSettings):
 
     def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
         """Tell whether v (n,) is nowhere further than that from the slope of x; not beside NaN."""
-        off = (
-            np.abs(_gradient(far, dt) - near)
-            for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True)
-            if len(far) > 1
-        )
-        return all(float(each.max()) <= most for each in off)
+        place = np.empty(min(BLOCK + 2, len(x)))
+        for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True):
+            if len(far) > 1:
+                off = _gradient(far, dt, place[: len(far)])
+                off -= near
+                if not float(np.abs(off, out=off).max()) <= most:
+                    return False
+        return True
 
     def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
         missing = slope - v
@@ -122,9 +124,9 @@ class WrapAround(CheckSettings):
         return float(np.median(np.abs(missing - middle))) <= self.alike * middle
 
 
-def _gradient(x: Array, dt: float) -> Array:
+def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:
     """Return the slope of (n,) unit around each row, at the ends beside it, (n,) unit/s."""
-    slope = np.empty(len(x))
+    slope = np.empty(len(x)) if out is None else out
     np.subtract(x[2:], x[:-2], out=slope[1:-1])
     slope[0], slope[-1] = 2.0 * (x[1] - x[0]), 2.0 * (x[-1] - x[-2])
     slope /= 2.0 * dt

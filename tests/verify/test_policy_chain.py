@@ -1,0 +1,114 @@
+"""A policy from its environment to an address that robots load, stage by stage."""
+
+import pytest
+import yaml
+
+from benchmarks._balance import DT
+from benchmarks._mutating_policies import TASK
+from benchmarks._policies import Gains
+from kinemill import runtime
+from kinemill.augment import augment
+from kinemill.dataset import make_dataset
+from kinemill.environments.card import make_card
+from kinemill.environments.rolling import roll_out
+from kinemill.export import export
+from kinemill.export.bundle import deliver
+from kinemill.ingest import ingest
+from kinemill.register import Produced, register
+from kinemill.runtime.__main__ import main
+from kinemill.spec import load_task
+from kinemill.spec.ports import Silence
+from kinemill.store import open_ref, read_json
+from kinemill.train import train
+from kinemill.validate import validate
+from kinemill.verify import verify
+
+BRIEF = {
+    "learn.steps": 2560,
+    "learn.eval_every": 2560,
+    "environment.trials": {"episodes": 6, "watched": 2},
+    "promote.beats": ["champion"],
+    "promote.interval": False,
+}
+
+
+@pytest.mark.slow
+def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_path, capsys):
+    home, task, nobody = tracked_home, load_task("cartpole_rl", BRIEF), (Silence(), Silence())
+    card = make_card(task, home).ref
+    model = train(task, home, card, card, nobody).ref
+    exported = export(task, home, model, card).ref
+    verdict = verify(task, home, exported, model, card)
+    document = read_json(open_ref(home, verdict.ref) / "verification.json")
+    assert document["passed"], [line for line in document["gates"] if not line["passed"]]
+    assert len(document["trials"]["model"]["returns"]) == 6
+    assert document["closed_loop"]["wrong"] == []
+    produced = Produced(verdict.ref, exported, model, card)
+    found = register(task, home, produced)
+    assert (found.status, found.alias) == ("done", "champion")
+    again = register(task, home, produced)
+    assert (again.status, again.version) == ("unchanged", 1)
+    policy = runtime.load("models:/cartpole_rl@champion")
+    assert policy.act(
+        {"cart_position": 0, "cart_velocity": 0, "pole_angle": 0.1, "pole_velocity": 0.5}
+    ) in (0, 1)
+    deliver(home.root / found.summary["bundle"], tmp_path / "robot")
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "robot"), "--calls", "10"]) == 0
+    assert "policy parity, batch 1" in capsys.readouterr().out
+
+
+LEARNER = {
+    "task": "balancing",
+    "dt": DT,
+    "channels": {
+        "angle": {"role": "state", "unit": "rad"},
+        "velocity": {"role": "observation", "unit": "m/s"},
+        "force": {"role": "action", "unit": "N", "limits": [-10, 10]},
+    },
+    "ingest": {"settle": 0},
+    "validate": {"min_steps": 5},
+    "dataset": {"validation": 0.2, "test": 0.3, "repeats": "apart"},
+    "learn": {
+        "type": "imitation",
+        "model": {"type": "mlp", "hidden_sizes": [16]},
+        "seq_len": 2,
+        "steps": 300,
+        "eval_every": 100,
+        "optimizer": {"type": "adam", "lr": 1e-2},
+    },
+}
+
+
+@pytest.mark.slow
+def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_folders):
+    home, nobody = tracked_home, (Silence(), Silence())
+    path = tmp_path / "balancing.yaml"
+    path.write_text(yaml.safe_dump(LEARNER))
+    task = load_task(path)
+    expert = runtime.load(policy_folders[Gains])
+    roll_out(TASK, expert, range(20), home.logs(task.name))
+    snapshot = ingest(task, home, home.logs(task.name)).outcome
+    episodes = validate(task, home, snapshot.ref).ref
+    dataset = make_dataset(task, home, episodes).ref
+    training_set = augment(task, home, dataset).ref
+    model = train(task, home, dataset, training_set, nobody).ref
+    exported = export(task, home, model, dataset).ref
+    verdict = verify(task, home, exported, model, dataset)
+    document = read_json(open_ref(home, verdict.ref) / "verification.json")
+    assert document["passed"], [line for line in document["gates"] if not line["passed"]]
+    errors = document["metrics"]["nrmse"]
+    # The expert is linear in what it observes now and at the row before.
+    assert errors["linear"] < 1e-4 < errors["model"] < errors["repeat"]
+    assert {"held-out logs", "limits"} <= {row["probe"] for row in document["parity"]}
+    produced = Produced(verdict.ref, exported, model, dataset)
+    found = register(task, home, produced)
+    failed = {line["rule"] for line in found.gate if not line["passed"]}
+    assert failed == {"beats_linear", "interval_linear"}
+    asked = load_task(path, {"promote.beats": ["repeat", "champion"]})
+    found = register(asked, home, produced)
+    assert (found.status, [line for line in found.gate if not line["passed"]]) == ("done", [])
+    measured = next(line for line in found.gate if line["rule"] == "measured")
+    assert measured["found"] == measured["wanted"].removeprefix("as verified: ")
+    policy = runtime.load("models:/balancing@champion")
+    assert policy.act({"angle": 0.02, "velocity": 0.0}) == pytest.approx([1.2], abs=0.5)
