@@ -77,7 +77,12 @@ def _predicted(mill: Mill, verification: Ref, found: Json) -> Json:
     from resources.pictures import error_growth
 
     drawn = error_growth(mill.home, mill.task.name, verification)
-    return say(errors=table(_lines(found["metrics"])), error_growth=picture(drawn))
+    looped = found["closed_loop"]
+    return say(
+        errors=table(_lines(found["metrics"])),
+        error_growth=picture(drawn),
+        closed_loop=table(looped["episodes"]) if looped else None,
+    )
 
 
 def _tried(found: Json) -> Json:
@@ -90,12 +95,12 @@ def _tried(found: Json) -> Json:
             **{name: tried[name] for name in ("return", "success") if tried[name] is not None},
             "95 % of the return": tried["return_interval"],
         }
-        for who, tried in found["trials"].items()
+        for who, tried in found.get("trials", {}).items()  # without an environment there are none
     ]
     metrics = found["metrics"]
     errors = table(_lines(metrics)) if metrics["test"] else None
     drawn = drawing(returns_drawn(found["trials"])) if lines else None
-    return say(trials=table(lines), returns=drawn, errors=errors)
+    return say(trials=table(lines) if lines else None, returns=drawn, errors=errors)
 
 
 def _lines(metrics: Json) -> list[Json]:

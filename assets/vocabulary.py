@@ -39,6 +39,7 @@ WORDS = {
     "trials": "return and success in the environment, from seeded starts never seen before",
     "returns": "returns of all trials, from the least to the most",
     "error_growth": "error over the horizon by channel",
+    "closed_loop": "episodes of the task's controller on the simulated robot, by their starts",
     "parity": "largest difference between torch and ONNX, over what is allowed",
     "gates": "what verification asked for, line by line",
     "latency": "time of one call, ms",

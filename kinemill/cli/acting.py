@@ -7,7 +7,6 @@ from typing import Any
 import typer
 
 from kinemill.cli.say import document, table
-from kinemill.errors import BadInput
 from kinemill.home import Home
 
 FILMS = "films"
@@ -42,12 +41,10 @@ def act(task: Any, to: Path, seeds: range, asked: Asked) -> None:
         asked: how.
     """
     from kinemill.environments.rolling import film_policy, roll_out
-    from kinemill.runtime import Policy, load
+    from kinemill.runtime import load_policy
 
     where = address_of(task.name, asked.model)
-    policy = load(where)
-    if not isinstance(policy, Policy):
-        raise BadInput(where, "is a model of dynamics", expected="a policy")
+    policy = load_policy(where)
     found = {"task": task.name, "model": where, "variant": asked.variant, "films": []}
     found |= roll_out(task, policy, seeds, to, variant=asked.variant, workers=asked.workers)
     if asked.video:

@@ -72,7 +72,7 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     """
     from kinemill.errors import BadInput
     from kinemill.home import Home
-    from kinemill.runtime import Policy, load
+    from kinemill.runtime import load_simulator
     from kinemill.spec import load_task
 
     task_name, which = _parts(model)
@@ -85,10 +85,7 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
         raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
     else:
         where, name, version = folder, str(folder), None
-    simulator = load(where, non_finite="pass")
-    if isinstance(simulator, Policy):
-        fix = f"kinemill rollout {task.name} lets it act in its environment"
-        raise BadInput(name, "is a policy", expected="a model of dynamics", fix=fix)
+    simulator = load_simulator(where, non_finite="pass")
     return Chosen(task, home, simulator, Path(where), name, version)
 
 

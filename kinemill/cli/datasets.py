@@ -137,6 +137,8 @@ def _tell_made(found: dict[str, Any]) -> None:
         f"{found['task']}{_spell(found['model'])} learned from dataset v{dataset['version']} "
         f"({dataset['digest'][:_SHORT]})"
     )
+    for what, which in found["environment"].items():
+        typer.echo(f"its environment's {what}: {which}")
     columns = ["name", "group", *_SPLITS, "rows"]
     rows = [
         [line["recording"][:_SHORT], *(line[key] for key in columns)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
-from kinemill.runtime import Simulator, load
+from kinemill.runtime import Simulator, load_simulator
 from kinemill.spec.task import Task
 
 
@@ -55,7 +55,7 @@ def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedMod
         BadInput: there is no such model, or it is of other channels or of another time step.
     """
     # A plan that the model cannot follow is bad, not an error.
-    simulator = load(where, threads=threads, non_finite="pass", engine="auto")
+    simulator = load_simulator(where, threads=threads, non_finite="pass", engine="auto")
     wanted = (tuple(task.states), tuple(task.actions))
     if (found := (simulator.states, simulator.actions)) != wanted:
         raise BadInput(where, f"is of the channels {found}", expected=f"{wanted}")

@@ -54,7 +54,8 @@ def _stood_on(task: Task, home: Home, dataset: Ref | None) -> dict[str, str]:
         return {}
     from kinemill.environments.card import open_card
 
-    return dict(open_card(home, dataset).document["lineage"])
+    found = open_card(home, dataset).document["lineage"]
+    return {f"environment.{name}": value for name, value in found.items()}
 
 
 def prepare() -> None:

@@ -23,7 +23,7 @@ class Deterministic(Head):
 
             def forward(self, condition: Tensor, draws: Any) -> Tensor:
                 del draws
-                return condition.unflatten(-1, (length, actions))
+                return condition.reshape(-1, length, actions)
 
             def loss(
                 self, condition: Tensor, wanted: Tensor, counts: Tensor, chances: Chances

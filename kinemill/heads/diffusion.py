@@ -54,7 +54,7 @@ class Diffusion(Head):
                     clean = bounded(self.denoiser(x, time, condition), bound)
                     (signal, noise), (next_signal, next_noise) = levels(now), levels(after)
                     x = next_signal * clean + next_noise / noise * (x - signal * clean)
-                return x.unflatten(-1, (length, actions))
+                return x.reshape(-1, length, actions)
 
             def loss(
                 self, condition: Tensor, wanted: Tensor, counts: Tensor, chances: Chances

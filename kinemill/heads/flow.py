@@ -45,7 +45,7 @@ class Flow(Head):
                 for step in range(steps):
                     time = torch.full_like(x[:, :1], step / steps)
                     x = x + self.velocity(x, time, condition) / steps
-                return x.unflatten(-1, (length, actions))
+                return x.reshape(-1, length, actions)
 
             def loss(
                 self, condition: Tensor, wanted: Tensor, counts: Tensor, chances: Chances

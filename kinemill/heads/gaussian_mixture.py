@@ -40,7 +40,7 @@ class GaussianMixture(Head):
 
             def parts(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
                 """Return log-probabilities (B, M), middles and log-spreads (B, M, N)."""
-                weights, rest = condition[:, :many], condition[:, many:].unflatten(-1, (many, -1))
+                weights, rest = condition[:, :many], condition[:, many:].reshape(-1, many, 2 * size)
                 spreads = least + nn.functional.softplus(rest[..., size:])
                 return torch.log_softmax(weights, dim=-1), rest[..., :size], spreads.log()
 
@@ -55,7 +55,7 @@ class GaussianMixture(Head):
                 found = (chosen * middles).sum(1)
                 if noise:
                     found = found + noise * draws.normal(size) * (chosen * spreads.exp()).sum(1)
-                return found.unflatten(-1, (length, actions))
+                return found.reshape(-1, length, actions)
 
             def loss(
                 self, condition: Tensor, wanted: Tensor, counts: Tensor, chances: Chances

@@ -6,12 +6,13 @@ import polars as pl
 
 from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset import scan_listing, versions
+from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
 from kinemill.register.versions import Version, find_version, versions_of
-from kinemill.store import Json
+from kinemill.store import Json, read_json
 from kinemill.tracking import open_tracking
 
 PAGE = 20
@@ -40,10 +41,12 @@ def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: in
         *(pl.col("split").eq(split).sum().alias(split) for split in _USED), pl.col("rows").sum()
     )
     names = ("TASK", "COMMIT", "MODEL", "ONNX", "VERIFICATION")
+    card = dataset.folder(home) / CARD
     return {
         "task": task,
         "model": _model(model),
         "dataset": {"version": dataset.number, "digest": dataset.ref.digest},
+        "environment": read_json(card)["lineage"] if card.is_file() else {},
         "made_by": {name.lower(): model.tags.get(getattr(tags, name)) for name in names},
         "total": recordings.select(pl.len()).collect().item(),
         "offset": offset,

@@ -23,7 +23,7 @@ from kinemill.locks import lock, now
 from kinemill.register.gate import differences
 from kinemill.register.reigning import Reigning
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
-from kinemill.runtime import load
+from kinemill.runtime import load_simulator
 from kinemill.spec import Task
 from kinemill.store import Json, file_digest
 from kinemill.tracking import open_tracking
@@ -147,7 +147,7 @@ class Shadow:
         tracking = open_tracking(self.home)
         both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
-            who: load(bundle_folder(tracking, version), non_finite="pass")
+            who: load_simulator(bundle_folder(tracking, version), non_finite="pass")
             for who, version in both.items()
         }
 

@@ -78,6 +78,30 @@ def load(
     return simulator
 
 
+def load_simulator(where: str | Path, **settings: Any) -> Simulator:
+    """Load a model of dynamics as `load` does.
+
+    Raises:
+        BadInput: it is a policy, or as for `load`.
+    """
+    found = load(where, **settings)
+    if not isinstance(found, Simulator):
+        raise BadInput(where, "is a policy", expected="a model of dynamics")
+    return found
+
+
+def load_policy(where: str | Path, **settings: Any) -> Policy:
+    """Load a policy as `load` does.
+
+    Raises:
+        BadInput: it is a model of dynamics, or as for `load`.
+    """
+    found = load(where, **settings)
+    if not isinstance(found, Policy):
+        raise BadInput(where, "is a model of dynamics", expected="a policy")
+    return found
+
+
 def _quicken(simulator: Simulator, where: Path, step: bytes | None, *, must: bool) -> None:
     """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
     try:

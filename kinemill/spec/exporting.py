@@ -39,6 +39,8 @@ class Export(Settings):
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
         """Say which safe actions are of no action, or beyond its limits."""
         found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
+        if not channels:
+            return found  # names are those of the environment, which export compares with
         for name, value in self.safe_action.items():
             if name not in actions:
                 told = f"unknown action {name!r}; {nearest(name, actions)}"

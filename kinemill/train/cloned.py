@@ -120,7 +120,7 @@ class Cloned(PolicyModule):
         """Return what the network gives for a row, and what it carries on."""
         given, whole = list(carry), list[Tensor]()
         for shape in self.network.carry_shapes:
-            whole.append(features.new_zeros(len(features), *shape) if 0 in shape else given.pop(0))
+            whole.append(features.new_zeros(features.shape[0], *shape) if 0 in shape else given.pop(0))
         if not self.memory.carried and self.memory.rows > 1:
             before = features.unsqueeze(1).expand(-1, self.memory.rows - 1, -1)
             whole = [
@@ -154,7 +154,7 @@ class Cloned(PolicyModule):
 
     def _zeros(self, features: Tensor) -> tuple[Tensor, ...]:
         shapes = self.network.carry_shapes
-        return tuple(features.new_zeros(len(features), *shape) for shape in shapes)
+        return tuple(features.new_zeros(features.shape[0], *shape) for shape in shapes)
 
     def _window(self, before: Tensor) -> tuple[Tensor, ...]:
         return self.network.warm_up(before) if before.shape[1] else self._zeros(before)

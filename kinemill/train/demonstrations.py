@@ -126,20 +126,31 @@ class Feed:
         data: where it is from.
         layout: what is seen.
         device: where tensors are wanted.
+        used: rows that are asked for, sorted; None: any.
     """
 
-    def __init__(self, data: Demonstrations, layout: PolicyLayout, device: Any) -> None:
+    def __init__(
+        self,
+        data: Demonstrations,
+        layout: PolicyLayout,
+        device: Any,
+        used: NDArray[np.int64] | None = None,
+    ) -> None:
         self._data, self._layout, self._device = data, layout, device
         self._numbers = torch.from_numpy(data.observed(layout.observation)).to(device)
         self._texts: dict[str, tuple[Tensor, Tensor]] = {}
         self._epoch = -1
+        rows = np.arange(len(data.packed.values))
+        self._used = rows if used is None else used
+        places = np.searchsorted(self._used, rows)  # of rows that are not used it means nothing
+        self._places = torch.from_numpy(places).to(device)
         self._pictures = {name: self._held(name) for name in layout.images}
 
     def _held(self, name: str) -> Tensor | None:
-        rows = len(self._data.packed.values)
-        if self._data.changing(name) or rows * int(np.prod(self._layout.images[name])) > HELD:
+        size = len(self._used) * int(np.prod(self._layout.images[name]))
+        if self._data.changing(name) or size > HELD:
             return None
-        return self._data.pictures(name, np.arange(rows)).to(self._device)
+        return self._data.pictures(name, self._used).to(self._device)
 
     @property
     def steady(self) -> bool:
@@ -154,7 +165,7 @@ class Feed:
             found[OBSERVATION] = self._numbers.index_select(0, rows)
         for name, held in self._pictures.items():
             if held is not None:
-                found[name] = held.index_select(0, rows)
+                found[name] = held.index_select(0, self._places.index_select(0, rows))
             else:
                 read = self._data.pictures(name, rows.cpu().numpy(), epoch)
                 found[name] = read.to(self._device)

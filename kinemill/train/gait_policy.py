@@ -199,25 +199,33 @@ class GaitPolicy(PolicyModule):
         return torch.cat([made[:, :-1], joints.unsqueeze(1)], dim=1)
 
     def phase_of(self, joints: Tensor, place: Tensor) -> Tensor:
-        """Return φ (B, 1) at which the gait z (B, R) is nearest to joints that move (B, J)."""
-        ways = self.now[:, 1:].transpose(0, 1).flatten(1)
-        expected = self.now[:, 0] + (place @ ways).view(-1, *self.now[:, 0].shape)
-        missed = (((joints.unsqueeze(1) - expected) / self.spread) ** 2).sum(dim=2)
-        return _lowest(missed)[0]
+        """Return φ (B, 1) at which the gait z (B, R) is nearest to joints that move (B, J).
+
+        In double precision, as what differs little between phases is a sum of what is large.
+        """
+        now, ways = self.now[:, 0].double(), self.now[:, 1:].transpose(0, 1).flatten(1).double()
+        expected = now + (place.double() @ ways).view(-1, *now.shape)
+        off = (joints.double().unsqueeze(1) - expected) / self.spread.double()
+        return _lowest((off**2).sum(dim=2))[0].to(joints.dtype)
 
     def _explained(self, rows: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
-        """Return φ (B, 1) of the last of rows (B, H, J), and z (B, R), expected near `expected`."""
-        scaled = ((rows - self.mean[0]) / self.spread).reshape(-1, self.keys.shape[1])
-        found = (scaled @ self.keys.T).view(-1, *self.offset.shape) - self.offset
+        """Return φ (B, 1) of the last of rows (B, H, J), and z (B, R), expected near `expected`.
+
+        In double precision, as `phase_of`.
+        """
+        offset, gram, near = self.offset.double(), self.gram.double(), expected.double()
+        scaled = (rows.double() - self.mean[0].double()) / self.spread.double()
+        seen = scaled.reshape(-1, self.keys.shape[1])
+        found = (seen @ self.keys.double().T).view(-1, *offset.shape) - offset
         # With d = y - m: |d|² but for |y|², then A'd, both at z = 0; then moved to z expected.
-        square, slope = -2.0 * found[:, :, 0] - self.offset[:, 0], found[:, :, 1:]
-        moved = (expected @ self.gram.flatten(0, 1).T).view(-1, *self.gram.shape[:2])
-        square = square - (2.0 * slope - moved).matmul(expected.unsqueeze(2)).squeeze(2)
+        square, slope = -2.0 * found[:, :, 0] - offset[:, 0], found[:, :, 1:]
+        moved = (near @ gram.flatten(0, 1).T).view(-1, *gram.shape[:2])
+        square = square - (2.0 * slope - moved).matmul(near.unsqueeze(2)).squeeze(2)
         slope = slope - moved
-        change = (self.inverse * slope.unsqueeze(2)).sum(dim=3)
+        change = (self.inverse.double() * slope.unsqueeze(2)).sum(dim=3)
         phase, weights = _lowest(square - (slope * change).sum(dim=2))
-        place = expected + (weights.unsqueeze(2) * change).sum(dim=1)
-        return phase, _within(place, _FARTHEST)
+        place = near + (weights.unsqueeze(2) * change).sum(dim=1)
+        return phase.to(rows.dtype), _within(place, _FARTHEST).to(rows.dtype)
 
 
 def _sorted(series: Any) -> Any:

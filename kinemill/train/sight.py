@@ -54,7 +54,7 @@ class Sight(nn.Module):
         for name in self.images:
             # uint8 until here: in [0, 1] and with colours first in the batch alone.
             image = given[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
-            told = torch.cat(texts, dim=-1) if texts else image.new_zeros(len(image), 0)
+            told = torch.cat(texts, dim=-1) if texts else image.new_zeros(image.shape[0], 0)
             parts.append(self.encoders[name](image, told))
         parts += texts
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]

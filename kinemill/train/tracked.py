@@ -54,8 +54,8 @@ class TrackedPolicy(PolicyModule):
         more = torch.where(more < -1.0, -1.0, more)
         phase = phase + self.family.pace
         target = self.family.curve(phase, place)[:, 0] + REACH * more
-        whole = self.family.within(target)
-        return whole, phase, counted(begun), more
+        phase = torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)  # exact after hours
+        return self.family.within(target), phase, counted(begun), more
 
     def _gait(self, observation: Tensor, phase: Tensor, added: Tensor, place: Tensor) -> Any:
         following = self.family.curve(phase + self.family.pace, place)[:, 0]

@@ -75,12 +75,13 @@ class Tracking(gymnasium.Env[Floats, Floats]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
-        """Begin somewhere in the gait of one of the clips' commands, or standing."""
+        """Begin in the midst of a gait, or standing, under a command of the task or of a clip."""
         if seed is not None:
             self._random = np.random.default_rng(seed)
         del options
-        clips = self._reference.commands
-        self._command = clips[self._random.integers(len(clips))]
+        own = self._random.random() < 0.5
+        known = np.asarray(self._walker.commands) if own else self._reference.commands
+        self._command = known[self._random.integers(len(known))]
         given: dict[str, Any] = {"command": self._command}
         among = self._random.random() < AMONG
         if among:

@@ -39,7 +39,7 @@ def test_a_bright_dot_is_found_where_it_is():
     assert places[0][1] > places[1][1] + 0.2  # across
 
 
-@pytest.mark.parametrize("name", list(IMAGES))
+@pytest.mark.parametrize("name", ["conv", pytest.param("vit", marks=pytest.mark.slow)])
 def test_every_image_encoder_learns_on_which_side_a_dot_is(name):
     torch.manual_seed(0)
     small = {"vit": {"patch": 4, "width": 32}}

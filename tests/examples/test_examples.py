@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks._policies import Chooser, Gains
 from kinemill.export.c99 import generate
 from kinemill.runtime import load
 from tests.conftest import ROOT
@@ -51,6 +52,18 @@ def test_the_python_example_needs_numpy_and_onnxruntime_alone(folder):
     angle, velocity = from_rest(load(folder))[-1]
     assert lines[1:3] == [f"  angle: {angle:.6g} rad", f"  velocity: {velocity:.6g} rad/s"]
     assert float(lines[3].rpartition(" ")[2]) == 0.0  # rollout equals step
+
+
+@pytest.mark.parametrize("kind", [Gains, Chooser])
+def test_the_python_example_of_a_policy_does_what_the_runtime_does(policy_folders, kind):
+    path = EXAMPLES / "python" / "run_policy.py"
+    command = [sys.executable, path, policy_folders[kind]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    policy = load(policy_folders[kind])
+    still = np.zeros(len(policy.observation))
+    wanted = ", ".join(f"{np.ravel(policy.act(still))[0]:.6g}" for _ in range(5))
+    (name,) = policy.actions
+    assert done.stdout.splitlines()[1] == f"  {name}: {wanted} {policy.units[name]}"
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")

@@ -47,7 +47,8 @@ def random_step(model: str | dict = "mlp", history: int = 4, network=None, **lea
         scale = {**SCALE, "feature_mean": spread - 1.0, "feature_std": spread}
     if len(layout.outputs) != 2:
         scale = {**scale, "output_mean": torch.zeros(1), "output_std": torch.tensor([9.0])}
-    step = make_step(task.learn.model, layout, scale)
+    # Copies: a step keeps the tensors that it is given, and a test may change those of its step.
+    step = make_step(task.learn.model, layout, {name: one.clone() for name, one in scale.items()})
     step.network = network or step.network
     return step.eval()
 

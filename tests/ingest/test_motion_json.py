@@ -133,3 +133,28 @@ def test_a_walk_that_is_said_to_wrap_does_not_close(shared_data, make_task):
     angle = read(path, task).frame["angle"].to_numpy()
     assert abs(angle[-1] - angle[0]) == pytest.approx(0.509, abs=1e-3)  # rad
     assert recognise(task, path) == "motion_json"
+
+
+def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):
+    """A circle of 2 m, once round in 10 s: end to end it did not move, and did not turn."""
+    turned = 2.0 * np.pi * np.arange(501) / 500
+    zero = np.zeros(501)
+    place = np.stack([2.0 * np.sin(turned), 2.0 * (1.0 - np.cos(turned)), zero], axis=1)
+    quaternion = np.stack([zero, zero, np.sin(turned / 2), np.cos(turned / 2)], axis=1)
+    content = {
+        "FPS": 50,
+        "Vel_x": 0.0,
+        "Frame_offset": [{"root_pos": 0, "root_quat": 3}],
+        "Frame_size": [{"root_pos": 3, "root_quat": 4}],
+        "Frames": np.concatenate([place, quaternion], axis=1).tolist(),
+    }
+    (logs / "round.json").write_text(json.dumps(content))
+    task = make_task(
+        channels__angle__source="walked_y",
+        channels__velocity__source=["walked_yaw"],
+        channels__torque__source=["walked_x", "Vel_x"],
+    )
+    _, across, turning, along = read(logs / "round.json", task).frame.row(0)
+    assert along == pytest.approx(2.0 * 2.0 * np.pi / 10.0, rel=1e-4)  # m/s
+    assert across == pytest.approx(0.0, abs=1e-6)
+    assert turning == pytest.approx(2.0 * np.pi / 10.0, rel=1e-6)  # rad/s

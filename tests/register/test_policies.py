@@ -15,13 +15,17 @@ from kinemill import runtime
 from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TaskError
 from kinemill.home import Home
-from kinemill.register import Produced, register
+from kinemill.register import Produced, register, rollback
+from kinemill.register.comparing import compare, comparison_document
+from kinemill.register.comparison_page import comparison_page
 from kinemill.register.document import RunFacts, run_document
 from kinemill.register.evidence import Duel, serve_still
 from kinemill.register.gate import judge
 from kinemill.register.policies import PolicyEvidence
 from kinemill.register.rules import Champion, Contest, Measured
-from kinemill.register.versions import find_version, list_versions, show
+from kinemill.register.task_page import task_page
+from kinemill.register.version_page import version_page
+from kinemill.register.versions import find_version, list_versions, show, versions_of
 from kinemill.spec import load_task
 from kinemill.store import once
 from kinemill.tracking import open_tracking
@@ -38,7 +42,7 @@ TASK = {
         "trials": {"episodes": EPISODES},
     },
 }
-HOLDS, WEAK, WEAKER = 4.0, 0.8, 0.3  # gains: the first keeps the stick up, the others do not
+HOLDS, WEAK, WEAKER = 4.0, 0.8, 0.3  # gains: the last one lets the stick fall
 
 
 @pytest.fixture(scope="session")
@@ -277,6 +281,32 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
     (tmp_path / "broken" / "policy.onnx").write_bytes(b"\0")
     with pytest.raises(BadInput, match="is no ONNX file"):
         serve_still(tmp_path / "broken")
+
+
+def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned):
+    reigned.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
+    found = comparison_document(compare(reigned.task, reigned.home, ":1", "@champion"))
+    assert found["return"]["a"] == 60.0
+    assert found["return"]["difference"] == found["return"]["b"] - 60.0 < 0.0
+    assert (found["better"], found["windows"]["episodes"]) == ("a", EPISODES)
+    assert found["success"]["a"] == 1.0
+    assert json.loads(json.dumps(found, allow_nan=False))
+    page = comparison_page(found)
+    assert "version 1 is better" in page
+    assert "seed 1000003" in page
+    moved = rollback(reigned.task, reigned.home)
+    assert (moved["version"], moved["differs"]) == (1, [])
+    assert runtime.load("models:/cart@champion").act([0.0, 0.05, 0.0]) == pytest.approx([0.6])
+
+
+def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
+    tracking = open_tracking(reigned.home)
+    page = version_page(reigned.home, find_version(tracking, "cart", ":1"))
+    assert "What it brings" not in page  # that is the report's, which this bundle has none of
+    assert "Actions drawn at random bring" in page
+    assert "policy.onnx" in page
+    listed = task_page("cart", versions_of(tracking, "cart"))
+    assert "What it brings, return" in listed
 
 
 def test_the_run_document_says_what_model_champion_and_chance_bring(reigned):

@@ -11,7 +11,7 @@ import pytest
 from benchmarks._policies import Chooser, Gains, Looking, Sampler
 from kinemill.errors import BadInput
 from kinemill.export.bundle import assemble, write_sums
-from kinemill.runtime import Watchdog, load
+from kinemill.runtime import Watchdog, load, load_policy, load_simulator
 from kinemill.runtime.__main__ import main
 from kinemill.runtime.policy import step_seed
 
@@ -180,3 +180,9 @@ def test_a_watchdog_answers_for_a_policy_that_is_late(chooser):
     assert command.action == 0.0
     hold.set()
     guard.close()
+
+
+def test_a_policy_is_no_model_to_plan_on(gains):
+    assert load_policy(gains).actions == ("force",)
+    with pytest.raises(BadInput, match="is a policy; expected a model of dynamics"):
+        load_simulator(gains)

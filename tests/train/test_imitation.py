@@ -102,13 +102,8 @@ def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
         assert torch.equal(best[name], whole[name]), name
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        head if head == "gaussian_mixture" else pytest.param(head, marks=pytest.mark.slow)
-        for head in HEADS
-    ],
-)
+@pytest.mark.slow  # exports four times
+@pytest.mark.parametrize("head", list(HEADS))
 def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_path):
     """To 1e-4 of the action's spread over 20 steps, from two seeds; another seed differs."""
     chunk = {"length": 4, "replan": 2, "ensemble": 0.1}
@@ -258,3 +253,12 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
     wide = policy_task(model={"type": "mlp", "hidden_sizes": [17]})
     with pytest.raises(BadInput, match="another architecture"):
         wide.learn.prepare(wide, data, data, CPU, known)
+
+
+def test_networks_learn_in_low_precision_and_actions_stay_in_float32(tmp_path):
+    task, module, objective = made(amp="bf16", steps=20)
+    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    losses = [value for _, value in state.history["train/loss"]]
+    assert losses[-1] < losses[0]
+    action, *carry = module(torch.zeros(1, 2), *module.initial_carry(1))
+    assert {one.dtype for one in (action, *carry)} == {torch.float32}

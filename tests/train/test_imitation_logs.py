@@ -11,7 +11,7 @@ from kinemill.dataset import make_dataset
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.spec import load_task
-from kinemill.train.demonstrations import Demonstrations, as_bytes
+from kinemill.train.demonstrations import Demonstrations, Feed, as_bytes
 from kinemill.validate import validate
 
 ROWS, RUNS, SAID = 24, 10, ("pick up the cup", "put it down")
@@ -245,3 +245,20 @@ def test_a_training_without_validation_episodes_says_so(tmp_path, home):
     with pytest.raises(Exception, match="validation split of arm"):
         task.learn.prepare(task, dataset, training_set, torch.device("cpu"))
     assert isinstance(dataset, Demonstrations)
+
+
+def test_pictures_come_from_memory_and_from_files_alike(tmp_path, home, monkeypatch):
+    """Of some rows, as training holds them; and where memory would not hold them."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    task = task_of(tmp_path, trajectories(logs), media=True)
+    data = learned_from(task, home, logs)[0]
+    layout = task.learn.prepare(task, data, data, torch.device("cpu"))[0].layout
+    used, rows = np.arange(5, 60, 3), torch.tensor([8, 56, 5])
+    wanted = data.pictures("camera", rows.numpy())
+    held = Feed(data, layout, "cpu", used)
+    monkeypatch.setattr("kinemill.train.demonstrations.HELD", 0)
+    read = Feed(data, layout, "cpu", used)
+    assert (held.steady, read.steady) == (True, False)
+    assert torch.equal(held.at(rows)["camera"], wanted)
+    assert torch.equal(read.at(rows)["camera"], wanted)

@@ -191,3 +191,9 @@ def test_real_clips_under_unseen_commands(shared_data, tmp_path, robot):
     assert walk.policy < 0.8 * walk.linear
     assert walk.long_finite
     assert walk.long_range < 2.0
+
+
+def test_motions_that_no_clip_is_called_are_refused_with_the_known_ones(task_file, clips, tmp_path):
+    task = load_task(task_file, {"learn.motions": ["walk*"]})
+    with pytest.raises(BadInput, match=r"no clip of walk\*.*a\.json, b\.json, c\.json"):
+        learn(task, Home(tmp_path), clips)

@@ -5,10 +5,14 @@ import os
 import numpy as np
 import pytest
 
-from kinemill.environments import make_environment
+from kinemill.environments import layout_of, make_environment
 from kinemill.errors import BadInput, TrainingFailed
+from kinemill.train.checkpoint import packed
+from kinemill.train.reinforcement.evaluating import Evaluator
+from kinemill.train.reinforcement.evolving import centred_ranks
+from kinemill.train.reinforcement.fitting import Fitting
 from kinemill.train.reinforcement.places import shares
-from tests.train.test_reinforcement import CART, POINT, rl_task, site_of
+from tests.train.test_reinforcement import CART, POINT, bench, rl_task, site_of
 
 
 def walked(task, steps=14):
@@ -121,3 +125,36 @@ def _raw(rows):
 def test_native_is_refused_where_there_is_nothing_of_the_kind():
     with pytest.raises(BadInput, match="in_process or processes"):
         site_of(rl_task(POINT, runner="native"))
+
+
+@pytest.mark.slow
+def test_a_generation_is_the_same_for_any_number_of_workers():
+    found = []
+    for runner in ("in_process", {"type": "processes", "workers": 2}):
+        task = rl_task(POINT, "evolution", copies=6, runner=runner)
+        site = site_of(task)
+        learner = task.learn.algorithm.learner(site)
+        learner.advance(120, 4)
+        found.append((learner.step, packed(learner.state()[0])))
+        site.environment.close()
+    assert found[0] == found[1]
+
+
+def test_ranks_weigh_returns_and_equal_ones_alike():
+    found = centred_ranks(np.array([3.0, -1.0, 100.0, 3.0]))
+    assert found.tolist() == pytest.approx([0.0, -0.5, 0.5, 0.0])
+
+
+def test_the_gradient_of_evolution_points_to_where_the_return_grows():
+    task = rl_task(
+        {**POINT, "steps": 4},
+        {"type": "evolution", "noise": 0.1},
+        copies=32,
+        optimizer={"type": "adam", "lr": 0.1},
+    )
+    learner = task.learn.algorithm.learner(site_of(task))
+    fitting = Fitting(task, layout_of(task, make_environment(task)), bench())
+    before = Evaluator(task).run(fitting.policy(learner), range(20)).mean_return
+    learner.advance(10_000, 1)
+    after = Evaluator(task).run(fitting.policy(learner), range(20)).mean_return
+    assert after > 0.4 * before  # both negative

@@ -103,7 +103,7 @@ class Walker(gymnasium.Env[Floats, Floats]):
         self._mujoco = library
         self.model = library.MjModel.from_xml_string(mjcf())
         self.data = library.MjData(self.model)
-        self.dt, self._rows, self._commands = rows * STEP, rows, commands
+        self.dt, self._rows, self.commands = rows * STEP, rows, commands
         self._push, self._push_rows = pushes[0], max(1, round(pushes[1] / self.dt))
         self._usual = (
             self.model.body_mass.copy(),
@@ -150,7 +150,7 @@ class Walker(gymnasium.Env[Floats, Floats]):
         """
         super().reset(seed=seed)
         given = options or {}
-        drawn = self._commands[int(self.np_random.integers(len(self._commands)))]
+        drawn = self.commands[int(self.np_random.integers(len(self.commands)))]
         self.command = np.asarray(given.get("command", drawn), np.float64)
         off = self.np_random.normal(0.0, 0.02, len(LEGS))
         joints = given.get("joints", self.stance)

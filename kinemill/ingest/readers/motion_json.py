@@ -1,8 +1,10 @@
 """Reference motions as JSON: `Frames` of numbers, laid out by `Frame_offset` and `Frame_size`.
 
 Sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`;
-commands of the whole clip, such as `Vel_x`, are channels with the same value in each row. Row k is
-at k / `FPS`, or k x `FrameDuration` s where there is no `FPS`.
+commands of the whole clip, such as `Vel_x`, are channels with the same value in each row. What
+makers state there is measured end to end, in the world; `walked_x`, `walked_y` and `walked_yaw` are
+how the trunk moved on average, m/s along and across its heading and rad/s, from `root_pos` and
+`root_quat` (x, y, z, w). Row k is at k / `FPS`, or k x `FrameDuration` s where there is no `FPS`.
 """
 
 import json
@@ -29,6 +31,9 @@ from kinemill.spec.plugins import READERS
 
 LARGEST = 256 << 20  # bytes of a file; in memory its numbers take ten times as much
 KEYS = (b'"Frames"', b'"FrameDuration"', b'"Frame_offset"')
+
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,29 @@ def _clip(content: dict[str, Any]) -> _Clip:
         for name, value in content.items()
         if type(value) in (int, float) and abs(value) < 1e300 and name not in columns
     }
-    return _Clip(values, columns, constants, _rate(content))
+    rate = _rate(content)
+    if rate and sizes.get("root_pos") == 3 and sizes.get("root_quat") == 4 and len(values) > 1:
+        root = values[:, offsets["root_pos"] :][:, :2], values[:, offsets["root_quat"] :][:, :4]
+        constants = _walked(*root, rate) | constants
+    return _Clip(values, columns, constants, rate)
+
+
+def _walked(place: Values, quaternion: Values, rate: float) -> dict[str, float]:
+    """Return the mean velocity of a trunk along and across its heading, m/s, and turning, rad/s.
+
+    Args:
+        place: (n, 2) m.
+        quaternion: (n, 4) x, y, z, w.
+        rate: rows per second, Hz.
+    """
+    x, y, z, w = quaternion.T
+    heading = np.unwrap(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+    middle, moved = 0.5 * (heading[1:] + heading[:-1]), np.diff(place, axis=0) * rate
+    forward = np.cos(middle) * moved[:, 0] + np.sin(middle) * moved[:, 1]
+    across = np.cos(middle) * moved[:, 1] - np.sin(middle) * moved[:, 0]
+    turning = (heading[-1] - heading[0]) * rate / len(middle)
+    found = {"walked_x": forward.mean(), "walked_y": across.mean(), "walked_yaw": turning}
+    return {name: float(value) for name, value in found.items()}
 
 
 def _frames(frames: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

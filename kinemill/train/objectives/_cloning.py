@@ -53,7 +53,7 @@ class Samples:
         if most is not None and len(found) > most:
             which = np.linspace(0, len(found) - 1, most).astype(np.int64)
         return cls(
-            feed=Feed(data, module.layout, device),
+            feed=Feed(data, module.layout, device, np.unique(found.known[which])),
             actions=torch.from_numpy(np.array(data.actions)).to(device),
             last=torch.from_numpy(data.last_rows).to(device),
             known=torch.from_numpy(found.known[which]).to(device),

@@ -78,6 +78,7 @@ class Reinforcement(Learn):
     at_least: NonNegativeInt = Field(
         default=0, description="steps before `patience` begins to count evaluations"
     )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"  # small networks are slower on a GPU
     batch_size: PositiveInt = 64
     steps: PositiveInt = 100_000
     grad_clip: float | None = Field(default=0.5, gt=0.0)

@@ -90,7 +90,7 @@ class Extractor(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return (B, features)."""
-        carry = [seen.new_zeros(len(seen), *shape) for shape in self.network.carry_shapes]
+        carry = [seen.new_zeros(seen.shape[0], *shape) for shape in self.network.carry_shapes]
         return torch.tanh(self.network(seen, *carry)[0])
 
 

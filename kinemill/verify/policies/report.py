@@ -8,13 +8,17 @@ import numpy as np
 from kinemill.drawing.charts import number
 from kinemill.drawing.film import film, inline
 from kinemill.drawing.pieces import card, contest, mark, name_of, table
+from kinemill.runtime.loading import POLICY
+from kinemill.runtime.windows import Floats
 from kinemill.store import Json, publish_json
+from kinemill.verify.files import read_model
+from kinemill.verify.networks import network_section
 from kinemill.verify.policies.judge import Verdict
 from kinemill.verify.policies.pictures import acted_chart, error_charts, returns_chart
 from kinemill.verify.policies.trials import filmed, trial_seeds
 from kinemill.verify.sections import document
 
-SHOWN = 8  # actions in charts
+SHOWN, CHOICES = 8, 100  # actions in charts; steps of one that is a choice
 HEADS = {"model": "model", "repeat": "as the row before", "linear": "linear"}
 
 
@@ -35,6 +39,7 @@ def page(verdict: Verdict, found: Json) -> str:
         _actions(verdict),
         _errors(verdict),
         _gates(verdict),
+        network_section(read_model(verdict.subject.folder / POLICY)),
         _facts(verdict),
     ]
     footer = (
@@ -157,19 +162,31 @@ def _actions(verdict: Verdict) -> str:
         return ""
     rows, charts = list[list[str]](), list[str]()
     for place, name in enumerate(policy.actions):
-        low, high = policy.limits.get(name, (-np.inf, np.inf))
-        values = acted[:, place]
-        at = np.mean((values <= low) | (values >= high))
-        spans = [f"{number(float(values.min()))} to {number(float(values.max()))}"]
-        spans += [f"{number(low)} to {number(high)}", f"{at:.0%}"]
-        rows.append([name_of(name, policy.units[name]), *spans])
+        limits = policy.limits.get(name, (-np.inf, np.inf))
+        values, choices = acted[:, place], policy.interface.choices[place]
+        told = _chosen(values, choices) if choices else _sent(values, *limits)
+        rows.append([name_of(name, policy.units[name]), *told])
         if place < SHOWN:
-            charts.append(acted_chart(name, policy.units[name], values, (low, high), dt))
+            shown = values[:CHOICES] if choices else values
+            charts.append(acted_chart(name, policy.units[name], shown, limits, dt))
     return (
         "<h2>Actions against their limits</h2><p>In one episode; dashed are the limits.</p>"
-        + table(["Action", "Sent", "Limits", "Share at a limit"], rows, numbers_from=1)
+        + table(["Action", "Sent", "Limits", "At a limit"], rows, numbers_from=1)
         + f'<div class="grid">{"".join(charts)}</div>'
     )
+
+
+def _sent(values: Floats, low: float, high: float) -> list[str]:
+    at = float(np.mean((values <= low) | (values >= high)))
+    span = f"{number(float(values.min()))} to {number(float(values.max()))}"
+    return [span, f"{number(low)} to {number(high)}", f"{at:.0%}"]
+
+
+def _chosen(values: Floats, choices: int) -> list[str]:
+    """Say how often each choice was made, the most frequent first."""
+    shares = np.bincount(values.astype(int), minlength=choices) / len(values)
+    often = [f"{int(one)}: {shares[one]:.0%}" for one in np.argsort(-shares)[:4] if shares[one]]
+    return [", ".join(often), f"0 to {choices - 1}", "–"]
 
 
 def _errors(verdict: Verdict) -> str:

@@ -1,0 +1,71 @@
+"""Policies that reinforcement learned, exported: in ONNX Runtime they do what they do in torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.environments.card import make_card
+from kinemill.environments.trials import try_policy
+from kinemill.export import export
+from kinemill.runtime import load
+from kinemill.spec.ports import Silence
+from kinemill.store import open_ref
+from kinemill.train import load_model, train
+from tests.train.test_reinforcement import CART, DOORS, POINT, rl_task
+
+WRAPPED = {
+    **POINT,
+    "wrappers": [
+        {"type": "angle_features", "of": ["position"]},
+        "frame_stack",
+        {"type": "normalise_observation", "steps": 100},
+        "action_scaling",
+    ],
+}
+SLOW = pytest.mark.slow
+
+
+class InTorch:
+    """The trained module, one observation at a time."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def reset(self, seed):
+        self._carry = self._module.initial_carry(1)
+
+    @torch.no_grad()
+    def act(self, seen):
+        layout = self._module.layout
+        parts = seen if isinstance(seen, dict) else {"observation": seen}
+        given = [torch.from_numpy(np.float32(parts[name])[None]) for name in layout.inputs]
+        action, *self._carry = self._module(*given, *self._carry)
+        if not any(layout.choices):
+            return action[0].numpy()
+        chosen = action[0].numpy().astype(int)
+        return chosen if len(chosen) > 1 else int(chosen[0])
+
+
+@pytest.mark.parametrize(
+    ("environment", "algorithm", "model"),
+    [
+        (WRAPPED, "recurrent_ppo", {"type": "mlp", "hidden_sizes": [8]}),
+        (DOORS, "maskable_ppo", {"type": "mlp", "hidden_sizes": [8]}),
+        pytest.param(WRAPPED, "sac", {"type": "mlp", "hidden_sizes": [8]}, marks=SLOW),
+        pytest.param(POINT, "td3", {"type": "transformer"}, marks=SLOW),
+        pytest.param(CART, "evolution", {"type": "mlp", "hidden_sizes": [8]}, marks=SLOW),
+    ],
+)
+def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
+    task = rl_task(environment, algorithm, steps=64, model=model)
+    card, silent = make_card(task, home), (Silence(), Silence())
+    trained = train(task, home, card.ref, card.ref, silent)
+    exported = export(task, home, trained.ref, card.ref)
+    file = load(home.root / exported.ref.path)
+    module = InTorch(load_model(open_ref(home, trained.ref)))
+    ours, theirs = (try_policy(task, one, [1, 2], record=2) for one in (file, module))
+    for one, other in zip(ours.episodes, theirs.episodes, strict=True):
+        if any(module._module.layout.choices):
+            assert np.array_equal(one.actions, other.actions)
+        assert one.actions == pytest.approx(other.actions, abs=1e-5)
+    assert ours.returns == pytest.approx(theirs.returns, rel=1e-5, abs=1e-5)
