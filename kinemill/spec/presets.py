@@ -5,6 +5,7 @@ task in the order in which they are named, and single overrides after them.
 """
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,5 +58,18 @@ def preset_overrides(items: list[str]) -> dict[str, Any]:
         if not isinstance(found, dict):
             expected = "lines as learn.history: 12"
             raise BadInput(known[part][name], "holds no overrides", expected=expected)
-        overrides |= found
+        overrides |= dict(leaves(found))
     return overrides
+
+
+def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of nested settings, `type` first: it decides what others mean.
+
+    So a preset changes what it names and leaves the rest, wherever it is put on a task.
+    """
+    for key in sorted(value, key=lambda name: name != "type"):
+        found = value[key]
+        if isinstance(found, Mapping):
+            yield from leaves(found, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            yield f"{prefix}{key}", found

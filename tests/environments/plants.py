@@ -39,6 +39,14 @@ class Point(gymnasium.Env):
         return np.zeros((8, 8, 3), np.uint8)
 
 
+class Broken(Point):
+    """Its sensor of distance gives nothing."""
+
+    def step(self, action):
+        seen, _, *rest = super().step(action)
+        return seen, float("nan"), *rest
+
+
 class Towards:
     """Pushes against the position: x is near 0 after one step."""
 

@@ -34,13 +34,21 @@ def angle_free(difference: np.ndarray) -> float:
     return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
 
 
-# The defaults without a history, every option with one.
+# The defaults without a history, every option with one. An export takes seconds.
 CASES = [({"type": name}, 1) for name in sorted(MODELS)]
 CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
 CASES += [({"type": name, **options}, 4) for name, options in MORE]
+WITHOUT_HISTORY = {"mlp", "gru", "rigid_body"}  # one of each kind; the others nightly
 
 
-@pytest.mark.parametrize(("model", "history"), CASES, ids=[f"{c['type']}-{h}" for c, h in CASES])
+def nightly(model, history):
+    return [pytest.mark.slow] if history == 1 and model["type"] not in WITHOUT_HISTORY else []
+
+
+@pytest.mark.parametrize(
+    ("model", "history"),
+    [pytest.param(c, h, id=f"{c['type']}-{h}", marks=nightly(c, h)) for c, h in CASES],
+)
 def test_every_model_runs_from_its_files_as_in_torch_for_any_batch(model, history, tmp_path):
     step = random_step(model, history)
     simulator = load(published(step, tmp_path))

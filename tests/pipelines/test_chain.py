@@ -145,6 +145,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     assert _stale(copy) == []
 
 
+@pytest.mark.slow  # test_servers has a log arrive, too, and asks for the second champion
 def test_one_log_more_brings_one_recording_more(copy):
     from kinemill.sim import write_logs
 

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from benchmarks import ROOT
 from benchmarks.prove_motion import judge, learn
 from kinemill.errors import BadInput
+from kinemill.export.policy import describe, write_policy
+from kinemill.export.policy_cases import drawn, make_cases, played
 from kinemill.home import Home
+from kinemill.runtime import load
 from kinemill.spec import load_task
 from kinemill.spec.plugins import OBJECTIVES
 from kinemill.train.gaits import fit_gaits, fourier
@@ -197,3 +200,17 @@ def test_motions_that_no_clip_is_called_are_refused_with_the_known_ones(task_fil
     task = load_task(task_file, {"learn.motions": ["walk*"]})
     with pytest.raises(BadInput, match=r"no clip of walk\*.*a\.json, b\.json, c\.json"):
         learn(task, Home(tmp_path), clips)
+
+
+@pytest.mark.slow
+def test_the_file_walks_as_the_policy_in_torch_far_off_its_clips_too(learned, tmp_path):
+    policy, _ = learned
+    write_policy(policy, describe(policy, "puppet", "none"), tmp_path)
+    loaded = load(tmp_path)
+    for seed in range(2):
+        inputs = drawn(loaded.interface, 256, 3, seed=seed)
+        inputs["observation"] = inputs["observation"] * (1.0, 10.0)[seed]
+        cases = make_cases(policy, loaded.interface, inputs)
+        found = played(loaded, cases.inputs)
+        assert bool((np.abs(found - cases.action) <= cases.allowed).all())
+        assert float(np.abs(found - cases.action).max()) < 5e-6

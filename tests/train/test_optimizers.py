@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from kinemill.spec.learn import Learn
-from kinemill.spec.plugins import OPTIMIZERS
+from kinemill.spec.plugins import OBJECTIVES, OPTIMIZERS
 from kinemill.spec.ports import Silence
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
@@ -27,11 +27,15 @@ REFERENCES = {
 }
 
 
+def learn(optimizer) -> Learn:
+    return OBJECTIVES["dynamics"](model={"type": "mlp"}, optimizer=optimizer)
+
+
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_steps_are_those_of_torchs_own(name):
     """Ten steps on f(x) = Σ x⁴; fused kernels add up in another order than plain ones."""
     settings, theirs, arguments = REFERENCES[name]
-    ours = Learn(type="any", optimizer={"type": name, "lr": 0.01, **settings}).optimizer
+    ours = learn({"type": name, "lr": 0.01, **settings}).optimizer
     one, other = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
     for optimizer, value in (
         (ours.build([one]), one),
@@ -82,9 +86,9 @@ class StopAt(Silence):
 
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(ValidationError, match="looks ahead along a momentum"):
-        Learn(type="any", optimizer={"type": "sgd", "momentum": 0, "nesterov": True})
+        learn({"type": "sgd", "momentum": 0, "nesterov": True})
 
 
 def test_keys_of_another_optimizer_are_refused():
     with pytest.raises(ValidationError, match="nesterov"):
-        Learn(type="any", optimizer={"type": "adamw", "nesterov": True})
+        learn({"type": "adamw", "nesterov": True})

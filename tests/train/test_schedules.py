@@ -6,7 +6,7 @@ from torch.optim import lr_scheduler as theirs
 
 from kinemill.errors import BadInput
 from kinemill.spec.learn import Learn
-from kinemill.spec.plugins import SCHEDULES
+from kinemill.spec.plugins import OBJECTIVES, SCHEDULES
 from kinemill.train.loop import learning_rate
 
 TOP, STEPS, WARM = 1e-2, 120, 20
@@ -46,7 +46,8 @@ REFERENCES = {
 
 
 def learn(schedule, **settings) -> Learn:
-    return Learn(type="any", optimizer={"lr": TOP}, schedule=schedule, steps=STEPS, **settings)
+    given = {"model": {"type": "mlp"}, "optimizer": {"lr": TOP}, "schedule": schedule}
+    return OBJECTIVES["dynamics"](**given, steps=STEPS, **settings)
 
 
 def test_every_schedule_has_its_reference():
