@@ -113,9 +113,11 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
 def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Server]:
     """Return the three servers; sets what they need to know in the environment."""
     workspace = str(checkout() / "workspace.yaml")
+    ports = {"KINEMILL_MLFLOW_URL": mlflow_port, "KINEMILL_DAGSTER_URL": dagster_port}
+    behind = any("://" in name for name in door.names)  # a proxy: who starts this says where
+    for name, port in ports.items():
+        os.environ[name] = (behind and os.environ.get(name)) or door.shown(port)
     os.environ |= {
-        "KINEMILL_MLFLOW_URL": door.shown(mlflow_port),
-        "KINEMILL_DAGSTER_URL": door.shown(dagster_port),
         "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),  # may hold a password: not in a command
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
         "MLFLOW_DISABLE_TELEMETRY": "true",

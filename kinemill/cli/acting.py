@@ -1,5 +1,6 @@
 """`kinemill rollout TASK` of a policy: its episodes in the task's environment as logs and films."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import typer
 
 from kinemill.cli.say import document, table
+from kinemill.errors import BadInput
 from kinemill.home import Home
 
 FILMS = "films"
@@ -54,6 +56,16 @@ def act(task: Any, to: Path, seeds: range, asked: Asked) -> None:
         document(found)
     else:
         _print(found, to)
+
+
+def refuse(given: Mapping[str, Any]) -> None:
+    """Refuse options that mean nothing to a policy.
+
+    Raises:
+        BadInput: one of them was given.
+    """
+    for name in (name for name, value in given.items() if value):
+        raise BadInput(f"--{name}", "is of controllers", expected="none of it: a policy acts")
 
 
 def address_of(task: str, model: str) -> str:

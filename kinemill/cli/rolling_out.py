@@ -94,8 +94,9 @@ def rollout(
         )
         return
     if loaded.learn.gives == "policy":
-        from kinemill.cli.acting import Asked, act
+        from kinemill.cli.acting import Asked, act, refuse
 
+        refuse({"controller": controller, "seconds": seconds, "explore": explore, "report": report})
         act(loaded, _folder(loaded, to), seeds, Asked(model, variant, workers, video, as_json))
         return
     name, policy = _policy(loaded, controller, model, threads)

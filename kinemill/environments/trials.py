@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from kinemill.environments.layout import layout_of
 from kinemill.environments.make import environment_of, make_environment
 from kinemill.environments.seeing import seeing
-from kinemill.errors import BadInput
 from kinemill.process import die_with
 from kinemill.spec.task import Task
 from kinemill.store import Json
@@ -169,16 +168,7 @@ def _begin(parent: int) -> None:
 
 
 def summed(runs: Sequence[Recorded], kept: int) -> Trials:
-    """Return what came of episodes, the first `kept` of them in full.
-
-    Raises:
-        BadInput: a return is not finite.
-    """
-    for run in runs:
-        if not np.isfinite(run.returned):
-            where = f"environment, episode from seed {run.seed}"
-            fix = "look at its rewards"
-            raise BadInput(where, f"has a return of {run.returned}", fix=fix)
+    """Return what came of episodes, the first `kept` of them in full."""
     told = [run.success for run in runs if run.success is not None]
     return Trials(
         returns=tuple(run.returned for run in runs),

@@ -120,7 +120,8 @@ class Cloned(PolicyModule):
         """Return what the network gives for a row, and what it carries on."""
         given, whole = list(carry), list[Tensor]()
         for shape in self.network.carry_shapes:
-            whole.append(features.new_zeros(features.shape[0], *shape) if 0 in shape else given.pop(0))
+            nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
+            whole.append(given.pop(0) if nothing is None else nothing)
         if not self.memory.carried and self.memory.rows > 1:
             before = features.unsqueeze(1).expand(-1, self.memory.rows - 1, -1)
             whole = [

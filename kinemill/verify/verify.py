@@ -15,7 +15,7 @@ from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
 VERSION = 7
-POLICIES = 1  # version of how policies are judged
+POLICIES = 2  # version of how policies are judged
 
 
 def verify(

@@ -76,9 +76,8 @@ class Door:
 
     def shown(self, port: int) -> str:
         """Return the address for people, who may sit elsewhere."""
-        elsewhere = self.names[0] if self.names else socket.gethostname()
-        if "://" in elsewhere:
-            return elsewhere
+        plain = [name for name in self.names if "://" not in name]  # the others are a proxy's
+        elsewhere = plain[0] if plain else socket.gethostname()
         return self._address(elsewhere, port) if self.host in _EVERYWHERE else self.url(port)
 
     def news(self) -> Iterator[str]:

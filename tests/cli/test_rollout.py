@@ -45,7 +45,7 @@ def test_every_controller_can_be_asked_for(home, tmp_path, name):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["controller"] == name
     assert [path.name.rsplit("-", 2)[0] for path in to.iterdir()] == [name]
-    assert "image/gif" in report.read_text()
+    assert '<svg class="moving"' in report.read_text()
     assert not home.logs("pendulum").exists()
 
 

@@ -74,3 +74,9 @@ def test_a_version_has_a_short_name():
     assert address_of("reach", "@challenger") == "models:/reach@challenger"
     assert address_of("reach", ":3") == "models:/reach/3"
     assert address_of("reach", "/tmp/reach") == "/tmp/reach"
+
+
+def test_what_is_of_controllers_is_refused(home, path):
+    done = CliRunner().invoke(app, ["rollout", str(path), "--seconds", "3"])
+    assert done.exit_code != 0
+    assert "--seconds: is of controllers" in str(done.exception)

@@ -136,12 +136,6 @@ def test_trials_tell_return_success_and_what_happened():
     assert (found.document()["success"], found.document()["success_interval"]) == (1.0, [1.0, 1.0])
 
 
-def test_a_return_that_is_no_number_is_told():
-    broken = task_in({**POINT, "path": "tests.environments.plants:Broken"})
-    with pytest.raises(BadInput, match="episode from seed 7: has a return of nan"):
-        try_policy(broken, Towards(), [7])
-
-
 def test_trials_are_the_same_for_any_number_of_processes():
     task = task_in({**POINT, "randomise": {"gain": [0.5, 1.5]}})
     alone = try_policy(task, Towards(), range(5), record=5)

@@ -154,6 +154,14 @@ def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
     assert SECRET not in " ".join(opened.flags(3000))
 
 
+def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
+    """Both servers have ports of their own, and may be behind one name or two."""
+    assert Door(names=(MILL,)).shown(3000) == "http://127.0.0.1:3000"
+    assert Door("0.0.0.0", names=(MILL, "mill")).shown(5000) == "http://mill:5000"
+    assert MILL in Door(names=(f"{MILL}/",)).flags(3000)
+    assert not [line for line in Door("10.0.0.7", names=(MILL,), login=True).news()]
+
+
 def test_the_users_file_says_who_comes_through_the_proxy(users):
     assert users.roles()["group:robots"] == "operator"
     assert users.by_password("ada@mill.example", "") is None

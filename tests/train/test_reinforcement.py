@@ -8,13 +8,14 @@ import torch
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TrainingFailed
 from kinemill.spec.ports import Silence
 from kinemill.spec.reinforcement import ALGORITHMS
 from kinemill.spec.task import Task
 from kinemill.store import open_ref
 from kinemill.train import load_model, refuse_other, start_in, train
 from kinemill.train.checkpoint import packed
+from kinemill.train.reinforcement.evaluating import Evaluator
 from kinemill.train.reinforcement.fitting import Fitting, derived
 from kinemill.train.reinforcement.site import estimate, open_site
 
@@ -319,6 +320,14 @@ def test_forbidden_choices_are_never_taken_and_allowed_ones_learned(home):
     seen = torch.eye(2)
     mask = torch.tensor([[1, 0, 0, 1, 1], [0, 1, 0, 1, 1]]).float()
     assert policy(seen, mask)[0].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+
+
+def test_a_return_that_is_no_number_ends_the_training():
+    task = rl_task({**POINT, "path": "tests.environments.plants:Broken"})
+    fitting = Fitting(task, layout_of(task, make_environment(task)), bench())
+    policy = fitting.policy(task.learn.algorithm.learner(site_of(task)))
+    with pytest.raises(TrainingFailed, match="a return of nan; look at its rewards"):
+        Evaluator(task).run(policy, [0, 1])
 
 
 def test_settings_that_mean_nothing_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import yaml
 
 from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
+from kinemill.environments.trials import Recorded, Trials
 from kinemill.errors import Blocked
 from kinemill.export.bundle import assemble
 from kinemill.export.policy import describe
@@ -18,6 +19,7 @@ from kinemill.verify.policies.document import summary, verdict_document
 from kinemill.verify.policies.judge import judge, try_out
 from kinemill.verify.policies.report import page
 from kinemill.verify.policies.subject import Subject
+from kinemill.verify.policies.trials import Looped, compared
 
 ENVIRONMENT = {
     "type": "python",
@@ -129,3 +131,40 @@ def test_a_folder_alone_is_tried_and_a_broken_one_refused(policy_folders, tmp_pa
     assert [line["name"] for line in found["gates"] if not line["passed"]] == [
         *("limits of actions", "observations out of range")
     ]
+
+
+def recorded(angles, forces):
+    seen = np.zeros((len(angles), 3), np.float32)
+    seen[:, 1] = angles
+    actions = np.array(forces, np.float32)[:, None]
+    return Recorded(7, {"observation": seen}, actions, np.ones(len(forces)), True, None)
+
+
+def test_episodes_are_followed_until_they_part():
+    said = describe(Gains(), "cart", "d")
+    one = recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0])
+    assert compared(one, one, said) == (None, "")
+    near = recorded([0.1, 0.2 + 1e-7, 0.3, 0.4], [1.0, 2.001, 3.0])
+    assert compared(one, near, said) == (None, "")  # 1 mN of 10 N is rounding
+    # Once something else is observed, something else may be done.
+    assert compared(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
+    step, told = compared(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
+    assert (step, told) == (1, "seed 7, step 1: force differs, though all before is the same")
+    shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
+    assert compared(one, shorter, said) == (2, "")
+
+
+def test_returns_of_parted_episodes_may_differ_by_chance_alone():
+    def trials(*returns):
+        return Trials(returns, (), (9,) * len(returns), tuple(range(len(returns))))
+
+    def same(model, torch, parted):
+        found = Looped(model, model, torch, parted, []).gates()
+        return next(line.passed for line in found if line.name == "same return")
+
+    spread = trials(10.0, 30.0, 20.0, 15.0, 25.0)
+    assert same(spread, trials(10.0, 30.0), [None, None])
+    assert not same(spread, trials(10.0, 31.0), [None, None])
+    assert same(spread, trials(10.0, 31.0), [None, 4])
+    assert not same(spread, trials(-40.0, -40.0), [3, 4])
+    assert not same(spread, trials(10.0, float("nan")), [None, 4])

@@ -41,6 +41,7 @@ def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: Bench) -> 
     """
     learn: Any = task.learn
     clips = clips_of(learn, task, data[1], "train")
+    torch.manual_seed(learn.seed)
     family = GaitPolicy(PolicyLayout.from_json(about["layout"]), _sizes(about))
     family.adopt(family_of(learn, task, clips)[0], scale_of(clips))
     own = task.model_copy(update={"learn": learn.in_physics})

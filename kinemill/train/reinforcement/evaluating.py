@@ -8,6 +8,7 @@ import torch
 
 from kinemill.environments import make_environment
 from kinemill.environments.trials import Recorded, Trials, numbers_in, summed
+from kinemill.errors import TrainingFailed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.spec.task import Task
 from kinemill.train.policy import PolicyModule
@@ -36,6 +37,9 @@ class Evaluator:
         Args:
             policy: in evaluation mode.
             seeds: of the starts.
+
+        Raises:
+            TrainingFailed: a return is not finite.
         """
         while len(self._all) < len(seeds):
             self._all.append(make_environment(self._task, variant=self._variant))
@@ -51,7 +55,11 @@ class Evaluator:
             for run, action in zip(runs, actions.numpy(), strict=True):
                 if not run.over:
                     run.step(_as_action(action, policy.layout.choices, single))
-        return summed([run.recorded() for run in runs], 0)
+        found = summed([run.recorded() for run in runs], 0)
+        if not np.isfinite(found.mean_return):
+            what = f"a return of {found.mean_return}"
+            raise TrainingFailed("environment", what, fix="look at its rewards")
+        return found
 
 
 def _as_action(action: Any, choices: Sequence[int], single: bool) -> Any:

@@ -15,7 +15,6 @@ from kinemill.environments.trials import (
     RandomPolicy,
     Recorded,
     Trials,
-    bootstrap,
     run_episode,
     try_policy,
 )
@@ -29,7 +28,8 @@ from kinemill.verify.policies.subject import Subject
 
 EPISODES = 5  # that the policy in torch plays as well
 SAME, NEAR = 1e-5, 1e-3  # of what is observed, and of an action's spread: the same; near enough
-RETURNS = 1e-3  # relative difference of mean returns that passes where episodes have parted
+RETURNS = 1e-3  # relative difference of mean returns that passes
+CHANCE = 4.0  # standard errors, that differ by chance once in 16,000 times
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,30 @@ class Looped:
         finite = bool(np.isfinite(self.model.returns).all())
         mine = self.model.returns[: len(self.torch.returns)]
         off = float(np.mean(mine) - np.mean(self.torch.returns))
-        low, high = bootstrap(np.subtract(mine, self.torch.returns).tolist())
-        near = RETURNS * max(1.0, abs(float(np.mean(mine))))
-        same = abs(off) <= near or (any(self.parted) and low <= 0.0 <= high)
+        same = abs(off) <= self._allowed()  # NaN is not
         steps = [step for step in self.parted if step is not None]
         told = f"{len(mine)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
         return [
             gate("finite returns", [] if finite else ["some are not"], "a return of each episode"),
             gate("closed loop", self.wrong, "the policy in torch's own actions", told),
-            Gate("same return", same, f"{off:+.3g} on average", "as the policy in torch"),
+            Gate(
+                "same return",
+                same,
+                f"{off:+.3g} on average",
+                f"within {self._allowed():.3g} of the policy in torch",
+            ),
         ]
+
+    def _allowed(self) -> float:
+        """Return by how much the mean return may differ: more where episodes have parted.
+
+        What follows after that is chance: four standard errors of a difference of two means.
+        """
+        returns, count = np.asarray(self.model.returns), len(self.torch.returns)
+        near = RETURNS * max(1.0, abs(float(returns[:count].mean())))
+        if all(step is None for step in self.parted):
+            return near
+        return max(near, CHANCE * float(returns.std()) * float(np.sqrt(2.0 / count)))
 
     def document(self) -> Json:
         """Return the parts `trials` and `closed_loop` of verification.json."""
