@@ -22,7 +22,7 @@ demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 star
 	@$(BIN)/kinemill demo $(if $(FRESH),--fresh)
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -m 'not slow and not net' --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n auto --maxprocesses 4 --dist loadfile --durations=15
 
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
 	$(BIN)/python -m pytest -m 'not net'

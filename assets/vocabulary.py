@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -95,6 +95,8 @@ def reasons(logs: Sequence[Mapping[str, Any]], name: str) -> dg.TableMetadataVal
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(one) for one in cast(Sequence[Any], value))
     return "" if value is None else str(value)
 
 
