@@ -108,7 +108,9 @@ def _hdf5(
     with h5py.File(held, "w") as file:
         group = file.create_group("episode_0")
         for place, values in arrays.items():
-            group.create_dataset(place, data=values, compression="lzf", track_times=False)
+            group.create_dataset(
+                place, data=values, compression="gzip", compression_opts=1, track_times=False
+            )
         for name, said in words.items():
             group.attrs[name] = said
         rows = len(numbers["reward"])
