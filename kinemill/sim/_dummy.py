@@ -41,8 +41,11 @@ def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> li
         dummy: how many logs, of how many rows, with which pictures, texts and seed.
 
     Raises:
-        BadInput: fewer rows than one window of the task has.
+        BadInput: fewer rows than one window of the task has, or a task that learns without logs.
     """
+    if not task.learn.from_logs:
+        why = f"{task.name} learns in its environment, without logs"
+        raise BadInput("dummy logs", why, fix=f"kinemill run {task.name}")
     dummy, paths = dummy or Dummy(), list[Path]()
     for number in range(dummy.episodes):
         name = f"dummy-{number:04d}"
@@ -69,7 +72,9 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
     ending, shape = _ending(task), [*dummy.image, 3] if dummy and dummy.image else None
     images = [name for name in task.media if task.channels[name].role == "image"]
     return {
-        **{f"channels.{name}.source": [source(name, task)] for name in task.channels},
+        **{
+            f"channels.{name}.source": [source(_column(task, name), task)] for name in task.channels
+        },
         **{f"channels.{name}.shape": shape for name in images if shape},
         "ingest.format": ending.removeprefix(".").replace("h5", "hdf5"),
         "ingest.time": ["time"],
@@ -87,6 +92,15 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "learn.eval_every": min(task.learn.eval_every, 50),
         "verify.closed_loop": 0,  # these are logs of no robot
     }
+
+
+def _column(task: Task, name: str) -> str:
+    """Return the channel whose column a channel is read from: its own, or what it will be next."""
+    own = task.channels[name]
+    if own.role != "action" or not own.resample.lead or not own.source:
+        return name
+    same = (state for state in task.states if task.channels[state].source == own.source)
+    return next(same, name)
 
 
 def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:

@@ -18,7 +18,17 @@ from tests.conftest import ROOT
 TASKS = sorted([*(ROOT / "tasks").glob("*.yaml"), *(ROOT / "tests" / "tasks").glob("*.yaml")])
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
+def test_a_task_that_learns_without_logs_gets_none(tmp_path):
+    task = load_task(ROOT / "tasks" / "cartpole_rl.yaml")
+    with pytest.raises(BadInput, match="learns in its environment, without logs"):
+        write_dummy_logs(task, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in TASKS if load_task(path).learn.from_logs],
+    ids=lambda path: path.stem,
+)
 def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))
     write_dummy_logs(task, tmp_path / "logs", Dummy(episodes=4))
