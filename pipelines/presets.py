@@ -6,13 +6,17 @@ that lies outside of them is refused, with the name of the bound.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from kinemill.home import Home
 from kinemill.spec import Task
 from resources.tags import MAX_RUNTIME, TASK
 
+_MOST = 100  # clips that a form lists; of more, patterns are quicker
 _QUICK, _LONG, _FEWEST = 10, 4, 10  # of the task's steps: a tenth, four times; at least so many
 
 
@@ -31,24 +35,36 @@ class Preset:
     learn: dict[str, Any]
 
 
-MOTION = Preset(
-    "motion",
-    "Learn to walk as clips do: epochs 1 to 1000, batch 1 to 512, rate 1e-4 to 0.1, hidden size "
-    "32 to 512 in steps of 32; `motions` chooses among the known clips by patterns on their names.",
-    {
-        "epochs": 100,
-        "batch_size": 32,
-        "hidden_size": 256,
-        "motions": ["*"],
-        "optimizer": {"lr": 1e-3},
-    },
-)
+def motion(task: Task, home: Home) -> Preset:
+    """Return the form of a training on reference clips, the known ones listed to choose from."""
+    return Preset(
+        "motion",
+        "Learn to walk as clips do: epochs 1 to 1000, batch 1 to 512, rate 1e-4 to 0.1, hidden "
+        "size 32 to 512 in steps of 32; of `motions`, which lists the known clips, strike out what "
+        "is not to be learned, or give patterns on their names.",
+        {
+            "epochs": 100,
+            "batch_size": 32,
+            "hidden_size": 256,
+            "motions": known_motions(task, home),
+            "optimizer": {"lr": 1e-3},
+        },
+    )
+
+
+def known_motions(task: Task, home: Home) -> list[str]:
+    """Return the names of the clips in the drop folder; `*` where there are none, or too many."""
+    folder = Path(task.ingest.watch).expanduser() if task.ingest.watch else home.logs(task.name)
+    names = sorted(path.name for path in folder.glob("*") if path.is_file())
+    wanted = task.ingest.include
+    known = [name for name in names if not wanted or any(fnmatch(name, one) for one in wanted)]
+    return known if 0 < len(known) <= _MOST else ["*"]
 
 
 def presets_of(task: Task) -> Sequence[Preset]:
     """Return the common runs of a task."""
     if task.learn.type == "motion":
-        return [MOTION]
+        return [motion(task, Home.resolve())]
     steps = task.learn.steps
     return [
         Preset(

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.spec import list_tasks, load_task
 from pipelines.chain import definitions_of
-from pipelines.presets import presets_of
+from pipelines.presets import known_motions, motion, presets_of
 from resources.mill import flatten
 
 
@@ -53,3 +53,14 @@ def test_the_form_of_a_motion_run_states_its_bounds_and_refuses_what_is_beyond_t
     wrong = {"resources": {"mini_bdx": {"config": {"learn": {"hidden_size": 48}}}}}
     with pytest.raises(dg.DagsterInvalidConfigError, match="multiple of 32"):
         dg.validate_run_config(job, wrong)
+
+
+def test_the_form_of_a_motion_run_lists_the_known_clips(home):
+    task = load_task("mini_bdx")
+    assert known_motions(task, home) == ["*"]
+    home.logs("mini_bdx").mkdir(parents=True)
+    for name in ("mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json", "notes.txt"):
+        (home.logs("mini_bdx") / name).touch()
+    known = ["mini_bdx_all_30fps__0.json", "mini_bdx_all_30fps__20.json"]
+    assert motion(task, home).learn["motions"] == known
+    assert load_task(task.path, {"learn.motions": known}).learn.motions == known
