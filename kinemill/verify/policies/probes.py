@@ -115,12 +115,15 @@ def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Inputs:
     return found
 
 
-def met_in_episodes(episodes: Any, interface: PolicyInterface) -> Probe | None:
+def met_in_episodes(
+    episodes: Any, interface: PolicyInterface, shown: tuple[str, ...]
+) -> Probe | None:
     """Return beginnings of recorded episodes; None if there are none.
 
     Args:
         episodes: `kinemill.environments.trials.Recorded`, whose policy was reset with their seeds.
         interface: of the policy.
+        shown: names of the numbers that the environment shows, of which the policy may see a part.
     """
     kept = episodes[:FEW]
     steps = min([LONG, *(len(one.rewards) for one in kept)])
@@ -131,6 +134,9 @@ def met_in_episodes(episodes: Any, interface: PolicyInterface) -> Probe | None:
         for name in interface.layout.inputs
         if name != SEED
     }
+    own = interface.layout.observation
+    if own != shown and set(shown).issuperset(own):
+        inputs[OBSERVATION] = inputs[OBSERVATION][..., [shown.index(name) for name in own]]
     for name, (_, kind) in interface.shapes().items():
         if name in inputs:
             inputs[name] = inputs[name].astype(kind)
