@@ -1,5 +1,6 @@
 """The networks of policies, in plain operations that ONNX Runtime does alike, NaN included."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,9 +17,9 @@ class Core(nn.Module):
 
     carry_shapes: tuple[tuple[int, ...], ...] = ()
 
+    @abstractmethod
     def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs, then the carry."""
-        raise NotImplementedError
 
 
 class Perceptron(Core):
