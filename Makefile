@@ -74,7 +74,7 @@ prove-imitation: setup ## success of policies learned from demonstrations, 3 see
 prove-motion: setup ## policies from reference clips on clips they never saw, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_motion
 
-prove-walker: setup ## a biped that learns to walk in physics (up to 6 h of 2 cores), rewrites docs/results.md
+prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_walker
 
 constraints: setup ## pin what is installed now

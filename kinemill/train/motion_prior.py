@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kinemill.train.gait_reference import Reference
 from kinemill.train.reinforcement.library import moments, refill
-from kinemill.train.tracking import Reference
 
 Floats = NDArray[np.floating]
 
@@ -44,37 +44,35 @@ class MotionPrior(nn.Module):
             nn.init.zeros_(layer.bias)
         self.network = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2])
         self._optimizer = torch.optim.Adam(self.network.parameters(), lr=_LR)
-        self._steps, self._times = list[Floats](), 0
+        self._steps: Floats = np.zeros((0, 2 * joints), np.float32)
+        self._times = 0
 
-    def reward(self, before: Floats, after: Floats) -> float:
-        """Return how much a step, (J,) and (J,) rad, is like one of the clips', 0 to 1."""
-        step = self._seen(before, after)
-        self._steps.append(step)
+    def reward(self, before: Floats, after: Floats) -> Floats:
+        """Return how much steps, (B, J) and (B, J) rad, are like the clips', 0 to 1, (B,)."""
+        steps = self._seen(before, after)
+        self._steps = np.concatenate([self._steps, steps])
         with torch.no_grad():
-            told = float(self.network(torch.from_numpy(step)[None]))
-        if len(self._steps) == BATCH:
+            told = self.network(torch.from_numpy(steps))[:, 0].double().numpy()
+        while len(self._steps) >= BATCH:
             self._learn()
-        return max(0.0, 1.0 - 0.25 * (told - 1.0) ** 2)
+        return np.maximum(0.0, 1.0 - 0.25 * (told - 1.0) ** 2)
 
     def _seen(self, before: Floats, after: Floats) -> Floats:
-        """Return where joints are about the gaits' middle, and their change, near 1, (2 J,)."""
+        """Return where joints are about the gaits' middle, and their change, near 1, (B, 2 J)."""
         off = (before - self._reference.middle) / _WIDE[0]
-        step = np.concatenate([off, (after - before) / _WIDE[1]])
-        return step.astype(np.float32)
+        return np.concatenate([off, (after - before) / _WIDE[1]], axis=1).astype(np.float32)
 
     def _of_clips(self, random: np.random.Generator) -> Tensor:
         """Return as many steps of the gaits as the policy made, (BATCH, 2 J)."""
-        reference, rows = self._reference, list[Floats]()
-        which = random.integers(len(reference.commands), size=BATCH)
+        reference = self._reference
+        which = random.integers(reference.clips, size=BATCH)
         phases = random.uniform(0.0, 2.0 * np.pi, BATCH)
-        for command, phase in zip(reference.commands[which], phases, strict=True):
-            pair = reference.curve(np.array([phase, phase + reference.pace]), command)
-            rows.append(self._seen(*pair))
-        return torch.from_numpy(np.stack(rows))
+        pair = (reference.at(phases + ahead, which).joints for ahead in (0.0, reference.pace))
+        return torch.from_numpy(self._seen(*pair))
 
     def _learn(self) -> None:
         random = np.random.default_rng([self._seed, self._times])
-        own = torch.from_numpy(np.stack(self._steps))[torch.from_numpy(random.permutation(BATCH))]
+        own = torch.from_numpy(self._steps[:BATCH][random.permutation(BATCH)])
         pairs = zip(self._of_clips(random).chunk(_PARTS), own.chunk(_PARTS), strict=True)
         for clips, policy in pairs:
             shown = clips.clone().requires_grad_()
@@ -85,15 +83,14 @@ class MotionPrior(nn.Module):
             self._optimizer.zero_grad()
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
             self._optimizer.step()
-        self._steps, self._times = [], self._times + 1
+        self._steps, self._times = self._steps[BATCH:], self._times + 1
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that it goes on from, by name."""
-        steps = np.stack(self._steps) if self._steps else np.zeros((0, 1), np.float32)
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
             **{f"moments.{name}": value for name, value in moments(self._optimizer).items()},
-            "steps": torch.from_numpy(steps),
+            "steps": torch.from_numpy(self._steps),
             "times": torch.tensor(self._times),
         }
 
@@ -106,5 +103,5 @@ class MotionPrior(nn.Module):
             parts[part][rest] = value
         self.network.load_state_dict(parts["network"])
         refill(self._optimizer, parts["moments"])
-        self._steps = list(tensors["steps"].numpy()) if len(tensors["steps"]) else []
+        self._steps = tensors["steps"].numpy()
         self._times = int(tensors["times"])

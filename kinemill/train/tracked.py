@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.train.gait_policy import GaitPolicy, counted
+from kinemill.train.gait_reference import Reference
 from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.reinforcement.nets import Core
-from kinemill.train.tracking import REACH, Reference
+from kinemill.train.tracking import REACH
 
 Floats = NDArray[np.floating]
 WIDTH = 3 + 3 + 10 + 10 + 3 + 2 + 10 + 10  # numbers that the network sees, as in `see`
 _RATES, _TURNS = 0.1, 0.25  # what rates of joints and of the trunk are multiplied by
-_FINE = 4096  # rows of a cycle, between which a curve is taken as straight: off by 1e-6 rad
 _WIDE = (0.1, 0.1, 0.5)  # what a command is divided by: m/s, m/s, rad/s
 
 
@@ -79,63 +79,35 @@ def _body(observation: Tensor) -> Tensor:
     return torch.cat([up, *(_TURNS * (row * turn).sum(1, keepdim=True) for row in rows)], dim=1)
 
 
-def see(observation: Floats, phase: float, added: Floats, reference: Reference) -> Floats:
-    """Return what the network sees of one observation (30,), as `TrackedPolicy` works it out."""
-    x, y, z, w = observation[:4]
-    to_world = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    following = reference.curve(np.array([phase + reference.pace]), observation[27:30])[0]
+def see(
+    observed: Floats, phases: Floats, added: Floats, reference: Reference, which: Any
+) -> NDArray[np.float32]:
+    """Return what the network sees of observations (B, 30), as `TrackedPolicy` works it out.
+
+    Args:
+        observed: as the walker gives them.
+        phases: (B,) rad.
+        added: (B, J) last, in `REACH`.
+        reference: the gaits.
+        which: (B,) rows of its commands.
+    """
+    x, y, z, w = observed[:, :4].astype(float).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    to_world = np.moveaxis(np.array(rows), 2, 0)
+    following = reference.at(phases + reference.pace, which).joints
     parts = [
-        to_world[2],
-        _TURNS * (to_world.T @ observation[4:7]),
-        observation[7:17] - reference.middle,
-        _RATES * observation[17:27],
-        observation[27:30] / np.array(_WIDE),
-        [np.cos(phase), np.sin(phase)],
+        to_world[:, 2],
+        _TURNS * np.einsum("bji,bj->bi", to_world, observed[:, 4:7]),
+        observed[:, 7:17] - reference.middle,
+        _RATES * observed[:, 17:27],
+        observed[:, 27:30] / np.array(_WIDE),
+        np.cos(phases)[:, None],
+        np.sin(phases)[:, None],
         added,
         following - reference.middle,
     ]
-    return np.concatenate(parts).astype(np.float32)
-
-
-def reference_of(family: GaitPolicy, commands: Floats) -> Reference:
-    """Return the gaits of a family as arrays, for the environment that is learned in.
-
-    Args:
-        family: on the CPU.
-        commands: those of the clips, (E, 3).
-    """
-    known = {name: value.double().numpy() for name, value in family.named_buffers()}
-    harmonics = np.arange(1, (family.sizes.terms + 1) // 2)
-    tables: dict[bytes, Floats] = {}  # by command: a cycle, closed, for curves are asked for often
-
-    def place(command: Floats) -> Any:
-        told = torch.as_tensor(np.asarray(command, np.float32)).unsqueeze(0)
-        return family.expected(told)
-
-    def table(command: Floats) -> Floats:
-        at = place(command)[0].double().numpy()
-        series = known["mean"] + np.einsum("r,rfj->fj", at, known["directions"])
-        turned = np.linspace(0.0, 2.0 * np.pi, _FINE + 1)[:, None] * harmonics
-        waves = np.concatenate([np.cos(turned), np.sin(turned)], axis=1)
-        return series[0] + waves @ series[1:]
-
-    def curve(phases: Floats, command: Floats) -> Floats:
-        key = np.asarray(command, np.float32).tobytes()
-        if key not in tables:
-            tables[key] = table(command)
-        spots = phases / (2.0 * np.pi) % 1.0 * _FINE
-        rows = spots.astype(np.intp)
-        share, own = (spots - rows)[:, None], tables[key]
-        return own[rows] * (1.0 - share) + own[rows + 1] * share
-
-    def nearest(joints: Floats, command: Floats) -> float:
-        given = torch.as_tensor(np.asarray(joints, np.float32)).unsqueeze(0)
-        return float(family.phase_of(given, place(command)))
-
-    return Reference(curve, nearest, float(known["pace"]), known["mean"][0], commands)
+    return np.concatenate(parts, axis=1).astype(np.float32)

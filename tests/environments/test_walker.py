@@ -5,16 +5,18 @@ import pytest
 import torch
 
 from kinemill.environments import make_environment
-from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, SIDES
+from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, PITCH, SIDES, mjcf
+from kinemill.environments.kinds._walkers import Walkers, height_of, levelled, soles, stance
 from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec.task import Task
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
+from kinemill.train.gait_reference import Reference
 from kinemill.train.gaits import fit_gaits
 from kinemill.train.motion_prior import BATCH, MotionPrior
 from kinemill.train.reinforcement.nets import Perceptron
-from kinemill.train.tracked import WIDTH, TrackedPolicy, reference_of, see
+from kinemill.train.tracked import WIDTH, TrackedPolicy, see
 from kinemill.train.tracking import REACH, Tracking
 
 LOW, HIGH = (np.array([LIMITS[name][k] for name in JOINTS * 2]) for k in (0, 1))
@@ -33,9 +35,9 @@ def task(**environment) -> Task:
 
 def stands(environment, seed: int) -> tuple[int, dict, np.ndarray]:
     observation, _ = environment.reset(seed=seed)
-    stance, rows, told = environment.unwrapped.stance.astype(np.float32), 0, {}
+    targets, rows, told = stance().astype(np.float32), 0, {}
     while True:
-        observation, _, over, cut, told = environment.step(stance)
+        observation, _, over, cut, told = environment.step(targets)
         rows += 1
         if over or cut:
             return rows, told, observation
@@ -46,8 +48,9 @@ def test_it_stands_still_for_five_seconds_which_is_no_success():
     rows, told, observation = stands(environment, 3)
     assert rows == 250
     assert told["is_success"] is False  # 0.13 m/s are commanded, and 0.1 of them may be missing
-    assert environment.unwrapped.data.qpos[2] == pytest.approx(0.143, abs=0.005)  # as in the clips
-    assert abs(observation[7:17] - environment.unwrapped.stance).max() < 0.05
+    height = environment.unwrapped.walkers.position[0, 2]
+    assert height == pytest.approx(0.143, abs=0.005)  # as in the clips
+    assert abs(observation[7:17] - stance()).max() < 0.05
 
 
 def test_it_falls_when_it_is_pushed_over():
@@ -65,9 +68,9 @@ def test_an_episode_follows_from_its_seed():
 def test_parameters_can_be_varied_and_others_are_refused():
     environment = make_environment(task(randomise={"mass": [2.0, 2.0], "friction": [0.5, 0.5]}))
     environment.reset(seed=0)
-    core = environment.unwrapped
-    assert core.model.body_mass.sum() == pytest.approx(2.0 * 1.62)
-    assert core.model.geom_friction[1, 0] == pytest.approx(0.45)
+    model = environment.unwrapped.walkers.physics.models[0]
+    assert model.body_mass.sum() == pytest.approx(2.0 * 1.62)
+    assert model.geom_friction[1, 0] == pytest.approx(0.45)
     with pytest.raises(BadInput, match="gravity"):
         make_environment(task(randomise={"gravity": [1.0, 2.0]})).reset(seed=0)
 
@@ -99,39 +102,150 @@ def family() -> GaitPolicy:
     return policy.eval()
 
 
+def test_feet_are_where_mujoco_has_them():
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_string(mjcf())
+    data, random = mujoco.MjData(model), np.random.default_rng(0)
+    joints = random.uniform(-0.5, 0.5, (5, 10))
+    for own in joints:
+        data.qpos[:3], data.qpos[7:] = 0.0, own
+        data.qpos[3:7] = [np.cos(PITCH / 2), 0.0, np.sin(PITCH / 2), 0.0]
+        mujoco.mj_kinematics(model, data)
+        found = levelled(soles(own)).reshape(8, 3)
+        np.testing.assert_allclose(found, data.geom_xpos[1:], atol=1e-12)
+        assert height_of(own) == pytest.approx(0.008 - data.geom_xpos[1:, 2].min())
+    assert soles(joints).shape == (5, 2, 4, 3)
+
+
+def walked(walkers: Walkers, rows: int = 25) -> np.ndarray:
+    count, random = len(walkers.position), np.random.default_rng(3)
+    joints = stance() + random.normal(0.0, 0.02, (count, 10))
+    command, moving = np.zeros((count, 3)), random.normal(0.0, 0.05, (count, 2))
+    walkers.begin(np.arange(count), command, joints, np.zeros((count, 10)), moving)
+    for _ in range(rows):
+        walkers.advance(stance() + random.normal(0.0, 0.1, (count, 10)))
+    return walkers.position
+
+
+def test_many_walk_as_one_does():
+    """On threads and one by one: to the last bit, heavier ones among them."""
+    many = Walkers(9, 4)
+    many.vary(4, {"mass": 1.2, "gain": 0.9})
+    found, random = walked(many), np.random.default_rng(3)
+    joints, moving = stance() + random.normal(0.0, 0.02, (9, 10)), random.normal(0.0, 0.05, (9, 2))
+    targets = [stance() + random.normal(0.0, 0.1, (9, 10)) for _ in range(25)]
+    for row in (0, 4):
+        one = Walkers(1, 4)
+        one.vary(0, {"mass": 1.2, "gain": 0.9} if row == 4 else {})
+        still = np.zeros((1, 10))
+        one.begin([0], np.zeros((1, 3)), joints[[row]], still, moving[[row]])
+        for own in targets:
+            one.advance(own[[row]])
+        np.testing.assert_array_equal(one.position[0], found[row])
+
+
+@pytest.mark.slow  # the kernels of MuJoCo Warp take two minutes to compile for a CPU
+def test_warp_moves_them_as_mujoco_does():
+    pytest.importorskip("mujoco_warp", reason="pip install 'kinemill[warp]'")
+    from functools import partial
+
+    from kinemill.environments.kinds._stepping import Warped
+
+    one, other = Walkers(8, 4), Walkers(8, 4, partial(Warped, device="cpu"))
+    for row in range(8):
+        for walkers in (one, other):
+            walkers.vary(row, {"mass": 0.9 + 0.03 * row, "friction": 1.1 - 0.03 * row})
+    walked(one, 1)  # feet press the ground: one that just touches does or does not, by rounding
+    random, still = np.random.default_rng(4), one.position.copy()
+    for _ in range(20):
+        other.position, other.velocity = one.position.copy(), one.velocity.copy()
+        targets = stance() + random.normal(0.0, 0.1, (8, 10))
+        one.advance(targets)
+        other.advance(targets)
+        np.testing.assert_allclose(other.position, one.position, atol=1e-4)  # float32
+        np.testing.assert_allclose(other.velocity, one.velocity, atol=2e-2)
+    assert abs(one.position - still).max() > 0.05
+
+
+def test_warp_that_is_not_installed_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "mujoco_warp", None)
+    environment = task(physics="warp").environment
+    with pytest.raises(BadInput, match=r"environment.physics: warp.*kinemill\[warp\]"):
+        environment.many(task(), 2, torch.device("cpu"))
+
+
 def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     torch.manual_seed(0)
     core = Perceptron([WIDTH, 16, 10], "tanh")
     policy = TrackedPolicy(family.layout, family, core).eval()
-    reference = reference_of(family, np.array([[0.13, 0.0, 0.0]]))
+    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]))
     environment = make_environment(task())
     observation, _ = environment.reset(seed=1)
-    phase, added = reference.nearest(observation[7:17], observation[27:30]), np.zeros(10)
+    phase = np.array([reference.nearest(observation[7:17], observation[27:30])])
+    which, added = [reference.number(observation[27:30])], np.zeros((1, 10))
     carry = policy.initial_carry(1)
     with torch.no_grad():
         for _ in range(20):
-            seen = torch.from_numpy(see(observation, phase, added, reference))
-            added = core(seen[None])[0][0].numpy().clip(-1, 1)
-            phase += reference.pace
-            target = reference.curve(np.array([phase]), observation[27:30])[0] + REACH * added
+            seen = see(observation[None], phase, added, reference, which)
+            added = core(torch.from_numpy(seen))[0].numpy().clip(-1, 1)
+            phase = phase + reference.pace
+            target = reference.at(phase, which).joints[0] + REACH * added[0]
             found, *carry = policy(torch.from_numpy(observation)[None], *carry)
             np.testing.assert_allclose(found[0].numpy(), target.clip(LOW, HIGH), atol=1e-5)
             observation = environment.step(found[0].numpy())[0]
 
 
+def walks(family: GaitPolicy, count: int, **environment) -> Tracking:
+    """The tracking of one command, to be learned in."""
+    own = task(**environment)
+    walkers = own.environment.many(own, count, torch.device("cpu"))
+    return Tracking(own, walkers, Reference(family, np.array([[0.13, 0.0, 0.0]])), see)
+
+
 def test_the_gait_itself_is_what_imitation_pays_most(family):
-    """At rest in the gait's own pose and pace, but for gravity within one step of 20 ms."""
-    reference = reference_of(family, np.array([[0.13, 0.0, 0.0]]))
-    environment = Tracking(make_environment(task(push=0.0)), reference, see)
     paid = []
     for added in (0.0, 1.0):
-        rewards = []
-        for seed in range(8):
-            environment.reset(seed=seed)
-            rewards.append(environment.step(np.full(10, added))[1])
-        paid.append(np.mean(rewards))
+        tracking = walks(family, 32, push=0.0)
+        tracking.reset([0, *[None] * 31])
+        paid.append(float(tracking.step(np.full((32, 10), added))[1].mean()))
     assert paid[0] > paid[1] + 0.05
     assert 0.6 < paid[0] <= 1.0
+
+
+def test_episodes_of_a_training_end_and_begin_anew(family):
+    tracking = walks(family, 16, steps=30, push=0.3, push_every=0.2)
+    first, _ = tracking.reset([5, *[None] * 15])
+    dones, ends = 0, []
+    for _ in range(60):
+        seen, rewards, done, infos, _ = tracking.step(np.zeros((16, 10)))
+        assert seen.shape == (16, WIDTH)
+        assert np.isfinite(seen).all()
+        assert ((rewards >= 0.0) & (rewards <= 1.0)).all()
+        dones += int(done.sum())
+        ends += [info for info in infos if info]
+    assert dones == len(ends) > 16
+    cut = [one for one in ends if one["TimeLimit.truncated"]]
+    assert {one["kinemill_episode"]["ended"] for one in cut} == {0.0}
+    assert {one["kinemill_episode"]["length"] for one in cut} == {30.0}
+    assert any(not one["TimeLimit.truncated"] for one in ends)  # pushed over
+    np.testing.assert_array_equal(tracking.reset([5, *[None] * 15])[0], first)
+
+
+def test_a_foot_that_bears_stays_where_it_is(family):
+    """The trunk's velocity is the gait's, so that on average it is the command."""
+    reference = Reference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]))
+    phases = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
+    for which, command in enumerate(reference.commands):
+        pose = reference.at(phases, np.full(400, which))
+        np.testing.assert_allclose(pose.moving.mean(axis=0), command[:2], atol=1e-3)
+        ahead = reference.at(phases + reference.pace, np.full(400, which))
+        middle = reference.at(phases + 0.5 * reference.pace, np.full(400, which))
+        np.testing.assert_allclose(
+            (ahead.joints - pose.joints) / 0.02, middle.rates, atol=0.2
+        )  # rad/s
 
 
 def test_names_are_those_of_the_clips_joints():
@@ -140,21 +254,23 @@ def test_names_are_those_of_the_clips_joints():
 
 
 def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
-    reference = reference_of(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]))
+    reference = Reference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]))
     prior, random = MotionPrior(reference, 10, seed=0), np.random.default_rng(1)
 
     def clip() -> tuple[np.ndarray, np.ndarray]:
-        phase = random.uniform(0.0, 2.0 * np.pi)
-        return tuple(reference.curve(np.array([phase, phase + reference.pace]), [0.1, 0.0, 0.0]))
+        phases, which = random.uniform(0.0, 2.0 * np.pi, 64), random.integers(2, size=64)
+        one, other = (reference.at(phases + k * reference.pace, which).joints for k in (0, 1))
+        return one, other
 
     def still() -> tuple[np.ndarray, np.ndarray]:
-        return reference.middle, reference.middle + random.normal(0.0, 0.003, 10)
+        stays = np.tile(reference.middle, (64, 1))
+        return stays, stays + random.normal(0.0, 0.003, (64, 10))
 
-    for _ in range(4 * BATCH):
+    for _ in range(4 * BATCH // 64):
         prior.reward(*still())
-    found = [np.mean([prior.reward(*make()) for _ in range(50)]) for make in (clip, still)]
+    found = [prior.reward(*make()).mean() for make in (clip, still)]
     assert found[0] > found[1] + 0.15
     twin = MotionPrior(reference, 10, seed=0)
     twin.go_on(prior.tensors())
     step = clip()
-    assert twin.reward(*step) == prior.reward(*step)
+    np.testing.assert_array_equal(twin.reward(*step), prior.reward(*step))

@@ -7,8 +7,6 @@ shank 65 mm, the sole 51 mm below the ankle, hips 143 mm apart. Masses are estim
 contacts that are cheap.
 """
 
-from typing import Any
-
 SIDES = ("left", "right")
 JOINTS = ("hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle")
 LEGS = tuple(f"{side}_{joint}" for side in SIDES for joint in JOINTS)
@@ -22,8 +20,12 @@ LIMITS = {  # rad
 STANCE = dict(zip(JOINTS, (0.0, 0.0, 0.95, -1.63, 0.767), strict=True))  # rad; soles level
 PITCH = -0.0873  # rad, of the trunk: 5 degrees back, as in the clips
 STEP = 0.005  # s
-_DROP, _BALL = 0.051, 0.008  # m, from ankle to sole; radius of what a foot stands on
-_HALF = (0.02, 0.015)  # m, half of a sole's length and width
+SHANK = 0.065  # m, and of a thigh
+HIPS = ((0.0, 0.0715, 0.0), (0.0, -0.0715, 0.0))  # m, left and right
+_DROP, RADIUS = 0.051, 0.008  # m, from ankle to sole; of the balls that a foot stands on
+BALLS = tuple(
+    (x, y, RADIUS - _DROP) for x in (-0.02, 0.02) for y in (-0.015, 0.015)
+)  # m, of a foot
 
 _LEG = """
 <body name="{side}_hip" pos="0 {place} 0">
@@ -71,25 +73,17 @@ _WHOLE = """
 
 def mjcf() -> str:
     """Return the biped's model as MJCF."""
-    long, wide = _HALF
     balls = "".join(
-        f'<geom type="sphere" size="{_BALL}" pos="{x} {y} {_BALL - _DROP}" contype="1" '
-        'conaffinity="0"/>'
-        for x in (-long, long)
-        for y in (-wide, wide)
+        f'<geom type="sphere" size="{RADIUS}" pos="{x} {y} {z}" contype="1" conaffinity="0"/>'
+        for x, y, z in BALLS
     )
     ranges = {name: f"{low} {high}" for name, (low, high) in LIMITS.items()}
     legs = "".join(
-        _LEG.format(side=side, place=place, outwards=outwards, balls=balls, **ranges)
-        for side, place, outwards in (("left", 0.0715, -1), ("right", -0.0715, 1))
+        _LEG.format(side=side, place=place[1], outwards=outwards, balls=balls, **ranges)
+        for side, place, outwards in zip(SIDES, HIPS, (-1, 1), strict=True)
     )
     servos = "".join(
         f'<position joint="{name}" kp="40" kv="0.6" forcerange="-3 3" ctrlrange="-2.3 2.3"/>'
         for name in LEGS
     )
     return _WHOLE.format(step=STEP, legs=legs, servos=servos)
-
-
-def lowest(data: Any) -> float:
-    """Return how high the lowest point of the soles is, m."""
-    return float(data.geom_xpos[1:, 2].min()) - _BALL  # geom 0 is the floor

@@ -4,6 +4,8 @@ It observes its attitude, rates, joints and the command, and commands targets of
 servos follow them. Symbols: q quaternion x, y, z, w from trunk to world.
 """
 
+from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,16 +15,9 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
 
-from kinemill.environments.kinds._biped import (
-    JOINTS,
-    LEGS,
-    LIMITS,
-    PITCH,
-    STANCE,
-    STEP,
-    lowest,
-    mjcf,
-)
+from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, STEP
+from kinemill.environments.kinds._stepping import Warped
+from kinemill.environments.kinds._walkers import PARAMETERS, Walkers, stance
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.spec.environment import KINDS, Environment
@@ -30,11 +25,8 @@ from kinemill.spec.environment import KINDS, Environment
 Floats = NDArray[np.floating]
 Command = tuple[float, float, float]
 
-FALLEN, TILTED = 0.1, 0.6  # m of the trunk's height; cosine of its tilt
 NEAR = 0.1  # m/s that the mean velocity may be off the command
-_SMOOTH = 0.3  # s over which velocities are averaged: a step makes the trunk sway
-_OFF = (0.1, 0.5)  # m/s, rad/s off the command at which a reward is 1/e of its own
-_PARAMETERS = ("mass", "friction", "gain", "push")
+START = 0.02  # rad of standard deviation that joints are off at the start
 
 
 @KINDS.register("walker")
@@ -50,6 +42,12 @@ class WalkerEnvironment(Environment):
         default=0.1, description="velocity that a push changes the trunk's by at most, m/s"
     )
     push_every: float = Field(default=1.0, gt=0.0, description="s between two pushes")
+    physics: Literal["auto", "mujoco", "warp"] = Field(
+        default="auto",
+        description="what walkers that are learned in are moved by: mujoco on all cores, or warp "
+        "(MuJoCo Warp, kinemill[warp]) on a GPU; auto: warp where the training has a GPU and warp "
+        "is installed. Trials are always mujoco's",
+    )
 
     def make(self, task: Any, *, render: bool = False) -> Any:
         """Return the environment.
@@ -57,11 +55,28 @@ class WalkerEnvironment(Environment):
         Raises:
             BadInput: `dt` is no multiple of the physics' time step.
         """
-        rows = round(task.dt / STEP)
-        if rows < 1 or abs(rows * STEP - task.dt) > 1e-9:
+        return Walker(
+            self._rows(task.dt), self.commands, (self.push, self.push_every), render=render
+        )
+
+    def many(self, task: Any, count: int, device: Any) -> Walkers:
+        """Return bipeds to learn in, side by side, for a training on a torch device.
+
+        Raises:
+            BadInput: as `make`; MuJoCo Warp is asked for and not installed.
+        """
+        there = device.type == "cuda" and find_spec("mujoco_warp") is not None
+        if self.physics == "warp" or (self.physics == "auto" and there):
+            return Walkers(count, self._rows(task.dt), partial(Warped, device=str(device)))
+        return Walkers(count, self._rows(task.dt))
+
+    @staticmethod
+    def _rows(dt: float) -> int:
+        rows = round(dt / STEP)
+        if rows < 1 or abs(rows * STEP - dt) > 1e-9:
             fix = f"set dt to a multiple of {STEP} s, such as 0.02"
-            raise BadInput("environment.type: walker", f"cannot go on by dt {task.dt} s", fix=fix)
-        return Walker(rows, self.commands, (self.push, self.push_every), render=render)
+            raise BadInput("environment.type: walker", f"cannot go on by dt {dt} s", fix=fix)
+        return rows
 
 
 class Walker(gymnasium.Env[Floats, Floats]):
@@ -97,28 +112,13 @@ class Walker(gymnasium.Env[Floats, Floats]):
         *,
         render: bool = False,
     ) -> None:
-        import mujoco
-
-        library: Any = mujoco
-        self._mujoco = library
-        self.model = library.MjModel.from_xml_string(mjcf())
-        self.data = library.MjData(self.model)
-        self.dt, self._rows, self.commands = rows * STEP, rows, commands
+        self.walkers = Walkers(1, rows)
+        self.dt, self.commands = rows * STEP, commands
         self._push, self._push_rows = pushes[0], max(1, round(pushes[1] / self.dt))
-        self._usual = (
-            self.model.body_mass.copy(),
-            self.model.body_inertia.copy(),
-            self.model.geom_friction.copy(),
-            self.model.actuator_gainprm.copy(),
-            self.model.actuator_biasprm.copy(),
-        )
         low, high = zip(*(LIMITS[name] for name in JOINTS * 2), strict=True)
         self.action_space = Box(np.array(low, np.float32), np.array(high, np.float32))
         self.observation_space = Box(-np.inf, np.inf, (len(self.observation_names),), np.float32)
         self.render_mode = "rgb_array" if render else None
-        self.stance = np.array([STANCE[name] for name in JOINTS * 2])
-        self.command = np.zeros(3)
-        self._steps, self._way, self._smooth = 0, np.zeros(3), np.zeros(3)
 
     def vary(self, parameters: dict[str, Any]) -> None:
         """Set what differs: mass, friction and gain as factors, push in m/s.
@@ -127,103 +127,41 @@ class Walker(gymnasium.Env[Floats, Floats]):
             BadInput: it has no such parameter.
         """
         for name in parameters:
-            if name not in _PARAMETERS:
+            if name not in PARAMETERS:
                 where = f"environment.randomise, variants: {name}"
-                raise BadInput(where, "is no parameter", fix=nearest(name, list(_PARAMETERS)))
-        mass, inertia, friction, gain, bias = self._usual
-        by = {name: float(parameters.get(name, 1.0)) for name in _PARAMETERS}
-        self.model.body_mass[:] = mass * by["mass"]
-        self.model.body_inertia[:] = inertia * by["mass"]
-        self.model.geom_friction[:] = friction * by["friction"]
-        self.model.actuator_gainprm[:] = gain * by["gain"]
-        self.model.actuator_biasprm[:] = bias * by["gain"]
+                raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
+        self.walkers.vary(0, parameters)
         self._push = float(parameters.get("push", self._push))
-        self._mujoco.mj_setConst(self.model, self.data)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
-        """Stand on level ground, joints some hundredths of a rad off.
-
-        With `options`: `command` (3,), and `joints` and `rates` (10,), rad and rad/s, to begin in
-        the midst of a walk, the trunk moving as commanded.
-        """
+        """Stand on level ground, joints some hundredths of a rad off."""
         super().reset(seed=seed)
-        given = options or {}
-        drawn = self.commands[int(self.np_random.integers(len(self.commands)))]
-        self.command = np.asarray(given.get("command", drawn), np.float64)
-        off = self.np_random.normal(0.0, 0.02, len(LEGS))
-        joints = given.get("joints", self.stance)
-        self._place(np.asarray(joints) + off, given.get("rates"))
-        self._steps, self._way = 0, np.zeros(3)
-        self._smooth = self.command.copy()
-        return self._observed(), {}
-
-    def _place(self, joints: Floats, rates: Floats | None) -> None:
-        self._mujoco.mj_resetData(self.model, self.data)
-        data = self.data
-        data.qpos[3:7] = [np.cos(PITCH / 2), 0.0, np.sin(PITCH / 2), 0.0]
-        data.qpos[7:] = joints
-        self._mujoco.mj_kinematics(self.model, data)
-        data.qpos[2] -= lowest(data)
-        if rates is not None:
-            data.qvel[:2], data.qvel[5], data.qvel[6:] = self.command[:2], self.command[2], rates
-        self._mujoco.mj_forward(self.model, data)
+        del options
+        command = self.commands[int(self.np_random.integers(len(self.commands)))]
+        joints = stance() + self.np_random.normal(0.0, START, len(LEGS))
+        self.walkers.begin(
+            [0], np.array([command]), joints[None], np.zeros((1, 10)), np.zeros((1, 2))
+        )
+        return self.walkers.observed()[0], {}
 
     def step(self, action: Floats) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Let the servos follow the targets (10,), rad, for a time step."""
         space: Any = self.action_space
-        self.data.ctrl[:] = np.clip(action, space.low, space.high)
-        self._mujoco.mj_step(self.model, self.data, self._rows)
-        self._steps += 1
-        if self._push and self._steps % self._push_rows == 0:
-            self.data.qvel[:2] += self.np_random.uniform(-self._push, self._push, 2)
-        moved = self.moving()
-        self._way += moved
-        self._smooth += (moved - self._smooth) * min(1.0, self.dt / _SMOOTH)
-        over = bool(self.data.qpos[2] < FALLEN or self.upright < TILTED)
-        off = np.linalg.norm(self.mean_velocity[:2] - self.command[:2])
-        told = {"is_success": bool(not over and off < NEAR)}
-        return self._observed(), self._reward(), over, False, told
-
-    @property
-    def upright(self) -> float:
-        """The cosine of the trunk's tilt."""
-        return float(self.data.xmat[1, 8])
-
-    @property
-    def mean_velocity(self) -> Floats:
-        """Forward, to the left, m/s, and turning, rad/s, on average since the start, (3,)."""
-        return self._way / max(1, self._steps)
-
-    def moving(self) -> Floats:
-        """Return velocity along the trunk's heading and across, m/s, and turning, rad/s, (3,)."""
-        forward = self.data.xmat[1, [0, 3]]
-        forward = forward / max(float(np.linalg.norm(forward)), 1e-9)
-        across, velocity = np.array([-forward[1], forward[0]]), self.data.qvel[:2]
-        return np.array([forward @ velocity, across @ velocity, self._turning()[2]])
-
-    def _turning(self) -> Floats:
-        """Return the rate of the trunk in the world, (3,) rad/s."""
-        return self.data.xmat[1].reshape(3, 3) @ self.data.qvel[3:6]
-
-    def _reward(self) -> float:
-        """Return how well the command is followed, 0 to 1."""
-        off = self._smooth - self.command
-        straight = np.exp(-float(off[:2] @ off[:2]) / _OFF[0] ** 2)
-        return float(0.7 * straight + 0.3 * np.exp(-((off[2] / _OFF[1]) ** 2)))
-
-    def _observed(self) -> Floats:
-        w, x, y, z = self.data.qpos[3:7]
-        legs = (self.data.qpos[7:], self.data.qvel[6:])
-        whole = [[x, y, z, w], self._turning(), *legs, self.command]
-        return np.concatenate(whole).astype(np.float32)
+        walkers = self.walkers
+        walkers.advance(np.clip(action, space.low, space.high)[None])
+        if self._push and walkers.steps[0] % self._push_rows == 0:
+            walkers.push(self.np_random.uniform(-self._push, self._push, (1, 2)))
+        over = bool(walkers.fallen[0])
+        told = {"is_success": bool(not over and walkers.off()[0] < NEAR)}
+        return walkers.observed()[0], float(walkers.following()[0]), over, False, told
 
     def render(self) -> Any:
         """Return a picture from the side, (H, W, 3) uint8, the trunk in its middle."""
         from kinemill.environments.kinds._raster import Bar, Disc, draw
 
-        bodies = self.data.xpos[1:, [0, 2]] - [self.data.qpos[0], 0.1]
+        bodies = self.walkers.places(0)[:, [0, 2]] - [self.walkers.position[0, 0], 0.1]
         at = [(float(x), float(z)) for x, z in bodies]  # trunk, then five of each leg
         each = len(at) // 2
         dark, light, floor = (0.15, 0.25, 0.45), (0.45, 0.6, 0.8), (0.6, 0.6, 0.55)

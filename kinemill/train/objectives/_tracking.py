@@ -5,12 +5,11 @@ Loop, checkpoints, resuming and evaluation are those of `learn.type: reinforceme
 comes of it (`tracked`).
 """
 
-from functools import partial
 from typing import Any
 
 import torch
 
-from kinemill.environments import learning_environment, make_environment
+from kinemill.environments import make_environment
 from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -19,12 +18,12 @@ from kinemill.store import Json
 from kinemill.train.bench import Bench, Trained
 from kinemill.train.checkpoint import Groups
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
+from kinemill.train.gait_reference import Reference
 from kinemill.train.motion_prior import MotionPrior
 from kinemill.train.objectives._walking import clips_of, family_of, scale_of
 from kinemill.train.reinforcement.fitting import Fitting
 from kinemill.train.reinforcement.learner import Learner, Site
-from kinemill.train.reinforcement.tally import Tally
-from kinemill.train.tracked import WIDTH, TrackedPolicy, reference_of, see
+from kinemill.train.tracked import WIDTH, TrackedPolicy, see
 from kinemill.train.tracking import Tracking
 
 _SPREAD = -1.6  # logarithm of the spread of actions at first: 0.2 of what can be added to a gait
@@ -96,20 +95,25 @@ class _Fitting(Fitting):
     ) -> None:
         super().__init__(task, family.layout, bench)
         self._family, (commands, self._share) = family.eval(), style
-        self._reference = reference_of(self._family, commands)
+        self._reference = Reference(self._family, commands)
         learn: Any = task.learn
         self._prior = MotionPrior(self._reference, len(family.layout.actions), learn.seed)
-        if self._share and learn.runner.type not in ("auto", "in_process"):
+        if learn.runner.type not in ("auto", "native"):
             where = f"learn.physics.runner: {learn.runner.type}"
-            raise BadInput(where, "cannot share a motion prior", expected="in_process")
+            raise BadInput(where, "walkers are computed at once", expected="auto or native")
 
     def site(self) -> Site:
-        """Return where the algorithm learns: copies of the walker that track gaits."""
+        """Return where the algorithm learns: walkers that track gaits."""
         learn = self._learn
         copies = learn.copies or learn.algorithm.copies
         style = (self._prior, self._share) if self._share else None
-        make = partial(tracking, self._task, self._reference, style)
-        environment = learn.runner.open(make, None, copies)
+
+        def native(count: int) -> Tracking:
+            own: Any = self._task.environment
+            walkers = own.many(self._task, count, self._bench.device)
+            return Tracking(self._task, walkers, self._reference, see, style)
+
+        environment = learn.runner.open(None, native, copies)
         return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))
 
     def learner(self, site: Site) -> Learner:
@@ -130,8 +134,3 @@ class _Fitting(Fitting):
     def _restore(self, groups: Groups, state: Json) -> None:
         super()._restore(groups, state)
         self._prior.go_on(groups["prior"])
-
-
-def tracking(task: Task, reference: Any, style: Any = None) -> Tracking:
-    """Return one copy of what is learned in."""
-    return Tracking(learning_environment(task, [], inner=Tally), reference, see, style)

@@ -7,7 +7,7 @@ environment, learns in physics what has to be added to these gaits (`kinemill.tr
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -23,16 +23,18 @@ from kinemill.registry import nearest
 from kinemill.spec.parts import Patterns, as_list
 from kinemill.spec.plugins import OBJECTIVES, OPTIMIZERS, Optimizer, pick, usual
 from kinemill.train.objectives.reinforcement import Reinforcement
-from kinemill.train.supervised import Supervised
+from kinemill.train.supervised import Demonstrated
 
 USUAL: dict[str, Any] = {
-    "algorithm": {"type": "ppo", "rollout": 256, "passes": 5, "gamma": 0.97},
-    "model": {"type": "mlp", "hidden_sizes": [128, 128]},
-    "copies": 16,
-    "batch_size": 512,
-    "steps": 3_000_000,
-    "eval_every": 100_000,
-    "save_every": 100_000,
+    "algorithm": {"type": "ppo", "rollout": 32, "passes": 5, "gamma": 0.98},
+    "model": {"type": "mlp", "hidden_sizes": [128, 128], "activation": "elu"},
+    "optimizer": {"type": "adam", "lr": 5e-4},
+    "copies": 256,
+    "batch_size": 2048,
+    "steps": 8_000_000,
+    "eval_every": 500_000,
+    "save_every": 500_000,
+    "evaluations": 1,
     "patience": None,
 }
 SLOWEST, FASTEST = 1e-4, 0.1  # bounds of the rate, as in the form that starts a run
@@ -46,11 +48,8 @@ def _as_physics(value: Any) -> Any:
 
 
 @OBJECTIVES.register("motion")
-class Motion(Supervised):
+class Motion(Demonstrated):
     """Learn to walk as clips do: the next joint angles, closed on themselves."""
-
-    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
-    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
 
     type: Literal["motion"] = "motion"
     observations: list[str] = Field(
@@ -173,31 +172,11 @@ class Motion(Supervised):
                 found |= {name: joint} if joint else {}
         return found
 
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
-        """Return the clips of the dataset, and those of its training set."""
-        from kinemill.train.demonstrations import Demonstrations
-
-        return Demonstrations.open(home, dataset), Demonstrations.open(home, training_set)
-
-    def prepare(
-        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
-    ) -> Any:
-        """Return the policy to train and its objective.
-
-        Args:
-            task: the `Task` whose `learn` this is.
-            dataset: `Demonstrations` with the validation split.
-            training_set: `Demonstrations` to learn from.
-            device: torch device of the training.
-            start: the `Start` that `start_from` stands for, if it is set.
-
-        Raises:
-            BadInput: the clips repeat nothing, a split is empty or its clips are too short; the
-                policy to start from is of another layout.
-        """
+    def preparing(self) -> Any:
+        """Return what prepares a training."""
         from kinemill.train.objectives._walking import prepare
 
-        return prepare(self, task, (dataset, training_set), device, start)
+        return prepare
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
         """Train what `prepare` makes, for `epochs`; or in the task's environment, if it has one."""
@@ -210,7 +189,7 @@ class Motion(Supervised):
         steps = steps_of(self, task, data[1])
         bench.listeners[1].say(f"{self.epochs} epochs are {steps} steps")
         own = self.model_copy(update={"steps": steps})
-        return Supervised.train(own, task, data, bench)
+        return Demonstrated.train(own, task, data, bench)
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
         """Return the policy's layout, units, limits, spreads and sizes."""
