@@ -6,6 +6,13 @@ this machine. Nothing is ever downloaded.
 Symbols: B batch, H height, W width, L bytes of a text, E numbers that come out.
 """
 
-from kinemill.encoders._encoder import IMAGES, TEXTS, ImageEncoder, TextEncoder, loaded
+from kinemill.encoders._encoder import (
+    IMAGES,
+    TEXTS,
+    ImageEncoder,
+    TextEncoder,
+    loaded,
+    unlike_weights,
+)
 
-__all__ = ["IMAGES", "TEXTS", "ImageEncoder", "TextEncoder", "loaded"]
+__all__ = ["IMAGES", "TEXTS", "ImageEncoder", "TextEncoder", "loaded", "unlike_weights"]

@@ -1,6 +1,7 @@
 """What every encoder is."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,19 @@ def loaded(network: Any, checkpoint: str, where: str) -> None:
     if not Path(checkpoint).is_file():
         raise BadInput(where, f"there is no file {checkpoint}", fix="nothing is downloaded here")
     found, wanted = load_file(checkpoint), network.state_dict()
-    unlike = [
-        name
-        for name in sorted({*found, *wanted})
-        if name not in found or name not in wanted or found[name].shape != wanted[name].shape
-    ]
-    if unlike:
+    if unlike := unlike_weights(found, wanted):
         raise BadInput(
             where,
             f"{checkpoint} is of another encoder: {', '.join(unlike[:5])}",
             expected=", ".join(f"{name} {list(value.shape)}" for name, value in wanted.items()),
         )
     network.load_state_dict(found)
+
+
+def unlike_weights(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return the names of weights that are not in both, or of another shape, sorted."""
+    return [
+        name
+        for name in sorted({*found, *wanted})
+        if name not in found or name not in wanted or found[name].shape != wanted[name].shape
+    ]

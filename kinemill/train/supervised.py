@@ -1,7 +1,7 @@
 """Learning from episodes in the training loop: what `learn` types have in common that do so."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from kinemill.spec.learn import Learn
 from kinemill.train.bench import Bench, Trained
@@ -16,7 +16,6 @@ class Supervised(Learn):
 
         return load_dataset(home, dataset), load_dataset(home, training_set)
 
-    @abstractmethod
     def prepare(
         self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
     ) -> Any:
@@ -24,11 +23,20 @@ class Supervised(Learn):
 
         Args:
             task: the `Task` whose `learn` this is.
-            dataset: packed episodes with the validation split.
-            training_set: packed episodes to learn from.
+            dataset: what `open` returned first, with the validation split.
+            training_set: what it returned second, to learn from.
             device: torch device of the training.
             start: the `Start` that `start_from` stands for, if it is set.
+
+        Raises:
+            BadInput: a split is empty or its episodes too short; the model to start from is of
+                another layout; `freeze` names nothing.
         """
+        return self.preparing()(self, task, (dataset, training_set), device, start)
+
+    @abstractmethod
+    def preparing(self) -> Any:
+        """Return the function that makes what `prepare` returns; torch is imported only now."""
 
     def train(self, task: Any, data: Any, bench: Bench) -> Trained:
         """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
@@ -57,3 +65,16 @@ class Supervised(Learn):
                 "train_loss": state.history["train/loss"][-1][1],
             },
         )
+
+
+class Demonstrated(Supervised):
+    """Learns a policy from episodes in which it is shown what to do."""
+
+    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
+    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
+
+    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
+        """Return the demonstrations of the dataset, and those of its training set."""
+        from kinemill.train.demonstrations import Demonstrations
+
+        return Demonstrations.open(home, dataset), Demonstrations.open(home, training_set)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinemill.encoders import loaded
+from kinemill.encoders import loaded, unlike_weights
 from kinemill.encoders.texts.words import words_of
 from kinemill.errors import BadInput
 from kinemill.models._recurrent import Recurrent
@@ -165,13 +165,8 @@ def start_policy(module: Cloned, start: Start) -> None:
     if getattr(earlier, "layout", None) != module.layout:
         fix = "start from a policy of equal channels"
         raise BadInput(where, "sees or gives something else than this policy", fix=fix)
-    found, wanted = earlier.state_dict(), module.state_dict()
-    unlike = [
-        name
-        for name in sorted({*found, *wanted})
-        if name not in found or name not in wanted or found[name].shape != wanted[name].shape
-    ]
-    if unlike:
+    found = earlier.state_dict()
+    if unlike := unlike_weights(found, module.state_dict()):
         raise BadInput(
             where,
             f"is of another architecture: {', '.join(unlike[:5])}",

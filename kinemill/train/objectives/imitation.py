@@ -5,7 +5,7 @@ to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
 
@@ -14,15 +14,13 @@ from kinemill.heads import HEADS, Head
 from kinemill.registry import nearest
 from kinemill.spec.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
 from kinemill.train.chunks import Chunk
-from kinemill.train.supervised import Supervised
+from kinemill.train.supervised import Demonstrated
 
 
 @OBJECTIVES.register("imitation")
-class Imitation(Supervised):
+class Imitation(Demonstrated):
     """Learn to act: demonstrated actions from observations, images and texts."""
 
-    gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
-    parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
     type: Literal["imitation"] = "imitation"
     observations: list[str] = Field(
         default=[],
@@ -87,30 +85,11 @@ class Imitation(Supervised):
         images, texts = ([name for name in names if role[name] == one] for one in MEDIA)
         return numbers, images, texts
 
-    def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
-        """Return the demonstrations of the dataset, and those of its training set."""
-        from kinemill.train.demonstrations import Demonstrations
-
-        return Demonstrations.open(home, dataset), Demonstrations.open(home, training_set)
-
-    def prepare(
-        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
-    ) -> Any:
-        """Return the policy to train and its objective.
-
-        Args:
-            task: the `Task` whose `learn` this is.
-            dataset: `Demonstrations` with the validation split.
-            training_set: `Demonstrations` to learn from.
-            device: torch device of the training.
-            start: the `Start` that `start_from` stands for, if it is set.
-
-        Raises:
-            BadInput: a split is empty; the policy to start from is of another layout.
-        """
+    def preparing(self) -> Any:
+        """Return what prepares a training."""
         from kinemill.train.objectives._imitating import prepare
 
-        return prepare(self, task, (dataset, training_set), device, start)
+        return prepare
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
         """Return the policy's layout, units, limits, spreads and words."""
