@@ -166,10 +166,13 @@ class Walker(gymnasium.Env[Floats, Floats]):
         each = len(at) // 2
         dark, light, floor = (0.15, 0.25, 0.45), (0.45, 0.6, 0.8), (0.6, 0.6, 0.55)
         shapes: list[Bar | Disc] = [Bar((-1.0, -0.1), (1.0, -0.1), 0.002, floor)]
+        first_mark = np.ceil((self.walkers.position[0, 0] - 0.2) / 0.05) * 0.05
+        for x in first_mark + 0.05 * np.arange(9) - self.walkers.position[0, 0]:
+            shapes.append(Bar((x, -0.1), (x, -0.11), 0.0015, floor))  # each 5 cm of the ground
         for first, colour in ((1 + each, light), (1, dark)):
             leg = [at[0], *at[first + 2 : first + each]]
             x, z = leg[-1]
             shapes += [Bar(*ends, 0.008, colour) for ends in pairwise([*leg, (x, z - 0.04)])]
             shapes.append(Bar((x - 0.03, z - 0.045), (x + 0.03, z - 0.045), 0.006, colour))
         shapes.append(Disc((at[0][0], at[0][1] + 0.04), 0.05, dark))
-        return draw(shapes, 128, 0.2)
+        return draw(shapes, 192, 0.2)
