@@ -30,10 +30,12 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext, episodes: Ref) -> Events:
         from kinemill.dataset import load_dataset, make_dataset, warnings
         from kinemill.dataset.histograms import histogram_sheet
+        from resources.pictures import clips_drawn
 
         mill = mill_of(context)
         outcome = make_dataset(mill.task, mill.home, episodes)
         counts, packed = outcome.summary, load_dataset(mill.home, outcome.ref)
+        cycles, clips = clips_drawn(mill.task, mill.home, outcome.ref)
         for warning in warnings(counts):
             context.log.warning(warning)
         yield from hand_on(
@@ -43,6 +45,8 @@ def _from_episodes(task: Task) -> dg.AssetsDefinition:
                 episodes=sum(counts["episodes"].values()),
                 rows=sum(counts["rows"].values()),
                 histograms=drawing(histogram_sheet(packed)),
+                cycles=drawing(cycles),
+                clips=table(clips),
                 splits=table(
                     [
                         {"split": split, "episodes": number, "rows": counts["rows"].get(split)}

@@ -25,6 +25,8 @@ WORDS = {
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
     "histograms": "share of rows over the values of each channel: train, validation, test",
+    "cycles": "of clips of motion: each joint over the phase of a cycle, a line for each clip",
+    "clips": "of clips of motion: split, length, the cycle that was found, and commands",
     "environment": "what a policy sees and gives: names, roles, units, limits",
     "chance": "what actions drawn at random bring: mean and interval",
     "augmentations": "what each augmentation added, the share of episodes it touched, and left out",

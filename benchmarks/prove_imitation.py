@@ -4,18 +4,21 @@ Per task and seed, in folders of their own under `prove/imitation/` of KINEMILL_
 demonstrations, the chain up to a trained policy, then the trials of the task file, in ONNX Runtime.
 Beside it the expert, for the obstacle plain cloning, and for the targets the same policy told
 another instruction. g1_lerobot is judged on its last four episodes, by the next action. What is
-finished is kept; `--task NAME` proves one, `--seeds N` fewer seeds.
+finished is kept; `--task NAME` proves one, `--seeds N` fewer seeds, `--table` nothing. The table
+goes to docs/results.md when all of it is there.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks import ROOT
+from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.environments import make_environment
@@ -41,8 +44,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "targets": ("targets", {}),
     "g1": ("g1_policy", {}),
 }
+SEEDS = 3
 G1 = ROOT.parent / "shared" / "data" / "g1_lerobot"
-ARMS, HISTORY = 14, 10  # joints in rad, before the hands; rows that the linear model sees
+ARMS, HISTORY, OWN_HISTORY = 14, 10, 8  # joints in rad, before the hands; rows that linear ones see
+Found = dict[str, Any]
+Array = NDArray[Any]
 
 
 class Misled:
@@ -55,6 +61,7 @@ class Misled:
 
     def __init__(self, policy: Any, said: list[Any]) -> None:
         self._policy, self._said, self._now = policy, said, said[0]
+        self.interface = policy.interface
 
     def reset(self, seed: int) -> None:
         """Draw an instruction, by the seed."""
@@ -99,10 +106,10 @@ def by_expert(task: Any) -> Trials:
     environment, trials = make_environment(task), task.environment.trials
     expert = task.environment.expert(environment)
     seeds = range(trials.seed, trials.seed + trials.episodes)
-    return summed([run_episode(environment, expert, seed, keep=False) for seed in seeds], 0)
+    return summed([run_episode(task, environment, expert, seed, keep=False) for seed in seeds], 0)
 
 
-def prove(case: str, seed: int) -> dict[str, Any]:
+def prove(case: str, seed: int) -> Found:
     """Return the figures of one case and seed, closed loop."""
     name = CASES[case][0]
     logs, count = kept() / name / "logs", DEMONSTRATIONS[name]
@@ -111,7 +118,7 @@ def prove(case: str, seed: int) -> dict[str, Any]:
     task, folder, _, seconds = learned(case, seed, logs)
     policy = load(folder)
     own, expert = tried(task, policy), by_expert(task)
-    found: dict[str, Any] = {
+    found: Found = {
         "success": own.success,
         "success_interval": own.interval()["success"],
         "expert": expert.success,
@@ -125,61 +132,119 @@ def prove(case: str, seed: int) -> dict[str, Any]:
     return found
 
 
-def prove_g1(seed: int) -> dict[str, Any]:
-    """Return next-action errors of the arms, rad, on the last four episodes, and of the simple."""
+def prove_g1(seed: int) -> Found:
+    """Return next-action errors of the arms, rad, on the last four episodes, and of the simple.
+
+    An episode's first row does not count: what was commanded before it is not known.
+    """
     task, folder, (home, dataset), seconds = learned("g1", seed, G1)
     data = Demonstrations.open(home, dataset)
-    seen, acted = data.observed(task.learn.observations), np.array(data.actions)
-    squares: dict[str, list[Any]] = {"policy": [], "repeat": [], "linear": []}
-    rows, wanted = _windows(data, seen, acted, "train")
-    weights = np.linalg.lstsq(rows, wanted, rcond=None)[0]
-    policy = load(folder)
+    states = len(task.states)
+    seen, acted = data.observed(task.learn.observations).astype(float), np.array(data.actions)
+    acted = acted[:, :ARMS].astype(float)
+    policy, predicted = load(folder), list[Array]()
     for one in data.packed.of("test"):
         policy.reset(0)
-        own = slice(one.start, one.stop)
-        found = np.stack([policy.act(row) for row in seen[own]])
-        squares["policy"].append(found - acted[own])
-        squares["repeat"].append(seen[own][:, len(task.states) :] - acted[own])
-    rows, wanted = _windows(data, seen, acted, "test")
-    squares["linear"].append(rows @ weights - wanted)
+        rows = data.observed(task.learn.observations)[one.start : one.stop]
+        predicted.append(np.stack([policy.act(row)[:ARMS] for row in rows]))
+    own = [
+        _linear(data, seen[:, [joint, states + joint]], acted[:, [joint]], OWN_HISTORY)
+        for joint in range(ARMS)
+    ]
+    wanted = _of(data, "test", acted)
+    answers = {
+        "policy": np.concatenate(predicted),
+        "repeat": _of(data, "test", seen[:, states : states + ARMS]),
+        "linear": _linear(data, seen, acted, HISTORY),
+        "own_linear": np.concatenate(own, axis=1),
+    }
+    later = np.concatenate([np.arange(one.rows) > 0 for one in data.packed.of("test")])
     errors = {
-        name: float(np.sqrt((np.concatenate(its)[:, :ARMS] ** 2).mean()))
-        for name, its in squares.items()
+        name: float(np.sqrt(((answer - wanted)[later] ** 2).mean()))
+        for name, answer in answers.items()
     }
     return {**errors, "unit": "rad", "seconds": seconds}
 
 
-def _windows(data: Demonstrations, seen: Any, acted: Any, split: str) -> tuple[Any, Any]:
-    """Return histories of what is seen, flat and with a constant, and the actions."""
-    rows, wanted = list[Any](), list[Any]()
+def _linear(data: Demonstrations, seen: Array, acted: Array, rows: int) -> Array:
+    """Fit actions (N, A) on so many rows of what is seen (N, D); return those of the test split."""
+    inputs = _windows(data, seen, rows, "train")
+    weights = np.linalg.lstsq(inputs, _of(data, "train", acted), rcond=None)[0]
+    return _windows(data, seen, rows, "test") @ weights
+
+
+def _windows(data: Demonstrations, seen: Array, rows: int, split: str) -> Array:
+    """Return histories of what is seen, flat and with a constant; the first row goes before it."""
+    found = list[Array]()
     for one in data.packed.of(split):
         own = seen[one.start : one.stop]
-        places = np.maximum(np.arange(len(own))[:, None] + np.arange(1 - HISTORY, 1), 0)
-        flat = own[places].reshape(len(own), -1).astype(float)
-        rows.append(np.c_[flat, np.ones(len(own))])
-        wanted.append(acted[one.start : one.stop].astype(float))
-    return np.concatenate(rows), np.concatenate(wanted)
+        places = np.maximum(np.arange(len(own))[:, None] + np.arange(1 - rows, 1), 0)
+        found.append(np.c_[own[places].reshape(len(own), -1), np.ones(len(own))])
+    return np.concatenate(found)
+
+
+def _of(data: Demonstrations, split: str, values: Array) -> Array:
+    """Return the rows of a split."""
+    return np.concatenate([values[one.start : one.stop] for one in data.packed.of(split)])
+
+
+def kept_results() -> dict[str, list[Found]]:
+    """Return what is finished, by case, in the order of seeds."""
+    return {
+        case: [json.loads(path.read_text()) for path in sorted(kept().glob(f"{case}-[0-9].json"))]
+        for case in CASES
+    }
+
+
+def table(found: Mapping[str, list[Found]]) -> Iterator[str]:
+    """Yield the lines of the table of all cases."""
+
+    def figures(case: str, name: str, digits: int = 3) -> str:
+        return ", ".join(f"{one[name]:.{digits}f}" for one in found[case])
+
+    yield "| proof | seeds | policy | 95 % of the mean | beside it |"
+    yield "|---|---|---|---|---|"
+    beside = {
+        "reach": f"expert {figures('reach', 'expert')}",
+        "obstacle": f"expert {figures('obstacle', 'expert')}; "
+        f"plain cloning {figures('obstacle_plain', 'success')}",
+        "targets": f"expert {figures('targets', 'expert')}; "
+        f"told what another episode was {figures('targets', 'shuffled')}",
+    }
+    for case, others in beside.items():
+        low, high = bootstrap([one["success"] for one in found[case]])
+        what = f"`{case}`, {DEMONSTRATIONS[case]} demonstrations: success"
+        own = f"**{figures(case, 'success')}** | {low:.3f} to {high:.3f}"
+        yield f"| {what} | {len(found[case])} | {own} | {others} |"
+    low, high = bootstrap([one["policy"] for one in found["g1"]])
+    first = found["g1"][0]
+    yield (
+        f"| `g1_policy`: next action of the arms, last 4 episodes, rad | {len(found['g1'])} "
+        f"| **{figures('g1', 'policy', 5)}** | {low:.5f} to {high:.5f} "
+        f"| linear on {HISTORY} rows {first['linear']:.5f}; linear, each joint on its own "
+        f"{OWN_HISTORY} rows {first['own_linear']:.5f}; the last action {first['repeat']:.5f} |"
+    )
 
 
 def main() -> None:
-    """Prove what is asked for and is not finished; print all there is."""
+    """Prove what is asked for and is not finished; write the table when all of it is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", choices=list(CASES), action="append")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--table", action="store_true", help="of what is kept; prove nothing")
     options = parser.parse_args()
-    found: dict[str, dict[str, Any]] = {}
-    for case in options.task or list(CASES):
+    for case in () if options.table else options.task or CASES:
         for seed in range(options.seeds):
             path = kept() / f"{case}-{seed}.json"
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 publish_json(path, prove_g1(seed) if case == "g1" else prove(case, seed))
-            found.setdefault(case, {})[str(seed)] = json.loads(path.read_text())
-            print(case, seed, json.dumps(found[case][str(seed)]), flush=True)
-    for case, its in found.items():
-        succeeded = [one["success"] for one in its.values() if "success" in one]
-        if succeeded:
-            print(case, "mean", np.mean(succeeded), "95 %", bootstrap(succeeded))
+            print(case, seed, path.read_text().strip(), flush=True)
+    found = kept_results()
+    if missing := [case for case, its in found.items() if len(its) < SEEDS]:
+        print(f"no table yet: {', '.join(missing)} want {SEEDS} seeds")
+        return
+    replace_section("imitation", "\n".join(table(found)) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,131 +3,34 @@
 Five seeds of each row, each beside stable-baselines3 with its own tuned settings (those of its
 "zoo") in the same process, one after the other, with the same evaluations: 20 episodes on fresh
 seeds every so many steps. Time is that of the training, evaluations included, imports not: of the
-clock, and of the processor, which is what a busy machine does not change. `return` is the mean of
-100 episodes from starts that neither saw. What is finished is kept under `prove/reinforcement/` of
-KINEMILL_HOME; `--row NAME`, `--seeds N`, `--report` alone rewrites the table of docs/results.md.
+clock, and of the processor, which a busy machine hardly changes. Ratios are of pairs that ran one
+after the other; all are medians over seeds, with the lowest and the highest. `return` is the mean
+of 100 episodes from starts that neither saw. The swing-up is learned in a model of its own for each
+seed, made first as a user would: 24 logs of 15 s that the seed draws, then `kinemill run pendulum`.
+What is finished is kept under `prove/reinforcement/` of KINEMILL_HOME; `--row NAME`, `--seeds N`,
+`--report` alone rewrites the table of docs/results.md.
 """
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import replace_section
+from benchmarks._reinforcement_rows import ROWS, Row
+from benchmarks.prove_control import kinemill
 from kinemill.home import Home
 from kinemill.spec.ports import Silence
 from kinemill.store import publish_json, read_json
 
 SEEDS, EPISODES = 5, 100
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is to be reached.
-
-    Attributes:
-        task: of kinemill.
-        target: mean return; None: none is known.
-        within: s that the issue allows; None: no bound.
-        overrides: of the task.
-        library: settings of stable-baselines3; None: it has no such algorithm.
-        learned: whether it learns in what the task `pendulum` learned, which is made first.
-    """
-
-    task: str
-    target: float | None
-    within: float | None = None
-    overrides: dict[str, Any] = field(default_factory=dict)
-    library: dict[str, Any] | None = None
-    learned: bool = False
-
-
-ROWS = {
-    "CartPole-v1, PPO": Row(
-        "cartpole_rl",
-        475,
-        30,
-        {"learn.target": 475},
-        {
-            "class": "PPO",
-            "id": "CartPole-v1",
-            "copies": 8,
-            "steps": 100_000,
-            "every": 5120,
-            "settings": {
-                "n_steps": 32,
-                "batch_size": 256,
-                "gae_lambda": 0.8,
-                "gamma": 0.98,
-                "n_epochs": 20,
-                "ent_coef": 0.0,
-                "learning_rate": 1e-3,
-                "clip_range": 0.2,
-            },
-            "falling": ["learning_rate", "clip_range"],
-        },
-    ),
-    "CartPole-v1, evolution strategies": Row(
-        "cartpole_rl",
-        475,
-        120,
-        {
-            "learn.target": 475,
-            "learn.algorithm": {"type": "evolution"},
-            "learn.model.hidden_sizes": [16],
-            "learn.optimizer.lr": 0.05,
-            "learn.copies": 32,
-            "learn.steps": 3_000_000,
-            "learn.eval_every": 20_000,
-        },
-    ),
-    "Pendulum-v1, SAC": Row(
-        "pendulum_rl",
-        -200,
-        None,
-        {"learn.target": -200},
-        {
-            "class": "SAC",
-            "id": "Pendulum-v1",
-            "copies": 1,
-            "steps": 20_000,
-            "every": 1000,
-            "settings": {"learning_rate": 1e-3},
-        },
-    ),
-    "pendulum swing-up, PPO in the learned model, tried in true physics": Row(
-        "pendulum_swing_up", None, learned=True
-    ),
-    "LunarLander-v3, PPO": Row(
-        "lunar_lander",
-        200,
-        None,
-        {"learn.target": 200},
-        {
-            "class": "PPO",
-            "id": "LunarLander-v3",
-            "copies": 16,
-            "steps": 1_000_000,
-            "every": 32_768,
-            "settings": {
-                "n_steps": 1024,
-                "batch_size": 64,
-                "gae_lambda": 0.98,
-                "gamma": 0.999,
-                "n_epochs": 4,
-                "ent_coef": 0.01,
-            },
-        },
-    ),
-}
+TIMES, SIDES = ("seconds", "processor"), ("ours", "theirs")
 
 
 def kept() -> Path:
@@ -135,19 +38,23 @@ def kept() -> Path:
     return Home.resolve().root / "prove" / "reinforcement"
 
 
-def dynamics() -> Path:
-    """Return the exported model of a simulated pendulum, learned from its logs if need be."""
+def dynamics(seed: int) -> Path:
+    """Return the exported model of a simulated pendulum, learned as a user would from its logs.
+
+    Args:
+        seed: of the logs; what was learned from them is kept.
+    """
     from kinemill.register import fetch_bundle
     from kinemill.sim import write_logs
 
-    home = kept() / "dynamics"
-    os.environ["KINEMILL_HOME"] = str(home)
+    home = kept() / f"dynamics-{seed}"
     if not Home(home).has_registry:
-        write_logs(home / "given", "pendulum", episodes=100, seconds=6.0, broken=False)
-        command = [str(Path(sys.executable).with_name("kinemill")), "run", "pendulum"]
-        settings = ["--set", "ingest.settle=0", "--logs", str(home / "given")]
-        subprocess.run([*command, *settings], check=True, stdout=subprocess.DEVNULL)
-    return Path(fetch_bundle("models:/pendulum@champion"))
+        write_logs(home / "given", "pendulum", seed=seed)
+        given = ["--logs", str(home / "given"), "--set", "ingest.settle=0"]
+        done = kinemill(home, "run", "pendulum", *given)
+        if done["alias"] != "champion":
+            sys.exit(f"pendulum: no champion from the logs of seed {seed}: {done['gate']}")
+    return Path(fetch_bundle("models:/pendulum@champion", home))
 
 
 class Timed(Silence):
@@ -169,7 +76,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
 
     changed = {**row.overrides, "learn.seed": seed, "track": []}
     if row.learned:
-        changed["environment.model"] = str(dynamics())
+        changed["environment.model"] = str(dynamics(seed))
     task = load_task(row.task, changed)
     heard = Timed()
     with tempfile.TemporaryDirectory() as folder:
@@ -242,57 +149,61 @@ def file_of(name: str, seed: int) -> Path:
     return kept() / f"{short}-{seed}.json"
 
 
-def prove(name: str, seed: int) -> None:
-    """Do one seed of one row, ours first for even seeds."""
+def prove(name: str, seed: int, wanted: Sequence[str] = SIDES) -> None:
+    """Do one seed of one row, ours first for even seeds; what is finished is not done again."""
     row, path = ROWS[name], file_of(name, seed)
-    if path.is_file():
-        return
-    done: dict[str, Any] = {}
-    sides = [("ours", ours), *([("theirs", theirs)] if row.library else [])]
-    for side, run in sides if seed % 2 == 0 else sides[::-1]:
-        done[side] = run(row, seed)
+    done: dict[str, Any] = read_json(path) if path.is_file() else {}
+    for side in SIDES if seed % 2 == 0 else SIDES[::-1]:
+        if side in done or side not in wanted or (side == "theirs" and not row.library):
+            continue
+        done[side] = (ours if side == "ours" else theirs)(row, seed)
+        publish_json(path, done)
         print(f"{name}, seed {seed}, {side}: {done[side]}", flush=True)
-    publish_json(path, done)
 
 
 def report() -> str:
     """Return the table of what is finished."""
     lines = [
-        "| task | seeds that reached it | return, 100 fresh starts | s, median (spread) | s of the "
-        "processor | stable-baselines3: reached, s, processor | ours / theirs, processor |",
-        "|---|---|---|---|---|---|---|",
+        "| task | seeds that reached it | return, fresh starts | s | s of the processor | "
+        "stable-baselines3: reached | return | s | s of the processor | ours / theirs: s | "
+        "processor |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in ROWS.items():
         found = [read_json(path) for k in range(SEEDS) if (path := file_of(name, k)).is_file()]
-        if found:
+        if any("ours" in one for one in found):
             lines.append(_line(name, row, found))
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, row: Row, found: list[Any]) -> str:
-    own = [one["ours"] for one in found]
-    seconds = [one["seconds"] for one in own]
-    spent = statistics.median(one["processor"] for one in own)
-    bound = f" within {row.within:g} s" if row.within else ""
-    successes = [one["success"] for one in own if one.get("success") is not None]
-    success = f", success {statistics.median(successes):.2f}" if successes else ""
-    reached = f"{sum(one['reached'] for one in own)} of {len(own)}"
-    cells = [
-        name if row.target is None else f"{name}: {row.target:g}{bound}",
-        reached if row.target is not None else "-",
-        f"{statistics.median(one['return'] for one in own):.1f}{success}",
-        f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})",
-        f"{spent:.1f}",
-    ]
+def _line(name: str, row: Row, found: Sequence[Any]) -> str:
+    own = [one["ours"] for one in found if "ours" in one]
     other = [one["theirs"] for one in found if "theirs" in one]
-    if not other:
-        return f"| {' | '.join([*cells, '-', '-'])} |"
-    took = statistics.median(one["processor"] for one in other)
-    cells.append(
-        f"{sum(one['reached'] for one in other)} of {len(other)}, "
-        f"{statistics.median(one['seconds'] for one in other):.1f}, {took:.1f}"
-    )
-    return f"| {' | '.join([*cells, f'{spent / took:.2f}'])} |"
+    pairs = [one for one in found if len(one) == len(SIDES)]
+    bound = f" within {row.within:g} s" if row.within else ""
+    aim = "" if row.target is None else f": {row.target:g}{bound}"
+    cells = [name + aim, *_cells(row, own)]
+    if pairs:
+        shares = [[one["ours"][key] / one["theirs"][key] for one in pairs] for key in TIMES]
+        cells += [*_cells(row, other), *(spread(ratios, 2) for ratios in shares)]
+    return f"| {' | '.join([*cells, *['-'] * (11 - len(cells))])} |"
+
+
+def _cells(row: Row, found: Sequence[Any]) -> list[str]:
+    """Say of one side how many seeds reached the target, what they return, and how long it took."""
+    wins = [one["success"] for one in found if one.get("success") is not None]
+    reached = "-" if row.target is None else f"{sum(one['reached'] for one in found)}"
+    return [
+        f"{reached} of {len(found)}",
+        spread([one["return"] for one in found]) + (f", success {spread(wins, 2)}" if wins else ""),
+        *(spread([one[key] for one in found]) for key in TIMES),
+    ]
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Say the median of some values, with the lowest and the highest."""
+    ends = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+    return f"{statistics.median(values):.{digits}f} ({ends})"
 
 
 def main() -> None:
@@ -301,16 +212,18 @@ def main() -> None:
     parser.add_argument("--row", choices=list(ROWS), help="one row alone")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--one", type=int, help="this seed, in this process")
+    parser.add_argument("--side", choices=SIDES, action="append", help="default: both, in turn")
     parser.add_argument("--report", action="store_true", help="rewrite the table alone")
     parser.add_argument("--json", action="store_true", help="print what is finished as JSON")
     given = parser.parse_args()
     if given.one is not None:
-        prove(given.row, given.one)
+        prove(given.row, given.one, given.side or SIDES)
         return
     for seed in () if given.report or given.json else range(given.seeds):
         for name in [given.row] if given.row else ROWS:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
-            subprocess.run([*command, "--one", str(seed)], check=True)
+            sides = [word for side in given.side or () for word in ("--side", side)]
+            subprocess.run([*command, "--one", str(seed), *sides], check=True)
     if given.json:
         files = sorted(kept().glob("*.json"))
         print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.database import database
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, CorruptArtifact
 
 FORMAT = 1  # of a home as a whole: what is where; each document has a format of its own
 STAMP = "home.json"
@@ -75,6 +75,23 @@ class Home:
                 expected=f"format {FORMAT} at most",
                 fix="update kinemill, or restore a backup from before: kinemill restore",
             )
+
+    def inside(self, path: str, named: object) -> Path:
+        """Return a place in this home by its relative path.
+
+        Args:
+            path: as a document or a registry says it, forward slashes.
+            named: who says so, for an error's sake.
+
+        Raises:
+            CorruptArtifact: it leads out of the home.
+        """
+        whole = self.root.absolute()  # links inside are the owner's own, and not followed
+        root, place = (Path(os.path.normpath(one)) for one in (whole, whole / path))
+        if not place.is_relative_to(root):
+            fix = "somebody wrote to the registry; kinemill rollback leads to a version of before"
+            raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)
+        return place
 
     def close(self) -> None:
         """Close the home to all but its owner: logs and models are nobody else's business.

@@ -9,9 +9,11 @@ import ctypes
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,29 @@ def surroundings() -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run_python(
+    arguments: Sequence[str], patience: float
+) -> subprocess.CompletedProcess[str] | None:
+    """Run Python in these surroundings to its end; None if that has not come after `patience` s.
+
+    Args:
+        arguments: of the command, such as `-c` and code; folders are not searched for modules.
+        patience: s that it may take.
+    """
+    command = [sys.executable, "-P", *arguments]
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=patience,
+            env=surroundings(),
+        )
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def quicken() -> None:

@@ -105,7 +105,7 @@ def trials(context: dg.OpExecutionContext, config: Trials) -> None:
             "trials": found["trials"],
             "pruned": found["pruned"],
             "failed": found["failed"],
-            "error": best["value"],
+            found["judged_by"]: best["value"],
             "settings": dg.MetadataValue.json(best["settings"]),
             "report": dg.MetadataValue.path(found["report"]),
             "version": found.get("version") or 0,

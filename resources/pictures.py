@@ -15,14 +15,16 @@ from kinemill.dataset import (
     load_dataset,
     load_media,
 )
+from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.drawing.charts import Line, line_chart
 from kinemill.drawing.sheet import sheet
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.validate.clips import joints_of
 from kinemill.validate.typical import episode_sheet, recording_sheet
 
-VERSION = 2
+VERSION = 3
 SHEET = "sheet.svg"
 _ROWS = 300  # of an episode that are drawn
 _WHO = ("model", "persistence", "linear", "linear_sincos")
@@ -55,6 +57,22 @@ def _sheet(task: Task, home: Home, of: Json, draw: Callable[[], str | None]) -> 
     inputs = {**of, "units": {n: c.unit for n, c in task.channels.items()}, "version": VERSION}
     outcome = once(home, "pictures", task.name, inputs, build)
     return (home.root / outcome.ref.path / SHEET).read_text() or None
+
+
+def clips_drawn(task: Task, home: Home, dataset: Ref) -> tuple[str | None, list[Json]]:
+    """Return an SVG of the cycles of clips, and their numbers; of another task nothing."""
+    if not joints_of(task):
+        return None, []
+
+    def build(folder: Path) -> Json:
+        packed = load_dataset(home, dataset)
+        clips = clips_in(task, packed, home.root / dataset.path)
+        (folder / SHEET).write_text(clip_sheet(task, clips) or "")
+        return {"clips": clip_rows(task, clips)}
+
+    inputs = {"dataset": dataset.digest, **task.part("learn"), "version": VERSION}
+    outcome = once(home, "pictures", task.name, inputs, build)
+    return (home.root / outcome.ref.path / SHEET).read_text() or None, outcome.summary["clips"]
 
 
 def error_growth(home: Home, task: str, verification: Ref) -> Path:

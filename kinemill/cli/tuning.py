@@ -84,7 +84,8 @@ def _print(found: dict[str, Any]) -> None:
         f"{found['failed']} failed"
     )
     against = f"; {own:.4g} with the task's own settings" if own is not None else ""
-    typer.echo(f"best: trial {best['number']}, error {best['value']:.4g} spreads{against}")
+    value = f"{found['judged_by']} {best['value']:.4g} {found['unit']}".rstrip()
+    typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:
         rows = [[key, str(value)] for key, value in best["settings"].items()]
         table("settings of the best trial", ["key", "value"], rows)

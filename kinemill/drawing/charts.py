@@ -167,9 +167,17 @@ def _axes(frame: Frame) -> list[str]:
         parts.append(_segment("grid", LEFT, y, frame.width - RIGHT, y))
         parts.append(_text("tick", LEFT - 6, y + 3.5, _round(tick), "end"))
     for tick in ticks(*frame.x, about=max(4, frame.width // 130)):
-        parts.append(_text("tick", frame.px(tick), bottom + 15, _round(tick), "middle"))
+        parts.append(_below(frame, tick, bottom + 15))
         parts.append(_segment("axis", frame.px(tick), bottom, frame.px(tick), bottom + 3))
     return [*parts, _segment("axis", LEFT, bottom, frame.width - RIGHT, bottom)]
+
+
+def _below(frame: Frame, tick: float, y: float) -> str:
+    """Write a number under the axis; at the right edge it ends there, so that all of it is seen."""
+    x, text = frame.px(tick), _round(tick)
+    if x + 3.5 * len(text) > frame.width:  # 7 px a digit at most
+        return _text("tick", frame.width - 1.0, y, text, "end")
+    return _text("tick", x, y, text, "middle")
 
 
 def _round(tick: float) -> str:

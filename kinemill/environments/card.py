@@ -6,15 +6,20 @@ actions at random brings there. Another card is another version of the task's da
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.dataset import publish_unpacked
 from kinemill.digests import file_digest
 from kinemill.environments.layout import layout_of
 from kinemill.environments.make import environment_of, make_environment
-from kinemill.environments.trials import RandomPolicy, try_policy
+from kinemill.environments.trials import RandomPolicy, Trials, try_policy
+from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec import Task
@@ -58,7 +63,8 @@ def make_card(task: Task, home: Home) -> Outcome:
     """Publish the card of the task's environment as a version of its dataset.
 
     Raises:
-        BadInput: there is no such environment, or a file it needs is not there.
+        BadInput: there is no such environment, a file it needs is not there, or actions drawn at
+            random bring what is no number.
     """
     own = environment_of(task)
     sources = own.sources()
@@ -95,7 +101,7 @@ def _described(task: Task) -> Json:
     seeds = [trials.seed + index for index in range(trials.episodes)]
     try:
         layout = layout_of(task, environment)
-        tried = try_policy(task, RandomPolicy(environment.action_space), seeds).document()
+        tried = _by_chance(task, RandomPolicy(environment.action_space), seeds).document()
     finally:
         environment.close()
     low, high = seeds[0], seeds[-1]
@@ -104,6 +110,33 @@ def _described(task: Task) -> Json:
         "random": {name: tried[name] for name in _CHANCE},
         "trials": {"episodes": trials.episodes, "seeds": [low, high]},
     }
+
+
+def _by_chance(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials:
+    """Try actions drawn at random.
+
+    Raises:
+        BadInput: they bring what is no number.
+    """
+    tried = try_policy(task, policy, seeds)
+    for seed, returned in zip(tried.seeds, tried.returns, strict=True):
+        if not np.isfinite(returned):
+            (again,) = try_policy(task, policy, [seed], record=1).episodes
+            raise BadInput(
+                f"environment of {task.name}, seed {seed}",
+                f"{_odd_reward(again.rewards)}, actions drawn at random",
+                expected="finite numbers",
+                fix="mend the rewards that `step` returns",
+            )
+    return tried
+
+
+def _odd_reward(rewards: NDArray[np.float64]) -> str:
+    """Say where rewards (N,) of an episode are no number, or that their sum is none."""
+    odd = np.flatnonzero(~np.isfinite(rewards))
+    if not len(odd):
+        return f"the rewards come to a return of {rewards.sum()}"
+    return f"the reward of step {odd[0]} is {rewards[odd[0]]}"
 
 
 def _versions() -> dict[str, str]:

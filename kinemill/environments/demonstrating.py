@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from kinemill.environments.layout import layout_of
+from kinemill.environments._unsteady import Unsteady
 from kinemill.environments.logs import write_episode
 from kinemill.environments.make import environment_of, make_environment
-from kinemill.environments.seeing import seeing
 from kinemill.environments.trials import Acting, run_episode
 from kinemill.process import die_with
 from kinemill.spec.task import Task
@@ -97,15 +96,14 @@ def _shown(
     task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
 ) -> list[Demonstration]:
     environment = make_environment(task)
-    layout = layout_of(task, environment)
-    acting: Acting = (
-        seeing(expert, layout) if expert is not None else environment_of(task).expert(environment)
-    )
+    if spread := environment_of(task).unsteady:
+        environment = Unsteady(environment, spread)
+    acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
     found: list[Demonstration] = []
     for seed in seeds:
-        run = run_episode(environment, acting, seed)
+        run = run_episode(task, environment, acting, seed)
         wanted = failures or run.success is not False
-        file = write_episode(task, run, folder, layout) if wanted else None
+        file = write_episode(task, run, folder) if wanted else None
         found.append(Demonstration(seed, run.returned, run.success, len(run.rewards), file))
     environment.close()
     return found

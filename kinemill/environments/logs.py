@@ -23,9 +23,7 @@ Array = NDArray[Any]
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
 
 
-def write_episode(
-    task: Task, episode: Recorded, folder: Path, layout: PolicyLayout | None = None
-) -> Path:
+def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
     """Write one episode as a log; its name ends in a digest, so none replaces another.
 
     Row k holds an observation and the action that is held from then on; the last observation,
@@ -35,16 +33,8 @@ def write_episode(
         task: whose channels and time step it has.
         episode: in full.
         folder: where it goes, whole or not at all.
-        layout: names of what was seen and done; default: those that the task's environment has.
     """
-    if layout is None:
-        from kinemill.environments.layout import layout_of
-        from kinemill.environments.make import make_environment
-
-        environment = make_environment(task)
-        layout = layout_of(task, environment)
-        environment.close()
-    numbers = _numbers(episode, layout)
+    layout, numbers = episode.layout, _numbers(episode)
     media = {
         name: values[:-1]
         for name, values in episode.observations.items()
@@ -62,9 +52,9 @@ def write_episode(
     return path
 
 
-def _numbers(episode: Recorded, layout: PolicyLayout) -> dict[str, Array]:
+def _numbers(episode: Recorded) -> dict[str, Array]:
     """Return observed numbers, actions and reward by name, (N,) each."""
-    rows = len(episode.rewards)
+    layout, rows = episode.layout, len(episode.rewards)
     found: dict[str, Array] = {}
     if layout.observation:
         seen = episode.observations[OBSERVATION][:-1]

@@ -47,8 +47,7 @@ def make_environment(
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
     """
-    from gymnasium.wrappers import TimeLimit
-
+    from kinemill.environments._ending import limited
     from kinemill.environments.varying import Varying
 
     settings = environment_of(task, variant)
@@ -56,8 +55,7 @@ def make_environment(
     drawn, fixed = _parameters(settings, variant)
     if drawn or fixed:
         environment = Varying(environment, drawn, fixed)
-    if settings.steps is not None:
-        environment = TimeLimit(environment, settings.steps)
+    environment = limited(environment, settings.steps, f"environment of {task.name}")
     for wrapper in settings.wrappers:
         if wrapper.place == "environment":
             environment = wrapper.wrap(environment, {})

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.drawing.film import film
-from kinemill.environments.layout import layout_of
 from kinemill.environments.logs import write_episode
 from kinemill.environments.make import make_environment
-from kinemill.environments.seeing import seeing
 from kinemill.environments.trials import bootstrap, run_episode, try_policy
 from kinemill.errors import BadInput
 from kinemill.runtime import Policy
@@ -53,7 +51,7 @@ def roll_out(
                 "return": one.returned,
                 "success": one.success,
                 "steps": len(one.rewards),
-                "file": str(write_episode(task, one, folder, policy.interface.layout)),
+                "file": str(write_episode(task, one, folder)),
             }
             for one in tried.episodes
         ]
@@ -86,9 +84,8 @@ def film_policy(
     """
     environment, made = make_environment(task, render=True, variant=variant), list[str]()
     try:
-        acting = seeing(policy, layout_of(task, environment))
         for seed in seeds[:FILMED]:
-            frames = run_episode(environment, acting, seed, keep=False, film=True).frames
+            frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
             if frames is None or frames.ndim != 4:
                 where = f"environment of {task.name}"
                 raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")

@@ -5,48 +5,34 @@ from typing import Any
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 
 
-class Seeing:
-    """Shows a policy what it knows by name, of what an environment shows.
-
-    Args:
-        policy: acts on what it sees.
-        places: of its numbers among those of the environment.
-        names: of its images and texts.
-    """
-
-    def __init__(self, policy: Any, places: list[int], names: list[str]) -> None:
-        self._policy, self._places, self._names = policy, places, names
-
-    def reset(self, seed: int) -> None:
-        """Begin an episode."""
-        self._policy.reset(seed)
-
-    def act(self, observation: Any) -> Any:
-        """Choose an action by what the policy sees."""
-        if not isinstance(observation, dict):
-            return self._policy.act(observation[self._places])
-        kept = [name for name in (*self._names, MASK) if name in observation]
-        seen = {name: observation[name] for name in kept}
-        if self._places:
-            seen[OBSERVATION] = observation[OBSERVATION][self._places]
-        return self._policy.act(seen)
-
-
-def seeing(policy: Any, layout: PolicyLayout) -> Any:
-    """Return what acts in an environment of `layout`: the policy, or it with less to see.
+def seen_by(policy: Any, observation: Any, shown: PolicyLayout) -> Any:
+    """Return what a policy sees of what an environment shows.
 
     Args:
         policy: one that says by its `interface` what it sees, or any other, which sees it all.
-        layout: of the environment.
+        observation: as the environment gives it: (..., D), or a mapping with it and media by name.
+        shown: names of it.
     """
     interface = getattr(policy, "interface", None)
-    if interface is None:
-        return policy
-    own: PolicyLayout = interface.layout
-    media, shown = [*own.images, *own.texts], [*layout.images, *layout.texts]
-    known = set(layout.observation)
-    if (own.observation == layout.observation and media == shown) or not known.issuperset(
-        own.observation
-    ):
-        return policy
-    return Seeing(policy, [layout.observation.index(name) for name in own.observation], media)
+    return observation if interface is None else narrowed(observation, interface.layout, shown)
+
+
+def narrowed(observation: Any, own: PolicyLayout, shown: PolicyLayout) -> Any:
+    """Return of what is `shown` the part that `own` names, in the order of `own`.
+
+    Names that are not shown cannot be picked: all is returned then, by its place.
+
+    Args:
+        observation: (..., D), or a mapping with it and media by name; each may be of many steps.
+        own: what is seen.
+        shown: what there is.
+    """
+    media = [*own.images, *own.texts]
+    same = own.observation == shown.observation and media == [*shown.images, *shown.texts]
+    if same or not set(shown.observation).issuperset(own.observation):
+        return observation
+    places = [shown.observation.index(name) for name in own.observation]
+    if not isinstance(observation, dict):
+        return observation[..., places]
+    kept = {name: observation[name] for name in (*media, MASK) if name in observation}
+    return ({OBSERVATION: observation[OBSERVATION][..., places]} if places else {}) | kept

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from kinemill.environments.layout import layout_of
 from kinemill.environments.make import environment_of, make_environment
-from kinemill.environments.seeing import seeing
+from kinemill.environments.seeing import seen_by
 from kinemill.process import die_with
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec.task import Task
 from kinemill.store import Json
 
@@ -41,9 +42,10 @@ class Recorded:
 
     Attributes:
         seed: of its start.
-        observations: by input of a policy, (N+1, ...), the first is the start.
+        observations: all that was shown, by input of a policy, (N+1, ...), the first is the start.
         actions: (N, A) or, for a single choice, (N,).
         rewards: (N,).
+        layout: names of what the environment shows and of the actions.
         terminated: whether it ended by itself; if not, it was cut off.
         success: what the environment says at the end; None: nothing.
         events: sums over the episode of the numbers in `info`.
@@ -54,6 +56,7 @@ class Recorded:
     observations: dict[str, NDArray[Any]]
     actions: NDArray[Any]
     rewards: NDArray[np.float64]
+    layout: PolicyLayout
     terminated: bool
     success: bool | None
     events: dict[str, float] = field(default_factory=dict[str, float])
@@ -188,31 +191,40 @@ def _run(
     task: Task, policy: Acting, wanted: Sequence[tuple[int, bool]], variant: str | None
 ) -> list[Recorded]:
     environment = make_environment(task, variant=variant)
-    policy = seeing(policy, layout_of(task, environment))
-    runs = [run_episode(environment, policy, seed, keep=kept) for seed, kept in wanted]
+    runs = [run_episode(task, environment, policy, seed, keep=kept) for seed, kept in wanted]
     environment.close()
     return runs
 
 
 def run_episode(
-    environment: Any, policy: Acting, seed: int, *, keep: bool = True, film: bool = False
+    task: Task,
+    environment: Any,
+    policy: Acting,
+    seed: int,
+    *,
+    keep: bool = True,
+    film: bool = False,
 ) -> Recorded:
     """Run one episode from a seeded start to its end.
 
+    A policy that says by its `interface` what it sees is shown no more, in its own order.
+
     Args:
+        task: which names what is shown.
         environment: as `make_environment` returns it.
         policy: chooses the actions.
         seed: of the start, and of the policy's randomness.
         keep: whether observations and actions are returned.
         film: whether `render()` is asked for a picture of each step.
     """
+    layout = layout_of(task, environment)
     observation, info = environment.reset(seed=seed)
     policy.reset(seed)
     seen, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
     events, over, terminated = dict[str, float](), False, False
     frames += [environment.render()] if film else []
     while not over:
-        action = policy.act(observation)
+        action = policy.act(seen_by(policy, observation, layout))
         observation, reward, terminated, truncated, info = environment.step(action)
         rewards.append(float(reward))
         if keep:
@@ -228,6 +240,7 @@ def run_episode(
         _stacked(seen),
         np.asarray(actions),
         np.asarray(rewards, dtype=float),
+        layout,
         bool(terminated),
         None if said is None else bool(said),
         events,

@@ -4,10 +4,13 @@ Symbols: N = T A numbers of a chunk, E of the condition.
 """
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from kinemill.heads._drawn import Drawn
 
 FREQUENCIES = 8  # of the time's sines and cosines
 
@@ -37,6 +40,37 @@ class Denoiser(nn.Module):
         for block in self.blocks:
             hidden = hidden + block(hidden)
         return self.head(hidden)
+
+
+class Refining(nn.Module):
+    """Goes from noise to a chunk in equal steps of time.
+
+    Args:
+        head: its settings.
+        length: T, rows of a chunk.
+        actions: A.
+    """
+
+    def __init__(self, head: Drawn, length: int, actions: int) -> None:
+        super().__init__()
+        self.asks, self.steps = head.condition, head.steps
+        self.size, self.shape = length * actions, (length, actions)
+
+    def forward(self, condition: Tensor, draws: Any) -> Tensor:
+        """Return a chunk (B, T, A), drawn for a condition (B, E)."""
+        x = draws.normal(self.size)
+        for step in range(self.steps):
+            x = self.refined(x, step, condition)
+        return x.reshape(-1, *self.shape)
+
+    @abstractmethod
+    def refined(self, x: Tensor, step: int, condition: Tensor) -> Tensor:
+        """Go one of the steps on: (B, N), (B, E) -> (B, N)."""
+
+
+def denoiser_of(head: Drawn, size: int) -> Denoiser:
+    """Return the network that a head's settings ask for, for chunks of N numbers."""
+    return Denoiser(size, head.condition, head.width, head.layers)
 
 
 def spread_over(squares: Any, counts: Any, actions: int) -> Any:

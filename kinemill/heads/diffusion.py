@@ -7,23 +7,19 @@ signal α = cos(t π/2) and noise σ = sin(t π/2): x_t = α x_0 + σ ε, and a 
 """
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
-from kinemill.heads._head import HEADS, Chances, Head
+from kinemill.heads._drawn import Drawn
+from kinemill.heads._head import HEADS, Chances
 
 
 @HEADS.register("diffusion")
-class Diffusion(Head):
+class Diffusion(Drawn):
     """Actions drawn out of noise, in a few steps."""
 
     type: Literal["diffusion"] = "diffusion"
-    seeded: ClassVar[bool] = True
-    steps: PositiveInt = Field(default=8, description="of denoising, each asks the network once")
-    condition: PositiveInt = Field(default=64, description="numbers that the network is asked for")
-    width: PositiveInt = 128
-    layers: PositiveInt = 2
     bound: PositiveFloat = Field(
         default=5.0, description="of a denoised action, in its spread in training"
     )
@@ -31,30 +27,24 @@ class Diffusion(Head):
     def build(self, length: int, actions: int) -> Any:
         """Make the head."""
         import torch
-        from torch import Tensor, nn
+        from torch import Tensor
 
-        from kinemill.heads._denoiser import Denoiser, spread_over
+        from kinemill.heads._denoiser import Refining, denoiser_of, spread_over
 
-        size, steps, bound = length * actions, self.steps, self.bound
-        asked, width, layers = self.condition, self.width, self.layers
+        head, bound = self, self.bound
 
-        class Noise(nn.Module):
-            asks = asked
-
+        class Noise(Refining):
             def __init__(self) -> None:
-                super().__init__()
-                self.denoiser = Denoiser(size, asked, width, layers)
+                super().__init__(head, length, actions)
+                self.denoiser = denoiser_of(head, self.size)
 
-            def forward(self, condition: Tensor, draws: Any) -> Tensor:
-                """Go from noise to a chunk in equal steps of time."""
-                x = draws.normal(size)
-                for step in range(steps):
-                    now, after = (1.0 - k / steps for k in (step, step + 1))
-                    time = torch.full_like(x[:, :1], now)
-                    clean = bounded(self.denoiser(x, time, condition), bound)
-                    (signal, noise), (next_signal, next_noise) = levels(now), levels(after)
-                    x = next_signal * clean + next_noise / noise * (x - signal * clean)
-                return x.reshape(-1, length, actions)
+            def refined(self, x: Tensor, step: int, condition: Tensor) -> Tensor:
+                """Go one step of DDIM on."""
+                now, after = (1.0 - k / self.steps for k in (step, step + 1))
+                time = torch.full_like(x[:, :1], now)
+                clean = bounded(self.denoiser(x, time, condition), bound)
+                (signal, noise), (next_signal, next_noise) = levels(now), levels(after)
+                return next_signal * clean + next_noise / noise * (x - signal * clean)
 
             def loss(
                 self, condition: Tensor, wanted: Tensor, counts: Tensor, chances: Chances
@@ -63,7 +53,7 @@ class Diffusion(Head):
                 clean = wanted.flatten(1)
                 time = chances.uniform(len(clean), 1)
                 angle = 0.5 * math.pi * time
-                noisy = angle.cos() * clean + angle.sin() * chances.normal(len(clean), size)
+                noisy = angle.cos() * clean + angle.sin() * chances.normal(len(clean), self.size)
                 error = self.denoiser(noisy, time, condition) - clean
                 return spread_over(error.square(), counts, actions)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.errors import BadInput
+from kinemill.models._sees import Sees, least_squares
 from kinemill.spec.plugins import MODELS, Model, pick_or_none
 
 
@@ -28,6 +29,12 @@ class Linear(Model):
         description="whether each state is learned from itself and the action of the same number "
         "alone: of many joints that hardly move each other, most weights would be noise",
     )
+    groups: list[str] = Field(
+        default=[],
+        description="with `local`: patterns of names, `left_*` such as, that belong together; how "
+        "others of its group change from row to row is seen, too, and alone is penalised then: "
+        "`ridge` counts in the spread of each change",
+    )
     residual: Annotated[
         SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
     ] = Field(default=None, description="another model, which learns what the linear one leaves")
@@ -43,8 +50,34 @@ class Linear(Model):
     def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
         """Make the network, `local` or not."""
         del scale
-        sees = _own_columns(layout) if self.local else None
-        return self._make((layout.features, len(layout.outputs), layout.history), sees)
+        sizes = layout.features, len(layout.outputs), layout.history
+        if not self.local:
+            return self._make(sizes, None)
+        states, names = layout.states, [*layout.states, *layout.actions]
+        columns = [names[k] for one, at in layout.groups for _ in range(one.parts) for k in at]
+        numbers = [states.index(output.of) for _, output in layout.outputs]
+        own = [{states[k], *layout.actions[k : k + 1]} for k in numbers]
+        return self._make(sizes, Sees.of(columns, own, self.groups))
+
+    def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> Any:
+        """Make the network of a policy, `local` or not.
+
+        An action sees itself, in the row before, and the number of its own place among what else
+        is seen.
+
+        Raises:
+            BadInput: it is `local`, and sees angles, images or texts, or plans a chunk.
+        """
+        if not self.local:
+            return self.build(*sizes)
+        names, actions = layout.observation, layout.actions
+        if sizes[:2] != (len(names), len(actions)):
+            found = f"{sizes[0]} features of {len(names)} numbers, {sizes[1]} of {len(actions)}"
+            fix = "leave out angles, images, texts and chunks, or set it to false"
+            raise BadInput("learn.model.local", found, fix=fix)
+        rest = [name for name in names if name not in actions]
+        own = [{name, *rest[k : k + 1]} for k, name in enumerate(actions)]
+        return self._make(sizes, Sees.of(names, own, self.groups))
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the network of features alone.
@@ -56,12 +89,12 @@ class Linear(Model):
             raise BadInput("learn.model.local", "true", expected="false, as part of another model")
         return self._make((inputs, outputs, history), None)
 
-    def _make(self, sizes: tuple[int, int, int], sees: list[list[bool]] | None) -> Any:
+    def _make(self, sizes: tuple[int, int, int], sees: Sees | None) -> Any:
         """Make the network: (B, inputs), window (B, history - 1, inputs), the residual's carry.
 
         Args:
             sizes: inputs, outputs, history.
-            sees: whether an output sees a feature, (outputs, inputs); None: all see all.
+            sees: what each output sees; None: all see all.
         """
         import torch
         from torch import Tensor, nn
@@ -76,7 +109,9 @@ class Linear(Model):
             def __init__(self) -> None:
                 super().__init__()
                 self.linear, self.residual = nn.Linear(history * inputs, outputs), residual
-                mask = torch.ones(outputs, inputs) if sees is None else torch.tensor(sees).float()
+                mask = torch.ones(outputs, inputs)
+                if sees is not None:
+                    mask = (torch.tensor(sees.own) | torch.tensor(sees.beside)).float()
                 self.register_buffer("mask", mask.repeat(1, history), persistent=False)
                 own = ((history - 1, inputs),)
                 self.carry_shapes = (*own, *(residual.carry_shapes if residual else ()))
@@ -100,55 +135,8 @@ class Linear(Model):
 
             def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
                 """Set the linear part to the least-squares solution."""
-                weight, bias = least_squares(batches, ridge, self.mask if sees else None)
+                weight, bias = least_squares(batches, ridge, sees)
                 self.linear.weight.copy_(weight)
                 self.linear.bias.copy_(bias)
 
         return Network()
-
-
-def _own_columns(layout: Any) -> list[list[bool]]:
-    """Tell which features each output sees: those of its state, and of the action beside it."""
-    states, own = layout.states, list[list[bool]]()
-    parts = ((one, at) for one, at in layout.groups for _ in range(one.parts))
-    columns = [column for _, at in parts for column in at]
-    for _, output in layout.outputs:
-        number = states.index(output.of)
-        own.append([column in {number, len(states) + number} for column in columns])
-    return own
-
-
-def least_squares(
-    batches: Iterable[tuple[Any, Any]], ridge: float, mask: Any = None
-) -> tuple[Any, Any]:
-    """Return weight (O, H F) and bias (O,) that minimise the squared error, in float64.
-
-    Only R of a QR decomposition is kept of what was seen: exact, and of bounded size.
-
-    Args:
-        batches: features (N, H, F) and the outputs wanted after them (N, O), in turn.
-        ridge: penalty on squared weights, relative to the number of rows.
-        mask: (O, H F), 0 where a weight is to be 0; default: none is.
-    """
-    import torch
-
-    seen, rows, width = torch.empty(0, 0).double(), 0, 0
-    for features, wanted in batches:
-        ones = features.new_ones(len(features), 1)
-        part = torch.cat([features.flatten(1), ones, wanted], dim=1).double().cpu()
-        rows, width = rows + len(part), part.shape[1] - wanted.shape[1]
-        seen = torch.linalg.qr(torch.cat([seen, part]) if len(seen) else part, mode="r").R
-    penalty = torch.eye(width).double() * (ridge * rows) ** 0.5
-    penalty[-1, -1] = 0.0  # the bias is free
-    left = torch.cat([seen[:, :width], penalty])
-    right = torch.cat([seen[:, width:], seen.new_zeros(width, seen.shape[1] - width)])
-    if mask is None:
-        solution = torch.linalg.lstsq(left, right, driver="gelsd").solution
-        return solution[:-1].T, solution[-1]
-    weight, bias = torch.zeros_like(mask).double(), torch.zeros(len(mask)).double()
-    for number, row in enumerate(mask.cpu()):
-        kept = torch.cat([row.nonzero().flatten(), torch.tensor([width - 1])])
-        wanted = right[:, number : number + 1]
-        found = torch.linalg.lstsq(left[:, kept], wanted, driver="gelsd").solution.flatten()
-        weight[number, kept[:-1]], bias[number] = found[:-1], found[-1]
-    return weight, bias

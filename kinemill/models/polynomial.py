@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
-from kinemill.models.linear import least_squares
+from kinemill.models._sees import least_squares
 from kinemill.spec.plugins import MODELS, Model
 
 MOST = 5000  # monomials

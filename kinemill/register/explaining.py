@@ -49,7 +49,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
             line | ({} if line["passed"] else {"fix": advice(line["rule"])})
             for line in version.gate
         ],
-        "report": str(home.root / report) if report else None,
+        "report": str(home.inside(report, version.name)) if report else None,
     }
 
 

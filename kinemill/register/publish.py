@@ -45,7 +45,7 @@ def create_version(
     )
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) / "model"
-        _save(bundle, folder, run_id, logged.model_id)
+        save(bundle, folder, run_id, logged.model_id)
         client.log_model_artifacts(logged.model_id, str(folder))
     fault_point("register.uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
@@ -62,7 +62,7 @@ def create_version(
     return int(version.version)
 
 
-def _save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
+def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
     """Write the MLflow model: rollout.onnx or policy.onnx with its signature, the bundle beside."""
     import onnx
     from mlflow.models import Model

@@ -1,7 +1,5 @@
 """Having a process of its own load a bundle and answer, as a robot's does."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.process import surroundings
+from kinemill.process import run_python
 from kinemill.runtime import load
 from kinemill.runtime.loading import POLICY
 
@@ -43,17 +41,8 @@ def ask(code: str, folder: Path, given: Mapping[str, Any], patience: float) -> t
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
         asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
         np.savez(asked, allow_pickle=False, **given)
-        command = [sys.executable, "-P", "-c", code, str(folder), str(asked), str(answered)]
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=patience,
-                env=surroundings(),
-            )
-        except subprocess.TimeoutExpired:
+        done = run_python(["-c", code, str(folder), str(asked), str(answered)], patience)
+        if done is None:
             return None, f"gave no answer within {patience:g} s"
         if done.returncode or not answered.is_file():
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

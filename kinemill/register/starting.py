@@ -21,7 +21,8 @@ def start_of(task: Task, home: Home) -> Start | None:
 
     Raises:
         BadInput: no such version or folder.
-        CorruptArtifact: the version's weights are gone or damaged; the registry has none of them.
+        CorruptArtifact: the version's weights are gone or damaged, and the registry has none of
+            them; or they are said to lie outside of the home.
     """
     address = task.learn.start_from
     if address is None:
@@ -38,6 +39,7 @@ def start_of(task: Task, home: Home) -> Start | None:
         raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
     version = find_version(tracking, name, which)
     stamped = version.tags
+    home.inside(stamped.get(tags.MODEL_FOLDER, ""), version.name)
     try:
         ref = Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
         return Start(version.name, ref.digest, str(open_ref(home, ref)))

@@ -8,11 +8,9 @@ from html import escape
 from pathlib import Path
 from re import fullmatch
 
-import numpy as np
-
 from kinemill.dataset import load_dataset
 from kinemill.dataset.histograms import STYLES, histograms
-from kinemill.drawing.charts import Line, line_chart, number
+from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.home import Home
@@ -23,6 +21,7 @@ from kinemill.register.versions import CHAMPION, SHORT, Version
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Ref, read_json
 from kinemill.verify.figures import figure, legend
+from kinemill.verify.learning_curves import HEADING, training_section
 from kinemill.verify.sections import document
 
 _REJECTED, _REASON = 30, ("check", "channel", "where", "found", "expected")  # reasons listed, told
@@ -39,7 +38,8 @@ _LOOK = "Numbers in the task's units; the whole record is in the registry."
 def version_page(home: Home, version: Version) -> str:
     """Return the whole page about a version as one HTML document."""
     links = custody(home, version)
-    found = {link.stage: link.folder for link in links if link.folder}
+    model = next((link.folder for link in links if link.stage == "model"), None)
+    report = _verified(home, version)
     sections = [
         _header(version),
         _cards(version),
@@ -47,8 +47,8 @@ def version_page(home: Home, version: Version) -> str:
         _custody(version, links),
         _data(home, next((link for link in links if link.stage == "dataset"), None)),
         rejected(next((link for link in links if link.stage == "episodes"), None)),
-        _training(found.get("model")),
-        _verified(home, version),
+        training_section(model) if HEADING not in report else "",
+        report,
     ]
     return document(
         f"{version.task}, version {version.number}", sections, f"Made by kinemill. {_LOOK}"
@@ -129,7 +129,7 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
         for link in links
     ]
     others = {
-        "bundle": (version.tags.get(tags.ONNX, ""), "rollout.onnx, or policy.onnx"),
+        "bundle": (version.tags.get(tags.ONNX, ""), _onnx(version)),
         "code": _code(version.tags.get(tags.COMMIT, "")),
         "run": (version.run_id or "", "in MLflow"),
     }
@@ -144,6 +144,12 @@ def _custody(version: Version, links: Sequence[Link]) -> str:
     )
 
 
+def _onnx(version: Version) -> str:
+    """Return the file that robots load."""
+    policy = RETURN in version.metrics or "repeat" in version.metrics.get("nrmse", {})
+    return "policy.onnx" if policy else "rollout.onnx"
+
+
 def _code(said: str) -> tuple[str, str]:
     """Return the commit, if it is one, and what kind of code this was."""
     commit = said.removesuffix(CHANGED)
@@ -154,6 +160,8 @@ def _code(said: str) -> tuple[str, str]:
 
 
 def _told(link: Link) -> str:
+    if "random" in link.summary:
+        return "the card of an environment"
     parts: list[str] = []
     for name in _SAID.get(link.stage, ()):
         value = link.summary.get(name)
@@ -245,40 +253,9 @@ def _left_out(summary: Json) -> str:
     return f"{told}; {nothing if whole else 'something of every recording was kept'}."
 
 
-def _training(folder: Path | None) -> str:
-    """Return the losses and the validation errors over the steps."""
-    if folder is None or not (folder / "history.json").is_file():
-        return ""
-    curves: Json = read_json(folder / "history.json")
-    styles = {"train/loss": "model", "validation/single_step": "linear"}
-    styles["validation/multi_step"] = "champion"
-    drawn = [
-        line
-        for name, style in styles.items()
-        if (line := _curve(name, style, curves.get(name, []))) is not None
-    ]
-    if not drawn:
-        return ""
-    chart = figure("log10 of the error", "over steps", line_chart(drawn, size=(700, 220)))
-    key = legend({line.style: line.label for line in drawn})
-    return (
-        "<h2>Training</h2><p>Errors over the steps of training; the weights with the smallest "
-        f"watched validation error are kept.</p>{key}"
-        f'<div class="stack">{chart}</div>'
-    )
-
-
-def _curve(name: str, style: str, points: Sequence[Sequence[float | None]]) -> Line | None:
-    known = [(step, value) for step, value in points if step is not None and value and value > 0]
-    if len(known) < 2:
-        return None
-    steps, values = np.array(known, dtype=np.float64).T
-    return Line(name, style, steps, np.log10(values))
-
-
 def _verified(home: Home, version: Version) -> str:
     """Return the verification's own report, from its lead to its end."""
-    report = home.root / version.tags.get(tags.BUNDLE, "") / "report.html"
+    report = home.inside(version.tags.get(tags.BUNDLE, ""), version.name) / "report.html"
     if not report.is_file():
         return ""
     body = report.read_text(encoding="utf-8").partition('<p class="lead">')[2]

@@ -176,11 +176,12 @@ def show(task: str, home: Home, which: str = "") -> Json:
 
     Raises:
         BadInput: there is no such version.
+        CorruptArtifact: its files are said to lie outside of the home.
     """
     if not home.has_registry:
         raise _nothing(task)
     item = find_version(open_tracking(home), task, which)
-    folder = home.root / item.tags.get(tags.BUNDLE, "")
+    folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
     bring(home, folder)
     report = item.tags.get(tags.REPORT)
     lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
@@ -196,7 +197,7 @@ def show(task: str, home: Home, which: str = "") -> Json:
         },
         "folder": str(folder),
         "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
-        "report": str(home.root / report) if report else None,
+        "report": str(home.inside(report, item.name)) if report else None,
         "tags": item.tags,
     }
 
@@ -236,7 +237,7 @@ def bundle_folder(tracking: Tracking, version: Version) -> Path:
     """Return the checked folder of a version's bundle: the store's, else MLflow's copy of it.
 
     Raises:
-        CorruptArtifact: neither is whole.
+        CorruptArtifact: neither is whole, or it is said to lie outside of the home.
     """
     home, stamped = tracking.home, version.tags
     if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
@@ -245,6 +246,7 @@ def bundle_folder(tracking: Tracking, version: Version) -> Path:
             "was not registered by kinemill: it names no bundle",
             fix=f"kinemill run {version.task} registers one that is",
         )
+    home.inside(stamped[tags.BUNDLE], version.name)
     try:
         return open_ref(home, Ref(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
     except CorruptArtifact as damage:

@@ -10,8 +10,6 @@ From a server it is plain HTTP, so a robot needs neither MLflow nor anything els
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from uuid import uuid4
 from kinemill.digests import file_digest
 from kinemill.durable import Move, settle
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
-from kinemill.process import surroundings
+from kinemill.process import run_python
 from kinemill.runtime.loading import SUMS, read_sums
 from kinemill.runtime.sources import Sight, Source
 from kinemill.runtime.verifying import CASES
@@ -39,19 +37,11 @@ Json = dict[str, Any]
 
 def answers(folder: Path) -> tuple[bool, str]:
     """Have a process of its own load a bundle and answer its stored cases; tell how that went."""
-    command = [sys.executable, "-P", "-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
+    asked = ["-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
     if not (folder / CASES).is_file():  # of before bundles had some
-        command = [sys.executable, "-P", "-c", _LOAD, str(folder)]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_ANSWERING,
-            env=surroundings(),
-        )
-    except subprocess.TimeoutExpired:
+        asked = ["-c", _LOAD, str(folder)]
+    done = run_python(asked, _ANSWERING)
+    if done is None:
         return False, f"gave no answer within {_ANSWERING:g} s"
     if done.returncode == 0:
         return True, "answered"

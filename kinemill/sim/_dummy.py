@@ -5,8 +5,9 @@ Actions are sums of sines; every state and its derivatives are the exact answer 
 frequency w and damping d: x'' = w² (u - x) - 2 d w x'. Amplitudes stay within the limits and the
 jumps that the task allows, so that every physical check passes. Four channels of a quaternion turn
 about one axis, by an angle that follows an action. Observations are mixtures of the
-states, a reward falls with the square of their distance from the middle. A task with images or
-texts gets HDF5 files, with pictures of the states; others CSV.
+states, a reward falls with the square of their distance from the middle. A task that learns
+motions gets gaits instead (`_dummy_gaits`). A task with images or texts gets HDF5 files, with
+pictures of the states; others CSV.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.sim._dummy_files import hdf5, source
+from kinemill.sim._dummy_gaits import gait, gait_overrides, repeats
+from kinemill.sim._dummy_parts import NOISE, REACH, Waves, families, play, turn
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
 from kinemill.spec import Task
@@ -26,10 +29,6 @@ from kinemill.store import digest, publish_file
 
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
 NATURAL, DAMPING = 2.0 * np.pi * 0.6, 0.4  # rad/s, 1
-REACH = 0.7  # share of what limits and jumps leave that is used
-NOISE = 1e-4  # of a sensor, over the amplitude of its signal
-
-Waves = NDArray[np.complex128]
 
 
 def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> list[Path]:
@@ -91,6 +90,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "learn.steps": min(task.learn.steps, 100),
         "learn.eval_every": min(task.learn.eval_every, 50),
         "verify.closed_loop": 0,  # these are logs of no robot
+        **(gait_overrides(task) if repeats(task) else {}),
     }
 
 
@@ -115,6 +115,9 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
             expected=f"more than {window} rows: history and horizon of {task.name}",
         )
     time = np.asarray(np.arange(rows) * task.dt, np.float64)
+    if repeats(task):
+        walked = gait(task, dummy.seed, time, random)
+        return walked | _beside(task, walked, random)
     # Slow robots (a tank every 4 s) are slow in everything.
     omega = 2.0 * np.pi * np.exp(random.uniform(np.log(LOWEST), np.log(HIGHEST), SINES))
     omega = omega * min(1.0, 0.1 / task.dt) * max(1.0, 4.0 / (rows * task.dt))
@@ -122,16 +125,17 @@ def _log(task: Task, dummy: Dummy, random: np.random.Generator) -> Table:
     table: Table = {"time": time}
     for name, waves in drives.items():
         if name:
-            table[name] = _fit(task, {name: _play(waves, omega, time)})[name]
-    turned = list(drives.values())
+            table[name] = _fit(task, {name: play(waves, omega, time)})[name]
+    driven = list(drives.values())
     for number, names in enumerate(rotations(task.channels)):
-        angle = _play(turned[number % len(turned)], omega, time)
-        table |= dict(zip(names, _turn(np.pi * angle, random), strict=True))
-    for number, orders in enumerate(_families(task)):
-        waves = list(drives.values())[number % len(drives)]
+        angle = play(driven[number % len(driven)], omega, time)
+        turned = turn(np.pi * angle, random.standard_normal(3), random)
+        table |= dict(zip(names, turned, strict=True))
+    for number, orders in enumerate(families(task)):
+        waves = driven[number % len(driven)]
         answer = waves * _gain(omega, float(omega.mean()), spring=len(orders) > 1)
         played = {
-            name: _play(answer * (1j * omega) ** order, omega, time)
+            name: play(answer * (1j * omega) ** order, omega, time)
             for name, order in orders.items()
         }
         for name, signal in _fit(task, played).items():
@@ -152,15 +156,6 @@ def _refuse_slopes_of_rotations(task: Task) -> None:
             )
 
 
-def _turn(angle: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """Return unit quaternions (4, n) of turns by angles (n,) rad about one random axis."""
-    axis = random.standard_normal(3)
-    axis = axis / np.linalg.norm(axis)
-    turned = np.vstack([np.cos(angle / 2.0), axis[:, None] * np.sin(angle / 2.0)])
-    turned = turned + NOISE * random.standard_normal(turned.shape)
-    return np.asarray(turned / np.linalg.norm(turned, axis=0), np.float64)
-
-
 def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
     """Return observations, mixtures of the states, and rewards, each (n,)."""
     states = np.stack([table[name] for name in task.states])
@@ -168,7 +163,7 @@ def _beside(task: Task, table: Table, random: np.random.Generator) -> Table:
     unit = 2.0 * (states - states.min(axis=1, keepdims=True)) / spread - 1.0
     beside: Table = {}
     for name in task.numbers:
-        if task.channels[name].role == "observation":
+        if task.channels[name].role == "observation" and name not in table:
             mixture = random.dirichlet(np.ones(len(unit))) @ unit
             beside[name] = mixture + NOISE * random.standard_normal(unit.shape[1])
         elif task.channels[name].role == "reward":
@@ -182,11 +177,6 @@ def _waves(random: np.random.Generator) -> Waves:
     return np.asarray(amplitude * np.exp(2j * np.pi * random.uniform(size=SINES)), np.complex128)
 
 
-def _play(waves: Waves, omega: NDArray[np.float64], time: NDArray[np.float64]) -> Any:
-    """Return the sum of sines at times (n,) s as (n,)."""
-    return np.real(np.exp(1j * np.outer(time, omega)) @ waves)
-
-
 def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
     """Return the frequency response of a lag, or of a spring for states with derivatives."""
     natural = min(NATURAL, 2.0 * middle)
@@ -194,26 +184,6 @@ def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
         return np.asarray(1.0 / (1.0 + 1j * omega / natural), np.complex128)
     stiff = natural**2 - omega**2 + 2j * DAMPING * natural * omega
     return np.asarray(natural**2 / stiff, np.complex128)
-
-
-def _families(task: Task) -> list[dict[str, int]]:
-    """Return each state that derives from no other, first, with its derivatives and their order."""
-    families = [
-        {name: 0}
-        for name in task.states
-        if task.channels[name].derivative_of is None and task.channels[name].kind != "quaternion"
-    ]
-    families += [
-        {name: 0} for name in task.states if task.channels[name].derivative_of in task.actions
-    ]
-    for family in families:
-        for _ in task.states:
-            family |= {
-                name: family[parent] + 1
-                for name in task.states
-                if (parent := task.channels[name].derivative_of) in family and parent
-            }
-    return families
 
 
 def _fit(task: Task, chain: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     BeforeValidator,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     SerializeAsAny,
@@ -105,6 +106,11 @@ class Environment(Plugin):
     )
     variants: dict[str, dict[str, Any]] = Field(
         default={}, description="a name: settings that differ, to be tested under"
+    )
+    unsteady: NonNegativeFloat = Field(
+        default=0.0,
+        description="spread of noise on an expert's actions as demonstrations carry them out, in "
+        "shares of half their range; logs hold what it chose, so they show ways back",
     )
     trials: Trials = Trials()
 

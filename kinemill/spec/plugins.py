@@ -65,6 +65,16 @@ class Model(Plugin):
         del scale
         return self.build(layout.features, len(layout.outputs), layout.history)
 
+    def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> Any:
+        """Make the network of a policy.
+
+        Args:
+            layout: the `PolicyLayout`: names of what is seen and done.
+            sizes: features of a row, numbers that the head asks for, rows that are seen.
+        """
+        del layout
+        return self.build(*sizes)
+
 
 def _ordered(value: Any) -> Any:
     if isinstance(value, tuple) and not value[0] < value[1]:

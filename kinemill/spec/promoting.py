@@ -47,6 +47,11 @@ class Promote(Settings):
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
     )
+    ceiling: float | None = Field(
+        default=None,
+        description="of returns: the highest that an episode can bring, such as 500 of "
+        "CartPole-v1; the margin asks for no more",
+    )
     interval: bool = Field(
         default=True,
         description="the 95 % interval of model / reference, paired over test episodes, is below "
@@ -98,6 +103,10 @@ class Promote(Settings):
             found.append((("metric",), f"{self.metric} needs an `environment` part"))
         if policy and self.channel is not None:
             found.append((("metric",), f"{self.metric} is of states; expected {ACTIONS}"))
+        if self.ceiling is not None and not (
+            policy and environment and self.metric in (NRMSE, RETURN)
+        ):
+            found.append((("ceiling",), "is of returns, which are not compared here"))
         rivals = [name for name in self.beats if not policy and name in ("random", "repeat")]
         return found + [(("beats",), f"{name} is beaten by policies alone") for name in rivals]
 

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kinemill.train.gaits import Gaits, fourier
+from kinemill.train.gaits import Gaits
 from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.validate.cycles import fourier
 
 LATEST = 4  # rows of which the network sees how far they are off the gait
 _PHASES = 96

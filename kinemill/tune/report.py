@@ -13,6 +13,7 @@ from kinemill.drawing.pieces import card, name_of, style, table
 from kinemill.store import publish_file
 from kinemill.tune.results import REPORT, Line, best_of, describe, importances, lines, quantile
 from kinemill.tune.search import Search
+from kinemill.tune.yardstick import yardstick_of
 
 _WIDE = (1080, 260)
 _ABOVE = 3.0  # times the median error; what is worse would press the rest together
@@ -59,23 +60,21 @@ def _header(search: Search, found: list[Line], best: Line | None) -> str:
     return (
         f'<header><div><div class="eyebrow">Search for settings</div>'
         f"<h1>{escape(search.task().name)}</h1></div></header>"
-        f'<p class="lead">{_lead(search, found, best)}</p>'
+        f'<p class="lead">{_lead(found, best)}</p>'
     )
 
 
-def _lead(search: Search, found: list[Line], best: Line | None) -> str:
+def _lead(found: list[Line], best: Line | None) -> str:
     if best is None or best.error is None:
         return "No trial is done yet."
-    task = search.task()
-    ahead = search.horizon * task.dt
-    told = f"Trial <b>{best.number}</b> is off by <b>{number(best.error)}</b> of a channel's spread"
-    told += f" on validation episodes, over {ahead:.4g} s ({search.horizon} steps)"
-    own = _own(found)
+    of, own = best.yardstick, _own(found)
+    told = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
+    told += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
     if best.own:
         return f"{told}: it is the task's own settings, which nothing tried was better than."
     if own is None:
         return f"{told}."
-    return f"{told}: <b>{1 - best.error / own:.0%}</b> less than with the task's own settings."
+    return f"{told}: <b>{of.gained(best.error, own)}</b> than with the task's own settings."
 
 
 def _own(found: list[Line]) -> float | None:
@@ -85,42 +84,52 @@ def _own(found: list[Line]) -> float | None:
 def _cards(search: Search, found: list[Line], best: Line | None) -> str:
     outcomes = describe(search, found)
     own, took = _own(found), sum(line.seconds or 0.0 for line in found)
+    of = yardstick_of(search.task())
     spent = f"{outcomes['pruned']} pruned, {outcomes['failed']} failed"
     cards = [
-        ("Best validation error", _spell(best.error if best else None), "spreads", "of a channel"),
-        ("The task's own settings", _spell(own), "spreads", "trial 0, for comparison"),
+        (f"Best {of.name}", _spell(best, best.error if best else None), of.unit, of.means),
+        ("The task's own settings", _spell(best, own), of.unit, "trial 0, for comparison"),
         ("Trials", str(outcomes["trials"]), "", spent),
         ("Time", f"{took / 60:.1f}", "min", "of all trials together"),
     ]
     return f'<div class="cards">{"".join(card(*item) for item in cards)}</div>'
 
 
-def _spell(value: float | None) -> str:
-    return "–" if value is None else number(value)
+def _spell(line: Line | None, error: float | None) -> str:
+    return "–" if error is None or line is None else number(line.yardstick.shown(error))
 
 
 def _history(found: list[Line]) -> str:
-    """Draw the error of each trial, and the best so far as a staircase."""
+    """Draw the error or return of each trial, and the best so far as a staircase."""
     done = [(line.number, line.error) for line in found if line.error is not None]
     if not done:
         return ""
+    of = found[0].yardstick
     numbers, errors = np.array(done, np.float64).T
-    top = min(float(errors.max()), _ABOVE * float(np.median(errors)))
+    worst = float(errors.max())
+    top = worst if of.more else min(worst, _ABOVE * float(np.median(errors)))
     last = max(line.number for line in found if line.outcome != "waiting")
     best = np.minimum.accumulate(errors)
+    sign = of.shown(1.0)
     stairs = Curve(
-        "best so far", "model", np.append(numbers, last), np.append(best, best[-1]), staircase=True
+        "best so far",
+        "model",
+        np.append(numbers, last),
+        sign * np.append(best, best[-1]),
+        staircase=True,
     )
     # A line of no length with round ends is a dot.
     dots = [
-        Curve(f"trial {at:.0f}: {error:.4g}", "dot", np.full(2, at), np.full(2, min(error, top)))
-        for at, error in zip(numbers, errors, strict=True)
+        Curve(f"trial {at:.0f}: {sign * error:.4g}", "dot", np.full(2, at), np.full(2, height))
+        for at, error, height in zip(numbers, errors, sign * np.minimum(errors, top), strict=True)
     ]
     lowest = float(best[-1])
-    room = 0.08 * (top - lowest) or 0.1 * top
-    chart = line_chart([*dots, stairs], size=_WIDE, y=(lowest - room, top + room))
+    room = 0.08 * (top - lowest) or 0.1 * abs(top) or 1.0
+    ends = sorted((sign * (lowest - room), sign * (top + room)))
+    chart = line_chart([*dots, stairs], size=_WIDE, y=(ends[0], ends[1]))
     beyond = int((errors > top).sum())
-    told = "Validation error of each trial, in spreads, and the best so far."
+    unit = f", in {of.unit}" if of.unit else ""
+    told = f"{of.name.capitalize()} of each trial{unit}, and the best so far."
     told += f" {beyond} trials beyond {number(top)} are drawn at the top." if beyond else ""
     return f"<h2>How the search went</h2><p>{told}</p><figure>{chart}</figure>"
 
@@ -156,15 +165,17 @@ def _importances(shares: dict[str, float], done: int) -> str:
 
 def _trials(found: list[Line], best: Line | None) -> str:
     rows = [_row(line, best) for line in found if line.outcome not in {"waiting"}]
-    heads = ["trial", "settings", "outcome", "error", "parameters", "s"]
+    of = found[0].yardstick.short if found else "error"
+    heads = ["trial", "settings", "outcome", of, "parameters", "s"]
     return f"<h2>Trials</h2>{table(heads, rows, 3)}"
 
 
 def _row(line: Line, best: Line | None) -> list[str]:
     is_best = best is not None and line.number == best.number
-    error = _spell(line.error)
+    error = _spell(line, line.error)
     if line.error is None and line.last:
-        error = f'<span class="unit">{number(line.last[1])} at step {line.last[0]}</span>'
+        shown = number(line.yardstick.shown(line.last[1]))
+        error = f'<span class="unit">{shown} at step {line.last[0]}</span>'
     told = f'<span title="{escape(line.why or "")}">{line.outcome}</span>'
     if line.outcome == "failed":
         told += f'<br><span class="unit">{escape((line.why or "")[:160])}</span>'
@@ -179,14 +190,15 @@ def _row(line: Line, best: Line | None) -> list[str]:
 
 
 def _facts(search: Search) -> str:
-    task = search.task()
+    task, of = search.task(), yardstick_of(search.task())
+    rolled = f"rollouts of {search.horizon} steps from {search.history} known"
     rows: list[tuple[str, Any]] = [
         ("study", search.name),
         ("dataset", search.dataset.digest[:12]),
         ("seed", task.tune.seed),
         ("sampler", f"TPE after {task.tune.startup} trials at random"),
         ("pruning", task.tune.pruning if search.prunes else "none"),
-        ("judged by", f"rollouts of {search.horizon} steps from {search.history} known"),
+        ("judged by", rolled if task.learn.type == "dynamics" else f"{of.name} {of.means}"),
         ("space", json.dumps(search.space)),
     ]
     cells = [[name_of(key), f"<code>{escape(str(value))}</code>"] for key, value in rows]

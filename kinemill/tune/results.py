@@ -13,6 +13,7 @@ from kinemill.tune.search import Search
 from kinemill.tune.settings import write_settings
 from kinemill.tune.study import OWN, WHY, ended_early, open_study
 from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
+from kinemill.tune.yardstick import Yardstick, yardstick_of
 
 BEST, REPORT = "best.yaml", "report.html"
 _OUTCOMES = {
@@ -31,7 +32,7 @@ class Line:
     Attributes:
         number: from 0; the first is the task's own settings.
         outcome: done, pruned, failed, lost, running or waiting.
-        error: the validation error, in spreads of the channels, of a trial that is done.
+        error: of a trial that is done: smaller is better, see `yardstick`.
         last: the step it came to and its error there, of the training's own evaluation.
         own: whether it is the task's own settings.
         settings: overrides of the task.
@@ -39,6 +40,7 @@ class Line:
         why: it failed.
         run: in MLflow.
         facts: of its model: parameters, steps, best_step, known.
+        yardstick: what the error is of.
     """
 
     number: int
@@ -51,14 +53,16 @@ class Line:
     why: str | None
     run: str | None
     facts: Json
+    yardstick: Yardstick
 
     def told(self) -> str:
         """Say in one line what became of the trial."""
         if self.error is not None:
-            return f"trial {self.number}: error {self.error:.4g}, {self.spelled()}"
+            return f"trial {self.number}: {self.yardstick.spelled(self.error)}, {self.spelled()}"
         if self.outcome == "pruned" and self.last:
             step, error = self.last
-            return f"trial {self.number}: pruned at step {step}, {error:.4g}, {self.spelled()}"
+            shown = self.yardstick.shown(error)
+            return f"trial {self.number}: pruned at step {step}, {shown:.4g}, {self.spelled()}"
         return f"trial {self.number}: {self.outcome}" + (f", {self.why}" if self.why else "")
 
     def spelled(self) -> str:
@@ -85,12 +89,14 @@ def _few(shown: Json) -> Json:
 
 def lines(search: Search) -> list[Line]:
     """Return the trials of a search, in their order."""
-    study = open_study(search, search.task())
+    task = search.task()
+    study, yardstick = open_study(search, task), yardstick_of(task)
     early = ended_early(study)
-    return [_line(trial, early.get(trial.number)) for trial in study.get_trials(deepcopy=False)]
+    trials = study.get_trials(deepcopy=False)
+    return [_line(trial, early.get(trial.number), yardstick) for trial in trials]
 
 
-def _line(trial: FrozenTrial, early: Json | None) -> Line:
+def _line(trial: FrozenTrial, early: Json | None, yardstick: Yardstick) -> Line:
     told, steps = trial.user_attrs, trial.intermediate_values
     last = max(steps, default=None)
     return Line(
@@ -104,6 +110,7 @@ def _line(trial: FrozenTrial, early: Json | None) -> Line:
         why=early["why"] if early else told.get(WHY),
         run=told.get(RUN),
         facts=told.get(FACTS, {}),
+        yardstick=yardstick,
     )
 
 
@@ -117,16 +124,24 @@ def describe(search: Search, found: list[Line]) -> Json:
     """Return the document of a search, as `kinemill tune --json` prints it."""
     counted, best = Counter(line.outcome for line in found), best_of(found)
     own = next((line.error for line in found if line.own and line.error is not None), None)
+    task = search.task()
+    of = yardstick_of(task)
     return {
-        "task": search.task().name,
+        "task": task.name,
         "study": search.name,
         "trials": sum(counted[name] for name in ("done", "pruned", "failed")),
         "pruned": counted["pruned"],
         "failed": counted["failed"],
         "best": None
         if best is None
-        else {"number": best.number, "value": best.error, "settings": best.settings},
-        "own": own,
+        else {
+            "number": best.number,
+            "value": of.shown(best.error or 0.0),
+            "settings": best.settings,
+        },
+        "own": None if own is None else of.shown(own),
+        "judged_by": of.short,
+        "unit": of.unit,
         "report": str(search.folder / REPORT),
         "settings": str(search.folder / BEST) if best else None,
     }
@@ -139,7 +154,7 @@ def write_best(search: Search) -> Path | None:
         return None
     path, task = search.folder / BEST, search.task().name
     about = [
-        f"Trial {best.number} of {search.name}: validation error {best.error:.5g} spreads.",
+        f"Trial {best.number} of {search.name}: {best.yardstick.spelled(best.error or 0.0)}.",
         f"kinemill run {task} --set @THIS_FILE",
     ]
     write_settings(path, {**search.overrides, **best.settings}, about)

@@ -131,6 +131,8 @@ def _space(task: Task, home: Home, dataset: Ref) -> tuple[Json, int]:
     usual = default_space(task, Known.of(packed, task.verify.horizon))
     space = task.tune.space or usual
     longest = max([history_of(task), *_histories(space)])
+    if task.learn.type != "dynamics":  # judged by what its training says, on windows of its own
+        return space, longest
     if not len(packed.window_starts("validation", longest + task.verify.horizon)):
         raise BadInput(
             f"validation split of {task.name}",

@@ -62,7 +62,8 @@ def _run(search: Search, task: str) -> str:
 def _conclude(search: Search, tracker: MlflowTracker, status: Status) -> None:
     found = lines(search)
     if best := best_of(found):
-        tracker.log_metrics({"best": best.error or 0.0}, best.number)
+        shown = best.yardstick.shown(best.error or 0.0)
+        tracker.log_metrics({"best": shown}, best.number)
         tracker.tag("kinemill.best", f"trial {best.number}: {best.spelled()}")
         for key, value in best.settings.items():
             tracker.tag(f"best.{key}", json.dumps(value))

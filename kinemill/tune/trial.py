@@ -25,6 +25,7 @@ from kinemill.tune.study import CHOSEN, OWN, WHY, give_back
 
 SETTINGS, SECONDS, RUN, FACTS = "settings", "seconds", "run", "facts"
 TOLD = "kinemill.trial"
+_FIRST = ("validation/multi_step", "validation/missed")
 
 
 class Pruned(Exception):
@@ -99,14 +100,15 @@ class Watch:
 
 
 def _watched(metrics: Mapping[str, float]) -> float | None:
-    """Return the validation error that tells most: that of rollouts, where there is one.
+    """Return the validation error that tells most: that of rollouts, or failures, where there are.
 
     Of reinforcement it is the return of the policy so far, negative.
     """
     if "evaluation/return" in metrics:
         return -metrics["evaluation/return"]
     found = {name: value for name, value in metrics.items() if name.startswith("validation/")}
-    return found.get("validation/multi_step", next(iter(found.values()), None))
+    named = (found[name] for name in _FIRST if name in found)
+    return next(named, next(iter(found.values()), None))
 
 
 def work(

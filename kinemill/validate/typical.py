@@ -22,6 +22,8 @@ from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
 from kinemill.store import Json, Ref
 from kinemill.validate.before import shards_of
+from kinemill.validate.clips import commands_of, joints_of
+from kinemill.validate.cycles import STILL
 from kinemill.validate.judged import read_judged
 
 SAMPLE = 60  # recordings looked at
@@ -112,11 +114,22 @@ def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[t
     """Draw the channels of a recording over time, the first of them with its name."""
     tracks, drawn = recording.summary["tracks"][:TRACKS], list[tuple[str, str]]()
     frames = [read_rows(recording.folder / track["file"]) for track in tracks]
-    for name in task.columns[: MOST - 1]:
+    for name in _drawn(task, frames)[: MOST - 1]:
         title = f"{name}, {task.channels[name].unit}, over s"
         title += "" if drawn else f": {recording.name}"
         drawn.append((title, line_chart([_curve(frames, name)], size=SIZE, bands=bands)))
     return drawn
+
+
+def _drawn(task: Task, frames: Sequence[pl.DataFrame]) -> list[str]:
+    """Return the channels to draw: of a clip of motion its commands, and the joints that move."""
+    joints = [name for name in joints_of(task) if max(_spread(one[name]) for one in frames) > STILL]
+    return [*commands_of(task), *joints] if joints else task.columns
+
+
+def _spread(values: pl.Series) -> float:
+    found = values.to_numpy()
+    return float(np.nanstd(found)) if np.isfinite(found).any() else 0.0
 
 
 def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:

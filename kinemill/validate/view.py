@@ -17,6 +17,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.rows import read_rows
 from kinemill.spec import Task
 from kinemill.store import Json
+from kinemill.validate.clips import clip_section
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 
@@ -59,6 +60,7 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
     body = [
         _header(task, recording, episode),
         _cards(recording, stretches, pieces),
+        *(_cycle(task, stretch, window) for stretch in _chosen(shown)),
         _legend(),
         *(_track(task, stretch, window) for stretch in _chosen(shown)),
         _reasons(recording, shown),
@@ -97,7 +99,7 @@ def _one(
 
 
 def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
-    frame = read_rows(recording.folder / track["file"]).select("time_s", *task.columns)
+    frame = read_rows(recording.folder / track["file"]).select("time_s", *task.numbers)
     values = {name: frame[name].to_numpy() for name in task.columns}
     verdict = judge(values, task)
     if recording.released:  # what was found is shown, and that it was kept nevertheless
@@ -138,6 +140,13 @@ def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) ->
     return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
 
 
+def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:
+    """Show joints over the phase of their cycle, where the rows are a clip of motion."""
+    first, last = window or (0, stretch.frame.height)
+    values = {name: stretch.frame[name].to_numpy()[first:last] for name in task.numbers}
+    return clip_section(task, values)
+
+
 def _legend() -> str:
     return (
         '<div class="legend" style="margin-top:22px">'
@@ -156,7 +165,7 @@ def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
         f"<figure><figcaption><b>{escape(name)}</b>"
         f'<span class="unit">{escape(task.channels[name].unit)}</span></figcaption>'
         f"{_chart(task, stretch, name, rows)}</figure>"
-        for name in task.columns
+        for name in task.numbers
     ]
     start, end = stretch.seconds[rows][[0, -1]]
     part = f" ({escape(stretch.part)})" if stretch.part else ""

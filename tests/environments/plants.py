@@ -47,6 +47,14 @@ class Broken(Point):
         return seen, float("nan"), *rest
 
 
+class Rich(Point):
+    """Each reward is finite, and their sum is not."""
+
+    def step(self, action):
+        seen, _, *rest = super().step(action)
+        return seen, 1e308, *rest
+
+
 class Towards:
     """Pushes against the position: x is near 0 after one step."""
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, learning_environment, make_environment
+from kinemill.environments._ending import LONGEST, Ending
 from kinemill.environments.logs import write_episode
 from kinemill.environments.trials import RandomPolicy, bootstrap, run_episode, try_policy
 from kinemill.errors import BadInput
@@ -11,6 +12,16 @@ from kinemill.spec.task import Task
 from tests.environments.plants import Towards
 
 POINT = {"type": "python", "path": "tests.environments.plants:Point", "steps": 20}
+
+
+class Hold:
+    """Does nothing, which costs no time."""
+
+    def reset(self, seed):
+        pass
+
+    def act(self, observation):
+        return 0.0
 
 
 def task_in(environment, channels=None, **learn) -> Task:
@@ -42,7 +53,8 @@ def test_what_is_no_environment_is_said_to_be_none(environment, told):
 
 
 def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
-    run = run_episode(make_environment(task_in(POINT)), Towards(), 3)
+    task = task_in(POINT)
+    run = run_episode(task, make_environment(task), Towards(), 3)
     assert (len(run.rewards), run.terminated) == (20, False)
     other = task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 7})
     environment = make_environment(other)
@@ -51,11 +63,29 @@ def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
     assert ends == [(False, False)] * 6 + [(False, True)]
 
 
+def test_an_episode_without_an_end_is_refused_and_one_that_ends_late_is_not():
+    steady = {"type": "python", "path": "tests.environments.plants:Steady"}
+    task = task_in(steady)
+    with pytest.raises(BadInput, match=r"of point: an episode has no end: 100,000 steps") as told:
+        try_policy(task, Hold(), [0])
+    assert "set environment.steps" in str(told.value)
+    late = task_in({**steady, "arguments": {"ends": LONGEST}})
+    assert try_policy(late, Hold(), [0]).lengths == (LONGEST,)
+    longer = task_in({**steady, "steps": LONGEST + 1})
+    assert try_policy(longer, Hold(), [0]).lengths == (LONGEST + 1,)
+
+
+def test_a_registered_limit_is_one():
+    environment = make_environment(task_in("CartPole-v1"))
+    while environment is not environment.unwrapped:
+        assert not isinstance(environment, Ending)
+        environment = environment.env
+
+
 def test_a_limit_longer_than_gymnasiums_own_counts():
-    environment = make_environment(
-        task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 300})
-    )
-    run = run_episode(environment, RandomPolicy(environment.action_space), 0)
+    task = task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 300})
+    environment = make_environment(task)
+    run = run_episode(task, environment, RandomPolicy(environment.action_space), 0)
     assert len(run.rewards) == 300
 
 

@@ -32,7 +32,7 @@ def swing_up(environment) -> Task:
 def test_true_physics_is_that_of_the_plant_and_its_reward_the_cost_negative():
     task = swing_up({"type": "plant", "steps": 50})
     environment = make_environment(task)
-    run = run_episode(environment, Idle(), 3)
+    run = run_episode(task, environment, Idle(), 3)
     seen = run.observations["observation"]
     advance, _, _ = Pendulum().stepper(seen[0].astype(float))
     for row in seen[1:]:

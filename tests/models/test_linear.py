@@ -1,5 +1,7 @@
 """The linear model in closed form, and the network on what it leaves over."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -97,3 +99,43 @@ def test_local_joints_see_themselves_and_their_own_command():
     assert effective[0, 0, 0].item() == pytest.approx(-0.5, abs=0.2)
     with pytest.raises(BadInput, match="part of another model"):
         Linear(local=True).build(4, 2, 2)
+
+
+def acting(ridge):
+    """Return a policy's network for two arms of two joints, its layout's sizes and made-up rows."""
+    joints = ("left_a", "left_b", "right_a", "right_b")
+    goals = tuple(f"{name}_goal" for name in joints)
+    layout = SimpleNamespace(observation=joints + goals, actions=goals)
+    model = Linear(local=True, groups=["left_*", "right_*"], ridge=ridge)
+    random = torch.Generator().manual_seed(0)
+    return model.build_acting(layout, (8, 4, 3)), torch.randn(400, 3, 8, generator=random)
+
+
+def test_an_action_sees_how_others_of_its_group_change_and_not_where_they_are():
+    """Exact without ridge; with much of it the others count nothing, and what is its own stays."""
+    network, features = acting(0.0)
+    change = features[:, -1] - features[:, -2]
+    wanted = 0.7 * features[:, -1, 4:] + 0.3 * change[:, [5, 4, 7, 6]]
+    with torch.no_grad():
+        network.fit([(features, wanted)])
+    found, *_ = network(features[:, -1], *network.warm_up(features[:, :-1]))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0.0)
+    moved = features.clone()
+    moved[:, :, [1, 5]] += 10.0  # the other joint and its goal, all along
+    elsewhere, *_ = network(moved[:, -1], *network.warm_up(moved[:, :-1]))
+    torch.testing.assert_close(elsewhere[:, 0], wanted[:, 0], atol=1e-3, rtol=0.0)
+    weight = (network.linear.weight * network.mask).unflatten(1, (3, 8))
+    assert torch.count_nonzero(weight[0, :, [2, 3, 6, 7]]) == 0
+
+    firm, _ = acting(1e6)
+    with torch.no_grad():
+        firm.fit([(features, wanted)])
+    weight = firm.linear.weight.detach().unflatten(1, (3, 8))
+    assert weight[0, :, [1, 5]].abs().max() < 1e-5
+    assert weight[0, -1, 4].item() == pytest.approx(0.7, abs=0.1)  # beside noise of 0.3
+
+
+def test_a_policy_of_local_joints_sees_numbers_alone():
+    layout = SimpleNamespace(observation=("a", "a_goal"), actions=("a_goal",))
+    with pytest.raises(BadInput, match="leave out angles"):
+        Linear(local=True).build_acting(layout, (66, 1, 2))

@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from benchmarks._balance import DT
-from benchmarks._policies import Gains, published
+from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
 from kinemill import runtime
 from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TaskError
+from kinemill.export.bundle import assemble
+from kinemill.export.policy_cases import drawn
 from kinemill.home import Home
 from kinemill.register import Produced, register, rollback
 from kinemill.register.comparing import compare, comparison_document
@@ -22,6 +24,7 @@ from kinemill.register.document import RunFacts, run_document
 from kinemill.register.evidence import Duel, serve_still
 from kinemill.register.gate import judge
 from kinemill.register.policies import PolicyEvidence
+from kinemill.register.publish import save
 from kinemill.register.rules import Champion, Contest, Measured
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
@@ -187,6 +190,43 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reig
     assert show("cart", reigned.home)["decision"] == "champion"
 
 
+def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(reigned):
+    """Memory goes in and out by hand, zeros at first, as the model's signature says."""
+    import mlflow.pyfunc
+
+    with open_tracking(reigned.home).as_default():
+        model = mlflow.pyfunc.load_model("models:/cart@champion")
+    inputs = {spec.name: (spec.type, spec.shape) for spec in model.metadata.signature.inputs}
+    assert {name: shape for name, (_, shape) in inputs.items()} == {
+        "observation": (-1, 3),
+        "carry_0": (-1, 3),
+        "carry_1": (-1, 1),
+    }
+    policy = runtime.load("models:/cart@champion")
+    carry = {name: np.zeros((1, shape[1]), kind) for name, (kind, shape) in inputs.items()}
+    for seen in np.float32([[0.1, 0.05, 0.0], [0.1, -0.02, 0.3], [0.0, 0.04, -0.2]]):
+        found = model.predict({**carry, "observation": seen[None]})
+        assert found["action"][0] == pytest.approx(policy.act(seen), abs=1e-6)
+        carry = {name: found[f"next_{name}"] for name in ("carry_0", "carry_1")}
+    assert found["next_carry_1"] == 3.0  # observations that it remembers
+
+
+@pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])
+def test_plain_mlflow_takes_pictures_texts_masks_and_seeds(policy_folders, tmp_path, kind):
+    """What MLflow makes of each kind of tensor that a policy sees, from the files of a version."""
+    import mlflow.pyfunc
+
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    assemble(bundle, policy_folders[kind])
+    save(bundle, tmp_path / "model", "run", "m-1")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    policy = runtime.load(bundle)
+    given = {name: part[:, 0] for name, part in drawn(policy.interface, 4, 1).items()}
+    wanted, _ = policy.step(given, policy.initial_carry(4))
+    assert model.predict(given)["action"] == pytest.approx(wanted, abs=1e-6)
+
+
 TRICKS = {
     "its return is NaN": ({"evidence": Claims(math.nan)}, "beats_champion"),
     "its return is null in the verification": ({"returned": None}, "beats_random"),
@@ -246,6 +286,42 @@ def test_success_wants_no_more_than_all_of_it(task):
     task = load_task(task.path, {"promote.metric": "success", "promote.interval": False})
     assert judged(task, 1.0, Claims(1.0, 1.0)) == ["beats_champion"]
     assert judged(task, 1.0, Claims(1.0, 0.99)) == []
+
+
+def lines_of(task, own, champion, low=1.0):
+    claims = Claims(own, champion, (low, 20.0))
+    duel = claims.measure(None, object())
+    champion = Champion(1, duel.champion, duel.challenger, duel.interval)
+    contest = Contest(task, verification(own), champion=champion)
+    return {line.rule: line for line in judge(contest)}
+
+
+def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_kept(task):
+    """495 and 2 % are 504.9, which no policy can bring where 500 is all there is."""
+    assert not lines_of(task, 500.0, 495.0)["beats_champion"].passed
+    bounded = load_task(task.path, {"promote.ceiling": 500.0})
+    better = lines_of(bounded, 500.0, 495.0)["beats_champion"]
+    assert better.passed
+    assert better.wanted == ">= 500 (return of champion version 1: 495, margin 0.02)"
+    assert not lines_of(bounded, 499.0, 495.0)["beats_champion"].passed
+    assert not lines_of(bounded, 500.0, 495.0, low=-1.0)["interval_champion"].passed
+    equal = lines_of(bounded, 500.0, 500.0)["beats_champion"]
+    assert not equal.passed
+    assert equal.found == (
+        "500, not better: as much as the return of champion version 1, nothing measurable to gain"
+    )
+    assert equal.wanted == "> 500 (return of champion version 1: 500, all there is, margin 0.02)"
+
+
+def test_a_ceiling_that_a_champion_is_above_is_none(task):
+    wrong = load_task(task.path, {"promote.ceiling": 10.0})
+    assert not lines_of(wrong, 30.5, 30.0)["beats_champion"].passed
+    assert lines_of(wrong, 30.6, 30.0)["beats_champion"].passed
+
+
+def test_a_ceiling_is_of_returns(task):
+    with pytest.raises(TaskError, match=r"promote\.ceiling: is of returns, which are not compared"):
+        load_task(task.path, {"promote.ceiling": 1.0, "promote.metric": "success"})
 
 
 def test_another_interface_is_told(reigned, tmp_path):

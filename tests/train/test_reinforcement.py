@@ -330,6 +330,17 @@ def test_a_return_that_is_no_number_ends_the_training():
         Evaluator(task).run(policy, [0, 1])
 
 
+def test_a_return_that_is_no_number_is_told_before_anything_is_learned(home):
+    """Chance already brings it: the card names environment, seed and step."""
+    task = rl_task({**POINT, "path": "tests.environments.plants:Broken"})
+    told = r"environment of point, seed 1000000: the reward of step 0 is nan, actions drawn at"
+    with pytest.raises(BadInput, match=told):
+        make_card(task, home)
+    task = rl_task({**POINT, "path": "tests.environments.plants:Rich"})
+    with pytest.raises(BadInput, match="the rewards come to a return of inf"):
+        make_card(task, home)
+
+
 def test_settings_that_mean_nothing_are_refused(tmp_path):
     from kinemill.errors import TaskError
     from kinemill.spec import load_task

@@ -1,14 +1,27 @@
-"""A search over a task that learns by reinforcement: the return is what counts."""
+"""Searches over tasks that learn policies: by imitation, from motions, and by reinforcement."""
 
+import json
+from contextlib import ExitStack
+
+import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from kinemill.cli.app import app
+from kinemill.drawing.charts import number
 from kinemill.environments.card import make_card
 from kinemill.spec import load_task
 from kinemill.store import read_json
-from kinemill.tune import Bounds, begin, lines, write_job
+from kinemill.tune import Bounds, begin, describe, lines, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
+from kinemill.tune.study import next_trial
 from kinemill.tune.worker import run
+from kinemill.tune.yardstick import yardstick_of
 from tests.cli.test_returned import TASK
+from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
+from tests.train.conftest import publish
+from tests.train.test_ddp_policies import gaits
 
 
 @pytest.fixture
@@ -18,6 +31,14 @@ def task(tmp_path):
     return load_task(path, {"tune.trials": 2})
 
 
+def searched(task, home, dataset, trials=2):
+    """Return a search of so many trials, and its finished lines."""
+    overrides = {"tune.trials": trials}
+    search = begin(load_task(task.path, overrides), home, dataset, overrides)
+    run(read_json(write_job(search, Bounds(trials))), 0)
+    return search, lines(search)
+
+
 def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):
     space = default_space(task)["learn"]
     assert [one["type"] for one in space["model"]["select"]] == ["mlp"]
@@ -25,11 +46,86 @@ def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):
     assert own["lr"]["range"] == pytest.approx([6e-5, 1.5e-3])
 
 
-def test_trials_are_judged_by_what_their_policies_bring(task, home, tmp_path):
-    card = make_card(task, home)
-    search = begin(task, home, card.ref, {"tune.trials": 2})
-    run(read_json(write_job(search, Bounds(2))), 0)
-    done = [one for one in lines(search) if one.error is not None]
+def test_trials_are_judged_by_what_their_policies_bring(task, home):
+    search, found = searched(task, home, make_card(task, home).ref)
+    done = [one for one in found if one.error is not None]
     assert len(done) == 2
     # A pendulum costs up to 16.3 a step: the error is the return of ten steps, negative.
     assert all(0.0 < one.error < 163.0 for one in done)
+    document = describe(search, found)
+    assert (document["judged_by"], document["unit"]) == ("return", "")
+    assert document["best"]["value"] == -min(one.error for one in done)
+    assert document["own"] == -found[0].error
+    assert f"return {-found[0].error:.4g}" in found[0].told()
+
+
+@pytest.mark.parametrize("returns", [(481.0, 120.0), (-140.0, -56.0), (0.0, 0.0)])
+def test_a_search_by_returns_has_a_report_that_says_so(task, home, returns):
+    """Positive returns are negative errors, which the page once could not draw."""
+    search = begin(task, home, make_card(task, home).ref, {"tune.trials": 2})
+    for returned in returns:
+        with ExitStack() as held:
+            study, trial = next_trial(search, task, 2, 0, held)
+            trial.set_user_attr("settings", trial.user_attrs["chosen"])
+            study.tell(trial, -returned)
+    page = write_report(search).read_text()
+    assert f"<b>{number(max(returns))}</b>" in page
+    assert "Best return" in page
+    assert "spread" not in page
+    best = write_best(search).read_text().splitlines()[0]
+    assert best.endswith(f": return {max(returns):.4g}.")
+
+
+def test_what_is_gained_is_a_share_of_errors_and_a_difference_of_returns(task):
+    returned = yardstick_of(task)
+    assert returned.gained(-200.0, -150.0) == "50.0 more"
+    plain = yardstick_of(policy_task())
+    assert plain.gained(0.2, 0.8) == "75% less"
+    assert plain.spelled(0.25) == "error 0.25"
+
+
+def written(tmp_path, **whole):
+    path = tmp_path / f"{whole['task']}.yaml"
+    path.write_text(yaml.safe_dump({"dt": 0.02, "channels": CHANNELS, **whole}))
+    return load_task(path)
+
+
+LEARN = {"batch_size": 16, "steps": 6, "eval_every": 3, "save_every": 3, "log_every": 3}
+
+
+def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home):
+    """What predictions of dynamics are judged over, 25 steps, no policy has to know of."""
+    learn = {"type": "imitation", "model": {"type": "mlp", "hidden_sizes": [8]}, **LEARN}
+    space = {"learn": {"seq_len": {"select": [1, 3]}, "optimizer": {"lr": {"range": [1e-3, 1e-2]}}}}
+    task = written(tmp_path, task="arm", learn=learn, tune={"space": space, "startup": 1})
+    assert set(default_space(task)["learn"]) == {"model", "optimizer", "schedule"}
+    dataset = publish(home, demonstrations(rows=12).packed)
+    search, found = searched(task, home, dataset, 3)
+    assert [one.outcome for one in found] == ["done"] * 3
+    assert {one.settings.get("learn.seq_len") for one in found[1:]} <= {1, 3}
+    # A loss of spreads squared; untrained it is about 1.
+    assert all(0.0 < one.error < 3.0 for one in found)
+    assert describe(search, found)["judged_by"] == "error"
+    assert "in training" in write_report(search).read_text()
+
+
+def test_motions_are_searched(tmp_path, home):
+    learn = {"type": "motion", "follows": {"torque": "angle"}, "history": 8, "hidden_size": 32}
+    learn |= {"epochs": 1, **LEARN}
+    task = written(tmp_path, task="arm", learn=learn)
+    assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}
+    _, found = searched(task, home, publish(home, packed(gaits())))
+    assert [one.outcome for one in found] == ["done", "done"], [one.why for one in found]
+    assert np.isfinite([one.error for one in found]).all()
+
+
+@pytest.mark.slow  # the whole command, with processes of its own
+def test_the_command_searches_a_policy_and_says_what_it_brings(task, tracked_home):
+    arguments = ["tune", str(task.path), "--trials", "2", "--no-register"]
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert (document["trials"], document["failed"]) == (2, 0)
+    assert -163.0 < document["best"]["value"] < 0.0
+    done = CliRunner().invoke(app, arguments)
+    assert f"return {document['best']['value']:.4g}" in done.stdout

@@ -138,7 +138,8 @@ def recorded(angles, forces):
     seen = np.zeros((len(angles), 3), np.float32)
     seen[:, 1] = angles
     actions = np.array(forces, np.float32)[:, None]
-    return Recorded(7, {"observation": seen}, actions, np.ones(len(forces)), True, None)
+    rewards = np.ones(len(forces))
+    return Recorded(7, {"observation": seen}, actions, rewards, Gains().layout, True, None)
 
 
 def test_episodes_are_followed_until_they_part():

@@ -1,13 +1,15 @@
 """A learned simulator in the place of physics: what a dynamics task exported, step by step."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.registry import nearest
+from kinemill.spec.environment import KINDS, Environment, Range
 
 _FILES = ("rollout.onnx", "step.onnx", "sha256sums")
 
@@ -21,6 +23,11 @@ class LearnedEnvironment(Environment):
         description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a folder of an "
         "exported model beside the task file"
     )
+    start: dict[str, Range] = Field(
+        default={},
+        description="state: lowest and highest value that an episode begins with in the model, in "
+        "place of `control.start`: wider, so that little is left unseen; the plant keeps its own",
+    )
     physics: Literal["learned", "plant"] = Field(
         default="learned",
         description="plant: that of `control` in its place, as a variant to be tested under",
@@ -33,6 +40,15 @@ class LearnedEnvironment(Environment):
         if value.startswith("models:/") or folder is None:
             return value
         return str((folder / Path(value).expanduser()).absolute())
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return starts of what is no state, too."""
+        states = [name for name, one in channels.items() if one.role == "state"]
+        unknown = [name for name in self.start if name not in states]
+        return [
+            *super().problems(channels),
+            *((("start", name), f"no state; {nearest(name, states)}") for name in unknown),
+        ]
 
     def folder(self) -> Path:
         """Return where the model's files are.
@@ -74,7 +90,7 @@ class LearnedEnvironment(Environment):
             return make_plant_environment(task, self.steps, render=render)
         from kinemill.environments._learned import make_learned_environment
 
-        return make_learned_environment(task, self.folder(), self.steps, render=render)
+        return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
 
     def vectorised(self, task: Any) -> Any:
         """Return what makes so many copies that are predicted at once."""
@@ -82,4 +98,11 @@ class LearnedEnvironment(Environment):
             return None
         from kinemill.environments._learned import learned_rows
 
-        return lambda count: learned_rows(task, self.folder(), self.steps, count)
+        return lambda count: learned_rows(self._begun(task), self.folder(), self.steps, count)
+
+    def _begun(self, task: Any) -> Any:
+        """Return the task with the starts of the model's own."""
+        if not self.start or task.control is None:
+            return task
+        control = task.control.model_copy(update={"start": self.start})
+        return task.model_copy(update={"control": control})

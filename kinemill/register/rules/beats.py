@@ -19,10 +19,12 @@ from kinemill.spec.promoting import SUCCESS
 def judge(contest: Contest) -> list[Verdict]:
     """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite.
 
-    Of returns and successes: model >= reference + margin * |reference|.
+    Of returns and successes: model >= reference + margin * |reference|, or all that there can be,
+    which is `promote.ceiling`; and more than the reference.
 
     Refused: train longer, on more logs, or another model (kinemill tune); a smaller promote.margin
-    asks for less. A champion that is gone or broken is replaced by hand: kinemill promote.
+    asks for less. Where a policy brings as much as the champion there is nothing to do. A champion
+    that is gone or broken is replaced by hand: kinemill promote.
     """
     return [_against(name, contest) for name in metric_of(contest.task).rivals]
 
@@ -42,7 +44,8 @@ def _against(name: str, contest: Contest) -> Verdict:
 def _compared(contest: Contest, rule: str, model: float, reference: float, who: str) -> Verdict:
     margin, metric = contest.task.promote.margin, metric_of(contest.task)
     if metric.larger:
-        most = 1.0 if metric.name == SUCCESS else math.inf
+        ceiling = 1.0 if metric.name == SUCCESS else contest.task.promote.ceiling
+        most = math.inf if ceiling is None else ceiling
         return compare_more(rule, model, reference, margin, (f"{metric.name} of {who}", most))
     return compare(rule, model, reference, margin, who)
 
@@ -93,8 +96,11 @@ def compare_more(
         about: whose what it is, and how much there can be at most; more is not asked for.
     """
     who, most = about
-    bound = min(reference + margin * abs(reference), most)
+    asked = reference + margin * abs(reference)
+    bound = min(asked, most) if reference <= most else asked  # a reference above disproves it
     # Never true for a NaN on either side.
     passed = bound <= model and model > reference and math.isfinite(model)
-    wanted = f">= {bound:.6g} ({who}: {reference:.6g}, margin {margin:g})"
-    return Verdict(rule, passed, shown(model), wanted)
+    sign, all_of_it = ">=" if bound > reference else ">", ", all there is" * (reference == most)
+    wanted = f"{sign} {bound:.6g} ({who}: {reference:.6g}{all_of_it}, margin {margin:g})"
+    tie = f"{model:.6g}, not better: as much as the {who}, nothing measurable to gain"
+    return Verdict(rule, passed, tie if model == reference else shown(model), wanted)

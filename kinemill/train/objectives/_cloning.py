@@ -64,6 +64,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.known)
 
+    def rows_learned(self, module: Cloned) -> float:
+        """Return at how many rows of a drawn sequence a policy learns on average: 1, or up to K."""
+        each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
+        return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
+
     def ahead(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Return actions from rows on and which are there: (B,) -> (B, T, A), (B, T) 1 or 0."""
         wanted = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
@@ -87,6 +92,7 @@ class Cloning:
         self.learn, self.module, self.train, self.watch = learn, module, train, watch
         size = min(learn.batch_size * learn.accumulate, len(train))
         self._epoch_steps = len(train) // size
+        self._usual_rows = train.rows_learned(module)
 
     @property
     def steady(self) -> bool:
@@ -97,13 +103,18 @@ class Cloning:
         """Return the loss on sequences (1, B) at a training step."""
         part = None if place is None else (1, place)
         chance = Chance(self.learn.seed, step, which.device, part)
-        return self._loss(self.train, which.flatten(), chance, step // self._epoch_steps)
+        total, _ = self._losses(self.train, which.flatten(), chance, step // self._epoch_steps)
+        # Not over the rows that are there: so parts of a batch add up to what the whole of it has.
+        return total / (which.numel() * self._usual_rows)
 
-    def _loss(self, samples: Samples, which: Tensor, chance: Chance, epoch: int) -> Tensor:
+    def _losses(
+        self, samples: Samples, which: Tensor, chance: Chance, epoch: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sum of losses over the rows of sequences that are there, and their number."""
         conditions, rows, there = self._conditions(samples, which, epoch)
         wanted, counts = samples.ahead(rows, self.module.chunk.length)
         losses = self.module.head.loss(conditions, self.module.scaled(wanted), counts, chance)
-        return (losses * there).sum() / there.sum()
+        return (losses * there).sum(), there.sum()
 
     def _conditions(
         self, samples: Samples, which: Tensor, epoch: int
@@ -124,7 +135,8 @@ class Cloning:
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
             chance = Chance(self.learn.seed, number, some.device)
-            losses.append(float(self._loss(self.watch, some, chance, 0)) * len(some))
+            total, rows = self._losses(self.watch, some, chance, 0)
+            losses.append(float(total / rows) * len(some))
             squares.append(self._missed(some).square())
         return {
             "validation/loss": sum(losses) / len(every),

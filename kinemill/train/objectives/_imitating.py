@@ -120,7 +120,7 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> Cloned:
         encoders[name] = (learn.text.build(length, words), learn.text.size)
     sight = Sight(layout, about["angles"], scale, encoders)
     head = learn.head.build(learn.chunk.length, len(layout.actions))
-    network = learn.model.build(sight.features, head.asks, learn.seq_len)
+    network = learn.model.build_acting(layout, (sight.features, head.asks, learn.seq_len))
     memory = Memory(learn.seq_len, isinstance(learn.model, Recurrent))
     return Cloned(layout, (sight, network, head), memory, learn.chunk, scale)
 

@@ -21,7 +21,7 @@ from kinemill.spec.ports import Start
 from kinemill.spec.task import Task
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
-from kinemill.train.gaits import STILL, Gaits, fit_gaits
+from kinemill.train.gaits import Gaits, fit_gaits
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._feeding import Chance
 from kinemill.train.objectives._imitating import start_policy
@@ -34,6 +34,7 @@ from kinemill.train.walking_error import (
     predicted,
     walk_on,
 )
+from kinemill.validate.cycles import STILL
 
 _EDGE = 0.5  # spreads of error from which it counts linearly, so that a foot's knock is no storm
 JUDGED = 512  # validation windows, evenly spread

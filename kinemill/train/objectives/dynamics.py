@@ -91,25 +91,11 @@ class Dynamics(Supervised):
         """Return over how many steps rollouts go at a training step."""
         return self.growth.at(step, self.horizon) if self.growth else self.horizon
 
-    def prepare(
-        self, task: Any, dataset: Any, training_set: Any, device: Any, start: Any = None
-    ) -> Any:
-        """Return the module to train and its objective.
-
-        Args:
-            task: the `Task` whose `learn` this is.
-            dataset: packed episodes with the validation split.
-            training_set: packed episodes to learn from.
-            device: torch device of the training.
-            start: the `train.transfer.Start` that `start_from` stands for, if it is set.
-
-        Raises:
-            BadInput: no training or validation episode is as long as history + horizon; the model
-                to start from is of another layout; `freeze` names nothing.
-        """
+    def preparing(self) -> Any:
+        """Return what prepares a training."""
         from kinemill.train.objectives._preparing import prepare
 
-        return prepare(self, task, (dataset, training_set), device, start)
+        return prepare
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
         """Return units, limits, spreads and layout of the channels, and the robots told apart."""

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinemill.environments import make_environment
+from kinemill.environments import layout_of, make_environment
 from kinemill.environments.trials import Recorded, Trials, numbers_in, summed
 from kinemill.errors import TrainingFailed
-from kinemill.runtime.policy_layout import MASK, OBSERVATION
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.spec.task import Task
 from kinemill.train.policy import PolicyModule
 
@@ -55,7 +55,8 @@ class Evaluator:
             for run, action in zip(runs, actions.numpy(), strict=True):
                 if not run.over:
                     run.step(_as_action(action, policy.layout.choices, single))
-        found = summed([run.recorded() for run in runs], 0)
+        layout = layout_of(self._task, self._all[0])
+        found = summed([run.recorded(layout) for run in runs], 0)
         if not np.isfinite(found.mean_return):
             what = f"a return of {found.mean_return}"
             raise TrainingFailed("environment", what, fix="look at its rewards")
@@ -96,14 +97,19 @@ class Running:
             self._events[name] = self._events.get(name, 0.0) + value
         self.over, self._terminated = bool(ended or cut), bool(ended)
 
-    def recorded(self) -> Recorded:
-        """Return what came of it, without its steps."""
+    def recorded(self, layout: PolicyLayout) -> Recorded:
+        """Return what came of it, without its steps.
+
+        Args:
+            layout: names of what the environment shows and of the actions.
+        """
         said = self._info.get("is_success")
         return Recorded(
             self._seed,
             {},
             np.zeros(0),
             np.asarray(self._rewards),
+            layout,
             self._terminated,
             None if said is None else bool(said),
             self._events,

@@ -55,8 +55,8 @@ def is_plain(model: Any) -> bool:
 
 
 def bend_of(model: Any) -> Any:
-    """Return the activation of the library's layers, as a class."""
-    return _BENDS[getattr(model, "activation", "tanh")]
+    """Return the activation of the library's layers, as a class; tanh, where it has no such."""
+    return _BENDS.get(getattr(model, "activation", "tanh"), nn.Tanh)
 
 
 def optimizer_of(learn: Any) -> Callable[..., Any]:

@@ -28,7 +28,7 @@ from kinemill.verify.policies.manners import manners
 from kinemill.verify.policies.parity import Parity, compare, poison
 from kinemill.verify.policies.probes import Probe, make_probes, met_in_episodes, met_in_logs
 from kinemill.verify.policies.subject import Subject
-from kinemill.verify.policies.trials import Looped, looped, shown_in
+from kinemill.verify.policies.trials import Looped, looped
 from kinemill.verify.structure import Structure, sound, structure
 
 
@@ -170,9 +170,7 @@ def _metadata(subject: Subject) -> Gate:
 def _met(subject: Subject, loop: Looped | None) -> Probe | None:
     """Return what was really observed: in the environment, else in held-out logs."""
     if loop is not None:
-        return met_in_episodes(
-            loop.model.episodes, subject.policy.interface, shown_in(subject.task)
-        )
+        return met_in_episodes(loop.model.episodes, subject.policy.interface)
     if subject.held_out is not None:
         return met_in_logs(subject.held_out, subject.policy.interface)
     return None

@@ -3,6 +3,7 @@
 Each probe is some steps in a row from the beginning of an episode, so that memory is tried too.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kinemill.environments.seeing import narrowed
+from kinemill.environments.trials import Recorded
 from kinemill.export.policy_cases import drawn
 from kinemill.runtime import PolicyInterface
 from kinemill.runtime.policy import step_seed
@@ -115,28 +118,23 @@ def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Inputs:
     return found
 
 
-def met_in_episodes(
-    episodes: Any, interface: PolicyInterface, shown: tuple[str, ...]
-) -> Probe | None:
+def met_in_episodes(episodes: Sequence[Recorded], interface: PolicyInterface) -> Probe | None:
     """Return beginnings of recorded episodes; None if there are none.
 
     Args:
-        episodes: `kinemill.environments.trials.Recorded`, whose policy was reset with their seeds.
-        interface: of the policy.
-        shown: names of the numbers that the environment shows, of which the policy may see a part.
+        episodes: in full; the policy was reset with their seeds.
+        interface: of the policy, which may see a part of what was shown.
     """
     kept = episodes[:FEW]
     steps = min([LONG, *(len(one.rewards) for one in kept)])
     if not kept or not steps:
         return None
+    seen = [narrowed(one.observations, interface.layout, one.layout) for one in kept]
     inputs: Inputs = {
-        name: np.stack([one.observations[name][:steps] for one in kept])
+        name: np.stack([one[name][:steps] for one in seen])
         for name in interface.layout.inputs
         if name != SEED
     }
-    own = interface.layout.observation
-    if own != shown and set(shown).issuperset(own):
-        inputs[OBSERVATION] = inputs[OBSERVATION][..., [shown.index(name) for name in own]]
     for name, (_, kind) in interface.shapes().items():
         if name in inputs:
             inputs[name] = inputs[name].astype(kind)

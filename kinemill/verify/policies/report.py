@@ -12,6 +12,7 @@ from kinemill.runtime.loading import POLICY
 from kinemill.runtime.windows import Floats
 from kinemill.store import Json, publish_json
 from kinemill.verify.files import read_model
+from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import network_section
 from kinemill.verify.policies.judge import Verdict
 from kinemill.verify.policies.pictures import acted_chart, error_charts, returns_chart
@@ -38,6 +39,7 @@ def page(verdict: Verdict, found: Json) -> str:
         _film(verdict),
         _actions(verdict),
         _errors(verdict),
+        training_section(verdict.subject.source),
         _gates(verdict),
         network_section(read_model(verdict.subject.folder / POLICY)),
         _facts(verdict),

@@ -29,6 +29,7 @@ class Subject:
         trained: what it says of itself.
         held_out: logs with a test split; None if nothing was learned from logs.
         card: of the environment, where that stands in the place of a dataset.
+        source: folder of the trained policy, with the curves of its training.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class Subject:
     trained: PolicyInterface
     held_out: Demonstrations | None = None
     card: Card | None = None
+    source: Path | None = None
 
     @cached_property
     def policy(self) -> Policy:
@@ -71,6 +73,6 @@ def subject_of(job: Json) -> Subject:
     folder = open_ref(home, onnx_model)
     if task.learn.from_logs:
         held = Demonstrations.open(home, dataset)
-        return Subject(task, folder, module, trained, held_out=held)
+        return Subject(task, folder, module, trained, held_out=held, source=source)
     card = open_card(home, dataset)
-    return Subject(card.task(task), folder, module, trained, card=card)
+    return Subject(card.task(task), folder, module, trained, card=card, source=source)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments import environment_of, layout_of, make_environment
-from kinemill.environments.seeing import seeing
+from kinemill.environments import environment_of, make_environment
 from kinemill.environments.trials import (
     RandomPolicy,
     Recorded,
@@ -125,15 +124,6 @@ def looped(subject: Subject) -> Looped | None:
     )
 
 
-def shown_in(task: Task) -> tuple[str, ...]:
-    """Return the names of the numbers that a task's environment shows, in order."""
-    environment = make_environment(task)
-    try:
-        return layout_of(task, environment).observation
-    finally:
-        environment.close()
-
-
 def by_chance(task: Task, seeds: Sequence[int]) -> Trials:
     """Try actions drawn at random."""
     environment = make_environment(task)
@@ -192,8 +182,7 @@ def filmed(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
     except BadInput:  # its class takes no `render_mode`
         return None
     try:
-        acting = seeing(policy, layout_of(task, environment))
-        frames = run_episode(environment, acting, seed, film=True).frames
+        frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
     except DependencyNotInstalled:  # a report without a film is one
         return None
     finally:

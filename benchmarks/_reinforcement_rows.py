@@ -1,0 +1,109 @@
+"""What `make prove-reinforcement` wants reached, and with which settings the library reaches it.
+
+Those of stable-baselines3 are the tuned ones of its "zoo"; what it calls `learning_rate` is a rate
+per update, `falling` names what goes down to zero in a straight line.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is to be reached.
+
+    Attributes:
+        task: of kinemill.
+        target: mean return; None: none is known.
+        within: s that the issue allows; None: no bound.
+        overrides: of the task.
+        library: settings of stable-baselines3; None: it has no such algorithm.
+        learned: whether it learns in what the task `pendulum` learned, which is made first.
+    """
+
+    task: str
+    target: float | None
+    within: float | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    library: dict[str, Any] | None = None
+    learned: bool = False
+
+
+ROWS = {
+    "CartPole-v1, PPO": Row(
+        "cartpole_rl",
+        475,
+        30,
+        {"learn.target": 475},
+        {
+            "class": "PPO",
+            "id": "CartPole-v1",
+            "copies": 8,
+            "steps": 100_000,
+            "every": 5120,
+            "settings": {
+                "n_steps": 32,
+                "batch_size": 256,
+                "gae_lambda": 0.8,
+                "gamma": 0.98,
+                "n_epochs": 20,
+                "ent_coef": 0.0,
+                "learning_rate": 1e-3,
+                "clip_range": 0.2,
+            },
+            "falling": ["learning_rate", "clip_range"],
+        },
+    ),
+    "CartPole-v1, evolution strategies": Row(
+        "cartpole_rl",
+        475,
+        120,
+        {
+            "learn.target": 475,
+            "learn.algorithm": {"type": "evolution"},
+            "learn.model.hidden_sizes": [16],
+            "learn.optimizer.lr": 0.05,
+            "learn.copies": 32,
+            "learn.steps": 3_000_000,
+            "learn.eval_every": 20_000,
+        },
+    ),
+    "Pendulum-v1, SAC": Row(
+        "pendulum_rl",
+        -200,
+        None,
+        {"learn.target": -200},
+        {
+            "class": "SAC",
+            "id": "Pendulum-v1",
+            "copies": 1,
+            "steps": 20_000,
+            "every": 1000,
+            "settings": {"learning_rate": 1e-3},
+        },
+    ),
+    "pendulum swing-up, PPO in the learned model, tried in true physics": Row(
+        "pendulum_swing_up", None, None, {"environment.trials.episodes": 100}, learned=True
+    ),
+    "LunarLander-v3, PPO": Row(
+        "lunar_lander",
+        200,
+        None,
+        {},  # the task's own target lies above: where 40 episodes say 200, fresh ones say less
+        {
+            "class": "PPO",
+            "id": "LunarLander-v3",
+            "copies": 16,
+            "steps": 1_000_000,
+            "every": 32_768,
+            "settings": {
+                "n_steps": 1024,
+                "batch_size": 64,
+                "gae_lambda": 0.98,
+                "gamma": 0.999,
+                "n_epochs": 4,
+                "ent_coef": 0.01,
+            },
+        },
+    ),
+}

@@ -1,0 +1,64 @@
+"""The end of an episode in an environment that may have none."""
+
+from typing import Any
+
+import gymnasium
+from gymnasium.wrappers import TimeLimit
+
+from kinemill.errors import BadInput
+
+LONGEST = 100_000  # steps of an episode that nothing limits: a quarter of an hour at 100 Hz
+
+
+def limited(environment: Any, steps: int | None, named: str) -> Any:
+    """Return an environment whose episodes end.
+
+    Args:
+        environment: a `gymnasium.Env`.
+        steps: after which an episode is cut off; None: as the environment says.
+        named: which it is, for an error's sake.
+    """
+    if steps is not None:
+        return TimeLimit(environment, steps)
+    return environment if _has_limit(environment) else Ending(environment, named)
+
+
+def _has_limit(environment: Any) -> bool:
+    while isinstance(environment, gymnasium.Wrapper):
+        if isinstance(environment, TimeLimit):
+            return True
+        environment = environment.env
+    return False
+
+
+class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Refuses an episode that does not end by itself within `LONGEST` steps.
+
+    Args:
+        env: what nothing limits.
+        named: which it is.
+    """
+
+    def __init__(self, env: Any, named: str) -> None:
+        super().__init__(env)
+        self._named, self._taken = named, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        self._taken = 0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        """Go one step on.
+
+        Raises:
+            BadInput: it is one too many.
+        """
+        if self._taken == LONGEST:
+            raise BadInput(
+                self._named,
+                f"an episode has no end: {LONGEST:,} steps, and nothing limits it",
+                fix="set environment.steps, after which an episode is cut off",
+            )
+        self._taken += 1
+        return self.env.step(action)

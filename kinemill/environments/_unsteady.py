@@ -1,0 +1,51 @@
+"""Demonstrations by an unsteady hand: an expert shows the way back to the way, too.
+
+Noise is added to actions as they are carried out, while logs hold what the expert chose (Laskey et
+al. 2017, DART). Who learns from it has seen what to do beside the expert's own way, where its own
+errors bring it.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+from kinemill.errors import BadInput
+
+_STREAM = 29  # apart from what else is drawn by an episode's seed
+
+
+class Unsteady(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Carries out actions with noise, which follows from an episode's seed.
+
+    Args:
+        env: acts.
+        spread: standard deviation of the noise, in shares of half the range of each action.
+
+    Raises:
+        BadInput: actions are choices, or have no limits.
+    """
+
+    def __init__(self, env: Any, spread: float) -> None:
+        super().__init__(env)
+        space = env.action_space
+        if not isinstance(space, Box) or not space.is_bounded():
+            raise BadInput(
+                "environment.unsteady", f"actions are {space}", expected="numbers with limits"
+            )
+        self._low, self._high = space.low, space.high
+        self._spread = spread * (space.high - space.low) / 2
+        self._random = np.random.default_rng(0)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        if seed is not None:
+            self._random = np.random.default_rng([seed, _STREAM])
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        """Carry out an action and noise, within the limits."""
+        chosen = np.asarray(action, self._low.dtype)
+        noise = self._spread * self._random.normal(size=chosen.shape)
+        return self.env.step(np.clip(chosen + noise, self._low, self._high).astype(chosen.dtype))

@@ -1,0 +1,72 @@
+"""Motions that go round, such as a gait: how long a cycle is, and where in it each row is.
+
+Symbols: n rows, J joints, P rows of a cycle, K harmonics, F = 2 K + 1 terms, φ phase in rad.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+
+Floats = NDArray[np.floating]
+
+STILL = 1e-4  # rad of standard deviation below which a joint takes no part
+_FINER = 4  # rows between two rows in which the length of a cycle is looked for first
+_AS_GOOD = 2.5  # a lag whose mismatch is below this many times the least one is a cycle, too
+_SHORTEST = 6  # rows of a cycle: below, three harmonics do not fit
+
+
+def fourier(phase: Floats, harmonics: int) -> Floats:
+    """Return 1, cos φ, sin φ, cos 2φ, ... (..., F) of phases (...), rad."""
+    orders = np.arange(1, harmonics + 1) * np.asarray(phase)[..., None]
+    waves = np.stack([np.cos(orders), np.sin(orders)], axis=-1)
+    ones = np.ones((*np.shape(phase), 1))
+    return np.concatenate([ones, waves.reshape(*np.shape(phase), 2 * harmonics)], axis=-1)
+
+
+def cycle_of(clips: Sequence[Floats]) -> float:
+    """Return after how many rows clips (n, J) repeat themselves, to a hundredth of a row.
+
+    The shortest lag that fits about as well as the best one, then what their series fit best.
+
+    Raises:
+        BadInput: they repeat nothing, are at rest, or too short.
+    """
+    from scipy.signal import argrelmin
+
+    shortest = min(len(clip) for clip in clips)
+    lags = np.arange(_FINER * _SHORTEST, _FINER * shortest // 2)
+    if not len(lags) or any(clip.shape[1] == 0 for clip in clips):
+        raise BadInput("the training clips", "are at rest, or too short for a cycle")
+    misfit = np.mean([_misfit(clip, lags) for clip in clips], axis=0)
+    lowest = argrelmin(misfit)[0]
+    if not len(lowest) or misfit[lowest].min() > 0.5:
+        raise BadInput(
+            "the training clips",
+            "repeat nothing",
+            expected="motions that go round, such as a gait",
+            fix="set learn.cycle, s, or leave other clips out",
+        )
+    first = lowest[misfit[lowest] <= _AS_GOOD * misfit[lowest].min() + 0.02][0]
+    rough = lags[first] / _FINER
+    near = rough * np.linspace(0.97, 1.03, 121)
+    orders = max(1, min(6, int(0.45 * rough)))
+    left = [sum(_left_over(clip, cycle, orders) for clip in clips) for cycle in near]
+    return float(near[int(np.argmin(left))])
+
+
+def _misfit(clip: Floats, lags: NDArray[np.int64]) -> Floats:
+    """Return how far (n, J) is from itself some quarters of a row later, over its own spread."""
+    from scipy.interpolate import CubicSpline
+
+    rows = np.arange(len(clip))
+    fine = CubicSpline(rows, clip)(np.arange((len(clip) - 1) * _FINER + 1) / _FINER)
+    spread = np.abs(clip - clip.mean(axis=0)).mean()
+    return np.array([np.abs(fine[lag:] - fine[:-lag]).mean() for lag in lags]) / spread
+
+
+def _left_over(clip: Floats, cycle: float, orders: int) -> float:
+    terms = fourier(2.0 * np.pi * np.arange(len(clip)) / cycle, orders)
+    return float(np.square(clip - terms @ np.linalg.lstsq(terms, clip, rcond=None)[0]).sum())

@@ -1,0 +1,170 @@
+"""What a training went through: errors, returns, successes and lengths over its steps, statistics.
+
+Drawn from what the stage `model` publishes, its curves and its summary. Actions and events are
+counted by reinforcement alone, in the episodes that it learned from.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.drawing.charts import Band, Line, line_chart, number
+from kinemill.drawing.pieces import name_of, table
+from kinemill.store import SUMMARY, Json, read_json
+from kinemill.train.start import CURVES
+from kinemill.verify.figures import figure, legend
+
+HEADING = "<h2>Training</h2>"
+MOST = 12  # small charts: of actions, and of events
+PANELS = {  # what is drawn in one chart, each curve in its colour
+    "error": {
+        "train/loss": "model",
+        "validation/single_step": "linear",
+        "validation/action": "linear",
+        "validation/linear": "linear",
+        "validation/loss": "champion",
+        "validation/error": "champion",
+        "validation/multi_step": "champion",
+    },
+    **{
+        what: {
+            f"train/{what}": "persistence",
+            f"validation/{what}": "model",
+            f"evaluation/{what}": "model",
+        }
+        for what in ("return", "success", "length")
+    },
+}
+_UNITS = {"return": "of an episode", "success": "share of episodes", "length": "steps an episode"}
+_ACTION, _EVENT = "episodes/action/", "episodes/event/"
+_INNER = ("learner/", "lr", "horizon")  # of the algorithm: nothing that is asked for first
+
+Points = Sequence[tuple[int, float]]
+Curves = Mapping[str, Points]
+
+
+def training_section(model: Path | None) -> str:
+    """Return curves and statistics of a training; nothing where there is none to show.
+
+    Args:
+        model: folder of a trained model; None: it is not in this home.
+    """
+    if model is None or not (model / CURVES).is_file():
+        return ""
+    found: Json = read_json(model / CURVES)
+    curves: Curves = {
+        name: [(step, value) for step, value in points if value is not None]
+        for name, points in found.items()
+    }
+    curves = {name: points for name, points in curves.items() if len(points) > 1}
+    if not curves:
+        return ""
+    summary: Json = read_json(model / SUMMARY)
+    best: int = summary["best_step"]
+    told = (
+        f"Over the steps of training. The weights are those of step {best}, marked in green, the "
+        f"best by <code>{escape(summary['watched'])}</code>."
+    )
+    return (
+        f"{HEADING}<p>{told}</p>{_panels(curves, best)}"
+        f"{_actions(curves)}{_events(curves)}{_statistics(curves, best)}"
+    )
+
+
+def _panels(curves: Curves, best: int) -> str:
+    """Draw what there is of errors and of outcomes, one alone as wide as the page."""
+    there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
+    several = len(there) > 1
+    charts = [_panel(what, curves, best, (520, 230) if several else (700, 220)) for what in there]
+    return f'<div class="{"grid even" if several else "stack"}">{"".join(charts)}</div>'
+
+
+def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
+    """Draw the curves of one kind, errors by their logarithm where all are positive."""
+    shown = {name: curves[name] for name in PANELS[what] if name in curves}
+    positive = all(value > 0.0 for points in shown.values() for _, value in points)
+    log = what == "error" and positive
+    lines = [_line(name, PANELS[what][name], points, log=log) for name, points in shown.items()]
+    mark = Band(float(best), float(best), "best", f"step {best}")
+    chart = line_chart(lines, size=size, bands=[mark])
+    unit = _UNITS.get(what, "over steps")
+    key = legend({line.style: line.label for line in lines})
+    return f"<div>{key}{figure(f'log10 of the {what}' if log else what, unit, chart)}</div>"
+
+
+def _line(label: str, style: str, points: Points, *, log: bool = False) -> Line:
+    steps, values = np.array(points, dtype=np.float64).T
+    return Line(label, style, steps, np.log10(values) if log else values)
+
+
+def _actions(curves: Curves) -> str:
+    """Draw the mean and the spread of each action over the episodes that were learned from."""
+    names = dict.fromkeys(
+        name.removeprefix(_ACTION).rpartition("/")[0] for name in curves if name.startswith(_ACTION)
+    )
+    charts = [
+        figure(
+            name,
+            "over steps",
+            line_chart(
+                [
+                    _line(what, style, curves[f"{_ACTION}{name}/{what}"])
+                    for what, style in (("mean", "model"), ("std", "linear"))
+                    if f"{_ACTION}{name}/{what}" in curves
+                ]
+            ),
+        )
+        for name in list(names)[:MOST]
+    ]
+    key = legend({"model": "mean in an episode", "linear": "standard deviation in it"})
+    return _grid("Actions", charts, len(names), key)
+
+
+def _events(curves: Curves) -> str:
+    """Draw what the environment counts in its `info`, summed over an episode."""
+    named = {
+        name.removeprefix(_EVENT): points
+        for name, points in curves.items()
+        if name.startswith(_EVENT)
+    }
+    charts = [
+        figure(name, "an episode", line_chart([_line(name, "model", points)]))
+        for name, points in list(named.items())[:MOST]
+    ]
+    return _grid("Events", charts, len(named), "")
+
+
+def _grid(head: str, charts: Sequence[str], count: int, key: str) -> str:
+    if not charts:
+        return ""
+    more = f" The first {len(charts)} of {count}." if count > len(charts) else ""
+    told = f"In the episodes that were learned from.{more}"
+    return f'<h3>{head}</h3><p>{told}</p>{key}<div class="grid">{"".join(charts)}</div>'
+
+
+def _statistics(curves: Curves, best: int) -> str:
+    """Return a table of all curves; those of the algorithm itself are folded away."""
+    inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
+    first = [name for styles in PANELS.values() for name in styles]
+    others = [name for name in curves if name not in inner and name not in first]
+    outer = {name: curves[name] for name in [*first, *others] if name in curves}
+    return (f"<h3>Statistics</h3>{_table(outer, best)}" if outer else "") + (
+        f"<details><summary>Of the algorithm</summary>{_table(inner, best)}</details>"
+    ) * bool(inner)
+
+
+def _table(curves: Curves, best: int) -> str:
+    heads = ["Curve", "First", f"At step {best}", "Last", "Lowest", "Highest"]
+    rows = [
+        [name_of(name), *map(number, _numbers(points, best))] for name, points in curves.items()
+    ]
+    return table(heads, rows, numbers_from=1)
+
+
+def _numbers(points: Points, best: int) -> tuple[float, ...]:
+    """Return the first value, that at a step, or the last one before it, the last, the extremes."""
+    values = [value for _, value in points]
+    at = [value for step, value in points if step <= best][-1:] or values[:1]
+    return values[0], at[0], values[-1], min(values), max(values)

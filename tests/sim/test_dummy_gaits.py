@@ -1,0 +1,90 @@
+"""Made-up clips of walkers: they repeat themselves, by command, and go through the chain."""
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from kinemill.augment import augment
+from kinemill.dataset import make_dataset
+from kinemill.export import export
+from kinemill.ingest import ingest
+from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
+from kinemill.spec import load_task
+from kinemill.spec.ports import Silence
+from kinemill.store import open_ref, read_json
+from kinemill.train import train
+from kinemill.train.gaits import fit_gaits
+from kinemill.validate import validate
+from kinemill.verify import verify
+from tests.conftest import ROOT
+
+WALKERS = ("go_bdx", "mini_bdx", "walker")
+
+
+def clips_of(name, folder, **settings):
+    task = load_task(ROOT / "tasks" / f"{name}.yaml")
+    paths = write_dummy_logs(task, folder, Dummy(**settings))
+    return task, [pl.read_csv(path) for path in paths]
+
+
+@pytest.mark.parametrize("name", WALKERS)
+def test_clips_are_gaits_of_one_cycle_that_follow_their_commands(name, tmp_path):
+    """32 rows are a cycle; three commands lead in three directions, the rest is rounding."""
+    task, clips = clips_of(name, tmp_path, episodes=8)
+    joints = [*task.learn.joints(task.channels).values()]
+    told = [clip.select("command_x", "command_y", "command_yaw").to_numpy() for clip in clips]
+    assert all((np.ptp(rows, axis=0) == 0.0).all() for rows in told)
+    assert (np.std([rows[0] for rows in told], axis=0) > 0.02).all()  # m/s, m/s, rad/s
+    angles = [clip.select(joints).to_numpy() for clip in clips]
+    found = fit_gaits(angles, [rows[0] / 0.1 for rows in told], 6, 8)
+    assert found.cycle == pytest.approx(32.0, abs=0.01)
+    sizes = np.linalg.norm(found.directions.reshape(len(found.directions), -1), axis=1)
+    assert len(sizes) >= 3
+    assert sizes[3:].sum() < 0.1 * sizes[:3].sum()
+    assert found.rest.max() < 1e-3  # rad
+
+
+def test_a_walkers_velocities_are_those_of_its_joints_and_its_trunk_sways(tmp_path):
+    task, clips = clips_of("walker", tmp_path, episodes=3, samples=200)
+    for name in ("left_knee", "right_hip_roll"):
+        angle, velocity = (clips[0][column].to_numpy() for column in (name, f"{name}_velocity"))
+        slope = (angle[2:] - angle[:-2]) / (2 * task.dt)
+        # Three harmonics of 32 rows by central differences: (k w dt)^2 / 6 is 6 % of the third.
+        assert np.abs(slope - velocity[1:-1]).max() < 0.05 * np.abs(velocity).max()
+    trunk = clips[0].select("trunk_x", "trunk_y", "trunk_z", "trunk_w").to_numpy()
+    assert np.linalg.norm(trunk, axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert 0.9 < np.abs(trunk @ trunk[0]).min() < 0.99999
+
+
+def test_a_target_is_where_its_joint_will_be_at_the_next_row(tmp_path):
+    """Also where a task says by `follows` what its targets are of; 1e-4 of 0.7 rad is noise."""
+    channels = {
+        "hip": {"role": "state", "unit": "rad", "limits": [-1, 1]},
+        "aim": {"role": "action", "unit": "rad", "limits": [-1, 1]},
+    }
+    learn = {"type": "motion", "follows": {"aim": "hip"}}
+    path = tmp_path / "one_leg.yaml"
+    path.write_text(
+        yaml.safe_dump({"task": "one_leg", "dt": 0.02, "channels": channels, "learn": learn})
+    )
+    log = pl.read_csv(write_dummy_logs(load_task(path), tmp_path / "logs", Dummy(episodes=3))[0])
+    hip, aim = log["hip"].to_numpy(), log["aim"].to_numpy()
+    assert aim[:-1] == pytest.approx(hip[1:], abs=5e-4)
+    assert np.ptp(hip) > 0.5
+
+
+@pytest.mark.slow  # every stage but the registry
+def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
+    dummy = Dummy(episodes=4, samples=160)
+    path = ROOT / "tasks" / "mini_bdx.yaml"
+    task = load_task(path, {**dummy_overrides(load_task(path), dummy), "learn.steps": 10})
+    write_dummy_logs(task, home.logs(task.name), dummy)
+    snapshot = ingest(task, home, home.logs(task.name)).outcome.ref
+    dataset = make_dataset(task, home, validate(task, home, snapshot).ref).ref
+    training_set, nobody = augment(task, home, dataset).ref, (Silence(), Silence())
+    model = train(task, home, dataset, training_set, nobody)
+    assert model.summary["steps"] == 10
+    verdict = verify(task, home, export(task, home, model.ref, dataset).ref, model.ref, dataset)
+    document = read_json(open_ref(home, verdict.ref) / "verification.json")
+    assert [line for line in document["gates"] if not line["passed"]] == []

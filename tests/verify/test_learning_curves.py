@@ -1,0 +1,108 @@
+"""The section of a report that shows a training: its curves, and a table of what was counted."""
+
+import json
+import re
+
+import pytest
+
+from kinemill.environments.card import make_card
+from kinemill.spec.ports import Silence
+from kinemill.spec.task import Task
+from kinemill.store import open_ref
+from kinemill.train import train
+from kinemill.verify.learning_curves import HEADING, training_section
+
+
+def trained(folder, curves, **summary):
+    (folder / "history.json").write_text(json.dumps(curves))
+    summary = {"best_step": 20, "watched": "evaluation/return"} | summary
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def cells(section, name):
+    """Return the numbers of a curve in the table."""
+    (row,) = re.findall(rf'<span class="name">{re.escape(name)}</span>.*?</tr>', section)
+    return re.findall(r'<td class="number">([^<]*)</td>', row)
+
+
+def test_returns_successes_actions_and_events_of_a_policy_are_drawn_and_tabled(tmp_path):
+    curves = {
+        "learner/value_loss": [[10, 4.0], [20, 2.0], [30, 1.0]],
+        "train/return": [[10, -3.0], [20, 1.0], [30, 2.0]],
+        "evaluation/return": [[10, 0.0], [20, 9.0], [30, 5.0]],
+        "evaluation/success": [[10, 0.0], [20, 1.0], [30, 0.5]],
+        "evaluation/length": [[10, 7.0], [20, 8.0], [30, 9.0]],
+        "episodes/action/push/mean": [[10, 0.1], [20, 0.2], [30, 0.3]],
+        "episodes/action/push/std": [[10, 0.5], [20, 0.4], [30, 0.3]],
+        "episodes/event/bumps": [[10, 12.0], [20, 3.0], [30, None]],
+    }
+    section = training_section(trained(tmp_path, curves))
+    assert section.startswith(HEADING)
+    # Returns, successes, lengths; one action; one event.
+    assert section.count("<svg") == 5
+    assert "The weights are those of step 20" in section
+    assert section.count('rect class="band best"') == 3
+    assert "log10" not in section
+    assert cells(section, "evaluation/return") == ["0.00", "9.00", "5.00", "0.00", "9.00"]
+    assert cells(section, "episodes/event/bumps") == ["12.0", "3.00", "3.00", "3.00", "12.0"]
+    folded = section.partition("<details>")[2]
+    assert "learner/value_loss" in folded
+    assert "evaluation/return" not in folded
+
+
+def test_losses_are_drawn_by_their_logarithm_unless_one_is_no_positive_number(tmp_path):
+    curves = {"train/loss": [[1, 1.0], [2, 0.1]], "validation/loss": [[1, 2.0], [2, 0.5]]}
+    assert "log10 of the error" in training_section(trained(tmp_path, curves))
+    curves["train/loss"] = [[1, 1.0], [2, -0.5]]
+    section = training_section(trained(tmp_path, curves))
+    assert "log10" not in section
+    # The lowest is drawn, too.
+    assert cells(section, "train/loss") == ["1.00", "−0.500", "−0.500", "−0.500", "1.00"]
+
+
+@pytest.mark.parametrize("curves", [{}, {"train/loss": [[1, 1.0]]}, {"train/loss": [[1, None]]}])
+def test_where_nothing_was_trained_nothing_is_shown(tmp_path, curves):
+    assert training_section(trained(tmp_path, curves)) == ""
+    assert training_section(tmp_path / "nowhere") == ""
+    assert training_section(None) == ""
+
+
+def test_names_from_an_environment_are_text(tmp_path):
+    section = training_section(
+        trained(tmp_path, {"episodes/event/<script>": [[1, 1.0], [2, 2.0]]}, watched="<script>")
+    )
+    assert "&lt;script&gt;" in section
+    assert "<script" not in section
+
+
+def test_what_a_real_training_counts_is_in_its_section(home):
+    task = Task.model_validate(
+        {
+            "task": "point",
+            "dt": 0.1,
+            "learn": {
+                "type": "reinforcement",
+                "algorithm": {"type": "ppo", "rollout": 8},
+                "copies": 2,
+                "batch_size": 16,
+                "steps": 96,
+                "eval_every": 32,
+                "save_every": 96,
+            },
+            "environment": {
+                "type": "python",
+                "path": "tests.environments.plants:Point",
+                "steps": 8,
+                "trials": {"episodes": 2, "watched": 2},
+            },
+        }
+    )
+    card, silent = make_card(task, home).ref, Silence()
+    model = open_ref(home, train(task, home, card, card, (silent, silent)).ref)
+    section = training_section(model)
+    drawn = re.findall(r'<figcaption><span class="name">([^<]*)</span>', section)
+    assert drawn == ["return", "success", "length", "action_0", "is_success", "pushed"]
+    (steps,) = {len(points) for points in json.loads((model / "history.json").read_text()).values()}
+    assert steps == 3
+    assert cells(section, "evaluation/length") == ["8.00"] * 5
