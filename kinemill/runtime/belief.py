@@ -5,8 +5,25 @@ Symbols: B batch, E members, T horizon, S states.
 
 import numpy as np
 
+from kinemill.errors import BadInput
 from kinemill.runtime.checking import Array
 from kinemill.runtime.interface import Belief, Interface, wrapped
+
+
+def belief_of(interface: Interface, where: object) -> Belief:
+    """Return how a model says how sure it is.
+
+    Raises:
+        BadInput: it does not; `where` it came from is said.
+    """
+    if interface.belief is None:
+        raise BadInput(
+            where,
+            "is one model, which does not say how sure it is",
+            expected="an ensemble",
+            fix="train one with learn.ensemble, or with learn.loss: gaussian",
+        )
+    return interface.belief
 
 
 def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:

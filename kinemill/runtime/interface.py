@@ -5,7 +5,7 @@ The file alone is enough to run it: each field is one metadata property, spelled
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -157,3 +157,19 @@ def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:
     """Bring differences (..., S) of those channels that are angles (S,) to [-π, π] rad."""
     turns = np.round(difference / (2 * np.pi)) * (2 * np.pi)
     return difference - np.where(angle, turns, 0.0)
+
+
+def safest(
+    known: Mapping[str, float], names: Sequence[str], limits: Mapping[str, tuple[float, float]]
+) -> NDArray[np.float32]:
+    """Return what to send when nothing better is known, (A,): as declared, else nearest to 0.
+
+    Args:
+        known: what is declared, by action.
+        names: of the actions.
+        limits: lowest and highest value of those that have some.
+    """
+    ends = [limits.get(name, (-np.inf, np.inf)) for name in names]
+    rest = [float(np.clip(0.0, *pair)) for pair in ends]
+    pairs = zip(names, rest, strict=True)
+    return np.array([known.get(name, value) for name, value in pairs], dtype=np.float32)

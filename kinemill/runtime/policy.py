@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
 from kinemill.runtime.checking import Array
+from kinemill.runtime.interface import safest
 from kinemill.runtime.observing import Inputs, Observing
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
@@ -136,10 +137,7 @@ class Policy:
     @property
     def safe_action(self) -> Array:
         """What to send when nothing better is known, (A,): as declared, else nearest to 0."""
-        limits = [self.limits.get(name, (-np.inf, np.inf)) for name in self.actions]
-        rest = [float(np.clip(0.0, *pair)) for pair in limits]
-        pairs = zip(self.actions, rest, strict=True)
-        return np.array([self._safe.get(name, value) for name, value in pairs], dtype=np.float32)
+        return safest(self._safe, self.actions, self.limits)
 
     def reset(self, seed: int = 0) -> None:
         """Begin an episode: nothing was observed yet, and draws begin anew from `seed`."""

@@ -6,7 +6,7 @@ import pytest
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card, open_card
 from kinemill.environments.trials import run_episode, try_policy
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TaskError
 from kinemill.runtime import load
 from kinemill.sim.pendulum import Pendulum
 from kinemill.spec import load_task
@@ -37,8 +37,9 @@ def test_true_physics_is_that_of_the_plant_and_its_reward_the_cost_negative():
     advance, _, _ = Pendulum().stepper(seen[0].astype(float))
     for row in seen[1:]:
         assert row == pytest.approx(advance(np.zeros(1), 1), abs=1e-5)
-    # 3 (1 - cos(angle - pi)) + 0.02 velocity^2, dt = 0.02 s
-    wanted = -0.02 * (3 * (1 + np.cos(seen[1:, 0])) + 0.02 * seen[1:, 1] ** 2)
+    # 3 |tip - its place upright| + 0.02 velocity^2, dt = 0.02 s
+    tip = np.stack([np.sin(seen[1:, 0]), -np.cos(seen[1:, 0])])
+    wanted = -0.02 * (3 * np.hypot(*(tip - [[0], [1]])) + 0.02 * seen[1:, 1] ** 2)
     assert run.rewards == pytest.approx(wanted, abs=1e-5)
     assert (run.terminated, run.success) == (False, False)
 
@@ -106,6 +107,19 @@ def test_a_learned_simulator_moves_one_row_as_it_moves_many(learned):
         past = np.full((1, 1, 1), push, np.float32)
     assert not dones.any()
     assert layout_of(task, environment).observation == ("angle", "velocity")
+
+
+def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_control_says(learned):
+    start, true = {"angle": [2.0, 3.0], "velocity": [-7.0, -6.0]}, {"plant": {"physics": "plant"}}
+    task = learned_task(learned, start=start, variants=true)
+    one = make_environment(task).reset(seed=1)[0]
+    for angle, velocity in [one, *task.environment.vectorised(task)(4).reset(range(4))[0]]:
+        assert 2.0 <= angle <= 3.0
+        assert -7.0 <= velocity <= -6.0
+    assert np.abs(make_environment(task, variant="plant").reset(seed=1)[0]).max() <= 0.5
+    wrong = {"environment.start": {"velocty": [0.0, 1.0]}}
+    with pytest.raises(TaskError, match=r"environment\.start\.velocty: no state; .*'velocity'"):
+        load_task(ROOT / "tasks" / "pendulum_swing_up.yaml", wrong)
 
 
 def test_the_card_freezes_the_model_and_says_where_it_is_from(learned, home):

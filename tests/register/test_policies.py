@@ -32,6 +32,7 @@ from kinemill.register.versions import find_version, list_versions, show, versio
 from kinemill.spec import load_task
 from kinemill.store import once
 from kinemill.tracking import open_tracking
+from kinemill.verify.learning_curves import HEADING
 
 EPISODES = 8
 TASK = {
@@ -383,6 +384,20 @@ def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
     assert "policy.onnx" in page
     listed = task_page("cart", versions_of(tracking, "cart"))
     assert "What it brings, return" in listed
+
+
+def test_the_page_of_a_version_shows_its_training_once(reigned):
+    version = find_version(open_tracking(reigned.home), "cart", ":1")
+    (model,) = (reigned.home.store / "model" / "cart").glob("*/")
+    (model / "history.json").write_text(json.dumps({"evaluation/return": [[1, 20.0], [2, 30.0]]}))
+    told = {"best_step": 2, "watched": "evaluation/return"}
+    (model / "summary.json").write_text(json.dumps(told))
+    assert version_page(reigned.home, version).count(HEADING) == 1
+    report = reigned.home.root / version.tags["kinemill.bundle"] / "report.html"
+    report.write_text(f'<p class="lead">It brings 30.</p>{HEADING}<footer></footer>')
+    page = version_page(reigned.home, version)
+    assert page.index("It brings 30.") < page.index(HEADING)
+    assert page.count(HEADING) == 1
 
 
 def test_the_run_document_says_what_model_champion_and_chance_bring(reigned):

@@ -1,9 +1,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +10,19 @@ from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import (
     Registration,
-    deciding,
     fetch_bundle,
     list_versions,
     register,
-    registering,
     show,
     tags,
 )
-from kinemill.register.evidence import TestSplit
 from kinemill.spec import load_task
 from kinemill.store import Ref
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
+from tests.register.found import gate_of
 
 REFERENCES = ("persistence", "linear", "champion")
-
-
-def facts(registration):
-    return registration.version, registration.alias, registration.status
-
-
-def found_by(registration, rule):
-    (line,) = [item for item in registration.gate if item["rule"] == rule]
-    return line["found"]
-
-
-def gate_of(registration):
-    return {item["rule"]: item["passed"] for item in registration.gate}
 
 
 def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
@@ -78,102 +60,6 @@ def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(
 def _runs(home):
     client = open_tracking(home).client
     return [run.info.run_id for run in client.search_runs([open_tracking(home).experiment("cart")])]
-
-
-def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
-    chain.register(0.1)
-    # The champion is measured afresh at 0.2: 2 % better is 0.196.
-    worse = chain.register(0.1961, gain=0.6, champion=0.2)
-    assert (worse.status, gate_of(worse)["beats_champion"]) == ("refused", False)
-    better = chain.register(0.196, gain=0.7, champion=0.2)
-    assert (better.status, better.alias, better.summary["previous_champion"]) == (
-        "done",
-        "champion",
-        1,
-    )
-    aliases = {
-        item["version"]: item["aliases"] for item in list_versions("cart", chain.home)["versions"]
-    }
-    assert aliases == {3: ["champion"], 2: [], 1: []}
-
-
-def test_the_champion_that_is_measured_is_the_registered_file(chain):
-    chain.register(0.1, gain=0.5)
-    seen = []
-
-    class Watching(Claims):
-        def measure(self, challenger, champion=None):
-            zeros = np.zeros((1, 3, 2)), np.zeros((1, 2, 1))
-            for model in (challenger, champion):
-                if model is not None:
-                    seen.append(model.rollout(*zeros, np.full((1, 1, 1), 4.0)))
-            return super().measure(challenger, champion)
-
-    chain.register(0.05, gain=0.9, evidence=Watching(0.05))
-    assert [float(answer[0, 0, 0]) for answer in seen] == pytest.approx([3.6, 3.6, 2.0])
-
-
-def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_horizon(chain):
-    chain.register(0.1, gain=0.5)
-    # States alternate 1, -1 (deviation 1). The champion answers the last state + 0.5 * 2 N, which
-    # after an even number of steps is off by 1: an nrmse of 1, whatever its history.
-    task = load_task(chain.task.path, {"verify.horizon": 4})
-    test = TestSplit(task, chain.home, chain.produce().dataset)
-    registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert verdict["wanted"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
-    task = load_task(chain.task.path, {"verify.horizon": 100})
-    test = TestSplit(task, chain.home, chain.produce().dataset)
-    registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "cannot be tried: test split: its longest episode has 40 rows" in verdict["found"]
-
-
-@pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
-def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, found, status):
-    chain.register(0.1)
-    assert chain.register(0.05, gain=0.6, champion=found).status == status
-
-
-def test_an_error_of_nan_beats_nothing(chain):
-    registration = chain.register(None)
-    assert registration.status == "refused"
-    assert gate_of(registration)["beats_persistence"] is False
-    assert registration.gate[0]["found"] == "nan"
-
-
-def test_a_failed_verification_is_refused_though_its_numbers_are_good(chain):
-    registration = chain.register(0.01, passed=False)
-    assert (registration.status, gate_of(registration)["verified"]) == ("refused", False)
-    assert found_by(registration, "verified") == "failed: step parity"
-
-
-def test_latency_is_asked_only_when_the_task_sets_a_bound(chain, tmp_path):
-    task = load_task(chain.task.path, {"verify.latency_p99_ms": 0.3})
-    slow = chain.register(0.1, p99=0.4, task=task)
-    assert (slow.status, gate_of(slow)["latency"]) == ("refused", False)
-    quick = chain.register(0.1, p99=0.2, task=task)
-    assert (quick.status, gate_of(quick)["latency"]) == ("done", True)
-
-
-def test_other_channels_than_the_champions_are_refused_with_what_differs(chain):
-    chain.register(0.1)
-    units = {"position": "m", "velocity": "m/s", "force": "kN"}
-    other = chain.register(0.01, gain=0.6, units=units, dt=0.05)
-    (verdict,) = [item for item in other.gate if item["rule"] == "beats_champion"]
-    assert (other.status, verdict["passed"]) == ("refused", False)
-    assert "dt of the champion 0.02, of the challenger 0.05" in verdict["found"]
-    assert "force of the champion in N, of the challenger in kN" in verdict["found"]
-    assert "dt of the champion 0.02" in found_by(other, "interface")
-
-
-def test_another_history_than_the_champions_is_compared_and_breaks_who_runs_it(chain):
-    chain.register(0.1)
-    other = chain.register(0.05, gain=0.6, history=5, champion=0.1)
-    assert [line["rule"] for line in other.gate if not line["passed"]] == ["interface"]
-    assert found_by(other, "interface") == "history of the champion 3, of the challenger 5"
-    task = load_task(chain.task.path, {"promote.same_interface": False})
-    assert chain.register(0.05, gain=0.6, history=5, champion=0.1, task=task).status == "done"
 
 
 def test_a_changed_margin_makes_a_new_version_of_the_same_model(chain):
@@ -269,111 +155,6 @@ def test_without_a_run_the_one_that_trained_the_model_is_found(chain):
     trained = chain.register(0.1).run_id
     task = load_task(chain.task.path, {"promote.margin": 0.1})
     assert chain.register(0.1, task=task).run_id == trained
-
-
-class Killed(BaseException):
-    """Stands for the end of the process in the middle of a registration."""
-
-
-PLACES = [
-    (registering, "decide"),  # the version is there, nothing else
-    (deciding, "_write_down"),  # challenger is set
-    (deciding, "switch"),  # the verdict is written
-    (deciding, "aliases_of"),  # before the champion is looked up
-]
-
-
-@pytest.mark.parametrize(("module", "name"), PLACES, ids=[name for _, name in PLACES])
-def test_killed_before_the_decision_the_version_is_finished_not_doubled(
-    chain, monkeypatch, module, name
-):
-    def die(*args, **kwargs):
-        raise Killed
-
-    monkeypatch.setattr(module, name, die)
-    with pytest.raises(Killed):
-        chain.register(0.1)
-    monkeypatch.undo()
-    (half,) = list_versions("cart", chain.home)["versions"]
-    assert "champion" not in half["aliases"]
-    registration = chain.register(0.1)
-    assert (registration.version, registration.status, registration.alias) == (
-        1,
-        "done",
-        "champion",
-    )
-    assert len(list_versions("cart", chain.home)["versions"]) == 1
-
-
-def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
-    chain.register(0.1)
-    client = type(open_tracking(chain.home).client)
-
-    def die(*args, **kwargs):
-        raise Killed
-
-    # The last thing after `champion` moved.
-    monkeypatch.setattr(client, "delete_registered_model_alias", die)
-    with pytest.raises(Killed):
-        chain.register(0.05, gain=0.6, champion=0.1)
-    monkeypatch.undo()
-    # Measured again it would have to beat itself; what was written before the switch stands.
-    registration = chain.register(0.05, gain=0.6, champion=0.0)
-    assert (registration.version, registration.status, registration.alias) == (
-        2,
-        "done",
-        "champion",
-    )
-    assert registration.summary["previous_champion"] == 1
-    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "<= 0.098" in verdict["wanted"]
-    assert show("cart", chain.home, "@champion")["aliases"] == ["champion"]
-
-
-ANOTHER_PROCESS = """
-import json, os, signal, sys
-from pathlib import Path
-from kinemill.home import Home
-from kinemill.register import Produced, deciding, register
-from kinemill.spec import load_task
-from kinemill.store import Ref
-from tests.register.conftest import Claims
-
-task, home, refs, die = sys.argv[1:]
-if die:
-    deciding._write_down = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-produced = Produced(**{name: Ref(**ref) for name, ref in json.loads(refs).items()})
-found = register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
-print(json.dumps([found.version, found.status]))
-"""
-
-
-def _elsewhere(chain, produced, die=""):
-    refs = {name: ref.to_json() for name, ref in vars(produced).items()}
-    where = [str(chain.task.path), str(chain.home.root), json.dumps(refs), die]
-    return subprocess.Popen(
-        [sys.executable, "-c", ANOTHER_PROCESS, *where],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-
-
-def test_a_registration_killed_with_sigkill_leaves_no_lock_behind(chain):
-    process = _elsewhere(chain, chain.produce(0.1), die="now")
-    assert process.wait(200) == -signal.SIGKILL
-    assert chain.register(0.1).status == "done"
-    assert len(list_versions("cart", chain.home)["versions"]) == 1
-
-
-def test_two_models_and_one_of_them_twice_registered_at_once_take_turns(chain):
-    produced = chain.produce(0.1)
-    processes = [_elsewhere(chain, produced) for _ in range(2)]
-    here = chain.register(0.1, gain=0.7, champion=0.2)
-    found = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
-    assert sorted([*found, here.status]) == ["done", "done", "unchanged"]
-    versions = list_versions("cart", chain.home)["versions"]
-    assert [item["version"] for item in versions] == [2, 1]
-    assert [item["aliases"] for item in versions] == [["champion"], []]
 
 
 def test_a_moved_home_still_loads_its_champion_and_registers_into_itself(chain, tmp_path):

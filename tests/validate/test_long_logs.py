@@ -5,7 +5,8 @@ import pytest
 
 from kinemill.validate.faults import measuring
 from kinemill.validate.judge import judge
-from kinemill.validate.motion import lag, sensor_noise
+from kinemill.validate.lags import lag
+from kinemill.validate.motion import sensor_noise
 from kinemill.validate.twins import sketch
 from tests.validate.conftest import make_task
 

@@ -8,7 +8,8 @@ import pytest
 from kinemill.validate import foreign
 from kinemill.validate.faults import checks_of, measuring
 from kinemill.validate.judge import judge
-from kinemill.validate.motion import lag, noise, slope_and_offset
+from kinemill.validate.lags import lag
+from kinemill.validate.motion import noise, slope_and_offset
 from tests.validate.conftest import as_frame, make_task
 
 

@@ -3,8 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
+from kinemill.drawing.charts import Line, line_chart
 from kinemill.environments.card import make_card
 from kinemill.spec.ports import Silence
 from kinemill.spec.task import Task
@@ -106,3 +108,13 @@ def test_what_a_real_training_counts_is_in_its_section(home):
     (steps,) = {len(points) for points in json.loads((model / "history.json").read_text()).values()}
     assert steps == 3
     assert cells(section, "evaluation/length") == ["8.00"] * 5
+
+
+def test_the_last_number_under_a_chart_is_not_cut_off():
+    at = np.array([0.0, 1e6])
+    chart = line_chart([Line("one", "model", at, at)], size=(340, 190))
+    found = re.findall(r'x="([\d.]+)" y="179.0" text-anchor="(\w+)">([^<]+)<', chart)
+    assert [text for *_, text in found][-1] == "1e+06"
+    for x, anchor, text in found:
+        right = float(x) + (0.0 if anchor == "end" else 3.5 * len(text))
+        assert right <= 340

@@ -16,6 +16,7 @@ from kinemill.export.bundle import assemble
 from kinemill.export.policy import describe
 from kinemill.spec import load_task
 from kinemill.verify.bundle import verify_folder
+from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.policies.document import summary, verdict_document
 from kinemill.verify.policies.judge import judge, try_out
 from kinemill.verify.policies.report import page
@@ -55,7 +56,7 @@ def failed(verdict):
     return [line.name for line in verdict.gates if not line.passed]
 
 
-def test_a_sound_policy_is_verified_in_its_environment(balancing):
+def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     verdict = judge(balancing)
     assert failed(verdict) == []
     document = verdict_document(verdict)
@@ -77,6 +78,14 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing):
     assert "✓ Verified" in text
     assert 'src="data:image/webp;base64,' in text
     assert "http" not in text.replace("http://www.w3.org", "")
+    assert HEADING not in text
+    curves = {"train/return": [[10, 20.0], [20, 60.0]], "episodes/event/falls": [[10, 1], [20, 0]]}
+    (tmp_path / "history.json").write_text(json.dumps(curves))
+    told = {"best_step": 20, "watched": "train/return"}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
+    sourced = replace(verdict, subject=replace(verdict.subject, source=tmp_path))
+    training = page(sourced, document).partition(HEADING)[2]
+    assert training.index("The weights are those of step 20") < training.index("falls")
 
 
 @pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])

@@ -11,7 +11,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
-from kinemill.validate.motion import lag, pairs
+from kinemill.validate.lags import lag
+from kinemill.validate.motion import pairs
 
 _LATE = 0.15  # rows by which differences of rows before come late; 0.5 at their own rate
 

@@ -16,9 +16,9 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.lags import lag
 from kinemill.validate.looks import whole
 from kinemill.validate.motion import (
-    lag,
     noise_of,
     pairs,
     rms,

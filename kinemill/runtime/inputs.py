@@ -1,0 +1,88 @@
+"""What a simulator is handed, checked and made into arrays.
+
+Symbols: B batch, H history, T horizon, S states, A actions.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.interface import Interface
+
+_FLOAT = np.dtype(np.float32)
+
+
+class Inputs:
+    """Reads the inputs of one model; each refuses what cannot be used with `BadInput`.
+
+    Args:
+        interface: of the model.
+        finite: refuse NaN and infinity.
+        bounded: refuse what is beyond the limits of its channel.
+    """
+
+    def __init__(self, interface: Interface, *, finite: bool, bounded: bool) -> None:
+        self.interface, self.finite = interface, finite
+        self._bounded, self._batch = bounded, Axis("batch")
+        known = interface.limits if bounded else {}
+        self._state = _axis("states", interface.states, known)
+        self._action = _axis("actions", interface.actions, known)
+        past, states = interface.history - 1, len(interface.states)
+        actions = len(interface.actions)
+        self._known = (self._batch, Axis("history", interface.history), self._state)
+        self._past = (self._batch, Axis("past actions (history - 1)", past), self._action)
+        self._future = (self._batch, Axis("horizon"), self._action)
+        self._sizes = (interface.history, states, past, actions, actions)
+
+    def states(self, value: ArrayLike) -> Array:
+        """Return states (B, H, S)."""
+        return as_input("states", value, self._known, finite=self.finite)
+
+    def past_actions(self, value: ArrayLike) -> Array:
+        """Return past actions (B, H-1, A)."""
+        return as_input("past_actions", value, self._past, finite=self.finite)
+
+    def actions(self, value: ArrayLike) -> Array:
+        """Return actions (B, T, A)."""
+        return as_input("actions", value, self._future, finite=self.finite)
+
+    def state(self, value: ArrayLike) -> Array:
+        """Return one state (S,)."""
+        return as_input("state", value, [self._state], finite=self.finite)
+
+    def measured(self, value: ArrayLike) -> Array:
+        """Return one state (S,), the caller's own; NaN, and what is beyond limits, passes."""
+        channels = self._state.channels
+        axes = [Axis("states", len(channels), channels)]
+        return as_input("state", value, axes, finite=False).copy()
+
+    def action(self, value: ArrayLike) -> Array:
+        """Return one action (A,)."""
+        return as_input("action", value, [self._action], finite=self.finite)
+
+    def now(self, state: ArrayLike, action: ArrayLike) -> tuple[Array, Array]:
+        """Return states (B, S) and actions (B, A) of one moment."""
+        return self.part("state", state, self._state), self.part("action", action, self._action)
+
+    def part(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
+        """Return a part of a step's input, (B, ...)."""
+        return as_input(name, value, [self._batch, *axes], finite=self.finite)
+
+    def ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
+        """Tell whether nothing has to be converted: what a control loop hands in every time."""
+        if self._bounded:
+            return False  # every value is looked at
+        for part in (states, past_actions, actions):
+            if type(part) is not np.ndarray or part.dtype != _FLOAT or not part.flags.c_contiguous:
+                return False
+        shapes = np.shape(states), np.shape(past_actions), np.shape(actions)
+        if len(shapes[0]) != 3 or len(shapes[1]) != 3 or len(shapes[2]) != 3:
+            return False
+        (batch, *known), (same, *past), (too, horizon, width) = shapes
+        sizes = (*known, *past, width)
+        return batch == same == too and batch > 0 and horizon > 0 and sizes == self._sizes
+
+
+def _axis(name: str, channels: tuple[str, ...], known: dict[str, tuple[float, float]]) -> Axis:
+    limits = tuple(known.get(channel, (-np.inf, np.inf)) for channel in channels)
+    return Axis(name, len(channels), channels, limits if known else ())

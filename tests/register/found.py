@@ -1,0 +1,14 @@
+"""What tests look at of a registration."""
+
+
+def facts(registration):
+    return registration.version, registration.alias, registration.status
+
+
+def found_by(registration, rule):
+    (line,) = [item for item in registration.gate if item["rule"] == rule]
+    return line["found"]
+
+
+def gate_of(registration):
+    return {item["rule"]: item["passed"] for item in registration.gate}

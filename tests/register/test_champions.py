@@ -1,0 +1,108 @@
+"""Who becomes champion: measured anew on the same windows, better by the margin."""
+
+import numpy as np
+import pytest
+
+from kinemill.register import (
+    list_versions,
+)
+from kinemill.register.evidence import TestSplit
+from kinemill.spec import load_task
+from tests.register.conftest import Claims
+from tests.register.found import found_by, gate_of
+
+
+def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
+    chain.register(0.1)
+    # The champion is measured afresh at 0.2: 2 % better is 0.196.
+    worse = chain.register(0.1961, gain=0.6, champion=0.2)
+    assert (worse.status, gate_of(worse)["beats_champion"]) == ("refused", False)
+    better = chain.register(0.196, gain=0.7, champion=0.2)
+    assert (better.status, better.alias, better.summary["previous_champion"]) == (
+        "done",
+        "champion",
+        1,
+    )
+    aliases = {
+        item["version"]: item["aliases"] for item in list_versions("cart", chain.home)["versions"]
+    }
+    assert aliases == {3: ["champion"], 2: [], 1: []}
+
+
+def test_the_champion_that_is_measured_is_the_registered_file(chain):
+    chain.register(0.1, gain=0.5)
+    seen = []
+
+    class Watching(Claims):
+        def measure(self, challenger, champion=None):
+            zeros = np.zeros((1, 3, 2)), np.zeros((1, 2, 1))
+            for model in (challenger, champion):
+                if model is not None:
+                    seen.append(model.rollout(*zeros, np.full((1, 1, 1), 4.0)))
+            return super().measure(challenger, champion)
+
+    chain.register(0.05, gain=0.9, evidence=Watching(0.05))
+    assert [float(answer[0, 0, 0]) for answer in seen] == pytest.approx([3.6, 3.6, 2.0])
+
+
+def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_horizon(chain):
+    chain.register(0.1, gain=0.5)
+    # States alternate 1, -1 (deviation 1). The champion answers the last state + 0.5 * 2 N, which
+    # after an even number of steps is off by 1: an nrmse of 1, whatever its history.
+    task = load_task(chain.task.path, {"verify.horizon": 4})
+    test = TestSplit(task, chain.home, chain.produce().dataset)
+    registration = chain.register(0.5, gain=0.6, history=5, task=task, evidence=test)
+    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
+    assert verdict["wanted"] == "<= 0.98 (champion version 1: 1, margin 0.02)"
+    task = load_task(chain.task.path, {"verify.horizon": 100})
+    test = TestSplit(task, chain.home, chain.produce().dataset)
+    registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
+    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
+    assert "cannot be tried: test split: its longest episode has 40 rows" in verdict["found"]
+
+
+@pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
+def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, found, status):
+    chain.register(0.1)
+    assert chain.register(0.05, gain=0.6, champion=found).status == status
+
+
+def test_an_error_of_nan_beats_nothing(chain):
+    registration = chain.register(None)
+    assert registration.status == "refused"
+    assert gate_of(registration)["beats_persistence"] is False
+    assert registration.gate[0]["found"] == "nan"
+
+
+def test_a_failed_verification_is_refused_though_its_numbers_are_good(chain):
+    registration = chain.register(0.01, passed=False)
+    assert (registration.status, gate_of(registration)["verified"]) == ("refused", False)
+    assert found_by(registration, "verified") == "failed: step parity"
+
+
+def test_latency_is_asked_only_when_the_task_sets_a_bound(chain, tmp_path):
+    task = load_task(chain.task.path, {"verify.latency_p99_ms": 0.3})
+    slow = chain.register(0.1, p99=0.4, task=task)
+    assert (slow.status, gate_of(slow)["latency"]) == ("refused", False)
+    quick = chain.register(0.1, p99=0.2, task=task)
+    assert (quick.status, gate_of(quick)["latency"]) == ("done", True)
+
+
+def test_other_channels_than_the_champions_are_refused_with_what_differs(chain):
+    chain.register(0.1)
+    units = {"position": "m", "velocity": "m/s", "force": "kN"}
+    other = chain.register(0.01, gain=0.6, units=units, dt=0.05)
+    (verdict,) = [item for item in other.gate if item["rule"] == "beats_champion"]
+    assert (other.status, verdict["passed"]) == ("refused", False)
+    assert "dt of the champion 0.02, of the challenger 0.05" in verdict["found"]
+    assert "force of the champion in N, of the challenger in kN" in verdict["found"]
+    assert "dt of the champion 0.02" in found_by(other, "interface")
+
+
+def test_another_history_than_the_champions_is_compared_and_breaks_who_runs_it(chain):
+    chain.register(0.1)
+    other = chain.register(0.05, gain=0.6, history=5, champion=0.1)
+    assert [line["rule"] for line in other.gate if not line["passed"]] == ["interface"]
+    assert found_by(other, "interface") == "history of the champion 3, of the challenger 5"
+    task = load_task(chain.task.path, {"promote.same_interface": False})
+    assert chain.register(0.05, gain=0.6, history=5, champion=0.1, task=task).status == "done"

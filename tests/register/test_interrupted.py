@@ -1,0 +1,122 @@
+"""Registrations that were killed, or made at once: finished, never doubled."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinemill.register import (
+    deciding,
+    list_versions,
+    registering,
+    show,
+)
+from kinemill.tracking import open_tracking
+
+
+class Killed(BaseException):
+    """Stands for the end of the process in the middle of a registration."""
+
+
+PLACES = [
+    (registering, "decide"),  # the version is there, nothing else
+    (deciding, "_write_down"),  # challenger is set
+    (deciding, "switch"),  # the verdict is written
+    (deciding, "aliases_of"),  # before the champion is looked up
+]
+
+
+@pytest.mark.parametrize(("module", "name"), PLACES, ids=[name for _, name in PLACES])
+def test_killed_before_the_decision_the_version_is_finished_not_doubled(
+    chain, monkeypatch, module, name
+):
+    def die(*args, **kwargs):
+        raise Killed
+
+    monkeypatch.setattr(module, name, die)
+    with pytest.raises(Killed):
+        chain.register(0.1)
+    monkeypatch.undo()
+    (half,) = list_versions("cart", chain.home)["versions"]
+    assert "champion" not in half["aliases"]
+    registration = chain.register(0.1)
+    assert (registration.version, registration.status, registration.alias) == (
+        1,
+        "done",
+        "champion",
+    )
+    assert len(list_versions("cart", chain.home)["versions"]) == 1
+
+
+def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
+    chain.register(0.1)
+    client = type(open_tracking(chain.home).client)
+
+    def die(*args, **kwargs):
+        raise Killed
+
+    # The last thing after `champion` moved.
+    monkeypatch.setattr(client, "delete_registered_model_alias", die)
+    with pytest.raises(Killed):
+        chain.register(0.05, gain=0.6, champion=0.1)
+    monkeypatch.undo()
+    # Measured again it would have to beat itself; what was written before the switch stands.
+    registration = chain.register(0.05, gain=0.6, champion=0.0)
+    assert (registration.version, registration.status, registration.alias) == (
+        2,
+        "done",
+        "champion",
+    )
+    assert registration.summary["previous_champion"] == 1
+    (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
+    assert "<= 0.098" in verdict["wanted"]
+    assert show("cart", chain.home, "@champion")["aliases"] == ["champion"]
+
+
+ANOTHER_PROCESS = """
+import json, os, signal, sys
+from pathlib import Path
+from kinemill.home import Home
+from kinemill.register import Produced, deciding, register
+from kinemill.spec import load_task
+from kinemill.store import Ref
+from tests.register.conftest import Claims
+
+task, home, refs, die = sys.argv[1:]
+if die:
+    deciding._write_down = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+produced = Produced(**{name: Ref(**ref) for name, ref in json.loads(refs).items()})
+found = register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
+print(json.dumps([found.version, found.status]))
+"""
+
+
+def _elsewhere(chain, produced, die=""):
+    refs = {name: ref.to_json() for name, ref in vars(produced).items()}
+    where = [str(chain.task.path), str(chain.home.root), json.dumps(refs), die]
+    return subprocess.Popen(
+        [sys.executable, "-c", ANOTHER_PROCESS, *where],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+
+
+def test_a_registration_killed_with_sigkill_leaves_no_lock_behind(chain):
+    process = _elsewhere(chain, chain.produce(0.1), die="now")
+    assert process.wait(200) == -signal.SIGKILL
+    assert chain.register(0.1).status == "done"
+    assert len(list_versions("cart", chain.home)["versions"]) == 1
+
+
+def test_two_models_and_one_of_them_twice_registered_at_once_take_turns(chain):
+    produced = chain.produce(0.1)
+    processes = [_elsewhere(chain, produced) for _ in range(2)]
+    here = chain.register(0.1, gain=0.7, champion=0.2)
+    found = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
+    assert sorted([*found, here.status]) == ["done", "done", "unchanged"]
+    versions = list_versions("cart", chain.home)["versions"]
+    assert [item["version"] for item in versions] == [2, 1]
+    assert [item["aliases"] for item in versions] == [["champion"], []]
