@@ -221,10 +221,18 @@ def test_a_compiled_cloning_learns_the_same(tmp_path):
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
 
-def test_the_loss_of_a_part_of_a_batch_adds_up_with_what_is_random():
+@pytest.mark.parametrize(
+    "learn",
+    [
+        {"head": {"type": "flow", **SMALL["flow"]}},
+        {"model": MODELS["gru"], "seq_len": 12},  # of which the first windows lack some rows
+    ],
+    ids=["random", "rows that are not there"],
+)
+def test_the_loss_of_a_part_of_a_batch_adds_up(learn):
     """Four sequences at once, and one after the other: the same mean, noise and all."""
-    _, _, objective = made(head={"type": "flow", **SMALL["flow"]})
-    batch = torch.tensor([[3, 9, 27, 81]])
+    _, _, objective = made(**learn)
+    batch = torch.tensor([[0, 3, 27, 81]])
     whole = float(objective.loss(batch, 5).detach())
     parts = [float(objective.loss(batch[:, [k]], 5, (k, 4)).detach()) for k in range(4)]
     assert np.mean(parts) == pytest.approx(whole, rel=1e-5)
