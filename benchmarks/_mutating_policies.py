@@ -75,9 +75,10 @@ def _told(kind: type[PolicyModule], folder: Path) -> list[str]:
     task = TASK if kind is Gains else TASK.model_copy(update={"environment": None})
     subject = Subject(task, folder, module, describe(module, "cart", "d" * 64))
     try:
-        return [line.name for line in try_out(subject).gates if not line.passed]
+        gates = try_out(subject).gates
     except Blocked as error:
         return [str(error)]
+    return [f"{line.name}: {line.found}" for line in gates if not line.passed]
 
 
 def _module(title: str, made: type[PolicyModule], *names: str) -> None:

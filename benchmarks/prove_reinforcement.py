@@ -192,9 +192,9 @@ def _line(name: str, row: Row, found: Sequence[Any]) -> str:
 def _cells(row: Row, found: Sequence[Any]) -> list[str]:
     """Say of one side how many seeds reached the target, what they return, and how long it took."""
     wins = [one["success"] for one in found if one.get("success") is not None]
-    reached = "-" if row.target is None else f"{sum(one['reached'] for one in found)}"
+    solved = sum(one["reached"] for one in found)
     return [
-        f"{reached} of {len(found)}",
+        f"{len(found)} seeds" if row.target is None else f"{solved} of {len(found)}",
         spread([one["return"] for one in found]) + (f", success {spread(wins, 2)}" if wins else ""),
         *(spread([one[key] for one in found]) for key in TIMES),
     ]

@@ -1,8 +1,8 @@
 """Putting what was written aside in its place, so that a crash leaves the old or the new.
 
 First the bytes are brought to the disk, then the names change, then the names are brought to the
-disk. For one file that is an fsync each; for many, one `syncfs` for all: fifty files cost 12 ms
-then instead of 175.
+disk. For a few files that is an fsync each, all at the same time; for many, one `syncfs` for all:
+fifty files cost 12 ms then instead of 175.
 """
 
 import ctypes
@@ -10,13 +10,15 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kinemill.faultpoints import fault_point
 
-FEW = 12  # files and folders that are synced one by one
+FEW = 12  # files and folders that are synced each by itself
+_AT_ONCE = 12  # of these
 LARGE = 1 << 20  # bytes from which on a file is worth asking the disk to begin
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h
 
@@ -86,9 +88,17 @@ def _sync(paths: Iterable[Path]) -> None:
         with _opened(listed[0]) as handle:
             sync(handle)
         return
-    for path in listed:
-        with _opened(path) as handle:
-            os.fsync(handle)
+    if len(listed) == 1:
+        _fsync(listed[0])
+    elif listed:
+        # At once: the journal of the file system is then written once for all, or few times.
+        with ThreadPoolExecutor(min(len(listed), _AT_ONCE)) as pool:
+            list(pool.map(_fsync, listed))
+
+
+def _fsync(path: Path) -> None:
+    with _opened(path) as handle:
+        os.fsync(handle)
 
 
 class _opened:  # noqa: N801, a context like contextlib.closing

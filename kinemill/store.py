@@ -14,90 +14,59 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from kinemill.digests import file_digest, own_digest
+from kinemill.digests import believe, file_digest, own_digest
 from kinemill.disk import telling
+from kinemill.documents import (
+    Json,
+    as_json,
+    aside_of,
+    canonical,
+    digest,
+    publish_file,
+    publish_json,
+    publish_shared,
+    read_json,
+    write_json,
+)
 from kinemill.durable import Move, hasten, settle
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
-from kinemill.formats import Format
 from kinemill.home import Home
+from kinemill.manifests import FORMAT, MANIFEST, check_folder, manifest_of
 from kinemill.sharing import bring, send
 
-FORMAT = 2
-_MANIFEST = Format("manifest", FORMAT)  # the one before was indented, nothing else
-MANIFEST = "MANIFEST.json"
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "SUMMARY",
+    "Json",
+    "Outcome",
+    "Ref",
+    "Staged",
+    "as_json",
+    "aside_of",
+    "canonical",
+    "digest",
+    "drop_indexes",
+    "file_digest",
+    "find",
+    "index_path",
+    "once",
+    "open_ref",
+    "peek",
+    "publish_file",
+    "publish_json",
+    "publish_shared",
+    "publish_staged",
+    "read_json",
+    "stage_outcome",
+    "summary_of",
+    "write_json",
+]
+
 SUMMARY = "summary.json"
-
-Json = dict[str, Any]
-
-
-def canonical(value: object) -> str:
-    """Spell `value` as JSON in the one way that digests are taken of (no NaN, keys sorted)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: object) -> str:
-    """Return the sha256 of `value` as canonical JSON, in hex."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def aside_of(path: Path) -> Path:
-    """Return where to write what will replace `path`: beside it, under a name nobody looks for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent / f".aside-{uuid4().hex}"
-
-
-def publish_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file, the new one, or none."""
-    aside = aside_of(path)
-    try:
-        aside.write_bytes(content)
-        fault_point("file.written")
-        settle([Move(aside, path)])
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def as_json(value: object) -> bytes:
-    """Spell `value` as readable JSON."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
-
-
-def publish_json(path: Path, value: object) -> None:
-    """Publish `value` as readable JSON, atomically."""
-    publish_file(path, as_json(value))
-
-
-def publish_shared(home: Home, path: Path, value: object) -> None:
-    """Publish `value` as `publish_json` does, where other machines find it, too."""
-    aside = aside_of(path)
-    try:
-        aside.write_bytes(as_json(value))
-        send(home, moves := [Move(aside, path)])
-        settle(moves)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON into a folder that is still to be published, in one line."""
-    path.write_text(json.dumps(value, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read one JSON document.
-
-    Raises:
-        CorruptArtifact: the file holds no JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        message = f"holds no JSON ({error})"
-        raise CorruptArtifact(path, message, fix="restore or delete it") from error
 
 
 @dataclass(frozen=True)
@@ -143,19 +112,10 @@ def _check(home: Home, ref: Ref, names: Collection[str] | None = None) -> None:
     """Check the manifest behind `ref`, and of the files that it lists all, or those named."""
     bring(home, home.root / ref.path)
     try:
-        _check_folder(home.root / ref.path, ref.digest, names)
+        check_folder(home.root / ref.path, ref.digest, names)
     except CorruptArtifact:
         drop_indexes(home, Path(ref.path).parent.name)
         raise
-
-
-def _check_folder(folder: Path, digest: str, names: Collection[str] | None) -> None:
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise CorruptArtifact(folder, "is not there or not whole", fix="run the chain again")
-    if file_digest(manifest) != digest:
-        raise CorruptArtifact(manifest, "was changed since", fix="run the chain again")
-    _check_files(folder, names)
 
 
 def index_path(home: Home, task: str, name: str) -> Path:
@@ -167,20 +127,6 @@ def drop_indexes(home: Home, task: str) -> None:
     """Remove the caches that say what need not be looked at."""
     for path in index_path(home, task, "").glob("*.json"):
         path.unlink(missing_ok=True)
-
-
-def _check_files(folder: Path, names: Collection[str] | None) -> None:
-    files = _MANIFEST.open(folder / MANIFEST, read_json(folder / MANIFEST))["files"]
-    for name in files if names is None else names:
-        entry = files[name]
-        path = folder / name
-        if not path.is_file() or own_digest(path) != entry["sha256"]:
-            raise CorruptArtifact(
-                path,
-                "is missing or its bytes have changed",
-                expected=f"sha256 {entry['sha256'][:12]}…",
-                fix="run the chain again",
-            )
 
 
 def summary_of(home: Home, ref: Ref) -> Json:
@@ -230,7 +176,9 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
         found = json.loads(text)
         made_from = {"stage": stage, "task": task, "inputs": found["inputs"]}
         names, form = list(found["files"]), 1 if found["format"] == 1 else FORMAT
-        return digest(found["inputs"]) == key and text == _manifest(folder, made_from, names, form)
+        return digest(found["inputs"]) == key and text == manifest_of(
+            folder, made_from, names, form
+        )
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no manifest, or a damaged one: what is missing in it does not matter
 
@@ -340,16 +288,7 @@ def _seal(folder: Path, made_from: Json, summary: Json) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         hasten(path)
-    text = _manifest(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
+        believe(path, own_digest(path))
+    text = manifest_of(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)
     return text
-
-
-def _manifest(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
-    """Spell the manifest of a folder as its files are now; form 1 was indented."""
-    files = {
-        name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
-        for name in names
-    }
-    content = {"format": form, **made_from, "files": files}
-    return json.dumps(content, indent=1 if form == 1 else None)

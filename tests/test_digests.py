@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kinemill import digests
-from kinemill.digests import CALM, copy, digest_to_copy, link, own_digest
+from kinemill.digests import CALM, believe, copy, digest_to_copy, link, own_digest
 
 
 def sha(content):
@@ -77,6 +77,16 @@ def test_a_full_disk_ends_the_copy_ahead_and_not_the_hashing(file, tmp_path):
     assert digest_to_copy(file, Full()) == sha(file.read_bytes())
     assert not ahead.is_symlink()
     assert copied(file, tmp_path / "copy") == sha(file.read_bytes())
+
+
+def test_a_file_that_was_just_written_is_believed_until_it_changes(tmp_path):
+    path = tmp_path / "own"
+    path.write_bytes(b"own")
+    believe(path, sha(b"own"))
+    assert own_digest(path) == sha(b"own")
+    time.sleep(3 * CALM / 1e9)
+    path.write_bytes(b"won")
+    assert own_digest(path) == sha(b"won")
 
 
 @pytest.mark.parametrize("digest", [own_digest, digest_to_copy])

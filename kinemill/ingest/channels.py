@@ -12,6 +12,7 @@ import polars as pl
 from kinemill.ingest.clock import EXACT, Floats, Rows
 from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
+from kinemill.ingest.spare import spare
 from kinemill.spec import Source, Task
 from kinemill.spec.channels import rotations
 from kinemill.spec.units import factor
@@ -159,7 +160,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
     if _is_grid(seconds, grid, exact):
         return {name: np.asarray(own) for name, own in values.items()}
     # One array for all: numpy has large ones in large pages, which cost half as much to fill.
-    out = np.empty((len(values), len(grid)))
+    out = spare((len(values), len(grid)))
     # So few rows at a time that what is worked out on the way stays in the processor's cache.
     scratch = np.empty((2, min(BLOCK, len(grid))))
     for start in range(0, len(grid), BLOCK):
@@ -181,7 +182,10 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
 
 def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
     """Tell whether stamps (n,) s are the grid (m,) s."""
-    return len(seconds) == len(grid) and bool(np.abs(seconds - grid).max() <= exact)
+    if len(seconds) != len(grid):
+        return False
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(grid), BLOCK))
+    return all(bool(np.abs(seconds[rows] - grid[rows]).max() <= exact) for rows in blocks)
 
 
 def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:

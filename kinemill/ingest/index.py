@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import Ref, index_path, publish_json, read_json
+from kinemill.store import Json, Ref, as_json, aside_of, index_path, publish_json, read_json
 
 FORMAT = 1
 _INDEX = "recordings.json"
@@ -43,15 +44,30 @@ def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
 
 
 def save_index(home: Home, task: str, index: Index) -> None:
-    """Keep the index, and end what was pending."""
-    document = {
+    """Keep the index of a snapshot that is published."""
+    publish_json(index_path(home, task, _INDEX), _document(index))
+
+
+def index_aside(home: Home, task: str, index: Index) -> Move:
+    """Write the index aside, and return the move that keeps it."""
+    path = index_path(home, task, _INDEX)
+    aside = aside_of(path)
+    aside.write_bytes(as_json(_document(index)))
+    return Move(aside, path)
+
+
+def _document(index: Index) -> Json:
+    return {
         "format": FORMAT,
         "rules": index.rules,
         "snapshot": index.snapshot.to_json(),
         "barred": sorted(index.barred),
         "released": sorted(index.released),
     }
-    publish_json(index_path(home, task, _INDEX), document)
+
+
+def end_pending(home: Home, task: str) -> None:
+    """Forget what was pending: an index tells of all of it."""
     _pending(home, task).unlink(missing_ok=True)
 
 

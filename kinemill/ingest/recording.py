@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -82,7 +82,11 @@ def _read_aside(job: Job) -> _Read:
 
 
 def record(
-    jobs: list[Job], progress: Progress, *, enter: bool = True
+    jobs: list[Job],
+    progress: Progress,
+    *,
+    enter: bool = True,
+    first: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Member, Outcome | None]]:
     """Publish recordings and enter them as members, many at a time; no outcome of moving files.
 
@@ -90,7 +94,17 @@ def record(
         jobs: what is to be read.
         progress: hears of each.
         enter: False leaves them what they are, members or not.
+        first: is done before any is published, beside the reading.
     """
+    with ThreadPoolExecutor(1) as beside:
+        done_first = beside.submit(first)
+        yield from _record(jobs, progress, enter, done_first)
+        done_first.result()
+
+
+def _record(
+    jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
+) -> Iterator[tuple[Member, Outcome | None]]:
     done = 0
     for group in _grouped(jobs):
         read = list[_Read]()
@@ -98,6 +112,7 @@ def record(
             for one in parallel(_read_aside, group):
                 read.append(one)
                 progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
+            first.result()
             staged = [one.outcome for one in read if isinstance(one.outcome, Staged)]
             raw = [move for one in read for move in one.raw]
             entries = [move for one in read for move in one.entry if enter]

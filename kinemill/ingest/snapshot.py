@@ -5,10 +5,11 @@ Snapshot, groups and shards are outcomes like any other. An entry is `{"hash", "
 person let the recording through.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from kinemill.durable import Move
 from kinemill.home import Home
 from kinemill.shards import Nodes, Tree, amended, digits_for, grouped, listed, totals
 from kinemill.store import (
@@ -17,11 +18,11 @@ from kinemill.store import (
     Outcome,
     Ref,
     digest,
-    once,
     open_ref,
     read_json,
     write_json,
 )
+from kinemill.together import Once, together
 
 VERSION = 3
 STAGE, GROUP, SHARD = "recordings", "recordings_group", "recordings_shard"
@@ -91,15 +92,22 @@ def entry_of(hash_: str, name: str, outcome: Outcome, *, released: bool) -> Json
     return entry | ({"released": True} if released else {})
 
 
-def publish(home: Home, task: str, entries: Iterable[Json]) -> Outcome:
-    """Publish the snapshot of these recordings."""
+After = Callable[[Outcome], Sequence[Move]]
+
+
+def publish(home: Home, task: str, entries: Iterable[Json], after: After = lambda _: ()) -> Outcome:
+    """Publish the snapshot of these recordings, and what is to come `after` it."""
     every = list(entries)
     digits = digits_for(len(every))
-    return _publish(home, task, None, digits, dict(grouped(every, digits)))
+    return _publish(home, task, None, digits, dict(grouped(every, digits)), after)
 
 
 def amend(
-    home: Home, task: str, before: Snapshot, changes: Mapping[str, Json | None]
+    home: Home,
+    task: str,
+    before: Snapshot,
+    changes: Mapping[str, Json | None],
+    after: After = lambda _: (),
 ) -> Outcome | None:
     """Publish what a snapshot becomes, writing only the shards that change and their groups.
 
@@ -108,6 +116,7 @@ def amend(
         task: name of the task.
         before: the snapshot that changes.
         changes: new entries by hash, None for recordings that are not in it, or leave it.
+        after: what is to come after a snapshot that is new.
 
     Returns:
         the snapshot, the same one if nothing changes; None if nothing is left in it.
@@ -123,8 +132,9 @@ def amend(
         return None
     if digits_for(len(before) + more) != digits:
         kept = (entry for entry in before if entry["hash"][:digits] not in shards)
-        return publish(home, task, [*kept, *(entry for each in shards.values() for entry in each)])
-    return _publish(home, task, before.tree, digits, shards)
+        every = [*kept, *(entry for each in shards.values() for entry in each)]
+        return publish(home, task, every, after)
+    return _publish(home, task, before.tree, digits, shards, after)
 
 
 def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
@@ -135,21 +145,29 @@ def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -
 
 
 def _publish(
-    home: Home, task: str, before: Tree | None, digits: int, shards: Mapping[str, list[Json]]
+    home: Home,
+    task: str,
+    before: Tree | None,
+    digits: int,
+    shards: Mapping[str, list[Json]],
+    after: After,
 ) -> Outcome:
     """Publish some shards, those without entries being gone, and all that is above them."""
 
-    def group(name: str, nodes: Nodes) -> Json:
-        return _node(_publish_nodes(home, GROUP, task, listed(digits, nodes, name)))
+    def make(once: Once) -> Outcome:
+        def group(name: str, nodes: Nodes) -> Json:
+            return _node(_make_nodes(once, GROUP, task, listed(digits, nodes, name)))
 
-    nodes = {
-        name: _publish_shard(home, task, each) if each else None for name, each in shards.items()
-    }
-    root = amended(before, digits, nodes, group)
-    return _publish_nodes(home, STAGE, task, listed(digits, root))
+        nodes = {
+            name: _make_shard(once, task, each) if each else None for name, each in shards.items()
+        }
+        root = amended(before, digits, nodes, group)
+        return _make_nodes(once, STAGE, task, listed(digits, root))
+
+    return together(home, make, after)
 
 
-def _publish_nodes(home: Home, stage: str, task: str, content: Json) -> Outcome:
+def _make_nodes(once: Once, stage: str, task: str, content: Json) -> Outcome:
     below: Nodes = content.get("groups") or content["shards"]
 
     def build(folder: Path) -> Json:
@@ -159,10 +177,10 @@ def _publish_nodes(home: Home, stage: str, task: str, content: Json) -> Outcome:
     refs = {name: node["ref"]["digest"] for name, node in below.items()}
     kind = "groups" if "groups" in content else "shards"
     inputs = {"version": VERSION, "digits": content["digits"], kind: refs}
-    return once(home, stage, task, inputs, build)
+    return once(stage, task, inputs, build)
 
 
-def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
+def _make_shard(once: Once, task: str, entries: list[Json]) -> Json:
     def build(folder: Path) -> Json:
         write_json(folder / ENTRIES, entries)
         return {
@@ -172,7 +190,7 @@ def _publish_shard(home: Home, task: str, entries: list[Json]) -> Json:
         }
 
     inputs = {"version": VERSION, "entries": digest(entries)}
-    return _node(once(home, SHARD, task, inputs, build))
+    return _node(once(SHARD, task, inputs, build))
 
 
 def _node(outcome: Outcome) -> Json:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kinemill.digests import digest_to_copy
 from kinemill.disk import warn
+from kinemill.durable import Move, hasten
 from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
@@ -18,7 +19,15 @@ from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.copying import copying_ahead
 from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
 from kinemill.ingest.files import Found, nothing_found, readers, scan, wait_for_settled
-from kinemill.ingest.index import Index, load_index, note_pending, pending, save_index
+from kinemill.ingest.index import (
+    Index,
+    end_pending,
+    index_aside,
+    load_index,
+    note_pending,
+    pending,
+    save_index,
+)
 from kinemill.ingest.looks import NOTHING, Sight, see
 from kinemill.ingest.membership import (
     Member,
@@ -168,12 +177,9 @@ class _Taking:
         if asked - set(read.values()):
             contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in asked]
         jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
-        if entered:
-            note_pending(self._home, self._task.name, entered)
-            fault_point("ingest.noted")
         changes: dict[str, Json | None] = dict.fromkeys(asked)
         unfinished = set[str]()
-        for member, outcome in record(jobs, progress):
+        for member, outcome in record(jobs, progress, first=lambda: self._note(entered)):
             if outcome is None:
                 unfinished.add(member.hash)
                 continue
@@ -186,6 +192,12 @@ class _Taking:
         if snapshot is None:
             return None
         return _Taken(snapshot, frozenset(entered - unfinished), frozenset(unfinished))
+
+    def _note(self, entered: set[str]) -> None:
+        """Note what is about to be entered, before any of it is."""
+        if entered:
+            note_pending(self._home, self._task.name, entered)
+            fault_point("ingest.noted")
 
     def _superseded(
         self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
@@ -229,15 +241,23 @@ class _Taking:
     def _publish(self, changes: Mapping[str, Json | None]) -> Outcome | None:
         """Publish the snapshot with these changes, and the index of it."""
         home, task = self._home, self._task.name
-        entries = [entry for entry in changes.values() if entry]
+
+        def index_of(outcome: Outcome) -> Index:
+            return Index(self._rules, outcome.ref, self._barred, self._released)
+
+        def after(outcome: Outcome) -> list[Move]:
+            return [index_aside(home, task, index_of(outcome))]
+
         if self._before is None:
-            outcome = snapshots.publish(home, task, entries) if entries else None
+            entries = [entry for entry in changes.values() if entry]
+            outcome = snapshots.publish(home, task, entries, after) if entries else None
         else:
-            outcome = snapshots.amend(home, task, self._before[1], changes)
+            index, snapshot = self._before
+            outcome = snapshots.amend(home, task, snapshot, changes, after)
+            if outcome and outcome is snapshot.outcome and index_of(outcome) != index:
+                save_index(home, task, index_of(outcome))
         if outcome:
-            index = Index(self._rules, outcome.ref, self._barred, self._released)
-            if self._before is None or self._before[0] != index or pending(home, task):
-                save_index(home, task, index)
+            end_pending(home, task)
         return outcome
 
 
@@ -258,6 +278,8 @@ def _hash(sight: Sight, ahead: Path | None) -> str | None:
     """
     try:
         found = digest_to_copy(sight.path, ahead)
+        if ahead and ahead.exists():
+            hasten(ahead)
     except OSError:
         return None
     return found if see(sight.folder, sight.name) == sight else None

@@ -138,7 +138,10 @@ def _inside(seconds: Floats, piece: slice, span: Span, exact: float) -> slice:
 def _grid(span: Span, dt: float) -> Floats:
     """Return the grid of a stretch (m,): its first second and every `dt` s from there, in s."""
     steps = int(np.floor((span.stop - span.start) / dt + EXACT)) + 1
-    return span.start + dt * np.arange(steps, dtype=np.float64)
+    grid = np.arange(steps, dtype=np.float64)
+    grid *= dt
+    grid += span.start
+    return grid
 
 
 def _frame(stretch: _Stretch, topics: list[Topic], task: Task) -> pl.DataFrame:

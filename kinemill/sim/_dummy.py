@@ -27,6 +27,7 @@ from kinemill.spec import Task
 from kinemill.spec.channels import rotations
 from kinemill.store import digest, publish_file
 
+FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.watched": 2}
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
 NATURAL, DAMPING = 2.0 * np.pi * 0.6, 0.4  # rad/s, 1
 
@@ -91,6 +92,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "learn.eval_every": min(task.learn.eval_every, 50),
         "verify.closed_loop": 0,  # these are logs of no robot
         **(gait_overrides(task) if repeats(task) else {}),
+        **(FEW_TRIALS if task.environment is not None else {}),
     }
 
 

@@ -40,8 +40,6 @@ def gait_overrides(task: Task) -> dict[str, Any]:
         physics = learn.in_physics
         steps = 2 * (physics.copies or 1) * getattr(physics.algorithm, "rollout", 1)
         found |= {"learn.physics.steps": steps, "learn.physics.eval_every": steps}
-        trials = {"episodes": 4, "watched": 2}
-        found |= {f"environment.trials.{name}": count for name, count in trials.items()}
     return found
 
 

@@ -19,6 +19,7 @@ from kinemill.store import Json
 OTHERS = ("mlp", "gru", "linear")  # tried beside the task's own; each stands for a way to model
 _SMALL = 4  # a count up to this goes by one, a larger one by halves
 _NOISE = (0.003, 0.02)  # of a channel's spread: what sensors have, and much
+_NOISY = ("dropout",)  # what tries things out draws its actions: not its networks, too
 _RATES = 5.0  # times the learning rate, up and down
 
 
@@ -107,8 +108,9 @@ def plugin_space(own: Plugin, task: Task) -> Json:
     """Return the space around the settings of one plug-in: each field with what it may be."""
     dumped: Json = own.model_dump(mode="json")
     offers: dict[str, list[Any]] = {name: [value] for name, value in dumped.items()}
+    kept = () if task.learn.from_logs else _NOISY
     for name, value in dumped.items():
-        for offer in _offers(own, name, value):
+        for offer in _offers(own, name, value) if name not in kept else ():
             if all(_made(type(own), values, task) for values in _pairs(offers, name, offer)):
                 offers[name].append(offer)
     return {

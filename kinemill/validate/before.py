@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest.index import load_index
@@ -21,10 +22,11 @@ from kinemill.store import (
     SUMMARY,
     Outcome,
     Ref,
+    as_json,
+    aside_of,
     digest,
     index_path,
     open_ref,
-    publish_json,
     read_json,
 )
 from kinemill.validate import table
@@ -47,10 +49,13 @@ class Before:
     outcome: Outcome
 
 
-def keep(home: Home, task: str, by: str, outcome: Outcome) -> None:
-    """Note what was published last, and by which rules."""
+def note_last(home: Home, task: str, by: str, outcome: Outcome) -> Move:
+    """Write aside what was published last, and by which rules; return the move that keeps it."""
+    path = index_path(home, task, EPISODES)
+    aside = aside_of(path)
     document = {"format": FORMAT, "rules": by, "snapshot": outcome.ref.to_json()}
-    publish_json(index_path(home, task, EPISODES), document)
+    aside.write_bytes(as_json(document))
+    return Move(aside, path)
 
 
 def last_shards(task: Task, home: Home) -> Tree | None:

@@ -22,12 +22,12 @@ from kinemill.store import (
     Ref,
     Staged,
     digest,
-    once,
     open_ref,
     read_json,
     summary_of,
     write_json,
 )
+from kinemill.together import Once
 from kinemill.validate import foreign, measures, merging, ranges, responses, shown, table
 from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
 from kinemill.validate.episodes import validate_recording
@@ -153,14 +153,14 @@ def read_judged(home: Home, ref: Ref) -> list[Json]:
     return read_json(open_ref(home, ref) / JUDGED)
 
 
-def publish_shard(
-    task: Task, home: Home, inputs: Json, shard: Shard, schema: list[CheckResult], digits: int
+def make_shard(
+    once: Once, task: Task, inputs: Json, shard: Shard, schema: list[CheckResult], digits: int
 ) -> Outcome:
-    """Publish a shard with what it comes to.
+    """Make a shard with what it comes to.
 
     Args:
+        once: publishes it, now or later.
         task: gives channels and checks.
-        home: where it is published.
         inputs: everything it depends on.
         shard: the judged recordings.
         schema: what Great Expectations said about its episodes; empty if it has none.
@@ -173,7 +173,7 @@ def publish_shard(
         summary = _summary(task, shard, schema)
         return merging.bounded(summary) if digits else summary
 
-    return once(home, SHARD, task.name, {**inputs, "version": VERSION}, build)
+    return once(SHARD, task.name, {**inputs, "version": VERSION}, build)
 
 
 def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:

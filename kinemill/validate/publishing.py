@@ -1,25 +1,29 @@
 """The published episodes: shards under groups under one outcome, each saying what is below it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kinemill.durable import Move
 from kinemill.home import Home
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.shards import Nodes, Tree, amended, listed
 from kinemill.spec import Task
-from kinemill.store import Outcome, Ref, once, summary_of, write_json
+from kinemill.store import Outcome, Ref, summary_of, write_json
+from kinemill.together import Once, together
 from kinemill.validate import merging
 from kinemill.validate.before import EPISODES, VERSION
 from kinemill.validate.checks import CheckResult
 from kinemill.validate.describing import describe
 from kinemill.validate.episodes import rules
-from kinemill.validate.judged import Shard, publish_shard
+from kinemill.validate.judged import Shard, make_shard
 from kinemill.validate.noting import Repeats
 
 STAGE, GROUP = "episodes", "episodes_group"
 
 Json = dict[str, Any]
+Asked = tuple[Shard, list[CheckResult]]  # a shard, and what Great Expectations said about it
 
 
 class Publishing:
@@ -28,26 +32,39 @@ class Publishing:
     def __init__(self, task: Task, home: Home, snapshot: Snapshot) -> None:
         self._task, self._home, self._snapshot = task, home, snapshot
         self._asked = rules(task)
+        self._summaries: dict[Ref, Json] = {}  # of what was just made
 
-    def shard(self, name: str, shard: Shard, schema: list[CheckResult]) -> Json:
-        """Publish a shard with what Great Expectations said about it; return its node."""
-        made_of, digits = self._snapshot.known_by(name), self._snapshot.tree.digits
-        inputs = {"recordings": made_of, "rules": self._asked}
-        outcome = publish_shard(self._task, self._home, inputs, shard, schema, digits)
-        return self._node(made_of, outcome)
+    def shards(self, found: Mapping[str, Asked]) -> Nodes:
+        """Publish shards by name; return their nodes."""
+        nodes: Nodes = {}
+
+        def make(once: Once) -> Outcome:
+            made = [self._shard(once, name, *asked) for name, asked in found.items()]
+            nodes.update({name: node for name, (node, _) in zip(found, made, strict=True)})
+            return made[-1][1]
+
+        if found:
+            together(self._home, make)
+        return nodes
 
     def everything(
-        self, before: Tree | None, changes: Mapping[str, Json | None], repeats: Repeats
+        self,
+        before: Tree | None,
+        changes: Mapping[str, Json | None],
+        found: Mapping[str, Asked],
+        repeats: Repeats,
+        after: Callable[[Outcome], Sequence[Move]],
     ) -> Outcome:
-        """Publish what has changed above the shards.
+        """Publish the last shards and what has changed above all of them.
 
         Args:
             before: the shards as they were, cut by as many digits.
             changes: nodes of the shards that have changed, None for those that are no more.
+            found: shards that are still to be published, by name.
             repeats: the pairs of recordings that are the same run.
+            after: says what is to follow.
         """
         digits = self._snapshot.tree.digits
-        nodes = amended(before, digits, changes, self._group)
         recordings = self._snapshot.outcome.ref.digest
         share = self._task.validation.max_quarantined_share
         inputs = {
@@ -57,13 +74,28 @@ class Publishing:
             "version": VERSION,
         }
 
-        def build(folder: Path) -> Json:
-            write_json(folder / EPISODES, {"recordings": recordings, **listed(digits, nodes)})
-            return describe(self._task, folder, self._together(nodes), repeats)
+        def make(once: Once) -> Outcome:
+            made = {name: self._shard(once, name, *asked)[0] for name, asked in found.items()}
+            group = partial(self._group, once)
+            nodes = amended(before, digits, {**changes, **made}, group)
 
-        return once(self._home, STAGE, self._task.name, inputs, build)
+            def build(folder: Path) -> Json:
+                write_json(folder / EPISODES, {"recordings": recordings, **listed(digits, nodes)})
+                return describe(self._task, folder, self._together(nodes), repeats)
 
-    def _group(self, name: str, nodes: Nodes) -> Json:
+            return once(STAGE, self._task.name, inputs, build)
+
+        return together(self._home, make, after)
+
+    def _shard(
+        self, once: Once, name: str, shard: Shard, schema: list[CheckResult]
+    ) -> tuple[Json, Outcome]:
+        made_of, digits = self._snapshot.known_by(name), self._snapshot.tree.digits
+        inputs = {"recordings": made_of, "rules": self._asked}
+        outcome = make_shard(once, self._task, inputs, shard, schema, digits)
+        return self._node(made_of, outcome), outcome
+
+    def _group(self, once: Once, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
         inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
 
@@ -71,12 +103,14 @@ class Publishing:
             write_json(folder / EPISODES, listed(self._snapshot.tree.digits, nodes, name))
             return merging.bounded(self._together(nodes))
 
-        return self._node(made_of, once(self._home, GROUP, self._task.name, inputs, build))
+        return self._node(made_of, once(GROUP, self._task.name, inputs, build))
 
     def _together(self, nodes: Nodes) -> Json:
-        refs = (Ref.from_json(node["ref"]) for node in nodes.values())
-        return merging.together([summary_of(self._home, ref) for ref in refs])
+        refs = [Ref.from_json(node["ref"]) for node in nodes.values()]
+        known = self._summaries
+        return merging.together([known.get(ref) or summary_of(self._home, ref) for ref in refs])
 
     def _node(self, made_of: str, outcome: Outcome) -> Json:
+        self._summaries[outcome.ref] = outcome.summary
         counts = {key: outcome.summary[key] for key in (*merging.COUNTS, "sketches")}
         return {"recordings_digest": made_of, "ref": outcome.ref.to_json(), **counts}

@@ -6,12 +6,14 @@ writing of one shard, whatever the number of recordings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
@@ -28,7 +30,7 @@ from kinemill.store import (
     read_json,
 )
 from kinemill.validate import merging
-from kinemill.validate.before import Before, Old, find_before, keep, made_by, shards_of
+from kinemill.validate.before import Before, Old, find_before, made_by, note_last, shards_of
 from kinemill.validate.checks import CheckResult
 from kinemill.validate.describing import CHECKS
 from kinemill.validate.episodes import Episode, rules
@@ -43,7 +45,7 @@ from kinemill.validate.judged import (
     sketches_of,
 )
 from kinemill.validate.noting import Repeats, note_twins
-from kinemill.validate.publishing import Publishing
+from kinemill.validate.publishing import Asked, Publishing
 from kinemill.validate.twin_index import Sketched
 
 GROUP, BATCH = 64, 4096  # recordings published together; those whose findings are in memory
@@ -70,7 +72,7 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
     before = find_before(home, task.name, by)
     if before and before.recordings == recordings.digest:
         return before.outcome
-    validating = _Validating(task, home, progress or Silence())
+    validating = _Validating(task, home, progress or Silence(), by)
     try:
         outcome = validating.run(recordings, before)
     except CorruptArtifact:
@@ -78,7 +80,6 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
             raise
         outcome = validating.run(recordings, None)  # which makes anew what is not whole
     fault_point("validate.published")
-    keep(home, task.name, by, outcome)
     return outcome
 
 
@@ -132,8 +133,8 @@ def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]
 class _Validating:
     """One validation of a task's recordings."""
 
-    def __init__(self, task: Task, home: Home, progress: Progress) -> None:
-        self._task, self._home, self._progress = task, home, progress
+    def __init__(self, task: Task, home: Home, progress: Progress, by: str) -> None:
+        self._task, self._home, self._progress, self._by = task, home, progress, by
         self._asked = rules(task)
 
     def run(self, recordings: Ref, before: Before | None) -> Outcome:
@@ -145,19 +146,25 @@ class _Validating:
         repeats: Repeats | None = None
         publishing = Publishing(self._task, self._home, snapshot)
         published: dict[str, Json | None] = dict.fromkeys(old.left)
+        found: dict[str, Asked] = {}  # in one batch, the last
         for batch in _batches(old.changed):
             new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
             judged = self._judge(new)
-            repeats = self._note(judged.values(), before, old)
             shards = {name: self._shard(each, judged, old) for name, each in batch.items()}
             asked = {name: shard.asked_of_schema for name, shard in shards.items()}
-            schema = merging.schema_of(
-                self._task, {name: rows for name, rows in asked.items() if not rows.is_empty()}
-            )
-            for name, shard in shards.items():
-                published[name] = publishing.shard(name, shard, schema.get(name, []))
+            asked = {name: rows for name, rows in asked.items() if not rows.is_empty()}
+            with ThreadPoolExecutor(1) as beside:  # one computes, the other waits for the disk
+                noting = beside.submit(self._note, judged.values(), before, old)
+                schema = merging.schema_of(self._task, asked)
+                repeats = noting.result()
+            published |= publishing.shards(found)
+            found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
         repeats = repeats or self._note([], before, old)
-        return publishing.everything(old.tree, published, repeats)
+
+        def after(outcome: Outcome) -> list[Move]:
+            return [note_last(self._home, self._task.name, self._by, outcome)]
+
+        return publishing.everything(old.tree, published, found, repeats, after)
 
     def _judge(self, entries: list[Json]) -> dict[str, Judged]:
         """Judge recordings, a few at a time: polars, numpy and hashing release the GIL."""

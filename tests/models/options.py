@@ -25,7 +25,11 @@ OPTIONS = {
         "bias": False,
         "layer_norm": False,
     },
-    "linear": {"local": True, "residual": {"type": "gru", "hidden_size": 5, "dropout": 0.3}},
+    "linear": {
+        "local": True,
+        "groups": ["*"],
+        "residual": {"type": "gru", "hidden_size": 5, "dropout": 0.3},
+    },
     "polynomial": {"degree": 2, "rows": 2, "ridge": 1e-3},
     "rigid_body": {
         "mass": "free",

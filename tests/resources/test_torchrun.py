@@ -11,11 +11,13 @@ import psutil
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-from kinemill.train import find_model, job_folder
+from kinemill.train import find_model, job_folder, load_model
+from kinemill.train.acting import as_policy
 from kinemill.train.checkpoint import checkpoints
 from resources.mill import Mill
 from resources.on_torchrun import told
 from resources.training import write_job
+from tests.train.cloning import demonstrations, policy_task
 from tests.train.conftest import packed, pendulum_task, publish  # noqa: F401, a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,11 @@ def test_one_that_was_killed_is_told_and_may_be_tried_again(capsys):
 def test_a_fault_of_the_leader_is_the_fault_of_all():
     ends = {2: failure(2, -signal.SIGTERM), 1: failure(1, 1), 0: failure(0, 2)}
     assert told(ends, 3) == 2
+
+
+def by_torchrun(task):
+    told = task.model_dump(mode="json", by_alias=True)
+    return type(task).model_validate({**told, "compute": {"type": "torchrun"}})
 
 
 def start(job: Path) -> subprocess.Popen:
@@ -66,10 +73,7 @@ def wait_for(find, seconds=90):
 @pytest.mark.slow
 def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_home, packed):  # noqa: F811
     settings = {"steps": 600, "save_every": 10, "eval_every": 200, "patience": None}
-    task = pendulum_task(**settings)
-    task = type(task).model_validate(
-        {**task.model_dump(mode="json", by_alias=True), "compute": {"type": "torchrun"}}
-    )
+    task = by_torchrun(pendulum_task(**settings))
     ref, mill = publish(tracked_home, packed), Mill(task, tracked_home)
     job = write_job(mill, ref, ref, dagster_run="of a test")
     runs = job_folder(task, tracked_home, ref, ref)
@@ -98,3 +102,17 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
     model = find_model(task, tracked_home, ref, ref)
     assert model is not None
     assert model.summary["steps"] == 600
+
+
+@pytest.mark.slow
+def test_a_policy_is_cloned_by_two_processes(tracked_home):
+    task = by_torchrun(policy_task(steps=60, batch_size=33, patience=None, seq_len=3))
+    ref, mill = publish(tracked_home, demonstrations().packed), Mill(task, tracked_home)
+    agent = start(write_job(mill, ref, ref, dagster_run="of a test"))
+    out, _ = agent.communicate(timeout=300)
+    assert agent.returncode == 0, out
+    model = find_model(task, tracked_home, ref, ref)
+    assert model is not None
+    assert model.summary["steps"] == 60
+    policy = as_policy(load_model(tracked_home.root / model.ref.path))
+    assert -2.0 <= policy.act([0.5, 0.5])[0] <= 2.0

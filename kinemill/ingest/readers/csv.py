@@ -9,7 +9,9 @@ the first line after the header; comments and blank lines are not counted.
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -41,6 +43,9 @@ from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.spec import Task
 from kinemill.spec.plugins import READERS
 
+LARGE = 1 << 20  # bytes
+# polars parses a large file on all cores; the next one gets the memory that this one is done with.
+_TURN = Lock()
 MISSING = ["NA", "N/A", "na", "n/a", "null", "NULL", "None", "none"]  # written for "no value"
 _DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M")  # ISO 8601
 
@@ -157,7 +162,9 @@ def _at_full_speed(
         encoding="utf8-lossy",  # an odd byte in a comment column does not spoil the numbers
     )
     # A column may be the source of two channels.
-    return rows.select(pl.col(names[at]).alias(name) for name, at in places.items()).collect()
+    wanted = rows.select(pl.col(names[at]).alias(name) for name, at in places.items())
+    with _TURN if isinstance(source, Path) and source.stat().st_size >= LARGE else nullcontext():
+        return wanted.collect()
 
 
 def _fills(frame: pl.DataFrame, layout: Layout, columns: Columns) -> bool:

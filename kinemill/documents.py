@@ -1,0 +1,81 @@
+"""JSON documents: spelled in one way for digests; a reader sees a whole one or none."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from kinemill.durable import Move, settle
+from kinemill.errors import CorruptArtifact
+from kinemill.faultpoints import fault_point
+from kinemill.home import Home
+from kinemill.sharing import send
+
+Json = dict[str, Any]
+
+
+def canonical(value: object) -> str:
+    """Spell `value` as JSON in the one way that digests are taken of (no NaN, keys sorted)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of `value` as canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def aside_of(path: Path) -> Path:
+    """Return where to write what will replace `path`: beside it, under a name nobody looks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".aside-{uuid4().hex}"
+
+
+def publish_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file, the new one, or none."""
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(content)
+        fault_point("file.written")
+        settle([Move(aside, path)])
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def as_json(value: object) -> bytes:
+    """Spell `value` as readable JSON."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def publish_json(path: Path, value: object) -> None:
+    """Publish `value` as readable JSON, atomically."""
+    publish_file(path, as_json(value))
+
+
+def publish_shared(home: Home, path: Path, value: object) -> None:
+    """Publish `value` as `publish_json` does, where other machines find it, too."""
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(as_json(value))
+        send(home, moves := [Move(aside, path)])
+        settle(moves)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON into a folder that is still to be published, in one line."""
+    path.write_text(json.dumps(value, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        CorruptArtifact: the file holds no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        message = f"holds no JSON ({error})"
+        raise CorruptArtifact(path, message, fix="restore or delete it") from error
