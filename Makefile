@@ -68,7 +68,7 @@ prove-machines: setup ## the demo task with PostgreSQL, S3 and Ray in place of f
 prove-reinforcement: setup ## time to what counts as solved, 5 seeds beside stable-baselines3, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_reinforcement
 
-prove-imitation: setup ## success of policies learned from demonstrations, 3 seeds; prints it
+prove-imitation: setup ## success of policies learned from demonstrations, 3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_imitation
 
 prove-motion: setup ## policies from reference clips on clips they never saw, rewrites docs/results.md

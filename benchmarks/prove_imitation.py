@@ -113,8 +113,10 @@ def prove(case: str, seed: int) -> Found:
     """Return the figures of one case and seed, closed loop."""
     name = CASES[case][0]
     logs, count = kept() / name / "logs", DEMONSTRATIONS[name]
-    if not logs.is_dir() or len(list(logs.glob("*.h5"))) < count:
-        demonstrate(load_task(name), logs, range(count))
+    if not logs.is_dir():
+        begun = logs.with_name("begun")
+        demonstrate(load_task(name), begun, range(count))
+        begun.rename(logs)
     task, folder, _, seconds = learned(case, seed, logs)
     policy = load(folder)
     own, expert = tried(task, policy), by_expert(task)

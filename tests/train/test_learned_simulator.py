@@ -28,7 +28,7 @@ def learned_pendulum(home, seed):
     return home.root / export(task, home, model).ref.path
 
 
-@pytest.mark.slow  # two minutes each
+@pytest.mark.slow  # a minute each
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_policy_that_never_met_the_rod_swings_it_up(home, seed):
     """From hanging to within 0.2 rad of upright for the last 2 s of 6, in 19 of 20 starts."""
