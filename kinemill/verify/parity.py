@@ -179,19 +179,41 @@ def compare_rollout(pair: Pair, probe: Probe) -> Parity:
     """Compare a rollout; rounding grows with the horizon, so torch in float64 tells how much.
 
     Channels of one rollout move each other: how much it is rounded is taken from the worst of them,
-    in spreads. One that happens to come out exactly says nothing of the next runtime.
+    in spreads. One that happens to come out exactly says nothing of the next runtime; beyond what
+    may ever be, where luck decides most, it is the most that copies a rounding apart differ by.
     """
-    inputs = [torch.tensor(part) for part in probe.inputs]
-    precise = copy.deepcopy(pair.step).double()
-    with torch.no_grad():
-        single = _array(pair.step.rollout(*inputs))
-        double = _array(precise.rollout(*(part.double() for part in inputs)))
+    single, rounded, double = _rolled(pair, probe, probe.beyond)
     near = _near(pair, probe, double) if probe.beyond else np.ones(double.shape[:2], dtype=bool)
     difference = wrapped(pair.simulator.rollout(*probe.inputs) - single, pair.angle)
-    rounding = _until(near, wrapped(single - double, pair.angle)).max(axis=1)
-    rounding = (rounding / pair.spread).max(axis=1, keepdims=True) * pair.spread
+    rounding = _rounding(pair, near, rounded, double)
     most = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor(_until(near, single).max(axis=1)))
     return _worst("rollout", probe, _until(near, difference).max(axis=1), most, pair)
+
+
+def _rolled(pair: Pair, probe: Probe, copied: bool) -> tuple[Floats, list[Floats], Floats]:
+    """Roll out in torch.
+
+    Returns:
+        In float32 (N, T, S); that and, if `copied`, what COPIES started a rounding apart come to;
+        in float64.
+    """
+    states = _rounded(probe.states, pair.spread) if copied else [probe.states]
+    inputs = [torch.tensor(part) for part in probe.inputs]
+    others = [part.repeat(len(states), 1, 1) for part in inputs[1:]]
+    precise = copy.deepcopy(pair.step).double()
+    with torch.no_grad():
+        double = _array(precise.rollout(*(part.double() for part in inputs)))
+        every = _array(pair.step.rollout(torch.tensor(np.concatenate(states)), *others))
+    rounded = np.split(every, len(states))
+    return rounded[0], rounded, double
+
+
+def _rounding(
+    pair: Pair, near: NDArray[np.bool_], rounded: Sequence[Floats], double: Floats
+) -> Floats:
+    """Return by how much rounding moves each rollout while it is near, (N, S)."""
+    off = [_until(near, wrapped(one - double, pair.angle)).max(axis=1) for one in rounded]
+    return (np.max(off, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
 
 
 def _near(pair: Pair, probe: Probe, double: Floats) -> NDArray[np.bool_]:
@@ -206,19 +228,11 @@ def compare_long(pair: Pair, probe: Probe) -> Parity:
     How much rounding grows is luck along one trajectory, so it is the most that copies, started a
     rounding apart, differ by from float64. A row is compared until it has run away.
     """
-    inputs = [torch.tensor(part) for part in probe.inputs]
-    precise = copy.deepcopy(pair.step).double()
-    with torch.no_grad():
-        double = _array(precise.rollout(*(part.double() for part in inputs)))
-        states = _rounded(probe.states, pair.spread)
-        others = [part.repeat(len(states), 1, 1) for part in inputs[1:]]
-        every = _array(pair.step.rollout(torch.tensor(np.concatenate(states)), *others))
-    copies = np.split(every, len(states))
+    single, rounded, double = _rolled(pair, probe, True)
     near = _near(pair, probe, double)
     found = pair.simulator.rollout(*probe.inputs).astype(np.float64)
-    difference = _until(near, wrapped(found - copies[0], pair.angle)).max(axis=1)
-    rounding = [_until(near, wrapped(one - double, pair.angle)).max(axis=1) for one in copies]
-    most = (np.max(rounding, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
+    difference = _until(near, wrapped(found - single, pair.angle)).max(axis=1)
+    most = _rounding(pair, near, rounded, double)
     allowed = np.maximum(ROLLOUT_FACTOR * most, pair.floor(_until(near, double).max(axis=1)))
     row = _worst("long rollout", probe, difference, allowed, pair)
     ran = bool(near[:, 0].all())  # else nothing was compared
