@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import dagster as dg
 from dagster._config.errors import PostProcessingError
@@ -20,6 +20,7 @@ from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Plugin, Task, load_task
 from kinemill.spec.compute import Ray
+from kinemill.spec.yaml import read_yaml
 from resources.compute import COMPUTE
 from resources.faults import note_refusal
 from resources.spare import SPARE
@@ -93,7 +94,7 @@ class Form(dg.Shape):
         Raises:
             KinemillError: a key or value that the task cannot have, with its bound.
         """
-        changed = load_task(self.path, flatten(value))
+        changed = load_task(self.path, flatten(value, read_yaml(self.path).value))
         COMPUTE[changed.compute.type]  # an unknown target is refused before any step
         return changed
 
@@ -111,13 +112,20 @@ class Form(dg.Shape):
         return value
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested overrides into dotted keys, `type` first, since it decides what others mean."""
+def flatten(config: Mapping[str, Any], task: Any = None, prefix: str = "") -> dict[str, Any]:
+    """Turn nested overrides into dotted keys, `type` first, since it decides what others mean.
+
+    Args:
+        config: overrides.
+        task: what the task file has there; settings take the place of a number as a whole.
+        prefix: of the keys.
+    """
     flat: dict[str, Any] = {}
+    known: Mapping[str, Any] = cast(Any, task) if isinstance(task, Mapping) else {}
     for key in sorted(config, key=lambda name: name != "type"):
-        value, dotted = config[key], f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{dotted}.")
+        value, dotted, own = config[key], f"{prefix}{key}", known.get(key)
+        if isinstance(value, Mapping) and not isinstance(own, int | float):
+            flat |= flatten(cast(Mapping[str, Any], value), own, f"{dotted}.")
         else:
             flat[dotted] = value
     return flat

@@ -16,7 +16,7 @@ from pipelines.chain import definitions_of
 from pipelines.definitions import build
 from pipelines.run import run_config
 from pipelines.sensors import failures
-from resources.mill import flatten
+from resources.mill import flatten, launchpad
 from tests.pipelines.conftest import TASK
 
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]
@@ -87,6 +87,17 @@ def test_launchpad_overrides_are_spelled_as_in_the_task_file():
     overrides = {"learn.model.type": "gru", "learn.model.hidden_size": 8, "dt": 0.1}
     assert flatten(nested(overrides)) == overrides
     assert next(iter(flatten({"hidden_size": 8, "type": "gru"}))) == "type"
+
+
+def test_settings_take_the_place_of_a_number():
+    task = load_task("reach", {"dataset.validation": 0.2})
+    changed = launchpad(task).effective({"dataset": {"validation": {"tail": 0.3}, "test": 0.2}})
+    assert (
+        changed.dataset.validation
+        == load_task("reach", {"dataset.validation": {"tail": 0.3}}).dataset.validation
+    )
+    assert flatten({"a": {"b": 1}}, {"a": 0.1}) == {"a": {"b": 1}}
+    assert flatten({"a": {"b": 1}}, {"a": {"c": 2}}) == {"a.b": 1}
 
 
 @pytest.mark.parametrize("name", ["cart_pole", "double_pendulum", "simple_pendulum"])
