@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -19,11 +20,12 @@ def spare():
 
 
 def waiting():
-    return [
-        child
-        for child in psutil.Process().children()
-        if "resources.spare" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE
-    ]
+    """Return the processes that wait; one that was started just now has no command line yet."""
+    alive = [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    until = time.monotonic() + 10.0
+    while not all(one.cmdline() for one in alive) and time.monotonic() < until:
+        time.sleep(0.01)
+    return [one for one in alive if "resources.spare" in one.cmdline()]
 
 
 def test_one_that_waits_runs_a_module_in_the_environment_it_is_given(spare, tmp_path):
