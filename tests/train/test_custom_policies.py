@@ -83,17 +83,17 @@ def shop(tmp_path, monkeypatch):
     """The folder of a package that is there as long as the test."""
     folder = tmp_path / "site"
     folder.mkdir()
-    (folder / "shop.py").write_text(SHOP)
+    (folder / "waveshop.py").write_text(SHOP)
     monkeypatch.syspath_prepend(folder)
     yield folder
-    sys.modules.pop("shop", None)
+    sys.modules.pop("waveshop", None)
     for family, name in ((MODELS, "sines"), (ALGORITHMS, "resting_ppo")):
         family._loaded.pop(name, None)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac", RESTING], ids=["ppo", "sac", "its own"])
 def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, algorithm):
-    import shop  # noqa: F401  enters what it brings
+    import waveshop  # noqa: F401  enters what it brings
 
     task, silent = rl_task(POINT, algorithm, **LEARN), (Silence(), Silence())
     card = make_card(task, home)
@@ -111,11 +111,11 @@ def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, a
 
 
 def test_its_policy_class_is_what_the_library_builds(shop):
-    import shop
+    import waveshop
 
     task = rl_task(POINT, RESTING, **LEARN)
     learner = task.learn.algorithm.learner(site_of(task))
-    assert type(learner.model.policy) is shop.FromRest
+    assert type(learner.model.policy) is waveshop.FromRest
     seen = np.random.default_rng(0).normal(0.0, 1.0, (5, 2)).astype(np.float32)
     assert learner.model.predict(seen, deterministic=True)[0] == pytest.approx(0.25)
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_its_policy_class_is_what_the_library_builds(shop):
 
 
 def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
-    import shop  # noqa: F401
+    import waveshop  # noqa: F401
 
     task = rl_task(POINT, "evolution", **LEARN)
     with pytest.raises(BadInput, match="is no plain perceptron"):
@@ -133,11 +133,11 @@ def test_an_algorithm_that_needs_a_perceptron_refuses_it(shop):
 
 @pytest.mark.slow  # starts processes that find the package by its entry points
 def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
-    about = shop / "shop-1.0.dist-info"
+    about = shop / "waveshop-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: waveshop\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(
-        "[kinemill.models]\nsines = shop\n[kinemill.train.algorithms]\nresting_ppo = shop\n"
+        "[kinemill.models]\nsines = waveshop\n[kinemill.train.algorithms]\nresting_ppo = waveshop\n"
     )
     path = tmp_path / "point.yaml"
     path.write_text(
