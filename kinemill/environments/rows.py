@@ -84,20 +84,34 @@ class Rows:
         return seen, rewards.astype(np.float32), dones, infos, self._masks
 
     def _finished(self, row: int, seen: Any, ended: bool) -> dict[str, Any]:
-        steps = int(self._steps[row])
-        means = np.asarray(self._sums)[row] / steps
-        spreads = np.sqrt(np.maximum(np.asarray(self._squares)[row] / steps - means**2, 0.0))
+        told = summed(
+            (float(self._rewards[row]), int(self._steps[row]), ended),
+            (np.asarray(self._sums)[row], np.asarray(self._squares)[row]),
+        )
         return {
             "terminal_observation": seen.copy(),
             "TimeLimit.truncated": not ended,
-            EPISODE: {
-                "return": float(self._rewards[row]),
-                "length": float(steps),
-                "ended": float(ended),
-                **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
-                **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
-            },
+            EPISODE: told,
         }
 
     def close(self) -> None:
         """Have nothing to close."""
+
+
+def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> dict[str, float]:
+    """Return what an episode was like, as `kinemill.train.reinforcement.tally.Tally` sums it up.
+
+    Args:
+        episode: its return, its steps, and whether it ended by itself.
+        actions: their sums and sums of squares over its steps, (A,) each.
+    """
+    returned, steps, ended = episode
+    means = actions[0] / steps
+    spreads = np.sqrt(np.maximum(actions[1] / steps - means**2, 0.0))
+    return {
+        "return": returned,
+        "length": float(steps),
+        "ended": float(ended),
+        **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
+        **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
+    }

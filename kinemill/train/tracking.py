@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kinemill.environments.kinds._biped import PITCH
 from kinemill.environments.kinds._walkers import Walkers, levelled, soles, stance
 from kinemill.environments.kinds.walker import NEAR, START
-from kinemill.environments.rows import EPISODE
+from kinemill.environments.rows import EPISODE, summed
 from kinemill.train.gait_reference import Reference
 
 Floats = NDArray[np.floating]
@@ -128,17 +128,9 @@ class Tracking:
         return seen, rewards, dones, infos, self._masks
 
     def _finished(self, row: int, seen: Floats, ended: bool) -> dict[str, Any]:
-        steps = int(self._walkers.steps[row])
-        means = self._sums[row] / steps
-        spreads = np.sqrt(np.maximum(self._squares[row] / steps - means**2, 0.0))
-        told = {
-            "return": float(self._rewards[row]),
-            "length": float(steps),
-            "ended": float(ended),
-            "success": float(not ended and self._walkers.off()[row] < NEAR),
-            **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
-            **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
-        }
+        of = (float(self._rewards[row]), int(self._walkers.steps[row]), ended)
+        told = summed(of, (self._sums[row], self._squares[row]))
+        told["success"] = float(not ended and self._walkers.off()[row] < NEAR)
         return {"terminal_observation": seen, "TimeLimit.truncated": not ended, EPISODE: told}
 
     def _seen(self) -> NDArray[np.float32]:

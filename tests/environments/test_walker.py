@@ -234,6 +234,11 @@ def test_episodes_of_a_training_end_and_begin_anew(family):
     np.testing.assert_array_equal(tracking.reset([5, *[None] * 15])[0], first)
 
 
+def test_a_parameter_that_it_lacks_is_refused_before_it_learns(family):
+    with pytest.raises(BadInput, match="friction"):
+        walks(family, 2, randomise={"frction": [0.9, 1.0]})
+
+
 def test_a_foot_that_bears_stays_where_it_is(family):
     """The trunk's velocity is the gait's, so that on average it is the command."""
     reference = Reference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]))

@@ -21,6 +21,8 @@ from kinemill.environments.kinds._biped import (
     STEP,
 )
 from kinemill.environments.kinds._stepping import Stepping, Threads
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
 
 Floats = NDArray[np.floating]
 
@@ -62,7 +64,15 @@ class Walkers:
         self.steps = np.zeros(count, int)
 
     def vary(self, row: int, by: dict[str, float]) -> None:
-        """Multiply what a biped usually has: mass, friction and gain of the servos."""
+        """Multiply what a biped usually has: mass, friction and gain of the servos.
+
+        Raises:
+            BadInput: it has no such parameter; a push is whose pushes it.
+        """
+        for name in by:
+            if name not in PARAMETERS:
+                where = f"environment.randomise, variants: {name}"
+                raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
         usual, model = self._usual, self.physics.models[row]
         model.body_mass[:] = usual.body_mass * by.get("mass", 1.0)
         model.body_inertia[:] = usual.body_inertia * by.get("mass", 1.0)

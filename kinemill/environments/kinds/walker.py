@@ -17,9 +17,8 @@ from pydantic import Field, NonNegativeFloat
 
 from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, STEP
 from kinemill.environments.kinds._stepping import Warped
-from kinemill.environments.kinds._walkers import PARAMETERS, Walkers, stance
+from kinemill.environments.kinds._walkers import Walkers, stance
 from kinemill.errors import BadInput
-from kinemill.registry import nearest
 from kinemill.spec.environment import KINDS, Environment
 
 Floats = NDArray[np.floating]
@@ -126,10 +125,6 @@ class Walker(gymnasium.Env[Floats, Floats]):
         Raises:
             BadInput: it has no such parameter.
         """
-        for name in parameters:
-            if name not in PARAMETERS:
-                where = f"environment.randomise, variants: {name}"
-                raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
         self.walkers.vary(0, parameters)
         self._push = float(parameters.get("push", self._push))
 

@@ -58,7 +58,8 @@ def refuse_others(task: Task, layout: PolicyLayout) -> None:
     """Pass if a task's environment is a walker with the channels of its clips.
 
     Raises:
-        BadInput: it is another one, or the channels are not those that it observes and takes.
+        BadInput: it is another one, has wrappers, or the channels are not those that it observes
+            and takes.
     """
     environment = make_environment(task)
     core = environment.unwrapped
@@ -74,6 +75,12 @@ def refuse_others(task: Task, layout: PolicyLayout) -> None:
                 expected=f"those of the walker, in its order: {', '.join(names)}",
             )
     environment.close()
+    own: Any = task.environment
+    if own.wrappers:
+        found = ", ".join(wrapper.type for wrapper in own.wrappers)
+        raise BadInput(
+            f"{where}.wrappers", f"has {found}", expected="none: walkers learn as they are"
+        )
 
 
 def _sizes(about: dict[str, Any]) -> GaitSizes:
