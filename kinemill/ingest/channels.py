@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kinemill.ingest.both import both
 from kinemill.ingest.clock import EXACT, Floats, Rows
 from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
@@ -20,7 +21,7 @@ from kinemill.spec.units import factor
 TURN = 2.0 * np.pi
 Channel = Floats | Pieces  # (n,)
 Values = dict[str, Floats]
-BLOCK = 16_384  # rows
+BLOCK = 32_768  # rows
 # An encoder that wraps reads at most one turn; a little more when noise is added after wrapping.
 WRAPPED_RANGE = TURN + 0.1
 
@@ -161,22 +162,31 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
         return {name: np.asarray(own) for name, own in values.items()}
     # One array for all: numpy has large ones in large pages, which cost half as much to fill.
     out = spare((len(values), len(grid)))
-    # So few rows at a time that what is worked out on the way stays in the processor's cache.
-    scratch = np.empty((2, min(BLOCK, len(grid))))
-    for start in range(0, len(grid), BLOCK):
-        block = slice(start, start + BLOCK)
-        left, right, share = _neighbours(seconds, grid[block], exact)
-        low, high = scratch[:, : len(left)]
-        first, last = int(left.min()), int(right.max())
-        left, right = left - first, right - first
-        for own, to in zip(values.values(), out, strict=True):
-            near = own[first : last + 1]
-            # All rows are there; to be told so, and not to look, is what `clip` is for.
-            near.take(left, out=low, mode="clip")
-            near.take(right, out=high, mode="clip")
-            high -= low
-            high *= share
-            np.add(high, low, out=to[block])
+
+    def fill(starts: range) -> None:
+        # So few rows at a time that what is worked out on the way stays in the processor's cache.
+        scratch = np.empty((2, min(BLOCK, len(grid))))
+        for start in starts:
+            block = slice(start, start + BLOCK)
+            left, right, share = _neighbours(seconds, grid[block], exact)
+            low, high = scratch[:, : len(left)]
+            first, last = int(left.min()), int(right.max())
+            left, right = left - first, right - first
+            for own, to in zip(values.values(), out, strict=True):
+                near = own[first : last + 1]
+                # All rows are there; to be told so, and not to look, is what `clip` is for.
+                near.take(left, out=low, mode="clip")
+                near.take(right, out=high, mode="clip")
+                high -= low
+                high *= share
+                np.add(high, low, out=to[block])
+
+    starts = range(0, len(grid), BLOCK)
+    if len(starts) < 2:
+        fill(starts)
+    else:
+        middle = len(starts) // 2
+        both(lambda: fill(starts[:middle]), lambda: fill(starts[middle:]))
     return dict(zip(values, out, strict=True))
 
 

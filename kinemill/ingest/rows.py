@@ -12,8 +12,11 @@ from typing import Any
 import polars as pl
 
 from kinemill.digests import BLOCK, believe
+from kinemill.durable import LARGE
+from kinemill.ingest.both import both
 
 SUFFIX = ".arrow"
+_BLOCK = 2 * BLOCK  # bytes that are written at once
 
 
 def write_rows(frame: pl.DataFrame, path: Path) -> None:
@@ -31,7 +34,7 @@ def write_rows(frame: pl.DataFrame, path: Path) -> None:
 
 
 class _Hashed:
-    """A new file, hashed while what is written to it is in the processor's cache."""
+    """A new file, hashed while it is written; a large part of it at the same time."""
 
     def __init__(self, path: Path) -> None:
         self._file, self._found = path.open("wb", buffering=0), hashlib.sha256()
@@ -45,12 +48,18 @@ class _Hashed:
     def write(self, part: Any) -> int:
         """Write a buffer of bytes, all of it."""
         whole = memoryview(part)
-        for start in range(0, len(whole), BLOCK):
-            block = whole[start : start + BLOCK]
-            self._found.update(block)
+        if len(whole) < LARGE:
+            self._found.update(whole)
+            self._write(whole)
+        else:
+            both(lambda: self._write(whole), lambda: self._found.update(whole))
+        return len(whole)
+
+    def _write(self, whole: memoryview) -> None:
+        for start in range(0, len(whole), _BLOCK):
+            block = whole[start : start + _BLOCK]
             while block:
                 block = block[self._file.write(block) :]
-        return len(whole)
 
     def flush(self) -> None:
         """Do nothing: all is written."""

@@ -60,10 +60,12 @@ class Swapped(CheckSettings):
         length = len(values[known[0][0]])
         rows = max(1, min(round(self.window / task.dt), length // 4))
         few = slice(None, None, max(1, length // MANY))
-        said: list[Array] = []
-        for velocity, _ in known:
-            path = travelled(values, velocity, task.dt)
-            said.append(path[rows + 1 :][few] - path[1:-rows][few])
+        begin = np.arange(1, length - rows)[few]
+        said = [
+            travelled(values, velocity, begin + rows, task.dt)
+            - travelled(values, velocity, begin, task.dt)
+            for velocity, _ in known
+        ]
         positions = [values[position] for _, position in known]
         moved = [x[rows:-1][few] - x[: -rows - 1][few] for x in positions]
         units = [task.channels[velocity].unit for velocity, _ in known]
