@@ -3,7 +3,7 @@
 Four CSV files of at least 64 MB (five simulated joints with angle, velocity and torque at 500 Hz)
 are ingested and validated into an empty home, everything published and synced to disk, in turn
 with `polars.read_csv` on each of the same files, which uses all cores, and with their sha256; then
-three hundred logs of a second each. Files are in the cache of the system, as they are after a copy.
+a thousand logs of a second each. Files are in the cache of the system, as they are after a copy.
 Memory is the largest resident size of a process of its own that takes in one, four or eight such
 files.
 """
@@ -36,7 +36,7 @@ from kinemill.validate import validate
 DT = 0.002  # s
 JOINTS = 5
 LARGE = 4  # files of 64 MB, for speed
-SMALL, SMALL_ROWS = 300, 500  # logs of a second
+SMALL, SMALL_ROWS = 1_000, 500  # logs of a second
 FILES = (1, 4, 8)  # of 64 MB, for memory: at most four recordings at a time are in work
 
 

@@ -28,6 +28,10 @@ class KinemillError(Exception):
             parts.append(fix)
         super().__init__("; ".join(parts))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel from process to process as it is, whatever it was made with."""
+        return _again, (type(self), self.args, self.__dict__)
+
 
 class BadInput(KinemillError):
     """A command, setting or argument that cannot be used as it stands."""
@@ -67,3 +71,10 @@ class ProcessLost(TrainingFailed):
 
 class Unreachable(KinemillError):
     """A database or object store that machines share did not answer, or refused."""
+
+
+def _again(kind: type[KinemillError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

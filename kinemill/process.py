@@ -89,9 +89,14 @@ def die_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how)
     else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        follow(parent)
     if os.getppid() != parent:  # it ended before we asked to be told
         os._exit(1)
+
+
+def follow(parent: int) -> None:
+    """End this process within a second of its parent, whichever thread of that started it."""
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

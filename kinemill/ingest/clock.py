@@ -89,10 +89,11 @@ def _rises(seconds: Floats, most: float) -> bool:
 
 def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows, Floats, Rows]:
     """Return places and seconds of the rows with a finite stamp, and places of the others."""
-    whole = stamps.is_not_null()
-    if stamps.dtype == pl.Float64:
-        whole &= stamps.is_finite()
-    good = whole.fill_null(value=False).to_numpy()
+    if stamps.null_count() == 0:  # of small logs polars takes longer to ask than numpy to look
+        every = stamps.to_numpy()
+        good = np.isfinite(every)
+    else:
+        good = (stamps.is_not_null() & stamps.is_finite()).fill_null(value=False).to_numpy()
     lost = np.flatnonzero(~good)
     rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()

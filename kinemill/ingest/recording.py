@@ -1,12 +1,12 @@
 """Recordings: read, written aside, and brought to their places many at a time."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
+from kinemill.cores import in_groups
 from kinemill.durable import Move
 from kinemill.home import Home
 from kinemill.ingest.membership import Member, Moved, entering, keep_raw
@@ -16,11 +16,6 @@ from kinemill.spec import Task
 from kinemill.spec.ports import Progress
 from kinemill.store import Json, Outcome, Staged, publish_staged, stage_outcome
 
-WORKERS = 4  # files in memory at a time, at most; polars uses all cores for each
-GROUP, GROUP_BYTES = 64, 1 << 28  # recordings brought to the disk at once, and their bytes
-
-T = TypeVar("T")
-R = TypeVar("R")
 Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the recording's bytes
 
 
@@ -35,18 +30,6 @@ def read_again(
     for member, outcome in record([(task, home, member, None) for member in chosen], progress):
         if outcome:  # a kept copy does not move
             yield member, outcome
-
-
-def parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Do `work` on all items on a few threads, in order; polars and hashing release the GIL.
-
-    No more than there are cores: more of them fill more memory at a time, and that costs most.
-    """
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, max(2, os.cpu_count() or 1)))
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -106,10 +89,10 @@ def _record(
     jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
 ) -> Iterator[tuple[Member, Outcome | None]]:
     done = 0
-    for group in _grouped(jobs):
+    for group, found in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()
         try:
-            for one in parallel(_read_aside, group):
+            for one in found:
                 read.append(one)
                 progress.advance("ingest", done := done + 1, len(jobs), one.member.name)
             first.result()
@@ -127,17 +110,8 @@ def _record(
             yield one.member, next(published) if staged_ else cast("Outcome | None", one.outcome)
 
 
-def _grouped(jobs: list[Job]) -> Iterator[list[Job]]:
-    """Yield jobs in groups that are brought to the disk at once, none of them too large."""
-    group, size = list[Job](), 0
-    for job in jobs:
-        group.append(job)
-        size += job[2].bytes
-        if len(group) == GROUP or size >= GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+def _bytes_of(job: Job) -> int:
+    return job[2].bytes
 
 
 def _discard(moves: Iterable[Move]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.cores import on_threads
 from kinemill.digests import digest_to_copy
 from kinemill.disk import warn
 from kinemill.durable import Move, hasten
@@ -36,7 +37,7 @@ from kinemill.ingest.membership import (
     members,
     members_elsewhere,
 )
-from kinemill.ingest.recording import Job, parallel, record
+from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.report import IngestReport, Teller
 from kinemill.ingest.sights import open_book
@@ -105,7 +106,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     fault_point("ingest.scanned")
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
     with copying_ahead(home) as ahead:
-        found = parallel(lambda sight: _hash(sight, ahead(sight)), still)
+        found = on_threads(lambda sight: _hash(sight, ahead(sight)), still)
         hashes = dict(zip(still, found, strict=True))
         read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
         fault_point("ingest.hashed")

@@ -16,6 +16,8 @@ class Looks(NamedTuple):
     """A channel (n,), n at least one, in b blocks of rows.
 
     Attributes:
+        low: least value; NaN where a row is NaN.
+        high: largest value; likewise.
         lows: least value of each block, (b,); NaN where a row is NaN.
         highs: largest value of each block, (b,); likewise.
         total: sum over all rows.
@@ -23,6 +25,8 @@ class Looks(NamedTuple):
         fall: least x[k+1] - x[k]; likewise.
     """
 
+    low: float
+    high: float
     lows: Array
     highs: Array
     total: float
@@ -46,18 +50,21 @@ def _look(values: Array) -> Looks:
             rises.append(change.max())
             falls.append(change.min())
     rise, fall = (np.array(rises).max(), np.array(falls).min()) if rises else (0.0, 0.0)
-    return Looks(np.array(lows), np.array(highs), float(total), float(rise), float(fall))
+    every = np.array(lows), np.array(highs)
+    span = float(every[0].min()), float(every[1].max())
+    return Looks(*span, *every, float(total), float(rise), float(fall))
 
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
     """Return least and largest value of a channel; NaN where a row is NaN."""
     looks = looks_of(values, name)
-    return float(looks.lows.min()), float(looks.highs.max())
+    return looks.low, looks.high
 
 
 def whole(values: Values, name: str) -> bool:
     """Tell whether a channel is finite in every row."""
-    return all(map(isfinite, extremes(values, name)))
+    looks = looks_of(values, name)
+    return isfinite(looks.low) and isfinite(looks.high)
 
 
 def largest_step(values: Values, name: str) -> float:

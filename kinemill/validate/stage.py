@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from kinemill.cores import in_groups
 from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
-from kinemill.ingest.recording import parallel
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
@@ -48,7 +48,7 @@ from kinemill.validate.noting import Repeats, note_twins
 from kinemill.validate.publishing import Asked, Publishing
 from kinemill.validate.twin_index import Sketched
 
-GROUP, BATCH = 64, 4096  # recordings published together; those whose findings are in memory
+BATCH = 4096  # recordings whose findings are in memory
 
 Json = dict[str, Any]
 
@@ -130,6 +130,10 @@ def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]
         yield batch
 
 
+def _judge_entry(task: Task, home: Home, asked: Json, entry: Json) -> Judged:
+    return judge_recording(task, home, open_recording(home, entry), asked)
+
+
 class _Validating:
     """One validation of a task's recordings."""
 
@@ -167,23 +171,20 @@ class _Validating:
         return publishing.everything(old.tree, published, found, repeats, after)
 
     def _judge(self, entries: list[Json]) -> dict[str, Judged]:
-        """Judge recordings, a few at a time: polars, numpy and hashing release the GIL."""
-
-        def one(entry: Json) -> Judged:
-            recording = open_recording(self._home, entry)
-            return judge_recording(self._task, self._home, recording, self._asked)
-
+        """Judge recordings, and publish what is found in groups."""
+        work = partial(_judge_entry, self._task, self._home, self._asked)
+        columns = len(self._task.columns)
         judged: dict[str, Judged] = {}
-        for first in range(0, len(entries), GROUP):
-            group, found = entries[first : first + GROUP], list[Judged]()
-            for entry, each in zip(group, parallel(one, group), strict=True):
-                found.append(each)
+        for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry["rows"]):
+            found = list[Judged]()
+            for entry, one in zip(group, each, strict=True):
+                found.append(one)
                 self._left -= 1
-                note = f"{entry['name']}: {len(each.item['episodes'])} episodes"
+                note = f"{entry['name']}: {len(one.item['episodes'])} episodes"
                 done = self._total - self._left
                 self._progress.advance("validate", done, self._total, note)
-            publish_staged(self._home, [each.staged for each in found if each.staged])
-            judged |= {entry["hash"]: each for entry, each in zip(group, found, strict=True)}
+            publish_staged(self._home, [one.staged for one in found if one.staged])
+            judged |= {entry["hash"]: one for entry, one in zip(group, found, strict=True)}
         return judged
 
     def _shard(self, entries: list[Json], judged: Mapping[str, Judged], old: Old) -> Shard:

@@ -6,10 +6,10 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kinemill import faultpoints
+from kinemill import cores, faultpoints
 from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
 from kinemill.spec import load_task
@@ -49,11 +49,12 @@ class Site:
     home: Path
     logs: Path
     deliveries: list[dict[str, bytes]] = field(default_factory=list[dict[str, bytes]])
+    in_processes: bool = False  # as many small logs are read
 
     def to(self, name: str) -> "Site":
         """Return a site of its own with the same deliveries still to come."""
         folder = self.home.parent / name
-        return Site(self.task, folder / "home", folder / "logs", self.deliveries)
+        return replace(self, home=folder / "home", logs=folder / "logs")
 
     def deliver(self) -> bool:
         """Put the first delivery that is not there into the folder of logs; tell if there is."""
@@ -85,6 +86,8 @@ def _work(site: Site, fault: str, told: Path) -> None:
     # Nothing here outlives the machine; a killed process loses none of what it wrote.
     os.fsync = lambda handle: None
     os.environ[faultpoints.VARIABLE] = fault
+    if site.in_processes:
+        cores.MANY = 1
     told.write_text(json.dumps({"result": mill(site), "passings": faultpoints.passings()}))
 
 

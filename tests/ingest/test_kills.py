@@ -107,6 +107,24 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(mills, told):
         list(pool.map(lambda fault: kill(mills, told, fault), faults))
 
 
+@pytest.mark.parametrize(
+    ("fault", "ends"),
+    [
+        ("count", 0),
+        ("outcome.built:2", 1),  # one of the processes that read dies, and this is told of
+        ("raw.copied:1", 1),
+        ("error:outcome.staged:2", 1),
+        ("moves.renamed:2", -signal.SIGKILL),
+        ("ingest.recorded:2", -signal.SIGKILL),
+    ],
+)
+def test_many_logs_are_read_in_processes_which_may_be_killed_too(mills, told, fault, ends):
+    site = replace(told[0].to(f"apart at {fault}"), in_processes=True)
+    code, _ = mills.run(site, fault)
+    assert code == ends
+    is_as_if_never_interrupted(mills, told, replace(site, in_processes=False))
+
+
 def test_what_was_entered_is_not_lost_with_its_file(mills, told):
     site = told[0].to("file gone")
     code, _ = mills.run(site, "ingest.recorded:2")
