@@ -68,6 +68,9 @@ def main() -> None:
     """Read this worker's share of what the job file asks for."""
     job = read_json(Path(sys.argv[1]))
     task = Task.model_validate(job["task"])
+    if isinstance(task.compute, Ray):
+        # Nobody else knows how many of the node's cores the cluster lends this worker.
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(max(1, int(task.compute.cpus)))
     share = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     read_ahead(task, Home.resolve(), Path(job["folder"]), share)
 
