@@ -28,19 +28,19 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
     if most < 2:
         return 0.0
     v, x = (_spread(values[first:last], 16 * most) for values in (velocity, position))
-    total = np.cumsum(v, axis=1)
-    v = total[:, 4:].copy()
-    v[:, 1:] -= total[:, :-5]
-    v /= 5.0
-    # The mean of five central differences, at the same rows.
+    # At each row but the first and last three: the mean of five rows, and of five differences.
+    mean = 0.2 * (v[:, 1:-5] + v[:, 2:-4] + v[:, 3:-3] + v[:, 4:-2] + v[:, 5:-1])
     slope = (x[:, 6:] + x[:, 5:-1] - x[:, 1:-5] - x[:, :-6]) / (10.0 * dt)
-    v = v[:, 1:-1]
-    v, slope = v - v.mean(), slope - slope.mean()
-    mid = v[:, most:-most]
-    squares = np.pad(np.cumsum(slope**2, axis=1), ((0, 0), (1, 0)))
-    power = (squares[:, mid.shape[1] :] - squares[:, : -mid.shape[1]]).sum(axis=0)
+    mean -= mean.mean()
+    slope -= slope.mean()
+    mid = mean[:, most:-most]
+    squares = np.square(slope)
+    first = float(squares[:, : mid.shape[1]].sum())
+    # With each shift a row joins at the end, and one leaves at the beginning.
+    change = (squares[:, -2 * most :] - squares[:, : 2 * most]).sum(axis=0)
+    power = first + np.concatenate(([0.0], np.cumsum(change)))
     shared = _correlation(slope, mid)  # the first: slope earlier
-    rest = power - 2.0 * shared + float(np.sum(mid**2))
+    rest = power - 2.0 * shared + float(np.square(mid).sum())
     best = int(np.argmin(rest))
     unclear = abs(best - most) > 1 and rest[best] > 0.7 * rest[most]
     if unclear or best in {0, 2 * most}:

@@ -21,7 +21,7 @@ _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
 _FEW = 200  # windows that a fit looks at: neighbours say nearly the same
 MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
-_SAMPLE = 50_000  # rows from which on noise is that of rows spread evenly over a log
+_SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over a log
 
 
 def pairs(task: Task) -> Iterator[tuple[str, str]]:
