@@ -37,6 +37,7 @@ from kinemill.dataset import (
 from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.ingest.arriving import news
+from kinemill.process import quicken
 from kinemill.spec import Task
 from kinemill.store import Ref, index_path, read_json
 from kinemill.validate import validate
@@ -223,6 +224,7 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
     asked.add_argument("--json", action="store_true", help="print figures, and leave the page")
     given = asked.parse_args()
+    quicken()  # as every process of kinemill's
     places = [Place(n, given.folder / f"scale-{n}") for n in (FEW, given.recordings)]
     for place in places:
         fill(place)
