@@ -74,8 +74,17 @@ def read_json(path: Path) -> Any:
     Raises:
         CorruptArtifact: the file holds no JSON.
     """
+    return parse_json(path, path.read_bytes())
+
+
+def parse_json(path: Path, content: bytes) -> Any:
+    """Return what the bytes of a file spell.
+
+    Raises:
+        CorruptArtifact: they are no JSON.
+    """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except ValueError as error:
         message = f"holds no JSON ({error})"
         raise CorruptArtifact(path, message, fix="restore or delete it") from error

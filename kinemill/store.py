@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +24,7 @@ from kinemill.documents import (
     aside_of,
     canonical,
     digest,
+    parse_json,
     publish_file,
     publish_json,
     publish_shared,
@@ -34,7 +35,7 @@ from kinemill.durable import Move, hasten, settle
 from kinemill.errors import CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
-from kinemill.manifests import FORMAT, MANIFEST, check_folder, manifest_of
+from kinemill.manifests import FORMAT, MANIFEST, check_folder, manifest_of, read_checked
 from kinemill.sharing import bring, send
 
 __all__ = [
@@ -104,15 +105,18 @@ def open_ref(home: Home, ref: Ref) -> Path:
     Raises:
         CorruptArtifact: the folder is gone, a file is missing, or its bytes have changed.
     """
-    _check(home, ref)
-    return home.root / ref.path
+    with _looking(home, ref) as folder:
+        check_folder(folder, ref.digest)
+    return folder
 
 
-def _check(home: Home, ref: Ref, names: Collection[str] | None = None) -> None:
-    """Check the manifest behind `ref`, and of the files that it lists all, or those named."""
-    bring(home, home.root / ref.path)
+@contextmanager
+def _looking(home: Home, ref: Ref) -> Generator[Path]:
+    """Yield the folder behind `ref`; if it turns out to be damaged, so may be others."""
+    folder = home.root / ref.path
+    bring(home, folder)
     try:
-        check_folder(home.root / ref.path, ref.digest, names)
+        yield folder
     except CorruptArtifact:
         drop_indexes(home, Path(ref.path).parent.name)
         raise
@@ -135,8 +139,8 @@ def summary_of(home: Home, ref: Ref) -> Json:
     Raises:
         CorruptArtifact: the outcome is gone, or its manifest or numbers have changed.
     """
-    _check(home, ref, (SUMMARY,))
-    return read_json(home.root / ref.path / SUMMARY)
+    with _looking(home, ref) as folder:
+        return parse_json(folder / SUMMARY, read_checked(folder, ref.digest, SUMMARY))
 
 
 def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:

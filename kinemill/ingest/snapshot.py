@@ -5,6 +5,7 @@ Snapshot, groups and shards are outcomes like any other. An entry is `{"hash", "
 person let the recording through.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from kinemill.store import (
     Json,
     Outcome,
     Ref,
+    canonical,
     digest,
     open_ref,
     read_json,
@@ -181,15 +183,17 @@ def _make_nodes(once: Once, stage: str, task: str, content: Json) -> Outcome:
 
 
 def _make_shard(once: Once, task: str, entries: list[Json]) -> Json:
+    spelled = canonical(entries)
+
     def build(folder: Path) -> Json:
-        write_json(folder / ENTRIES, entries)
+        (folder / ENTRIES).write_text(f"{spelled}\n")
         return {
             "recordings": len(entries),
             "quarantined": sum(not entry["tracks"] for entry in entries),
             **totals(entries, ("tracks", "rows", "dropped_rows")),
         }
 
-    inputs = {"version": VERSION, "entries": digest(entries)}
+    inputs = {"version": VERSION, "entries": hashlib.sha256(spelled.encode()).hexdigest()}
     return _node(once(SHARD, task, inputs, build))
 
 

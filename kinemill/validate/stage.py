@@ -6,7 +6,6 @@ writing of one shard, whatever the number of recordings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -157,10 +156,9 @@ class _Validating:
             shards = {name: self._shard(each, judged, old) for name, each in batch.items()}
             asked = {name: shard.asked_of_schema for name, shard in shards.items()}
             asked = {name: rows for name, rows in asked.items() if not rows.is_empty()}
-            with ThreadPoolExecutor(1) as beside:  # one computes, the other waits for the disk
-                noting = beside.submit(self._note, judged.values(), before, old)
-                schema = merging.schema_of(self._task, asked)
-                repeats = noting.result()
+            # One after the other: at once they would wait for the interpreter by turns.
+            repeats = self._note(judged.values(), before, old)
+            schema = merging.schema_of(self._task, asked)
             published |= publishing.shards(found)
             found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
         repeats = repeats or self._note([], before, old)
