@@ -53,7 +53,7 @@ def checkpoint_after(served, moment):
     """Wait for a training that has written a checkpoint since `moment`; return the training."""
 
     def found():
-        files = served.place.home.runs.rglob("checkpoint.json")
+        files = served.place.home.runs.rglob("checkpoint-*/checkpoint.json")
         fresh = [file for file in files if _mtime(file) > moment]
         return served.training() if fresh else None
 

@@ -46,7 +46,7 @@ def training_of(run, home, saved=True):
     while time.monotonic() < deadline and run.poll() is None:
         children = psutil.Process(run.pid).children(recursive=True)
         found = [child for child in children if is_training(child)]
-        if found and (not saved or list(home.runs.rglob("checkpoint.json"))):
+        if found and (not saved or list(home.runs.rglob("checkpoint-*/checkpoint.json"))):
             return found[0]
         time.sleep(0.05)
     pytest.fail(f"no training started: {run.communicate()}")
