@@ -2,12 +2,12 @@
 
 Two homes are filled through the library, `var/prove/scale-<number>/`, with logs of 0.6 s (three
 channels, one in fifty broken). What is there already is kept, so a stopped proof goes on. Filling
-leaves out fsync, which a proof does not need; measuring does not. Then both homes are measured in
-turn, `ROUNDS` times: a new log is ingested and validated to a published snapshot, named alone or
-found in its folder; nothing new; what the sensor does when nothing changed; the dataset version and
-the training set with the new episodes; pages of the quarantine, of the versions, of one of them and
-of what two differ in. Wall time is what a person waits for; on a machine that does other work the
-ratio of CPU time says more about what grows.
+leaves out fsync, which a proof does not need; measuring does not. Then each work is done in one
+home right after the other, `ROUNDS` times: a new log is ingested and validated to a published
+snapshot, named alone or found in its folder; nothing new; what the sensor does when nothing
+changed; the dataset version and the training set with the new episodes; pages of the quarantine, of
+the versions, of one of them and of what two differ in. Wall time is what a person waits for; on a
+machine that does other work the ratio of CPU time says more about what grows.
 """
 
 import argparse
@@ -149,13 +149,14 @@ def measure(places: list[Place]) -> Measured:
     """Return what each round took, by what was done and number of recordings."""
     spent: Measured = {}
     for number in range(ROUNDS + 1):
-        for place in places:
-            for what, work in _works(place).items():
+        works = {place.recordings: _works(place) for place in places}
+        for what in next(iter(works.values())):
+            for recordings, each in works.items():
                 wall, cpu = time.perf_counter(), time.process_time()
-                work()
+                each[what]()
                 one = Spent(time.perf_counter() - wall, time.process_time() - cpu)
                 if number:
-                    spent.setdefault(what, {}).setdefault(place.recordings, []).append(one)
+                    spent.setdefault(what, {}).setdefault(recordings, []).append(one)
     return spent
 
 
@@ -191,7 +192,7 @@ def _newest_two(place: Place) -> tuple[str, str]:
 
 
 def table(measured: Measured) -> str:
-    """Return a Markdown table: medians in ms with least and most, CPU ms, and their ratios."""
+    """Return a Markdown table: medians in ms with least and most, CPU ms; medians of ratios."""
     few, many = next(iter(measured.values()))
     lines = [
         f"| work | among {few:,} | among {many:,} | ratio | CPU | CPU | ratio |",
@@ -205,8 +206,7 @@ def table(measured: Measured) -> str:
 
 
 def _ratio(both: list[list[float]]) -> str:
-    few, many = map(statistics.median, both)
-    return f"{many / few:.2f}"
+    return f"{statistics.median(many / few for few, many in zip(*both, strict=True)):.2f}"
 
 
 def _middle(values: list[float]) -> str:

@@ -30,6 +30,7 @@ from kinemill.documents import (
     publish_shared,
     read_json,
     write_json,
+    write_listed,
 )
 from kinemill.durable import Move, hasten, settle
 from kinemill.errors import CorruptArtifact
@@ -65,6 +66,7 @@ __all__ = [
     "stage_outcome",
     "summary_of",
     "write_json",
+    "write_listed",
 ]
 
 SUMMARY = "summary.json"

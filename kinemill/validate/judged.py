@@ -25,7 +25,7 @@ from kinemill.store import (
     open_ref,
     read_json,
     summary_of,
-    write_json,
+    write_listed,
 )
 from kinemill.together import Once
 from kinemill.validate import foreign, measures, merging, ranges, responses, shown, table
@@ -168,7 +168,7 @@ def make_shard(
     """
 
     def build(folder: Path) -> Json:
-        write_json(folder / JUDGED, shard.recordings)
+        write_listed(folder / JUDGED, shard.recordings)
         shard.table.write_parquet(folder / TABLE, compression="lz4")
         summary = _summary(task, shard, schema)
         return merging.bounded(summary) if digits else summary

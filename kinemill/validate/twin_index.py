@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from pydantic_core import from_json
 
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
@@ -26,9 +27,8 @@ from kinemill.validate.twins import Course, Json, courses_of, numbers, twins_of
 
 ROOM = 64  # units under one key
 MOST = 16  # twins named for one unit: the earliest
-LOOKED = 256  # units compared with one: those that have most keys in common with it
+LOOKED = 64  # units compared with one: those that have most keys in common with it
 _BATCH = 1000  # units entered together
-_LOOK = 128  # units compared together
 _KEPT = 4096  # units in memory, of 2 KiB for each state
 _ASKED = 128  # keys asked for at a time: one statement for all, that is parsed once
 
@@ -145,19 +145,14 @@ class TwinIndex:
         return number
 
     def _twins(self, number: int, own: Course, its_keys: Keys) -> list[Twin]:
-        found: list[Twin] = []
         near = self._near(number, its_keys.probes)
-        for first in range(0, len(near), _LOOK):
-            some = near[first : first + _LOOK]
-            units = self._units(some)
-            far = twins_of(own, [unit.course for unit in units])
-            found += [
-                Twin(other, unit.unit, unit.recording, distance)
-                for other, unit, distance in zip(some, units, far, strict=True)
-                if distance is not None
-            ]
-            if len(found) >= MOST:
-                break
+        units = self._units(near)
+        far = twins_of(own, [unit.course for unit in units])
+        found = [
+            Twin(other, unit.unit, unit.recording, distance)
+            for other, unit, distance in zip(near, units, far, strict=True)
+            if distance is not None
+        ]
         return found[:MOST]
 
     def _near(self, number: int, asked: Sequence[int]) -> list[int]:
@@ -191,7 +186,7 @@ class TwinIndex:
         ).fetchall()
         seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
         arrays = [np.frombuffer(one, np.float32) for one in kept]
-        courses = courses_of(seconds, arrays, [json.loads(one) for one in begins], self._task)
+        courses = courses_of(seconds, arrays, [from_json(one) for one in begins], self._task)
         return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
 
     def _pair(self, number: int, twins_: Sequence[Twin]) -> None:

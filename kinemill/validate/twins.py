@@ -192,6 +192,8 @@ def distance(one: Course, other: Course) -> float:
 def distances(one: Course, others: Sequence[Course]) -> Array:
     """Return the `distance` of a course to each of others, (k,)."""
     found = np.full(len(others), np.inf)
+    if not others:
+        return found
     seconds = np.array([other.seconds for other in others])
     shorter, longer = np.minimum(one.seconds, seconds), np.maximum(one.seconds, seconds)
     rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
