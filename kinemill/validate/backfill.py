@@ -7,9 +7,12 @@ known.
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 
+from kinemill.cores import in_groups
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.ingest import Recording
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.inspecting import as_recording
 from kinemill.ingest.membership import Member, members
@@ -20,7 +23,7 @@ from kinemill.store import Json, Staged, publish_staged
 from kinemill.validate.episodes import rules
 from kinemill.validate.judged import judge_recording
 
-GROUP = 64  # recordings published together
+BATCH = 4096  # recordings whose outcomes are in memory
 
 
 @dataclass(frozen=True)
@@ -67,21 +70,28 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
             fix=f"names are those at first sight: kinemill ingest {task.name} --json",
         )
     read = judged = 0
-    for first in range(0, len(chosen), GROUP):
-        some = _judge(task, home, chosen[first : first + GROUP], progress or Silence())
+    for first in range(0, len(chosen), BATCH):
+        some = _judge(task, home, chosen[first : first + BATCH], progress or Silence())
         read, judged = read + some[0], judged + some[1]
     return {"task": task.name, "recordings": len(chosen), "read": read, "judged": judged}
 
 
 def _judge(task: Task, home: Home, chosen: list[Member], progress: Progress) -> tuple[int, int]:
     """Read and judge some recordings; return how many were not read, and not judged, before."""
-    decisions, asked, staged = decided(home, task.name), rules(task), list[Staged]()
+    decisions, recordings = decided(home, task.name), list[Recording]()
     found = list(read_again(task, home, chosen, progress))
     for member, outcome in found:
         made = decisions.get(member.hash)
         released = made is not None and made.decision == "release"
-        recording = as_recording(home, member, outcome, released=released)
-        judged = judge_recording(task, home, recording, asked)
-        staged += [judged.staged] if judged.staged else []
-    publish_staged(home, staged)
-    return sum(not outcome.known for _, outcome in found), len(staged)
+        recordings.append(as_recording(home, member, outcome, released=released))
+    judged, row = 0, 8 * len(task.columns)  # bytes
+    work = partial(_judged, task, home, rules(task))
+    for _, each in in_groups(work, recordings, lambda one: row * one.summary["rows"]):
+        staged = [one for one in each if one]
+        publish_staged(home, staged)
+        judged += len(staged)
+    return sum(not outcome.known for _, outcome in found), judged
+
+
+def _judged(task: Task, home: Home, asked: Json, recording: Recording) -> Staged | None:
+    return judge_recording(task, home, recording, asked).staged

@@ -1,10 +1,7 @@
 """The stage: idempotent, incremental, atomic, and never touching what it reads."""
 
-import math
 import os
 import shutil
-import subprocess
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -13,10 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill import digests
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
-from kinemill.ingest import copying, ingest, load_recordings, membership, stage
+from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.rows import read_rows
 from kinemill.spec import load_task
@@ -211,41 +207,6 @@ def test_reasons_are_texts_alone(task, home, logs, write):
         assert all(value is None or (isinstance(value, str) and value) for value in item.values())
 
 
-def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
-    make_task, home, logs, write, swing
-):
-    log = write("a.csv", swing)
-    first = ingest(make_task(), home, logs)
-    log.unlink()
-    second = ingest(make_task(dt=0.02), home, logs)
-    assert second.outcome.ref != first.outcome.ref
-    (recording,) = load_recordings(home, second.outcome.ref)
-    assert recording.summary["tracks"][0]["rows"] == 50
-
-
-def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, logs, write):
-    turns = [(k / 100, (k / 10 + 3) % 6.283185307 - 3.141592654, 10.0, 0.0) for k in range(50)]
-    write("a.csv", turns)
-    steps = []
-    for kind in ("linear", "angle"):
-        task = make_task(channels__angle__kind=kind)
-        (recording,) = load_recordings(home, ingest(task, home, logs).outcome.ref)
-        frame = read_rows(recording.folder / "track-0000.arrow")
-        steps.append(float(frame["angle"].diff().abs().max()))
-    assert steps == pytest.approx([6.183185307, 0.1])
-
-
-def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, logs, write, swing):
-    write("a.csv", swing)
-    first = make_task()
-    ingest(first, home, logs)
-    channels = first.part("channels")["channels"]
-    turned = make_task(channels=dict(reversed(channels.items())))
-    (recording,) = load_recordings(home, ingest(turned, home, logs).outcome.ref)
-    frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
-    assert frame.columns == ["time_s", "velocity", "angle", "torque"]
-
-
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
     task, tmp_path, logs, write, swing, name
@@ -260,24 +221,6 @@ def test_a_home_whose_path_looks_like_a_pattern_is_a_home_like_others(
     assert outcomes(report) == {name: "episodes"}
     (episode,) = load_episodes(home, validate(task, home, report.outcome.ref).ref)
     assert episode.read().height == 100
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"ingest__settle": 1e-3},
-        {"ingest__exclude": ["z"]},
-        {"learn__seed": 7},
-        {"channels__velocity__limits": [-50, 50]},
-        {"validate__min_steps": 7},
-    ],
-)
-def test_settings_that_do_not_matter_to_a_recording_leave_it_as_it_is(
-    make_task, home, logs, write, swing, change
-):
-    write("a.csv", swing)
-    first = ingest(make_task(), home, logs)
-    assert ingest(make_task(**change), home, logs).outcome.ref == first.outcome.ref
 
 
 def test_a_damaged_recording_is_rebuilt_from_the_kept_bytes(task, home, logs, write, swing):
@@ -313,96 +256,6 @@ def test_damaged_raw_bytes_are_replaced_from_the_file_or_named(task, home, logs,
     moved.rename(log)
     assert ingest(task, home, logs).outcome.ref == report.outcome.ref
     assert raw.read_bytes() == log.read_bytes()
-
-
-def test_a_file_that_changes_while_it_is_read_is_unstable(
-    task, home, logs, write, swing, monkeypatch
-):
-    write("a.csv", swing)
-    growing = write("b.csv", swing[:50])
-    digest = stage.digest_to_copy
-
-    def grow_meanwhile(path, ahead):
-        found = digest(path, ahead)
-        if path == growing:
-            growing.write_bytes(growing.read_bytes() + b"0.5,1,1,1\n")
-        return found
-
-    monkeypatch.setattr(stage, "digest_to_copy", grow_meanwhile)
-    report = ingest(task, home, logs)
-    assert outcomes(report) == {"a.csv": "episodes", "b.csv": "unstable"}
-    assert report.outcome.summary["recordings"] == 1
-    monkeypatch.undo()
-    assert outcomes(ingest(task, home, logs)) == {"a.csv": "known", "b.csv": "episodes"}
-
-
-def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_that_is_known(
-    task, home, logs, write, monkeypatch
-):
-    read = []
-    monkeypatch.setattr(membership, "copy", lambda *to: read.append(to) or digests.copy(*to))
-    rows = [(k / 100, math.sin(k / 100), math.cos(k / 100), 0.0) for k in range(50_000)]
-    log = write("a.csv", rows)
-    assert log.stat().st_size > copying.LEAST
-    time.sleep(3 * digests.CALM / 1e9)
-    monkeypatch.setattr(digests, "_blocks", _once(digests._blocks))
-    report = ingest(task, home, logs)
-    assert outcomes(report) == {"a.csv": "episodes"}
-    assert len(read) == 1  # and it found the copy: blocks are read once
-    (kept,) = (home.store / "raw").rglob("*.csv")
-    assert kept.read_bytes() == log.read_bytes()
-    monkeypatch.undo()
-    (logs / "again.csv").write_bytes(log.read_bytes())
-    time.sleep(3 * digests.CALM / 1e9)
-    assert outcomes(ingest(task, home, logs))["again.csv"] == "known"
-    assert not list((home.store / ".staging").iterdir())
-
-
-def _once(blocks):
-    """Return what yields the blocks of one file, and of no second one."""
-    calls = []
-
-    def first(file):
-        assert not calls, "read again"
-        calls.append(file)
-        return blocks(file)
-
-    return first
-
-
-def test_a_file_still_being_written_is_left_for_later(make_task, home, logs, write, swing):
-    settle = 0.4
-    old, growing = write("old.csv", swing), write("growing.csv", swing[:50])
-    os.utime(old, (1e9, 1e9))
-    script = (
-        "import sys, time\n"
-        "with open(sys.argv[1], 'a', buffering=1) as log:\n"
-        "    for k in range(30): log.write(f'{0.5 + k / 100},1,1,1\\n'); time.sleep(0.05)\n"
-    )
-    writer = subprocess.Popen([sys.executable, "-c", script, str(growing)])
-    time.sleep(0.2)
-    report = ingest(make_task(ingest__settle=settle), home, logs)
-    writer.wait()
-    assert outcomes(report) == {"growing.csv": "unstable", "old.csv": "episodes"}
-    last = ingest(make_task(ingest__settle=settle), home, logs)
-    assert outcomes(last) == {"growing.csv": "episodes", "old.csv": "known"}
-
-
-def test_a_young_file_that_stays_as_it_is_is_read_after_the_wait(
-    make_task, home, logs, write, swing
-):
-    write("a.csv", swing)
-    begin = time.monotonic()
-    report = ingest(make_task(ingest__settle=0.3), home, logs)
-    assert outcomes(report) == {"a.csv": "episodes"}
-    assert time.monotonic() - begin >= 0.2
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_does_not_stop_the_others(task, home, logs, write, swing):
-    write("a.csv", swing)
-    write("b.csv", swing[:50]).chmod(0)
-    assert outcomes(ingest(task, home, logs)) == {"a.csv": "episodes", "b.csv": "unstable"}
 
 
 def test_no_log_at_all_is_an_error_that_says_what_is_one(task, home, logs, write):
