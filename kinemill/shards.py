@@ -1,60 +1,87 @@
 """Large sets cut into shards, so that what is published anew when one member comes is a small part.
 
-A set is cut by the first hexadecimal digits of its members' content hashes: by none up to 512
-members, by one up to 8,192, by two up to 131,072, and so on. The cut follows from the number of
-members alone, so equal sets have equal shards, in whatever order their members came.
+A set is cut in four by what its members' content hashes begin with, each part in four again, and
+so on: not at all up to 512 members, into 16 shards up to 2,048, into 64 up to 8,192, into 256 up to
+32,768. So a shard has 32 to 128 members. The cut follows from the number of members alone, so equal
+sets have equal shards, in whatever order their members came.
 
-Sixteen shards whose names begin alike are a group, sixteen groups one above them, and so on to the
-root. What a group says of its shards stays as it is while none of them changes, so one more member
-costs its shard and the groups above it, of which there are log16(shards) - 1.
+A shard is called by the hexadecimal digits that its hashes begin with; where it is one of the four
+parts of such a name, a letter follows: w for a next digit of 0 to 3, x of 4 to 7, y of 8 to b, z of
+c to f. Shards whose names begin alike, four or sixteen, are a group, sixteen groups one above them,
+and so on to the root. What a group says of its shards stays as it is while none of them changes, so
+one more member costs its shard and the groups above it, of which there are log16(shards) at most.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-LARGEST = 512  # members of a shard, about
+LARGEST = 128  # members of a shard, about; a set of four times as many is one shard
+_QUARTERS = "wxyz"
 _MODULUS = 1 << 256
 
 Json = dict[str, Any]
 Nodes = dict[str, Json]
 
 
-def digits_for(members: int) -> int:
-    """Return by how many hexadecimal digits a set of so many members is cut."""
-    digits = 0
-    while members > LARGEST * 16**digits:
-        digits += 1
-    return digits
+def cuts_for(members: int) -> int:
+    """Return how many times a set of so many members is cut in four."""
+    cuts = 0
+    while members > LARGEST * 4 ** max(cuts, 1):
+        cuts += 1
+    return cuts
 
 
-def grouped(entries: Iterable[Json], digits: int, key: str = "hash") -> dict[str, list[Json]]:
+def name_of(hash_: str, cuts: int) -> str:
+    """Return the name of the shard that a hash belongs to in a set that is cut so many times."""
+    digits, half = divmod(cuts, 2)
+    return hash_[:digits] + (_QUARTERS[int(hash_[digits], 16) // 4] if half else "")
+
+
+def holds(name: str, hash_: str) -> bool:
+    """Tell whether a hash belongs to a shard, or to a group of shards."""
+    half = name != "" and name[-1] in _QUARTERS
+    return name_of(hash_, 2 * len(name) - half) == name
+
+
+def grouped(entries: Iterable[Json], cuts: int, key: str = "hash") -> dict[str, list[Json]]:
     """Return entries by shard, each shard sorted by hash.
 
     Args:
         entries: members, each with its content hash in hex.
-        digits: by how many digits the set is cut.
+        cuts: how many times the set is cut.
         key: where an entry has its hash.
     """
     shards: dict[str, list[Json]] = {}
     for entry in sorted(entries, key=lambda item: item[key]):
-        shards.setdefault(entry[key][:digits], []).append(entry)
+        shards.setdefault(name_of(entry[key], cuts), []).append(entry)
     return shards
+
+
+def _depth(cuts: int) -> int:
+    """Return the length of a shard's name."""
+    return -(-cuts // 2)
 
 
 class Tree:
     """The shards of a set under their groups; a group is opened when something in it is asked for.
 
-    A node, a shard or a group, is named by the digits that its members' hashes begin with, and is
-    what its publisher notes of it: a reference and some numbers. The root is called "".
+    A node, a shard or a group, is what its publisher notes of it: a reference and some numbers. The
+    root is called "".
+
+    Attributes:
+        cuts: how many times the set is cut in four.
+        depth: length of a shard's name.
 
     Args:
-        listed: what `listed` made of the root's nodes; before there were groups, all shards.
+        listed: what `listed` made of the root's nodes; before there were groups, all shards, and
+            before there were quarters, `digits` of two cuts each.
         open_group: returns what was listed of a group, given its node.
     """
 
     def __init__(self, listed: Json, open_group: Callable[[Json], Json]) -> None:
-        self.digits: int = listed["digits"]
+        self.cuts: int = listed["cuts"] if "cuts" in listed else 2 * listed["digits"]
+        self.depth = _depth(self.cuts)
         self._root, self._open = listed, open_group
         self.nodes = cache(self._nodes)
 
@@ -73,7 +100,7 @@ class Tree:
     @property
     def flat(self) -> bool:
         """Whether it has many shards and no groups, as it was before there were any."""
-        return self.digits > 1 and "shards" in self._root
+        return self.depth > 1 and "shards" in self._root
 
     def shards(self) -> Iterator[tuple[str, Json]]:
         """Yield the names and nodes of all shards, sorted."""
@@ -82,50 +109,50 @@ class Tree:
 
     def below(self, name: str) -> Iterator[tuple[str, Json]]:
         """Yield the names and nodes of the shards of a group, or the shard itself, sorted."""
-        if len(name) == self.digits:
+        if len(name) == self.depth:
             if node := self.shard(name):
                 yield name, node
             return
         for inner in self.nodes(name):
             yield from self.below(inner)
 
-    def shard(self, hash_: str) -> Json | None:
-        """Return the shard that a hash belongs to, if there is one."""
-        name, nodes = hash_[: self.digits], self.nodes()
-        for length in range(1, self.digits):
-            if name not in nodes:  # else it is flat
-                nodes = self.nodes(hash_[:length])
+    def shard(self, name: str) -> Json | None:
+        """Return the shard of a name, if there is one."""
+        nodes = self.nodes()
+        for length in range(1, self.depth):
+            nodes = nodes if name in nodes else self.nodes(name[:length])  # there it is flat
         return nodes.get(name)
 
 
-def listed(digits: int, nodes: Nodes, group: str = "") -> Json:
+def listed(cuts: int, nodes: Nodes, group: str = "") -> Json:
     """Return what a group, or the root, keeps of the nodes right below it."""
-    shards = digits <= len(group) + 1
-    return {"digits": digits, "shards" if shards else "groups": nodes}
+    shards = _depth(cuts) <= len(group) + 1
+    return {"cuts": cuts, "shards" if shards else "groups": nodes}
 
 
 def amended(
     before: Tree | None,
-    digits: int,
+    cuts: int,
     changes: Mapping[str, Json | None],
     publish: Callable[[str, Nodes], Json],
 ) -> Nodes:
     """Return the nodes below the root after some shards changed; groups without change are kept.
 
     Args:
-        before: the tree that changes, cut by as many digits; None if there was none.
-        digits: by how many digits the set is cut.
+        before: the tree that changes, cut as often; None if there was none.
+        cuts: how many times the set is cut.
         changes: nodes of new or changed shards by name, None for those that are gone.
         publish: publishes a group, given its name and nodes, and returns its own node.
     """
     if before and before.flat:
         before, changes = None, {**dict(before.shards()), **changes}
+    depth = _depth(cuts)
 
     def below(group: str) -> Nodes:
         nodes: dict[str, Json | None] = {**before.nodes(group)} if before else {}
-        length = min(len(group) + 1, digits)
+        length = min(len(group) + 1, depth)
         for name in sorted({shard[:length] for shard in changes if shard.startswith(group)}):
-            inner = {} if length == digits else below(name)
+            inner = {} if length == depth else below(name)
             nodes[name] = publish(name, inner) if inner else changes.get(name)
         return {name: node for name, node in sorted(nodes.items()) if node is not None}
 

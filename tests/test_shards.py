@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from kinemill import shards
-from kinemill.shards import Tree, amended, digits_for, grouped, listed
+from kinemill.shards import Tree, amended, cuts_for, grouped, holds, listed, name_of
 
 
 class Shelf:
@@ -15,11 +15,11 @@ class Shelf:
     def __init__(self):
         self.contents, self.published, self.opened = {}, 0, 0
 
-    def group(self, digits):
+    def group(self, cuts):
         def publish(name, nodes):
             self.published += 1
             key = hashlib.sha256(repr(sorted(nodes.items())).encode()).hexdigest()
-            self.contents[key] = listed(digits, nodes, name)
+            self.contents[key] = listed(cuts, nodes, name)
             return {"key": key}
 
         return publish
@@ -28,93 +28,132 @@ class Shelf:
         self.opened += 1
         return self.contents[node["key"]]
 
-    def tree(self, digits, nodes):
-        return Tree(listed(digits, nodes), self.open)
+    def tree(self, cuts, nodes):
+        return Tree(listed(cuts, nodes), self.open)
 
 
 def members(count):
     return [{"hash": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(count)]
 
 
-def cut(entries, digits):
-    return {name: {"members": len(each)} for name, each in grouped(entries, digits).items()}
+def cut(entries, cuts):
+    return {name: {"members": len(each)} for name, each in grouped(entries, cuts).items()}
 
 
 @pytest.mark.parametrize(
-    ("count", "digits"),
-    [(0, 0), (512, 0), (513, 1), (8192, 1), (8193, 2), (100_000, 2), (131_073, 3)],
+    ("count", "cuts"),
+    [(0, 0), (512, 0), (513, 2), (2048, 2), (2049, 3), (8193, 4), (100_000, 5), (131_073, 6)],
 )
-def test_a_set_is_cut_by_its_number_of_members(count, digits):
-    assert digits_for(count) == digits
+def test_a_set_is_cut_by_its_number_of_members(count, cuts):
+    assert cuts_for(count) == cuts
 
 
-@pytest.mark.parametrize("digits", [0, 1, 2, 3])
-def test_every_member_is_found_in_its_shard(digits):
+@pytest.mark.parametrize(("cuts", "name"), [(0, ""), (1, "y"), (2, "a"), (3, "aw"), (5, "a3z")])
+def test_a_shard_is_called_by_what_its_hashes_begin_with(cuts, name):
+    hash_ = "a3f" + 61 * "0"
+    assert name_of(hash_, cuts) == name
+    assert holds(name, hash_)
+    assert not name or not holds(name, "0bb" + 61 * "0")
+
+
+@pytest.mark.parametrize("cuts", range(7))
+def test_every_member_is_found_in_its_shard(cuts):
     entries, shelf = members(3000), Shelf()
-    nodes = cut(entries, digits)
-    tree = shelf.tree(digits, amended(None, digits, nodes, shelf.group(digits)))
+    nodes = cut(entries, cuts)
+    assert len(nodes) == min(4**cuts, len(nodes))
+    tree = shelf.tree(cuts, amended(None, cuts, nodes, shelf.group(cuts)))
     assert dict(tree.shards()) == nodes
     assert [name for name, _ in tree.shards()] == sorted(nodes)
     for entry in entries[:50]:
-        assert tree.shard(entry["hash"]) == nodes[entry["hash"][:digits]]
+        name = name_of(entry["hash"], cuts)
+        assert tree.shard(name) == nodes[name]
+        assert [other for other in nodes if holds(other, entry["hash"])] == [name]
+
+
+@pytest.mark.parametrize("cuts", range(6))
+def test_shards_in_order_hold_their_members_in_order(cuts):
+    every = [one["hash"] for each in grouped(members(900), cuts).values() for one in each]
+    assert every == sorted(every)
+    assert [*grouped(members(900), cuts)] == sorted(grouped(members(900), cuts))
 
 
 def test_a_member_of_a_shard_or_group_that_there_is_not_is_not_found():
     shelf = Shelf()
-    tree = shelf.tree(3, amended(None, 3, {"abc": {"members": 1}}, shelf.group(3)))
-    assert tree.shard("abc" + 61 * "0") == {"members": 1}
-    assert [tree.shard(start + 61 * "0") for start in ("abd", "acc", "fff")] == [None] * 3
+    tree = shelf.tree(6, amended(None, 6, {"abc": {"members": 1}}, shelf.group(6)))
+    assert tree.shard("abc") == {"members": 1}
+    assert [tree.shard(name) for name in ("abd", "acc", "fff")] == [None] * 3
 
 
 def test_one_more_member_touches_the_groups_above_its_shard_alone():
     entries, shelf = members(5000), Shelf()
-    tree = shelf.tree(3, amended(None, 3, cut(entries, 3), shelf.group(3)))
+    tree = shelf.tree(6, amended(None, 6, cut(entries, 6), shelf.group(6)))
     assert shelf.published == 16 + 256
     shelf.published = shelf.opened = 0
     name = entries[0]["hash"][:3]
-    nodes = amended(tree, 3, {name: {"members": 99}}, shelf.group(3))
+    nodes = amended(tree, 6, {name: {"members": 99}}, shelf.group(6))
     assert (shelf.published, shelf.opened) == (2, 2)
-    again = shelf.tree(3, nodes)
-    assert dict(again.shards()) == {**cut(entries, 3), name: {"members": 99}}
+    again = shelf.tree(6, nodes)
+    assert dict(again.shards()) == {**cut(entries, 6), name: {"members": 99}}
 
 
 def test_equal_sets_have_equal_groups_however_they_came():
     entries, shelf = members(400), Shelf()
-    whole = amended(None, 2, cut(entries, 2), shelf.group(2))
+    whole = amended(None, 4, cut(entries, 4), shelf.group(4))
     nodes: dict = {}
     for first, last in pairwise([0, 1, 150, 151, 400]):
-        now, new = cut(entries[:last], 2), {one["hash"][:2] for one in entries[first:last]}
-        before = shelf.tree(2, nodes) if nodes else None
-        nodes = amended(before, 2, {name: now[name] for name in new}, shelf.group(2))
+        now, new = cut(entries[:last], 4), {one["hash"][:2] for one in entries[first:last]}
+        before = shelf.tree(4, nodes) if nodes else None
+        nodes = amended(before, 4, {name: now[name] for name in new}, shelf.group(4))
     assert nodes == whole
 
 
 def test_what_is_gone_leaves_no_empty_group():
     entries, shelf = members(60), Shelf()
-    tree = shelf.tree(2, amended(None, 2, cut(entries, 2), shelf.group(2)))
+    tree = shelf.tree(4, amended(None, 4, cut(entries, 4), shelf.group(4)))
     gone = {name: None for name, _ in tree.shards() if name.startswith("a")}
     assert gone
-    nodes = amended(tree, 2, gone, shelf.group(2))
+    nodes = amended(tree, 4, gone, shelf.group(4))
     assert "a" not in nodes
-    assert dict(shelf.tree(2, nodes).shards()) == {
+    assert dict(shelf.tree(4, nodes).shards()) == {
         name: node for name, node in tree.shards() if name not in gone
     }
 
 
+def test_four_shards_have_a_group_of_their_own():
+    entries, shelf = members(3000), Shelf()
+    tree = shelf.tree(5, amended(None, 5, cut(entries, 5), shelf.group(5)))
+    assert shelf.published == 16 + 256
+    assert [*tree.nodes("3f")] == ["3fw", "3fx", "3fy", "3fz"]
+    shelf.published = shelf.opened = 0
+    name = name_of(entries[0]["hash"], 5)
+    amended(tree, 5, {name: {"members": 99}}, shelf.group(5))
+    assert shelf.published == 2
+
+
+def test_a_tree_from_before_there_were_quarters_is_read():
+    entries, shelf = members(700), Shelf()
+    nodes = cut(entries, 4)
+    root = listed(4, amended(None, 4, nodes, shelf.group(4)))
+    tree = Tree({"digits": 2, "groups": root["groups"]}, shelf.open)
+    assert (tree.cuts, dict(tree.shards())) == (4, nodes)
+    name = entries[7]["hash"][:2]
+    assert tree.shard(name) == nodes[name]
+
+
 def test_many_shards_from_before_there_were_groups_are_read_and_grouped_at_the_next_change():
     entries, shelf = members(700), Shelf()
-    nodes = cut(entries, 2)
+    nodes = cut(entries, 4)
     flat = Tree({"digits": 2, "shards": nodes}, shelf.open)
     assert flat.flat
     assert dict(flat.shards()) == nodes
-    assert flat.shard(entries[7]["hash"]) == nodes[entries[7]["hash"][:2]]
     name = entries[0]["hash"][:2]
-    grown = amended(flat, 2, {name: {"members": 9}}, shelf.group(2))
-    whole = amended(None, 2, {**nodes, name: {"members": 9}}, shelf.group(2))
+    assert flat.shard(name) == nodes[name]
+    grown = amended(flat, 4, {name: {"members": 9}}, shelf.group(4))
+    whole = amended(None, 4, {**nodes, name: {"members": 9}}, shelf.group(4))
     assert grown == whole
     assert sorted(grown) == list("0123456789abcdef")
 
 
 def test_the_cut_follows_the_size_that_is_set(monkeypatch):
     monkeypatch.setattr(shards, "LARGEST", 4)
-    assert [digits_for(n) for n in (4, 5, 64, 65)] == [0, 1, 1, 2]
+    assert [cuts_for(n) for n in (16, 17, 64, 65, 256, 257)] == [0, 2, 2, 3, 3, 4]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kinemill.durable import Move
 from kinemill.home import Home
-from kinemill.shards import Nodes, Tree, amended, digits_for, grouped, listed, totals
+from kinemill.shards import Nodes, Tree, amended, cuts_for, grouped, holds, listed, name_of, totals
 from kinemill.store import (
     SUMMARY,
     Json,
@@ -66,7 +66,7 @@ class Snapshot:
 
     def known_by(self, name: str) -> str:
         """Return the digest of a shard, or of a group of shards, that is in the snapshot."""
-        tree, is_shard = self.tree, len(name) == self.tree.digits
+        tree, is_shard = self.tree, len(name) == self.tree.depth
         node = tree.shard(name) if is_shard else tree.nodes(name[:-1]).get(name)
         if node:
             return node["ref"]["digest"]
@@ -75,7 +75,7 @@ class Snapshot:
 
     def find(self, hash_: str) -> Json | None:
         """Return the entry of a recording, or None."""
-        shard = self.shard(hash_[: self.tree.digits])
+        shard = self.shard(name_of(hash_, self.tree.cuts))
         return next((entry for entry in shard if entry["hash"] == hash_), None)
 
 
@@ -100,8 +100,8 @@ After = Callable[[Outcome], Sequence[Move]]
 def publish(home: Home, task: str, entries: Iterable[Json], after: After = lambda _: ()) -> Outcome:
     """Publish the snapshot of these recordings, and what is to come `after` it."""
     every = list(entries)
-    digits = digits_for(len(every))
-    return _publish(home, task, None, digits, dict(grouped(every, digits)), after)
+    cuts = cuts_for(len(every))
+    return _publish(home, task, None, cuts, grouped(every, cuts), after)
 
 
 def amend(
@@ -126,23 +126,23 @@ def amend(
     changes = {hash_: entry for hash_, entry in changes.items() if before.find(hash_) != entry}
     if not changes:
         return before.outcome
-    digits = before.tree.digits
-    touched = sorted({hash_[:digits] for hash_ in changes})
+    cuts = before.tree.cuts
+    touched = sorted({name_of(hash_, cuts) for hash_ in changes})
     shards = {name: _amended(before.shard(name), name, changes) for name in touched}
     more = sum(len(shards[name]) - len(before.shard(name)) for name in touched)
     if not len(before) + more:
         return None
-    if digits_for(len(before) + more) != digits:
-        kept = (entry for entry in before if entry["hash"][:digits] not in shards)
+    if cuts_for(len(before) + more) != cuts:
+        kept = (entry for entry in before if name_of(entry["hash"], cuts) not in shards)
         every = [*kept, *(entry for each in shards.values() for entry in each)]
         return publish(home, task, every, after)
-    return _publish(home, task, before.tree, digits, shards, after)
+    return _publish(home, task, before.tree, cuts, shards, after)
 
 
 def _amended(shard: list[Json], name: str, changes: Mapping[str, Json | None]) -> list[Json]:
     """Return the entries of one shard after the changes, sorted by hash."""
     entries: dict[str, Json | None] = {entry["hash"]: entry for entry in shard}
-    entries |= {hash_: entry for hash_, entry in changes.items() if hash_.startswith(name)}
+    entries |= {hash_: entry for hash_, entry in changes.items() if holds(name, hash_)}
     return [entry for _, entry in sorted(entries.items()) if entry]
 
 
@@ -150,7 +150,7 @@ def _publish(
     home: Home,
     task: str,
     before: Tree | None,
-    digits: int,
+    cuts: int,
     shards: Mapping[str, list[Json]],
     after: After,
 ) -> Outcome:
@@ -158,13 +158,13 @@ def _publish(
 
     def make(once: Once) -> Outcome:
         def group(name: str, nodes: Nodes) -> Json:
-            return _node(_make_nodes(once, GROUP, task, listed(digits, nodes, name)))
+            return _node(_make_nodes(once, GROUP, task, listed(cuts, nodes, name)))
 
         nodes = {
             name: _make_shard(once, task, each) if each else None for name, each in shards.items()
         }
-        root = amended(before, digits, nodes, group)
-        return _make_nodes(once, STAGE, task, listed(digits, root))
+        root = amended(before, cuts, nodes, group)
+        return _make_nodes(once, STAGE, task, listed(cuts, root))
 
     return together(home, make, after)
 
@@ -178,7 +178,7 @@ def _make_nodes(once: Once, stage: str, task: str, content: Json) -> Outcome:
 
     refs = {name: node["ref"]["digest"] for name, node in below.items()}
     kind = "groups" if "groups" in content else "shards"
-    inputs = {"version": VERSION, "digits": content["digits"], kind: refs}
+    inputs = {"version": VERSION, "cuts": content["cuts"], kind: refs}
     return once(stage, task, inputs, build)
 
 

@@ -127,7 +127,7 @@ class Old:
 
     def __init__(self, home: Home, before: Before | None, snapshot: Snapshot) -> None:
         was, now = before.tree if before else None, snapshot.tree
-        alike = was is not None and was.digits == now.digits and not now.flat
+        alike = was is not None and was.cuts == now.cuts and not now.flat
         self.tree = was if alike else None
         changed, self.left = _differences(self.tree, now)
         self.changed = {name: snapshot.shard(name) for name in changed}
@@ -178,7 +178,7 @@ def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str
     for name, node in after.items():
         if name in before and before[name]["recordings_digest"] == node["ref"]["digest"]:
             continue
-        if len(name) == now.digits:
+        if len(name) == now.depth:
             changed.append(name)
             continue
         inner = _differences(was, now, name)

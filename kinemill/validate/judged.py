@@ -154,7 +154,7 @@ def read_judged(home: Home, ref: Ref) -> list[Json]:
 
 
 def make_shard(
-    once: Once, task: Task, inputs: Json, shard: Shard, schema: list[CheckResult], digits: int
+    once: Once, task: Task, inputs: Json, shard: Shard, schema: list[CheckResult], *, cut: bool
 ) -> Outcome:
     """Make a shard with what it comes to.
 
@@ -164,14 +164,14 @@ def make_shard(
         inputs: everything it depends on.
         shard: the judged recordings.
         schema: what Great Expectations said about its episodes; empty if it has none.
-        digits: by how many digits the set is cut.
+        cut: whether it is one of several.
     """
 
     def build(folder: Path) -> Json:
         write_listed(folder / JUDGED, shard.recordings)
         shard.table.write_parquet(folder / TABLE, compression="lz4")
         summary = _summary(task, shard, schema)
-        return merging.bounded(summary) if digits else summary
+        return merging.bounded(summary) if cut else summary
 
     return once(SHARD, task.name, {**inputs, "version": VERSION}, build)
 

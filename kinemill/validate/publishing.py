@@ -58,13 +58,13 @@ class Publishing:
         """Publish the last shards and what has changed above all of them.
 
         Args:
-            before: the shards as they were, cut by as many digits.
+            before: the shards as they were, cut as often.
             changes: nodes of the shards that have changed, None for those that are no more.
             found: shards that are still to be published, by name.
             repeats: the pairs of recordings that are the same run.
             after: says what is to follow.
         """
-        digits = self._snapshot.tree.digits
+        cuts = self._snapshot.tree.cuts
         recordings = self._snapshot.outcome.ref.digest
         share = self._task.validation.max_quarantined_share
         inputs = {
@@ -77,10 +77,10 @@ class Publishing:
         def make(once: Once) -> Outcome:
             made = {name: self._shard(once, name, *asked)[0] for name, asked in found.items()}
             group = partial(self._group, once)
-            nodes = amended(before, digits, {**changes, **made}, group)
+            nodes = amended(before, cuts, {**changes, **made}, group)
 
             def build(folder: Path) -> Json:
-                write_json(folder / EPISODES, {"recordings": recordings, **listed(digits, nodes)})
+                write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
                 return describe(self._task, folder, self._together(nodes), repeats)
 
             return once(STAGE, self._task.name, inputs, build)
@@ -90,9 +90,9 @@ class Publishing:
     def _shard(
         self, once: Once, name: str, shard: Shard, schema: list[CheckResult]
     ) -> tuple[Json, Outcome]:
-        made_of, digits = self._snapshot.known_by(name), self._snapshot.tree.digits
+        made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
         inputs = {"recordings": made_of, "rules": self._asked}
-        outcome = make_shard(once, self._task, inputs, shard, schema, digits)
+        outcome = make_shard(once, self._task, inputs, shard, schema, cut=cut)
         return self._node(made_of, outcome), outcome
 
     def _group(self, once: Once, name: str, nodes: Nodes) -> Json:
@@ -100,7 +100,7 @@ class Publishing:
         inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
 
         def build(folder: Path) -> Json:
-            write_json(folder / EPISODES, listed(self._snapshot.tree.digits, nodes, name))
+            write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
             return merging.bounded(self._together(nodes))
 
         return self._node(made_of, once(GROUP, self._task.name, inputs, build))

@@ -10,6 +10,7 @@ from kinemill.home import Home
 from kinemill.ingest.decisions import Decision, decided
 from kinemill.ingest.inspecting import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
+from kinemill.shards import holds
 from kinemill.spec import Task
 from kinemill.store import Json, Ref, digest, peek, summary_of
 from kinemill.validate.before import last_shards
@@ -105,12 +106,12 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     left = [*shards.nodes().items()]
     while left:
         name, node = left.pop(0)
-        known = {hash_ for hash_ in decisions if hash_.startswith(name)}
+        known = {hash_ for hash_ in decisions if holds(name, hash_)}
         full = limit is not None and len(shown) >= limit
         if not node["faulty"] or (not known and (full or total + node["faulty"] <= offset)):
             total += node["faulty"]
             continue
-        if len(name) < shards.digits:
+        if len(name) < shards.depth:
             left = [*shards.nodes(name).items(), *left]
             continue
         items = [it for it in _faulty(home, node) if it["recording"] not in known]

@@ -91,7 +91,7 @@ def test_one_more_recording_opens_hardly_more_files_among_many(
     few, _ = one_more(home, task, record, frames, 60)
     many, outcome = one_more(home, task, record, frames, 1000)
     tree = open_tree(home, open_ref(home, outcome.ref))
-    assert tree.digits == 2
+    assert tree.cuts == 4
     assert len([*tree.shards()]) > 240
     # One group of recordings and one of episodes lie in between. Each is opened, and written by
     # three files that are read back; of each of its 16 parts the manifest and the numbers are read.
@@ -103,18 +103,18 @@ def test_one_more_recording_opens_hardly_more_files_among_many(
 def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsynced, monkeypatch):
     task = pendulum(max_quarantined_share=1.0)
     found = {}
-    for largest, digits in ((512, 0), (4, 1), (2, 2)):
+    for largest, cuts in ((512, 0), (4, 2), (1, 3)):
         monkeypatch.setattr(shards, "LARGEST", largest)
         outcome = validate(task, home, record(task, some))
-        assert open_tree(home, open_ref(home, outcome.ref)).digits == digits
+        assert open_tree(home, open_ref(home, outcome.ref)).cuts == cuts
         checks = {check.name: check for check in load_checks(home, outcome.ref)}
-        found[digits] = outcome, checks, [*list_episodes(home, outcome.ref)]
+        found[cuts] = outcome, checks, [*list_episodes(home, outcome.ref)]
     whole, checks, episodes = found[0]
     assert (whole.summary["accepted"], whole.summary["quarantined"]) == (39, 2)
     assert checks["physics_velocity"].values["recordings"] == 1
     assert checks["foreign_units"].values["failing"][0]["recording"] == "2.csv"
-    for digits in (1, 2):
-        outcome, parts, listed = found[digits]
+    for cuts in (2, 3):
+        outcome, parts, listed = found[cuts]
         assert outcome.summary == whole.summary
         assert listed == episodes
         assert load_table(home, outcome.ref).equals(load_table(home, whole.ref))
