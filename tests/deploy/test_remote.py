@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from kinemill import remote, sharing
+from kinemill import cores, remote, sharing
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.home import Home
 from kinemill.ingest import ingest
@@ -127,7 +127,11 @@ def test_a_mounted_folder_serves_as_well(monkeypatch, tmp_path, homes):
     assert (tmp_path / "mounted" / made.ref.path / "MANIFEST.json").is_file()
 
 
-def test_recordings_of_one_machine_are_recordings_of_the_other(bucket, homes, task, logs):
+@pytest.mark.parametrize("many", [cores.MANY, 1])
+def test_recordings_of_one_machine_are_recordings_of_the_other(
+    bucket, homes, task, logs, many, monkeypatch
+):
+    monkeypatch.setattr(cores, "MANY", many)  # from 1 on processes read them
     one, other = homes
     first = ingest(task, one, logs)
     nothing = other.logs(task.name)
