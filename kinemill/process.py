@@ -106,5 +106,7 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who started it may have been deaf to it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     die_with(int(sys.argv[1]), signal.SIGTERM)
     os.execv(sys.argv[2], sys.argv[2:])

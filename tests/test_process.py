@@ -9,7 +9,8 @@ import pytest
 from tests.conftest import ROOT
 
 STARTER = """
-import os, subprocess, sys
+import os, signal, subprocess, sys
+{deaf}
 kept = [sys.executable, "-m", "kinemill.process", str(os.getpid()), sys.executable, "-c"]
 child = subprocess.Popen([*kept, "import time; print('up', flush=True); time.sleep(60)"],
                          stdout=subprocess.PIPE, start_new_session=True)
@@ -20,9 +21,18 @@ child.wait()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
-def test_a_command_ends_when_its_parent_is_killed():
+@pytest.mark.parametrize(
+    "deaf",
+    [
+        "",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+    ],
+)
+def test_a_command_ends_when_its_parent_is_killed(deaf):
+    code = STARTER.format(deaf=deaf)
     with subprocess.Popen(
-        [sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:
         kept = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
