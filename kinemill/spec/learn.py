@@ -45,11 +45,13 @@ class Learn(Plugin):
         gives: what comes of it: a step that predicts states, or a policy that chooses actions.
         from_logs: whether it learns from episodes; if not, from the task's environment alone.
         parts: of the task file, beside `learn`, that the weights depend on.
+        version: goes up when the same inputs come to other weights; models are learned anew then.
     """
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
     from_logs: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels")
+    version: ClassVar[int] = 3
 
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))

@@ -7,7 +7,6 @@ training set, or the task's `learn` part changes.
 """
 
 from kinemill.train._stage import (
-    VERSION,
     find_model,
     follow,
     job_folder,
@@ -18,7 +17,6 @@ from kinemill.train._stage import (
 from kinemill.train.start import load_model, start_in
 
 __all__ = [
-    "VERSION",
     "find_model",
     "follow",
     "job_folder",

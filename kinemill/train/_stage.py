@@ -20,7 +20,6 @@ from kinemill.train.record import CONFIG, config_text, in_short, plot_curves
 from kinemill.train.resuming import key_of, latest_unfinished, note_inputs, refuse_changes
 from kinemill.train.start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
-VERSION = 3
 STAGE = "model"
 _GO, _KNOWN = b"go", b"known"  # what the first of several processes tells the others
 BYSTANDERS = (  # what of `learn` no weights depend on, but for how a machine rounds
@@ -42,7 +41,7 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) ->
     for bystander in BYSTANDERS:
         learn.pop(bystander)
     return {
-        "version": VERSION,
+        "version": task.learn.version,
         "dataset": dataset.digest,
         "training_set": training_set.digest,
         "task": {**task.part(*task.learn.parts), "learn": learn},

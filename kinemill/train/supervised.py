@@ -72,6 +72,7 @@ class Demonstrated(Supervised):
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment")
+    version: ClassVar[int] = 4
 
     def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
         """Return the demonstrations of the dataset, and those of its training set."""

@@ -88,6 +88,16 @@ def test_what_does_not_change_the_weights_does_not_change_the_key(home, packed):
     assert job_folder(one, home, ref, ref) != job_folder(pendulum_task(seed=1), home, ref, ref)
 
 
+def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed, monkeypatch):
+    ref = publish(home, packed)
+    task = pendulum_task()
+    before = job_folder(task, home, ref, ref)
+    monkeypatch.setattr("kinemill.train.objectives.reinforcement.Reinforcement.version", 99)
+    assert job_folder(task, home, ref, ref) == before
+    monkeypatch.setattr("kinemill.train.objectives.dynamics.Dynamics.version", 99)
+    assert job_folder(task, home, ref, ref) != before
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path):
     learn = pendulum_task(patience=None, save_every=10).learn
     module, objective = learn.prepare(pendulum_task(), packed, packed, CPU)

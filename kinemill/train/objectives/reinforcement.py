@@ -51,6 +51,7 @@ class Reinforcement(Learn):
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     from_logs: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
+    version: ClassVar[int] = 4
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
@@ -73,7 +74,7 @@ class Reinforcement(Learn):
         description="where the copies act",
     )
     target: float | None = Field(
-        default=None, description="mean return at which the training ends, twice on fresh seeds"
+        default=None, description="mean return at which the training ends, on new seeds too"
     )
     at_least: NonNegativeInt = Field(
         default=0, description="steps before `patience` begins to count evaluations"

@@ -169,20 +169,24 @@ class Fitting:
             )
 
     def _evaluated(self, learner: Learner, number: int) -> dict[str, float]:
-        """Look how good the policy is on fresh seeds; keep it if it is the best so far."""
+        """Look how good the policy is; keep it if it is the best so far, or reaches the target.
+
+        All are compared from the same starts: where these differ, the best of many, each tried
+        from others, would be the one with the easiest. The target is to be reached from new ones
+        too.
+        """
         state, learn = self._training.state, self._learn
         policy = self.policy(learner)
         weights = policy.state_dict()
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             where = f"step {state.step}"
             raise TrainingFailed(where, "weights are not finite", fix="a lower learn.optimizer.lr")
-        trials = self._evaluator.run(policy, self._seeds(number, 0))
+        trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:
-            again = self._evaluator.run(policy, self._seeds(number, 1))
-            mean = 0.5 * (mean + again.mean_return)
-            state.reached = mean >= learn.target
-        if -mean < state.best:
+            again = self._evaluator.run(policy, self._seeds("again", number))
+            state.reached = 0.5 * (mean + again.mean_return) >= learn.target
+        if state.reached or -mean < state.best:
             state.best, state.best_step, state.waited = -mean, state.step, 0
             self._training.best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.at_least:
@@ -198,10 +202,10 @@ class Fitting:
             adapter.load(self._training.known[index])  # pyright: ignore[reportCallIssue]
         return actor
 
-    def _seeds(self, number: int, again: int) -> list[int]:
-        """Return seeds of starts that nothing else is tried from."""
+    def _seeds(self, *what: str | int) -> list[int]:
+        """Return seeds of starts that neither trials nor anything else is tried from."""
         trials: Settings = self._own.trials
-        random = np.random.default_rng(derived(self._learn.seed, "watched", number, again))
+        random = np.random.default_rng(derived(self._learn.seed, *what))
         later = trials.seed + trials.episodes
         return [int(one) for one in random.integers(later, later + 2**30, trials.watched)]
 
