@@ -1,10 +1,10 @@
 """What every head is."""
 
-from abc import abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
-from kinemill.registry import Registry
-from kinemill.spec.plugins import Plugin
+from kinemill.spec.imitation import HEADS, Head
+
+__all__ = ["HEADS", "Chances", "Head", "HeadModule", "mean_over"]
 
 
 class Chances(Protocol):
@@ -42,23 +42,6 @@ class HeadModule(Protocol):
             chances: what is random.
         """
         ...
-
-
-class Head(Plugin):
-    """Settings of a head.
-
-    Attributes:
-        seeded: whether it draws at random when it acts.
-    """
-
-    seeded: ClassVar[bool] = False
-
-    @abstractmethod
-    def build(self, length: int, actions: int) -> Any:
-        """Make the `HeadModule` for chunks of `length` rows of `actions`."""
-
-
-HEADS: Registry[type[Head]] = Registry("kinemill.heads", "head", "deterministic")
 
 
 def mean_over(squares: Any, counts: Any) -> Any:

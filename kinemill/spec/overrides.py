@@ -9,6 +9,7 @@ from kinemill.registry import Registry
 from kinemill.spec.compute import TARGETS
 from kinemill.spec.control import CONTROLLERS
 from kinemill.spec.environment import KINDS, WRAPPERS
+from kinemill.spec.imitation import HEADS, IMAGES, TEXTS
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
     ENCODINGS,
@@ -35,6 +36,9 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("control", "controller"): CONTROLLERS,
     ("learn", "algorithm"): ALGORITHMS,
     ("learn", "runner"): RUNNERS,
+    ("learn", "head"): HEADS,
+    ("learn", "image"): IMAGES,
+    ("learn", "text"): TEXTS,
     ("environment",): KINDS,
     ("environment", "wrappers"): WRAPPERS,
 }
@@ -43,6 +47,8 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
 def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
     """Return the plug-ins that a `type` at `where` chooses from; None where it chooses none."""
     place = tuple(part for part in map(str, where) if not part.isdigit())
+    if place[:2] == ("learn", "physics"):  # a way of learning within another
+        place = ("learn", *place[2:])
     return _FAMILIES.get(place, _FAMILIES.get((*place[:-1], "*")))
 
 

@@ -12,8 +12,13 @@ from kinemill.spec.plugins import Plugin
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 
 
+DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]
+
+
 class Algorithm(Plugin):
     """Settings of an algorithm, and how to make what learns.
+
+    The `examples` of a field are what `kinemill tune` tries of it where nobody says what to try.
 
     Attributes:
         acts: kinds of actions that it can learn: `continuous`, `choice`, `choices`.

@@ -20,6 +20,7 @@ OTHERS = ("mlp", "gru", "linear")  # tried beside the task's own; each stands fo
 _SMALL = 4  # a count up to this goes by one, a larger one by halves
 _NOISE = (0.003, 0.02)  # of a channel's spread: what sensors have, and much
 _NOISY = ("dropout",)  # what tries things out draws its actions: not its networks, too
+_COMPARABLE = ("action", "success")  # of any head; their losses differ in what they measure
 _RATES = 5.0  # times the learning rate, up and down
 
 
@@ -49,10 +50,16 @@ def default_space(task: Task, known: Known | None = None) -> Json:
     known = known or Known({})
     learn: Json = {}
     models = OTHERS if task.learn.from_logs else ()  # not all of them learn by reinforcement
-    for key, others in (("model", models), ("optimizer", None), ("schedule", None)):
+    alike = getattr(task.learn, "checkpoint", None) in _COMPARABLE
+    for key, others in (
+        *(("model", models), ("optimizer", None), ("schedule", None)),
+        *((("head", None),) if alike else ()),
+    ):
         own: Any = getattr(task.learn, key, None)
         if isinstance(own, Plugin):
             learn[key] = {"select": list(_alternatives(key, own, others, task))}
+    if isinstance(algorithm := getattr(task.learn, "algorithm", None), Plugin):
+        learn["algorithm"] = _exemplary(algorithm)
     if "history" in type(task.learn).model_fields:
         own = task.learn.history  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
         fits = [one for one in _numbers(own) if known.history is None or one <= known.history]
@@ -88,6 +95,16 @@ def _made(cls: Any, values: Mapping[str, Any], task: Task) -> Plugin | None:
     except ValidationError:
         return None  # these values do not go together: not an offer, and no error
     return None if found.problems(task.channels) else found
+
+
+def _exemplary(own: Plugin) -> Json:
+    """Return the settings of a plug-in, with what the fields that have examples may be, too."""
+    dumped: Json = own.model_dump(mode="json")
+    for name, field in type(own).model_fields.items():
+        if field.examples:
+            others = [one for one in field.examples if one != dumped[name]]
+            dumped[name] = {"select": [dumped[name], *others]}
+    return dumped
 
 
 def _rate_alone(own: Plugin, task: Task) -> Json:

@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.drawing.charts import number
 from kinemill.environments.card import make_card
+from kinemill.heads import HEADS
 from kinemill.spec import load_task
+from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.spec.search import chosen
 from kinemill.store import read_json
 from kinemill.tune import Bounds, begin, describe, lines, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
@@ -22,6 +25,7 @@ from tests.cli.test_returned import TASK
 from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.train.conftest import publish
 from tests.train.test_ddp_policies import gaits
+from tests.tune.test_space import Dice
 
 
 @pytest.fixture
@@ -46,6 +50,28 @@ def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):
     assert len(model["hidden_sizes"]["select"]) > 1
     (own, *_) = space["optimizer"]["select"]
     assert own["lr"]["range"] == pytest.approx([6e-5, 1.5e-3])
+    assert space["algorithm"]["passes"]["select"] == [1, 5, 10, 20]
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_every_algorithm_has_settings_to_try_all_of_which_are_valid(name, tmp_path):
+    path = tmp_path / "point.yaml"
+    path.write_text(TASK.replace("{type: ppo, rollout: 16, passes: 1}", f"{{type: {name}}}"))
+    task = load_task(path)
+    space = default_space(task)
+    assert "select" in str(space["learn"]["algorithm"])
+    for seed in range(20):
+        settings = chosen(space, Dice(seed))
+        assert load_task(path, settings).learn.algorithm.type == name
+
+
+def test_heads_are_searched_where_what_is_judged_can_be_compared(tmp_path):
+    learn = {"type": "imitation", "model": {"type": "mlp"}, "checkpoint": "action", **LEARN}
+    task = written(tmp_path, task="arm", learn=learn)
+    heads = default_space(task)["learn"]["head"]["select"]
+    assert {one["type"] for one in heads} == set(HEADS)
+    for seed in range(20):
+        load_task(task.path, chosen(default_space(task), Dice(seed)))
 
 
 def test_trials_are_judged_by_what_their_policies_bring(task, home):

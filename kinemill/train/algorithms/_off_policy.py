@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from kinemill.spec.reinforcement import Algorithm, Head
+from kinemill.spec.reinforcement import DISCOUNTS, Algorithm, Head
 
 
 class OffPolicy(Algorithm):
@@ -14,8 +14,16 @@ class OffPolicy(Algorithm):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
-    gamma: float = Field(default=0.99, gt=0.0, le=1.0, description="discount of a step")
-    tau: float = Field(default=0.005, gt=0.0, le=1.0, description="of the targets' moving average")
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    tau: float = Field(
+        default=0.005,
+        gt=0.0,
+        le=1.0,
+        description="of the targets' moving average",
+        examples=[0.005, 0.01, 0.02],
+    )
     replay: PositiveInt = Field(default=1_000_000, description="steps that are remembered")
     learning_starts: NonNegativeInt = Field(
         default=100, description="steps at random before the first update"

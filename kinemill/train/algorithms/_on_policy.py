@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from kinemill.spec.reinforcement import Algorithm
+from kinemill.spec.reinforcement import DISCOUNTS, Algorithm
 
 Share = Field(gt=0.0, le=1.0)
 
@@ -15,10 +15,22 @@ class ActorCritic(Algorithm):
     """Settings that all of them have."""
 
     copies = 8
-    rollout: PositiveInt = Field(default=128, description="steps of each copy between two updates")
-    gamma: float = Field(default=0.99, gt=0.0, le=1.0, description="discount of a step")
-    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0, description="of advantages, over steps")
-    entropy: NonNegativeFloat = Field(default=0.0, description="weight of the entropy in the loss")
+    rollout: PositiveInt = Field(
+        default=128, description="steps of each copy between two updates", examples=[32, 128, 512]
+    )
+    gamma: float = Field(
+        default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
+    )
+    gae_lambda: float = Field(
+        default=0.95,
+        ge=0.0,
+        le=1.0,
+        description="of advantages, over steps",
+        examples=[0.8, 0.9, 0.95, 0.98],
+    )
+    entropy: NonNegativeFloat = Field(
+        default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
+    )
     value: NonNegativeFloat = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
         default="separate", description="whether the critic has a network of its own"

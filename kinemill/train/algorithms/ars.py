@@ -15,9 +15,13 @@ class ARS(Algorithm):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
     type: Literal["ars"] = "ars"
-    directions: PositiveInt = Field(default=8, description="tried forwards and backwards")
+    directions: PositiveInt = Field(
+        default=8, description="tried forwards and backwards", examples=[8, 16, 32]
+    )
     top: PositiveInt | None = Field(default=None, description="that count; default: all")
-    noise: PositiveFloat = Field(default=0.05, description="length of a direction, per weight")
+    noise: PositiveFloat = Field(
+        default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
+    )
     episodes: PositiveInt = Field(default=1, description="of each direction")
     linear: bool = Field(default=False, description="one layer instead of `learn.model`")
     alive_bonus: float = Field(default=0.0, description="added to each step's reward")

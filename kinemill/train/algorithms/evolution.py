@@ -20,7 +20,9 @@ class Evolution(Algorithm):
     copies: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
-    noise: PositiveFloat = Field(default=0.1, description="spread of a perturbation, per weight")
+    noise: PositiveFloat = Field(
+        default=0.1, description="spread of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
+    )
     episodes: int = Field(default=1, ge=1, description="of each member")
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:

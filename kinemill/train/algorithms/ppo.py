@@ -15,9 +15,13 @@ class PPO(ActorCritic):
     """Settings; `learn.batch_size` steps make one step of the optimizer."""
 
     type: Literal["ppo"] = "ppo"
-    passes: PositiveInt = Field(default=10, description="over what was collected")
+    passes: PositiveInt = Field(
+        default=10, description="over what was collected", examples=[5, 10, 20]
+    )
     clip: PositiveFloat = Field(
-        default=0.2, description="how far the probability of an action may move in an update"
+        default=0.2,
+        description="how far the probability of an action may move in an update",
+        examples=[0.1, 0.2, 0.3],
     )
     target_kl: PositiveFloat | None = Field(
         default=None, description="the passes end where the policy has moved so far"

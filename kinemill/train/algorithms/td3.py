@@ -13,7 +13,9 @@ class TD3(OffPolicy):
     """Settings; noises are in halves of an action's range."""
 
     type: Literal["td3"] = "td3"
-    noise: NonNegativeFloat = Field(default=0.1, description="on the actions that are tried")
+    noise: NonNegativeFloat = Field(
+        default=0.1, description="on the actions that are tried", examples=[0.1, 0.2, 0.4]
+    )
     target_noise: NonNegativeFloat = Field(default=0.2, description="on those of the targets")
     target_clip: NonNegativeFloat = Field(default=0.5, description="largest noise of the targets")
     delay: PositiveInt = Field(default=2, description="updates of the critics for one of the actor")
