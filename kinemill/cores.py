@@ -11,7 +11,7 @@ from contextlib import closing
 from itertools import islice
 from typing import Any, TypeVar
 
-from kinemill.errors import KinemillError
+from kinemill.errors import ProcessLost
 from kinemill.process import follow
 
 GROUP, GROUP_BYTES = 64, 1 << 28  # items brought to the disk at once, and their bytes
@@ -38,7 +38,7 @@ def in_groups(
         size: bytes of an item.
 
     Raises:
-        KinemillError: a process was ended from outside.
+        ProcessLost: a process was ended from outside.
     """
     small = [item for item in items if size(item) < SMALL]
     apart = len(small) >= MANY
@@ -83,7 +83,7 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     do, and as soon as this one ends.
 
     Raises:
-        KinemillError: a process was ended from outside.
+        ProcessLost: a process was ended from outside.
     """
     from joblib import Parallel, delayed
 
@@ -101,7 +101,7 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     try:
         yield from parallel(delayed(work)(item) for item in items)
     except BrokenExecutor as error:
-        raise KinemillError(
+        raise ProcessLost(
             "one of the processes that read small logs",
             "was ended from outside",
             expected="memory for a process on each core",

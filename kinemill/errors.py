@@ -65,8 +65,8 @@ class TrainingFailed(KinemillError):
     """Training ended without a usable model."""
 
 
-class ProcessLost(TrainingFailed):
-    """A process of a training was ended from outside; another attempt goes on where it was."""
+class ProcessLost(KinemillError):
+    """A process was ended from outside; another attempt goes on where it was."""
 
 
 class Unreachable(KinemillError):

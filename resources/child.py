@@ -13,7 +13,7 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from kinemill.errors import KinemillError
+from kinemill.errors import KinemillError, ProcessLost, Unreachable
 from kinemill.home import Home
 from kinemill.process import die_with, quicken
 from kinemill.spec import Task
@@ -95,7 +95,8 @@ def _told(do: Callable[[], None]) -> int:
         do()
     except KinemillError as error:
         sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        passing = isinstance(error, ProcessLost | Unreachable)  # another attempt may do
+        return os.EX_TEMPFAIL if passing else error.exit_code
     return 0
 
 

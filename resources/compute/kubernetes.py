@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from kinemill.errors import BadInput, ProcessLost, TrainingFailed
+from kinemill.errors import BadInput, KinemillError, ProcessLost, TrainingFailed
 from kinemill.home import Home
 from kinemill.remote import remote
 from kinemill.spec.compute import Kubernetes
@@ -109,7 +109,7 @@ def pod_spec(home: Home, settings: Kubernetes) -> dict[str, Any]:
     }
 
 
-def _failure(found: str) -> TrainingFailed:
+def _failure(found: str) -> KinemillError:
     """Tell a pod that somebody ended from one that could not train."""
     passing = any(word in found for word in _ANOTHER_MAY_DO)
     kind = ProcessLost if passing else TrainingFailed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.errors import ProcessLost, TrainingFailed
+from kinemill.errors import KinemillError, ProcessLost, TrainingFailed
 from kinemill.home import project_root
 from kinemill.spec import Compute
 from resources.compute import COMPUTE
@@ -98,7 +98,7 @@ def end(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
-def _failure(code: int, log: Path) -> TrainingFailed:
+def _failure(code: int, log: Path) -> KinemillError:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
     kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, make_environment
-from kinemill.errors import BadInput, TrainingFailed
+from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.train.checkpoint import packed
 from kinemill.train.reinforcement.evaluating import Evaluator
 from kinemill.train.reinforcement.evolving import centred_ranks
@@ -54,7 +54,7 @@ def test_what_goes_wrong_in_another_process_is_told():
     with pytest.raises(TrainingFailed, match="a forbidden door was taken"):
         environment.step(np.array([[2, 0], [2, 0]]))
     os.kill(environment._places[0]._process.pid, 9)
-    with pytest.raises(TrainingFailed, match="goes on from the last checkpoint"):
+    with pytest.raises(ProcessLost, match="goes on from the last checkpoint"):
         environment.step(np.array([[0, 0], [0, 0]]))
     environment.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from kinemill.errors import BadInput, TrainingFailed
+from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.process import die_with
 from kinemill.train.reinforcement.several import Copies, answer
 
@@ -42,7 +42,7 @@ class Place:
         """Ask for something.
 
         Raises:
-            TrainingFailed: the process has ended.
+            ProcessLost: the process has ended.
         """
         try:
             self._pipe.send((name, given))
@@ -53,7 +53,8 @@ class Place:
         """Wait for what came of it.
 
         Raises:
-            TrainingFailed: the environment raised an error, or the process has ended.
+            TrainingFailed: the environment raised an error.
+            ProcessLost: the process has ended.
         """
         try:
             fine, found = self._pipe.recv()
@@ -63,10 +64,10 @@ class Place:
             raise TrainingFailed("an environment in a process of learn.runner", f"raised\n{found}")
         return found
 
-    def _lost(self) -> TrainingFailed:
+    def _lost(self) -> ProcessLost:
         where = f"process {self._process.pid} of learn.runner"
         fix = "a rerun goes on from the last checkpoint"
-        return TrainingFailed(where, "has ended, with the copies in it", fix=fix)
+        return ProcessLost(where, "has ended, with the copies in it", fix=fix)
 
     def end(self) -> None:
         """Let the process end."""
