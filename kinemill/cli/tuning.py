@@ -1,5 +1,6 @@
 """Tuning: a search for better settings of a task."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +88,7 @@ def _print(found: dict[str, Any]) -> None:
     value = f"{found['judged_by']} {best['value']:.4g} {found['unit']}".rstrip()
     typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:
-        rows = [[key, str(value)] for key, value in best["settings"].items()]
+        rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]
         table("settings of the best trial", ["key", "value"], rows)
         typer.echo(f"kinemill run {found['task']} --set @{found['settings']}")
     if found.get("version") is not None:
