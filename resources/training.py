@@ -25,6 +25,7 @@ def train_elsewhere(
 
     Raises:
         TrainingFailed: the training ended without a model; its MLflow run says so too.
+        ProcessLost: it was ended from outside.
         BadInput: the run is to go on with a training that had other settings or data.
     """
     from kinemill.tracking import lock

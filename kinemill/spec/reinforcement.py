@@ -11,8 +11,7 @@ from kinemill.spec.plugins import Plugin
 
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 
-
-DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]
+DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # of a step, that a search tries
 
 
 class Algorithm(Plugin):
