@@ -2,7 +2,8 @@
 
 A target is a callable `(context, job, settings) -> None` that runs `resources.child` on the job
 file until it ends, with live lines in Dagster, and raises `TrainingFailed` if it did not end well,
-`ProcessLost` if another attempt may do. Its settings are those of the task's `compute`, a class of `kinemill.spec.compute`.
+`ProcessLost` if another attempt may do. Its settings are those of the task's `compute`, a class of
+`kinemill.spec.compute`.
 """
 
 from collections.abc import Callable
