@@ -34,7 +34,11 @@ SETS: list[tuple[str, str, dict[str, Any]]] = [  # folder, its task, what is cha
     ("cartpole_sim_mcap", "tests/tasks/cart_pole_sim.yaml", {}),
     ("bouc_wen_sim_h5", "tests/tasks/bouc_wen.yaml", {}),
     ("awd_motion", "tests/tasks/duck_motion.yaml", {}),
+    ("buck_converter", "tests/tasks/buck_converter.yaml", {}),
+    ("dc_generator", "tests/tasks/dc_generator.yaml", {}),
+    ("rlc_sim", "tests/tasks/rlc_sim.yaml", {}),
 ]
+ROBOTS = {"awd_robots"}  # models of robots, no logs
 
 Row = dict[str, Any]
 

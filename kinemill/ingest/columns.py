@@ -14,6 +14,7 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.guessing import is_stamp, words
+from kinemill.ingest.raw import unique_names
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows looked at
@@ -99,9 +100,7 @@ def _text(path: Path) -> pl.DataFrame:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
     if len(names) != len(frame.columns):
         raise BadLog(path, f"its header has {len(names)} or {len(frame.columns)} columns")
-    keep = {old: new for old, new in zip(frame.columns, names, strict=True) if new}
-    if len(set(keep.values())) != len(keep):
-        raise BadLog(path, "two columns have the same name", fix="rename one of them")
+    keep = {old: new for old, new in zip(frame.columns, unique_names(names), strict=True) if new}
     return frame.select(list(keep)).rename(keep)
 
 

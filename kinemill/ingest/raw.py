@@ -6,6 +6,7 @@ that holds several runs is a list of `RawLog`, one for each, with its `part` nam
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,6 +207,19 @@ def elements(name: str, width: int) -> list[str]:
     return [f"{name}[{index}]" for index in range(width)]
 
 
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return names with each repeated one numbered as an element: `V`, `V` -> `V[0]`, `V[1]`.
+
+    Empty names stay empty.
+    """
+    counts, seen = Counter(names), Counter[str]()
+    unique = list[str]()
+    for name in names:
+        unique.append(f"{name}[{seen[name]}]" if name and counts[name] > 1 else name)
+        seen[name] += 1
+    return unique
+
+
 def match_columns(header: Sequence[str], task: Task, rate: float | None = None) -> Columns:
     """Find the task's time and numbers in `header`, each by the first of its names that is there.
 
@@ -247,8 +261,12 @@ def _find(
     if named is not None and names.count(named) == 1:
         return names.index(named)
     key = f"channels.{channel}.source" if channel else "ingest.time"
+    repeated = [name for name in names if split_index(name)[0] in wanted]
     if named is not None:
-        found, fix = f"column {named!r} stands {names.count(named)} times", "rename all but one"
+        found, fix = f"column {named!r} stands {names.count(named)} times", "correct the header"
+    elif repeated:
+        found = f"{len(repeated)} columns named {split_index(repeated[0])[0]!r}"
+        fix = f"name one of them at `{key}`: {_listed(repeated)}"
     else:
         found = f"no column {' or '.join(map(repr, wanted)) or 'with stamps'}"
         close = next((hint for name in wanted if "did you" in (hint := nearest(name, names))), "")

@@ -66,7 +66,7 @@ REFUSED = {
     "twice.csv": (
         text(*(f"{row},0" for row in ROWS[:50]), header=HEADER[:-1] + ",position\n"),
         "columns",
-        "stands 2 times",
+        "2 columns named 'position'",
     ),
     "no_column.csv": (text("0,1", "1,2", header="time,position\n"), "columns", "no column"),
     "hollow.h5": (hollow_hdf5(), "size", "declares"),

@@ -6,6 +6,7 @@ import pytest
 
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
+from kinemill.spec import Source
 
 HEADER = "time,position,velocity,torque\n"
 
@@ -153,7 +154,25 @@ def test_a_row_with_more_fields_than_the_header_is_refused(write, task):
 def test_a_wanted_name_that_stands_twice_is_refused(write, task):
     log = write("a.csv", "time,position,velocity,torque,position\n0,1,2,3,9\n0.01,1,2,3,9\n")
     (reason,) = refusal(log, task)
-    assert (reason["channel"], reason["found"]) == ("angle", "column 'position' stands 2 times")
+    assert (reason["channel"], reason["found"]) == ("angle", "2 columns named 'position'")
+    assert reason["fix"].endswith("'position[0]', 'position[1]'")
+
+
+def with_source(task, name):
+    angle = task.channels["angle"].model_copy(update={"source": [Source(name=name)]})
+    return task.model_copy(update={"channels": task.channels | {"angle": angle}})
+
+
+def test_a_repeated_name_is_addressed_by_its_number(write, task):
+    log = write("a.csv", "time,position,velocity,torque,position\n0,1,2,3,9\n0.01,1,2,3,8\n")
+    for source, values in (("position[0]", [1.0, 1.0]), ("position[1]", [9.0, 8.0])):
+        assert read(log, with_source(task, source)).frame["angle"].to_list() == values
+
+
+def test_a_header_that_numbers_a_repeated_name_itself_is_ambiguous(write, task):
+    log = write("a.csv", "time,x,x,x[1],velocity,torque\n0,1,2,3,9,9\n0.01,1,2,3,8,9\n")
+    (reason,) = refusal(log, with_source(task, "x[1]"))
+    assert reason["found"] == "column 'x[1]' stands 2 times"
 
 
 def test_an_unwanted_name_may_stand_twice(write, task):

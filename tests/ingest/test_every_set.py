@@ -7,10 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.formats import SETS, task_of
+from benchmarks.formats import ROBOTS, SETS, task_of
+from kinemill.dataset import load_dataset, make_dataset
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
+from kinemill.ingest.surveying import form_of
 from kinemill.spec import load_task
+from kinemill.validate import validate
+from kinemill.validate.judge import judge
 
 # Of the 13 runs of the double pendulum one is a resting noise
 # record with two rows at time 0.0; one pendubot run has a row alone before a gap; the flight
@@ -29,6 +33,9 @@ COUNTS = [  # files, parts or episodes, rows, dropped rows: of each set in `SETS
     (1, 1, 387, 0),
     (1, 1, 40_960, 0),
     (13, 13, 6_600, 0),
+    (2, 2, 2_000, 0),
+    (1, 1, 500_000, 0),
+    (2, 2, 20_000, 0),
 ]
 
 
@@ -43,7 +50,49 @@ def test_a_set_is_read_whole_by_its_task(home, shared_data, chosen, counts):
 
 def test_no_set_is_left_out(shared_data):
     folders = {path.name for path in shared_data.iterdir() if path.is_dir()}
-    assert {folder for folder, _, _ in SETS} == folders
+    assert {folder for folder, _, _ in SETS} == folders - ROBOTS
+
+
+def test_a_folder_of_robot_models_holds_no_log(shared_data):
+    for folder in ROBOTS:
+        files = [path for path in (shared_data / folder).rglob("*") if path.is_file()]
+        assert any("<mujoco" in path.read_text() for path in files if path.suffix == ".xml")
+        assert [path.name for path in files if form_of(path)] == []
+
+
+def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, home, shared_data):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "rlc_sim.yaml")
+    for recording in load_recordings(home, ingest(task, home, shared_data / "rlc_sim").outcome.ref):
+        rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+        raw = np.loadtxt(shared_data / "rlc_sim" / recording.name, delimiter=",", skiprows=1)
+        assert np.array_equal(raw[:, 1], raw[:, 4])  # both columns that are named `V_C`
+        assert np.array_equal(rows["capacitor_voltage"].to_numpy(), raw[:, 1])
+        slope = np.gradient(raw[:, 1], task.dt)
+        # i = C dv/dt; the publisher's circuit has 270 nF.
+        assert (raw[:, 2] @ raw[:, 2]) / (raw[:, 2] @ slope) == pytest.approx(270e-9, rel=0.02)
+
+
+def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, home, shared_data):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "buck_converter.yaml")
+    recordings = load_recordings(
+        home, ingest(task, home, shared_data / "buck_converter").outcome.ref
+    )
+    for recording in recordings:
+        rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+        verdict = judge({name: rows[name].to_numpy() for name in task.columns}, task)
+        assert verdict.measured["quantisation"]["voltage:step"] == pytest.approx(0.2, rel=1e-6)
+        assert verdict.findings == []
+
+
+def test_the_generator_is_sampled_at_every_500th_row(request, home, shared_data):
+    task = load_task(request.config.rootpath / "tests" / "tasks" / "dc_generator.yaml")
+    report = ingest(task, home, shared_data / "dc_generator")
+    episodes = validate(task, home, report.outcome.ref)
+    dataset = load_dataset(home, make_dataset(task, home, episodes.ref).ref)
+    raw = np.loadtxt(shared_data / "dc_generator" / "generator.csv", delimiter=",", skiprows=1)
+    assert np.array_equal(dataset.values[:, ::-1], raw[::500].astype(np.float32))
+    lengths = {one.split: one.stop - one.start for one in dataset.episodes}
+    assert lengths == {"train": 650, "validation": 150, "test": 200}
 
 
 def test_silverbox_has_a_row_every_16384th_of_10_megahertz(request, home, shared_data):

@@ -146,3 +146,10 @@ def test_a_format_is_known_by_content_before_its_ending(tmp_path, shared_data):
     assert form_of(log) == "hdf5"
     (tmp_path / "a.json").write_text("{}")
     assert form_of(tmp_path / "a.json") is None  # any program's
+
+
+def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):
+    task = drafted(tmp_path, shared_data / "rlc_sim")
+    sources = [source.name for one in task.channels.values() for source in one.source or []]
+    assert "V_C[0]" in sources
+    assert "V_C[1]" not in sources  # the same numbers

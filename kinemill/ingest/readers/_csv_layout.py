@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from kinemill.ingest.raw import Reason, Unreadable, reason
+from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
 
 LONGEST_LINE = 1 << 18  # bytes: ten thousand columns; no header or row is longer
 BOM = b"\xef\xbb\xbf"
@@ -25,7 +25,7 @@ class Layout:
     """One file's header and edges.
 
     Args:
-        names: of the header, spaces and quotes taken off.
+        names: of the header, spaces and quotes taken off; a repeated one is numbered.
         separator: of fields.
         before: lines before the header.
         start: bytes before the first line under the header.
@@ -121,7 +121,7 @@ def inspect(path: Path) -> Layout:
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
-        names,
+        unique_names(names),
         separator,
         place,
         start,
