@@ -6,6 +6,8 @@ runs. The guard is a layer inside each server's own process, so that no port is 
 
 - `needs`: what a request asks for: to look, to operate, to administer, or what nobody gets.
 - `people`: users with their roles, passwords and tokens.
+- `credentials`, `attempts`: passwords and tokens, within limits.
+- `sessions`, `revocation`: cookies and websockets that end with the rights of their user.
 - `rules`: who may ask at all, from where.
 - `layer`: the ASGI layer that puts these to use.
 """

@@ -10,11 +10,12 @@ class Refused(Exception):
     Args:
         status: of HTTP.
         why: for people, one line.
+        retry_after: s after which the same request may succeed.
     """
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, *, retry_after: int | None = None) -> None:
         super().__init__(why)
-        self.status, self.why = status, why
+        self.status, self.why, self.retry_after = status, why, retry_after
 
 
 @dataclass(frozen=True)

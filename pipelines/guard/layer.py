@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,11 +13,11 @@ from pipelines.guard.calls import Call, Refused
 from pipelines.guard.needs import Asked, Need, Unclear, is_graphql, mutations
 from pipelines.guard.people import Person
 from pipelines.guard.proxy import SECRET_HEADER
+from pipelines.guard.revocation import CLOSED, revocable
 from pipelines.guard.rules import Rules
 from resources.tags import USER_HEADER, USER_MAY_HEADER
 
 _LARGEST = 4 << 20  # bytes of a GraphQL request, which is read before it is passed on
-_POLICY_VIOLATION = 1008  # code of a closed websocket
 _MINE = {
     name.lower().encode() for name in (USER_HEADER, USER_MAY_HEADER, SECRET_HEADER, "authorization")
 }
@@ -49,7 +48,7 @@ class Guard:
         call, cookie = _call_of(scope), None
         try:
             own_page = self._rules.check_page(call)
-            person = await self._who(call, own_page=own_page)
+            person = await self._rules.who(call, own_page=own_page)
             self._rules.check_type(call, person)
             body, receive = await _read(scope, receive)
             asked = Asked(scope["method"], scope["path"], scope["query_string"], body)
@@ -62,7 +61,7 @@ class Guard:
             changed = sorted(mutations(json.loads(body)["query"])) if body else ""
             _log.warning("%s: %s %s %s", person.name, asked.method, asked.path, changed)
         if person.by == "password":
-            cookie = _cookie(self._rules, call, person)
+            cookie = self._rules.sessions.issue(call, person)
         answer = _closed_frames(send, cookie)
         await self._app(_named(scope, person), receive, answer)
 
@@ -73,15 +72,15 @@ class Guard:
             status = 405 if asked.method == "GET" else 400
             raise Refused(status, str(unclear)) from unclear
 
-    async def _who(self, call: Call, *, own_page: bool) -> Person:
-        """Return who asks; a password is hashed beside the loop, which goes on meanwhile."""
-        return await run_in_threadpool(self._rules.who, call, own_page=own_page)
-
     def _refuse(self, call: Call, scope: Scope, refused: Refused) -> Response:
         _log.warning(
             "refused %s %s from %s: %s", call.method, scope["path"], call.peer, refused.why
         )
-        ask = {"WWW-Authenticate": 'Basic realm="kinemill", charset="UTF-8"'}
+        headers = dict[str, str]()
+        if refused.status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="kinemill", charset="UTF-8"'
+        if refused.retry_after is not None:
+            headers["Retry-After"] = str(refused.retry_after)
         return JSONResponse(
             {
                 "error_code": "PERMISSION_DENIED",
@@ -89,26 +88,29 @@ class Guard:
                 "errors": [{"message": refused.why}],
             },
             refused.status,
-            ask if refused.status == 401 else None,
+            headers,
         )
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _call_of(scope)
         try:
             own_page = self._rules.check_page(call)
-            person = await self._who(call, own_page=own_page)
+            person = await self._rules.who(call, own_page=own_page)
         except Refused as refused:
             _log.warning("refused a websocket from %s: %s", call.peer, refused.why)
             await receive()
-            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            await send(CLOSED)
             return
+
+        is_current = self._rules.is_current(call, person, own_page=own_page)
+        receive, send = revocable(receive, send, is_current)
 
         async def listen() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive" and _changes(message):
                 _log.warning("refused a mutation through a websocket of %s", person.name)
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
-                return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
+                await send(CLOSED)
+                return {"type": "websocket.disconnect", "code": CLOSED["code"]}
             return message
 
         await self._app(_named(scope, person), listen, send)
@@ -171,12 +173,6 @@ def _named(scope: Scope, person: Person) -> Scope:
         (USER_MAY_HEADER.lower().encode(), person.may.name.lower().encode()),
     ]
     return {**scope, "headers": headers}
-
-
-def _cookie(rules: Rules, call: Call, person: Person) -> str:
-    secure = "; Secure" if call.scheme == "https" else ""
-    said = f"{rules.cookie(call)}={rules.session(person)}"
-    return f"{said}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
 
 def _closed_frames(send: Send, cookie: str | None = None) -> Send:

@@ -8,33 +8,39 @@ no users to begin with, and no default password.
 
 import hashlib
 import hmac
-import json
 import os
-import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Literal, cast
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.registry import nearest
 from pipelines.guard.needs import Need
+from pipelines.guard.users_file import (
+    GROUP,
+    LOCAL_NAME,
+    PROXIED_NAME,
+    Password,
+    User,
+    read_users,
+    write_secret,
+    write_users,
+)
 
 By = Literal["password", "token", "session", "proxy", "page"]
+Role = Literal["viewer", "operator", "admin"]
 ROLES = {"viewer": Need.LOOK, "operator": Need.OPERATE, "admin": Need.ADMINISTER}
 SHORTEST = 12  # characters of a password
 VARIABLE = "KINEMILL_USERS"
-GROUP = "group:"  # what the name of a group begins with, where users are named
 _FILE, _TOKEN = "users.json", "token"
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
-_ELSEWHERE = re.compile(r"[A-Za-z0-9][\w.@+|:/-]{0,127}", re.ASCII)  # of an identity provider
 # 2^15 blocks of 1 kB: 32 MB and about 0.1 s for each guess, as OWASP asks of scrypt with p = 3.
 _COST = {"n": 1 << 15, "r": 8, "p": 3}
 _MEMORY = 64 << 20
+_NO_PASSWORD = Password(salt="00" * 16, hash="00" * 32)  # hashed for a user who does not exist
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,13 @@ class Person:
         may: what they may do.
         by: how that is known: `password`, `token`, `session`, `proxy`, or `page`, one of our own in
             a browser of this machine.
+        version: changes with the password and the role of a user.
     """
 
     name: str
     may: Need
     by: By = "page"
+    version: str = field(default="", repr=False)
 
 
 class Users:
@@ -63,26 +71,30 @@ class Users:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._path = Path(os.environ.get(VARIABLE) or home.root / _FILE)
-        self._seen: tuple[int, int] | None = None
-        self._known: dict[str, Any] = {}
+        # One value, replaced as a whole: several threads read it.
+        self._cached: tuple[str, dict[str, User]] = "", {}
 
     def __bool__(self) -> bool:
         return bool(self._read())
 
     @property
     def version(self) -> str:
-        """What changes whenever a user, a role or a password does."""
+        """What changes whenever a user, a role, a password or a token does.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
         self._read()
-        return str(self._seen)
+        return self._cached[0]
 
     def roles(self) -> dict[str, str]:
         """Return the role of each user, by name."""
-        return {name: user["role"] for name, user in sorted(self._read().items())}
+        return {name: user.role for name, user in sorted(self._read().items())}
 
     def person(self, name: str, by: By) -> Person | None:
         """Return a user, if there is one of this name."""
         user = self._read().get(name)
-        return Person(name, ROLES[user["role"]], by) if user else None
+        return _person(name, user, by) if user else None
 
     def by_proxy(self, name: str, groups: Iterable[str]) -> Person | None:
         """Return whom a proxy logged in: a user of its own, else one of the groups' highest role.
@@ -91,37 +103,37 @@ class Users:
         """
         known = self._read()
         own = known.get(name)
-        odd = name.startswith(GROUP) or not _ELSEWHERE.fullmatch(name)
-        if odd or (own and own["password"]):
+        odd = name.startswith(GROUP) or not PROXIED_NAME.fullmatch(name)
+        if odd or (own and own.password):
             return None
         if own:
-            return self.person(name, "proxy")
-        roles = [ROLES[known[GROUP + one]["role"]] for one in groups if GROUP + one in known]
+            return _person(name, own, "proxy")
+        roles = [ROLES[known[GROUP + one].role] for one in groups if GROUP + one in known]
         return Person(name, max(roles), "proxy") if roles else None
 
     def by_password(self, name: str, password: str) -> Person | None:
-        """Return the user whose password this is; a wrong name takes as long to tell."""
+        """Return the user whose password this is; a wrong name takes as long to find out."""
         user = self._read().get(name)
-        kept = (user and user["password"]) or {"salt": "", "hash": ""}
-        found = _hashed(password, bytes.fromhex(kept["salt"]))
-        same = hmac.compare_digest(found["hash"], kept["hash"])
-        return self.person(name, "password") if user and same else None
+        stored = (user and user.password) or _NO_PASSWORD
+        found = _hashed(password, bytes.fromhex(stored.salt))
+        same = hmac.compare_digest(found.hash, stored.hash)
+        return _person(name, user, "password") if user and user.password and same else None
 
     def by_token(self, token: str) -> Person | None:
         """Return the user whose token this is."""
         digest = _digest(token)
         for name, user in self._read().items():
-            if hmac.compare_digest(user["token"] or "", digest):
-                return self.person(name, "token")
+            if hmac.compare_digest(user.token or "", digest):
+                return _person(name, user, "token")
         return None
 
     def put(self, name: str, role: str, password: str) -> None:
-        """Add a user, or give one another role and password; their token ends.
+        """Add a user, or give one another role and password; their token and sessions end.
 
         Raises:
             BadInput: of the name, the role or the password.
         """
-        if not _NAME.fullmatch(name):
+        if not LOCAL_NAME.fullmatch(name):
             raise BadInput("user", repr(name), expected="a-z, 0-9, _ . -, a letter first")
         if len(password) < SHORTEST:
             raise BadInput("password", "is short", expected=f"at least {SHORTEST} characters")
@@ -133,16 +145,16 @@ class Users:
         Raises:
             BadInput: of the name or the role.
         """
-        if not _ELSEWHERE.fullmatch(name.removeprefix(GROUP)):
+        if not PROXIED_NAME.fullmatch(name.removeprefix(GROUP)):
             raise BadInput("user", repr(name), expected="a name as the proxy says it, 128 at most")
         self._put(name, role, None)
 
-    def _put(self, name: str, role: str, password: dict[str, str] | None) -> None:
+    def _put(self, name: str, role: str, password: Password | None) -> None:
         if role not in ROLES:
             raise BadInput(f"role {role!r}", "unknown", fix=nearest(role, list(ROLES)))
         with lock(self._home, "users"):
-            user = {"role": role, "password": password, "token": None}
-            self._write({**self._read(), name: user})
+            user = User(role=cast(Role, role), password=password, token=None)
+            write_users(self._path, {**self._read(), name: user})
 
     def renew_token(self, name: str) -> str:
         """Give a user a token and return it: it is kept nowhere; an earlier one ends.
@@ -155,44 +167,38 @@ class Users:
             self._check(name)
             if name.startswith(GROUP):
                 raise BadInput(name, "has no token", fix="give one to a user")
-            self._write({**known, name: {**known[name], "token": _digest(token)}})
+            user = known[name].model_copy(update={"token": _digest(token)})
+            write_users(self._path, {**known, name: user})
         return token
 
     def remove(self, name: str) -> None:
-        """Remove a user; what they started goes on.
+        """Remove a user; their sessions end, the runs they started continue.
 
         Raises:
             BadInput: there is no such user.
         """
         with lock(self._home, "users"):
             self._check(name)
-            self._write({other: user for other, user in self._read().items() if other != name})
+            left = {other: user for other, user in self._read().items() if other != name}
+            write_users(self._path, left)
 
     def _check(self, name: str) -> None:
         if name not in self._read():
             raise BadInput(f"user {name!r}", "unknown", fix=nearest(name, list(self._read())))
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, User]:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._seen, self._known = None, {}
+            self._cached = "", {}
             return {}
-        if (found.st_mtime_ns, found.st_ino) != self._seen:
-            try:
-                self._known = json.loads(self._path.read_bytes())["users"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise BadInput(self._path, f"cannot be read ({error})") from error
-            self._seen = (found.st_mtime_ns, found.st_ino)
-        return self._known
-
-    def _write(self, users: dict[str, Any]) -> None:
-        text = json.dumps({"format": 1, "users": users}, indent=1)
-        try:
-            write_secret(self._path, text)
         except OSError as error:
-            raise BadInput(self._path, f"cannot be written ({error.strerror})") from error
-        self._seen = None
+            raise BadInput(self._path, f"cannot be read ({error.strerror})") from error
+        version = f"{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}.{found.st_size}"
+        cached = self._cached
+        if cached[0] != version:
+            self._cached = cached = version, read_users(self._path)
+        return cached[1]
 
 
 def home_token(home: Home) -> str:
@@ -205,22 +211,16 @@ def home_token(home: Home) -> str:
     return path.read_text(encoding="ascii")
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Put a text in its place, readable by its owner alone from the first moment on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+def _person(name: str, user: User, by: By) -> Person:
+    """Return a user with the version that sessions are bound to."""
+    password = user.password.salt + user.password.hash if user.password else ""
+    return Person(name, ROLES[user.role], by, _digest(f"{user.role}:{password}"))
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _hashed(password: str, salt: bytes) -> dict[str, str]:
+def _hashed(password: str, salt: bytes) -> Password:
     found = hashlib.scrypt(password.encode(), salt=salt, maxmem=_MEMORY, dklen=32, **_COST)
-    return {"salt": salt.hex(), "hash": found.hex()}
+    return Password(salt=salt.hex(), hash=found.hex())

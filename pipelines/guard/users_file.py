@@ -1,0 +1,122 @@
+"""The file of users: what it stores of each, its checks, and how secrets are written."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kinemill.errors import BadInput
+
+GROUP = "group:"  # prefix of the name of a group
+LOCAL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
+PROXIED_NAME = re.compile(r"[A-Za-z0-9][\w.@+|:/-]{0,127}", re.ASCII)  # of an identity provider
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_SHOWN = 80  # characters of a wrong value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Password(_Strict):
+    """The scrypt hash of a password, in hex."""
+
+    salt: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    hash: _Sha256
+
+
+class User(_Strict):
+    """A user, without the name.
+
+    Attributes:
+        role: see `people.ROLES`.
+        password: None for a user or group of a proxy.
+        token: its sha256 in hex.
+    """
+
+    role: Literal["viewer", "operator", "admin"]
+    password: Password | None
+    token: _Sha256 | None
+
+
+class _Document(_Strict):
+    format: Literal[1]
+    users: dict[str, User]
+
+
+def read_users(path: Path) -> dict[str, User]:
+    """Return the users in a file, by name.
+
+    Raises:
+        BadInput: it cannot be read, or an entry is damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        users = _Document.model_validate(found).users
+    except ValidationError as error:
+        raise _damaged(path, error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(path, f"cannot be read ({error})", fix="correct the file") from error
+    for name, user in users.items():
+        local = LOCAL_NAME.fullmatch(name)
+        if not (local if user.password else PROXIED_NAME.fullmatch(name.removeprefix(GROUP))):
+            kind = "a-z, 0-9, _ . -, a letter first" if user.password else "a name from a proxy"
+            raise BadInput(f"{path}, users", repr(name[:_SHOWN]), expected=kind, fix="correct it")
+    return users
+
+
+def write_users(path: Path, users: dict[str, User]) -> None:
+    """Replace the file of users.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    try:
+        write_secret(path, _Document(format=1, users=users).model_dump_json(indent=1))
+    except OSError as error:
+        raise BadInput(path, f"cannot be written ({error.strerror})") from error
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Publish a text file that its owner alone can read, from the first moment on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _damaged(path: Path, error: ValidationError) -> BadInput:
+    """Return the first problem of a document; values of secrets are not shown."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the document"
+    expected = problem["msg"].removeprefix("Input should be ")
+    found, key = "is damaged", problem["loc"][-1] if problem["loc"] else ""
+    if problem["type"] == "missing":
+        found, expected = "is missing", "every user has a role, a password and a token"
+    elif problem["type"] == "extra_forbidden":
+        found, expected = "is unknown", "role, password and token"
+    elif key in {"role", "format"}:
+        found = f"is {str(problem['input'])[:_SHOWN]!r}"
+    return BadInput(
+        f"{path}, {where}", found, expected=expected, fix="correct this entry of the file"
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; a key that is there twice hides an entry."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        message = "a key is there twice"
+        raise ValueError(message)
+    return found

@@ -1,0 +1,218 @@
+"""Passwords under parallel load, and what ends a session: the guard around an app in one loop."""
+
+import asyncio
+import threading
+from collections import Counter
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from pipelines.guard import credentials, people
+from pipelines.guard.layer import Guard
+from pipelines.guard.needs import of_dagster, of_mlflow
+from pipelines.guard.people import Users, home_token
+from pipelines.guard.rules import Rules
+from tests.pipelines.test_guard import HERE_URL, PASSWORD, basic, echo
+
+WRONG = 401
+LIMITED = 429
+BUSY = 503
+
+
+@pytest.fixture
+def users(home):
+    known = Users(home)
+    known.put("vic", "viewer", PASSWORD)
+    return known
+
+
+@pytest.fixture
+def app(home, users):
+    """A guarded app that demands a login."""
+    return Guard(echo, Rules(of_dagster, users, "mary", home_token(home), login=True))
+
+
+@pytest.fixture
+def hashes(monkeypatch):
+    """The passwords that were hashed, in order."""
+    seen, original = [], people._hashed
+
+    def spy(password, salt):
+        seen.append(password)
+        return original(password, salt)
+
+    monkeypatch.setattr(people, "_hashed", spy)
+    return seen
+
+
+async def get(app, headers, peer="10.0.0.1"):
+    transport = httpx.ASGITransport(app=app, client=(peer, 40000))
+    async with httpx.AsyncClient(transport=transport, base_url=HERE_URL) as client:
+        return await client.get("/", headers=headers)
+
+
+def statuses(app, requests):
+    """The statuses of requests sent in parallel: `(headers, peer)` each."""
+
+    async def gather():
+        return await asyncio.gather(*[get(app, *request) for request in requests])
+
+    return [answer.status_code for answer in asyncio.run(gather())]
+
+
+def test_the_limit_of_an_address_holds_for_parallel_requests(app, hashes):
+    found = statuses(app, [(basic("vic", f"guess {number}"), "10.0.0.1") for number in range(60)])
+    assert Counter(found) == {WRONG: 10, LIMITED: 50}
+    assert len(hashes) == 10
+    right = [(basic("vic"), "10.0.0.1"), (basic("vic"), "10.0.0.2")]
+    assert statuses(app, right) == [LIMITED, 200]
+
+
+def test_addresses_of_one_ipv6_network_share_a_limit(app):
+    peers = [f"2001:db8::{number:x}" for number in range(1, 13)]
+    bearer = {"Authorization": "Bearer wrong"}
+    assert Counter(statuses(app, [(bearer, peer) for peer in peers])) == {WRONG: 10, LIMITED: 2}
+    assert statuses(app, [(bearer, "2001:db8:0:1::1")]) == [WRONG]
+
+
+def test_all_addresses_together_have_a_limit(app):
+    bearer = {"Authorization": "Bearer wrong"}
+    found = statuses(app, [(bearer, f"10.0.{one}.{two}") for one in range(25) for two in range(10)])
+    assert Counter(found) == {WRONG: 200, LIMITED: 50}
+
+
+def test_right_passwords_sent_in_parallel_share_one_hash_and_use_up_no_attempts(app, hashes):
+    assert statuses(app, [(basic("vic"), "10.0.0.1")] * 40) == [200] * 40
+    assert hashes == [PASSWORD]
+    assert statuses(app, [(basic("vic"), "10.0.0.1")] * 40) == [200] * 40
+    assert hashes == [PASSWORD]
+
+
+def test_a_wrong_password_sent_in_parallel_counts_each_time(app, hashes):
+    found = statuses(app, [(basic("vic", "one guess"), "10.0.0.1")] * 40)
+    assert Counter(found) == {WRONG: 10, LIMITED: 30}
+    assert hashes == ["one guess"]
+
+
+def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
+    app, users, monkeypatch
+):
+    release = threading.Event()
+    original, token = people._hashed, {"Authorization": f"Bearer {users.renew_token('vic')}"}
+
+    async def attack():
+        cookie = (await get(app, basic("vic"))).headers["set-cookie"].split(";")[0]
+        monkeypatch.setattr(people, "_hashed", lambda *args: release.wait(60) and original(*args))
+        guesses = [
+            asyncio.create_task(get(app, basic("vic", f"guess {one} {two}"), f"10.0.1.{one}"))
+            for one in range(15)
+            for two in range(10)
+        ]
+        await asyncio.sleep(0)
+        served = [
+            (await asyncio.wait_for(get(app, headers, "10.0.1.1"), 30)).status_code
+            for headers in ({"Cookie": cookie}, token) * 20
+        ]
+        waiting = sum(not guess.done() for guess in guesses)
+        release.set()
+        return served, waiting, [answer.status_code for answer in await asyncio.gather(*guesses)]
+
+    served, waiting, found = asyncio.run(attack())
+    assert served == [200] * 40
+    assert waiting == credentials._QUEUE
+    assert Counter(found) == {WRONG: credentials._QUEUE, BUSY: 150 - credentials._QUEUE}
+
+
+def test_a_refusal_says_when_to_try_again(app):
+    async def twelve():
+        return [await get(app, {"Authorization": "Bearer wrong"}) for _ in range(12)]
+
+    assert asyncio.run(twelve())[-1].headers["retry-after"] == "60"
+
+
+def reset_password(users):
+    users.put("vic", "viewer", "another long password")
+
+
+def change_role(users):
+    users.put("vic", "operator", PASSWORD)
+
+
+def remove(users):
+    users.remove("vic")
+
+
+def return_with_the_same_password(users):
+    users.remove("vic")
+    users.put("vic", "viewer", PASSWORD)
+
+
+CHANGES = [reset_password, change_role, remove, return_with_the_same_password]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_session_ends_on_both_servers_with_a_change_of_its_user(home, users, change):
+    clients = [
+        TestClient(
+            Guard(echo, Rules(need, Users(home), "mary", home_token(home), login=True)),
+            base_url=f"http://127.0.0.1:{port}",
+        )
+        for need, port in ((of_dagster, 3000), (of_mlflow, 5000))
+    ]
+    for client in clients:
+        assert client.get("/", headers=basic("vic")).status_code == 200
+        assert client.get("/").status_code == 200  # by the cookie
+    change(users)
+    assert [client.get("/").status_code for client in clients] == [WRONG, WRONG]
+
+
+def test_a_token_for_a_user_does_not_end_the_session(app, users):
+    client = TestClient(app, base_url=HERE_URL)
+    client.get("/", headers=basic("vic"))
+    users.renew_token("vic")
+    assert client.get("/").status_code == 200
+
+
+def test_a_password_that_changes_while_it_is_hashed_gives_no_session(app, users, monkeypatch):
+    original = people._hashed
+
+    def slow(password, salt):
+        if threading.current_thread().name.startswith("password"):
+            monkeypatch.setattr(people, "_hashed", original)
+            reset_password(users)
+        return original(password, salt)
+
+    monkeypatch.setattr(people, "_hashed", slow)
+    client = TestClient(app, base_url=HERE_URL)
+    client.get("/", headers=basic("vic"))
+    assert client.get("/").status_code == WRONG
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_open_websocket_ends_with_a_change_of_its_user(app, users, change):
+    client = TestClient(app, base_url=HERE_URL)
+    headers = {"Host": "127.0.0.1:3000", "Origin": HERE_URL, **basic("vic")}
+    with client.websocket_connect("ws://127.0.0.1:3000/graphql", headers=headers) as socket:
+        socket.send_text('{"type": "start"}')
+        assert socket.receive_text() == 'heard {"type": "start"}'
+        users.put("otto", "viewer", PASSWORD)  # a change of somebody else
+        socket.send_text('{"type": "next"}')
+        assert socket.receive_text() == 'heard {"type": "next"}'
+        change(users)
+        socket.send_text('{"type": "last"}')
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+        assert closed.value.code == 1008
+
+
+def test_a_damaged_file_of_users_closes_the_server_to_all_but_the_owner(app, home, users):
+    client = TestClient(app, base_url=HERE_URL)
+    client.get("/", headers=basic("vic"))
+    (home.root / "users.json").write_text('{"format": 1, "users": {"vic": {}}}')
+    assert client.get("/").status_code == BUSY
+    assert client.get("/", headers={"Authorization": "Bearer wrong"}).status_code == BUSY
+    owner = {"Authorization": f"Bearer {home_token(home)}"}
+    client.cookies.clear()
+    assert client.get("/", headers=owner).status_code == 200
