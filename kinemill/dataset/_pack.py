@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.dataset._assignment import assign_sides
 from kinemill.dataset._balance import classes_of, weights_of
 from kinemill.dataset._catalogue import enter
 from kinemill.dataset._joined import gather
@@ -36,7 +37,7 @@ from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         BadInput: a side of the split is empty, or a recording's session is not known.
     """
     together = gather(task, home, episodes)
-    known, classes = together.known, classes_of(task, home, together)
+    known = assign_sides(task, home, together.episodes, together.known)
+    classes = classes_of(task, home, together)
     inputs = {
         "episodes": summary_of(home, episodes)["digest"],
         "task": task.part("dt", "channels", "dataset"),
@@ -70,6 +72,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         "shortest": task.validation.min_steps,
         "groups": digest(known.groups),
         "repeats": digest(known.roots),
+        "assigned": digest(known.assigned),
         "classes": digest(classes),
         "with": together.digests,
         "version": VERSION,

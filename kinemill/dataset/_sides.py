@@ -47,7 +47,7 @@ def _why(rules: Dataset, side: str, names: list[str], what: str) -> str:
     if isinstance(wanted, Tail):
         return f"no training episode is long enough to give the last {wanted.tail:g} of it away"
     if isinstance(wanted, float):
-        return f"the share {wanted:g} of {len(names)} {what} is none, by their hashes"
+        return f"the share {wanted:g} of {len(names)} {what} leaves it empty"
     missed = [spelled for spelled in unmatched_patterns(rules, names) if spelled.startswith(side)]
     if missed:
         return f"none of the {what} is on this side; nothing matches {', '.join(missed)}"
@@ -59,7 +59,7 @@ def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
     if repeating and side != "train":
         return f"{by_name}; `repeats: apart` if the task is the same motion over and over"
     if side == "test":
-        return f"{by_name}; a share needs more recordings"
+        return f"{by_name}; a share needs at least one recording for each side"
     if side == "validation" and isinstance(rules.validation, Tail):
         return f"a larger tail, a lower `validate.min_steps`, or: {by_name}"
     if side == "validation":

@@ -1,7 +1,8 @@
-"""Which side of the split each recording is on: a rule that looks at that recording alone.
+"""The side of the split that each recording is on: a rule that looks at that recording alone.
 
 Because no rule looks at other recordings, nothing changes side as data grows, and the pieces of one
-recording stay together; where the task says so, those of one session. Named patterns come before
+recording stay together; where the task says so, those of one session. A side that a share leaves
+empty is filled by `kinemill.dataset._assignment`, which stores what it assigns. Named patterns come before
 shares: unused, test, validation, then the share of test, then the share of validation; the rest is
 for training. Rows that a benchmark prescribes are cut out of whatever side they are on.
 """
@@ -73,20 +74,28 @@ class Known:
             default 0.
         roots: the recording, or `recording/part`, that one is a near-duplicate of, by itself.
         training: episodes, by id, that are for training alone and whole, whatever the rules say.
+        assigned: side by unit (recording, part or session) that had to fill an empty side.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     starts: Mapping[str, int] = field(default_factory=dict[str, int])
     roots: Mapping[str, str] = field(default_factory=dict[str, str])
     training: Set[str] = frozenset()
+    assigned: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def key(self, rules: Dataset, episode: SplitEpisode) -> str:
+        """Return what decides the side of an episode under shares: session, recording or part."""
+        unit = unit_of(rules, episode)
+        return self.groups.get(episode.recording, self.roots.get(unit, unit))
 
     def side(self, rules: Dataset, episode: SplitEpisode) -> str:
         """Return the side that an episode is on at large."""
         if episode.id in self.training:
             return "train"
-        unit = unit_of(rules, episode)
-        group, root = self.groups.get(episode.recording), self.roots.get(unit, unit)
-        return side_of(rules, root, episode.name, group, episode.part)
+        group = self.groups.get(episode.recording)
+        named = named_side(rules, episode.name, group, episode.part)
+        key = self.key(rules, episode)
+        return named or self.assigned.get(key) or share_side(rules, key)
 
 
 def position(recording: str) -> float:
@@ -106,13 +115,11 @@ def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
     return f"{episode.recording}/{episode.part}" if by_part else episode.recording
 
 
-def side_of(rules: Dataset, unit: str, name: str, group: str | None = None, part: str = "") -> str:
-    """Return the side of one recording: train, validation, test or unused.
+def named_side(rules: Dataset, name: str, group: str | None = None, part: str = "") -> str | None:
+    """Return the side that a pattern gives a recording, or None if no pattern matches it.
 
     Args:
         rules: the task's `dataset` part.
-        unit: content hash, with the part where the split is by part; of a near-duplicate, that of
-            the recording it repeats.
         name: name at first sight, which patterns are matched against.
         group: its session, or what else stays together; patterns of test and validation are then
             matched against that, so that no session is torn.
@@ -125,9 +132,20 @@ def side_of(rules: Dataset, unit: str, name: str, group: str | None = None, part
         names = own if group is None else [group, *own] if side == "unused" else [group]
         if any(fnmatchcase(one, pattern) for one in names for pattern in wanted):
             return side
+    return None
+
+
+def share_side(rules: Dataset, unit: str) -> str:
+    """Return the side that the shares give a unit: train, validation or test.
+
+    Args:
+        rules: the task's `dataset` part.
+        unit: session, or content hash with the part where the split is by part; of a
+            near-duplicate, that of the recording it repeats.
+    """
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
-    spot = position(unit if group is None else group)
+    spot = position(unit)
     if spot < test:
         return "test"
     return "validation" if spot < test + validation else "train"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, make_dataset, show_dataset
-from kinemill.dataset._split import Known, cut_pieces, side_of
+from kinemill.dataset._split import Known, cut_pieces, share_side
 from kinemill.errors import BadInput
 from kinemill.spec import Dataset
 from tests.dataset.conftest import make_task, publish, spin
@@ -34,7 +34,7 @@ def test_all_recordings_of_a_session_are_on_one_side(pairs):
 
 def test_about_the_share_of_sessions_asked_for_goes_to_each_side():
     rules = Dataset(by="session", validation=0.15, test=0.2)
-    sides = [side_of(rules, "any", "any", str(session)) for session in range(4000)]
+    sides = [share_side(rules, str(session)) for session in range(4000)]
     # 4 standard deviations of a binomial: 0.025.
     assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.026)
     assert sides.count("validation") / 4000 == pytest.approx(0.15, abs=0.023)
@@ -74,10 +74,14 @@ def test_a_recording_of_unknown_session_is_named_with_what_to_do(home):
     assert "(?P<session>...)" in str(caught.value)
 
 
-def test_a_share_too_small_for_so_few_sessions_says_so(home):
+def test_a_share_too_small_for_so_few_sessions_still_gets_one(home):
     task = by_session(validation={"tail": 0.5}, test=0.001)
-    with pytest.raises(BadInput, match=r"share 0\.001 of 2 values of session is none"):
-        make_dataset(task, home, publish(home, [spin("mon/a-1.csv"), spin("tue/a-1.csv")]))
+    contents = [spin("mon/a-1.csv"), spin("mon/b-1.csv"), spin("tue/a-1.csv")]
+    dataset = load_dataset(home, make_dataset(task, home, publish(home, contents)).ref)
+    sides = defaultdict(set)
+    for episode in dataset.episodes:
+        sides[episode.name.split("/")[0]].add(episode.split)
+    assert sorted(map(sorted, sides.values())) == [["test"], ["train", "validation"]]
 
 
 def test_parts_of_one_recording_stay_together_unless_they_are_episodes_of_their_own():

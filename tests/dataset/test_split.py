@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinemill.dataset._sides import check_sides
-from kinemill.dataset._split import cut_pieces, position, side_of, unmatched_patterns
+from kinemill.dataset._split import cut_pieces, named_side, position, share_side, unmatched_patterns
 from kinemill.errors import BadInput
 from kinemill.spec import Dataset, Task
 
@@ -88,7 +88,7 @@ def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, ep
 def test_a_named_pattern_is_always_obeyed(rule, episodes):
     for item in episodes:
         if any(fnmatchcase(item.name, pattern) for pattern in rule.unused):
-            assert side_of(rule, item.recording, item.name) == "unused"
+            assert named_side(rule, item.name) == "unused"
 
 
 def test_the_place_of_a_recording_is_fixed_for_ever():
@@ -99,7 +99,7 @@ def test_the_place_of_a_recording_is_fixed_for_ever():
 
 def test_shares_are_met_by_many_recordings():
     rule = Dataset(test=0.2, validation=0.15)
-    sides = [side_of(rule, item.recording, item.name) for item in map(log, range(4000))]
+    sides = [share_side(rule, item.recording) for item in map(log, range(4000))]
     # Three standard deviations of a binomial of 4000 at 0.2 and 0.15: 0.019 and 0.017.
     assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.019)
     assert sides.count("validation") / 4000 == pytest.approx(0.15, abs=0.017)
@@ -131,7 +131,7 @@ def test_an_empty_validation_proposes_the_tail():
     chosen = task(validation=0.01, test=["run-000*"])
     with pytest.raises(BadInput, match=r"validation: \{tail: 0.1\}") as caught:
         check_sides(chosen, cut_pieces(chosen.dataset, [log(0), log(1)]))
-    assert "share 0.01 of 2 recordings is none" in str(caught.value)
+    assert "share 0.01 of 2 recordings leaves it empty" in str(caught.value)
 
 
 def test_an_empty_test_names_the_pattern_that_matched_nothing():

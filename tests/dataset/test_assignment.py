@@ -1,0 +1,114 @@
+"""Shares that select no recording: which one fills the side, and that nothing moves later."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset._assignment import fill_sides
+from kinemill.dataset._split import Known, position
+from kinemill.errors import BadInput
+from kinemill.spec import Dataset
+from tests.dataset.conftest import make_task, publish, spin
+
+
+@dataclass(frozen=True)
+class Log:
+    name: str
+    rows: int = 100
+    part: str = ""
+
+    @property
+    def recording(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return self.recording[:16]
+
+
+share = st.floats(0.001, 0.45)
+rules = st.builds(
+    Dataset,
+    validation=st.one_of(share, share.map(lambda tail: {"tail": tail}), st.just(["*7"])),
+    test=st.one_of(share, st.just(["*1"])),
+    unused=st.sampled_from([[], ["*9"]]),
+)
+batches = st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), max_size=6)
+
+
+def sides_of(rule: Dataset, known: Known, logs: list[Log]) -> dict[str, str]:
+    return {one.name: known.side(rule, one) for one in logs}
+
+
+@settings(deadline=None, max_examples=300)
+@given(rules, batches, st.booleans())
+def test_no_recording_changes_its_side_as_data_grow(rule, grown, in_sessions):
+    logs: dict[str, Log] = {}
+    known, before = Known(), dict[str, str]()
+    for batch in grown:
+        logs |= {f"run-{number}": Log(f"run-{number}") for number in batch}
+        listed = list(logs.values())
+        if in_sessions:
+            groups = {one.recording: f"day-{len(one.name)}-{one.name[-1]}" for one in listed}
+            known = replace(known, groups=groups)
+        used = {logs[name].recording for name in before}
+        new = fill_sides(rule, listed, known, used)
+        assert not set(new) & set(known.assigned)
+        known = replace(known, assigned={**known.assigned, **new})
+        sides = sides_of(rule, known, listed)
+        assert {name: sides[name] for name in before} == before
+        if {"train", "test", "validation"} - set(sides.values()) == set():
+            before = sides  # a dataset version: from here on nothing moves
+
+
+@settings(deadline=None, max_examples=200)
+@given(share, share, st.sets(st.integers(0, 10_000), min_size=3, max_size=40))
+def test_three_recordings_are_enough_for_three_sides_whatever_the_shares(validation, test, numbers):
+    rule, logs = Dataset(validation=validation, test=test), [Log(f"run-{n}") for n in numbers]
+    new = fill_sides(rule, logs, Known())
+    sides = sides_of(rule, Known(assigned=new), logs)
+    assert set(sides.values()) == {"train", "validation", "test"}
+    assert new == fill_sides(rule, list(reversed(logs)), Known())  # no matter in which order
+
+
+def test_the_first_by_hash_among_the_training_recordings_fills_an_empty_validation():
+    logs = [Log(f"run-{number}") for number in range(14)]
+    rule = Dataset(validation=1e-6, test=1e-6)
+    ranked = sorted(logs, key=lambda one: position(one.recording))
+    assert fill_sides(rule, logs, Known()) == {
+        ranked[0].recording: "test",
+        ranked[1].recording: "validation",
+    }
+
+
+def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(home):
+    task = make_task(validation=0.001, test=0.001)
+    contents = [spin(f"run-{number}.csv") for number in range(14)]
+    first = load_dataset(home, make_dataset(task, home, publish(home, contents)).ref)
+    assert {split: len(first.of(split)) for split in ("train", "validation", "test")} == {
+        "train": 12, "validation": 1, "test": 1,
+    }  # fmt: skip
+    more = [*contents, *(spin(f"more-{number}.csv") for number in range(30))]
+    grown = load_dataset(home, make_dataset(task, home, publish(home, more)).ref)
+    sides = {episode.id: episode.split for episode in grown.episodes}
+    assert {one.id: one.split for one in first.episodes}.items() <= sides.items()
+    again = make_dataset(task, home, publish(home, contents))
+    assert again.known
+
+
+def test_a_side_that_lost_its_only_recording_takes_a_new_one_and_moves_no_other(home):
+    task = make_task(validation={"tail": 0.5}, test=0.001)
+    contents = [spin(f"run-{number}.csv") for number in range(4)]
+    first = load_dataset(home, make_dataset(task, home, publish(home, contents)).ref)
+    (lost,) = first.of("test")
+    left = [one for one in contents if one.name != lost.name]
+    with pytest.raises(BadInput, match=r"dataset\.test: the share 0\.001 of 3 recordings"):
+        make_dataset(task, home, publish(home, left))
+    grown = load_dataset(
+        home, make_dataset(task, home, publish(home, [*left, spin("new.csv")])).ref
+    )
+    assert [one.name for one in grown.of("test")] == ["new.csv"]
