@@ -45,13 +45,23 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say what would become of each log, read and judged; writes nothing."""
+    from kinemill.dataset.dry_run import dataset_problem
     from kinemill.home import Home
     from kinemill.spec import load_task
-    from kinemill.validate.foretelling import foretell
+    from kinemill.validate.foretelling import Accepted, foretell
 
     loaded, home = load_task(task), Home.resolve()
-    found = [entry for path in files for entry in foretell(loaded, home, path)]
-    _show(f"logs, as {loaded.name} would take them", found, as_json=as_json)
+    accepted: list[Accepted] = []
+    found = [entry for path in files for entry in foretell(loaded, home, path, accepted)]
+    folders = any(path.is_dir() for path in files)
+    problem = dataset_problem(loaded, home, accepted, split=folders)
+    if as_json:
+        document({"files": found, "dataset": problem or None})
+    else:
+        show_files(f"logs, as {loaded.name} would take them", found)
+    if problem:
+        news(f"no model can be trained on these logs: {spell_name(problem)}")
+        raise typer.Exit(1)
 
 
 def _tell_ignored(names: list[str]) -> None:

@@ -10,6 +10,7 @@ and also never move one. The assignments are therefore stored, one file each, be
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
+from pathlib import Path
 
 from kinemill.dataset._catalogue import Version, versions
 from kinemill.dataset._listing import scan_listing
@@ -40,18 +41,27 @@ def assign_sides(task: Task, home: Home, episodes: Iterable[SplitEpisode], known
     if not any(isinstance(getattr(rules, side), float) for side in _SHARES):
         return known
     listed = list(episodes)
-    folder = home.store / "versions" / task.name / "assigned" / _digest_of(rules)[:16]
     with lock(home, f"sides-{task.name}"):
-        bring_new(home, folder)
-        found = (FORMAT.open(path, read_json(path)) for path in sorted(folder.glob("*.json")))
-        assigned = {entry["unit"]: entry["side"] for entry in found}
+        bring_new(home, folder := _folder(home, task))
+        assigned = stored_sides(task, home)
         known = replace(known, assigned=assigned)
         empty = _empty_sides(rules, listed, known)
-        new = fill_sides(rules, listed, known, _used(home, task) if empty else set())
+        new = fill_sides(rules, listed, known, used_recordings(home, task) if empty else set())
         for unit, side in new.items():
             entry = FORMAT.stamp({"unit": unit, "side": side})
             publish_shared(home, folder / f"{digest(unit)[:32]}.json", entry)
     return replace(known, assigned={**assigned, **new})
+
+
+def stored_sides(task: Task, home: Home) -> dict[str, str]:
+    """Return the side of each unit that was assigned under the task's rules."""
+    paths = sorted(_folder(home, task).glob("*.json"))
+    found = [FORMAT.open(path, read_json(path)) for path in paths]
+    return {entry["unit"]: entry["side"] for entry in found}
+
+
+def _folder(home: Home, task: Task) -> Path:
+    return home.store / "versions" / task.name / "assigned" / _digest_of(task.dataset)[:16]
 
 
 def fill_sides(
@@ -96,7 +106,7 @@ def _empty_sides(rules: Dataset, episodes: Iterable[SplitEpisode], known: Known)
     return [side for side in (*shares, "train") if side not in present]
 
 
-def _used(home: Home, task: Task) -> set[str]:
+def used_recordings(home: Home, task: Task) -> set[str]:
     """Return the recordings of the newest version under the same rules whose list can be read."""
     wanted = _digest_of(task.dataset)
     for version in versions(home, task.name):

@@ -64,7 +64,7 @@ def _join(task: Task, home: Home, together: Together, joined: Joined) -> Togethe
     if unlike := [*_unlike(task, other)]:
         fix = "give both tasks the same channels, or leave it out"
         raise BadInput(where, "; ".join(unlike), fix=fix)
-    ref = _latest(home, other.name)
+    ref = latest_episodes(home, other.name)
     if ref is None:
         fix = f"kinemill run {other.name}"
         raise BadInput(where, "has no validated episodes yet", fix=fix)
@@ -87,7 +87,7 @@ def _join(task: Task, home: Home, together: Together, joined: Joined) -> Togethe
     )
 
 
-def _latest(home: Home, task: str) -> Ref | None:
+def latest_episodes(home: Home, task: str) -> Ref | None:
     """Return the episodes that a task published last."""
     path = index_path(home, task, EPISODES)
     return Ref.from_json(read_json(path)["snapshot"]) if path.is_file() else None

@@ -33,6 +33,7 @@ from kinemill.dataset._split import (
     ranges,
     unmatched_patterns,
 )
+from kinemill.dataset._trainable import check_published, check_rows, check_trainable
 from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
@@ -60,7 +61,8 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         episodes: outcome of `validate`.
 
     Raises:
-        BadInput: a side of the split is empty, or a recording's session is not known.
+        BadInput: a side of the split is empty, no model of the task's `learn` part can be trained
+            on it, or a recording's session is not known.
     """
     together = gather(task, home, episodes)
     known = assign_sides(task, home, together.episodes, together.known)
@@ -84,6 +86,8 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         return pack(task, together.episodes, folder, known, labels, last)
 
     outcome = once(home, "dataset", task.name, inputs, build)
+    if outcome.known:
+        check_published(task, home.root / outcome.ref.path)
     enter(home, task.name, outcome.ref)
     return outcome
 
@@ -108,13 +112,14 @@ def pack(
             being the same as without.
 
     Raises:
-        BadInput: a side of the split is empty.
+        BadInput: a side of the split is empty, or no model can be trained on it.
         CorruptArtifact: an episode holds a value that is no finite float32.
     """
     begins = _begins(task, episodes, last)
     known = replace(known or Known(), starts=begins)
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, known)
     check_sides(task, pieces, known)
+    check_rows(task, pieces)
     unused = [piece for piece in pieces if piece.split == "unused"]
     used = sorted(
         (piece for piece in pieces if piece.split != "unused"),
@@ -128,6 +133,7 @@ def pack(
         packing.read(number, by_id[used[number].episode])
     write_sources(folder, sources, [one.start for one in placed], begins)
     dataset = packing.finish()
+    check_trainable(task, dataset, folder)
     write_listing(folder, pieces, placed, known.groups)
     summary = summarise(dataset)
     summary["episodes"]["unused"] = len(unused)

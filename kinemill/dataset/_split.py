@@ -2,9 +2,9 @@
 
 Because no rule looks at other recordings, nothing changes side as data grows, and the pieces of one
 recording stay together; where the task says so, those of one session. A side that a share leaves
-empty is filled by `kinemill.dataset._assignment`, which stores what it assigns. Named patterns come before
-shares: unused, test, validation, then the share of test, then the share of validation; the rest is
-for training. Rows that a benchmark prescribes are cut out of whatever side they are on.
+empty is filled by `kinemill.dataset._assignment`, which stores what it assigns. Named patterns come
+before shares: unused, test, validation, then the share of test, then the share of validation; the
+rest is for training. Rows that a benchmark prescribes are cut out of whatever side they are on.
 """
 
 import hashlib
@@ -62,6 +62,11 @@ class Piece:
     split: str
     first: int
     last: int
+
+    @property
+    def rows(self) -> int:
+        """Number of time steps."""
+        return self.last - self.first
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What every way of learning shares, with the reason for each default."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -45,12 +46,14 @@ class Learn(Plugin):
         gives: what comes of it: a step that predicts states, or a policy that chooses actions.
         from_logs: whether it learns from episodes; if not, from the task's environment alone.
         parts: of the task file, beside `learn`, that the weights depend on.
+        reads_clips: whether `check_clips` needs the values of the training episodes.
         version: goes up when the same inputs come to other weights; models are learned anew then.
     """
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
     from_logs: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels")
+    reads_clips: ClassVar[bool] = False
     version: ClassVar[int] = 3
 
     optimizer: Annotated[
@@ -126,6 +129,23 @@ class Learn(Plugin):
             home: where the refs lie.
             dataset: reference of the dataset, or of what stands for it.
             training_set: reference of the training set, or of the same as `dataset`.
+        """
+
+    def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
+        """Return by split the settings whose sum is the number of rows that an episode needs.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+        """
+        del task
+        return {}
+
+    def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise BadInput if nothing can be learned from the training episodes.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+            clips: values (n,) by channel, by name of the episode; see `reads_clips`.
         """
 
     @abstractmethod

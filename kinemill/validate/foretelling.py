@@ -3,8 +3,13 @@
 Nothing is written into the home, and no log becomes known by being looked at.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
@@ -14,31 +19,60 @@ from kinemill.ingest.files import scan
 from kinemill.ingest.inspecting import read_aside
 from kinemill.ingest.membership import find_member
 from kinemill.ingest.raw import Reason, reason
+from kinemill.ingest.rows import read_rows
 from kinemill.spec import Task
 from kinemill.store import Json, file_digest
 from kinemill.validate.episodes import judge_into
 
 
-def foretell(task: Task, home: Home, path: Path) -> list[Json]:
+@dataclass(frozen=True)
+class Accepted:
+    """An episode of a log that would be accepted.
+
+    Attributes:
+        id: recording hash and index.
+        recording: content hash of the log.
+        name: name of the log.
+        rows: number of time steps.
+        start: row of the recording that it begins with.
+        part: part of the recording; empty where that is one.
+        values: values (n,) by channel; empty where the task's `learn` part needs none.
+    """
+
+    id: str
+    recording: str
+    name: str
+    rows: int
+    start: int
+    part: str
+    values: dict[str, NDArray[Any]]
+
+
+def foretell(
+    task: Task, home: Home, path: Path, accepted: list[Accepted] | None = None
+) -> list[Json]:
     """Return the entries (DESIGN section 6, `files`) that logs would get, with their episodes.
 
     Args:
         task: how they would be read and judged.
         home: where they may be known already; only looked at.
         path: a log, or a folder of logs.
+        accepted: the accepted episodes are appended to it.
 
     Raises:
         BadInput: there is no such file or folder, or the folder holds no log.
     """
     if path.is_file():
-        return [_foretell(task, home, path, path.name)]
+        return [_foretell(task, home, path, path.name, accepted)]
     logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
-    return [_foretell(task, home, sight.path, sight.name) for sight in logs]
+    return [_foretell(task, home, sight.path, sight.name, accepted) for sight in logs]
 
 
-def _foretell(task: Task, home: Home, path: Path, name: str) -> Json:
+def _foretell(
+    task: Task, home: Home, path: Path, name: str, accepted: list[Accepted] | None
+) -> Json:
     """Return the entry of one log that would be called `name` at first sight."""
     hash_ = file_digest(path)
     member = find_member(home, task.name, hash_)
@@ -51,7 +85,21 @@ def _foretell(task: Task, home: Home, path: Path, name: str) -> Json:
     with TemporaryDirectory(prefix="kinemill-check-") as scratch:
         recording = read_aside(task, home, path, Path(scratch))
         judged = judge_into(task, recording, Path(scratch)) if recording.summary["tracks"] else {}
+        if accepted is not None:
+            accepted += _accepted(task, name, hash_, Path(scratch), judged.get("episodes", []))
     return _verdict(path, recording, judged, known=member is not None)
+
+
+def _accepted(
+    task: Task, name: str, hash_: str, folder: Path, episodes: list[Json]
+) -> Iterator[Accepted]:
+    wanted = task.numbers if task.learn.reads_clips else []
+    for episode in episodes:
+        frame = read_rows(folder / episode["file"], ["time_s", *wanted])
+        start, values = round(float(frame["time_s"][0]) / task.dt), frame.select(wanted)
+        part = str(episode.get("part", ""))
+        columns = {own.name: own.to_numpy() for own in values}
+        yield Accepted(episode["id"], hash_, name, episode["rows"], start, part, columns)
 
 
 def _verdict(path: Path, recording: Recording, judged: Json, *, known: bool) -> Json:

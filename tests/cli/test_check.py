@@ -1,5 +1,7 @@
 """`kinemill check`: what would become of a log, said without writing anything."""
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -57,16 +59,38 @@ def test_a_folder_is_all_logs_in_it(swing, log, kinemill):
     assert [file["episodes"] for file in found] == [1, 1]
 
 
+def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_1(swing, log):
+    swing("{type: mlp}", "{type: mlp}, history: 300, horizon: 200")
+    folder = log("a.csv").parent
+    log("b.csv", phase=1.0)
+    result = CliRunner().invoke(app, ["check", str(folder), "--task", "swing", "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert [file["outcome"] for file in found["files"]] == ["episodes", "episodes"]
+    assert "validation split: no episode is long enough: a.csv 60 rows" in found["dataset"]
+    assert "at least 500 rows (learn.history 300 + learn.horizon 200)" in found["dataset"]
+    assert "lower learn.history or learn.horizon" in found["dataset"]
+
+
+def test_a_folder_that_leaves_a_split_empty_is_reported(swing, log):
+    swing()
+    folder = log("a.csv").parent
+    result = CliRunner().invoke(app, ["check", str(folder), "--task", "swing"])
+    assert result.exit_code == 1
+    assert "nothing matches test: '*b.csv'" in result.output
+
+
 def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
     swing()
     log("a.csv")
+    log("b.csv", phase=1.0)
     folder = log("b\n\x1b[31m.csv", spoil=spike).parent
     (folder / "empty.csv").write_bytes(b"")
     told = kinemill("check", folder, "--task", "swing")
     assert "a.csv: 1 episode, 600 rows" in told
     assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
     assert "- format, file: is empty, expected a header line and rows; delete it" in told
-    assert told.splitlines()[-1] == "3 logs: 2 episodes, 1 quarantined"
+    assert told.splitlines()[-1] == "4 logs: 3 episodes, 1 quarantined"
 
 
 def test_of_many_reasons_the_first_are_spelled_and_the_rest_counted(capsys):

@@ -26,7 +26,12 @@ def make_task(parts: dict | None = None, **dataset) -> Task:
             },
             "dataset": {"validation": ["val*"], "test": ["test*"], **dataset},
             **(parts or {}),
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+            "learn": {
+                "type": "dynamics",
+                "model": {"type": "mlp"},
+                **dict.fromkeys(("history", "horizon"), 1),
+            },
+            "verify": {"horizon": 1},
         }
     )
 

@@ -1,6 +1,7 @@
 """Reference motion: gaits found in clips, a policy that walks as they do, and its settings."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,14 +10,17 @@ from pydantic import ValidationError
 
 from benchmarks import ROOT
 from benchmarks.prove_motion import judge, learn
+from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import drawn, make_cases, played
 from kinemill.home import Home
+from kinemill.ingest import ingest
 from kinemill.runtime import load
 from kinemill.spec import load_task
 from kinemill.spec.plugins import OBJECTIVES
 from kinemill.train.gaits import fit_gaits, fourier
+from kinemill.validate import validate
 
 DT, CYCLE = 0.02, 23.7  # s; rows
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee", "neck")
@@ -102,6 +106,33 @@ def test_clips_that_repeat_nothing_are_refused():
     clips = [random.normal(size=(200, 3)).cumsum(axis=0) for _ in range(2)]
     with pytest.raises(BadInput, match="repeat nothing"):
         fit_gaits(clips, [np.zeros(1)] * 2, 6, 8)
+
+
+def test_clips_that_do_not_repeat_are_named_before_a_dataset_is_published(
+    task_file, clips, tmp_path
+):
+    """The clip "odd" drifts; the others walk."""
+    folder = tmp_path / "clips"
+    shutil.copytree(clips, folder)
+    content = json.loads((folder / "a.json").read_text())
+    rows = np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, (160, 6)), axis=0)
+    content["Frames"] = rows.tolist()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.json").unlink()
+    (folder / "odd.json").write_text(json.dumps(content))
+    task, home = load_task(task_file), Home(tmp_path / "home")
+    episodes = validate(task, home, ingest(task, home, folder).outcome.ref).ref
+    with pytest.raises(BadInput, match=r"train split: clips repeat nothing.*odd\.json \d+ rows"):
+        make_dataset(task, home, episodes)
+    assert not (home.store / "dataset").exists()
+
+
+def test_clips_shorter_than_two_cycles_are_named(task_file):
+    task = load_task(task_file, {"learn.cycle": 2.0})
+    values = gait(np.zeros(2), 160, 0)
+    clip = dict(zip(JOINTS, values.T, strict=True))
+    with pytest.raises(BadInput, match=r"shorter than two cycles: a\.json 160 rows.*200 rows"):
+        task.learn.check_clips(task, {"a.json": clip})
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,13 @@ class Dynamics(Supervised):
         """Return over how many steps rollouts go at a training step."""
         return self.growth.at(step, self.horizon) if self.growth else self.horizon
 
+    def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
+        """Return the rows of one window: of training, and in the test split of verification."""
+        known = {"learn.history": self.history}
+        window = known | {"learn.horizon": self.horizon}
+        ahead = known | {"verify.horizon": task.verify.horizon}
+        return {"train": window, "validation": window, "test": ahead}
+
     def preparing(self) -> Any:
         """Return what prepares a training."""
         from kinemill.train.objectives._preparing import prepare

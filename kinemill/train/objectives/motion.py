@@ -7,7 +7,7 @@ environment, learns in physics what has to be added to these gaits (`kinemill.tr
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -51,6 +51,8 @@ def _as_physics(value: Any) -> Any:
 @OBJECTIVES.register("motion")
 class Motion(Demonstrated):
     """Learn to walk as clips do: the next joint angles, closed on themselves."""
+
+    reads_clips: ClassVar[bool] = True
 
     type: Literal["motion"] = "motion"
     observations: list[str] = Field(
@@ -151,6 +153,24 @@ class Motion(Demonstrated):
         if not joints:
             found.append((("follows",), "there is no action to learn"))
         return found
+
+    def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
+        """Return the rows of one window of training and of one of validation, without physics."""
+        from kinemill.train.walking_error import AHEAD
+
+        if task.environment is not None:
+            return {}
+        known = {"learn.history": self.history}
+        return {
+            "train": known | {"learn.horizon": self.horizon},
+            "validation": known | {"rows after it": AHEAD},
+        }
+
+    def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise BadInput if the training clips have no common cycle, or are shorter than two."""
+        from kinemill.train.clip_cycles import check_cycles
+
+        check_cycles(self, task, clips)
 
     def seen(self, channels: Mapping[str, Any]) -> list[str]:
         """Return the numbers observed, in order."""
