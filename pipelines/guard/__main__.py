@@ -12,22 +12,27 @@ from urllib.parse import urlsplit
 
 from kinemill.home import Home
 from kinemill.locks import whoever
+from kinemill.spec import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
+from pipelines.guard.dagster_site import DagsterSite
 from pipelines.guard.layer import Guard
-from pipelines.guard.needs import of_dagster, of_mlflow
+from pipelines.guard.mlflow_records import MlflowRecords
+from pipelines.guard.mlflow_site import MlflowSite
+from pipelines.guard.needs import Site
 from pipelines.guard.pages import with_pages
 from pipelines.guard.people import Users, home_token
 from pipelines.guard.proxy import proxy_at
+from pipelines.guard.request import LARGEST
 from pipelines.guard.rules import HERE, Rules
 from pipelines.instance import checkout
 
-_NEEDS = {"dagster_webserver": of_dagster, "mlflow": of_mlflow}
+_SERVERS = ("dagster_webserver", "mlflow")
 _STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
 _GRACE = 3  # s for answers under way when the server is told to end
 
 
 @contextmanager
-def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[Any]:
+def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
     """Open Dagster's web pages as its own command does, with the code server behind them."""
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
@@ -41,13 +46,27 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[An
         with WorkspaceProcessContext(
             instance, target, version=__version__, read_only=read_only
         ) as context:
-            yield with_pages(
-                create_app_from_workspace_process_context(context, live_data_poll_rate=2000), home
-            )
+            app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+            site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
+            yield with_pages(app, home), site
+
+
+def task_of_job(job: str) -> str | None:
+    """Return the task that a job runs: its own job, or one of its presets."""
+    names = [name for name in list_tasks() if job == name or job.startswith(f"{name}_")]
+    return max(names, key=len, default=None)
+
+
+def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
+    """Return the job of a run and the assets that it makes."""
+    found = instance.get_run_by_id(run)
+    if found is None:
+        return None
+    return found.job_name, [list(key.path) for key in found.asset_selection or ()]
 
 
 @contextmanager
-def mlflow_app(home: Home) -> Generator[Any]:
+def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     """Open MLflow's web pages as its own command does, in one process."""
     prepare_mlflow()
     os.environ |= {
@@ -65,7 +84,7 @@ def mlflow_app(home: Home) -> Generator[Any]:
     }
     from mlflow.server.fastapi_app import app
 
-    yield app
+    yield app, MlflowSite(MlflowRecords(artifact_root(home), list_tasks))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -73,8 +92,19 @@ def main(arguments: Sequence[str]) -> None:
     wanted = _parsed(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     home = Home.resolve()
-    rules = Rules(
-        _NEEDS[wanted.server],
+    workspace = Path(wanted.workspace or checkout() / "workspace.yaml")
+    opened = (
+        mlflow_app(home)
+        if wanted.server == "mlflow"
+        else dagster_app(home, workspace, read_only=wanted.read_only)
+    )
+    with opened as (app, site):
+        _run(Guard(app, _rules(home, site, wanted)), wanted)
+
+
+def _rules(home: Home, site: Site, wanted: argparse.Namespace) -> Rules:
+    return Rules(
+        site,
         Users(home),
         whoever(),
         home_token(home),
@@ -84,27 +114,28 @@ def main(arguments: Sequence[str]) -> None:
         login=wanted.login,
         read_only=wanted.read_only,
     )
+
+
+def _run(app: Guard, wanted: argparse.Namespace) -> None:
     import uvicorn
 
-    workspace = Path(wanted.workspace or checkout() / "workspace.yaml")
-    mlflow, read_only = wanted.server == "mlflow", wanted.read_only
-    with mlflow_app(home) if mlflow else dagster_app(home, workspace, read_only=read_only) as app:
-        uvicorn.run(
-            Guard(app, rules),
-            host=wanted.host,
-            port=wanted.port,
-            log_level="warning",
-            proxy_headers=False,  # nobody stands between us and the browser
-            server_header=False,
-            ssl_certfile=wanted.certificate,
-            ssl_keyfile=wanted.key,
-            timeout_graceful_shutdown=_GRACE,
-        )
+    uvicorn.run(
+        app,
+        host=wanted.host,
+        port=wanted.port,
+        log_level="warning",
+        proxy_headers=False,  # nobody stands between us and the browser
+        server_header=False,
+        ssl_certfile=wanted.certificate,
+        ssl_keyfile=wanted.key,
+        ws_max_size=LARGEST,
+        timeout_graceful_shutdown=_GRACE,
+    )
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipelines.guard")
-    parser.add_argument("server", choices=list(_NEEDS))
+    parser.add_argument("server", choices=_SERVERS)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--name", action="append", default=[], help="one the server is asked by")

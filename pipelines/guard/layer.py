@@ -1,26 +1,35 @@
-"""The guard as an ASGI layer around a server's app: HTTP, and websockets with what they say."""
+"""The guard as an ASGI layer around a server's app: HTTP, and websockets with what they say.
 
-import json
+Each request is parsed, authorized, and built anew in one canonical form (`request`): the app never
+receives what the client sent.
+"""
+
 import logging
-from collections.abc import Mapping
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import replace
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.guard.calls import Call, Refused
-from pipelines.guard.needs import Asked, Need, Unclear, is_graphql, mutations
+from pipelines.guard.needs import Need, Route
 from pipelines.guard.people import Person
-from pipelines.guard.proxy import SECRET_HEADER
+from pipelines.guard.request import (
+    Request,
+    check_json,
+    forwarded,
+    parse_request,
+    read_json,
+    write_json,
+)
 from pipelines.guard.revocation import CLOSED, revocable
 from pipelines.guard.rules import Rules
+from pipelines.guard.uploads import Uploads
 from resources.tags import USER_HEADER, USER_MAY_HEADER
 
-_LARGEST = 4 << 20  # bytes of a GraphQL request, which is read before it is passed on
-_MINE = {
-    name.lower().encode() for name in (USER_HEADER, USER_MAY_HEADER, SECRET_HEADER, "authorization")
-}
+_SUBPROTOCOL = "graphql-ws"
 _log = logging.getLogger("kinemill.guard")
 
 
@@ -33,7 +42,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
-        self._app, self._rules = app, rules
+        self._app, self._rules, self._uploads = app, rules, Uploads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, websocket, or start and end of the server."""
@@ -46,35 +55,58 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         call, cookie = _call_of(scope), None
-        try:
-            own_page = self._rules.check_page(call)
-            person = await self._rules.who(call, own_page=own_page)
-            self._rules.check_type(call, person)
-            body, receive = await _read(scope, receive)
-            asked = Asked(scope["method"], scope["path"], scope["query_string"], body)
-            need = self._needed(asked)
-            self._rules.check_may(person, need)
-        except Refused as refused:
-            await self._refuse(call, scope, refused)(scope, receive, _closed_frames(send))
-            return
-        if need is not Need.LOOK:
-            changed = sorted(mutations(json.loads(body)["query"])) if body else ""
-            _log.warning("%s: %s %s %s", person.name, asked.method, asked.path, changed)
-        if person.by == "password":
-            cookie = self._rules.sessions.issue(call, person)
-        answer = _closed_frames(send, cookie)
-        await self._app(_named(scope, person), receive, answer)
+        with ExitStack() as stack:
+            try:
+                own_page = self._rules.check_page(call)
+                person = await self._rules.who(call, own_page=own_page)
+                request, route = await self._parsed(call, scope, receive)
+                request = await self._authorized(request, route, person, stack)
+            except Refused as refused:
+                answer = self._refuse(call, scope, refused)
+                await answer(scope, receive, _closed_frames(send))
+                return
+            if person.by == "password":
+                cookie = self._rules.sessions.issue(call, person)
+            body = receive if route.body == "stream" else _body_once(request, receive)
+            answer = _closed_frames(send, cookie)
+            await self._app(forwarded(request, scope, _names(person)), body, answer)
 
-    def _needed(self, asked: Asked) -> Need:
-        try:
-            return self._rules.need(asked)
-        except Unclear as unclear:
-            status = 405 if asked.method == "GET" else 400
-            raise Refused(status, str(unclear)) from unclear
+    async def _parsed(self, call: Call, scope: Scope, receive: Receive) -> tuple[Request, Route]:
+        """Return a request with its body, and how it is served.
+
+        Raises:
+            Refused: it cannot be read in one way, or is not served.
+        """
+        request = parse_request(call, scope)
+        route = self._rules.site.route(request)
+        if route.body != "json":
+            return request, route
+        check_json(call)
+        return replace(request, query=(), body=await read_json(receive)), route
+
+    async def _authorized(
+        self, request: Request, route: Route, person: Person, stack: ExitStack
+    ) -> Request:
+        """Return the request that the app receives.
+
+        Raises:
+            Refused: they may not make it.
+        """
+        if route.body == "stream":
+            stack.enter_context(self._uploads.writing(request.path))
+        decision = await run_in_threadpool(route.decide, request, person.name)
+        self._rules.check_may(person, decision)
+        if route.body == "stream":
+            self._uploads.check(request.path)
+        stack.enter_context(self._uploads.closing(decision.closes))
+        if decision.need is not Need.LOOK:
+            said = (person.name, request.method, request.path, decision.changes)
+            _log.warning("%s: %s %r [%s]", *said)
+        return request if decision.body is None else replace(request, body=decision.body)
 
     def _refuse(self, call: Call, scope: Scope, refused: Refused) -> Response:
         _log.warning(
-            "refused %s %s from %s: %s", call.method, scope["path"], call.peer, refused.why
+            "refused %s %r from %s: %s", call.method, scope["path"], call.peer, refused.why
         )
         headers = dict[str, str]()
         if refused.status == 401:
@@ -96,6 +128,9 @@ class Guard:
         try:
             own_page = self._rules.check_page(call)
             person = await self._rules.who(call, own_page=own_page)
+            request = parse_request(call, scope)
+            if request.path != "/graphql" or _SUBPROTOCOL not in scope.get("subprotocols", []):
+                raise Refused(403, "a websocket speaks graphql-ws at /graphql")
         except Refused as refused:
             _log.warning("refused a websocket from %s: %s", call.peer, refused.why)
             await receive()
@@ -107,13 +142,19 @@ class Guard:
 
         async def listen() -> Message:
             message = await receive()
-            if message["type"] == "websocket.receive" and _changes(message):
-                _log.warning("refused a mutation through a websocket of %s", person.name)
+            if message["type"] != "websocket.receive":
+                return message
+            sent = message.get("text") or message.get("bytes") or b""
+            try:
+                return {**message, "bytes": None, "text": self._rules.site.message(sent).decode()}
+            except Refused as refused:
+                _log.warning("refused a message of %s's websocket: %s", person.name, refused.why)
                 await send(CLOSED)
                 return {"type": "websocket.disconnect", "code": CLOSED["code"]}
-            return message
 
-        await self._app(_named(scope, person), listen, send)
+        opened = forwarded(request, scope, _names(person))
+        opened["subprotocols"] = [_SUBPROTOCOL]
+        await self._app(opened, listen, send)
 
 
 def _call_of(scope: Scope) -> Call:
@@ -126,53 +167,29 @@ def _call_of(scope: Scope) -> Call:
     return Call(scope.get("method", "GET"), headers, scheme, peer, websocket)
 
 
-async def _read(scope: Scope, receive: Receive) -> tuple[bytes | None, Receive]:
-    """Return the body of a GraphQL request, and what gives it to the app once more.
-
-    Raises:
-        Refused: it is larger than any page of Dagster's sends.
-    """
-    if scope["method"] != "POST" or not is_graphql(scope["path"]):
-        return None, receive
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "the request ended early")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > _LARGEST:
-            raise Refused(413, f"more than {_LARGEST >> 20} MB of GraphQL")
+def _body_once(request: Request, receive: Receive) -> Receive:
+    """Return what gives the canonical body to the app, and then waits for the client to leave."""
     given = False
 
-    async def again() -> Message:
+    async def once() -> Message:
         nonlocal given
         if given:
-            return await receive()
+            while (message := await receive())["type"] != "http.disconnect":
+                continue  # the rest of a body that the app does not get
+            return message
         given = True
+        body = b"" if request.body is None else write_json(request.body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return body, again
+    return once
 
 
-def _changes(message: Mapping[str, Any]) -> bool:
-    """Tell whether a message of a websocket asks for a mutation, or cannot be read."""
-    text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
-    try:
-        payload = json.loads(text).get("payload") or {}
-        return bool("query" in payload and mutations(payload["query"]))
-    except (ValueError, AttributeError, TypeError):
-        return True
-
-
-def _named(scope: Scope, person: Person) -> Scope:
-    """Return a request that says who asks; what it said of that itself is dropped."""
-    headers = [item for item in scope["headers"] if item[0].lower() not in _MINE]
-    headers += [
-        (USER_HEADER.lower().encode(), person.name.encode("ascii", "replace")),
-        (USER_MAY_HEADER.lower().encode(), person.may.name.lower().encode()),
-    ]
-    return {**scope, "headers": headers}
+def _names(person: Person) -> dict[str, str]:
+    """Return the headers that name who asks; what the request claimed is not among them."""
+    return {
+        USER_HEADER.lower(): person.name.encode("ascii", "replace").decode(),
+        USER_MAY_HEADER.lower(): person.may.name.lower(),
+    }
 
 
 def _closed_frames(send: Send, cookie: str | None = None) -> Send:

@@ -25,6 +25,7 @@ from pipelines.guard.users_file import (
     LOCAL_NAME,
     PROXIED_NAME,
     Password,
+    Role,
     User,
     read_users,
     write_secret,
@@ -32,8 +33,12 @@ from pipelines.guard.users_file import (
 )
 
 By = Literal["password", "token", "session", "proxy", "page"]
-Role = Literal["viewer", "operator", "admin"]
-ROLES = {"viewer": Need.LOOK, "operator": Need.OPERATE, "admin": Need.ADMINISTER}
+ROLES = {
+    "viewer": Need.LOOK,
+    "operator": Need.OPERATE,
+    "promoter": Need.PROMOTE,
+    "admin": Need.ADMINISTER,
+}
 SHORTEST = 12  # characters of a password
 VARIABLE = "KINEMILL_USERS"
 _FILE, _TOKEN = "users.json", "token"

@@ -8,14 +8,16 @@ from urllib.parse import urlsplit
 from kinemill.errors import BadInput
 from pipelines.guard.calls import Call, Refused
 from pipelines.guard.credentials import Credentials
-from pipelines.guard.needs import SAFE, Asked, Need
-from pipelines.guard.people import Person, Users
+from pipelines.guard.needs import Decision, Need, Site
+from pipelines.guard.people import ROLES, Person, Users
 from pipelines.guard.proxy import Proxy
+from pipelines.guard.request import SAFE
 from pipelines.guard.sessions import Sessions
 
 _log = logging.getLogger("kinemill.guard")
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _SHOWN = 80
+ROLE_OF = {need: role for role, need in ROLES.items()}
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Rules:
     """What holds for one server.
 
     Attributes:
-        need: what a request to this server needs.
+        site: what this server serves.
         users: who may log in.
         owner: who the browsers of this machine are, while nobody has to log in.
         token: of the home; whoever has it owns the home.
@@ -34,7 +36,7 @@ class Rules:
         read_only: nobody changes anything.
     """
 
-    need: Callable[[Asked], Need]
+    site: Site
     users: Users
     owner: str
     token: str
@@ -66,16 +68,6 @@ class Rules:
         if call.websocket and origin is None and "authorization" not in call.headers:
             raise Refused(403, "a websocket says which page opens it, or brings a token")
         return origin is not None or site == "same-origin"
-
-    def check_type(self, call: Call, person: Person) -> None:
-        """Check that a POST is JSON, which no page of another site can send unasked.
-
-        Raises:
-            Refused: it is something else, and no token of ours came with it.
-        """
-        kind = (call.one("content-type") or "").partition(";")[0].strip().lower()
-        if call.method == "POST" and kind != "application/json" and person.by != "token":
-            raise Refused(415, "POST takes application/json")
 
     async def who(self, call: Call, *, own_page: bool) -> Person:
         """Return who asks.
@@ -116,19 +108,19 @@ class Rules:
 
         return check
 
-    def check_may(self, person: Person, need: Need) -> None:
+    def check_may(self, person: Person, decision: Decision) -> None:
         """Check that somebody may do what a request asks for.
 
         Raises:
             Refused: they may not, or nobody may.
         """
+        need = decision.need
         if need is Need.NOBODY:
             raise Refused(403, "this part of the server is closed")
         if self.read_only and need is not Need.LOOK:
             raise Refused(403, "these pages are read-only")
         if need > person.may:
-            wanted = "operator" if need is Need.OPERATE else "admin"
-            why = f"{person.name} may not do this; it takes the role {wanted}"
+            why = f"{person.name} may not do this; it takes the role {ROLE_OF[need]}"
             raise Refused(403, why if self.login else "bring a token: set KINEMILL_TOKEN")
 
     def _named(self, name: str, groups: list[str]) -> Person:

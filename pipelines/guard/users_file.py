@@ -14,6 +14,7 @@ from kinemill.errors import BadInput
 GROUP = "group:"  # prefix of the name of a group
 LOCAL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")  # fits into a header, a tag and a cookie
 PROXIED_NAME = re.compile(r"[A-Za-z0-9][\w.@+|:/-]{0,127}", re.ASCII)  # of an identity provider
+Role = Literal["viewer", "operator", "promoter", "admin"]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _SHOWN = 80  # characters of a wrong value
 
@@ -38,7 +39,7 @@ class User(_Strict):
         token: its sha256 in hex.
     """
 
-    role: Literal["viewer", "operator", "admin"]
+    role: Role
     password: Password | None
     token: _Sha256 | None
 

@@ -11,14 +11,15 @@ from starlette.websockets import WebSocketDisconnect
 
 from pipelines.guard import credentials, people
 from pipelines.guard.layer import Guard
-from pipelines.guard.needs import of_dagster, of_mlflow
 from pipelines.guard.people import Users, home_token
 from pipelines.guard.rules import Rules
-from tests.pipelines.test_guard import HERE_URL, PASSWORD, basic, echo
+from tests.pipelines.test_guard import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
 
 WRONG = 401
 LIMITED = 429
 BUSY = 503
+
+INIT = '{"type":"connection_init"}'
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def users(home):
 @pytest.fixture
 def app(home, users):
     """A guarded app that demands a login."""
-    return Guard(echo, Rules(of_dagster, users, "mary", home_token(home), login=True))
+    return Guard(echo, Rules(DAGSTER, users, "mary", home_token(home), login=True))
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_a_session_ends_on_both_servers_with_a_change_of_its_user(home, users, c
             Guard(echo, Rules(need, Users(home), "mary", home_token(home), login=True)),
             base_url=f"http://127.0.0.1:{port}",
         )
-        for need, port in ((of_dagster, 3000), (of_mlflow, 5000))
+        for need, port in ((DAGSTER, 3000), (MLFLOW, 5000))
     ]
     for client in clients:
         assert client.get("/", headers=basic("vic")).status_code == 200
@@ -194,14 +195,16 @@ def test_a_password_that_changes_while_it_is_hashed_gives_no_session(app, users,
 def test_an_open_websocket_ends_with_a_change_of_its_user(app, users, change):
     client = TestClient(app, base_url=HERE_URL)
     headers = {"Host": "127.0.0.1:3000", "Origin": HERE_URL, **basic("vic")}
-    with client.websocket_connect("ws://127.0.0.1:3000/graphql", headers=headers) as socket:
-        socket.send_text('{"type": "start"}')
-        assert socket.receive_text() == 'heard {"type": "start"}'
+    with client.websocket_connect(
+        "ws://127.0.0.1:3000/graphql", ["graphql-ws"], headers=headers
+    ) as socket:
+        socket.send_text(INIT)
+        assert socket.receive_text() == f"heard {INIT}"
         users.put("otto", "viewer", PASSWORD)  # a change of somebody else
-        socket.send_text('{"type": "next"}')
-        assert socket.receive_text() == 'heard {"type": "next"}'
+        socket.send_text(INIT)
+        assert socket.receive_text() == f"heard {INIT}"
         change(users)
-        socket.send_text('{"type": "last"}')
+        socket.send_text(INIT)
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()
         assert closed.value.code == 1008

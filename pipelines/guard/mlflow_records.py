@@ -1,0 +1,172 @@
+"""What MLflow's database says of the runs, models and experiments that a request names."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+MADE_BY = "kinemill.made_by"  # tag of a run or model that was made over HTTP: by which user
+_OPEN_RUN = {"RUNNING", "SCHEDULED"}
+_OPEN_MODEL = "PENDING"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run or a logged model.
+
+    Attributes:
+        id: of MLflow.
+        owner: user who made it over HTTP; None for what kinemill made.
+        experiment: id.
+        is_finished: nothing is added to it any more.
+    """
+
+    id: str
+    owner: str | None
+    experiment: str
+    is_finished: bool
+
+
+class Records(Protocol):
+    """What the rules ask about MLflow's contents."""
+
+    def run(self, name: str) -> Run | None:
+        """Return a run."""
+        ...
+
+    def model(self, name: str) -> Run | None:
+        """Return a logged model."""
+        ...
+
+    def experiment(self, name: str) -> str | None:
+        """Return the name of an experiment."""
+        ...
+
+    def owner_of(self, path: str) -> Run | None:
+        """Return the run or logged model to whose artifacts a path of the store belongs."""
+        ...
+
+    def is_task(self, name: object) -> bool:
+        """Return whether a task has this name."""
+        ...
+
+
+class MlflowRecords:
+    """The records of MLflow's server, read from the stores that it answers from itself.
+
+    Args:
+        root: folder or address of all artifacts, as a URI.
+        tasks: returns the names of the tasks.
+    """
+
+    def __init__(self, root: str, tasks: Callable[[], Collection[str]]) -> None:
+        self._root, self._tasks = root.rstrip("/"), tasks
+
+    def run(self, name: str) -> Run | None:
+        """Return a run."""
+        found = self._asked(lambda: _tracking().get_run(name))
+        return found and self._run(found)
+
+    def model(self, name: str) -> Run | None:
+        """Return a logged model."""
+        found = self._asked(lambda: _tracking().get_logged_model(name))
+        return found and self._model(found)
+
+    def experiment(self, name: str) -> str | None:
+        """Return the name of an experiment."""
+        found = self._asked(lambda: _tracking().get_experiment(name))
+        return found and found.name
+
+    def owner_of(self, path: str) -> Run | None:
+        """Return the run or logged model to whose artifacts a path of the store belongs."""
+        parts = Path(path).parts
+        if "artifacts" not in parts[2:-1]:
+            return None
+        end = parts.index("artifacts", 2)
+        name, folder = parts[end - 1], "/".join(parts[: end + 1])
+        if parts[end - 2] == "models":
+            found = self._asked(lambda: _tracking().get_logged_model(name))
+            location = found and found.artifact_location
+            owner = found and self._model(found)
+        else:
+            found = self._asked(lambda: _tracking().get_run(name))
+            location = found and found.info.artifact_uri
+            owner = found and self._run(found)
+        if owner is None or self._relative(location) != folder:
+            return None
+        registered = any(_overlap(one, path) for one in self._sources(name))
+        return Run(owner.id, owner.owner, owner.experiment, owner.is_finished or registered)
+
+    def is_task(self, name: object) -> bool:
+        """Return whether a task has this name."""
+        return name in self._tasks()
+
+    def _sources(self, name: str) -> list[str]:
+        """Return the paths in the store of all versions that a run or model became."""
+        registry, found = _registry(), list[Any]()
+        for key, value in (("run_id", name), ("source_path", f"models:/{name}")):
+            found += registry.search_model_versions(f"{key} = '{value}'")
+        paths = [self._resolved(one.source) for one in found]
+        return [one for one in paths if one is not None]
+
+    def _resolved(self, source: str) -> str | None:
+        parts = urlsplit(source)
+        if parts.scheme == "models":
+            model = self._asked(
+                lambda: _tracking().get_logged_model(parts.path.strip("/").partition("/")[0])
+            )
+            return model and self._relative(model.artifact_location)
+        if parts.scheme == "runs":
+            name, _, rest = parts.path.strip("/").partition("/")
+            run = self._asked(lambda: _tracking().get_run(name))
+            return run and f"{self._relative(run.info.artifact_uri)}/{rest}".rstrip("/")
+        return self._relative(source)
+
+    def _relative(self, location: str) -> str:
+        """Return the path in the store that an artifact location stands for."""
+        if location.startswith(f"{self._root}/"):
+            return unquote(location.removeprefix(f"{self._root}/"))
+        return unquote(urlsplit(location).path).strip("/")
+
+    def _run(self, found: Any) -> Run:
+        info = found.info
+        is_open = info.status in _OPEN_RUN and info.lifecycle_stage == "active"
+        return Run(info.run_id, found.data.tags.get(MADE_BY), info.experiment_id, not is_open)
+
+    def _model(self, found: Any) -> Run:
+        is_open = str(getattr(found.status, "name", found.status)) == _OPEN_MODEL
+        return Run(found.model_id, found.tags.get(MADE_BY), str(found.experiment_id), not is_open)
+
+    @staticmethod
+    def _asked(ask: Callable[[], Any]) -> Any:
+        """Return an answer of MLflow's store; None for what it does not know."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return ask()
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether one of two paths contains the other."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def _tracking() -> Any:
+    from mlflow.server.handlers import (
+        _get_tracking_store,  # pyright: ignore[reportPrivateUsage]
+    )
+
+    return _get_tracking_store()
+
+
+def _registry() -> Any:
+    from mlflow.server.handlers import (
+        _get_model_registry_store,  # pyright: ignore[reportPrivateUsage]
+    )
+
+    return _get_model_registry_store()
