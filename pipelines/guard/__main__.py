@@ -119,8 +119,11 @@ def _rules(home: Home, site: Site, wanted: argparse.Namespace) -> Rules:
 def _run(app: Guard, wanted: argparse.Namespace) -> None:
     import uvicorn
 
+    from pipelines.guard.connections import LimitedProtocol
+
     uvicorn.run(
         app,
+        http=LimitedProtocol,
         host=wanted.host,
         port=wanted.port,
         log_level="warning",
