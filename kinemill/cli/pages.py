@@ -49,8 +49,11 @@ def users(
     what: Annotated[str, typer.Argument(metavar="list|add|token|remove")] = "list",
     name: Annotated[str | None, typer.Argument(help="Of the user.")] = None,
     role: Annotated[
-        str, typer.Option(help="viewer looks, operator runs and cancels, admin does all.")
+        str, typer.Option(help="viewer, operator, promoter or admin; each includes the former.")
     ] = "viewer",
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks an operator or promoter may change: a,b; else all.")
+    ] = None,
     proxied: Annotated[
         bool, typer.Option("--proxied", help="A proxy logs them in; group:NAME is a group.")
     ] = False,
@@ -67,12 +70,12 @@ def users(
 
     known: Any = project("pipelines.guard.people").Users(Home.resolve())
     actions = {
-        "add": lambda who: _add(known, who, role, proxied=proxied),
+        "add": lambda who: _add(known, who, role, _names(tasks), proxied=proxied),
         "remove": known.remove,
         "token": lambda who: typer.echo(known.renew_token(who)),
     }
     if what == "list":
-        _list(known.roles(), as_json=as_json)
+        _list(known.rights(), as_json=as_json)
         return
     if what not in actions:
         raise BadInput(f"users {what}", "unknown", fix=nearest(what, ["list", *actions]))
@@ -83,18 +86,31 @@ def users(
         news(f"it is kept nowhere: set it as KINEMILL_TOKEN where {name} works")
 
 
-def _add(known: Any, who: str, role: str, *, proxied: bool) -> None:
+def _names(tasks: str | None) -> list[str] | None:
+    """Return the names in `a,b`; None where no limit is given."""
+    return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
+
+
+def _add(known: Any, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
     if proxied:
-        known.put_proxied(who, role)
+        known.put_proxied(who, role, tasks)
     else:
-        known.put(who, role, _password())
+        known.put(who, role, _password(), tasks)
 
 
-def _list(roles: dict[str, str], *, as_json: bool) -> None:
+def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: bool) -> None:
     if as_json:
-        document({"users": [{"name": name, "role": role} for name, role in roles.items()]})
-    elif roles:
-        table("users", ["name", "role"], list(roles.items()))
+        rows = [
+            {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
+            for name, (role, tasks) in rights.items()
+        ]
+        document({"users": rows})
+    elif rights:
+        rows = [
+            (name, role, "all" if tasks is None else ", ".join(tasks))
+            for name, (role, tasks) in rights.items()
+        ]
+        table("users", ["name", "role", "tasks"], rows)
     else:
         news("there are no users; kinemill users add NAME --role admin makes one")
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -19,6 +19,7 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.registry import nearest
+from kinemill.spec import list_tasks
 from pipelines.guard.needs import Need
 from pipelines.guard.users_file import (
     GROUP,
@@ -57,13 +58,15 @@ class Person:
         may: what they may do.
         by: how that is known: `password`, `token`, `session`, `proxy`, or `page`, one of our own in
             a browser of this machine.
-        version: changes with the password and the role of a user.
+        version: changes with the password and the rights of a user.
+        tasks: that they may change; None: all.
     """
 
     name: str
     may: Need
     by: By = "page"
     version: str = field(default="", repr=False)
+    tasks: frozenset[str] | None = None
 
 
 class Users:
@@ -92,9 +95,9 @@ class Users:
         self._read()
         return self._cached[0]
 
-    def roles(self) -> dict[str, str]:
-        """Return the role of each user, by name."""
-        return {name: user.role for name, user in sorted(self._read().items())}
+    def rights(self) -> dict[str, tuple[str, tuple[str, ...] | None]]:
+        """Return the role of each user and the tasks that it holds for, None for all, by name."""
+        return {name: (user.role, user.tasks) for name, user in sorted(self._read().items())}
 
     def person(self, name: str, by: By) -> Person | None:
         """Return a user, if there is one of this name."""
@@ -113,8 +116,13 @@ class Users:
             return None
         if own:
             return _person(name, own, "proxy")
-        roles = [ROLES[known[GROUP + one].role] for one in groups if GROUP + one in known]
-        return Person(name, max(roles), "proxy") if roles else None
+        joined = [known[GROUP + one] for one in groups if GROUP + one in known]
+        highest = max((ROLES[one.role] for one in joined), default=None)
+        if highest is None:
+            return None
+        limits = [_limit(one) for one in joined if ROLES[one.role] is highest]
+        tasks = None if None in limits else frozenset[str]().union(*(one or () for one in limits))
+        return Person(name, highest, "proxy", tasks=tasks)
 
     def by_password(self, name: str, password: str) -> Person | None:
         """Return the user whose password this is; a wrong name takes as long to find out."""
@@ -132,33 +140,44 @@ class Users:
                 return _person(name, user, "token")
         return None
 
-    def put(self, name: str, role: str, password: str) -> None:
-        """Add a user, or give one another role and password; their token and sessions end.
+    def put(
+        self, name: str, role: str, password: str, tasks: Collection[str] | None = None
+    ) -> None:
+        """Add a user, or give one other rights and another password; token and sessions end.
+
+        Args:
+            name: of the user.
+            role: one of `ROLES`.
+            password: at least `SHORTEST` characters.
+            tasks: that they may change; None: all.
 
         Raises:
-            BadInput: of the name, the role or the password.
+            BadInput: of the name, the role, the password or the tasks.
         """
         if not LOCAL_NAME.fullmatch(name):
             raise BadInput("user", repr(name), expected="a-z, 0-9, _ . -, a letter first")
         if len(password) < SHORTEST:
             raise BadInput("password", "is short", expected=f"at least {SHORTEST} characters")
-        self._put(name, role, _hashed(password, secrets.token_bytes(16)))
+        self._put(name, role, _hashed(password, secrets.token_bytes(16)), tasks)
 
-    def put_proxied(self, name: str, role: str) -> None:
+    def put_proxied(self, name: str, role: str, tasks: Collection[str] | None = None) -> None:
         """Give somebody whom a proxy logs in, or a `group:NAME`, a role; they have no password.
 
         Raises:
-            BadInput: of the name or the role.
+            BadInput: of the name, the role or the tasks.
         """
         if not PROXIED_NAME.fullmatch(name.removeprefix(GROUP)):
             raise BadInput("user", repr(name), expected="a name as the proxy says it, 128 at most")
-        self._put(name, role, None)
+        self._put(name, role, None, tasks)
 
-    def _put(self, name: str, role: str, password: Password | None) -> None:
+    def _put(
+        self, name: str, role: str, password: Password | None, tasks: Collection[str] | None
+    ) -> None:
         if role not in ROLES:
             raise BadInput(f"role {role!r}", "unknown", fix=nearest(role, list(ROLES)))
+        limit = None if tasks is None else _checked_tasks(role, tasks)
         with lock(self._home, "users"):
-            user = User(role=cast(Role, role), password=password, token=None)
+            user = User(role=cast(Role, role), password=password, token=None, tasks=limit)
             write_users(self._path, {**self._read(), name: user})
 
     def renew_token(self, name: str) -> str:
@@ -219,7 +238,30 @@ def home_token(home: Home) -> str:
 def _person(name: str, user: User, by: By) -> Person:
     """Return a user with the version that sessions are bound to."""
     password = user.password.salt + user.password.hash if user.password else ""
-    return Person(name, ROLES[user.role], by, _digest(f"{user.role}:{password}"))
+    version = _digest(f"{user.role}:{user.tasks}:{password}")
+    return Person(name, ROLES[user.role], by, version, _limit(user))
+
+
+def _limit(user: User) -> frozenset[str] | None:
+    return None if user.tasks is None else frozenset(user.tasks)
+
+
+def _checked_tasks(role: str, tasks: Collection[str]) -> tuple[str, ...]:
+    """Return the tasks of a user, each once.
+
+    Raises:
+        BadInput: the role does not depend on tasks, or there is no such task.
+    """
+    if ROLES[role] not in {Need.OPERATE, Need.PROMOTE}:
+        why = f"do not limit the role {role}"
+        raise BadInput("tasks", why, fix="give --role operator or --role promoter")
+    known = list(list_tasks())
+    if not tasks:
+        raise BadInput("tasks", "name none", expected="a,b", fix=f"known: {', '.join(known)}")
+    for task in tasks:
+        if task not in known:
+            raise BadInput(f"task {task!r}", "unknown", fix=nearest(task, known))
+    return tuple(sorted(set(tasks)))
 
 
 def _digest(text: str) -> str:

@@ -122,6 +122,12 @@ class Rules:
         if need > person.may:
             why = f"{person.name} may not do this; it takes the role {ROLE_OF[need]}"
             raise Refused(403, why if self.login else "bring a token: set KINEMILL_TOKEN")
+        if need is Need.LOOK or person.tasks is None:
+            return
+        others = None if decision.tasks is None else decision.tasks - person.tasks
+        if others is None or others:
+            what = ", ".join(sorted(others or ())) or "what belongs to no single task"
+            raise Refused(403, f"{person.name} may not change {what}")
 
     def _named(self, name: str, groups: list[str]) -> Person:
         """Return who the proxy says it is."""

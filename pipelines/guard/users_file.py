@@ -35,6 +35,7 @@ class User(_Strict):
 
     Attributes:
         role: see `people.ROLES`.
+        tasks: that an operator or promoter may change; None: all.
         password: None for a user or group of a proxy.
         token: its sha256 in hex.
     """
@@ -42,6 +43,7 @@ class User(_Strict):
     role: Role
     password: Password | None
     token: _Sha256 | None
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 class _Document(_Strict):
@@ -106,7 +108,7 @@ def _damaged(path: Path, error: ValidationError) -> BadInput:
     if problem["type"] == "missing":
         found, expected = "is missing", "every user has a role, a password and a token"
     elif problem["type"] == "extra_forbidden":
-        found, expected = "is unknown", "role, password and token"
+        found, expected = "is unknown", "role, password, token and tasks"
     elif key in {"role", "format"}:
         found = f"is {str(problem['input'])[:_SHOWN]!r}"
     return BadInput(

@@ -164,7 +164,7 @@ def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
 
 
 def test_the_users_file_says_who_comes_through_the_proxy(users):
-    assert users.roles()["group:robots"] == "operator"
+    assert users.rights()["group:robots"] == ("operator", None)
     assert users.by_password("ada@mill.example", "") is None
     for name in ("a b", "", "x\ny", "group:"):
         with pytest.raises(BadInput):

@@ -61,7 +61,7 @@ def test_damage_is_named_by_every_reader(path, home, name):
     damage(document["users"])
     path.write_text(json.dumps(document))
     readers = [
-        lambda users: users.roles(),
+        lambda users: users.rights(),
         bool,
         lambda users: users.version,
         lambda users: users.by_password("ada", PASSWORD),
@@ -95,14 +95,14 @@ CONTENTS = {
 def test_content_that_is_no_file_of_users_is_refused(path, home, name):
     path.write_bytes(CONTENTS[name])
     with pytest.raises(BadInput, match=r"users\.json"):
-        Users(home).roles()
+        Users(home).rights()
 
 
 def test_a_folder_in_its_place_is_refused(path, home):
     path.unlink()
     path.mkdir()
     with pytest.raises(BadInput, match=r"users\.json"):
-        Users(home).roles()
+        Users(home).rights()
 
 
 def test_every_flipped_byte_is_refused_or_leaves_known_roles(path):
