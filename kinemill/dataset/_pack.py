@@ -140,6 +140,7 @@ def pack(
     summary["rows"]["unused"] = sum(piece.last - piece.first for piece in unused)
     names = {name for one in episodes for name in names_of(one.name, one.part)}
     summary["unmatched"] = unmatched_patterns(task.dataset, names, known.groups)
+    summary["coarse"] = packing.coarse()
     summary["repeats"] = tell_repeats(task.dataset, episodes, known)
     return summary
 

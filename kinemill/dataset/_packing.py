@@ -18,6 +18,13 @@ from kinemill.dataset._packed import (
     create_values,
     write_description,
 )
+from kinemill.dataset._precision import (
+    Extent,
+    coarse_channels,
+    extent_of_rows,
+    refuse_lost_motion,
+    widest,
+)
 from kinemill.dataset._split import Piece
 from kinemill.errors import CorruptArtifact
 from kinemill.spec import Task
@@ -56,6 +63,8 @@ class Packing:
         self._values = create_values(folder, placed[-1].stop, columns)
         self._moments: Floats = np.zeros((len(used), 2, columns + states))
         self._beside = open_beside(task, folder, placed[-1].stop)
+        self._others = [name for name in task.numbers if name not in task.columns]
+        self._extents: list[Extent] = []
 
     def take_over(self, last: Last | None, sources: Sequence[Source]) -> list[int]:
         """Copy what the last version has; return the numbers of the pieces that are to be read."""
@@ -85,9 +94,18 @@ class Packing:
         self._values[place.start : place.stop] = content
         if self._beside:
             self._beside.add(piece, place, frame, episode.path)
+        if self._others and len(frame) > 1:
+            others = frame.select(self._others).to_numpy().astype(np.float64)
+            self._extents.append(extent_of_rows(self._others, others))
 
     def finish(self) -> PackedDataset:
-        """Bring everything to the files, and return the version."""
+        """Bring everything to the files, and return the version.
+
+        Raises:
+            BadInput: float32 loses the motion of a channel.
+        """
+        for extent in self._all_extents():
+            refuse_lost_motion(self._task, extent)
         self._values.flush()
         np.save(self._folder / MOMENTS, self._moments)
         if self._beside:
@@ -95,6 +113,24 @@ class Packing:
         dataset = self._describe()
         write_description(self._folder, dataset)
         return dataset
+
+    def coarse(self) -> list[str]:
+        """Return a sentence for each channel that float32 holds coarsely."""
+        extents = self._all_extents()
+        return [text for extent in extents for text in coarse_channels(self._task, extent)]
+
+    def _all_extents(self) -> list[Extent]:
+        """Return the extents of states and actions, and of other numbers of the pieces read."""
+        names, columns = self._task.columns, len(self._task.columns)
+        rows = np.array([one.rows for one in self._placed])
+        own = self._moments[:, :, :columns]
+        middle, spread = join(rows, own)
+        moved = join(rows - 1, self._moments[:, :, columns:])[1]
+        change = np.concatenate([moved, spread[len(moved) :]])
+        reach = np.abs(own[:, 0]) + 3.0 * np.sqrt(own[:, 1] / rows[:, None])
+        within = np.sqrt(own[:, 1].sum(axis=0) / rows.sum())
+        found = Extent(names, middle, reach.max(axis=0), spread, within, change)
+        return [found, widest(self._extents)] if self._extents else [found]
 
     def _describe(self) -> PackedDataset:
         columns = len(self._task.columns)

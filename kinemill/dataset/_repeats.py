@@ -44,6 +44,7 @@ def tell_repeats(rules: Dataset, episodes: Iterable[SplitEpisode], known: Known)
 def warnings(summary: Json) -> list[str]:
     """Return what a person should hear about a version, from its summary."""
     told = [f"dataset.{pattern} matches nothing" for pattern in summary.get("unmatched", [])]
+    told += summary.get("coarse", [])
     repeats = summary.get("repeats", {"torn": 0, "shown": []})
     for sides in repeats["shown"]:
         spelled = "; ".join(f"{side}: {', '.join(names[:3])}" for side, names in sides.items())

@@ -33,7 +33,7 @@ from kinemill.validate import table
 from kinemill.validate.episodes import rules
 from kinemill.validate.judged import open_shard
 
-VERSION = 4  # of the published episodes
+VERSION = 5  # of the published episodes
 EPISODES = "episodes.json"
 FORMAT = 1
 

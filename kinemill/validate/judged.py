@@ -33,7 +33,7 @@ from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned
 from kinemill.validate.episodes import validate_recording
 from kinemill.validate.twin_index import Sketched
 
-SHARD, VERSION = "episodes_shard", 3
+SHARD, VERSION = "episodes_shard", 4
 JUDGED, TABLE = "judged.json", "table.parquet"
 ID = 16  # characters of a recording's hash that its episodes are called after
 

@@ -61,6 +61,15 @@ def extremes(values: Values, name: str) -> tuple[float, float]:
     return looks.low, looks.high
 
 
+def rounding(low: float, high: float) -> float:
+    """Return how far apart equal values of a channel from `low` to `high` may lie.
+
+    Resampling between two equal values can change the last bits. The tolerance follows the span of
+    the channel and not its size: at 1e9, a share of the size would hide a motion of one unit.
+    """
+    return 1e-9 * (high - low) + 1e-15 * max(-low, high)
+
+
 def whole(values: Values, name: str) -> bool:
     """Tell whether a channel is finite in every row."""
     looks = looks_of(values, name)

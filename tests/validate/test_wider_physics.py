@@ -115,6 +115,49 @@ def test_a_clipped_position_is_contradicted_by_its_velocity(arm):
     assert "1.3 rad" in found[0].found
 
 
+def resting_arm(bias: float):
+    """Return 30 s at 100 Hz: 5 s of swinging up to the end of the path, then a rest there."""
+    rows, random = 3000, np.random.default_rng(0)
+    time = 0.01 * np.arange(rows)
+    values = make_arm(rows)
+    top = np.pi / 6 * 11  # of sin(3 t), the third time
+    still = time > top
+    values["upper"] = np.where(still, 1.5, 1.5 * np.sin(3 * np.minimum(time, top)))
+    values["upper_velocity"] = np.where(still, 0.0, 4.5 * np.cos(3 * time))
+    values["upper_velocity"] += bias + 0.005 * random.standard_normal(rows)
+    return values
+
+
+@pytest.mark.parametrize("bias", [0.03, -0.03])
+def test_a_long_rest_at_the_end_of_a_path_is_not_blamed_for_the_bias_of_its_velocity(arm, bias):
+    """The bias adds up to 0.7 rad in 24 s."""
+    values = resting_arm(bias)
+    assert places(arm, "saturated", values) == []
+    assert places(arm, "stuck", values) == []
+
+
+def test_a_velocity_that_rests_at_a_constant_bias_is_not_stuck(arm):
+    values = resting_arm(0.0)
+    values["upper_velocity"][600:] = 0.02
+    assert places(arm, "stuck", values) == []
+
+
+def test_a_saturated_position_is_found_however_long_the_robot_stays_beyond(arm):
+    values = make_arm(3000)
+    values["upper"] = np.minimum(values["upper"], 1.2)
+    assert len(places(arm, "saturated", values)) == 15
+
+
+@pytest.mark.parametrize("offset", [4.5e6, 1e9])
+def test_a_large_offset_hides_no_motion(arm, offset):
+    """At 1e9 float64 holds steps of 1.2e-7 rad."""
+    values = make_arm()
+    values["upper"] = values["upper"] + offset
+    assert [fault.channel for fault in judge(values, arm).findings] == []
+    values["upper"][300:400] = values["upper"][300]
+    assert places(arm, "stuck", values)[0][2] == "upper"
+
+
 def test_a_joint_at_its_stop_is_not_saturated(arm):
     values = make_arm()
     values["upper"][300:340], values["upper_velocity"][300:340] = 2.0, 0.0

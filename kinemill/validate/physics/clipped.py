@@ -14,9 +14,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
+from kinemill.validate.looks import rounding
 from kinemill.validate.motion import pairs
-
-_SAME = 1e-9  # of the largest value: what interpolation makes of two equal ones
 
 
 @CHECKS.register("clipped")
@@ -51,8 +50,9 @@ class Clipped(CheckSettings):
     def _find(self, name: str, values: Array, task: Task) -> list[Fault]:
         if len(values) <= 4 * self.rows:
             return []
-        low, high, size = float(values.min()), float(values.max()), float(np.abs(values).max())
-        same = np.abs(np.diff(values)) <= _SAME * size
+        low, high = float(values.min()), float(values.max())
+        tolerance = rounding(low, high)
+        same = np.abs(np.diff(values)) <= tolerance
         if low == high or np.count_nonzero(same) == 0:
             return []
         limits = task.channels[name].limits or (-np.inf, np.inf)
@@ -60,10 +60,10 @@ class Clipped(CheckSettings):
         for end, limit, sign in ((high, limits[1], 1.0), (low, limits[0], -1.0)):
             flat = [
                 (start, stop)
-                for start, stop in runs(np.abs(values - end) <= _SAME * size)
+                for start, stop in runs(np.abs(values - end) <= tolerance)
                 if stop - start >= self.rows
             ]
-            at_limit = abs(end - limit) <= _SAME * size
+            at_limit = abs(end - limit) <= tolerance
             inside = sum(stop - start - 1 for start, stop in flat)
             if np.count_nonzero(same) - inside > self.rests * max(1, len(same) - inside):
                 continue  # it rests at other values as well

@@ -13,9 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
-from kinemill.validate.looks import extremes, may_rest, whole
-
-_SAME = 1e-9
+from kinemill.validate.looks import extremes, may_rest, rounding, whole
 
 
 @CHECKS.register("frozen_action")
@@ -70,7 +68,7 @@ class FrozenAction(CheckSettings):
 
     def _frozen(self, values: Values, name: str, dt: float) -> list[tuple[int, int]]:
         action, (low, high) = values[name], _range(values, name)
-        span, tolerance = high - low, _SAME * max(-low, high)
+        span, tolerance = high - low, rounding(low, high)
         least = max(self.rows, round(self.seconds / dt))
         if span <= 0.0 or not may_rest(action, least, tolerance):
             return []

@@ -12,10 +12,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
-from kinemill.validate.looks import extremes, looks_of
+from kinemill.validate.looks import extremes, looks_of, rounding
 from kinemill.validate.motion import pairs
-
-_SAME = 1e-9  # interpolation between two equal values may differ from them in the last bits
 
 _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
 
@@ -33,6 +31,11 @@ class Saturated(CheckSettings):
         default=0.02, description="and by which a position at rest is, in its unit"
     )
     noise: PositiveFloat = Field(default=4.0, description="times the noise of what contradicts it")
+    bias: PositiveFloat = Field(
+        default=0.04,
+        description="velocity that a robot at rest may show, in its unit; a velocity that leads "
+        "beyond a position has to be faster",
+    )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) at an extreme that the other channel denies."""
@@ -60,16 +63,19 @@ class Saturated(CheckSettings):
         """Blame a position for rows at its extreme in which the velocity leads beyond it."""
         found: list[tuple[int, int, float]] = []
         for start, stop, sign in ends:
-            beyond = float(np.max(sign * np.cumsum(v[start:stop]))) * task.dt
-            error = self.noise * _uncertain(v, x, task.dt) * task.dt
-            if beyond > max(self.moved, self.share * float(np.ptp(x))) + error:
-                found.append((start, stop, beyond))
+            # A rest integrates the bias of a velocity, and its noise as a random walk.
+            steps = np.arange(1, stop - start + 1)
+            path = np.cumsum(sign * v[start:stop]) * task.dt
+            error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
+            beyond = float(np.max(path - error * task.dt))
+            if beyond > max(self.moved, self.share * float(np.ptp(x))):
+                found.append((start, stop, float(np.max(path))))
         return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
         own, looks, (low, high) = values[name], looks_of(values, name), extremes(values, name)
-        tolerance = _SAME * max(-low, high)
+        tolerance = rounding(low, high)
         most, least = high - tolerance, low + tolerance
         parts = list(blocks(own))
         above = sum(np.count_nonzero(parts[k] >= most) for k in _where(looks.highs >= most))

@@ -13,10 +13,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.looks import extremes, may_rest
-
-# Interpolation between two equal values may differ from them in the last bits.
-_SAME = 1e-9
+from kinemill.validate.looks import extremes, may_rest, rounding
 
 
 @CHECKS.register("stuck")
@@ -32,6 +29,11 @@ class Stuck(CheckSettings):
         default=3.0,
         description="how far above its own noise a velocity must be to count as movement; real "
         "velocities at rest have 0.9 to 1.3",
+    )
+    bias: PositiveFloat = Field(
+        default=0.04,
+        description="velocity that a robot at rest may show, in its unit; movement that "
+        "contradicts a stillness has to be faster",
     )
     ignore: list[str] = Field(default=[], description="channels that may stand still")
 
@@ -65,15 +67,17 @@ class Stuck(CheckSettings):
         """Say what contradicts the stillness of `name` in `where`, or None."""
         children = [key for key, item in task.channels.items() if item.derivative_of == name]
         rows = slice(*where)
+        # A rest integrates the bias of a velocity, for as long as it lasts.
+        least = self.moved + self.bias * (where[1] - where[0]) * task.dt
         for child in children:
             distance = self._travelled(values[child][rows], task.dt)
-            if distance > self.moved:
+            if distance > least:
                 return f"{child} says that it moved by {distance:.3g} {task.channels[name].unit}"
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
-            if (distance := _moved(path - line)) > self.moved:
+            if (distance := _moved(path - line)) > least:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g} {unit} away from that velocity"
         if children or parent:
@@ -123,7 +127,7 @@ def _moved(path: Array) -> float:
 def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
     """Return the stretches with one value, as (start, stop not included); none if all are short."""
     own, (low, high) = values[name], extremes(values, name)
-    tolerance = _SAME * max(high, -low)
+    tolerance = rounding(low, high)
     if not may_rest(own, least, tolerance):
         return []
     change = np.diff(own)

@@ -1,0 +1,136 @@
+"""Offsets that float32 cannot hold: refused with the offset to set, which gives the same rows."""
+
+from math import sin
+
+import numpy as np
+import pytest
+import yaml
+
+from kinemill.dataset import load_dataset, make_dataset, warnings
+from kinemill.errors import BadInput
+from kinemill.home import Home
+from kinemill.ingest import ingest
+from kinemill.spec import Task
+from kinemill.validate import validate
+from kinemill.verify.accuracy import evaluate
+from kinemill.verify.baselines import fit_linear
+
+NAMES = ("a.csv", "b.csv", "val.csv", "test.csv")
+
+
+def sled(source=None, unit: str = "m", **validation) -> Task:
+    """A sled on a soft spring, its position in `unit`; logged as `x`, `v` and `force`."""
+    position = {"role": "state", "kind": "coordinate", "unit": unit, "source": source or "x"}
+    return Task.model_validate(
+        {
+            "task": "sled",
+            "dt": 0.02,
+            "channels": {
+                "position": position,
+                "velocity": {
+                    "role": "state",
+                    "unit": f"{unit}/s",
+                    "derivative_of": "position",
+                    "source": {"name": "v", "unit": "m/s"},
+                },
+                "force": {"role": "action", "unit": "N"},
+            },
+            "ingest": {"settle": 0.0, "format": "csv"},
+            "dataset": {"validation": ["val*"], "test": ["test*"]},
+            "validate": validation,
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+        }
+    )  # fmt: skip
+
+
+def write_logs(folder, offset: float) -> None:
+    """Simulate x'' = force - 4 sin x by 1 ms steps, and log x + offset every 20 ms."""
+    folder.mkdir()
+    for number, name in enumerate(NAMES):
+        random = np.random.default_rng(number)
+        force = np.repeat(random.normal(0.0, 3.0, 40), 10)
+        x, v, rows = 0.5, 0.0, list[str]()
+        for step, push in enumerate(force.tolist()):
+            rows.append(f"{0.02 * step:.2f},{x + offset:.6f},{v:.6f},{push:.6f}")
+            for _ in range(20):
+                v += 1e-3 * (push - 4.0 * sin(x))
+                x += 1e-3 * v
+        (folder / name).write_text("time,x,v,force\n" + "\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def dataset_of(tmp_path):
+    def make(task: Task, offset: float):
+        home = Home(tmp_path / f"home-{offset:g}")
+        folder = tmp_path / f"logs-{offset:g}"
+        if not folder.exists():
+            write_logs(folder, offset)
+        recordings = ingest(task, home, folder).outcome.ref
+        outcome = make_dataset(task, home, validate(task, home, recordings).ref)
+        return load_dataset(home, outcome.ref), outcome.summary
+
+    return make
+
+
+@pytest.mark.parametrize("offset", [4_500_000.0, 1e9])
+def test_an_offset_that_float32_cannot_hold_is_refused_with_what_to_set(
+    dataset_of, tmp_path, offset
+):
+    with pytest.raises(BadInput) as caught:
+        dataset_of(sled(), offset)
+    message = str(caught.value)
+    assert "channels.position: lies at up to" in message
+    assert f"ONNX files hold it, has steps of {0.5 if offset < 1e9 else 64:g} m" in message
+    assert not (tmp_path / f"home-{offset:g}" / "store" / "dataset").exists()
+    spelled = message.split("`source: ")[1].split("`", maxsplit=1)[0]
+    source = yaml.safe_load(spelled)
+    assert source["name"] == "x"
+    assert source["offset"] == pytest.approx(-offset, abs=10.0)
+    found, summary = dataset_of(sled(source), offset)
+    assert summary["coarse"] == []
+    plain, _ = dataset_of(sled({"name": "x", "offset": source["offset"] + offset}), 0.0)
+    # The logs have 6 digits after the point, rounded after the offset was added.
+    for one in ("train", "validation", "test"):
+        pairs = {item.name: item for item in plain.of(one)}
+        for item in found.of(one):
+            np.testing.assert_allclose(found.rows(item), plain.rows(pairs[item.name]), atol=1.1e-6)
+    errors = [
+        evaluate(fit_linear(data, 3, sincos=False), data, "test", 10, 5).nrmse
+        for data in (plain, found)
+    ]
+    assert errors[1] == pytest.approx(errors[0], rel=1e-2)
+
+
+def test_the_offset_to_set_is_in_the_unit_of_the_log(dataset_of):
+    task = sled([{"name": "x", "unit": "m", "offset": 100.0}], unit="km")
+    with pytest.raises(BadInput, match=r"unit: m, offset: -4\d{6}"):
+        dataset_of(task, 4_500_000.0)
+
+
+def test_recordings_at_places_far_apart_are_refused_too(dataset_of, tmp_path):
+    folder = tmp_path / "logs-4.5e+06"
+    write_logs(folder, 4_500_000.0)
+    with (folder / "a.csv").open() as file:
+        rows = [line.strip().split(",") for line in file]
+    moved = [[row[0], f"{float(row[1]) - 4e6:.6f}", *row[2:]] for row in rows[1:]]
+    (folder / "a.csv").write_text("\n".join(",".join(row) for row in [rows[0], *moved]) + "\n")
+    with pytest.raises(BadInput, match="of each recording from a place near it"):
+        dataset_of(sled(), 4_500_000.0)
+
+
+def test_a_coarse_channel_is_a_warning(dataset_of):
+    """9000 m: float32 steps of 1 mm, and the sled moves by 4 cm from row to row."""
+    _, summary = dataset_of(sled(), 2000.0)
+    assert summary["coarse"] == []
+    _, summary = dataset_of(sled(), 9000.0)
+    assert summary["coarse"][0].startswith("position: float32 has steps of 0.00098 m at 90")
+    assert summary["coarse"][0] in warnings(summary)
+
+
+def test_a_constant_with_rounding_noise_is_no_motion():
+    from kinemill.dataset._precision import coarse_channels, extent_of_rows, refuse_lost_motion
+
+    noise = np.random.default_rng(0).normal(0.0, 1e-7, (100, 1))
+    task = sled()
+    refuse_lost_motion(task, extent_of_rows(["position"], 4.5e6 + noise))
+    assert coarse_channels(task, extent_of_rows(["position"], np.full((50, 1), 4.5e6))) == []
