@@ -135,6 +135,11 @@ class Home:
         return self.root / "store"
 
     @property
+    def ledgers(self) -> Path:
+        """Folder of the registry's ledgers: every version and decision, by task."""
+        return self.store / "registry"
+
+    @property
     def runs(self) -> Path:
         """Folder of trainings under way: checkpoints and metrics that a rerun continues from."""
         return self.root / "runs"

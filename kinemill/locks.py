@@ -17,10 +17,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from kinemill.database import held_by_all
+from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.process import process_of
+
+KEEPING = "keeping"  # the lock of gc, backup and restore
+_HOME = "home"  # shared by runs, held alone by restore
 
 
 @contextmanager
@@ -48,6 +53,58 @@ def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) ->
                 yield
             finally:
                 file.truncate(0)
+
+
+@contextmanager
+def in_use(home: Home, what: str) -> Generator[None]:
+    """Hold the home for the whole duration of a run, with any number of others: no restore begins.
+
+    Args:
+        home: that is used.
+        what: names the run to people.
+
+    Raises:
+        BadInput: the home is being restored.
+    """
+    home.make()
+    mine = home.root / ".locks" / "use" / f"{what}-{uuid4().hex[:8]}"
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    with (home.root / ".locks" / _HOME).open("a+") as file, mine.open("w+") as signed:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            mine.unlink(missing_ok=True)
+            raise BadInput(
+                home.root, "is being restored", fix="wait until that has ended"
+            ) from None
+        try:
+            _sign(signed)
+            yield
+        finally:
+            mine.unlink(missing_ok=True)
+
+
+@contextmanager
+def unused(home: Home) -> Generator[None]:
+    """Hold the home alone: no run begins.
+
+    Raises:
+        BadInput: a run is active, or another process holds a lock of the home.
+    """
+    path = home.root / ".locks" / _HOME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        working = [one for one in holders(home) if one.lock != KEEPING]
+        if working or not free:
+            names = [f"{one.command} ({one.pid}), {one.lock}" for one in working[:3]]
+            who = ", ".join(names) or "a run"
+            raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
+        yield
 
 
 def holder(path: Path) -> str:

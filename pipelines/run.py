@@ -15,7 +15,7 @@ from dagster._core.utils import make_new_run_id
 from assets import CHAIN, stages_of
 from kinemill.errors import Blocked, KinemillError
 from kinemill.home import Home
-from kinemill.locks import whoever
+from kinemill.locks import in_use, whoever
 from kinemill.register.document import RunFacts, run_document
 from kinemill.spec import Task, load_task
 from kinemill.spec.overrides import nested
@@ -57,7 +57,8 @@ def run_chain(
     load_task(task, overrides)  # told here, in its own words, before Dagster is asked
     run_id = make_new_run_id()
     _silence()
-    with open_instance(home) as instance, view(plain, watched) as seen:
+    held = in_use(home, f"chain-{run_id[:8]}")
+    with held, open_instance(home) as instance, view(plain, watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         try:
             tags = {RESUME: "true"} if resume else {}
@@ -87,7 +88,8 @@ def make_until(
     load_task(task, overrides)
     run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
     _silence()
-    with open_instance(home) as instance, view(plain, watched) as seen:
+    held = in_use(home, f"chain-{run_id[:8]}")
+    with held, open_instance(home) as instance, view(plain, watched) as seen:
         instance.add_event_listener(run_id, seen.listen)
         _execute(instance, plain, run_config(plain, overrides, logs), _Run(run_id, {}, upto))
     made = handed_on(home, run_id, plain.name, asset)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.home import Home
+from kinemill.register.consistency import check_all
 from kinemill.registry import nearest
 from kinemill.remote import make_bucket
 from kinemill.tracking import open_tracking
@@ -67,6 +68,7 @@ def become(name: str) -> None:
     arguments = command(name, home)
     prepare(home)
     if name == "mlflow":
+        check_all(home)
         open_tracking(home)  # its tables are made once, under a lock
     else:
         with open_instance(home) as instance:

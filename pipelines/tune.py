@@ -1,5 +1,6 @@
 """A search for settings: data as the chain makes it, trials, the best one through the chain."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import Field
 from assets.stage import Lines
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.locks import in_use
 from kinemill.spec import load_task
 from kinemill.spec.ports import Progress
 from kinemill.store import Json
@@ -60,13 +62,26 @@ def tune_task(
         Blocked: a blocking check refused the data.
         TrainingFailed: no trial has a result.
     """
+    home = Home.resolve()
+    with in_use(home, f"tune-{os.getpid()}"):
+        return _tune(home, task, overrides, wanted, progress, watched=watched)
+
+
+def _tune(
+    home: Home,
+    task: str,
+    overrides: Mapping[str, Any],
+    wanted: Wanted,
+    progress: Progress,
+    *,
+    watched: bool,
+) -> Json:
     from kinemill.tune import Bounds, begin, best_of, describe
     from pipelines.run import make_until, run_chain  # which knows all jobs, this one too
     from resources.searching import search_elsewhere
     from resources.training import start_of
 
-    began, home = time.time(), Home.resolve()
-    effective = load_task(task, overrides)
+    began, effective = time.time(), load_task(task, overrides)
     outer = {key: value for key, value in overrides.items() if not key.startswith("tune.")}
     dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched)
     start = start_of(Mill(effective, home))

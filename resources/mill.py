@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
+from kinemill.locks import in_use
+from kinemill.register.consistency import is_registered
 from kinemill.spec import Plugin, Task, load_task
 from kinemill.spec.compute import Ray
 from kinemill.spec.yaml import read_yaml
@@ -57,10 +59,13 @@ def mill(task: Task) -> dg.ResourceDefinition:
             if context.instance and context.run:
                 note_refusal(context.instance, context.run.run_id)
             raise
-        try:
-            yield Mill(changed, Home.resolve())
-        finally:
-            SPARE.release()
+        home, run = Home.resolve(), context.run
+        with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
+            is_registered(home, task.name)  # before any step: a lost registry stops the run here
+            try:
+                yield Mill(changed, home)
+            finally:
+                SPARE.release()
 
     return dg.ResourceDefinition(
         resource_fn=start,

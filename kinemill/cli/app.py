@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from kinemill.cli import (
+    admin,
     alerting,
     comparing,
     data,
@@ -75,6 +76,8 @@ for group in (
 ):
     for command in group.COMMANDS:
         app.command()(command)
+
+app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:

@@ -102,12 +102,9 @@ def _parts(model: str) -> tuple[str, str]:
 
 
 def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
-    from kinemill.errors import BadInput
+    from kinemill.register.consistency import open_registry
     from kinemill.register.versions import bundle_folder, find_version
-    from kinemill.tracking import open_tracking
 
-    if not home.has_registry:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}, or --model FOLDER")
-    tracking = open_tracking(home)
+    tracking = open_registry(home, task)
     found = find_version(tracking, task, which)
     return found, bundle_folder(tracking, found)

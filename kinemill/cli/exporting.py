@@ -7,7 +7,6 @@ import typer
 
 from kinemill.cli.chosen import ModelName, address_of
 from kinemill.cli.say import Json, TaskName, document, news
-from kinemill.errors import BadInput
 
 
 def export(
@@ -21,14 +20,12 @@ def export(
     """Copy a registered model, the champion unless another is named, to a folder that runs it."""
     from kinemill.export.bundle import deliver
     from kinemill.home import Home
+    from kinemill.register.consistency import open_registry
     from kinemill.register.versions import bundle_folder, find_version
-    from kinemill.tracking import open_tracking
 
     task, which = address_of(model)
     home = Home.resolve()
-    if not home.has_registry:
-        raise BadInput(home.mlflow_db, "is not there", fix=f"kinemill run {task.name}")
-    tracking = open_tracking(home)
+    tracking = open_registry(home, task.name)
     version = find_version(tracking, task.name, which)
     found = deliver(bundle_folder(tracking, version), to.expanduser().resolve(), c99=c99)
     found |= {"task": task.name, "version": version.number}

@@ -37,7 +37,10 @@ def up(
 ) -> None:
     """Serve the Dagster and MLflow pages until Ctrl-C; sensors and schedules work meanwhile."""
     from kinemill.cli.project import project
+    from kinemill.home import Home
+    from kinemill.register.consistency import check_all
 
+    check_all(Home.resolve())
     door = project("pipelines.guard.door").Door(
         host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
     )
@@ -128,17 +131,14 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the page of one version: where it comes from, data, training, errors, verdict."""
-    from kinemill.errors import BadInput
     from kinemill.home import Home
+    from kinemill.register.consistency import open_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version
     from kinemill.store import publish_file
-    from kinemill.tracking import open_tracking
 
     (task, which), home = address_of(model), Home.resolve()
-    if not home.has_registry:
-        raise BadInput(task.name, "has no version yet", fix=f"kinemill run {task.name}")
-    found = find_version(open_tracking(home), task.name, which)
+    found = find_version(open_registry(home, task.name), task.name, which)
     publish_file(to, version_page(home, found).encode())
     if as_json:
         document({"task": task.name, "version": found.number, "report": str(to)})

@@ -9,8 +9,8 @@ before, and is thus in the copy of the store that follows. `kinemill gc` waits m
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.keeping.databases import belongs_to_database, copy_database, databases
 from kinemill.keeping.pool import BACKUPS, FORMAT, Entry, Pool, is_pool
-from kinemill.locks import lock
+from kinemill.locks import KEEPING, lock
+from kinemill.register.consistency import check_all
+from kinemill.register.ledger import ledger_tasks
 from kinemill.spec.ports import Progress
 from kinemill.store import MANIFEST, Json, publish_json, read_json
 
@@ -49,11 +51,13 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
 
     Raises:
         BadInput: the folder is in the home, or the home is empty.
+        KinemillError: the registry is lost, damaged, or not what the store has recorded.
         CorruptArtifact: a database is damaged, or the disk did not keep what was written.
     """
     _check(home, to)
+    check_all(home)
     pool, damage = Pool(to, link), list[str]()
-    with lock(home, "keeping", progress.say), telling(to):
+    with lock(home, KEEPING, progress.say), telling(to), pool.open():
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         files = _everything(home, pool, progress, damage)
         added = dict(pool.added)
@@ -98,16 +102,34 @@ def _left_out() -> list[str]:
 def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -> list[Entry]:
     """Bring all files of a home into the pool: databases, what changes, then what never does."""
     files, copied = list[Entry](), set[Path]()
-    for path in databases(home):
-        copied.add(path)
-        if entry := _database(home, pool, path):
-            files.append(entry)
+    with _ledgers_held(home):  # MLflow's database and the ledgers as they are at one moment
+        files += _batched(_copied(home, pool, path) for path in _ledgers(home, copied))
+        for path in databases(home):
+            copied.add(path)
+            if entry := _database(home, pool, path):
+                files.append(entry)
     fault_point("backup.databases")
     files += _batched(_changing(home, pool, copied))
     for entry in _batched(_frozen(home, pool, damage)):
         files.append(entry)
         progress.advance("backup", len(files), len(files), entry.path)
     return sorted(files)
+
+
+@contextmanager
+def _ledgers_held(home: Home) -> Generator[None]:
+    """Hold the locks under which records are written, so that no commit is half in a backup."""
+    with ExitStack() as held:
+        for task in ledger_tasks(home):
+            held.enter_context(lock(home, f"ledger-{task}"))
+        yield
+
+
+def _ledgers(home: Home, copied: set[Path]) -> list[Path]:
+    """Return the files of the ledgers, and note them as copied; later ones are for the next one."""
+    found = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
+    copied.update(found)
+    return found
 
 
 def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
@@ -152,7 +174,12 @@ def _batched(taken: _Taken) -> Iterator[Entry]:
 def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Taken:
     """Take every file that may change while it is read: what is read is what is kept."""
     for path in _walk(home):
-        if path in copied or belongs_to_database(path) or _is_frozen(home, path):
+        if (
+            path in copied
+            or path.is_relative_to(home.ledgers)
+            or belongs_to_database(path)
+            or _is_frozen(home, path)
+        ):
             continue
         with suppress(FileNotFoundError):  # it went meanwhile: a checkpoint that was replaced
             yield _copied(home, pool, path)

@@ -1,6 +1,8 @@
 """The pool of backups: files by their sha256, each once, and what each backup is made of."""
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from kinemill.store import read_json
 
 FORMAT = Format("backup", 1)
 OBJECTS, BACKUPS = "objects", "backups"
+_ASIDES = ".aside-*"
 
 
 class Entry(NamedTuple):
@@ -33,6 +36,23 @@ class Pool:
     folder: Path
     link: bool
     added: dict[str, int] = field(default_factory=dict[str, int])  # sizes, by sha256
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """Hold the pool while a backup is written; sweep what dead backups have left in it.
+
+        Backups share the lock, so a file that another one still writes is never removed: they are
+        swept only by a backup that holds the pool alone. A dead process holds no lock.
+        """
+        objects = self.folder / OBJECTS
+        objects.mkdir(parents=True, exist_ok=True)
+        with (objects / ".lock").open("a") as file:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for left in [*objects.glob(_ASIDES), *(self.folder / BACKUPS).glob(_ASIDES)]:
+                    left.unlink()
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
 
     def place(self, sha256: str) -> Path:
         """Return where the bytes of this sha256 are."""

@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.faultpoints import fault_point
 from kinemill.home import RESTORING, Home
 from kinemill.keeping.pool import OBJECTS, Entry, damaged, open_backup
-from kinemill.locks import holders, lock
+from kinemill.locks import KEEPING, lock, unused
 from kinemill.spec.ports import Progress
 from kinemill.store import Json
 
@@ -48,7 +48,7 @@ def restore(
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
     aside = home.root / _ASIDE
-    with lock(home, "keeping", progress.say), telling(home.root):
+    with unused(home), lock(home, KEEPING, progress.say), telling(home.root):
         shutil.rmtree(aside, ignore_errors=True)
         for number, entry in enumerate(files, start=1):
             _bring(source, entry, aside)
@@ -66,9 +66,6 @@ def restore(
 
 
 def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
-    if working := [one for one in holders(home) if one.lock != "keeping"]:
-        who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
-        raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
     there = {path.name for path in home.root.glob("*")} - _NOTHING if home.root.is_dir() else ()
     if there and not replace and not (home.root / RESTORING).exists():
         raise BadInput(

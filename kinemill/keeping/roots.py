@@ -20,6 +20,7 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.home import Home
 from kinemill.keeping.outcomes import Graph, Node
 from kinemill.register import tags
+from kinemill.register.consistency import check_all
 from kinemill.register.versions import Version, versions_of
 from kinemill.tracking import open_tracking
 
@@ -103,6 +104,7 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
                 fix="kinemill restore brings it back from a backup",
             )
         return
+    check_all(home)
     tracking = open_tracking(home)
     for task in _registered(tracking.client):
         found = versions_of(tracking, task)

@@ -11,6 +11,7 @@ from kinemill.register.comparing import compare, comparison_document
 from kinemill.register.document import RunFacts, run_document
 from kinemill.register.explaining import why
 from kinemill.register.lineage import made_from, uses_of
+from kinemill.register.lookup import fetch_bundle, list_versions, show
 from kinemill.register.promoting import approve, promote, rollback
 from kinemill.register.pulling import OfHome, OfServer, pull
 from kinemill.register.registering import (
@@ -23,13 +24,7 @@ from kinemill.register.registering import (
 from kinemill.register.rules import RULES
 from kinemill.register.shadowing import shadow
 from kinemill.register.starting import start_of
-from kinemill.register.versions import (
-    Version,
-    fetch_bundle,
-    find_version,
-    list_versions,
-    show,
-)
+from kinemill.register.versions import Version, find_version
 
 __all__ = [
     "RULES",

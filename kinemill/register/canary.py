@@ -12,13 +12,16 @@ from dataclasses import asdict
 from kinemill.errors import BadInput, Blocked
 from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.commit import commit
+from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.deciding import serves
 from kinemill.register.evidence import serve_still
-from kinemill.register.switching import Event, What, guarded, notes_of, record
+from kinemill.register.ledger import Change
+from kinemill.register.switching import Event, What, guarded, notes_of
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.runtime.canary import Canary, canary_in
 from kinemill.store import Json
-from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking import Tracking
 
 _TRUSTED = (CHAMPION, "waiting")  # what the gate said of a version that robots may run
 
@@ -42,7 +45,7 @@ def start_canary(
     """
     if not 0.0 < share <= 1.0:
         raise BadInput("--share", f"is {share:g}", expected="above 0, at most 1")
-    tracking = _opened(home, task)
+    tracking = open_registry(home, task)
     version = find_version(tracking, task, which)
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion: every robot has it")
@@ -54,10 +57,9 @@ def start_canary(
         raise Blocked(version.name, told, expected="a model that loads and answers")
     reason = f"{share:.0%} of the robots" + (", by force" if force else "") + (why and f": {why}")
     with guarded(home, task):
-        chosen = Canary(version.number, share)
-        client = tracking.client
-        client.set_registered_model_tag(task, tags.CANARY, json.dumps(asdict(chosen)))
-        _note(tracking, task, "canary", version.number, reason)
+        check_registry(home, task)
+        chosen = json.dumps(asdict(Canary(version.number, share)))
+        _commit(tracking, task, chosen, _event(tracking, task, "canary", version.number, reason))
     return _document(task, tracking)
 
 
@@ -67,24 +69,26 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
     Raises:
         BadInput: there is no canary.
     """
-    tracking = _opened(home, task)
     with guarded(home, task):
+        tracking = open_registry(home, task)
         found = canary_in(notes_of(tracking, task))
         if found is None:
             raise BadInput(task, "has no canary", fix=f"kinemill canary {task} --share 0.1")
-        tracking.client.delete_registered_model_tag(task, tags.CANARY)
-        _note(tracking, task, "canary ended", found.version, why)
+        _commit(tracking, task, None, _event(tracking, task, "canary ended", found.version, why))
     return _document(task, tracking)
 
 
 def look_at_canary(task: str, home: Home) -> Json:
     """Return the canary of a task: version and share, or null for both, and the champion."""
-    return _document(task, _opened(home, task))
+    return _document(task, open_registry(home, task))
 
 
-def _note(tracking: Tracking, task: str, what: What, version: int, why: str) -> None:
-    held = aliases_of(tracking, task).get(CHAMPION)
-    record(tracking, task, Event.of(what, version, held, why))
+def _event(tracking: Tracking, task: str, what: What, version: int, why: str) -> Event:
+    return Event.of(what, version, aliases_of(tracking, task).get(CHAMPION), why)
+
+
+def _commit(tracking: Tracking, task: str, chosen: str | None, event: Event) -> None:
+    commit(tracking, task, Change(notes={tags.CANARY: chosen}), event)
 
 
 def _document(task: str, tracking: Tracking) -> Json:
@@ -95,9 +99,3 @@ def _document(task: str, tracking: Tracking) -> Json:
         "share": found.share if found else None,
         "champion": aliases_of(tracking, task).get(CHAMPION),
     }
-
-
-def _opened(home: Home, task: str) -> Tracking:
-    if not home.has_registry:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    return open_tracking(home)

@@ -11,6 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.comparing_policies import TriedBoth, tried_document
+from kinemill.register.consistency import open_registry
 from kinemill.register.evidence import SPLIT
 from kinemill.register.gate import differences
 from kinemill.register.metric import metric_of
@@ -19,7 +20,6 @@ from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.spec import Task
 from kinemill.store import Json
-from kinemill.tracking import open_tracking
 from kinemill.verify import Errors, evaluate
 from kinemill.verify.analysis import accuracy, plain
 
@@ -59,9 +59,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
         BadInput: there is no such version, or they cannot be fed the same episodes.
         CorruptArtifact: files of a version, or the dataset, are gone.
     """
-    if not home.has_registry:
-        raise BadInput(task.name, "has no version yet", fix=f"kinemill run {task.name}")
-    tracking = open_tracking(home)
+    tracking = open_registry(home, task.name)
     first, second = (find_version(tracking, task.name, which) for which in (a, b))
     models = [load(bundle_folder(tracking, one), non_finite="pass") for one in (first, second)]
     differs = differences(models[0].interface, models[1].interface)

@@ -2,16 +2,19 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.register import decision, tags
+from kinemill.register.commit import commit
 from kinemill.register.evidence import Evidence, Serve
 from kinemill.register.gate import Challenger, Reigning, judge, make_contest
+from kinemill.register.ledger import Change
 from kinemill.register.rules import Approval, Verdict
-from kinemill.register.switching import ChampionChanged, Event, last_champion, record, switch
+from kinemill.register.switching import Event, crown, last_champion
 from kinemill.register.versions import (
     CHALLENGER,
     CHAMPION,
@@ -26,56 +29,37 @@ from kinemill.store import Json, open_ref, read_json
 from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain
 
-_ATTEMPTS = 3  # judgements, when another MLflow client moves the champion in between
-
 
 def decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence) -> None:
-    """Judge an undecided version, write the verdict down, switch the aliases, close the case.
+    """Evaluate an undecided version, publish the verdict, then commit the decision.
 
-    Killed anywhere in between, it may be called again: a version found without a decision is judged
-    anew, unless it is champion already, when what was written down before the switch stands.
+    Call it under `guarded`. Tags, aliases and the audit entry are one record, so a process that
+    dies before it leaves an undecided version, which is evaluated again, and one that dies after it
+    leaves a decision, which the next command completes.
 
     Raises:
-        ChampionChanged: somebody keeps moving the champion while the version is judged.
+        ChampionChanged: another MLflow client moved the champion while the version was evaluated.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            _decide(tracking, task, version, evidence)
-            return
-        except ChampionChanged:
-            if attempt == _ATTEMPTS:
-                raise
-
-
-def _decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence) -> None:
-    if CHAMPION in version.aliases and version.gate:
-        verdicts = [Verdict(**item) for item in version.gate]
-        previous = int(version.tags.get(tags.PREVIOUS, "0")) or None
-        before = version.tags.get(tags.BEFORE, "{}")
-        held: int | None = version.number
-    else:
-        verdicts, previous, before = _judge(tracking, task, version, evidence)
-        held = previous
-        previous = None if held == version.number else held  # somebody made it champion by hand
+    commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
+    verdicts, held, before = _judge(tracking, task, version, evidence)
+    outcome = _conclude(verdicts)
     facts: Json = {
         "task": task.name,
         "version": version.number,
-        "decision": _conclude(verdicts),
-        "previous_champion": previous,
+        "decision": outcome,
+        "previous_champion": held,
         "key": version.tags[tags.KEY],
     }
-    _write_down(tracking, version, facts, verdicts)
-    tracking.client.set_model_version_tag(task.name, str(version.number), tags.BEFORE, before)
+    change = _write_down(tracking, version, facts, verdicts)
     fault_point("register.judged")
-    event = Event.of(_conclude(verdicts), version.number, previous, _why(verdicts))
-    if facts["decision"] == CHAMPION:
-        switch(tracking, task.name, held, event)
-    else:
-        record(tracking, task.name, event)
+    stamped = {**change.tags[version.number], tags.BEFORE: before, tags.DECISION: outcome}
+    change = replace(change, tags={version.number: stamped})
+    if outcome == CHAMPION:
+        moved = crown(tracking, task.name, version.number, held)
+        change = replace(change, aliases=moved.aliases, notes=moved.notes)
+    event = Event.of(outcome, version.number, held, _why(verdicts))
+    commit(tracking, task.name, change, event)
     fault_point("register.switched")
-    tracking.client.set_model_version_tag(
-        task.name, str(version.number), tags.DECISION, facts["decision"]
-    )
 
 
 def _conclude(verdicts: list[Verdict]) -> Literal["champion", "waiting", "refused"]:
@@ -95,9 +79,8 @@ def _why(verdicts: list[Verdict]) -> str:
 def _judge(
     tracking: Tracking, task: Task, version: Version, evidence: Evidence
 ) -> tuple[list[Verdict], int | None, str]:
-    """Make the version challenger; return the gate's verdicts, and the champion and its numbers."""
+    """Return the gate's verdicts, and the champion and its numbers."""
     held = aliases_of(tracking, task.name).get(CHAMPION)
-    tracking.client.set_registered_model_alias(task.name, CHALLENGER, str(version.number))
     folder = bundle_folder(tracking, version)
     challenger = Challenger(
         folder,
@@ -140,9 +123,11 @@ def approval_of(version: Version) -> Approval | None:
     return Approval(**json.loads(given)) if given else None
 
 
-def _write_down(tracking: Tracking, version: Version, facts: Json, verdicts: list[Verdict]) -> None:
-    """Put the verdict into the report, the version's files, its tags and its description."""
-    home, client, number = tracking.home, tracking.client, str(version.number)
+def _write_down(
+    tracking: Tracking, version: Version, facts: Json, verdicts: list[Verdict]
+) -> Change:
+    """Publish the verdict with the version's files; return its tags and description."""
+    home, client = tracking.home, tracking.client
     papers = decision.make_decision(home, facts, verdicts, bundle_folder(tracking, version))
     folder = open_ref(home, papers.ref)
     for name in ("decision.json", "report.html"):
@@ -157,6 +142,5 @@ def _write_down(tracking: Tracking, version: Version, facts: Json, verdicts: lis
         tags.BETTER: "yes" if better else "no",
         tags.SERVES: "yes" if held.get("serves") else "no",
     }
-    for name, value in stamped.items():
-        client.set_model_version_tag(version.task, number, name, value)
-    client.update_model_version(version.task, number, decision.markdown(facts, verdicts))
+    described = decision.markdown(facts, verdicts)
+    return Change(tags={version.number: stamped}, descriptions={version.number: described})

@@ -2,14 +2,13 @@
 
 import inspect
 
-from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.consistency import open_registry
 from kinemill.register.deciding import approval_of
 from kinemill.register.rules import RULES, is_of
 from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
 from kinemill.store import Json
-from kinemill.tracking import open_tracking
 
 _ADVICE = "Refused:"  # in a rule's docstring; what follows says what to do
 
@@ -29,9 +28,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Raises:
         BadInput: there is no such version.
     """
-    if not home.has_registry:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    tracking = open_tracking(home)
+    tracking = open_registry(home, task)
     version = find_version(tracking, task, which or NEWEST)
     approval, report = approval_of(version), version.tags.get(tags.REPORT)
     return {

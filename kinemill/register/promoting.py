@@ -12,19 +12,21 @@ from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.home import Home
 from kinemill.locks import now, whoever
 from kinemill.register import tags
+from kinemill.register.commit import commit
+from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.deciding import approval_of, decide, serves
 from kinemill.register.evidence import Evidence, serve_still
 from kinemill.register.gate import differences
+from kinemill.register.ledger import Change
 from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
 from kinemill.register.rules import Approval
 from kinemill.register.switching import (
     CROWNED,
     Event,
+    crown,
     guarded,
     last_champion,
-    record,
-    switch,
     trail,
 )
 from kinemill.register.versions import (
@@ -37,7 +39,7 @@ from kinemill.register.versions import (
 from kinemill.runtime import load
 from kinemill.spec import Task
 from kinemill.store import Json
-from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking import Tracking
 
 _LOOK_UP = -1  # expected champion: the one there is when the call begins
 
@@ -67,19 +69,20 @@ def approve(
     Raises:
         BadInput: there is no such version, or it was crowned before.
     """
-    tracking = _opened(home, task.name)
     with guarded(home, task.name):
+        tracking = open_registry(home, task.name)
         protect(tracking)
         version = find_version(tracking, task.name, which)
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="nothing is left to approve")
         earlier = approval_of(version)
         given = Approval(whoever(), now(), breaking or bool(earlier and earlier.breaking))
-        client, number = tracking.client, str(version.number)
-        client.set_model_version_tag(task.name, number, tags.APPROVED, json.dumps(asdict(given)))
+        number = version.number
         held = aliases_of(tracking, task.name).get(CHAMPION)
-        told = f"breaking; {why}" if breaking else why
-        record(tracking, task.name, Event.of("approved", version.number, held, told.strip("; ")))
+        reason = (f"breaking; {why}" if breaking else why).strip("; ")
+        stamped = {tags.APPROVED: json.dumps(asdict(given))}
+        event = Event.of("approved", number, held, reason)
+        commit(tracking, task.name, Change(tags={number: stamped}), event)
         version = find_version(tracking, task.name, f":{number}")
         decide(tracking, task, version, evidence or _evidence(task, home, version))
         return _document(find_version(tracking, task.name, f":{number}"), held)
@@ -109,7 +112,7 @@ def promote(
         Blocked: it does not load and answer.
         ChampionChanged: somebody else was faster.
     """
-    tracking = _opened(home, task.name)
+    tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
         expected = aliases_of(tracking, task.name).get(CHAMPION)
     version = find_version(tracking, task.name, which)
@@ -146,7 +149,7 @@ def rollback(
         Blocked: it does not load and answer.
         ChampionChanged: somebody else was faster.
     """
-    tracking = _opened(home, task.name)
+    tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
         expected = aliases_of(tracking, task.name).get(CHAMPION)
     which = to or f":{_before(tracking, task.name, expected)}"
@@ -189,8 +192,10 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
             fix=f"kinemill models {task.name} lists others",
         )
     with guarded(tracking.home, task.name):
+        check_registry(tracking.home, task.name)
         protect(tracking)
-        switch(tracking, task.name, event.before, event)
+        change = crown(tracking, task.name, version.number, event.before)
+        commit(tracking, task.name, change, event)
     moved = find_version(tracking, task.name, f":{version.number}")
     return _document(moved, event.before) | {"differs": _differs(tracking, moved, event.before)}
 
@@ -211,12 +216,6 @@ def _differs(tracking: Tracking, version: Version, before: int | None) -> list[s
         )
         for line in told
     ]
-
-
-def _opened(home: Home, task: str) -> Tracking:
-    if not home.has_registry:
-        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    return open_tracking(home)
 
 
 def _evidence(task: Task, home: Home, version: Version) -> Evidence:

@@ -8,6 +8,7 @@ from kinemill.errors import Unreachable
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, read_sums
+from kinemill.register.consistency import is_registered
 from kinemill.register.switching import notes_of
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.canary import WHICH, which_of
@@ -34,9 +35,9 @@ class OfHome:
         """Look the alias up in the database."""
         from mlflow.exceptions import MlflowException
 
-        if not self.home.has_registry:
-            raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
         try:
+            if not is_registered(self.home, self.task):
+                raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
             tracking, which = open_tracking(self.home), self.which
             if which == WHICH:
                 which = which_of(self.task, self.robot, notes_of(tracking, self.task))

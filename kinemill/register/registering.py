@@ -1,12 +1,13 @@
 """From a verified bundle to a version with a decision, safe to kill anywhere in between.
 
-The order is what makes it safe. The version appears with its key and all its files and tags at
-once; then `challenger` moves to it; the gate's lines are written before `champion` moves; the
-decision comes last. Whoever finds a version with the key but no decision goes on from there. All of
-it happens under a file lock of the task.
+The order makes it safe. The version appears in MLflow with its key, all its files and tags. Then
+the ledger records it. Then the gate evaluates it, and one record holds the whole decision. A run
+that finds a version with the key but without a decision resumes there. All of it happens under a
+file lock of the task.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -15,12 +16,16 @@ from kinemill.home import Home
 from kinemill.provenance import code
 from kinemill.register import tags
 from kinemill.register.bundle import make_bundle
+from kinemill.register.commit import commit as commit_change
+from kinemill.register.consistency import is_registered
 from kinemill.register.deciding import decide
 from kinemill.register.evidence import Evidence
+from kinemill.register.ledger import Change, read_ledger
 from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
 from kinemill.register.publish import create_version
 from kinemill.register.repeated import decided_before, wishes
+from kinemill.register.rows import save_rows
 from kinemill.register.switching import guarded
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
@@ -111,27 +116,42 @@ def register(
     Returns:
         The version and its decision; `unchanged` if it had been decided before.
     """
-    tracking, key = open_tracking(home), registration_key(task, produced)
+    key = registration_key(task, produced)
     with guarded(home, task.name):
+        is_registered(home, task.name)
+        tracking = open_tracking(home)
         protect(tracking)
         bundle = make_bundle(home, task.name, produced.onnx_model, produced.verification)
-        known = _find(tracking, task.name, key)
+        stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
+        known = _find(tracking, task.name, key, stamped)
         if known and known.decision:
             return _registration(known, "unchanged")
         if known is None:
-            stamped = _tags(task, home, produced, bundle, commit) | {tags.KEY: key}
             folder = open_ref(home, bundle.ref)
             if again := decided_before(tracking, task, stamped, folder):
-                tracking.client.set_model_version_tag(task.name, str(again.number), tags.KEY, key)
+                commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
                 return _registration(again, "unchanged")
             run_id = run_id or _run(tracking, task, produced, key)
             number = create_version(tracking, task.name, folder, run_id, stamped)
             known = find_version(tracking, task.name, f":{number}")
         fault_point("register.created")
-        _link(tracking, known, produced.dataset)
+        _record(tracking, known, produced.dataset)
         decide(tracking, task, known, evidence or evidence_of(task, home, produced.dataset))
         decided = find_version(tracking, task.name, f":{known.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
+
+
+def _record(tracking: Tracking, version: Version, dataset: Ref) -> None:
+    """Write a new version to the ledger, unless it is there: what it is, and its rows in MLflow."""
+    home, task, number = tracking.home, version.task, version.number
+    _link(tracking, version, dataset)
+    known = read_ledger(home, task)
+    if number in known.versions:
+        return
+    save_rows(home, version)
+    made = {"number": number, "run_id": version.run_id or "", "source": version.source}
+    notes = {} if known.number else {tags.NAME: task}
+    commit_change(tracking, task, Change(made, {number: version.tags}, notes=notes))
 
 
 def _registration(version: Version, status: Status) -> Registration:
@@ -157,9 +177,17 @@ def _registration(version: Version, status: Status) -> Registration:
     )
 
 
-def _find(tracking: Tracking, task: str, key: str) -> Version | None:
-    found = versions_of(tracking, task, f" and tags.`{tags.KEY}` = '{key}'")
-    return found[0] if found else None
+def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -> Version | None:
+    """Return the version with this key, recorded or left by a process that died before that.
+
+    Another MLflow client may have made one with the same key: it counts only with the same tags.
+    """
+    recorded = read_ledger(tracking.home, task).versions
+    for found in versions_of(tracking, task, f" and tags.`{tags.KEY}` = '{key}'"):
+        same = found.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
+        if found.number in recorded or same:
+            return found
+    return None
 
 
 def _run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:

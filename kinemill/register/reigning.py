@@ -16,6 +16,7 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import CorruptArtifact
 from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.consistency import is_registered
 from kinemill.register.versions import (
     CHAMPION,
     Version,
@@ -108,7 +109,7 @@ def reigning(home: Home, task: str) -> Reigning | None:
     Raises:
         CorruptArtifact: its files are gone or damaged, here and in MLflow.
     """
-    if not home.has_registry:
+    if not is_registered(home, task):
         return None
     tracking = open_tracking(home)
     if CHAMPION not in aliases_of(tracking, task):

@@ -49,7 +49,7 @@ def decided_before(
     condition = f" and tags.`{tags.MODEL}` = '{stamped[tags.MODEL]}'"
     for version in versions_of(tracking, task.name, condition):
         same = version.tags.get(tags.DATASET) == stamped[tags.DATASET]
-        if version.decision and same and asked_the_same(version, task):
+        if version.decision and same and version.tags.get(tags.WISHES) == wishes(task):
             try:
                 before = bundle_folder(tracking, version)
             except (BadInput, CorruptArtifact):
@@ -58,45 +58,6 @@ def decided_before(
             if _same_files(before, folder) and same_end(task, *documents):
                 return version
     return None
-
-
-def asked_the_same(version: Version, task: Task) -> bool:
-    """Tell whether a task asked of a version what it asks now; of old ones, their gate tells it."""
-    noted = version.tags.get(tags.WISHES)
-    if noted is not None:
-        return noted == wishes(task)
-    return _lines(version) == _expected(task, version)
-
-
-def _lines(version: Version) -> set[str]:
-    """Return the lines of a version's gate that only some tasks ask for."""
-    optional = ("beats_", "interval_", *_OPTIONAL)
-    return {line["rule"] for line in version.gate if line["rule"].startswith(optional)}
-
-
-def _expected(task: Task, version: Version) -> set[str]:
-    """Return the lines that the task asks for, as far as a version from before `WISHES` tells."""
-    wanted = task.promote
-    found = {f"beats_{name}" for name in wanted.beats}
-    found |= {f"interval_{name}" for name in wanted.beats} if wanted.interval else set[str]()
-    found |= {rule for rule, asked in _OPTIONAL.items() if asked(task)}
-    margins = {
-        line["wanted"].rpartition("margin ")[2].rstrip(")")
-        for line in version.gate
-        if line["rule"].startswith("beats_") and "margin " in str(line["wanted"])
-    }
-    return found if margins <= {f"{wanted.margin:g}"} else {"another margin"}
-
-
-_OPTIONAL: dict[str, Any] = {
-    "channels": lambda task: task.promote.max_channel_loss is not None,
-    "latency": lambda task: task.verify.latency_p99_ms is not None,
-    "size": lambda task: task.promote.max_size is not None,
-    "stability": lambda task: task.promote.max_diverged is not None,
-    "freshness": lambda task: task.promote.max_data_age is not None,
-    "approval": lambda task: task.promote.approval,
-    "interface": lambda task: task.promote.same_interface,
-}
 
 
 def _same_files(before: Path, now: Path) -> bool:

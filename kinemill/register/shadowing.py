@@ -20,6 +20,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.ingest.files import scan
 from kinemill.locks import lock, now
+from kinemill.register.consistency import open_registry
 from kinemill.register.gate import differences
 from kinemill.register.reigning import Reigning
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
@@ -187,9 +188,7 @@ def shadow(task: Task, home: Home, which: str = f"@{CHALLENGER}") -> Shadow:
     Raises:
         BadInput: there is no champion, no such version, they are one, or see other channels.
     """
-    if not home.has_registry:
-        raise BadInput(task.name, "has no version yet", fix=f"kinemill run {task.name}")
-    tracking = open_tracking(home)
+    tracking = open_registry(home, task.name)
     champion = find_version(tracking, task.name, f"@{CHAMPION}")
     challenger = find_version(tracking, task.name, which)
     if champion.number == challenger.number:

@@ -5,6 +5,7 @@ from pathlib import Path
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.consistency import is_registered
 from kinemill.register.versions import aliases_of, find_version, parse_address
 from kinemill.registry import nearest
 from kinemill.spec import Task
@@ -32,7 +33,7 @@ def start_of(task: Task, home: Home) -> Start | None:
         return start_in((beside / Path(address).expanduser()).resolve())
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
-    if not home.has_registry:
+    if not is_registered(home, name):
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
     tracking = open_tracking(home)
     if not aliases_of(tracking, name) and name not in (known := _registered(tracking)):

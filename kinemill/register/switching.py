@@ -1,22 +1,22 @@
-"""The champion's alias: moved by compare-and-set, and every move written down.
+"""The champion's alias: moved by compare-and-set, and every move is recorded.
 
-The one who moves it says which champion it believes to be there; if that has changed, it is told,
-and nothing moves. All of kinemill moves it under the task's lock, which holds between machines that
-share a database. The trail is one tag of the registered model for each event, as plain MLflow
-clients see it, too.
+The caller names the champion it expects; if that has changed, nothing moves. All of kinemill moves
+it under the task's lock, which holds between machines that share a database. The record is written
+before the alias moves (`kinemill.register.commit`). The audit trail is one tag of the registered
+model for each event, so plain MLflow clients see it, too.
 """
 
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from kinemill.errors import KinemillError
-from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.locks import lock, now, whoever
 from kinemill.register import tags
+from kinemill.register.ledger import Change
 from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
 from kinemill.tracking import Tracking
 
@@ -29,6 +29,7 @@ What = Literal[
     "rolled back",
     "canary",
     "canary ended",
+    "restored",
 ]
 CROWNED = ("champion", "promoted")  # by the gate, by a person
 MOVES = (*CROWNED, "rolled back")  # events after which another version reigns
@@ -74,22 +75,21 @@ def guarded(home: Home, task: str) -> Generator[None]:
         yield
 
 
-def switch(tracking: Tracking, task: str, expected: int | None, event: Event) -> None:
-    """Make a version champion in place of the expected one; call it under `guarded`.
+def crown(tracking: Tracking, task: str, version: int, expected: int | None) -> Change:
+    """Return the change that makes a version champion in place of the expected one.
+
+    Call it under `guarded`.
 
     Raises:
         ChampionChanged: another version is champion.
     """
-    client, held = tracking.client, aliases_of(tracking, task)
+    held = aliases_of(tracking, task)
     if held.get(CHAMPION) != expected:
         raise changed(task, held.get(CHAMPION), expected)
-    if expected != event.version:
-        client.set_registered_model_alias(task, CHAMPION, str(event.version))
-    fault_point("register.crowned")
-    client.set_registered_model_tag(task, tags.CHAMPION, str(event.version))
-    record(tracking, task, event)
-    if held.get(CHALLENGER) == event.version:  # it is challenger no more
-        client.delete_registered_model_alias(task, CHALLENGER)
+    aliases: dict[str, int | None] = {CHAMPION: version}
+    if held.get(CHALLENGER) == version:  # it is challenger no more
+        aliases[CHALLENGER] = None
+    return Change(aliases=aliases, notes={tags.CHAMPION: str(version)})
 
 
 def changed(task: str, found: int | None, expected: int | None) -> ChampionChanged:
@@ -106,19 +106,12 @@ def _name(number: int | None) -> str:
     return f"version {number}" if number else "none"
 
 
-def record(tracking: Tracking, task: str, event: Event) -> None:
-    """Add a line to the trail; one that a killed process wrote already stays the only one."""
-    known = trail(tracking, task)
-    if known and _same(known[-1], event):
-        return
-    key = f"{tags.EVENT}{len(known) + 1:06d}"
-    tracking.client.set_registered_model_tag(task, key, json.dumps(asdict(event)))
-
-
-def _same(one: Event, other: Event) -> bool:
+def same_event(one: Event, other: Event) -> bool:
+    """Return whether an event repeats the one before it; a canary that grows does not."""
     grown = other.what == "canary" and one.why != other.why
-    told = (one.what, one.version, one.before) == (other.what, other.version, other.before)
-    return told and not grown
+    return (one.what, one.version, one.before) == (other.what, other.version, other.before) and (
+        not grown
+    )
 
 
 def trail(tracking: Tracking, task: str) -> list[Event]:

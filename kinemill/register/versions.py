@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.bundle import check_bundle, read_sums
-from kinemill.sharing import bring
 from kinemill.store import Json, Ref, once, open_ref
-from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking import Tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEWEST = "@newest"  # no alias of MLflow's, which knows `latest` as reserved
@@ -124,7 +122,7 @@ def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
         return _version(found, aliases)
     known = versions_of(tracking, task)
     if not known:
-        raise _nothing(task)
+        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
     there = ", ".join("@".join([str(item.number), *item.aliases]) for item in known[:5])
     fix = f"kinemill models {task} lists them"
     if which == f"@{CHAMPION}":
@@ -148,77 +146,6 @@ def _at(tracking: Tracking, task: str, number: int) -> Any:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
-
-
-def _nothing(task: str) -> BadInput:
-    return BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-
-
-def list_versions(task: str, home: Home) -> Json:
-    """Return the `models` document: every version of a task, newest first."""
-    found = versions_of(open_tracking(home), task) if home.has_registry else []
-    return {"task": task, "versions": [_line(item) for item in found]}
-
-
-def _line(item: Version) -> Json:
-    return {
-        "version": item.number,
-        "aliases": list(item.aliases),
-        "created": item.created,
-        "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
-        "metrics": item.metrics,
-        "gate": item.gate,
-    }
-
-
-def show(task: str, home: Home, which: str = "") -> Json:
-    """Return all that is known about one version, named by `@alias`, `:number` or "".
-
-    Raises:
-        BadInput: there is no such version.
-        CorruptArtifact: its files are said to lie outside of the home.
-    """
-    if not home.has_registry:
-        raise _nothing(task)
-    item = find_version(open_tracking(home), task, which)
-    folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
-    bring(home, folder)
-    report = item.tags.get(tags.REPORT)
-    lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
-    return {
-        "task": task,
-        **_line(item),
-        "decision": item.decision,
-        "run_id": item.run_id,
-        "address": item.name,
-        "description": item.description,
-        "lineage": {
-            name.lower(): item.tags.get(getattr(tags, name)) for name in (*lineage, "PREVIOUS")
-        },
-        "folder": str(folder),
-        "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
-        "report": str(home.inside(report, item.name)) if report else None,
-        "tags": item.tags,
-    }
-
-
-def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
-    """Return a local folder with a version's bundle, hash-checked.
-
-    Args:
-        address: `models:/TASK@champion` or `models:/TASK/3`.
-        home: where the registry lives; default `KINEMILL_HOME`.
-
-    Raises:
-        BadInput: not such an address, or no such version.
-        CorruptArtifact: the version's files are gone or have changed, here and in MLflow.
-    """
-    task, which = parse_address(address, address)
-    where = home if isinstance(home, Home) else Home.resolve(home)
-    if not where.has_registry:
-        raise BadInput(where.mlflow_db, "is not there", fix=f"kinemill run {task}")
-    tracking = open_tracking(where)
-    return bundle_folder(tracking, find_version(tracking, task, which))
 
 
 def parse_address(address: str, where: object) -> tuple[str, str]:

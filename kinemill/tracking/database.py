@@ -28,6 +28,8 @@ from kinemill.locks import lock
 
 _WAIT = 120.0  # s that somebody may hold the database while it is opened
 _DEFAULT = threading.Lock()  # the default is one for the whole process
+REBUILD = "kinemill admin rebuild-registry makes it again from the store, and keeps this file"
+_MISSING = "no such table"  # in SQLite's message about a file that is empty or of something else
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
     "runs": ["artifact_uri"],
@@ -133,19 +135,41 @@ def _make_own(home: Home) -> None:
         if not home.mlflow_db.is_file() or _artifact_root(home.mlflow_db) != root:
             with lock(home, "mlflow"):
                 if not home.mlflow_db.is_file():
-                    _create(home)
+                    _refuse_if_lost(home)
+                    create_database(home)
                 _relocate(home.mlflow_db, root)
-    except sqlite3.OperationalError:
-        raise  # somebody holds it, which passes
+    except sqlite3.OperationalError as error:
+        if _MISSING not in str(error):
+            raise  # somebody holds it, which passes
+        raise damaged_database(home, "holds no registry") from error
     except sqlite3.DatabaseError as error:
-        raise KinemillError(
-            home.mlflow_db,
-            f"is damaged or none of MLflow's ({error})",
-            fix="put the right one there (kinemill restore), or move this one away",
-        ) from error
+        raise damaged_database(home, f"is damaged or not a database of MLflow ({error})") from error
 
 
-def _create(home: Home) -> None:
+def damaged_database(home: Home, found: str) -> KinemillError:
+    """Return the error about the database file of a home, with its remedy."""
+    fix = REBUILD if has_ledger(home) else "kinemill restore brings it back from a backup"
+    return KinemillError(home.mlflow_db, found, fix=fix)
+
+
+def has_ledger(home: Home) -> bool:
+    """Return whether the store knows any registered version."""
+    return any(home.ledgers.glob("*/000001.json"))
+
+
+def _refuse_if_lost(home: Home) -> None:
+    """Raise instead of creating an empty registry in place of a lost one.
+
+    Raises:
+        KinemillError: the store knows registered versions.
+    """
+    if has_ledger(home):
+        tasks = ", ".join(sorted(path.name for path in home.ledgers.iterdir()))
+        raise damaged_database(home, f"is missing, but the store knows versions of {tasks}")
+
+
+def create_database(home: Home) -> None:
+    """Create MLflow's database of a home; hold the lock `mlflow`."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     home.make()

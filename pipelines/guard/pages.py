@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from kinemill.home import Home
+from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, versions_of
 from kinemill.spec import list_tasks
 from kinemill.tracking import open_tracking
@@ -76,7 +77,7 @@ class _Pages:
         return FileResponse(path, headers=_SANDBOX)
 
     def _versions(self, task: str) -> list[Version]:
-        known = self._home.has_registry and task in list_tasks()
+        known = task in list_tasks() and is_registered(self._home, task)
         return versions_of(open_tracking(self._home), task) if known else []
 
 

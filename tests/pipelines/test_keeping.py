@@ -14,8 +14,8 @@ from kinemill.keeping.backups import back_up
 from kinemill.keeping.collecting import Wanted, collect
 from kinemill.keeping.restoring import restore
 from kinemill.keeping.upgrading import upgrade
+from kinemill.register import fetch_bundle
 from kinemill.register.lineage import made_from
-from kinemill.register.versions import fetch_bundle
 from kinemill.runtime import load
 from kinemill.spec.ports import Silence
 from kinemill.store import publish_json, read_json

@@ -1,6 +1,6 @@
 """Registered versions whose files would run something, or read elsewhere: refused, never executed.
 
-Whoever may write to MLflow may stamp a version with any tags, and hashes that fit.
+Whoever may write to MLflow and the store may stamp a version with any tags, and hashes that fit.
 """
 
 import pickle
@@ -14,14 +14,16 @@ from onnx import external_data_helper
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import fetch_bundle, tags
+from kinemill.register.lookup import show
 from kinemill.register.pulling import OfHome
 from kinemill.register.version_page import version_page
-from kinemill.register.versions import find_version, show
+from kinemill.register.versions import find_version
 from kinemill.runtime import pulling
 from kinemill.runtime.loading import SUMS
 from kinemill.runtime.pulling import answers
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
+from tests.register.conftest import enrol
 from tests.runtime.test_refusing import Canary
 
 ADDRESS = "models:/cart@champion"
@@ -84,7 +86,7 @@ def forged(folder):
 
 
 def crown(chain, folder, stamped):
-    """Register a folder as the champion, as any MLflow client can."""
+    """Register a folder as the champion, in MLflow and in the ledger."""
     tracking = open_tracking(chain.home)
     client = tracking.client
     own = client.get_model_version_by_alias("cart", "champion")
@@ -100,7 +102,7 @@ def crown(chain, folder, stamped):
             tags=stamped and {**own.tags, **stamped},
             model_id=logged.model_id,
         )
-    client.set_registered_model_alias("cart", "champion", version.version)
+    enrol(chain.home, int(version.version), {"champion": int(version.version)})
 
 
 @pytest.fixture(params=list(HOSTILE), ids=lambda by: by.__name__)

@@ -24,7 +24,7 @@ class Killed(BaseException):
 PLACES = [
     (registering, "decide"),  # the version is there, nothing else
     (deciding, "_write_down"),  # challenger is set
-    (deciding, "switch"),  # the verdict is written
+    (deciding, "crown"),  # the verdict is written
     (deciding, "aliases_of"),  # before the champion is looked up
 ]
 
@@ -67,7 +67,7 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
     registration = chain.register(0.05, gain=0.6, champion=0.0)
     assert (registration.version, registration.status, registration.alias) == (
         2,
-        "done",
+        "unchanged",
         "champion",
     )
     assert registration.summary["previous_champion"] == 1

@@ -14,7 +14,7 @@ from kinemill.register import fetch_bundle, list_versions
 from kinemill.register.auditing import audit
 from tests.conftest import ROOT
 
-POINTS = ["uploaded", "created", "judged", "crowned", "switched"]
+POINTS = ["uploaded", "created", "recorded", "noted", "judged", "crowned", "switched"]
 BETTER = {"nrmse": 0.05, "gain": 0.6, "champion": 0.1}
 
 

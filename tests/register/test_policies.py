@@ -23,12 +23,13 @@ from kinemill.register.comparison_page import comparison_page
 from kinemill.register.document import RunFacts, run_document
 from kinemill.register.evidence import Duel, serve_still
 from kinemill.register.gate import judge
+from kinemill.register.lookup import list_versions, show
 from kinemill.register.policies import PolicyEvidence
 from kinemill.register.publish import save
 from kinemill.register.rules import Champion, Contest, Measured
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
-from kinemill.register.versions import find_version, list_versions, show, versions_of
+from kinemill.register.versions import find_version, versions_of
 from kinemill.spec import load_task
 from kinemill.store import once
 from kinemill.tracking import open_tracking

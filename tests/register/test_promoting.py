@@ -10,14 +10,16 @@ import pytest
 from kinemill.errors import BadInput, Blocked
 from kinemill.register import list_versions, promoting
 from kinemill.register.auditing import audit
+from kinemill.register.consistency import RegistryMismatch
 from kinemill.register.explaining import why
 from kinemill.register.protecting import release
+from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.switching import ChampionChanged
 from kinemill.register.versions import find_version
 from kinemill.spec import load_task
 from kinemill.tracking import open_tracking
 from tests.conftest import ROOT
-from tests.register.conftest import Claims
+from tests.register.conftest import Claims, enrol
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +68,24 @@ def test_the_trail_says_who_when_what_and_why(reigned):
     assert found["events"][-1]["who"]
 
 
-def test_the_trail_shows_where_other_hands_moved_the_champion(reigned):
+def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_back(reigned):
     chain = reigned(3)
     open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
     (gap,) = audit(chain.home, "cart")["gaps"]
-    assert gap.endswith("went from version 3 to version 1 by other hands than kinemill's")
-    promoting.promote(chain.task, chain.home, ":2")
-    (gap,) = audit(chain.home, "cart")["gaps"]
-    assert gap.startswith("before ")
+    assert "@champion is version 1, and version 3 by the last decision; kinemill admin" in gap
+    for decide in (
+        lambda: promoting.promote(chain.task, chain.home, ":2"),
+        lambda: promoting.rollback(chain.task, chain.home),
+        lambda: promoting.approve(chain.task, chain.home, ":2"),
+        lambda: chain.register(0.01, gain=0.9),
+    ):
+        with pytest.raises(RegistryMismatch, match="kinemill admin rebuild-registry"):
+            decide()
+    rebuild_registry(chain.home)
+    found = audit(chain.home, "cart")
+    assert (found["champion"], champion(chain), found["gaps"]) == (3, [3], [])
+    last = found["events"][-1]
+    assert (last["what"], last["version"], last["before"]) == ("restored", 3, 1)
 
 
 def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
@@ -82,7 +94,8 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
     one = find_version(tracking, "cart", ":1")
     with tracking.as_default():
         for _ in range(2, 10):  # of the same model, as if each had passed the gate in its time
-            tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            enrol(chain.home, int(made.version))
     together, won, told = threading.Barrier(8), [], []
 
     def run(version):
@@ -172,15 +185,21 @@ def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(reig
             attempt()
     assert champion(chain) == [3]
     client.delete_model_version("cart", "2")
-    assert [v["version"] for v in list_versions("cart", chain.home)["versions"]] == [3, 1]
+    with pytest.raises(RegistryMismatch, match="version 2 missing"):
+        list_versions("cart", chain.home)
+    rebuild_registry(chain.home)
+    assert [v["version"] for v in list_versions("cart", chain.home)["versions"]] == [3, 2, 1]
 
 
-def test_a_champion_that_is_gone_all_the_same_comes_back_by_rolling_back(reigned):
+def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned):
     chain = reigned(3)
     tracking = open_tracking(chain.home)
     release(tracking)
     tracking.client.delete_registered_model_alias("cart", "champion")
-    assert promoting.rollback(chain.task, chain.home)["version"] == 3
+    with pytest.raises(RegistryMismatch, match="@champion is none, and version 3 by the last"):
+        promoting.rollback(chain.task, chain.home)
+    rebuild_registry(chain.home)
+    assert champion(chain) == [3]
 
 
 def test_why_says_what_to_do_about_each_line_that_failed(reigned):
@@ -213,7 +232,8 @@ def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
     one = find_version(tracking, "cart", ":1")
     with tracking.as_default():
         for _ in range(2, 10):
-            tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            enrol(chain.home, int(made.version))
     around = os.environ | {
         "KINEMILL_HOME": str(chain.home.root),
         "KINEMILL_TASKS": str(chain.task.path.parent),

@@ -1,0 +1,23 @@
+"""Administration of a home: repairs that no other command makes."""
+
+import typer
+
+from kinemill.cli.say import Json, document, news, table
+
+app = typer.Typer(help="Repair and administer a home.", no_args_is_help=True)
+
+
+@app.command("rebuild-registry")
+def rebuild_registry(as_json: Json = False) -> None:
+    """Rebuild the registry in MLflow from the store."""
+    from kinemill.home import Home
+    from kinemill.register.rebuild import rebuild_registry as rebuild
+
+    found = rebuild(Home.resolve())
+    if as_json:
+        document(found)
+        return
+    rows = [[task, line["versions"], line["champion"]] for task, line in found["tasks"].items()]
+    table(f"registry of {found['home']}", ["task", "versions", "champion"], rows)
+    if found["kept"]:
+        news(f"the database as it was is in {found['kept']}")

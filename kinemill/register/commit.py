@@ -1,0 +1,74 @@
+"""Commit a change of the registry: to the ledger first, then to MLflow.
+
+The record in the ledger is the decision: who, why, from which version, to which, when. It is on the
+disk before MLflow changes. MLflow notes the number of the last record that it shows, so a process
+that dies in between is found by the next command, which applies the record once more. Applying a
+record twice gives the same result.
+"""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from kinemill.faultpoints import fault_point
+from kinemill.locks import lock
+from kinemill.register import tags
+from kinemill.register.ledger import Change, append, read_ledger
+from kinemill.register.switching import Event, same_event
+from kinemill.register.versions import CHAMPION
+from kinemill.tracking import Tracking
+
+
+def commit(tracking: Tracking, task: str, change: Change, event: Event | None = None) -> None:
+    """Record a change, with the event that goes into the audit trail, and apply it to MLflow.
+
+    Call it under `guarded`, after `kinemill.register.consistency` compared the two.
+    """
+    with lock(tracking.home, f"ledger-{task}"):
+        if event is not None:
+            change = replace(change, notes={**_note(tracking, task, event), **change.notes})
+        number = append(tracking.home, task, change)
+        fault_point("register.recorded")
+        apply(tracking, task, change)
+        finish(tracking, task, number)
+
+
+def _note(tracking: Tracking, task: str, event: Event) -> dict[str, str]:
+    """Return the note of an event; one that repeats the last event has none."""
+    notes = read_ledger(tracking.home, task).notes
+    keys = sorted(key for key in notes if key.startswith(tags.EVENT))
+    if keys and same_event(Event(**json.loads(notes[keys[-1]])), event):
+        return {}
+    return {f"{tags.EVENT}{len(keys) + 1:06d}": json.dumps(asdict(event))}
+
+
+def apply(tracking: Tracking, task: str, change: Change) -> None:
+    """Write what a change says to MLflow, in which its new version exists already."""
+    client = tracking.client
+    for number, stamped in change.tags.items():
+        for name, value in stamped.items():
+            client.set_model_version_tag(task, str(number), name, value)
+    for number, text in change.descriptions.items():
+        client.update_model_version(task, str(number), text)
+    for name, value in change.notes.items():
+        _set_note(client, task, name, value)
+    fault_point("register.noted")
+    for alias, number in sorted(change.aliases.items()):  # `champion` moves first
+        if number is not None:
+            client.set_registered_model_alias(task, alias, str(number))
+        else:
+            client.delete_registered_model_alias(task, alias)
+        if alias == CHAMPION:
+            fault_point("register.crowned")
+
+
+def _set_note(client: Any, task: str, name: str, value: str | None) -> None:
+    if value is not None:
+        client.set_registered_model_tag(task, name, value)
+    elif name in client.get_registered_model(task).tags:
+        client.delete_registered_model_tag(task, name)
+
+
+def finish(tracking: Tracking, task: str, number: int) -> None:
+    """Note in MLflow that it shows the records of a task up to a number."""
+    tracking.client.set_registered_model_tag(task, tags.APPLIED, str(number))

@@ -1,0 +1,157 @@
+"""Compare the registry in MLflow with the ledger in the store, before anything relies on it.
+
+Every command that reads or writes the registry comes through here. A commit that a killed process
+left unfinished is applied. A registry that is lost, damaged or altered stops the command with one
+line: the store knows what was decided, and `kinemill admin rebuild-registry` brings it back.
+Versions that other MLflow clients added stay out of it, unless they hold one of our aliases.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from kinemill.database import database, spell
+from kinemill.errors import BadInput, KinemillError
+from kinemill.home import Home
+from kinemill.locks import lock
+from kinemill.register import tags
+from kinemill.register.commit import apply, finish
+from kinemill.register.ledger import Change, Ledger, changes, ledger_tasks, read_ledger
+from kinemill.register.tables import Shown, read_tables
+from kinemill.register.versions import CHALLENGER, CHAMPION
+from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking.database import REBUILD
+
+_OURS = (CHAMPION, CHALLENGER)
+_COLUMNS = ("run_id", "source")
+_MOST = 3  # differences that an error names
+
+
+class RegistryMismatch(KinemillError):
+    """MLflow shows another registry than the store has recorded."""
+
+
+def open_registry(home: Home, task: str) -> Tracking:
+    """Open the registry of a task in which something was registered, compared with the ledger.
+
+    Raises:
+        BadInput: nothing was registered.
+        RegistryMismatch: MLflow shows something else than the store has recorded.
+        KinemillError: the database is lost or damaged.
+    """
+    if not is_registered(home, task):
+        raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+    return open_tracking(home)
+
+
+def is_registered(home: Home, task: str) -> bool:
+    """Return whether there is a registry to ask for a task, after comparing it with the ledger.
+
+    Raises:
+        RegistryMismatch: MLflow shows something else than the store has recorded.
+        KinemillError: the database is lost or damaged.
+    """
+    if not home.has_registry:
+        if ledger_tasks(home):
+            open_tracking(home)  # which says that it is lost
+        return False
+    check_registry(home, task)
+    return True
+
+
+def check_all(home: Home) -> None:
+    """Compare the registry of every task with its ledger.
+
+    Raises:
+        RegistryMismatch: MLflow shows something else than the store has recorded.
+        KinemillError: the database is lost or damaged.
+    """
+    for task in ledger_tasks(home):
+        is_registered(home, task)
+
+
+def check_registry(home: Home, task: str) -> None:
+    """Complete an unfinished commit of a task, then compare MLflow with the ledger.
+
+    Raises:
+        RegistryMismatch: MLflow shows something else than the store has recorded.
+        KinemillError: the database is damaged.
+    """
+    if found := mismatches(home, task):
+        more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+        shared = database()
+        raise RegistryMismatch(
+            spell(shared) if shared else home.mlflow_db,
+            f"is not the registry of {task} that the store has recorded: "
+            f"{'; '.join(found[:_MOST])}{more}",
+            fix=REBUILD,
+        )
+
+
+def mismatches(home: Home, task: str) -> list[str]:
+    """Return in what MLflow differs from the ledger, after completing an unfinished commit."""
+    ledger, shown = read_ledger(home, task), read_tables(home, task)
+    if not list(differences(ledger, shown)):
+        return []
+    with lock(home, f"ledger-{task}"):  # a commit may have been under way
+        ledger, shown = read_ledger(home, task), read_tables(home, task)
+        if shown.applied == ledger.number - 1 and _complete(home, ledger, shown):
+            shown = read_tables(home, task)
+    return list(differences(ledger, shown))
+
+
+def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
+    """Apply the last record once more; return whether nothing else came in between.
+
+    The alias of a champion that is neither the one before nor the one after was moved by another
+    client, so the record stays unapplied, which shows as a mismatch.
+    """
+    before, last = Ledger(ledger.task), Change()
+    for last in changes(home, ledger.task):
+        if before.number < ledger.number - 1:
+            before.add(last)
+    known = {states.aliases.get(CHAMPION) for states in (before, ledger)}
+    if shown.aliases.get(CHAMPION) not in known or not set(ledger.versions) <= set(shown.versions):
+        return False
+    tracking = open_tracking(home)
+    apply(tracking, ledger.task, last)
+    finish(tracking, ledger.task, ledger.number)
+    return True
+
+
+def differences(ledger: Ledger, shown: Shown) -> Iterator[str]:
+    """Yield in what MLflow differs from the ledger; nothing for a task without a ledger."""
+    if not ledger.number:
+        champion = shown.versions.get(shown.aliases.get(CHAMPION, 0))
+        if champion and tags.KEY in champion.tags:
+            yield "the store has no record of any version (kinemill restore brings it back)"
+        return
+    if shown.applied != ledger.number:
+        yield f"it shows {shown.applied} of {ledger.number} records"
+    yield from _of_versions(ledger, shown)
+    for alias in _OURS:
+        noted, held = ledger.aliases.get(alias), shown.aliases.get(alias)
+        if noted != held:
+            yield f"@{alias} is {_name(held)}, and {_name(noted)} by the last decision"
+    notes = {name: value for name, value in shown.notes.items() if name != tags.APPLIED}
+    if names := _unlike(ledger.notes, notes):
+        yield f"the model has another {', '.join(names)}"
+
+
+def _of_versions(ledger: Ledger, shown: Shown) -> Iterator[str]:
+    if lost := sorted(set(ledger.versions) - set(shown.versions)):
+        yield f"version{'s' * (len(lost) > 1)} {', '.join(map(str, lost))} missing"
+    for number, entry in sorted(ledger.versions.items()):
+        if other := shown.versions.get(number):
+            pairs = (entry.run_id, other.run_id), (entry.source, other.source)
+            names = _unlike(entry.tags, other.tags)
+            names += [name for name, (one, two) in zip(_COLUMNS, pairs, strict=True) if one != two]
+            if names:
+                yield f"version {number} has another {', '.join(names)}"
+
+
+def _unlike(noted: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
+    """Return the names under which two sets of our tags hold something else, sorted."""
+    return sorted(name for name in {*noted, *shown} if noted.get(name) != shown.get(name))
+
+
+def _name(number: int | None) -> str:
+    return f"version {number}" if number else "none"

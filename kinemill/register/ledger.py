@@ -1,0 +1,147 @@
+"""The ledger of a task: its versions, aliases and decisions, in the store, in order.
+
+`store/registry/TASK/000001.json` and the files after it hold one record each and never change. What
+they add up to is the source of truth about the versions of a task. MLflow holds a copy of it for
+other programs, which `kinemill.register.consistency` compares and `kinemill.register.rebuild` makes
+again. A record is on the disk before MLflow changes, so a process that dies in between leaves the
+whole decision, with who and why, and the next command completes the copy.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import CorruptArtifact
+from kinemill.formats import Format
+from kinemill.home import Home
+from kinemill.sharing import bring_new
+from kinemill.store import Json, publish_shared, read_json
+
+FORMAT = Format("registry record", 1)
+_RESTORE = "restore it from a backup: kinemill restore"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One record: what it adds to the state of a task. None as a value removes the name.
+
+    Attributes:
+        created: a new version: `number`, `run_id`, `source`.
+        tags: tags by version number.
+        descriptions: markdown by version number.
+        aliases: version number by alias.
+        notes: tags of the registered model, audit trail and canary included.
+    """
+
+    created: Json | None = None
+    tags: Mapping[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
+    descriptions: Mapping[int, str] = field(default_factory=dict[int, str])
+    aliases: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])
+    notes: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Change":
+        """Read a change back from its JSON object."""
+        return cls(
+            created=value["created"],
+            tags={int(number): tags for number, tags in value["tags"].items()},
+            descriptions={int(number): text for number, text in value["descriptions"].items()},
+            aliases=value["aliases"],
+            notes=value["notes"],
+        )
+
+
+@dataclass
+class Entry:
+    """A version as the ledger knows it."""
+
+    run_id: str
+    source: str
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    description: str = ""
+
+
+@dataclass
+class Ledger:
+    """What the records of a task add up to."""
+
+    task: str
+    number: int = 0  # of the last record
+    versions: dict[int, Entry] = field(default_factory=dict[int, Entry])
+    aliases: dict[str, int] = field(default_factory=dict[str, int])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, change: Change) -> None:
+        """Apply one record."""
+        self.number += 1
+        if made := change.created:
+            self.versions[made["number"]] = Entry(made["run_id"], made["source"])
+        for number, tags in change.tags.items():
+            self.versions[number].tags.update(tags)
+        for number, text in change.descriptions.items():
+            self.versions[number].description = text
+        _update(self.aliases, change.aliases)
+        _update(self.notes, change.notes)
+
+
+def _update(known: dict[str, Any], changed: Mapping[str, Any]) -> None:
+    for name, value in changed.items():
+        if value is None:
+            known.pop(name, None)
+        else:
+            known[name] = value
+
+
+def ledger_folder(home: Home, task: str) -> Path:
+    """Return the folder of the records of a task."""
+    return home.ledgers / task
+
+
+def ledger_tasks(home: Home) -> list[str]:
+    """Return the tasks with a ledger, sorted."""
+    return sorted(path.parent.name for path in home.ledgers.glob("*/000001.json"))
+
+
+def changes(home: Home, task: str) -> Iterator[Change]:
+    """Yield the records of a task, oldest first.
+
+    Raises:
+        CorruptArtifact: a record is damaged or missing.
+    """
+    folder = ledger_folder(home, task)
+    bring_new(home, folder)
+    for number, path in enumerate(sorted(folder.glob("[0-9]*.json")), start=1):
+        if path.name != f"{number:06d}.json":
+            raise CorruptArtifact(folder / f"{number:06d}.json", "is missing", fix=_RESTORE)
+        try:
+            yield Change.from_json(FORMAT.open(path, read_json(path)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptArtifact(path, "is no registry record", fix=_RESTORE) from error
+
+
+def read_ledger(home: Home, task: str) -> Ledger:
+    """Return the state of a task; one without records is empty.
+
+    Raises:
+        CorruptArtifact: a record is damaged or missing.
+    """
+    ledger = Ledger(task)
+    for change in changes(home, task):
+        try:
+            ledger.add(change)
+        except KeyError as error:
+            where = ledger_folder(home, task) / f"{ledger.number:06d}.json"
+            raise CorruptArtifact(
+                where, f"names an unknown version {error}", fix=_RESTORE
+            ) from error
+    return ledger
+
+
+def append(home: Home, task: str, change: Change) -> int:
+    """Write the next record of a task to the disk and return its number; hold the ledger's lock."""
+    folder = ledger_folder(home, task)
+    bring_new(home, folder)
+    number = sum(1 for _ in folder.glob("[0-9]*.json")) + 1
+    publish_shared(home, folder / f"{number:06d}.json", FORMAT.stamp(asdict(change)))
+    return number

@@ -1,0 +1,82 @@
+"""What commands show of versions, and where the files of one are."""
+
+from pathlib import Path
+
+from kinemill.home import Home
+from kinemill.register import tags
+from kinemill.register.bundle import read_sums
+from kinemill.register.consistency import is_registered, open_registry
+from kinemill.register.versions import (
+    SHORT,
+    Version,
+    bundle_folder,
+    find_version,
+    parse_address,
+    versions_of,
+)
+from kinemill.sharing import bring
+from kinemill.store import Json
+from kinemill.tracking import open_tracking
+
+
+def list_versions(task: str, home: Home) -> Json:
+    """Return the `models` document: every version of a task, newest first."""
+    found = versions_of(open_tracking(home), task) if is_registered(home, task) else []
+    return {"task": task, "versions": [_line(item) for item in found]}
+
+
+def _line(item: Version) -> Json:
+    return {
+        "version": item.number,
+        "aliases": list(item.aliases),
+        "created": item.created,
+        "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
+        "metrics": item.metrics,
+        "gate": item.gate,
+    }
+
+
+def show(task: str, home: Home, which: str = "") -> Json:
+    """Return all that is known about one version, named by `@alias`, `:number` or "".
+
+    Raises:
+        BadInput: there is no such version.
+        CorruptArtifact: its files are said to lie outside of the home.
+    """
+    item = find_version(open_registry(home, task), task, which)
+    folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
+    bring(home, folder)
+    report = item.tags.get(tags.REPORT)
+    lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
+    return {
+        "task": task,
+        **_line(item),
+        "decision": item.decision,
+        "run_id": item.run_id,
+        "address": item.name,
+        "description": item.description,
+        "lineage": {
+            name.lower(): item.tags.get(getattr(tags, name)) for name in (*lineage, "PREVIOUS")
+        },
+        "folder": str(folder),
+        "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
+        "report": str(home.inside(report, item.name)) if report else None,
+        "tags": item.tags,
+    }
+
+
+def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
+    """Return a local folder with a version's bundle, hash-checked.
+
+    Args:
+        address: `models:/TASK@champion` or `models:/TASK/3`.
+        home: where the registry lives; default `KINEMILL_HOME`.
+
+    Raises:
+        BadInput: not such an address, or no such version.
+        CorruptArtifact: the version's files are gone or have changed, here and in MLflow.
+    """
+    task, which = parse_address(address, address)
+    where = home if isinstance(home, Home) else Home.resolve(home)
+    tracking = open_registry(where, task)
+    return bundle_folder(tracking, find_version(tracking, task, which))

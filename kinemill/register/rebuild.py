@@ -1,0 +1,145 @@
+"""Rebuild the registry in MLflow from the store: versions, aliases and audit trail, as recorded.
+
+Versions keep their numbers, tags, runs and files. A database that can be read is repaired where it
+is, so runs and versions of other clients stay; one that cannot is replaced. The file as it was is
+kept beside it in either case. Runs that became no version are not in the store, and are lost with
+the database.
+"""
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kinemill.database import database
+from kinemill.errors import CorruptArtifact, KinemillError
+from kinemill.faultpoints import fault_point
+from kinemill.home import Home
+from kinemill.locks import lock, unused
+from kinemill.register import tags
+from kinemill.register.bundle import check_bundle
+from kinemill.register.commit import apply, commit, finish
+from kinemill.register.consistency import check_registry
+from kinemill.register.ledger import Change, Ledger, ledger_tasks, read_ledger
+from kinemill.register.protecting import protect, release
+from kinemill.register.publish import save
+from kinemill.register.rows import put_rows
+from kinemill.register.switching import Event
+from kinemill.register.tables import Shown, connected, read_tables
+from kinemill.register.versions import CHALLENGER, CHAMPION
+from kinemill.store import Json, Ref, open_ref
+from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking.database import create_database
+
+
+def rebuild_registry(home: Home) -> Json:
+    """Make MLflow show what the store has recorded, for every task.
+
+    Returns:
+        home, `kept` (the database file as it was, or null), and for each task its versions,
+        champion, and `unlike` (what MLflow showed that the store has not recorded).
+
+    Raises:
+        BadInput: the home is in use: its processes have the database open.
+        KinemillError: the store lacks what is needed.
+    """
+    tasks = ledger_tasks(home)
+    if not tasks:
+        raise KinemillError(home.ledgers, "holds no ledger", fix="kinemill restore brings one back")
+    with ExitStack() as held:
+        held.enter_context(unused(home))
+        for task in tasks:
+            held.enter_context(lock(home, f"register-{task}"))
+        ledgers = [read_ledger(home, task) for task in tasks]
+        kept = None if database() else _keep(home)
+        tracking = open_tracking(home)
+        release(tracking)  # an alias that another client set may have to go
+        rebuilt = {ledger.task: _rebuild(tracking, ledger) for ledger in ledgers}
+        protect(tracking)
+        for task in tasks:
+            check_registry(home, task)
+    return {"home": str(home.root), "kept": str(kept) if kept else None, "tasks": rebuilt}
+
+
+def _keep(home: Home) -> Path | None:
+    """Copy a database that can be read, or move one away that cannot; return where it is."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = home.root / f"mlflow.db.before-{stamp}"
+    with lock(home, "mlflow"):
+        there = home.mlflow_db.is_file()
+        if there and _is_readable(home):
+            shutil.copyfile(home.mlflow_db, aside)
+        elif there:
+            home.mlflow_db.rename(aside)
+        if not home.mlflow_db.is_file():
+            create_database(home)
+    return aside if there else None
+
+
+def _is_readable(home: Home) -> bool:
+    try:
+        for task in ledger_tasks(home):
+            read_tables(home, task)
+    except KinemillError:
+        return False
+    return True
+
+
+def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
+    home, task = tracking.home, ledger.task
+    before = read_tables(home, task)
+    with connected(home) as connection:
+        for number in sorted(ledger.versions):
+            put_rows(home, task, number, connection)
+    fault_point("rebuild.rows")
+    apply(tracking, task, _state(ledger, read_tables(home, task)))
+    _delete_unknown_tags(tracking, ledger)
+    finish(tracking, task, ledger.number)
+    for number in sorted(ledger.versions):
+        _restore_files(tracking, ledger, number)
+    champion = ledger.aliases.get(CHAMPION)
+    moved = before.aliases.get(CHAMPION)
+    if champion and moved not in (champion, None):
+        why = f"another MLflow client had made version {moved} champion"
+        commit(tracking, task, Change(), Event.of("restored", champion, moved, why))
+    return {"versions": len(ledger.versions), "champion": champion}
+
+
+def _state(ledger: Ledger, shown: Shown) -> Change:
+    """Return the whole state of a task as one change of what MLflow shows."""
+    unknown = shown.notes.keys() - ledger.notes.keys() - {tags.APPLIED}
+    aliases: dict[str, int | None] = dict(ledger.aliases)
+    stray = [one for one in (CHAMPION, CHALLENGER) if one in shown.aliases.keys() - aliases.keys()]
+    return Change(
+        tags={number: entry.tags for number, entry in ledger.versions.items()},
+        descriptions={number: entry.description for number, entry in ledger.versions.items()},
+        aliases=aliases | dict.fromkeys(stray),
+        notes=dict.fromkeys(unknown) | ledger.notes,
+    )
+
+
+def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
+    """Delete tags under our names that the store has not recorded."""
+    shown = read_tables(tracking.home, ledger.task)
+    for number, entry in ledger.versions.items():
+        for name in shown.versions[number].tags.keys() - entry.tags.keys():
+            tracking.client.delete_model_version_tag(ledger.task, str(number), name)
+
+
+def _restore_files(tracking: Tracking, ledger: Ledger, number: int) -> None:
+    """Upload the files of a version again if MLflow's copy of them is gone."""
+    entry = ledger.versions[number]
+    model = entry.source.removeprefix("models:/")
+    if tracking.client.list_logged_model_artifacts(model):
+        return
+    try:
+        ref = Ref(entry.tags[tags.BUNDLE], entry.tags[tags.BUNDLE_DIGEST])
+        bundle = open_ref(tracking.home, ref)
+        check_bundle(bundle, entry.tags[tags.SUMS])
+    except (KeyError, CorruptArtifact):
+        return  # `pull` and `load` say what is missing
+    with tempfile.TemporaryDirectory() as aside:
+        folder = Path(aside) / "model"
+        save(bundle, folder, entry.run_id, model)
+        tracking.client.log_model_artifacts(model, str(folder))

@@ -1,0 +1,246 @@
+"""A registry that is lost, damaged or altered: every command stops, and the store brings it back."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from kinemill import runtime
+from kinemill.errors import KinemillError
+from kinemill.keeping.backups import back_up
+from kinemill.register import (
+    audit,
+    compare,
+    fetch_bundle,
+    list_versions,
+    made_from,
+    promoting,
+    show,
+    why,
+)
+from kinemill.register.canary import start_canary
+from kinemill.register.consistency import check_all
+from kinemill.register.ledger import ledger_folder
+from kinemill.register.pulling import OfHome
+from kinemill.register.rebuild import rebuild_registry
+from kinemill.register.rows import rows_file
+from kinemill.register.starting import start_of
+from kinemill.runtime import pulling
+from kinemill.runtime.pulling import answers
+from kinemill.spec import load_task
+from kinemill.spec.ports import Silence
+from kinemill.tracking import MlflowTracker, open_tracking, start_run
+
+
+@pytest.fixture(autouse=True)
+def _served_here(monkeypatch):
+    monkeypatch.setattr(promoting, "serve_still", lambda folder: (True, "answered"))
+
+
+@pytest.fixture
+def full(reigned, monkeypatch):
+    """A registry with champions, a refusal, a rollback, an approval and a canary."""
+    from kinemill.register import canary
+
+    monkeypatch.setattr(canary, "serve_still", lambda folder: (True, "answered"))
+    chain = reigned(2)
+    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
+    run_id = start_run(chain.home, "cart", "k", params={"learn": {"lr": 0.1}})
+    tracker = MlflowTracker(chain.home, run_id)
+    tracker.log_metrics({"train/loss": 0.25}, 10)
+    tracker.end()
+    chain.register(0.02, gain=0.8, champion=0.1, run_id=run_id)
+    promoting.rollback(chain.task, chain.home, why="it shakes")
+    start_canary("cart", chain.home, ":3", 0.25, why="try again")
+    chain.register(0.31, gain=0.9)
+    return chain
+
+
+def execute(home, *commands):
+    with closing(sqlite3.connect(home.mlflow_db)) as connection, connection:
+        for command in commands:
+            connection.execute(command)
+
+
+def hang_up(home):
+    """Close the connections that MLflow keeps open: another process would have none."""
+    client = open_tracking(home).client
+    client._tracking_client.store.engine.dispose()
+    client._get_registry_client().store.engine.dispose()
+
+
+def lose(home):
+    home.mlflow_db.unlink()
+
+
+def empty(home):
+    home.mlflow_db.write_bytes(b"")
+
+
+def garble(home):
+    content = bytearray(home.mlflow_db.read_bytes())
+    content[: len(content) // 2] = bytes(len(content) // 2)
+    home.mlflow_db.write_bytes(content)
+
+
+def drop_tables(home):
+    execute(home, "PRAGMA foreign_keys=OFF", "DROP TABLE model_versions")
+
+
+def alter_error(home):
+    execute(
+        home,
+        "UPDATE model_version_tags SET value = replace(value, '0.05', '0.01') "
+        "WHERE key = 'kinemill.metrics' AND version = 2",
+    )
+
+
+def forge_approval(home):
+    execute(
+        home,
+        "INSERT INTO model_version_tags (key, value, name, version, workspace) "
+        "VALUES ('kinemill.approved', '{}', 'cart', 4, 'default')",
+    )
+
+
+def delete_version(home):
+    execute(home, "DELETE FROM model_versions WHERE version = 1")
+
+
+def move_alias(home):
+    execute(home, "UPDATE registered_model_aliases SET version = 1 WHERE alias = 'champion'")
+
+
+def edit_trail(home):
+    execute(home, "DELETE FROM registered_model_tags WHERE key = 'kinemill.event.000004'")
+
+
+DAMAGE = [
+    lose, empty, garble, drop_tables, alter_error, forge_approval, delete_version, move_alias,
+    edit_trail,
+]  # fmt: skip
+
+
+def commands(chain, folder):
+    """Every command that reads or writes the registry, by name."""
+    task, home = chain.task, chain.home
+    following = load_task(task.path, {"learn.start_from": "models:/cart@champion"})
+    return {
+        "models": partial(list_versions, "cart", home),
+        "show": partial(show, "cart", home),
+        "why": partial(why, home, "cart"),
+        "compare": partial(compare, task, home, ":1", ":2"),
+        "lineage": partial(made_from, home, "cart"),
+        "load": partial(fetch_bundle, "models:/cart@champion", home),
+        "pull": OfHome(home, "cart", "@champion").look,
+        "start_from": partial(start_of, following, home),
+        "run": partial(chain.register, 0.01, gain=1.0),
+        "approve": partial(promoting.approve, task, home, ":4"),
+        "promote": partial(promoting.promote, task, home, ":1"),
+        "rollback": partial(promoting.rollback, task, home),
+        "canary": partial(start_canary, "cart", home, ":3", 0.5),
+        "backup": partial(back_up, home, folder / "pool", Silence()),
+        "up": partial(check_all, home),
+    }
+
+
+def told(chain, folder):
+    """All that commands say of the registry, and what a robot gets."""
+    home, robot = chain.home, folder / "robot"
+    shutil.rmtree(robot, ignore_errors=True)
+    found = pulling.pull(OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=answers)
+    run = open_tracking(home).client.get_run(show("cart", home, ":3")["run_id"])
+    return {
+        "models": list_versions("cart", home),
+        "show": [show("cart", home, f":{number}") for number in range(1, 5)],
+        "why": [why(home, "cart", f":{number}") for number in range(1, 5)],
+        "audit": audit(home, "cart"),
+        "pull": found["version"],
+        "load": runtime.load("models:/cart@champion").interface,
+        "runs": (run.data.params, run.data.metrics, run.data.tags, run.info.artifact_uri),
+        "history": open_tracking(home).client.get_metric_history(run.info.run_id, "train/loss"),
+        "inputs": run.inputs.dataset_inputs[0].dataset.digest,
+    }
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_path, damage):
+    home = full.home
+    before = told(full, tmp_path)
+    hang_up(home)
+    damage(home)
+    for name, command in commands(full, tmp_path).items():
+        with pytest.raises(KinemillError, match="kinemill admin rebuild-registry"):
+            pytest.fail(f"{name} went ahead: {command()}")
+    assert "rebuild-registry" in audit(home, "cart")["gaps"][0]
+    if damage is lose:
+        assert not home.mlflow_db.exists()  # nobody made an empty one in its place
+    found = rebuild_registry(home)
+    after = told(full, tmp_path)
+    if damage is move_alias:
+        assert after["audit"]["events"].pop()["what"] == "restored"
+    assert {name: value for name, value in before.items() if after[name] != value} == {}
+    assert found["tasks"] == {"cart": {"versions": 4, "champion": 2}}
+    assert (found["kept"] is None) == (damage is lose)
+    assert full.register(0.31, gain=0.9).status == "unchanged"
+    assert full.register(0.3, gain=1.1).version == 5
+
+
+def test_an_older_database_that_is_put_back_is_not_taken_for_the_registry(full, tmp_path):
+    old = tmp_path / "old.db"
+    shutil.copyfile(full.home.mlflow_db, old)
+    full.register(0.29, gain=1.2)
+    before = told(full, tmp_path)
+    hang_up(full.home)
+    shutil.copyfile(old, full.home.mlflow_db)
+    with pytest.raises(KinemillError, match="version 5 missing"):
+        full.register(0.1, gain=1.3)
+    rebuild_registry(full.home)
+    assert told(full, tmp_path) == before
+
+
+def test_what_mlflow_lost_of_its_files_comes_from_the_bundle(full, tmp_path):
+    shutil.rmtree(full.home.artifacts)
+    hang_up(full.home)
+    lose(full.home)
+    rebuild_registry(full.home)
+    client = open_tracking(full.home).client
+    (model,) = client.search_logged_models(
+        [open_tracking(full.home).experiment("cart")], max_results=1
+    )
+    assert any("bundle" in item.path for item in client.list_logged_model_artifacts(model.model_id))
+
+
+def test_versions_and_runs_of_other_clients_stay(full):
+    client = open_tracking(full.home).client
+    own = start_run(full.home, "cart", "another")
+    client.create_model_version("cart", "file:theirs")
+    alter_error(full.home)
+    rebuild_registry(full.home)
+    assert client.get_run(own).info.run_id == own
+    assert client.get_model_version("cart", "5").source == "file:theirs"
+
+
+def test_a_ledger_that_is_damaged_or_incomplete_says_so(full):
+    folder = ledger_folder(full.home, "cart")
+    text = (folder / "000002.json").read_text()
+    for content in ("no json", "[]", '{"format": 1}', '{"format": 7}'):
+        (folder / "000002.json").write_text(content)
+        with pytest.raises(KinemillError, match="000002.json"):
+            list_versions("cart", full.home)
+    (folder / "000002.json").unlink()
+    with pytest.raises(KinemillError, match=r"000002.json: is missing.*kinemill restore"):
+        list_versions("cart", full.home)
+    (folder / "000002.json").write_text(text)
+    rows_file(full.home, "cart", 2).unlink()
+    hang_up(full.home)
+    lose(full.home)
+    with pytest.raises(KinemillError, match=r"rows/000002.json: is missing.*kinemill restore"):
+        rebuild_registry(full.home)
+
+
+def test_without_a_ledger_there_is_nothing_to_rebuild(chain):
+    with pytest.raises(KinemillError, match="holds no ledger"):
+        rebuild_registry(chain.home)
