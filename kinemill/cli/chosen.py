@@ -26,7 +26,7 @@ class Chosen:
     """A model.
 
     Attributes:
-        task: a `Task`.
+        task: a `Task`; of a registered model the one that it was made with.
         home: a `Home`.
         simulator: a `Simulator`; NaN and infinity pass through it.
         folder: where its files are.
@@ -72,13 +72,16 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
     """
     from kinemill.errors import BadInput
     from kinemill.home import Home
+    from kinemill.register.recorded import task_of
     from kinemill.runtime import load_simulator
     from kinemill.spec import load_task
 
     task_name, which = _parts(model)
-    task, home = load_task(task_name, changed), Home.resolve()
+    home = Home.resolve()
+    task = load_task(task_name, None if folder is None else changed)
     if folder is None:
         found, where = _registered(task.name, home, which)
+        task = task_of(home, task, found, changed)
         name, version = f":{found.number}", found.number
         name += "".join(f" @{alias}" for alias in found.aliases)
     elif which:

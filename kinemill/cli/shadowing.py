@@ -19,12 +19,11 @@ def run_shadow(
     from kinemill.errors import BadInput
     from kinemill.home import Home
     from kinemill.register.shadowing import shadow
-    from kinemill.spec import load_task, parse_overrides
+    from kinemill.spec import parse_overrides
 
-    named, which = address_of(model)
-    task = load_task(named.path or named.name, parse_overrides(overrides))
-    home = Home.resolve()
-    found = shadow(task, home, which or "@challenger")
+    (named, which), home = address_of(model), Home.resolve()
+    found = shadow(named, home, which or "@challenger", parse_overrides(overrides))
+    task = found.task
     folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
     if not folder.is_dir():
         raise BadInput(folder, "is not there", expected="a folder that logs arrive in")

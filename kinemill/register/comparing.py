@@ -16,6 +16,7 @@ from kinemill.register.evidence import SPLIT
 from kinemill.register.gate import differences
 from kinemill.register.metric import metric_of
 from kinemill.register.policies import PolicyEvidence
+from kinemill.register.recorded import task_of
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.spec import Task
@@ -50,7 +51,8 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
     Policies are tried from the same starts instead, where there is an environment to try them in.
 
     Args:
-        task: says over which horizon, and how far apart windows start.
+        task: whose versions they are; the one that the version with the newer dataset was made
+            with says over which horizon, and how far apart windows start.
         home: where the registry lives.
         a: `:number` or `@alias`.
         b: the other one.
@@ -68,6 +70,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
         raise BadInput(f"{task.name}{a} and {b}", f"cannot be fed the same episodes: {told}")
     known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
     newer = max(known, key=lambda version: version.number)
+    task = task_of(home, task, (first, second)[known.index(newer)])
     evidence = PolicyEvidence(task, home, newer.ref)
     if metric_of(task).larger:
         tried = evidence.trials(models[0]), evidence.trials(models[1])

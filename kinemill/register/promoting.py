@@ -20,6 +20,7 @@ from kinemill.register.gate import differences
 from kinemill.register.ledger import Change
 from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
+from kinemill.register.recorded import task_of
 from kinemill.register.rules import Approval
 from kinemill.register.switching import (
     CROWNED,
@@ -53,10 +54,12 @@ def approve(
     why: str = "",
     evidence: Evidence | None = None,
 ) -> Json:
-    """Note a person's word on a version, and have the gate judge it anew.
+    """Record an approval of a version, and have the gate evaluate it again.
+
+    The gate evaluates it with the task that it was made with, overrides included.
 
     Args:
-        task: with the rules of the gate as they are now.
+        task: whose version it is.
         home: where the registry lives.
         which: `:number` or `@alias`.
         breaking: another interface than the champion's is meant to be.
@@ -84,7 +87,8 @@ def approve(
         event = Event.of("approved", number, held, reason)
         commit(tracking, task.name, Change(tags={number: stamped}), event)
         version = find_version(tracking, task.name, f":{number}")
-        decide(tracking, task, version, evidence or _evidence(task, home, version))
+        made_with = task_of(home, task, version)
+        decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
         return _document(find_version(tracking, task.name, f":{number}"), held)
 
 

@@ -24,6 +24,7 @@ from kinemill.register.ledger import Change, read_ledger
 from kinemill.register.policies import evidence_of
 from kinemill.register.protecting import protect
 from kinemill.register.publish import create_version
+from kinemill.register.recorded import save_task, task_content
 from kinemill.register.repeated import decided_before, wishes
 from kinemill.register.rows import save_rows
 from kinemill.register.switching import guarded
@@ -135,23 +136,24 @@ def register(
             number = create_version(tracking, task.name, folder, run_id, stamped)
             known = find_version(tracking, task.name, f":{number}")
         fault_point("register.created")
-        _record(tracking, known, produced.dataset)
+        _record(tracking, task, known, produced.dataset)
         decide(tracking, task, known, evidence or evidence_of(task, home, produced.dataset))
         decided = find_version(tracking, task.name, f":{known.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
 
-def _record(tracking: Tracking, version: Version, dataset: Ref) -> None:
-    """Write a new version to the ledger, unless it is there: what it is, and its rows in MLflow."""
-    home, task, number = tracking.home, version.task, version.number
+def _record(tracking: Tracking, task: Task, version: Version, dataset: Ref) -> None:
+    """Write a new version to the ledger, unless it is there, with its task and rows in MLflow."""
+    home, number = tracking.home, version.number
     _link(tracking, version, dataset)
-    known = read_ledger(home, task)
+    known = read_ledger(home, task.name)
     if number in known.versions:
         return
+    save_task(home, task, number)
     save_rows(home, version)
     made = {"number": number, "run_id": version.run_id or "", "source": version.source}
-    notes = {} if known.number else {tags.NAME: task}
-    commit_change(tracking, task, Change(made, {number: version.tags}, notes=notes))
+    notes = {} if known.number else {tags.NAME: task.name}
+    commit_change(tracking, task.name, Change(made, {number: version.tags}, notes=notes))
 
 
 def _registration(version: Version, status: Status) -> Registration:
@@ -214,7 +216,7 @@ def _tags(
         **({tags.STARTED_FROM: start["address"]} if start else {}),
         tags.MODEL_FOLDER: produced.model.path,
         tags.WISHES: wishes(task),
-        tags.TASK: digest(task.model_dump(mode="json", by_alias=True)),
+        tags.TASK: digest(task_content(task)),
         tags.DATASET: produced.dataset.digest,
         tags.MODEL: produced.model.digest,
         tags.VERIFICATION: produced.verification.digest,

@@ -8,7 +8,7 @@ learned from, or was judged on before, say nothing new: they are noted as `seen`
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from kinemill.ingest.files import scan
 from kinemill.locks import lock, now
 from kinemill.register.consistency import open_registry
 from kinemill.register.gate import differences
+from kinemill.register.recorded import task_of
 from kinemill.register.reigning import Reigning
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime import load_simulator
@@ -177,12 +178,19 @@ def _right(champion: float, challenger: float) -> str:
     return "neither"
 
 
-def shadow(task: Task, home: Home, which: str = f"@{CHALLENGER}") -> Shadow:
+def shadow(
+    task: Task,
+    home: Home,
+    which: str = f"@{CHALLENGER}",
+    overrides: Mapping[str, Any] | None = None,
+) -> Shadow:
     """Put a version into the shadow of the champion.
 
     Args:
-        task: how logs are read, over which horizon models are asked.
+        task: whose versions they are. The task that the champion was made with says how logs are
+            read, and over which horizon models are evaluated.
         home: where the registry lives.
+        overrides: dotted key to value, on top of that task.
         which: `@alias` or `:number` of the challenger.
 
     Raises:
@@ -193,7 +201,8 @@ def shadow(task: Task, home: Home, which: str = f"@{CHALLENGER}") -> Shadow:
     challenger = find_version(tracking, task.name, which)
     if champion.number == challenger.number:
         raise BadInput(challenger.name, "is the champion itself", expected="another version")
-    found = Shadow(task, home, champion, challenger)
+    made_with = task_of(home, task, champion, overrides)
+    found = Shadow(made_with, home, champion, challenger)
     interfaces = [model.interface for model in found.models.values()]
     differs = [line for line in differences(*interfaces) if not line.startswith("history ")]
     if differs:

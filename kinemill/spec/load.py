@@ -75,6 +75,30 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
     return task
 
 
+def recorded_task(
+    value: Mapping[str, Any], path: Path | None, overrides: Mapping[str, Any], where: object
+) -> Task:
+    """Check a whole task as it was written down, after overrides.
+
+    Args:
+        value: the task with all its keys, as `model_dump` spells them.
+        path: the task file, from whose folder other files are named.
+        overrides: dotted key to value.
+        where: names the recorded task in errors.
+
+    Raises:
+        TaskError: every problem found.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(value))
+    for key, new in overrides.items():
+        override(changed, key, new)
+    task, problems = _tried(changed, (path or Path()).resolve().parent)
+    if task is None or problems:
+        raise TaskError([f"{where}: {'.'.join(map(str, at))}: {what}" for at, what in problems])
+    task._path = path  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
 def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> Task:
     """Check `value`, the content of `document` after `overrides`, and return it as a task."""
     folder = document.path.resolve().parent

@@ -1,0 +1,152 @@
+"""Decisions that are killed anywhere: the champion resolves, and the audit says who and why."""
+
+import multiprocessing
+import random
+import time
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from kinemill import faultpoints, runtime
+from kinemill.register import audit, canary, fetch_bundle, promoting
+from kinemill.register.canary import end_canary, look_at_canary, start_canary
+from kinemill.register.switching import MOVES
+from kinemill.register.versions import find_version, versions_of
+from kinemill.spec import load_task
+from kinemill.tracking import open_tracking
+from tests.register.conftest import Claims
+from tests.register.test_rebuild import hang_up
+
+WHY = "because of test"
+
+
+@pytest.fixture(autouse=True)
+def _served_here(monkeypatch):
+    for module in (promoting, canary):
+        monkeypatch.setattr(module, "serve_still", lambda folder: (True, "answered"))
+
+
+def waiting(chain, gain):
+    """Register a version that waits for approval."""
+    task = load_task(chain.task.path, {"promote.approval": True})
+    found = chain.register(0.01, gain=gain, champion=0.1, task=task)
+    assert found.summary["decision"] == "waiting"
+    return partial(
+        promoting.approve, task, chain.home, f":{found.version}", why=WHY, evidence=Claims(0.01)
+    )
+
+
+ACTIONS = {
+    "promote": lambda chain: partial(promoting.promote, chain.task, chain.home, ":1", why=WHY),
+    "rollback": lambda chain: partial(promoting.rollback, chain.task, chain.home, why=WHY),
+    "canary": lambda chain: partial(start_canary, "cart", chain.home, ":1", 0.5, why=WHY),
+    "approve": lambda chain: waiting(chain, 0.9),
+    "gate": lambda chain: partial(chain.register, 0.01, gain=0.9, champion=0.1),
+}
+LAST = {"approve": 3, "gate": 3}  # passings of `recorded` before the decision itself is on disk
+
+
+def sound(chain):
+    """Check all that has to hold of a registry, however the last command ended."""
+    assert runtime.load(fetch_bundle("models:/cart@champion", chain.home)).history == 3
+    found = audit(chain.home, "cart")
+    assert found["gaps"] == []
+    reigns = None
+    for event in found["events"]:
+        assert event["before"] == reigns
+        assert event["who"]
+        assert event["why"]
+        reigns = event["version"] if event["what"] in MOVES else reigns
+    client = open_tracking(chain.home).client
+    assert int(client.get_model_version_by_alias("cart", "champion").version) == reigns
+    assert found["champion"] == reigns
+    before = {e["version"]: e["before"] for e in found["events"] if e["what"] == "champion"}
+    for version in versions_of(open_tracking(chain.home), "cart"):
+        if version.decision == "champion":
+            noted = int(version.tags["kinemill.previous_champion"])
+            assert noted == (before[version.number] or 0)
+    return found["events"]
+
+
+@pytest.mark.parametrize("point", ["recorded", "noted", "crowned"])
+@pytest.mark.parametrize("action", list(ACTIONS))
+def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
+    reigned, monkeypatch, action, point
+):
+    chain = reigned(3)
+    act, known = ACTIONS[action](chain), len(audit(chain.home, "cart")["events"])
+    monkeypatch.setattr(faultpoints, "_passed", Counter())
+    number = 1 if point == "crowned" else LAST.get(action, 1)
+    monkeypatch.setenv(faultpoints.VARIABLE, f"error:register.{point}:{number}")
+    if (action, point) == ("canary", "crowned"):  # it moves no alias
+        act()
+    else:
+        with pytest.raises(OSError, match=f"register.{point}"):
+            act()
+    monkeypatch.delenv(faultpoints.VARIABLE)
+    events = sound(chain)
+    assert len(events) > known
+    assert events[-1]["why"].endswith(WHY) or action in LAST
+    if action == "canary":
+        assert look_at_canary("cart", chain.home)["version"] == 1
+    else:
+        assert events[-1]["what"] in MOVES
+
+
+def test_before_the_record_nothing_has_happened(reigned, monkeypatch):
+    chain = reigned(3)
+    known = audit(chain.home, "cart")
+    monkeypatch.setattr("kinemill.register.ledger.publish_shared", _full)
+    with pytest.raises(OSError, match="no room"):
+        promoting.promote(chain.task, chain.home, ":1", why=WHY)
+    monkeypatch.undo()
+    assert audit(chain.home, "cart") == known
+
+
+def _full(*_):
+    raise OSError("no room")
+
+
+def random_action(chain, draw, number):
+    """Return a command that changes the registry, as it stands."""
+    tracking = open_tracking(chain.home)
+    champion = find_version(tracking, "cart", "@champion").number
+    decided = [v.number for v in versions_of(tracking, "cart") if v.decision == "champion"]
+    others = [one for one in decided if one != champion] or [champion]
+    other = f":{draw.choice(others)}"
+    why = f"{WHY} {number}"
+    choices = [
+        partial(promoting.promote, chain.task, chain.home, other, why=why),
+        partial(promoting.rollback, chain.task, chain.home, to=other, why=why),
+        partial(start_canary, "cart", chain.home, other, draw.uniform(0.1, 0.9), why=why),
+        partial(chain.register, 0.01, gain=2.0 + number, champion=0.1),
+    ]
+    if look_at_canary("cart", chain.home)["version"]:
+        choices.append(partial(end_canary, "cart", chain.home, why=why))
+    if number % 5 == 0:
+        return waiting(chain, 2.0 + number)
+    return draw.choice(choices)
+
+
+@pytest.mark.slow
+def test_100_kills_at_random_moments_leave_a_champion_and_a_whole_audit(reigned):
+    chain, draw = reigned(3), random.Random(0)
+    seconds, killed, cut, number = 1.0, 0, 0, 0
+    fork = multiprocessing.get_context("fork")
+    while killed < 100:
+        number += 1
+        act = random_action(chain, draw, number)
+        known = len(sound(chain))
+        hang_up(chain.home)  # connections do not survive a fork
+        process, began = fork.Process(target=act), time.monotonic()
+        process.start()
+        process.join(draw.uniform(0.0, 1.2 * seconds))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:  # it was over before the kill came
+            seconds = 0.8 * seconds + 0.2 * (time.monotonic() - began)
+            continue
+        killed += 1
+        cut += len(sound(chain)) > known
+    assert 10 < cut < 90, f"of {number} commands, {cut} of {killed} died after the record"
