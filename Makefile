@@ -58,9 +58,9 @@ prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour),
 prove-control: setup ## closed loops with learned models against true physics, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_control
 
-prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, and at 200 of ingest
+prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, at 200 of ingest, at 100 of decisions
 	$(BIN)/python -m benchmarks.kill
-	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py tests/train/test_kills.py
+	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
 
 prove-machines: setup ## the demo task with PostgreSQL, S3 and Ray in place of files, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_machines

@@ -100,7 +100,7 @@ def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
         _restore_files(tracking, ledger, number)
     champion = ledger.aliases.get(CHAMPION)
     moved = before.aliases.get(CHAMPION)
-    if champion and moved not in (champion, None):
+    if champion and moved not in (champion, None) and before.applied == ledger.number:
         why = f"another MLflow client had made version {moved} champion"
         commit(tracking, task, Change(), Event.of("restored", champion, moved, why))
     return {"versions": len(ledger.versions), "champion": champion}

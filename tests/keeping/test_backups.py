@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.keeping.backups import back_up
 from kinemill.keeping.databases import copy_database
-from kinemill.keeping.pool import open_backup
+from kinemill.keeping.pool import Pool, open_backup
 from kinemill.keeping.restoring import restore
-from kinemill.locks import lock
+from kinemill.locks import holders, in_use, lock, unused
 from kinemill.spec.ports import Silence
 from kinemill.store import file_digest, open_ref
+from tests.register.conftest import TASK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -232,3 +234,66 @@ def test_a_home_of_a_newer_kinemill_is_refused(home):
     (home.root / "home.json").write_text(json.dumps({"format": 2}))
     with pytest.raises(BadInput, match="written by a newer kinemill"):
         Home.resolve()
+
+
+RUN = """
+import sys, time
+from pathlib import Path
+import dagster as dg
+from kinemill.home import Home
+from resources.mill import mill
+from kinemill.spec import load_task
+with dg.build_resources({"cart": mill(load_task(sys.argv[1]))}) as made:
+    print("began", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begins_meanwhile(
+    full, pool, tmp_path, empty_database
+):
+    """Each run of Dagster has the task as a resource from its start to its end."""
+    home, _ = full
+    shutil.copy(empty_database, home.mlflow_db)
+    back_up(home, pool, Silence())
+    (tmp_path / "cart.yaml").write_text(TASK)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path / "cart.yaml")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"began\n"  # and no stage holds any lock
+    with pytest.raises(BadInput, match=rf"in use by .*\({process.pid}\), use/"):
+        restore(home, pool, Silence(), replace=True)
+    process.kill()
+    process.wait()
+    with unused(home), pytest.raises(BadInput, match="is being restored; wait until that has"):
+        in_use(home, "run").__enter__()
+    assert restore(home, pool, Silence(), replace=True)["replaced"]
+
+
+def test_several_runs_hold_a_home_at_once(home):
+    with in_use(home, "run-a"), in_use(home, "run-b"):
+        assert len([one for one in holders(home) if one.lock.startswith("use/run-")]) == 2
+        with pytest.raises(BadInput, match="in use by"), unused(home):
+            pass
+    assert holders(home) == []
+    with unused(home):
+        pass
+
+
+def test_what_a_dead_backup_left_is_swept_and_what_a_live_one_writes_is_not(full, pool):
+    home, _ = full
+    back_up(home, pool, Silence())
+    left = Pool(pool, link=False).aside()
+    left.write_bytes(b"half")
+    with Pool(pool, link=False).open():  # another backup, which may be writing it
+        assert left.exists() is False  # it held the pool alone when it began
+        live = Pool(pool, link=False).aside()
+        live.write_bytes(b"half")
+        back_up(home, pool, Silence())
+        assert live.exists()
+    back_up(home, pool, Silence())
+    assert not live.exists()
+    assert not list((pool / "objects").glob(".aside-*"))

@@ -9,7 +9,10 @@ import pytest
 
 from kinemill import runtime
 from kinemill.errors import KinemillError
+from kinemill.home import Home
+from kinemill.keeping import backups
 from kinemill.keeping.backups import back_up
+from kinemill.keeping.restoring import restore
 from kinemill.register import (
     audit,
     compare,
@@ -244,3 +247,22 @@ def test_a_ledger_that_is_damaged_or_incomplete_says_so(full):
 def test_without_a_ledger_there_is_nothing_to_rebuild(chain):
     with pytest.raises(KinemillError, match="holds no ledger"):
         rebuild_registry(chain.home)
+
+
+def test_a_backup_holds_database_and_ledger_of_one_moment(reigned, tmp_path, monkeypatch):
+    """A decision that comes while the rest is copied is in neither."""
+    chain = reigned(1)
+    real, came = backups.fault_point, []
+
+    def register_meanwhile(name):
+        if name == "backup.databases" and not came:
+            came.append(chain.register(0.01, gain=0.9, champion=0.1).version)
+        real(name)
+
+    monkeypatch.setattr(backups, "fault_point", register_meanwhile)
+    back_up(chain.home, tmp_path / "pool", Silence())
+    assert came == [2]
+    there = Home(tmp_path / "again")
+    restore(there, tmp_path / "pool", Silence())
+    assert [line["version"] for line in list_versions("cart", there)["versions"]] == [1]
+    assert audit(there, "cart")["gaps"] == []
