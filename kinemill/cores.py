@@ -6,13 +6,14 @@ time is Python's, of which a process runs one thread at a time, however many cor
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from itertools import islice
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from kinemill.errors import ProcessLost
-from kinemill.process import follow
+from kinemill.process import die_with, follow, without_ctrl_c
 
 GROUP, GROUP_BYTES = 64, 1 << 28  # items brought to the disk at once, and their bytes
 
@@ -99,14 +100,50 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
         initargs=(os.getpid(),),
     )
     try:
-        yield from parallel(delayed(work)(item) for item in items)
+        with without_ctrl_c():  # the threads that start further processes inherit that, too
+            found = parallel(delayed(work)(item) for item in items)
+        yield from found
     except BrokenExecutor as error:
-        raise ProcessLost(
-            "one of the processes that read small logs",
-            "was ended from outside",
-            expected="memory for a process on each core",
-            fix="run again, which goes on where this ended",
-        ) from error
+        raise _lost("one of the processes that read small logs") from error
+
+
+@contextmanager
+def worker_pool(count: int) -> Generator[ProcessPoolExecutor]:
+    """Open a pool of processes, each on one thread, which end with this process.
+
+    An error or a signal within ends the processes immediately, whatever they are doing.
+
+    Raises:
+        ProcessLost: a process was ended from outside.
+    """
+    before = set(active_children())
+    pool = ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_begin_single, initargs=(os.getpid(),)
+    )
+    try:
+        yield pool
+    except BaseException as error:
+        for process in set(active_children()) - before:
+            process.kill()
+        if isinstance(error, BrokenExecutor):
+            raise _lost("one of the processes that move environments") from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _lost(what: str) -> ProcessLost:
+    return ProcessLost(
+        what,
+        "was ended from outside",
+        expected="memory for a process on each core",
+        fix="run again, which goes on where this ended",
+    )
+
+
+def _begin_single(parent: int) -> None:
+    die_with(parent)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _begin(parent: int) -> None:

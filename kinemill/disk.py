@@ -7,13 +7,14 @@ plenty).
 
 import errno
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kinemill.errors import KinemillError
+from kinemill.errors import KinemillError, causes
 
 SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # of the disk; bytes
+_NOTHING = 64 * 1024  # bytes; with less free, SQLite cannot extend its files
 _WHAT_TO_DO = "make room: kinemill gc --dry-run says what may go, kinemill gc lets it go"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What libraries say that raise no OSError: polars and other Rust, SQLite.
@@ -22,6 +23,8 @@ _SAID = ("no space left on device", "database or disk is full", "disk quota exce
 
 class DiskFull(KinemillError, OSError):
     """A write for which there was no room; what was there before is as it was."""
+
+    exit_code = 4
 
 
 def shortage(path: Path, need: float = 0.0) -> str | None:
@@ -55,7 +58,7 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
         error: whatever was raised, with what caused it.
         path: what was written, where the error does not say.
     """
-    for one in _causes(error):
+    for one in causes(error):
         if isinstance(one, DiskFull):
             return one
         if isinstance(one, OSError) and one.errno in _FULL:
@@ -65,20 +68,19 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
     return None
 
 
+def full_system(path: Path) -> DiskFull | None:
+    """Return the error of a full disk if the file system of a folder has no room left."""
+    return _told(path) if shutil.disk_usage(_there(path)).free < _NOTHING else None
+
+
 def _told(path: Path) -> DiskFull:
-    free = shutil.disk_usage(_there(path)).free
-    full = DiskFull(path, f"No space left on the disk, {free:,} bytes are free", fix=_WHAT_TO_DO)
+    there = _there(path)
+    mount = next(one for one in (there, *there.parents) if one.is_mount())
+    usage = shutil.disk_usage(there)
+    room = f"{usage.free:,} of {usage.total:,} bytes are free"
+    full = DiskFull(path, f"no space left on the file system {mount}, {room}", fix=_WHAT_TO_DO)
     full.errno = errno.ENOSPC
     return full
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen = set[int]()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        yield one
-        one = one.__cause__ or one.__context__
 
 
 @contextmanager

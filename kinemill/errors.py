@@ -1,5 +1,6 @@
 """The one family of errors: each says where, what was found, what was expected and what to do."""
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -65,12 +66,28 @@ class TrainingFailed(KinemillError):
     """Training ended without a usable model."""
 
 
+class Diverged(TrainingFailed):
+    """A training whose loss or gradient is not finite any more; there is no model to use."""
+
+    exit_code = 1
+
+
 class ProcessLost(KinemillError):
     """A process was ended from outside; another attempt goes on where it was."""
 
 
 class Unreachable(KinemillError):
     """A database or object store that machines share did not answer, or refused."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and what caused it or what it was raised beside."""
+    seen = set[int]()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
 
 
 def _again(kind: type[KinemillError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:

@@ -32,8 +32,8 @@ class Home:
         """Take `root`, else `KINEMILL_HOME`, else `var/` in the checkout.
 
         Raises:
-            BadInput: none of the three is known, or the home is half restored, or was written by a
-                newer kinemill.
+            BadInput: none of the three is known, or the home is no folder, is half restored, or was
+                written by a newer kinemill.
         """
         home = cls.find(root)
         home.check()
@@ -63,8 +63,13 @@ class Home:
         """Pass if this kinemill can use the home.
 
         Raises:
-            BadInput: it is half restored, or was written by a newer kinemill.
+            BadInput: it is a file or lies in one, is half restored, or was written by a newer
+                kinemill.
         """
+        there = next(one for one in (self.root, *self.root.parents) if one.exists())
+        if not there.is_dir():
+            fix = "set KINEMILL_HOME to a folder of yours"
+            raise BadInput(there, "is no folder", expected="a folder for KINEMILL_HOME", fix=fix)
         if (self.root / RESTORING).exists():
             fix = "kinemill restore the backup once more: it ends what was begun"
             raise BadInput(self.root, "is half restored", fix=fix)

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,19 @@ def quicken() -> None:
     """
     gc.set_threshold(*_COLLECT)
     atexit.register(gc.freeze)
+
+
+@contextmanager
+def without_ctrl_c() -> Generator[None]:
+    """Start processes within that Ctrl-C in a terminal does not reach; this one ends them.
+
+    They inherit the signals that this thread blocks. A Ctrl-C meanwhile takes effect at the end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def process_of(pid: int, said_at: float, apart: float = 60.0) -> Any:

@@ -1,8 +1,12 @@
 """How the steps of a launched run are executed: in its own process, which ends with its servers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.executor.in_process import InProcessExecutor
 
 from resources.processes import end_with_ancestors
 
@@ -20,4 +24,34 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     """
     end_with_ancestors()
     make: Any = dg.in_process_executor.executor_creation_fn
-    return make(context)
+    plain = make(context)
+    return _Cancellable(plain.retries, plain.step_dependency_config, plain.marker_to_close)
+
+
+class _Cancellable(InProcessExecutor):
+    """Dagster's executor for a run that may be marked as canceled while its process starts.
+
+    Dagster looks for that mark once, before the process reports that the run has started. A mark
+    that comes later would be overwritten by that report, and the run would go on.
+    """
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Yield the events of the steps; end where the run is marked as canceled.
+
+        Raises:
+            DagsterExecutionInterruptedError: it is.
+        """
+        _check(plan_context)
+        for event in super().execute(plan_context, execution_plan):
+            yield event
+            if event.event_type == dg.DagsterEventType.STEP_START:
+                _check(plan_context)
+
+
+def _check(context: PlanOrchestrationContext) -> None:
+    instance, run = context.instance, context.dagster_run
+    if instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELED):
+        instance.report_run_canceling(run)  # Dagster then ends the run as canceled, not as failed
+        raise dg.DagsterExecutionInterruptedError("The run was canceled while it started.")

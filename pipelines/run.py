@@ -15,6 +15,7 @@ from dagster._core.utils import make_new_run_id
 from assets import CHAIN, stages_of
 from kinemill.errors import Blocked, KinemillError
 from kinemill.home import Home
+from kinemill.interrupts import Interrupted
 from kinemill.locks import in_use, whoever
 from kinemill.register.document import RunFacts, run_document
 from kinemill.spec import Task, load_task
@@ -23,6 +24,7 @@ from kinemill.store import Json, Ref, open_ref, read_json, summary_of
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance
 from pipelines.reaping import free, reap
+from pipelines.stopping import cancel_run
 from pipelines.view import view
 from resources.io import handed_on, latest, read_note
 from resources.processes import boot_id
@@ -52,6 +54,7 @@ def run_chain(
         TaskError: the task file or an override is wrong; nothing was started.
         Blocked: a blocking check refused what a stage made.
         KinemillError: what else a stage said.
+        Interrupted: a signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
     load_task(task, overrides)  # told here, in its own words, before Dagster is asked
@@ -82,6 +85,7 @@ def make_until(
     Raises:
         TaskError: the task file or an override is wrong; nothing was started.
         Blocked: a blocking check refused what a stage made.
+        Interrupted: a signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
     every = list(stages_of(plain).values())
@@ -100,7 +104,8 @@ def make_until(
 
 def _silence() -> None:
     """Keep Dagster's own chatter off the terminal; the run's log keeps it all."""
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    for name in ("dagster", "sqlalchemy.pool"):  # the pool logs a connection that a signal broke
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for category in (dg.BetaWarning, dg.PreviewWarning):
         warnings.filterwarnings("ignore", category=category)
 
@@ -132,8 +137,10 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
         if isinstance(error.__cause__, KinemillError):
             raise error.__cause__ from error
         raise
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
+        raise Interrupted(cancel_run(instance, Home.resolve(), run.id)) from error
     finally:
-        free(instance)  # Ctrl-C leaves them
+        free(instance)  # a signal leaves them
 
 
 def _look(task: Task) -> str:

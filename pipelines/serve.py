@@ -6,6 +6,7 @@ when one ends by itself, its last lines are shown and all of them are stopped: n
 again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren included.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ import psutil
 
 from kinemill.errors import BadInput
 from kinemill.home import Home
+from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
 from kinemill.tracking import end_orphans, lock, tracking_uri
 from pipelines.guard.door import Door
@@ -33,6 +35,7 @@ from pipelines.instance import checkout, open_instance
 from pipelines.pools import set_limits
 
 ADDRESSES = "addresses.json"  # of the pages, by name, beside the servers' logs: for the commands
+_PORTS = 65536
 _TRIES = 50  # ports looked at after the wanted one
 _START = 120.0  # s a server may take until it answers
 _GRACE = 15.0  # s for processes to end by themselves
@@ -57,7 +60,7 @@ class _Stop(BaseException):
 
 
 def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | None = None) -> int:
-    """Serve until told to stop; return the exit code, 3 when a server ended by itself.
+    """Serve until a signal; return the exit code 3 when a server ends without one.
 
     Args:
         dagster_port: for Dagster's pages; the next free one if it is taken.
@@ -67,6 +70,7 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
     Raises:
         BadInput: this home is served already; two daemons would start everything twice. Or others
             could ask, and there is nobody who may log in.
+        Interrupted: a signal came; all servers are stopped.
     """
     home = Home.resolve()
     opened = (door or Door()).checked(Users(home))
@@ -84,8 +88,8 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
         set_limits(instance)
     end_orphans(home)  # opens the database too: made here once, so that no server races for it
     home_token(home)  # likewise
-    ports = free_port(dagster_port, door.host), free_port(mlflow_port, door.host)
-    servers = plan(home, *ports, door)
+    ports = free_ports({"Dagster": dagster_port, "MLflow": mlflow_port}, door.host)
+    servers = plan(home, ports[0], ports[1], door)
     logs = home.dagster / "servers"
     logs.mkdir(parents=True, exist_ok=True)
     with _stopped_by_signals():
@@ -102,9 +106,10 @@ def _serve(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> int:
                 _say(line)
             _say("Ctrl-C stops all of it")
             return _watch(servers, logs)
-        except _Stop:
+        except _Stop as asked:
             _say("stopping")
-            return 0
+            kept = "all servers are stopped, and runs in progress start again with the next server"
+            raise Interrupted(f"{kept}; {resume()}") from asked
         finally:
             (logs / ADDRESSES).unlink(missing_ok=True)
             stop(servers)
@@ -136,21 +141,60 @@ def _guarded(name: str, server: str, door: Door, port: int) -> Server:
     return Server(name, command, door.url(port), door.shown(port))
 
 
-def free_port(wanted: int, host: str = "127.0.0.1") -> int:
-    """Return `wanted`, or the first port after it that nobody listens on.
+def free_ports(wanted: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
+    """Return a free port for each server, reporting each one that is not the wanted one.
+
+    Args:
+        wanted: port by name of the server.
+        host: address that they listen on.
 
     Raises:
-        BadInput: none of the next 50 is free.
+        BadInput: a port and the next 50 are not to be had, or nobody can listen on the address.
     """
-    for port in range(wanted, wanted + _TRIES):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
+    found = list[int]()
+    for name, port in wanted.items():
+        free = free_port(port, host, found)
+        if free != port:
+            _say(f"{name}: port {port} cannot be used; the server listens on {free}")
+        found.append(free)
+    return found
+
+
+def free_port(wanted: int, host: str = "127.0.0.1", taken: Sequence[int] = ()) -> int:
+    """Return `wanted`, or the first port after it that nobody listens on.
+
+    Args:
+        wanted: port, 1 to 65535.
+        host: address to listen on.
+        taken: ports that are spoken for.
+
+    Raises:
+        BadInput: none of the next 50 is free, or nobody can listen on the address.
+    """
+    for port in range(wanted, min(wanted + _TRIES, _PORTS)):
+        if port not in taken and _is_free(port, host):
             return port
-    raise BadInput(f"port {wanted}", f"and the next {_TRIES} are taken", fix="give another one")
+    raise BadInput(
+        f"port {wanted}", f"and the next {_TRIES} cannot be used", fix="give another one"
+    )
+
+
+def _is_free(port: int, host: str) -> bool:
+    """Tell whether this user may listen on a port, and nobody else does.
+
+    Raises:
+        BadInput: it is the address that nobody can listen on.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            fix = "give an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+            raise BadInput(f"--host {host}", str(error.strerror or error), fix=fix) from error
+    return True
 
 
 def start(server: Server, logs: Path) -> None:

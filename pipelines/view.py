@@ -18,8 +18,11 @@ from rich.text import Text
 
 from assets import stages_of
 from kinemill.spec import Task
+from kinemill.tracking.pace import Pace, Throttle, clock
 
 _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
+_PACED = re.compile(r"\d steps/s")
+_WAITING = "waiting for "  # begins what a lock says of its holder
 _WIDTH = 20  # columns of a bar
 _MARKS = {"waiting": "·", "done": "✓", "failed": "✗"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
@@ -134,18 +137,42 @@ class LiveView:
 
 
 class LineView:
-    """One line a stage as it ends, for logs and pipes."""
+    """Plain lines for logs and pipes: one as a stage ends, and its progress each 10 s or 10 %."""
 
     def __init__(self, console: Console, assets: Sequence[str]) -> None:
         self.stages, self.console = Stages(assets), console
+        self._throttle, self._pace = Throttle(), Pace()
 
     def listen(self, event: dg.EventLogEntry) -> None:
         """Take in one event."""
         ended = self.stages.listen(event)
         if ended:
             took, state = self.stages.took[ended], self.stages.states[ended]
-            line = f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}"
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
+        elif event.dagster_event is None:
+            self._progress((event.step_key or "").partition("__")[2])
+
+    def _progress(self, asset: str) -> None:
+        """Print what a stage reported if it is progress that is due, or a lock it waits for."""
+        note = self.stages.notes.get(asset, "")
+        if counted := _COUNTED.match(note):
+            done, total = int(counted["done"]), int(counted["total"])
+            self._pace.note(done)
+            if self._throttle.due(asset, done, total):
+                paced = self._paced(note[counted.end() :], total)
+                self._print(f"{asset:<17}{done}/{total}  {paced}")
+        elif note.startswith(_WAITING):
+            self._print(f"{asset:<17}{note}")
+
+    def _paced(self, note: str, total: int) -> str:
+        """Return a note with pace and time left, unless the stage reports its own pace."""
+        rate, left = self._pace.rate, self._pace.left(total)
+        if rate is None or left is None or _PACED.search(note):
+            return note
+        return f"{rate:.3g}/s, {clock(left)} left; {note}"
+
+    def _print(self, line: str) -> None:
+        self.console.print(line.rstrip("; "), markup=False, highlight=False, soft_wrap=True)
 
 
 class Nobody:

@@ -13,7 +13,8 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from kinemill.errors import KinemillError, ProcessLost, Unreachable
+from kinemill.errors import Diverged, ProcessLost, Unreachable
+from kinemill.failures import report, understood
 from kinemill.home import Home
 from kinemill.process import die_with, quicken
 from kinemill.spec import Task
@@ -80,7 +81,7 @@ def work(job: dict[str, Any], pipes: PipesContext) -> None:
 
 
 def main() -> int:
-    """Run the job named on the command line; tell a failure in one line, without a traceback."""
+    """Run the job named on the command line; report a failure in one line if it is known."""
     job, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
     quicken()
@@ -93,10 +94,12 @@ def main() -> int:
 def _told(do: Callable[[], None]) -> int:
     try:
         do()
-    except KinemillError as error:
-        sys.stderr.write(f"{error}\n")
-        passing = isinstance(error, ProcessLost | Unreachable)  # another attempt may do
-        return os.EX_TEMPFAIL if passing else error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last frame there is
+        code, known = report(error), understood(error)
+        if isinstance(known, Diverged):
+            return os.EX_DATAERR
+        passing = isinstance(known, ProcessLost | Unreachable)  # another attempt may do
+        return os.EX_TEMPFAIL if passing else code
     return 0
 
 

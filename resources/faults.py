@@ -7,11 +7,10 @@ process died again by itself (`run_retries`); one whose step failed it does not,
 
 import errno
 import sqlite3
-from collections.abc import Iterator
 
 import dagster as dg
 
-from kinemill.errors import KinemillError, ProcessLost, Unreachable
+from kinemill.errors import KinemillError, ProcessLost, Unreachable, causes
 from resources.tags import FAULT, MAX_RETRIES, RETRY_STEPS
 
 _NUMBERS = {
@@ -31,7 +30,7 @@ _AWAY = ("connection to server", "server closed the connection", "terminating co
 
 def passes(error: BaseException) -> bool:
     """Tell whether a failure is one of infrastructure, which another attempt may not meet."""
-    return any(_passes(one) for one in _chain(error))
+    return any(_passes(one) for one in causes(error))
 
 
 def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
@@ -44,16 +43,6 @@ def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) 
 def note_refusal(instance: dg.DagsterInstance, run_id: str) -> None:
     """Tag a run that cannot start: without steps, Dagster would take that for infrastructure."""
     instance.add_run_tags(run_id, {MAX_RETRIES: "0", FAULT: "lasting"})
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from."""
-    seen: set[int] = set()
-    now: BaseException | None = error
-    while now is not None and id(now) not in seen:
-        seen.add(id(now))
-        yield now
-        now = now.__cause__ or now.__context__
 
 
 def _passes(error: BaseException) -> bool:

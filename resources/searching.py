@@ -1,6 +1,7 @@
 """A search in processes of its own: started, watched, replaced when one dies, never left behind."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -8,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.database import database
-from kinemill.errors import BadInput, TrainingFailed
+from kinemill.disk import DiskFull
+from kinemill.errors import BadInput, KinemillError, TrainingFailed
 from kinemill.home import project_root
+from kinemill.interrupts import keeping, resume
 from kinemill.locks import lock
 from kinemill.remote import remote
 from kinemill.spec.compute import Ray
@@ -21,6 +24,7 @@ from resources.training import models_folder
 
 _LOOK_EVERY = 0.5  # s
 _TAIL = 2000  # bytes of a worker's output quoted in an error
+_PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # as a worker prints it
 _MOST_DEATHS = 5  # of workers, before the search is given up
 
 
@@ -32,11 +36,13 @@ class Workers:
     job: Path
     running: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
     died: int = 0
+    read: dict[int, int] = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
 
     def start(self, number: int) -> None:
         """Start a worker; it ends when this process does, however that happens."""
         command, environment = _worker(self.search, self.job, number)
         with self._log(number).open("ab") as log:
+            self.read.setdefault(number, log.tell())  # lines of earlier searches are not repeated
             self.running[number] = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=project_root(),
@@ -52,6 +58,7 @@ class Workers:
 
         Raises:
             TrainingFailed: too many died, or one could not work at all.
+            DiskFull: one found no room.
         """
         for number, worker in list(self.running.items()):
             code = worker.poll()
@@ -60,11 +67,22 @@ class Workers:
             if code:
                 self.died += 1
                 how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-                # The next one would read the same bad input.
-                if self.died > _MOST_DEATHS or code == BadInput.exit_code:
-                    raise self._failure(number, how)
+                # The next one would read the same bad input, and find no room either.
+                if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
+                    raise self._failure(number, code, how)
                 progress.say(f"worker {number} {how}; another one goes on with its trial")
                 self.start(number)
+
+    def repeat(self, progress: Progress) -> None:
+        """Repeat the new lines of progress that workers wrote to their logs."""
+        for number in self.running:
+            with self._log(number).open("rb") as log:
+                log.seek(self.read.get(number, 0))
+                new, _, _ = log.read().rpartition(b"\n")
+                self.read[number] = self.read.get(number, 0) + (len(new) + 1 if new else 0)
+            for line in new.decode(errors="replace").splitlines():
+                if _PROGRESS.match(line):
+                    progress.say(line)
 
     def stop(self) -> None:
         """End every worker that still runs."""
@@ -76,8 +94,10 @@ class Workers:
     def _log(self, number: int) -> Path:
         return self.search.folder / f"worker-{number}.log"
 
-    def _failure(self, number: int, how: str) -> TrainingFailed:
+    def _failure(self, number: int, code: int, how: str) -> KinemillError:
         said = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        if code == DiskFull.exit_code:
+            return DiskFull(self.search.folder, said.splitlines()[-1] if said else how)
         return TrainingFailed(
             f"worker {number} of {self.search.name}",
             f"{how}; it last said: {said or 'nothing'}",
@@ -133,23 +153,28 @@ def search_elsewhere(
 
 
 def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> None:
-    own, known = (
-        Workers(search, write_job(search, bounds)),
-        {line.number for line in _ended(search)},
-    )
+    own = Workers(search, write_job(search, bounds))
+    known = {line.number for line in _ended(search)}
     try:
-        for number in range(workers):
-            own.start(number)
-        while own.running:
-            time.sleep(_LOOK_EVERY)
-            own.look(progress)
-            for line in _ended(search):
-                if line.number not in known:
-                    known.add(line.number)
-                    progress.say(line.told())
-                    progress.advance("search", len(known), bounds.trials)
+        with keeping(lambda: f"{len(known)} of {bounds.trials} trials are kept; {resume()}"):
+            for number in range(workers):
+                own.start(number)
+            while own.running:
+                time.sleep(_LOOK_EVERY)
+                own.repeat(progress)
+                own.look(progress)
+                _report(search, known, bounds.trials, progress)
     finally:
         own.stop()
+
+
+def _report(search: Search, known: set[int], total: int, progress: Progress) -> None:
+    """Report the trials that ended since the last call, and add them to the known ones."""
+    for line in _ended(search):
+        if line.number not in known:
+            known.add(line.number)
+            progress.say(line.told())
+            progress.advance("search", len(known), total)
 
 
 def _ended(search: Search) -> list[Line]:

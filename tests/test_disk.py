@@ -62,7 +62,7 @@ def test_an_outcome_for_which_there_is_no_room_names_path_free_bytes_and_what_to
 
     with pytest.raises(disk.DiskFull) as error:
         once(home, "model", "cart", {}, build)
-    assert "rows.bin: No space left on the disk" in str(error.value)
+    assert "rows.bin: no space left on the file system" in str(error.value)
     assert f"{shutil.disk_usage(home.root).free // 10**9}" in str(error.value).replace(",", "")
     assert "kinemill gc" in str(error.value)
     assert isinstance(error.value, KinemillError)
@@ -92,8 +92,8 @@ def test_on_a_disk_that_is_really_full_a_command_ends_without_a_traceback(home):
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 3
-    assert "No space left on the disk" in done.stderr
+    assert done.returncode == 4
+    assert "no space left on the file system" in done.stderr
     assert "Traceback" not in done.stderr
 
 

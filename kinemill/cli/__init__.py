@@ -1,15 +1,27 @@
 """The `kinemill` command: one file per group of commands, heavy imports inside each of them.
 
 Documents go to stdout and everything else to stderr. Exit codes: 0 done, 1 a blocking check or the
-gate refused, 2 bad input or usage, 3 internal failure.
+gate refused, 2 bad input or usage, 3 internal failure, 4 full disk, 130 Ctrl-C, 143 SIGTERM.
 """
 
 import sys
 
+from kinemill.interrupts import SIGNALS, is_interruption
 from kinemill.process import quicken
 
 
 def main() -> None:
+    """Run the command, and report in one line a signal that ends it."""
+    SIGNALS.install()
+    try:
+        _main()
+    except BaseException as error:
+        if not is_interruption(error):
+            raise
+        raise SystemExit(SIGNALS.end(error)) from None
+
+
+def _main() -> None:
     """Run the command; where only the runtime is installed, say what is missing."""
     quicken()
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.say import document, table
+from kinemill.cli.say import document, interval, quantity, table
 from kinemill.errors import BadInput
 from kinemill.home import Home
 
@@ -42,13 +42,15 @@ def act(task: Any, to: Path, seeds: range, asked: Asked) -> None:
         seeds: of the starts.
         asked: how.
     """
-    from kinemill.environments.rolling import film_policy, roll_out
+    from kinemill.cli.progress import Spoken, counted
+    from kinemill.environments.rolling import averages, film_policy, roll_out
     from kinemill.runtime import load_policy
 
     where = address_of(task.name, asked.model)
     policy = load_policy(where)
     found = {"task": task.name, "model": where, "variant": asked.variant, "films": []}
-    found |= roll_out(task, policy, seeds, to, variant=asked.variant, workers=asked.workers)
+    rolled = roll_out(task, policy, seeds, to, variant=asked.variant, workers=asked.workers)
+    found |= averages(list(counted(rolled, len(seeds), "rollout", Spoken())))
     if asked.video:
         films = Home.resolve().root / FILMS / task.name
         found["films"] = film_policy(task, policy, seeds, films, variant=asked.variant)
@@ -86,8 +88,8 @@ def _print(found: dict[str, Any], to: Path) -> None:
             for one in found["episodes"]
         ],
     )
-    low, high = found["return_interval"]
-    told = f"return {found['return']:.4g} on average (95 %: {low:.4g} to {high:.4g})"
+    ends = interval(found["return_interval"])
+    told = f"return {quantity(found['return'])} on average ({ends})"
     if found["success"] is not None:
         told += f", {found['success']:.1%} succeeded"
     typer.echo(f"{told}; {len(found['episodes'])} logs in {to}")

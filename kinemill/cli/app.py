@@ -1,8 +1,6 @@
 """The command line as a whole: its commands, and what an error looks like."""
 
 import sys
-import traceback
-from pathlib import Path
 
 import typer
 
@@ -33,11 +31,8 @@ from kinemill.cli import (
     viewing,
     watching,
 )
-from kinemill.disk import full_disk
-from kinemill.errors import BadInput, KinemillError
-
-INTERNAL = 3
-_MAY_NOT = "give this user access, or set KINEMILL_HOME to a folder of theirs"
+from kinemill.failures import report
+from kinemill.interrupts import is_interruption
 
 app = typer.Typer(
     name="kinemill",
@@ -81,18 +76,10 @@ app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:
-    """Run the command line; tell an error in its own words, and exit with its code."""
+    """Run the command line; report an error in its own words, and exit with its code."""
     try:
         app()
-    except KinemillError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
-    except PermissionError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}; {_MAY_NOT}\n")
-        sys.exit(BadInput.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last frame there is: told in full, then code 3
-        if full := full_disk(error, Path.cwd()):
-            sys.stderr.write(f"{full}\n")
-            sys.exit(full.exit_code)
-        sys.stderr.write(f"{traceback.format_exc()}\nThis is a fault in kinemill itself.\n")
-        sys.exit(INTERNAL)
+    except Exception as error:
+        if is_interruption(error):  # a library made an error of the signal
+            raise
+        sys.exit(report(error))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, document, table
+from kinemill.cli.say import Json, document, interval, quantity, table
 
 
 def compare(
@@ -54,9 +54,9 @@ def _tell_tried(found: dict[str, Any]) -> None:
     ]
     title = f"{found['task']}, {found['windows']['episodes']} starts"
     table(title, ["on average", *names.values(), "difference"], rows)
-    low, high = found["return"]["interval"]
+    ends = interval(found["return"]["interval"])
     better = names.get(found["better"], "neither, surely")
-    typer.echo(f"better: {better} (return, start by start: 95 % interval {low:.4g} to {high:.4g})")
+    typer.echo(f"better: {better} (return, start by start: {ends})")
     if "folder" in found:
         typer.echo(f"report  {found['folder']}/report.html")
 
@@ -72,10 +72,10 @@ def _tell(found: dict[str, Any]) -> None:
     title = f"{found['task']}, RMSE {found['windows']['seconds']:.4g} s ahead"
     table(title, ["channel", "unit", *names, "ratio"], rows)
     _tell_growth(found, names)
-    low, high = nrmse["interval"]
-    interval = "no interval" if low is None else f"95 % interval {low:.4g} to {high:.4g}"
     better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
-    typer.echo(f"better: {better} (ratio, paired over test episodes: {interval})")
+    typer.echo(
+        f"better: {better} (ratio, paired over test episodes: {interval(nrmse['interval'])})"
+    )
     for line in found["differs"]:
         typer.echo(f"differs: {line}")
     if "folder" in found:
@@ -87,15 +87,18 @@ def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
     steps = sorted({1, (last + 1) // 2, last})
     rows = [
         [channel, line["unit"]]
-        + [" / ".join(_spell(line[side]["by_step"][step - 1]) for side in "ab") for step in steps]
+        + [
+            " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
+            for step in steps
+        ]
         for channel, line in found["channels"].items()
     ]
     heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
     table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
 
 
-def _spell(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3g}"
+def _beside(line: dict[str, Any], step: int) -> str:
+    return " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
 
 
 COMMANDS = [compare]

@@ -29,11 +29,13 @@ def demonstrate(
         failures: whether episodes that failed are written, too.
         as_json: whether one document is printed.
     """
+    from kinemill.cli.progress import Spoken, counted
     from kinemill.environments import demonstrating
 
-    found = demonstrating.demonstrate(
+    shown = demonstrating.demonstrations(
         task, to, seeds, expert=expert, workers=workers, failures=failures
     )
+    found = list(counted(shown, len(seeds), "rollout", Spoken()))
     told = demonstrating.document(task, found)
     if as_json:
         document(told)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, table
+from kinemill.cli.say import Json, TaskName, document, quantity, table
 
 
 def drift(
@@ -63,7 +63,7 @@ def _tell(found: dict[str, Any]) -> None:
         typer.echo(f"{found['task']}: nothing was judged, {found['status']}: {found['why']}")
         return
     champion, counts, rule = found["champion"], found["counts"], found["rule"]
-    usual = champion["held_out"]["rmse"]
+    usual, units = champion["held_out"]["rmse"], champion["units"]
     columns = ["episode", "name", "verdict", "worst", "ratio"]
     rows = [
         [
@@ -79,7 +79,7 @@ def _tell(found: dict[str, Any]) -> None:
         f"{champion['version']}: an error over {rule['factor']:g} times the usual, "
         f"{rule['horizon']} steps ({rule['seconds']:g} s) ahead\n"
         "held-out error: "
-        + ", ".join(f"{name} {usual[name]:.3g} {unit}" for name, unit in champion["units"].items())
+        + ", ".join(f"{key} {quantity(usual[key], 3)} {unit}" for key, unit in units.items())
     )
     for item in found["drifting"]:
         typer.echo(f"{item['name']}: {item['told']}")

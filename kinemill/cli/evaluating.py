@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, choose
-from kinemill.cli.say import Json, Overrides, document, news, table
+from kinemill.cli.say import Json, Overrides, document, news, quantity, table
 
 
 def evaluate(
@@ -161,10 +161,10 @@ def _tell(found: dict[str, Any]) -> None:
 
     names = list(found["nrmse"])
     rows = [
-        [channel, line["unit"], *(line[name] for name in names)]
+        [channel, line["unit"], *(quantity(line[name]) for name in names)]
         for channel, line in found["metrics"].items()
     ]
-    rows.append(["nrmse", "", *(found["nrmse"][name] for name in names)])
+    rows.append(["nrmse", "", *(quantity(found["nrmse"][name]) for name in names)])
     windows, logs = found["windows"], found["logs"]
     title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
     table(title, ["channel", "unit", *(LABELS[name] for name in names)], rows)
@@ -184,7 +184,10 @@ def _tell_model(found: dict[str, Any]) -> None:
     own, free = found["accuracy"]["model"]["channels"], found["free_run"]["model"]["rmse"]
     left = found["residuals"]["channels"]
     rows = [
-        [name, line["unit"], _interval(line), line["mae"], free[name], left[name]["ljung_box"]["p"]]
+        [
+            *(name, line["unit"], _interval(line), quantity(line["mae"]), quantity(free[name])),
+            left[name]["ljung_box"]["p"],
+        ]
         for name, line in own.items()
     ]
     columns = ["channel", "unit", "RMSE, 95 %", "MAE", "free run, RMSE", "Ljung-Box p"]
@@ -193,7 +196,7 @@ def _tell_model(found: dict[str, Any]) -> None:
 
 def _interval(line: dict[str, Any]) -> str:
     low, high = line["interval"]
-    return "" if low is None else f"{low:.3g} to {high:.3g}"
+    return "" if low is None else f"{quantity(low, 3)} to {quantity(high, 3)}"
 
 
 COMMANDS = [evaluate]

@@ -37,9 +37,12 @@ mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __ty
   ... on Error { message } } }
 """
 _TERMINATE = """
-mutation($id: String!) { terminateRun(runId: $id) { __typename
+mutation($id: String!, $policy: TerminateRunPolicy) {
+  terminateRun(runId: $id, terminatePolicy: $policy) { __typename
   ... on TerminateRunFailure { message } ... on Error { message } } }
 """
+_SAFE, _FORCED = "SAFE_TERMINATE", "MARK_AS_CANCELED_IMMEDIATELY"
+_TRIES = 10  # to end a run
 _PATIENCE = 30.0  # s for a run to end once it was told to
 _LOOK_EVERY = 0.3  # s
 
@@ -150,7 +153,7 @@ def cancel(run: RunName, as_json: Json = False) -> None:
     """End a run that is queued or running, with every process of it."""
     from kinemill.cli import runs
     from kinemill.cli.server import find_server
-    from kinemill.errors import BadInput, KinemillError
+    from kinemill.errors import BadInput
 
     server = find_server()
     known = runs.look_up(server, run)
@@ -160,15 +163,35 @@ def cancel(run: RunName, as_json: Json = False) -> None:
     elif found in runs.ENDED:
         raise BadInput(f"run {known['runId'][:8]}", f"is {found}; there is nothing to cancel")
     else:
-        answer = server.ask(_TERMINATE, id=known["runId"])["terminateRun"]
-        if answer["__typename"] != "TerminateRunSuccess":
-            said = answer.get("message") or answer["__typename"]
-            raise KinemillError(f"run {known['runId'][:8]}", f"cannot be ended: {said}")
+        _end(server, known)
         known = _ended(server, known)
     if as_json:
         document(runs.document_of(server, known))
     else:
         typer.echo(f"run {known['runId'][:8]} of {runs.task_of(known)} is {runs.status_of(known)}")
+
+
+def _end(server: Any, known: Mapping[str, Any]) -> None:
+    """Ask Dagster to end a run; one that is starting has no process yet, and is marked instead.
+
+    Raises:
+        KinemillError: Dagster refuses, and the run has not ended meanwhile.
+    """
+    from kinemill.cli import runs
+    from kinemill.errors import KinemillError
+
+    found, answer = runs.status_of(known), dict[str, Any]()
+    for _ in range(_TRIES):  # what the run is may change between question and answer
+        policy = _SAFE if found != "starting" else _FORCED
+        answer = server.ask(_TERMINATE, id=known["runId"], policy=policy)["terminateRun"]
+        if answer["__typename"] == "TerminateRunSuccess":
+            return
+        time.sleep(_LOOK_EVERY)
+        found = runs.status_of(runs.look_up(server, known["runId"]))
+        if found in runs.ENDED:
+            return
+    said = answer.get("message") or answer["__typename"]
+    raise KinemillError(f"run {known['runId'][:8]}", f"cannot be ended: {said}")
 
 
 def _ended(server: Any, known: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from kinemill.cli.say import Json, document, news, table
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Dagster's port; the next free one if taken.")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="MLflow's port, likewise.")] = 5000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Dagster's port; the next free one if taken.")
+    ] = 3000,
+    mlflow_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="MLflow's port, likewise.")
+    ] = 5000,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Nobody can start or change anything.")
     ] = False,

@@ -1,14 +1,40 @@
-"""Progress of a command in this process, on stderr."""
+"""Progress of a command in this process, as lines on stderr."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from kinemill.cli.say import news
+from kinemill.spec.ports import Progress
+from kinemill.tracking.pace import Pace, Throttle, clock
+
+T = TypeVar("T")
 
 
 class Spoken:
-    """A Progress that says what is worth reading and keeps the counting to itself."""
+    """A Progress that prints messages, and a line of progress each 10 s or 10 % of the work."""
+
+    def __init__(self) -> None:
+        self._throttle, self._pace = Throttle(), Pace()
 
     def say(self, message: str) -> None:
-        """Tell a person, such as who holds the lock that is waited for."""
+        """Print a message, such as who holds the lock that is waited for."""
         news(message)
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Count in silence; these commands take seconds."""
+        """Print how far the stage is, with pace and time left, where a line is due."""
+        self._pace.note(done)
+        if self._throttle.due(stage, done, total):
+            news(f"{stage} {done}/{total}  {', '.join(filter(None, (self._left(total), note)))}")
+
+    def _left(self, total: int) -> str:
+        rate, left = self._pace.rate, self._pace.left(total)
+        if rate is None or left is None:
+            return ""
+        return f"{rate:.3g}/s" + (f", {clock(left)} left" if left else "")
+
+
+def counted(items: Iterable[T], total: int, stage: str, progress: Progress) -> Iterator[T]:
+    """Yield some items, and report each one as done when the next is asked for."""
+    for done, item in enumerate(items, 1):
+        yield item
+        progress.advance(stage, done, total)

@@ -54,15 +54,13 @@ def _source(model: str, server: str | None, robot: str) -> Any:
 
 
 def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
-    import signal
     import threading
 
+    from kinemill.interrupts import keeping, resume
     from kinemill.runtime.pulling import watch
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    watch(source, to, lambda found: _tell(found, as_json=as_json), stop, every)
+    with keeping(lambda: f"{to} keeps the last version; {resume()}"):
+        watch(source, to, lambda found: _tell(found, as_json=as_json), threading.Event(), every)
 
 
 def _tell(found: dict[str, Any], *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, TaskName, document, news, table
+from kinemill.cli.say import Json, Overrides, TaskName, document, news, quantity, table
 
 _PLAIN = ("zero", "random")  # policies that plan nothing, to compare with
 
@@ -152,15 +152,15 @@ def _demonstrate(wanted: _Rollout, workers: int, *, failures: bool) -> None:
 
 def _control(wanted: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
     """Let a controller run the task's plant."""
+    from kinemill.cli.progress import Spoken, counted
     from kinemill.control.report import page
     from kinemill.control.runs import run_and_log
     from kinemill.store import publish_file
 
     task, model = wanted.task, wanted.model
     name, policy = _policy(wanted)
-    runs = run_and_log(
-        task, (name, policy), wanted.seeds, wanted.to, seconds=seconds, explore=explore
-    )
+    seeds = counted(wanted.seeds, len(wanted.seeds), "rollout", Spoken())
+    runs = run_and_log(task, (name, policy), seeds, wanted.to, seconds=seconds, explore=explore)
     found = {"task": task.name, "controller": name, "model": model, **runs.document}
     if report:
         title = name if wanted.controller in _PLAIN else f"{name}, plans tried on {model}"
@@ -204,7 +204,9 @@ def _print(found: dict[str, Any]) -> None:
             for run in found["runs"]
         ],
     )
-    typer.echo(f"{found['successes']} of {len(found['runs'])} succeeded, cost {found['cost']:.4g}")
+    typer.echo(
+        f"{found['successes']} of {len(found['runs'])} succeeded, cost {quantity(found['cost'])}"
+    )
     if found["report"]:
         typer.echo(f"report  {found['report']}")
 

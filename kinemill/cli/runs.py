@@ -17,10 +17,10 @@ _EVENTS = 1000  # of a failed run, read at a time for what it said
 _STATUS = {
     "QUEUED": "queued",
     "NOT_STARTED": "queued",
-    "STARTING": "queued",
+    "STARTING": "starting",
     "MANAGED": "running",
     "STARTED": "running",
-    "CANCELING": "running",
+    "CANCELING": "cancelling",
     "SUCCESS": "completed",
     "FAILURE": "failed",
     "CANCELED": "cancelled",
@@ -86,7 +86,7 @@ def look_up(server: Server, run: str) -> dict[str, Any]:
 
 
 def status_of(run: Mapping[str, Any]) -> str:
-    """Return queued, running, completed, failed or cancelled."""
+    """Return queued, starting, running, cancelling, completed, failed or cancelled."""
     return _STATUS[run["status"]]
 
 

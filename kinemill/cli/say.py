@@ -1,6 +1,7 @@
 """What commands write: one JSON document or a table on stdout, news on stderr."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
+NOT_FINITE = "not finite"
 PIPED = 160  # columns of text
 TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
 Logs = Annotated[
@@ -77,5 +79,19 @@ def spell(cell: Any) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        return f"{cell:.4g}"
+        return quantity(cell)
     return "" if cell is None else str(cell)
+
+
+def quantity(value: float | None, digits: int = 4) -> str:
+    """Spell a measured number; null in a document stands for one that is not finite."""
+    if value is None or not math.isfinite(value):
+        return NOT_FINITE
+    return f"{value:.{digits}g}"
+
+
+def interval(ends: Sequence[float | None], digits: int = 4) -> str:
+    """Spell a 95 % interval; one without finite ends is none."""
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return "no interval"
+    return "95 % interval " + " to ".join(quantity(end, digits) for end in ends)

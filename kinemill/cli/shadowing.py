@@ -6,7 +6,8 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.say import document, news, table
+from kinemill.cli.say import document, news, quantity, table
+from kinemill.interrupts import Interrupted, resume
 
 _EVERY = 5.0  # s between looks for new logs
 
@@ -27,6 +28,7 @@ def run_shadow(
     folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
     if not folder.is_dir():
         raise BadInput(folder, "is not there", expected="a folder that logs arrive in")
+    stopped: KeyboardInterrupt | None = None
     try:
         while True:
             for line in found.look(folder):
@@ -34,20 +36,22 @@ def run_shadow(
             if not watch:
                 break
             time.sleep(_EVERY)
-    except KeyboardInterrupt:
-        news("stopped; the record is kept")
+    except KeyboardInterrupt as error:
+        stopped = error
     summary = found.summary()
     if as_json:
         document(summary | {"lines": found.lines()})
     else:
         _summarise(summary)
+    if stopped is not None:
+        raise Interrupted(f"the record is kept; {resume()}") from stopped
 
 
 def _tell(line: dict[str, Any]) -> None:
     if line["right"] is None:
         news(f"{line['name']}: left out, {line['why']}")
         return
-    ratio = f"{line['ratio']:.3g}" if line["ratio"] is not None else "not finite"
+    ratio = quantity(line["ratio"], 3)
     news(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
 
 

@@ -1,10 +1,11 @@
 """The tables of a run: how much data, how good, how fast, and what the gate said."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from kinemill.cli.say import spell, table
+from kinemill.cli.say import quantity, spell, table
 
 _ACTING = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
@@ -35,6 +36,8 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
     if found["metrics"]["test"]:
         growth_table(accuracy)
     gate_table(found["gate"])
+    if diverged := first_not_finite(accuracy):
+        typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
     if found["report"]:
         typer.echo(f"report      {found['report']}")
     typer.echo("web pages   make ui  (or: kinemill up)")
@@ -46,18 +49,22 @@ def errors_table(metrics: dict[str, Any]) -> None:
         return
     names = _ACTIONS if "repeat" in metrics["nrmse"] else _REFERENCES
     rows: list[list[Any]] = [
-        [channel, line["unit"], *(line.get(name) for name in names)]
-        for channel, line in metrics["test"].items()
+        [channel, line["unit"], *_errors(line, names)] for channel, line in metrics["test"].items()
     ]
-    rows.append(["nrmse", "", *(metrics["nrmse"].get(name) for name in names)])
+    rows.append(["nrmse", "", *_errors(metrics["nrmse"], names)])
     what = "error of actions" if names is _ACTIONS else "error at the horizon"
     table(what, ["channel", "unit", *names], rows)
+
+
+def _errors(line: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """Spell the errors of some models; nothing for one that was not measured."""
+    return [quantity(line[name]) if name in line else "" for name in names]
 
 
 def tried_table(metrics: dict[str, Any]) -> None:
     """Print what a policy brings in its environment, beside the champion and chance."""
     rows = [
-        [name, *(metrics[name].get(who) for who in _ACTING)]
+        [name, *_errors({k: v for k, v in metrics[name].items() if v is not None}, _ACTING)]
         for name in ("return", "success")
         if metrics.get(name)
     ]
@@ -80,8 +87,22 @@ def growth_table(accuracy: dict[str, Any]) -> None:
         table("error by steps ahead, model / linear", ["channel", "unit", *names], rows)
 
 
+def first_not_finite(accuracy: dict[str, Any]) -> str | None:
+    """Say from which step ahead the model's predictions on test data are not finite, if any are."""
+    found = [
+        (step, name)
+        for name, line in accuracy.get("model", {}).get("channels", {}).items()
+        for step, error in enumerate(line["by_step"], 1)
+        if error is None
+    ]
+    if not found:
+        return None
+    step, name = min(found)
+    return f"predictions of {name} are not finite from {step} steps ahead on"
+
+
 def _beside(line: dict[str, Any], other: dict[str, Any] | None, step: int) -> str:
-    values = [f"{found['by_step'][step - 1]:.2g}" for found in (line, other) if found]
+    values = [quantity(found["by_step"][step - 1], 2) for found in (line, other) if found]
     return " / ".join(values)
 
 

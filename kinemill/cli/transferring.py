@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, TaskName, document, news, table
+from kinemill.cli.say import Json, Overrides, TaskName, document, news, quantity, table
 
 USUAL = "usual"
 
@@ -38,10 +38,14 @@ def transfer(
         document({"task": loaded.name, "episodes": episodes, "trained": found})
         return
     rows = [
-        [trained, *(f"{one['success']:.1%}" for one in under.values())]
-        for trained, under in found.items()
+        [trained, *(_outcome(one) for one in under.values())] for trained, under in found.items()
     ]
-    table("success: trained under (row), tested under (column)", ["trained", *names], rows)
+    table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
+
+
+def _outcome(one: Mapping[str, Any]) -> str:
+    """Spell the success of a policy, or its return where the environment reports no success."""
+    return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
 
 
 def matrix(

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Overrides, Presets, TaskName, changes, document, news, table
+from kinemill.cli.say import (
+    Json,
+    Overrides,
+    Presets,
+    TaskName,
+    changes,
+    document,
+    news,
+    quantity,
+    table,
+)
 
 _REFUSED = 1
 
@@ -84,8 +94,8 @@ def _print(found: dict[str, Any]) -> None:
         f"{found['study']}: {found['trials']} trials, {found['pruned']} pruned, "
         f"{found['failed']} failed"
     )
-    against = f"; {own:.4g} with the task's own settings" if own is not None else ""
-    value = f"{found['judged_by']} {best['value']:.4g} {found['unit']}".rstrip()
+    against = f"; {quantity(own)} with the task's own settings" if own is not None else ""
+    value = f"{found['judged_by']} {quantity(best['value'])} {found['unit']}".rstrip()
     typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:
         rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]

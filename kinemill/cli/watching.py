@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.launching import RunName
-from kinemill.cli.say import Json, document, news, table
+from kinemill.cli.say import Json, document, news, quantity, table
+from kinemill.interrupts import keeping
 
 _LOOK_EVERY = 1.0  # s
 _SHORT = 8  # characters of an id that people get to see
@@ -91,11 +92,9 @@ def metrics(
     known = runs.look_up(server, run)
     numbers = Numbers(known["runId"], runs.task_of(known))
     if follow:
-        try:
+        short = known["runId"][:_SHORT]
+        with keeping(lambda: f"run {short} continues; to end it, run: kinemill cancel {short}"):
             _follow(server, known, numbers, as_json=as_json)
-        except KeyboardInterrupt:
-            short = known["runId"][:_SHORT]
-            news(f"the run goes on; kinemill cancel {short} ends it")
         return
     points = list(numbers.new())
     if as_json:
@@ -170,11 +169,7 @@ def _line(point: Mapping[str, Any], total: int | None) -> str:
     """Spell a point as `step   50/500  train/loss 0.1234  lr 0.001`."""
     width = len(str(total)) if total else 6
     of = f"/{total}" if total else ""
-    values = [
-        f"{name} {'not finite' if value is None else f'{value:.4g}'}"
-        for name, value in point.items()
-        if name not in _APART
-    ]
+    values = [f"{name} {quantity(value)}" for name, value in point.items() if name not in _APART]
     return "  ".join([f"step {point['step']:>{width}}{of}", *values])
 
 

@@ -3,7 +3,7 @@
 The log is what a logger on the robot would have written, so it can be ingested as any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Runs:
 def run_and_log(
     task: Task,
     policy: tuple[str, Policy],
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     folder: Path,
     *,
     seconds: float | None = None,

@@ -3,20 +3,20 @@
 Each episode follows from its seed alone, so any number of workers writes the same bytes.
 """
 
-import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
+from kinemill.cores import worker_pool
 from kinemill.environments._unsteady import Unsteady
 from kinemill.environments.logs import write_episode
 from kinemill.environments.make import environment_of, make_environment
 from kinemill.environments.trials import Acting, run_episode
-from kinemill.process import die_with
+from kinemill.process import without_ctrl_c
 from kinemill.spec.task import Task
 from kinemill.store import Json
+
+_AT_ONCE = 16  # episodes that a process is handed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,22 @@ def demonstrate(
     workers: int = 1,
     failures: bool = False,
 ) -> list[Demonstration]:
-    """Write one log for each seed.
+    """Write one log for each seed, as `demonstrations` does, and return all of them."""
+    return list(
+        demonstrations(task, folder, seeds, expert=expert, workers=workers, failures=failures)
+    )
+
+
+def demonstrations(
+    task: Task,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    expert: Acting | None = None,
+    workers: int = 1,
+    failures: bool = False,
+) -> Iterator[Demonstration]:
+    """Write one log for each seed, and yield what was done, in the order of the seeds.
 
     Args:
         task: with an `environment` part.
@@ -57,56 +72,45 @@ def demonstrate(
         workers: processes.
         failures: whether episodes that the environment calls failures are written, too.
 
-    Returns:
-        What was done, in the order of the seeds.
-
     Raises:
         BadInput: there is no environment, or nobody has written an expert for it.
+        ProcessLost: a process was ended from outside.
     """
     environment_of(task)
     folder.mkdir(parents=True, exist_ok=True)
     count = min(workers, len(seeds))
     if count < 2:
-        return _shown(task, folder, seeds, expert, failures)
+        yield from _shown(task, folder, seeds, expert, failures)
+        return
     told = task.model_dump(mode="json", by_alias=True)
-    with ProcessPoolExecutor(
-        count, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-    ) as pool:
-        jobs = [
-            pool.submit(_told, told, folder, seeds[k::count], expert, failures)
-            for k in range(count)
-        ]
-        by_seed = {one.seed: one for job in jobs for one in job.result()}
-    return [by_seed[seed] for seed in seeds]
-
-
-def _begin(parent: int) -> None:
-    """Let a worker end with the process that started it, on one thread."""
-    die_with(parent)
-    os.environ["OMP_NUM_THREADS"] = "1"
+    size = min(_AT_ONCE, -(-len(seeds) // count))
+    parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+    with worker_pool(count) as pool:
+        with without_ctrl_c():
+            jobs = [pool.submit(_told, told, folder, part, expert, failures) for part in parts]
+        for job in jobs:
+            yield from job.result()
 
 
 def _told(
     told: Json, folder: Path, seeds: Sequence[int], expert: Acting | None, failures: bool
 ) -> list[Demonstration]:
-    return _shown(Task.model_validate(told), folder, seeds, expert, failures)
+    return list(_shown(Task.model_validate(told), folder, seeds, expert, failures))
 
 
 def _shown(
     task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
-) -> list[Demonstration]:
+) -> Iterator[Demonstration]:
     environment = make_environment(task)
     if spread := environment_of(task).unsteady:
         environment = Unsteady(environment, spread)
     acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
-    found: list[Demonstration] = []
     for seed in seeds:
         run = run_episode(task, environment, acting, seed)
         wanted = failures or run.success is not False
         file = write_episode(task, run, folder) if wanted else None
-        found.append(Demonstration(seed, run.returned, run.success, len(run.rewards), file))
+        yield Demonstration(seed, run.returned, run.success, len(run.rewards), file)
     environment.close()
-    return found
 
 
 def document(task: Task, found: Sequence[Demonstration]) -> Json:

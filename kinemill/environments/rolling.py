@@ -1,6 +1,6 @@
 """Rollouts: a policy's episodes as logs that ingest reads, and as films."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,10 @@ def roll_out(
     *,
     variant: str | None = None,
     workers: int = 1,
-) -> Json:
-    """Let a policy act, and write each episode as a log; the same for any number of workers.
+) -> Iterator[Json]:
+    """Let a policy act, write each episode as a log, and yield its seed, return, success and file.
+
+    The episodes are the same for any number of workers.
 
     Args:
         task: with an `environment` part.
@@ -36,32 +38,29 @@ def roll_out(
         folder: for the logs.
         variant: the name of settings of the environment that differ.
         workers: processes.
-
-    Returns:
-        `episodes`, each with seed, return, success, steps and file; `return` and `success` on
-        average, with their 95 % intervals.
     """
-    found = list[Json]()
     for first in range(0, len(seeds), AT_ONCE):
         some = seeds[first : first + AT_ONCE]
         tried = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
-        found += [
-            {
+        for one in tried.episodes:
+            yield {
                 "seed": one.seed,
                 "return": one.returned,
                 "success": one.success,
                 "steps": len(one.rewards),
                 "file": str(write_episode(task, one, folder)),
             }
-            for one in tried.episodes
-        ]
+
+
+def averages(found: Sequence[Json]) -> Json:
+    """Return `episodes`, and their average `return` and `success` with 95 % intervals."""
     returns = [one["return"] for one in found]
     document: Json = {
         "return": float(np.mean(returns)),
         "return_interval": list(bootstrap(returns)),
         "success": None,
         "success_interval": None,
-        "episodes": found,
+        "episodes": list(found),
     }
     if all(one["success"] is not None for one in found):
         told = [float(one["success"]) for one in found]

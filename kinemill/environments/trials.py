@@ -3,20 +3,18 @@
 Each episode follows from its seed alone, so it is the same whichever process it runs in.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.cores import worker_pool
 from kinemill.environments.layout import layout_of
 from kinemill.environments.make import environment_of, make_environment
 from kinemill.environments.seeing import seen_by
-from kinemill.process import die_with
+from kinemill.process import without_ctrl_c
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec.task import Task
 from kinemill.store import Json
@@ -147,6 +145,7 @@ def try_policy(
 
     Raises:
         BadInput: there is no environment or no such variant.
+        ProcessLost: a process was ended from outside.
     """
     variant = variant if variant is not None else environment_of(task).trials.variant
     wanted = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
@@ -155,19 +154,12 @@ def try_policy(
     else:
         told = task.model_dump(mode="json", by_alias=True)
         shares = [wanted[k::workers] for k in range(min(workers, len(wanted)))]
-        with ProcessPoolExecutor(
-            len(shares), get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-        ) as pool:
-            jobs = [pool.submit(_run_told, told, policy, share, variant) for share in shares]
+        with worker_pool(len(shares)) as pool:
+            with without_ctrl_c():
+                jobs = [pool.submit(_run_told, told, policy, share, variant) for share in shares]
             by_seed = {run.seed: run for job in jobs for run in job.result()}
         runs = [by_seed[seed] for seed in seeds]
     return summed(runs, record or 0)
-
-
-def _begin(parent: int) -> None:
-    """Let a worker end with the process that started it, on one thread."""
-    die_with(parent)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def summed(runs: Sequence[Recorded], kept: int) -> Trials:

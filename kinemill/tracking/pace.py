@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from kinemill.spec.ports import Progress
 
+EVERY = 10.0  # s after which a line of progress is due
+_SHARE = 0.1  # of the work, after which one is due as well
+_LEAST = 1.0  # s between two lines
 _KEPT = 20  # of the latest reports, that the pace is taken from: beginnings are slow
 
 
@@ -38,6 +41,31 @@ class Pace:
         """Return how long the rest takes at this pace, s; None where that is not known."""
         rate = self.rate
         return None if rate is None else max(total - self._seen[-1][1], 0) / rate
+
+
+class Throttle:
+    """Which reports of progress become lines: one each 10 s or 10 % of the work, and the last one.
+
+    Args:
+        clock: s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage = ""
+        self._at, self._done = 0.0, 0
+
+    def due(self, stage: str, done: int, total: int) -> bool:
+        """Tell whether the report that `done` of `total` pieces of a stage are done is a line."""
+        now = self._clock()
+        if stage != self._stage or done < self._done:  # it went back to a checkpoint
+            self._stage, self._at, self._done = stage, now, done
+            return False
+        waited, grown = now - self._at, done - self._done
+        due = waited >= EVERY or (waited >= _LEAST and (grown >= _SHARE * total or done >= total))
+        if due:
+            self._at, self._done = now, done
+        return due
 
 
 def told(pace: Pace, total: int | None, batch: int | None = None) -> str:

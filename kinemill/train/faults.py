@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinemill.errors import TrainingFailed
+from kinemill.errors import Diverged
+
+_SMALL = 0.01  # of learn.optimizer.lr; a schedule has brought the rate down to less
 
 
 class NotFinite(Exception):
@@ -55,7 +57,7 @@ def explained(
     objective: Any,
     learn: Any,
     at: tuple[Tensor, int],
-) -> TrainingFailed:
+) -> Diverged:
     """Return the error that says where a fault came from; weights are as before the step.
 
     Args:
@@ -74,9 +76,8 @@ def explained(
     if suspect is not None:
         where += f", channel {suspect.channel}, {suspect.window}"
         found += f": {suspect.found}"
-    return TrainingFailed(
-        where, found, expected="finite numbers", fix=_advice(suspect, learn, step)
-    )
+    fix = _advice(suspect, learn, step)
+    return Diverged(where, found, expected="finite numbers", fix=fix)
 
 
 def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
@@ -85,12 +86,14 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
             "find it with `kinemill check`, let `validate` cut or repair it, or name the recording "
             "in dataset.unused"
         )
-    rate = learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
-    horizon = f" or learn.horizon ({learn.horizon})" if hasattr(learn, "horizon") else ""
-    return (
-        f"lower learn.optimizer.lr (the rate was {rate:.3g}){horizon}, or look at the data for "
-        "extremes there"
-    )
+    base = learn.optimizer.lr
+    rate = learn.schedule.rate(step, base, learn.steps)
+    lower = [f"learn.optimizer.lr ({base:.3g})"] if rate >= _SMALL * base else []
+    lower += [f"learn.horizon ({learn.horizon})"] if hasattr(learn, "horizon") else []
+    advice = [f"lower {' or '.join(lower)}"] if lower else []
+    if not lower or rate < _SMALL * base:
+        advice.append(f"choose a smaller learn.model: a rate of {rate:.3g} is no cause")
+    return ", or ".join([*advice, "look at the data for extremes there"])
 
 
 def _narrowed(module: torch.nn.Module, objective: Any, batch: Tensor, step: int) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kinemill.errors import TrainingFailed
+from kinemill.errors import Diverged
 from kinemill.spec.learn import Learn
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.train.average import Average
@@ -113,7 +113,7 @@ def fit(
         _report_losses(state, learn, tracker)
     tracker.flush()
     if not math.isfinite(state.best):
-        raise TrainingFailed(
+        raise Diverged(
             objective.watched,
             f"not finite in any evaluation up to step {state.step}",
             expected="a model whose rollouts stay finite on the validation split",

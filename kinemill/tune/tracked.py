@@ -36,8 +36,9 @@ def tracked(search: Search) -> Generator[tuple[str, str]]:
     try:
         yield run, tracking.experiment(task)
         status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
+    except BaseException as error:
+        if not isinstance(error, Exception):  # a signal, which Dagster raises as its own
+            status = "KILLED"
         raise
     finally:
         _conclude(search, tracker, status)

@@ -7,15 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kinemill.errors import KinemillError
+from kinemill.failures import report
 from kinemill.store import publish_json, read_json
+from kinemill.tracking.pace import Throttle
 from kinemill.tune.search import Search, read_search
 from kinemill.tune.study import next_trial
 from kinemill.tune.trial import Bounds, TimeIsUp, work
 
 
 class Printed:
-    """A Progress that prints lines: they go to the log of the process."""
+    """A Progress of a trial that prints lines: they go to the log of the process."""
+
+    def __init__(self) -> None:
+        self.trial, self._throttle = 0, Throttle()
 
     def say(self, message: str) -> None:
         """Print one line."""
@@ -23,7 +27,9 @@ class Printed:
         sys.stderr.flush()
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Count in silence; the curves are in MLflow."""
+        """Print how far the trial is, which the process of the search repeats."""
+        if self._throttle.due(f"{stage} of {self.trial}", done, total):
+            self.say(f"trial {self.trial}: {stage} {done}/{total} {note}")
 
 
 def write_job(search: Search, bounds: Bounds) -> Path:
@@ -44,19 +50,19 @@ def run(job: Mapping[str, Any], number: int) -> None:
                 taken = next_trial(search, task, bounds.trials, number, held)
                 if taken is None:
                     return
-                progress.say(f"trial {taken[1].number}")
+                progress.trial = taken[1].number
+                progress.say(f"trial {progress.trial}")
                 work(search, bounds, *taken, progress)
     except TimeIsUp:
         progress.say("no time is left")
 
 
 def main() -> int:
-    """Run the job named on the command line; tell a failure in one line."""
+    """Run the job named on the command line; report a failure in one line if it is known."""
     try:
         run(read_json(Path(sys.argv[1])), int(sys.argv[2]))
-    except KinemillError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last frame there is
+        return report(error)
     return 0
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.errors import KinemillError, ProcessLost, TrainingFailed
+from kinemill.disk import DiskFull
+from kinemill.errors import Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.home import project_root
 from kinemill.spec import Compute
 from resources.compute import COMPUTE
@@ -52,6 +53,8 @@ def watch(
     Raises:
         ProcessLost: the child was killed, or says by EX_TEMPFAIL that another attempt may do.
         TrainingFailed: it ran out of time, or could not train.
+        Diverged: the loss is not finite any more.
+        DiskFull: there was no room for a checkpoint or the model.
     """
     with (
         dg.open_pipes_session(
@@ -101,6 +104,11 @@ def end(child: "subprocess.Popen[bytes]") -> None:
 def _failure(code: int, log: Path) -> KinemillError:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+    last = text.splitlines()[-1] if text else how
+    if code == DiskFull.exit_code:
+        return DiskFull("training process", last)
+    if code == os.EX_DATAERR:
+        return Diverged("training process", last)
     kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed
     return kind(
         "training process",

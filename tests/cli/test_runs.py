@@ -81,7 +81,12 @@ class Dagster:
     def launchRun(self, params):  # noqa: N802
         return {"__typename": "LaunchRunSuccess", "run": {"runId": ONE}}
 
-    def terminateRun(self, id):  # noqa: N802
+    def terminateRun(self, id, policy):  # noqa: N802
+        """Refuse, as Dagster does, to end a run that is starting, unless it is forced."""
+        state = self.runOrError(id)["status"]
+        if policy == "SAFE_TERMINATE" and state not in {"QUEUED", "STARTED"}:
+            said = f"could not be terminated due to having status {state}"
+            return {"__typename": "TerminateRunFailure", "message": said}
         self.known = [run(ONE, "CANCELED")]
         return {"__typename": "TerminateRunSuccess"}
 
@@ -226,8 +231,8 @@ def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
 @pytest.mark.parametrize(
     ("state", "status"),
     [
-        ("QUEUED", "queued"), ("NOT_STARTED", "queued"), ("STARTING", "queued"),
-        ("STARTED", "running"), ("CANCELING", "running"), ("SUCCESS", "completed"),
+        ("QUEUED", "queued"), ("NOT_STARTED", "queued"), ("STARTING", "starting"),
+        ("STARTED", "running"), ("CANCELING", "cancelling"), ("SUCCESS", "completed"),
         ("CANCELED", "cancelled"),
     ],
 )  # fmt: skip
@@ -235,7 +240,7 @@ def test_every_state_of_dagster_has_its_word(dagster, state, status):
     dagster.known = [run(ONE, state)]
     found = kinemill("status", ONE, "--json")
     assert found["status"] == status
-    assert (found["completed_at"] is None) == (status in {"queued", "running"})
+    assert (found["completed_at"] is None) == (status not in {"completed", "cancelled"})
 
 
 def test_status_of_a_run_that_trains_tells_step_and_loss(dagster, home):
@@ -335,11 +340,29 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
 
 def test_cancel_ends_a_run_and_says_how_it_stands(dagster):
     assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
-    assert ("terminateRun", {"id": ONE}) in dagster.asked
+    assert ("terminateRun", {"id": ONE, "policy": "SAFE_TERMINATE"}) in dagster.asked
     assert "was cancelled before" in kinemill("cancel", ONE)
     dagster.known = [run(ONE, "SUCCESS")]
     with pytest.raises(BadInput, match="is completed; there is nothing to cancel"):
         kinemill("cancel", ONE)
+
+
+@pytest.mark.parametrize("state", ["QUEUED", "STARTING", "STARTED"])
+def test_cancel_ends_a_run_that_is_queued_starting_or_running(dagster, state):
+    dagster.known = [run(ONE, state)]
+    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
+
+
+def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(dagster):
+    dagster.known = [run(ONE, "QUEUED")]
+
+    def begun(query, variables, answer=dagster.answer):
+        if "terminateRun(" in query and variables["policy"] == "SAFE_TERMINATE":
+            dagster.known = [run(ONE, "STARTING")]
+        return answer(query, variables)
+
+    dagster.answer = begun
+    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
 
 
 @pytest.mark.parametrize("command", [["status"], ["metrics"], ["metrics", "--follow"], ["cancel"]])

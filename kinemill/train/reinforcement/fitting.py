@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from kinemill.environments.trials import Trials
-from kinemill.errors import TrainingFailed
+from kinemill.errors import Diverged
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.spec.environment import Trials as Settings
 from kinemill.spec.task import Task
@@ -180,7 +180,7 @@ class Fitting:
         weights = policy.state_dict()
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             where = f"step {state.step}"
-            raise TrainingFailed(where, "weights are not finite", fix="a lower learn.optimizer.lr")
+            raise Diverged(where, "weights are not finite", fix="a lower learn.optimizer.lr")
         trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
-from kinemill.process import die_with
+from kinemill.process import die_with, without_ctrl_c
 from kinemill.train.reinforcement.several import Copies, answer
 
 _LONGEST = 5.0  # s that a process is given to end by itself
@@ -35,7 +35,8 @@ class Place:
         self._pipe, theirs = context.Pipe()
         given = (theirs, make, count, os.getpid())
         self._process = context.Process(target=_serve, args=given, daemon=True)
-        self._process.start()
+        with without_ctrl_c():
+            self._process.start()
         theirs.close()
 
     def begin(self, name: str, *given: Any) -> None:
