@@ -52,7 +52,8 @@ def understood(error: BaseException) -> KinemillError | None:
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):
             return _of_database(one, home)
-    return None
+    # Content that is damaged shows as errors of what reads it, JSON for example.
+    return next(damaged_databases(home), None) if home else None
 
 
 def _home() -> Home | None:

@@ -86,9 +86,10 @@ class Signals:
             signal.signal(one, lambda *_: os._exit(128 + number))
         _restore(self._terminal)
         kept = next((one.kept for one in causes(error) if isinstance(one, Interrupted)), None)
-        line = f"stopped by {_NAMES[signal.Signals(number)]}: {kept or f'{_KEPT}; {resume()}'}"
+        begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
+        name, text = _NAMES[signal.Signals(number)], kept or f"{_KEPT}; {resume()}"
         with contextlib.suppress(OSError):  # the terminal may be gone
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{begin}stopped by {name}: {text}\n")
             sys.stderr.flush()
         return 128 + number
 

@@ -70,6 +70,9 @@ def without_ctrl_c() -> Generator[None]:
 
     They inherit the signals that this thread blocks. A Ctrl-C meanwhile takes effect at the end.
     """
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # started later, it would unblock the signal for this thread
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -25,6 +25,7 @@ from types import FrameType
 import psutil
 
 from kinemill.errors import BadInput
+from kinemill.failures import damaged_databases
 from kinemill.home import Home
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
@@ -70,6 +71,7 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
     Raises:
         BadInput: this home is served already; two daemons would start everything twice. Or others
             could ask, and there is nobody who may log in.
+        CorruptArtifact: a database of Dagster is damaged.
         Interrupted: a signal came; all servers are stopped.
     """
     home = Home.resolve()
@@ -80,6 +82,8 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
         raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {known}")
 
     with lock(home, "up", refuse):
+        for damage in damaged_databases(home):  # which would end the servers with a traceback
+            raise damage
         return _serve(home, dagster_port, mlflow_port, opened)
 
 

@@ -169,7 +169,8 @@ class LineView:
         rate, left = self._pace.rate, self._pace.left(total)
         if rate is None or left is None or _PACED.search(note):
             return note
-        return f"{rate:.3g}/s, {clock(left)} left; {note}"
+        rest = f"{clock(left)} left; " if left else ""
+        return f"{rate:.3g}/s, {rest}{note}"
 
     def _print(self, line: str) -> None:
         self.console.print(line.rstrip("; "), markup=False, highlight=False, soft_wrap=True)

@@ -73,9 +73,8 @@ def _tell(found: dict[str, Any]) -> None:
     table(title, ["channel", "unit", *names, "ratio"], rows)
     _tell_growth(found, names)
     better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
-    typer.echo(
-        f"better: {better} (ratio, paired over test episodes: {interval(nrmse['interval'])})"
-    )
+    ends = interval(nrmse["interval"])
+    typer.echo(f"better: {better} (ratio, paired over test episodes: {ends})")
     for line in found["differs"]:
         typer.echo(f"differs: {line}")
     if "folder" in found:
@@ -86,11 +85,7 @@ def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
     last = found["windows"]["horizon"]
     steps = sorted({1, (last + 1) // 2, last})
     rows = [
-        [channel, line["unit"]]
-        + [
-            " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
-            for step in steps
-        ]
+        [channel, line["unit"], *(_beside(line, step) for step in steps)]
         for channel, line in found["channels"].items()
     ]
     heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]

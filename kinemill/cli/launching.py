@@ -138,11 +138,9 @@ def _place(server: Any, task: str) -> dict[str, str]:
 
 def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
     """Return (location, repository, jobs) of all that the server has loaded."""
-    from kinemill.errors import KinemillError
-
     found = server.ask(_REPOSITORIES)["repositoriesOrError"]
     if found["__typename"] != "RepositoryConnection":
-        raise KinemillError(server.url, found.get("message", found["__typename"]))
+        raise server.failure(found.get("message", found["__typename"]))
     return [
         (node["location"]["name"], node["name"], [job["name"] for job in node["jobs"]])
         for node in found["nodes"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from kinemill.cli.numbers import Numbers
 from kinemill.cli.server import Server
-from kinemill.errors import BadInput, KinemillError
+from kinemill.errors import BadInput
 
 OWNER, TASK, RESUME = "kinemill/owner", "kinemill/task", "kinemill/resume"
 PRIORITY, RETRY = "dagster/priority", "dagster/auto_retry_run_id"
@@ -153,7 +153,7 @@ def _unknown(server: Server, run: str) -> BadInput:
 
 def _right(server: Server, answer: dict[str, Any], wanted: str) -> dict[str, Any]:
     if answer["__typename"] != wanted:
-        raise KinemillError(server.url, answer.get("message") or answer["__typename"])
+        raise server.failure(answer.get("message") or answer["__typename"])
     return answer
 
 

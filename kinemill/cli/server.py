@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinemill.errors import BadInput, KinemillError
+from kinemill.failures import damaged_databases
 from kinemill.home import Home
 
 SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
 _HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
 _SECONDS = 60.0
+_DAMAGED = ("malformed", "file is not a database", "no such table", "no such column")
 _HERE = {"127.0.0.1", "localhost", "::1"}
 _REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error that Dagster caught
 
@@ -46,10 +48,25 @@ class Server:
         found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
         if found.get("errors") or not isinstance(found.get("data"), dict):
             said: Any = (found.get("errors") or ["no data"])[0]
-            told = said.get("message") if isinstance(said, dict) else said
-            fix = "KINEMILL_URL is the address of Dagster's pages"
-            raise KinemillError(self.url, f"does not answer as Dagster does: {told}", fix=fix)
+            told = str(said.get("message") if isinstance(said, dict) else said)
+            raise self.failure(told, "does not answer as Dagster does: ")
         return found["data"]
+
+    def failure(self, message: str, before: str = "") -> KinemillError:
+        """Return the error for one that Dagster caught: its first line, or the damaged database.
+
+        Args:
+            message: of Dagster, on many lines where a library is quoted.
+            before: words for an answer that is of no Dagster.
+        """
+        if any(words in message for words in _DAMAGED):
+            for damage in damaged_databases(Home.find()) if self.url == _own_url() else ():
+                return damage
+            fix = "docs/runs.md says which file of its home to restore or to move"
+            return KinemillError(self.url, "a database of this server is damaged", fix=fix)
+        line = next(iter(message.strip().splitlines()), "")
+        fix = "KINEMILL_URL is the address of Dagster's pages" if before else None
+        return KinemillError(self.url, f"{before}{line}", fix=fix)
 
     def page(self, run: str) -> str:
         """Return the address of a run's page."""
@@ -70,6 +87,11 @@ def find_server() -> Server:
     if url := _written(home).get("Dagster"):
         return Server(url)
     raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+
+
+def _own_url() -> str | None:
+    """Return the address of the Dagster that serves this home, if one does."""
+    return _written(Home.find()).get("Dagster")
 
 
 def mlflow_url(home: Home) -> str | None:

@@ -105,8 +105,8 @@ def test_it_is_filmed(task, folder, tmp_path):
 def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, home, way):
     logs = home.logs("targets")
     if way == "rollout":
-        found = roll_out(task, load(folder), [3], logs)
-        path = found["episodes"][0]["file"]
+        (found,) = roll_out(task, load(folder), [3], logs)
+        path = found["file"]
     else:
         (shown,) = demonstrate(task, logs, [3], expert=load(folder), failures=True)
         path = shown.file

@@ -134,11 +134,20 @@ def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_training_too(copy):
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, number, name):
     run = start_run(**{"learn.steps": 1_000_000})
     training = training_of(run, copy.home)
-    run.send_signal(signal.SIGINT)
-    run.communicate(timeout=300)
-    assert run.returncode not in (0, None)
+    run.send_signal(number)
+    _, told = run.communicate(timeout=300)
+    assert run.returncode == 128 + number
     assert gone(training)
     assert "RUNNING" not in statuses(copy.home)
+    assert "Traceback" not in told
+    last = told.splitlines()[-1]
+    assert re.match(rf"stopped by {name}: run \w{{8}} keeps .*the checkpoint of step \d+0 of", last)
+    assert f"to continue, run: kinemill run {TASK} --json --set learn.seed=3" in last
+    with open_instance(copy.home) as instance:
+        assert instance.get_runs(limit=1)[0].status.value == "CANCELED"

@@ -12,7 +12,7 @@ from kinemill.spec.track import TRACKERS, Training
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.lines import read_points
 from kinemill.tracking.logged import logged
-from kinemill.tracking.pace import Pace, Paced, clock, told
+from kinemill.tracking.pace import Pace, Paced, Throttle, clock, told
 
 TASK = """\
 task: arm
@@ -229,6 +229,23 @@ def test_pace_is_that_of_the_latest_reports_and_says_how_long_the_rest_takes():
     pace.note(50, 61.0)  # back to a checkpoint
     assert told(pace, 1000) == ""
     assert [clock(seconds) for seconds in (7, 750, 3723)] == ["0:07", "12:30", "1:02:03"]
+
+
+def test_a_line_of_progress_is_due_each_10_s_or_10_percent_and_at_the_end():
+    now = [0.0]
+    throttle = Throttle(lambda: now[0])
+
+    def due(at, done, stage="model"):
+        now[0] = at
+        return throttle.due(stage, done, 1000)
+
+    assert not due(0.0, 1)
+    assert [due(at, at) for at in range(1, 41)].count(True) == 4  # 40 s, 4 %
+    assert due(42.0, 150)  # 11 % more
+    assert not due(42.5, 350)  # half a second after the last one
+    assert due(44.0, 350)
+    assert not due(44.5, 10, "export")  # another stage begins to count
+    assert due(46.0, 1000, "export")
 
 
 def test_progress_tells_pace_and_time_left_before_the_errors(monkeypatch):

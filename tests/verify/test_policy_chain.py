@@ -87,7 +87,7 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     path.write_text(yaml.safe_dump(LEARNER))
     task = load_task(path)
     expert = runtime.load(policy_folders[Gains])
-    roll_out(TASK, expert, range(20), home.logs(task.name))
+    assert len(list(roll_out(TASK, expert, range(20), home.logs(task.name)))) == 20
     snapshot = ingest(task, home, home.logs(task.name)).outcome
     episodes = validate(task, home, snapshot.ref).ref
     dataset = make_dataset(task, home, episodes).ref

@@ -1,0 +1,60 @@
+"""The tables of a run, also of a model whose rollouts do not stay finite."""
+
+import pytest
+
+from kinemill.cli.say import interval, quantity
+from kinemill.cli.summary import first_not_finite, run_summary
+
+DIVERGED = {
+    "task": "arm",
+    "status": "refused",
+    "episodes": {"accepted": 3, "quarantined": 0, "known": 0},
+    "dataset": "0123456789abcdef",
+    "metrics": {
+        "test": {"angle": {"unit": "rad", "model": None, "persistence": 0.5, "linear": 0.25}},
+        "nrmse": {"model": None, "persistence": 1.5, "linear": 0.75},
+    },
+    "verification": {
+        "passed": False,
+        "parity": False,
+        "latency_ms": {"p50": 0.1, "p99": float("inf")},
+    },
+    "version": 2,
+    "alias": None,
+    "gate": [{"rule": "verified", "passed": False, "found": "failed", "wanted": "passed"}],
+    "report": None,
+    "seconds": {"model": 1.0},
+}
+
+
+def grown(*errors):
+    return {"channels": {"angle": {"unit": "rad", "by_step": list(errors)}}}
+
+
+ACCURACY = {"model": grown(0.1, 0.2, None, None), "linear": grown(0.1, 0.1, 0.1, 0.25)}
+
+
+def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
+    run_summary(DIVERGED, ACCURACY)
+    told = capsys.readouterr().out
+    assert "predictions of angle are not finite from 3 steps ahead on" in told
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    assert "angle rad not finite 0.5 0.25" in lines
+    assert "angle rad 0.1 / 0.1 0.2 / 0.1 not finite / 0.25" in lines
+    assert "latency p50 0.1 ms, p99 not finite ms" in lines
+
+
+def test_a_finite_model_is_said_to_diverge_nowhere():
+    assert first_not_finite({"model": grown(0.1, 0.2)}) is None
+    assert first_not_finite({}) is None  # a policy has no rollouts of its own
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_spelled_as_such(value):
+    assert quantity(value) == "not finite"
+    assert interval([0.5, value]) == "no interval"
+
+
+def test_a_number_has_four_digits_unless_asked():
+    assert (quantity(0.123456), quantity(12345.6, 2)) == ("0.1235", "1.2e+04")
+    assert interval([0.5, 2.0]) == "95 % interval 0.5 to 2"

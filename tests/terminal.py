@@ -1,0 +1,64 @@
+"""A command on a terminal of its own, whose keys are Ctrl-C and the like."""
+
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+
+CTRL_C = b"\x03"
+
+
+@dataclass
+class Terminal:
+    """A process that leads the session of a new terminal, and what it has written there."""
+
+    pid: int
+    screen: int
+    text: str = ""
+
+    @classmethod
+    def start(cls, *arguments: str) -> "Terminal":
+        """Run Python with some arguments."""
+        pid, screen = pty.fork()
+        if pid == 0:
+            os.execv(sys.executable, [sys.executable, *arguments])
+        return cls(pid, screen)
+
+    def read_until(self, words: str, within: float = 120.0) -> None:
+        """Read until the process has written some words."""
+        deadline = time.monotonic() + within
+        while words not in self.text:
+            assert time.monotonic() < deadline, f"no {words!r} in {self.text!r}"
+            assert self._read(), f"ended without {words!r}: {self.text!r}"
+
+    def press(self, keys: bytes) -> None:
+        """Press keys; Ctrl-C reaches every process in the foreground."""
+        os.write(self.screen, keys)
+
+    def family(self) -> list[psutil.Process]:
+        """Return the processes that grew from it."""
+        return psutil.Process(self.pid).children(recursive=True)
+
+    def wait(self, within: float = 60.0) -> int:
+        """Read to the end; return the exit code, as a shell tells it."""
+        deadline = time.monotonic() + within
+        while self._read():
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return code if code >= 0 else 128 - code
+
+    def _read(self) -> bool:
+        if not select.select([self.screen], [], [], 1.0)[0]:
+            return True
+        try:
+            found = os.read(self.screen, 65536)
+        except OSError:  # Linux's way to say that nobody holds the other end
+            return False
+        self.text += found.decode(errors="replace")
+        return bool(found)

@@ -1,0 +1,181 @@
+"""The one line that a failure of the machine ends a command with, and its exit code."""
+
+import errno
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from kinemill.disk import DiskFull
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.failures import INTERNAL, damaged_databases, report, understood
+from kinemill.home import Home
+
+ROOT = Path(__file__).resolve().parents[1]
+TASK = ROOT / "tasks" / "cart_pole.yaml"
+
+
+def kinemill(*arguments, **environment):
+    """Run a command in a process of its own."""
+    command = "from kinemill.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def wrapped(cause):
+    """What a library makes of an error, as SQLAlchemy and Dagster do."""
+    try:
+        try:
+            raise cause
+        except Exception as error:
+            raise ValueError("step failed") from error
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_place_that_cannot_be_written_is_named(home, number):
+    found = understood(wrapped(OSError(number, os.strerror(number), "/srv/home/.locks/x")))
+    assert isinstance(found, BadInput)
+    assert str(found).startswith(f"/srv/home/.locks/x: {os.strerror(number)}; give this user")
+
+
+def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
+    home.root.mkdir()
+    full = shutil.disk_usage(home.root)._replace(free=4096)
+    monkeypatch.setattr("kinemill.disk.shutil.disk_usage", lambda _: full)
+    found = understood(wrapped(sqlite3.OperationalError("disk I/O error")))
+    assert isinstance(found, DiskFull)
+    assert found.exit_code == 4
+    assert "4,096 of" in str(found)
+    assert str(home.root) in str(found)
+
+
+def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
+    assert understood(ValueError("x")) is None
+    assert report(ValueError("x")) == INTERNAL == 3
+    assert "This is a fault in kinemill itself." in capsys.readouterr().err
+
+
+def database(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE runs (id, body)")
+        made.executemany("INSERT INTO runs VALUES (?, ?)", [(n, "x" * 500) for n in range(200)])
+        made.commit()
+    return path
+
+
+def flip(path):
+    """Change the b-tree pages, which every look goes through."""
+    content = bytearray(path.read_bytes())
+    for start in range(0, len(content), 4096):
+        content[start + 100 * (start == 0) : start + 8 + 100 * (start == 0)] = b"\xff" * 8
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("harm", [flip, cut])
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("history/runs.db", "the list of past runs"),
+        ("history/runs/index.db", "the history of assets"),
+        ("schedules/schedules.db", "the state of sensors"),
+        ("history/runs/0a1b.db", "the log of one run"),
+    ],
+)
+def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name, lost):
+    path = database(home.dagster / name)
+    database(home.dagster / "history" / "whole.db")
+    assert list(damaged_databases(home)) == []
+    harm(path)
+    found = understood(wrapped(sqlite3.DatabaseError("database disk image is malformed")))
+    assert isinstance(found, CorruptArtifact)
+    told = str(found)
+    assert told.startswith(f"{path}: the database is damaged (")
+    assert "\n" not in told
+    assert "kinemill restore" in told
+    assert f"only {lost}" in told
+
+
+def test_a_home_that_is_a_file_is_bad_input(tmp_path):
+    place = tmp_path / "home"
+    place.write_text("notes")
+    for home in (place, place / "within"):
+        done = kinemill("ingest", TASK, KINEMILL_HOME=str(home))
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"{place}: is no folder; expected a folder for KINEMILL_HOME")
+    assert place.read_text() == "notes"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 8 MB; writable, or not: `small("ro")`."""
+    place = tmp_path / "small"
+    place.mkdir()
+
+    def mount(how="rw"):
+        if os.geteuid() != 0:
+            pytest.skip("only root can mount a tmpfs")
+        options = ["mount", "-t", "tmpfs", "-o", f"size=8m,{how}", "tmpfs", str(place)]
+        made = subprocess.run(options, capture_output=True, text=True, check=False)
+        if made.returncode:
+            pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
+        return Home(place / "home" if how == "rw" else place)
+
+    yield mount
+    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+
+
+def fill(home):
+    """Leave no room."""
+    home.root.mkdir(exist_ok=True)
+    with (home.root / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    assert shutil.disk_usage(home.root).free == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"], ["models", TASK]]
+)
+def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command):
+    home = small()
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "a.csv").write_text("timestamp,x\n0,1\n")
+    fill(home)
+    if command[0] == "models":
+        home.mlflow_db.touch()  # there is a registry, which is opened under a lock
+    done = kinemill(
+        *(logs if part == "logs" else part for part in command), KINEMILL_HOME=str(home.root)
+    )
+    assert done.returncode == 4, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    assert f"no space left on the file system {tmp_path / 'small'}, " in line
+    assert "kinemill gc" in line
+
+
+@pytest.mark.parametrize("command", [["ingest", TASK], ["run", TASK], ["up"]])
+def test_a_read_only_home_is_exit_code_2_and_named(small, command):
+    home = small("ro")
+    done = kinemill(*command, KINEMILL_HOME=str(home.root))
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    assert len(lines) == 1
+    assert str(home.root) in lines[0]
