@@ -87,7 +87,6 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
         ProcessLost: a process was ended from outside.
     """
     from joblib import Parallel, delayed
-    from joblib.externals.loky.backend import resource_tracker
 
     shared_out: Any = Parallel  # whose types are guessed from its defaults
     parallel = shared_out(
@@ -100,11 +99,11 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
         initializer=_begin,
         initargs=(os.getpid(),),
     )
-    resource_tracker.ensure_running()  # which would let this thread have the signals again
     try:
-        with without_ctrl_c():  # the threads that start further processes inherit that, too
-            found = parallel(delayed(work)(item) for item in items)
-        yield from found
+        with parallel:  # starts what tracks semaphores, which gives this thread its signals back
+            with without_ctrl_c():  # the threads that start further processes inherit that, too
+                found = parallel(delayed(work)(item) for item in items)
+            yield from found
     except BrokenExecutor as error:
         raise _lost("one of the processes that read small logs") from error
 
