@@ -23,7 +23,7 @@ from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 6
+STAGE, VERSION = "validated", 7
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]

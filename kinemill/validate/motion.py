@@ -25,10 +25,14 @@ _SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over 
 
 
 def pairs(task: Task) -> Iterator[tuple[str, str]]:
-    """Yield (velocity, position) for every state that is the derivative of another channel."""
+    """Yield (velocity, position) for every state that is the derivative of another channel.
+
+    An element of a quaternion is no position: a turn about another axis leaves it as it is.
+    """
     for name, channel in task.channels.items():
-        if channel.derivative_of:
-            yield name, channel.derivative_of
+        parent = channel.derivative_of
+        if parent and task.channels[parent].kind != "quaternion":
+            yield name, parent
 
 
 def derivative(position: Array, dt: float) -> Array:
@@ -60,8 +64,11 @@ def unlike_slope(velocity: Array, position: Array, dt: float) -> Array:
 def reach_of(values: Array, channel: Channel) -> float:
     """Return half of what a channel (n,) can reach: its limits, or twice its own deviation.
 
-    An angle reaches half a turn at most, however often it goes round.
+    An angle reaches half a turn at most, however often it goes round. An element of a quaternion
+    reaches 1, also in a plane, where some elements show the rounding of zero and nothing else.
     """
+    if channel.kind == "quaternion":
+        return 1.0
     if channel.limits:
         return 0.5 * (channel.limits[1] - channel.limits[0])
     known = values[np.isfinite(values)]

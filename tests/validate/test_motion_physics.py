@@ -56,6 +56,39 @@ def test_a_sound_rotation_passes_every_check():
     assert judge(turning(), trunk_task()).findings == []
 
 
+def planar(rows: int = 500) -> dict[str, np.ndarray]:
+    """A walk in the x-z plane: two elements show the rounding of zero, and rest for 1.2 s."""
+    random, time = np.random.default_rng(0), 0.02 * np.arange(rows)
+    pitch = 0.3 * np.sin(2 * time)
+    values = turning(rows) | {"qy": np.sin(pitch / 2), "qw": np.cos(pitch / 2)}
+    for name in ("qx", "qz"):
+        values[name] = 1e-9 * random.standard_normal(rows)
+        values[name][200:260] = values[name][200]
+        values[name][300:] += 5e-8
+    return values
+
+
+def test_elements_that_a_planar_walk_leaves_alone_are_not_blamed():
+    assert judge(planar(), trunk_task()).findings == []
+    task = trunk_task()
+    rate = {"role": "state", "unit": "1/s", "derivative_of": "qx"}
+    document = task.model_dump(by_alias=True)
+    document["channels"] |= {"wx": rate}
+    values = planar() | {"wx": 0.3 * np.cos(np.arange(500) * 0.02)}
+    assert judge(values, Task.model_validate(document)).findings == []
+
+
+def test_a_rotation_that_is_frozen_as_a_whole_is_found():
+    values = turning()
+    for name in TURNING:
+        values[name] += 1e-6 * np.random.default_rng(0).standard_normal(500)
+        values[name][200:260] = values[name][200]
+    assert {channel for _, _, channel in found(trunk_task(), "stuck", values)} == set(TURNING)
+    values = turning()
+    values["qx"][200:260] = values["qx"][200]
+    assert found(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
+
+
 def test_changes_of_sign_are_put_right_without_losing_a_row():
     values, truth = turning(), turning()
     for name in TURNING:

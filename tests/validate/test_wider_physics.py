@@ -158,6 +158,42 @@ def test_a_large_offset_hides_no_motion(arm, offset):
     assert places(arm, "stuck", values)[0][2] == "upper"
 
 
+def correlation(values) -> float:
+    slope = np.gradient(values["upper"], 0.01)
+    return float(np.corrcoef(values["upper_velocity"], slope)[0, 1])
+
+
+def test_a_velocity_that_differs_from_the_slope_by_half_its_spread_is_reported(arm):
+    values = make_arm()
+    noise = np.random.default_rng(1).standard_normal(1000)
+    values["upper_velocity"] = values["upper_velocity"] + 0.64 * 3.18 * noise
+    assert correlation(values) == pytest.approx(0.84, abs=0.02)
+    assert [fault.channel for fault in faults(arm, "velocity", values)] == []  # it cancels
+    (fault,) = faults(arm, "velocity_noise", values)
+    assert (fault.start, fault.stop, fault.channel) == (0, 1000, "upper_velocity")
+    assert "53% of its own spread" in fault.found
+    verdict = judge(values, arm)
+    assert {item.check for item in verdict.findings} == {"velocity_noise"}
+    assert verdict.pieces == [(0, 1000)]  # a warning
+
+
+def test_noise_that_the_steps_of_the_position_explain_is_not_reported(arm):
+    """An encoder of 2.9 mrad at 100 Hz: its slope is off by 0.2 rad/s, the velocity by more."""
+    values = make_arm()
+    values["upper"] = 0.05 * values["upper"]
+    values["upper"] = 2.9e-3 * np.round(values["upper"] / 2.9e-3)
+    values["upper_velocity"] = 0.05 * values["upper_velocity"] + 0.1 * np.random.default_rng(
+        1
+    ).standard_normal(1000)
+    assert faults(arm, "velocity_noise", values) == []
+
+
+def test_a_late_velocity_is_compared_where_it_belongs(arm):
+    values = make_arm()
+    values["upper_velocity"] = np.roll(values["upper_velocity"], 8)
+    assert faults(arm, "velocity_noise", values) == []
+
+
 def test_a_joint_at_its_stop_is_not_saturated(arm):
     values = make_arm()
     values["upper"][300:340], values["upper_velocity"][300:340] = 2.0, 0.0

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec import CHECKS, Task, unknown_channels
+from kinemill.spec import CHECKS, Task, rotations, unknown_channels
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.looks import extremes, may_rest, rounding
 
@@ -65,19 +65,21 @@ class Stuck(CheckSettings):
         task: Task,
     ) -> str | None:
         """Say what contradicts the stillness of `name` in `where`, or None."""
+        element = task.channels[name].kind == "quaternion"
+        if element and not _rotation_rests(name, where, values, task):
+            return None  # a turn about another axis keeps this element
         children = [key for key, item in task.channels.items() if item.derivative_of == name]
         rows = slice(*where)
-        # A rest integrates the bias of a velocity, for as long as it lasts.
-        least = self.moved + self.bias * (where[1] - where[0]) * task.dt
         for child in children:
             distance = self._travelled(values[child][rows], task.dt)
-            if distance > least:
+            if distance > self.moved:
                 return f"{child} says that it moved by {distance:.3g} {task.channels[name].unit}"
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
             line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
-            if (distance := _moved(path - line)) > least:
+            left = self._unbiased(path - line, task.dt)
+            if (distance := _moved(left)) > self.moved:
                 unit = task.channels[parent].unit
                 return f"{parent} moved {distance:.3g} {unit} away from that velocity"
         if children or parent:
@@ -90,7 +92,13 @@ class Stuck(CheckSettings):
         noise = float(np.std(np.diff(velocity))) / np.sqrt(2.0)
         if level <= self.noise * noise:
             return 0.0
-        return float(np.ptp(np.cumsum(velocity) * dt))
+        return float(np.ptp(self._unbiased(np.cumsum(velocity) * dt, dt)))
+
+    def _unbiased(self, path: Array, dt: float) -> Array:
+        """Return a path (n,) without the drift that the bias of a velocity adds to it."""
+        seconds = dt * np.arange(len(path))
+        drift = (path[-1] - path[0]) / max(float(seconds[-1]), dt)
+        return path - np.clip(drift, -self.bias, self.bias) * seconds
 
     def _habit(
         self,
@@ -115,6 +123,15 @@ class Stuck(CheckSettings):
             if other != name and usual > 0 and here > usual / 4:
                 return f"{other} moves, and {name} never rests elsewhere"
         return None
+
+
+def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:
+    """Return whether every element of the quaternion that `name` is part of keeps its value."""
+    (elements,) = [own for own in rotations(task.channels) if name in own]
+    return all(
+        any(start <= where[0] and where[1] <= stop for start, stop in _still(values, element, 1))
+        for element in elements
+    )
 
 
 def _moved(path: Array) -> float:

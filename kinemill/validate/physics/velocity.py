@@ -72,9 +72,9 @@ class Velocity(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) that fails."""
         faults: list[Fault] = []
-        for name, channel in task.channels.items():
-            if channel.derivative_of and name not in self.ignore:
-                fault = self._judge(name, channel.derivative_of, values, task)
+        for name, position in pairs(task):
+            if name not in self.ignore:
+                fault = self._judge(name, position, values, task)
                 faults += [fault] if fault else []
         return faults
 
@@ -82,14 +82,14 @@ class Velocity(CheckSettings):
         """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, of those that move."""
         found: dict[str, float] = {}
         for name, position in pairs(task):
-            fit = _fit(values, name, position, self.window, task.dt)
+            fit = fit_of(values, name, position, self.window, task.dt)
             if fit and rms(fit.moved) > self.absolute and np.isfinite(fit.scale):
                 found |= {f"{name}:scale": fit.scale, f"{name}:offset": fit.offset}
                 found[f"{name}:lag_s"] = fit.late
         return found
 
     def _judge(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
-        fit = _fit(values, name, position, self.window, task.dt)
+        fit = fit_of(values, name, position, self.window, task.dt)
         channel = task.channels[name]
         found = fit and self._explain(fit, channel.unit, task.channels[position].unit)
         if fit is None or found is None:
@@ -106,7 +106,7 @@ class Velocity(CheckSettings):
             "or name it in validate.velocity.ignore",
         )
 
-    def _explain(self, fit: "_Fit", unit: str, parent: str) -> str | None:
+    def _explain(self, fit: "Fit", unit: str, parent: str) -> str | None:
         """Say in which way a velocity is not its position's derivative, or None."""
         moves = max(rms(fit.said), rms(fit.moved))
         if not np.isfinite(fit.scale):
@@ -130,7 +130,7 @@ class Velocity(CheckSettings):
 
 
 @dataclass(frozen=True)
-class _Fit:
+class Fit:
     """A velocity as scale x (its position's change) + offset, `late` s after it.
 
     `said`, `moved` (m,) are its integral and the position's difference over windows of `window` s,
@@ -167,14 +167,14 @@ class _Fit:
         return self.alone < 4.0
 
 
-def _fit(values: Values, name: str, position: str, window: float, dt: float) -> _Fit | None:
+def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
     """Fit a velocity to its position, once for a track."""
     return remembered(
         values, ("fit", name, window), lambda: _fitted(values, name, position, window, dt)
     )
 
 
-def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> _Fit | None:
+def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
     """Fit a velocity of channel -> (n,) over windows of `window` s; None without one."""
     velocity, path = values[name], values[position]
     said, moved, length, apart = windows_of(values, name, position, window, dt)
@@ -189,7 +189,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)
     known = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
-    return _Fit(
+    return Fit(
         said,
         moved,
         length,
