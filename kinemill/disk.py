@@ -7,6 +7,7 @@ plenty).
 
 import errno
 import shutil
+import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,10 +63,16 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
         if isinstance(one, DiskFull):
             return one
         if isinstance(one, OSError) and one.errno in _FULL:
-            return _told(Path(str(one.filename)) if one.filename else path)
+            return _told(Path(str(one.filename)) if one.filename else _fullest(path))
         if not isinstance(one, KinemillError) and any(say in str(one).lower() for say in _SAID):
-            return _told(path)
+            return _told(_fullest(path))
     return None
+
+
+def _fullest(path: Path) -> Path:
+    """Return where the least room is: a folder, or where temporary files or relative paths go."""
+    places = (path, Path(tempfile.gettempdir()), Path.cwd())
+    return min(places, key=lambda place: shutil.disk_usage(_there(place)).free)
 
 
 def full_system(path: Path) -> DiskFull | None:

@@ -25,10 +25,10 @@ def in_process(context: dg.InitExecutorContext) -> dg.Executor:
     end_with_ancestors()
     make: Any = dg.in_process_executor.executor_creation_fn
     plain = make(context)
-    return _Cancellable(plain.retries, plain.step_dependency_config, plain.marker_to_close)
+    return Cancellable(plain.retries, plain.step_dependency_config, plain.marker_to_close)
 
 
-class _Cancellable(InProcessExecutor):
+class Cancellable(InProcessExecutor):
     """Dagster's executor for a run that may be marked as canceled while its process starts.
 
     Dagster looks for that mark once, before the process reports that the run has started. A mark

@@ -81,6 +81,17 @@ def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path):
     assert disk.full_disk(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
 
 
+def test_where_an_error_names_no_file_the_fullest_file_system_is_named(monkeypatch, tmp_path):
+    full, roomy = tmp_path / "full", tmp_path / "roomy"
+    full.mkdir()
+    monkeypatch.setattr(disk.tempfile, "gettempdir", lambda: str(full))
+    monkeypatch.setattr(
+        disk.shutil, "disk_usage", lambda path: Usage(GB, GB, 0 if path == full else GB)
+    )
+    found = disk.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
+    assert str(found).startswith(f"{full}: no space left on the file system ")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_on_a_disk_that_is_really_full_a_command_ends_without_a_traceback(home):
     """/dev/full takes no byte, as a full disk."""

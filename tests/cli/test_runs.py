@@ -347,6 +347,24 @@ def test_cancel_ends_a_run_and_says_how_it_stands(dagster):
         kinemill("cancel", ONE)
 
 
+def test_a_damaged_database_of_the_server_is_one_line_with_the_remedy(dagster):
+    said = "(sqlite3.DatabaseError) database disk image is malformed\n[SQL: SELECT 1]\n(Background)"
+    dagster.answers["runsOrError"] = {"__typename": "PythonError", "message": said}
+    with pytest.raises(KinemillError) as told:
+        kinemill("status")
+    assert "a database of this server is damaged; docs/runs.md says" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_an_error_that_dagster_caught_is_its_first_line(dagster):
+    dagster.answers["runsOrError"] = {
+        "__typename": "PythonError",
+        "message": "KeyError: 'x'\n\nat y",
+    }
+    with pytest.raises(KinemillError, match=r"^http://.*: KeyError: 'x'$"):
+        kinemill("status")
+
+
 @pytest.mark.parametrize("state", ["QUEUED", "STARTING", "STARTED"])
 def test_cancel_ends_a_run_that_is_queued_starting_or_running(dagster, state):
     dagster.known = [run(ONE, state)]

@@ -6,7 +6,9 @@ import time
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from kinemill.cli.app import app
 from kinemill.home import Home
 from kinemill.tracking import open_tracking
 from resources.processes import send
@@ -107,6 +109,21 @@ def test_cancel_means_cancel(served):
     until(lambda: mlflow_statuses(served.place.home)[0] == "KILLED", "the state in MLflow", 30)
     assert len(served.attempts(run)) == 1
     assert took < 5.0
+
+
+def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
+    monkeypatch.setenv("KINEMILL_URL", served.urls["Dagster"])
+    token = (served.place.home.dagster / "servers" / "token").read_text()
+    monkeypatch.setenv("KINEMILL_TOKEN", token)
+    run = served.launch(**LONG, seed=11)
+    until(lambda: served.status(run) in {"STARTING", "STARTED"}, "the start of the run", 200)
+    told = CliRunner().invoke(app, ["cancel", run])
+    assert (told.exit_code, told.stdout) == (0, f"run {run[:8]} of {TASK} is cancelled\n")
+    worker = lambda: [one for one in served.family() if run in " ".join(one.cmdline())]  # noqa: E731
+    until(lambda: not worker(), "the end of the process of the run", 100)
+    assert served.status(run) == "CANCELED"
+    assert served.training() is None
+    assert len(served.attempts(run)) == 1
 
 
 def test_a_killed_trainer_is_replaced_and_goes_on(served):
