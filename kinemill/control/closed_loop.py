@@ -22,7 +22,7 @@ class Episode:
 
     Attributes:
         states: (N+1, S), the first is the start.
-        actions: (N, A), action k acts from state k to k+1.
+        actions: (N, A), action k acts from state k to k+1; within limits of task and motors.
         cost: of all steps, as the task's `control.cost` says, terminal weights left out.
         success: whether it ended as `control.success` says.
         seconds: a policy's time for one action, the median, s.
@@ -69,7 +69,7 @@ def run_episode(
     robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
     if steps <= policy.history:
         raise BadInput("seconds", f"make {steps} steps", expected=f"more than {policy.history}")
-    limits = action_limits(task)
+    limits = np.clip(action_limits(task), *robot.limits)
     noise = explore * (limits[1] - limits[0]) / 2.0
     random, spent = np.random.default_rng([seed, 2]), list[float]()
     states, actions = [draw_start(task, seed)], list[Floats]()

@@ -5,6 +5,7 @@ Symbols: B batch, T horizon, S states, A actions, Q joints.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ class Robot:
             where = f"task {task.name}"
             found = f"lacks {', '.join(unseen) or 'an action'}"
             raise BadInput(where, found, expected="a channel for every joint and motor")
+
+    @cached_property
+    def limits(self) -> Floats:
+        """What the motors give, lowest and highest, in the order of the task's actions (2, A)."""
+        return self.plant.model().actuator_ctrlrange.T[:, self.actions]
 
     def to_plant(self, states: Floats) -> Floats:
         """Bring states (..., S) into the plant's order (..., 2 Q)."""

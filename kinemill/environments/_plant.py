@@ -26,8 +26,13 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         self._robot = Robot(task)
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._rules.observation_space
-        self.action_space = self._rules.action_space
+        self.action_space = self._motors(self._rules.action_space)
         self.observation_names = tuple(task.states)
+
+    def _motors(self, space: Any) -> Any:
+        """Return the limits of the task, narrowed to what the plant's motors give."""
+        low, high = np.clip((space.low, space.high), *self._robot.limits).astype(np.float32)
+        return gymnasium.spaces.Box(low, high, dtype=np.float32)
 
     def vary(self, parameters: dict[str, float]) -> None:
         """Set parameters of the plant for the next episodes."""

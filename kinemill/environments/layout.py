@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.spec.task import Task
+
+Array = NDArray[Any]
 
 
 def layout_of(task: Task, environment: Any) -> PolicyLayout:
@@ -50,6 +53,35 @@ def layout_of(task: Task, environment: Any) -> PolicyLayout:
         texts={key: space.shape[0] for key, space in kept.items() if len(space.shape) == 1},
         mask=spaces[MASK].shape[0] if MASK in spaces else 0,
     )
+
+
+def action_limits(task: Task, environment: Any, layout: PolicyLayout) -> tuple[Array, Array] | None:
+    """Return the lowest and highest action, each shaped as the environment takes it.
+
+    An action obeys the limits of the environment's space and those of the task's channel.
+
+    Returns:
+        None where actions are choices.
+    """
+    from gymnasium.spaces import Box
+
+    space = environment.action_space
+    if not isinstance(space, Box):
+        return None
+    low, high = (np.array(ends).reshape(-1) for ends in (space.low, space.high))
+    for index, name in enumerate(layout.actions):
+        channel = task.channels.get(name)
+        if channel is not None and channel.limits is not None:
+            low[index] = max(low[index], _rounded(channel.limits[0], low.dtype, np.inf))
+            high[index] = min(high[index], _rounded(channel.limits[1], high.dtype, -np.inf))
+    return low.reshape(space.shape), high.reshape(space.shape)
+
+
+def _rounded(limit: float, kind: Any, towards: float) -> Any:
+    """Return a limit in another precision, rounded in one direction so that it is not exceeded."""
+    near = kind.type(limit)
+    beyond = float(near) < limit if towards > 0 else float(near) > limit
+    return np.nextafter(near, kind.type(towards)) if beyond else near
 
 
 def _spaces(space: Any) -> dict[str, Any]:

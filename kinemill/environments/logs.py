@@ -20,6 +20,7 @@ from kinemill.store import digest, publish_file
 
 Array = NDArray[Any]
 # Not lzf: what it makes of the same numbers differs from time to time by a few bytes.
+COMMANDED = "_commanded"  # ends the column of an action before it was clipped to its limits
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
 
 
@@ -27,7 +28,8 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
     """Write one episode as a log; its name ends in a digest, so none replaces another.
 
     Row k holds an observation and the action that is held from then on; the last observation,
-    after which nothing was done, is left out.
+    after which nothing was done, is left out. An action is what the environment got; where limits
+    changed it, the log also holds what was chosen, as `<action>_commanded`.
 
     Args:
         task: whose channels and time step it has.
@@ -61,6 +63,10 @@ def _numbers(episode: Recorded) -> dict[str, Array]:
         found |= {name: seen[:, index] for index, name in enumerate(layout.observation)}
     done = episode.actions.reshape(rows, -1)
     found |= {name: done[:, index] for index, name in enumerate(layout.actions)}
+    if episode.commands is not None:
+        chosen = episode.commands.reshape(rows, -1)
+        commands = {f"{name}{COMMANDED}": chosen[:, k] for k, name in enumerate(layout.actions)}
+        found = commands | found  # a channel of that name goes first
     return found | {"reward": episode.rewards}
 
 
@@ -118,6 +124,8 @@ def _placed(task: Task, numbers: Mapping[str, Array], layout: PolicyLayout) -> d
     columns: dict[str, dict[int, Array]] = {}
     for name, values in numbers.items():
         usual = f"actions[{layout.actions.index(name)}]" if name in layout.actions else None
+        if name.endswith(COMMANDED) and (of := name.removesuffix(COMMANDED)) in layout.actions:
+            usual = f"commands[{layout.actions.index(of)}]"
         usual = usual or ("rewards" if name == "reward" else f"observations/{name}")
         place = _source(task, name)
         place = usual if place == name else place

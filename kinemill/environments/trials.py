@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.cores import worker_pool
-from kinemill.environments.layout import layout_of
+from kinemill.environments.layout import action_limits, layout_of
 from kinemill.environments.make import environment_of, make_environment
 from kinemill.environments.seeing import seen_by
 from kinemill.process import without_ctrl_c
@@ -41,13 +41,14 @@ class Recorded:
     Attributes:
         seed: of its start.
         observations: all that was shown, by input of a policy, (N+1, ...), the first is the start.
-        actions: (N, A) or, for a single choice, (N,).
+        actions: (N, A) or, for a single choice, (N,), as the environment got them.
         rewards: (N,).
         layout: names of what the environment shows and of the actions.
         terminated: whether it ended by itself; if not, it was cut off.
         success: what the environment says at the end; None: nothing.
         events: sums over the episode of the numbers in `info`.
         frames: pictures (N+1, H, W, 3) uint8, if they were wanted.
+        commands: (N, A), what the policy chose; None where every action is within limits.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Recorded:
     success: bool | None
     events: dict[str, float] = field(default_factory=dict[str, float])
     frames: NDArray[np.uint8] | None = None
+    commands: NDArray[Any] | None = None
 
     @property
     def returned(self) -> float:
@@ -199,6 +201,7 @@ def run_episode(
 ) -> Recorded:
     """Run one episode from a seeded start to its end.
 
+    An action beyond the limits of the environment or of the task is clipped before it is applied.
     A policy that says by its `interface` what it sees is shown no more, in its own order.
 
     Args:
@@ -210,18 +213,23 @@ def run_episode(
         film: whether `render()` is asked for a picture of each step.
     """
     layout = layout_of(task, environment)
+    limits = action_limits(task, environment, layout)
     observation, info = environment.reset(seed=seed)
     policy.reset(seed)
     seen, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
+    commands, clipped = list[Any](), False
     events, over, terminated = dict[str, float](), False, False
     frames += [environment.render()] if film else []
     while not over:
-        action = policy.act(seen_by(policy, observation, layout))
+        command = policy.act(seen_by(policy, observation, layout))
+        action = within(command, limits)
+        clipped |= action is not command
         observation, reward, terminated, truncated, info = environment.step(action)
         rewards.append(float(reward))
         if keep:
             seen.append(observation)
             actions.append(action)
+            commands.append(command)
         frames += [environment.render()] if film else []
         for name, value in numbers_in(info).items():
             events[name] = events.get(name, 0.0) + value
@@ -237,7 +245,17 @@ def run_episode(
         None if said is None else bool(said),
         events,
         np.stack(frames) if film else None,
+        np.asarray(commands) if clipped and keep else None,
     )
+
+
+def within(action: Any, limits: tuple[Any, Any] | None) -> Any:
+    """Return an action clipped to limits; the same object where it is within them."""
+    if limits is None:
+        return action
+    given = np.asarray(action)
+    clipped = np.clip(given, *limits).astype(given.dtype)
+    return action if np.array_equal(clipped, given, equal_nan=True) else clipped
 
 
 def numbers_in(info: dict[str, Any]) -> dict[str, float]:

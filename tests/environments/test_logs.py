@@ -1,0 +1,145 @@
+"""Logs of policies: they hold what was applied, within limits, and their own task takes them whole.
+
+Experts, environments and plants come from the shipped tasks; a new one is tested without an edit.
+"""
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.control.closed_loop import Episode, run_episode
+from kinemill.control.physics import Robot
+from kinemill.control.runs import run_and_log
+from kinemill.environments import layout_of, make_environment
+from kinemill.environments.demonstrating import demonstrate
+from kinemill.environments.layout import action_limits
+from kinemill.environments.logs import write_episode
+from kinemill.environments.trials import run_episode as run_trial
+from kinemill.errors import BadInput
+from kinemill.ingest import ingest
+from kinemill.sim.pendulum import Pendulum
+from kinemill.spec import load_task
+from kinemill.validate import validate
+from tests.conftest import ROOT
+
+TASKS = {path.stem: load_task(path) for path in sorted((ROOT / "tasks").glob("*.yaml"))}
+LEARNS = [name for name, task in TASKS.items() if task.environment and task.learn.from_logs]
+CONTROLLED = [name for name, task in TASKS.items() if task.control]
+
+
+class Wild:
+    """Wants a hundred times what any motor gives, one way and the other."""
+
+    history = 1
+
+    def __init__(self, actions: int) -> None:
+        self.actions, self.sign = actions, 1.0
+
+    def reset(self, seed):
+        self.sign = 1.0
+
+    def act(self, *observed):
+        self.sign = -self.sign
+        return np.full(self.actions, 100.0 * self.sign, np.float32)
+
+
+def accepted(task, home, folder):
+    """Ingest and validate logs; return how many recordings are accepted, and rows cut."""
+    report = ingest(task, home, folder)
+    assert report.outcome.summary["dropped_rows"] == 0
+    assert not report.outcome.summary["quarantined"]
+    summary = validate(task, home, report.outcome.ref).summary
+    assert summary["quarantined"] == 0
+    return summary["accepted"], summary["dropped_rows"]
+
+
+@pytest.mark.parametrize("name", LEARNS)
+def test_a_task_takes_every_row_of_its_own_expert(name, home, tmp_path):
+    task = TASKS[name]
+    try:
+        shown = demonstrate(task, tmp_path / "logs", range(8))
+    except BadInput as error:
+        pytest.skip(f"no expert: {error}")
+    assert all(one.file for one in shown)
+    assert accepted(task, home, tmp_path / "logs") == (8, 0)
+
+
+def test_at_least_three_tasks_have_an_expert():
+    assert {"obstacle", "reach", "targets"} <= set(LEARNS)
+
+
+@pytest.mark.parametrize("name", LEARNS)
+def test_an_action_beyond_the_limits_is_logged_as_applied_and_as_commanded(name, tmp_path):
+    task = TASKS[name]
+    environment = make_environment(task)
+    layout = layout_of(task, environment)
+    limits = action_limits(task, environment, layout)
+    run = run_trial(task, environment, Wild(len(layout.actions)), seed=0)
+    assert run.commands is not None
+    assert np.abs(run.commands).min() == 100.0
+    assert ((limits[0] <= run.actions) & (run.actions <= limits[1])).all()
+    for column, channel in enumerate(layout.actions):
+        low, high = task.channels[channel].limits or (-np.inf, np.inf)
+        assert low <= run.actions[:, column].min() <= run.actions[:, column].max() <= high
+    again = run_trial(task, environment, Replay(run.actions), seed=0)
+    assert again.commands is None
+    np.testing.assert_array_equal(again.rewards, run.rewards)  # the log holds what happened
+    if task.ingest.format != "hdf5":
+        return
+    with h5py.File(write_episode(task, run, tmp_path)) as file:
+        np.testing.assert_array_equal(file["episode_0/actions"], run.actions)
+        np.testing.assert_array_equal(file["episode_0/commands"], run.commands)
+
+
+class Replay:
+    """Does again what a log holds."""
+
+    def __init__(self, actions) -> None:
+        self.actions, self.row = actions, 0
+
+    def reset(self, seed):
+        self.row = 0
+
+    def act(self, observation):
+        self.row += 1
+        return self.actions[self.row - 1]
+
+
+def test_limits_of_the_task_that_are_narrower_than_the_robots_hold():
+    narrow = {"channels.shoulder_torque.limits": [-0.3, 0.1]}
+    task = load_task(ROOT / "tasks" / "reach.yaml", narrow)
+    environment = make_environment(task)
+    run = run_trial(task, environment, Wild(2), seed=0)
+    torque = run.actions[:, 0].astype(float)  # as a log holds it; float32(0.1) is above 0.1
+    assert -0.3 <= torque.min() < -0.29
+    assert 0.09 < torque.max() <= 0.1
+
+
+def test_a_csv_holds_the_commanded_action_in_a_column_beside(tmp_path):
+    task = load_task(ROOT / "tasks" / "reach.yaml", {"ingest.format": "csv"})
+    run = run_trial(task, make_environment(task), Wild(2), seed=0)
+    log = pl.read_csv(write_episode(task, run, tmp_path))
+    assert log["elbow_torque_commanded"].abs().min() == 100.0
+    assert log["actions[1]"].abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_a_task_takes_every_row_of_a_wild_controller_of_its_plant(name, home, tmp_path):
+    task = TASKS[name]
+    run_and_log(task, ("wild", Wild(len(task.actions))), [0], tmp_path, seconds=2.0, explore=0.5)
+    (path,) = tmp_path.glob("*.csv")
+    log = pl.read_csv(path)
+    for action in task.actions:
+        source = task.channels[action].source
+        low, high = task.channels[action].limits
+        values = log[source[0].name if source else action]
+        assert low <= values.min() <= values.max() <= high
+
+
+def test_the_log_of_a_weak_motor_holds_what_it_gives():
+    """The task allows 1 N*m, the motor gives 0.2."""
+    task = TASKS["pendulum_swing_up"]
+    weak = Robot(task, Pendulum(torque=0.2))
+    episode: Episode = run_episode(task, Wild(1), 0, robot=weak, seconds=1.0)
+    assert np.abs(episode.actions).max() == pytest.approx(0.2)
