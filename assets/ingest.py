@@ -53,7 +53,7 @@ def make(task: Task) -> dg.AssetsDefinition:
                 rows_read=summary["rows"],
                 dropped_rows=summary["dropped_rows"],
                 typical=drawing(recordings_drawn(mill.task, mill.home, report.outcome.ref)),
-                ignored=table([{"file": name} for name in report.ignored]),
+                ignored=table([{"file": name, "why": why} for name, why in report.ignored.items()]),
                 reasons=reasons(report.fresh, "file"),
             ),
             [_readable(summary)],

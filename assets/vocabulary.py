@@ -21,7 +21,7 @@ WORDS = {
     "typical": "rows of each recording, and one of typical length channel by channel",
     "cuts": "how much of each recording was kept, and one with what was cut out of it",
     "reasons": "what was left out or quarantined, and why",
-    "ignored": "files in the folder that no reader claims",
+    "ignored": "files in the folder that are left alone, and why",
     "splits": "episodes and rows of each split",
     "statistics": "mean and standard deviation of each channel in the training split",
     "histograms": "share of rows over the values of each channel: train, validation, test",

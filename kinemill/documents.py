@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,26 @@ from kinemill.home import Home
 from kinemill.sharing import send
 
 Json = dict[str, Any]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def canonical(value: object) -> str:
     """Spell `value` as JSON in the one way that digests are taken of (no NaN, keys sorted)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def valid_text(text: str) -> str:
+    r"""Return `text` as valid Unicode: a byte that is no UTF-8 becomes `\xff`.
+
+    Python reads such a byte of a file name as a lone surrogate, which SQLite, Parquet, HTML pages
+    and terminals refuse to write.
+    """
+    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def digest(value: object) -> str:

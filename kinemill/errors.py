@@ -1,6 +1,8 @@
 """The one family of errors: each says where, what was found, what was expected and what to do."""
 
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -88,6 +90,25 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(one))
         yield one
         one = one.__cause__ or one.__context__
+
+
+def is_fault_of_content(error: Exception) -> bool:
+    """Return whether an unexpected error follows from what is read, not from disk or memory.
+
+    One log that trips a reader or a check must not stop the others. An error that kinemill raises
+    on purpose, one of the operating system and a lack of memory concern all of them.
+    """
+    if isinstance(error, OSError):
+        return error.errno is None  # h5py says OSError of damaged bytes
+    return not isinstance(error, KinemillError | MemoryError)
+
+
+def spell_failure(error: Exception) -> str:
+    """Return an unexpected error on one line, with the place in the code that raised it."""
+    first = (str(error).splitlines() or [""])[0][:200]
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {first}{at}"
 
 
 def _again(kind: type[KinemillError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:

@@ -2,8 +2,9 @@
 
 A log that still grows is left alone, and while a run of the task is under way what arrives waits:
 the next run takes all of it. A run that failed for a reason that passes (its process was killed, a
-database was locked) is asked for again after a while, under a key that counts the attempts; one
-that failed for good only when logs, task file or program change.
+database was locked) is asked for again after a while, under a key that counts the attempts, and so
+is one that failed before the logs were read; one that failed for good after that only when logs,
+task file or program change.
 """
 
 import json
@@ -131,14 +132,20 @@ def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | Non
         told = f"{len(found.ids)} new logs" if found.ids else "the task file changed"
         return _ask(task, replace(seen, asked=asked, attempt=0), told, now, whole=threshold == 1)
     if seen.pending:
-        return _again(task, seen, runs, now)
+        return _again(task, seen, runs, now, unread=len(found.ids))
     recordings = _recordings(home, task.name)
     if threshold > 1 and recordings - seen.trained >= threshold and not runs.going():
         wanted = replace(
             seen, asked=f"train{recordings}-{_rules(seen.asked)}", attempt=0, trained=recordings
         )
         return _ask(task, wanted, f"{recordings} recordings", now, whole=True)
-    return Call(None, "no new logs", seen)
+    return Call(None, _nothing_new(found.ids), seen)
+
+
+def _nothing_new(unread: frozenset[str]) -> str:
+    if not unread:
+        return "no new logs"
+    return f"the last run ended without reading {len(unread)} logs; `kinemill ingest` reads them"
 
 
 def _asked(task: Task, ids: frozenset[str]) -> str:
@@ -151,19 +158,23 @@ def _rules(asked: str) -> str:
     return asked.rpartition("-")[2]
 
 
-def _again(task: Task, seen: Seen, runs: Runs, now: float) -> Call:
-    """Look at how the last run ended, and ask for another attempt if that may help."""
+def _again(task: Task, seen: Seen, runs: Runs, now: float, unread: int) -> Call:
+    """Look at how the last run ended, and ask for another attempt if that may help.
+
+    A run that failed for good is tried again only if it left logs unread: without that, one fault
+    would keep all logs that arrived with it out of the store for ever.
+    """
     fate = runs.fate(f"{task.name}-{seen.key}")
     if fate == "going":
         return Call(None, "its run is under way", seen)
-    if fate != "passing":
+    if fate == "ended" or (fate == "lasting" and not unread):
         told = "no new logs" if fate == "ended" else "the run for these logs failed for good"
         return Call(None, told, replace(seen, pending=False))
     left = seen.at + pause(seen.attempt) - now
     if left > 0:
-        return Call(
-            None, f"the run failed; attempt {seen.attempt + 1} in {left / 60:.0f} min", seen
-        )
+        lost = f" before it had read {unread} logs" if unread else ""
+        told = f"the run failed{lost}; attempt {seen.attempt + 1} in {left / 60:.0f} min"
+        return Call(None, told, seen)
     whole = task.retrain.after_new_recordings == 1 or seen.asked.startswith("train")
     return _ask(task, seen, f"attempt {seen.attempt + 1}", now, whole=whole)
 

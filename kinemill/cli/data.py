@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.outcomes import show_files, spell_name
-from kinemill.cli.say import Json, TaskName, document, news, table
+from kinemill.cli.say import Json, TaskName, document, logs_path, news, table
 
 Recording = Annotated[
     str, typer.Argument(help="Name at first sight, content hash or its beginning, or an episode.")
@@ -32,9 +32,9 @@ def ingest(
     from kinemill.spec import load_task
 
     loaded, home = load_task(task), Home.resolve()
-    folders = [path.resolve() for path in paths or []] or [None]
+    folders = [logs_path(path) for path in paths or []] or [None]
     reports = [read_logs(loaded, home, folder, Spoken()) for folder in folders]
-    _tell_ignored([name for report in reports for name in report.ignored])
+    _tell_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
     _show(f"logs of {loaded.name}", files, as_json=as_json)
 
@@ -64,12 +64,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _tell_ignored(names: list[str]) -> None:
-    """Say which files were left alone, so that nobody waits for them."""
-    if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        named = ", ".join(map(spell_name, names[:_NAMED]))
-        news(f"left alone (no log, half-written, or a link out of the folder): {named}{more}")
+def _tell_ignored(ignored: dict[str, str]) -> None:
+    """Say which files were left alone and why, so that nobody waits for them."""
+    names: dict[str, list[str]] = {}
+    for name, why in ignored.items():
+        names.setdefault(why, []).append(spell_name(name))
+    for why, each in names.items():
+        more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
+        news(f"left alone ({why}): {', '.join(each[:_NAMED])}{more}")
 
 
 def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, quantity, table
+from kinemill.cli.say import Json, TaskName, document, logs_path, quantity, table
 
 
 def drift(
@@ -22,7 +22,9 @@ def drift(
     from kinemill.spec import load_task
 
     loaded, home = load_task(task), Home.resolve()
-    found = _known(loaded, home) if logs is None else _aside(loaded, home, logs.resolve())
+    found = (
+        _known(loaded, home) if logs is None else _aside(loaded, home, logs_path(logs, "--logs"))
+    )
     if as_json:
         document(found)
     else:
@@ -37,11 +39,8 @@ def _known(task: Any, home: Any) -> dict[str, Any]:
 
 def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
     """Judge logs by the champion of `home`, in a home of their own that goes away."""
-    from kinemill.errors import BadInput
     from kinemill.home import Home
 
-    if not logs.exists():
-        raise BadInput(logs, "is not there", expected="a log, or a folder of logs")
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
         return _find(task, Home(Path(scratch)), logs, home)
 

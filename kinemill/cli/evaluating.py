@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, choose
-from kinemill.cli.say import Json, Overrides, document, news, quantity, table
+from kinemill.cli.say import Json, Overrides, document, logs_path, news, quantity, table
 
 
 def evaluate(
@@ -76,7 +76,7 @@ def _evaluate(
     from kinemill.verify.logs import read_logs
 
     chosen = choose(model, folder, parse_overrides(overrides))
-    read = read_logs(chosen.task, chosen.home, asked.logs.resolve())
+    read = read_logs(chosen.task, chosen.home, logs_path(asked.logs, "--logs"))
     rivals, notes = _rivals(chosen)
     verify = chosen.task.verify
     analysis = evaluate_logs(

@@ -16,6 +16,7 @@ from kinemill.cli.say import (
     TaskName,
     changes,
     document,
+    logs_path,
     news,
 )
 
@@ -64,12 +65,10 @@ def start(
     """Start the chain in the Dagster that is up, of `kinemill up` or KINEMILL_URL; do not wait."""
     from kinemill.cli import runs
     from kinemill.cli.server import find_server
-    from kinemill.errors import BadInput
     from kinemill.locks import whoever
     from kinemill.spec import load_task
 
-    if logs is not None and not logs.exists():
-        raise BadInput(f"--logs {logs}", "is not there")
+    logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
     loaded, server = load_task(task, changed), find_server()
     for note in loaded.notes:
@@ -96,8 +95,7 @@ def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[st
     if changed:
         config["resources"] = {task: {"config": nested(changed)}}
     if logs is not None:
-        folder = str(logs.resolve())
-        config["ops"] = {f"{task}__recordings": {"config": {"folder": folder}}}
+        config["ops"] = {f"{task}__recordings": {"config": {"folder": str(logs)}}}
     return config
 
 

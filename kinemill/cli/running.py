@@ -14,6 +14,7 @@ from kinemill.cli.say import (
     TaskName,
     changes,
     document,
+    logs_path,
     news,
 )
 
@@ -82,8 +83,7 @@ def _run(
     from kinemill.home import Home
     from kinemill.spec import load_task
 
-    if logs is not None and not logs.exists():
-        raise BadInput(f"--logs {logs}", "is not there")
+    folder = logs_path(logs, "--logs") if logs else None
     effective = load_task(task, changed)
     for note in effective.notes:
         news(note)
@@ -91,7 +91,6 @@ def _run(
         why = f"{effective.name} learns in its environment, without logs"
         raise BadInput(f"--logs {logs}", why, fix="leave it out")
     warn(Home.resolve().root, news)
-    folder = logs.resolve() if logs else None
     try:
         found = project("pipelines.run").run_chain(
             task, changed, logs=folder, resume=resume, watched=True

@@ -38,6 +38,25 @@ Resume = Annotated[
 ]
 
 
+def logs_path(logs: Path, option: str = "") -> Path:
+    """Return the absolute path of a log or a folder of logs.
+
+    Raises:
+        BadInput: there is nothing, or its name cannot be followed.
+    """
+    from kinemill.errors import BadInput
+
+    where, fix = f"{option} {logs}".strip(), "name a log or a folder of logs"
+    try:
+        logs.stat()
+    except FileNotFoundError as error:
+        raise BadInput(where, "is not there", fix=fix) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadInput(where, f"cannot be read: {why}", fix=fix) from error
+    return logs.resolve()
+
+
 def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str, Any]:
     """Return what `--with` and `--set` change of a task; single keys count after presets."""
     from kinemill.spec import parse_overrides

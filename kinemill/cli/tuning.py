@@ -13,6 +13,7 @@ from kinemill.cli.say import (
     TaskName,
     changes,
     document,
+    logs_path,
     news,
     quantity,
     table,
@@ -52,11 +53,9 @@ def tune(
     """Search for better settings, judged on validation data alone; killed, it goes on next time."""
     from kinemill.cli.progress import Spoken
     from kinemill.cli.project import project
-    from kinemill.errors import BadInput
     from kinemill.spec import load_task
 
-    if logs is not None and not logs.exists():
-        raise BadInput(f"--logs {logs}", "is not there")
+    logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
     loaded = load_task(task, changed)
     for note in loaded.notes:
@@ -65,7 +64,7 @@ def tune(
         _print_space(loaded, as_json=as_json)
         return
     tuning = project("pipelines.tune")
-    wanted = tuning.Wanted(trials, workers, timeout, register, logs.resolve() if logs else None)
+    wanted = tuning.Wanted(trials, workers, timeout, register, logs)
     found = tuning.tune_task(task, changed, wanted, Spoken(), watched=True)
     if as_json:
         document(found)

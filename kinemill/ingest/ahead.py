@@ -50,7 +50,7 @@ def read_ahead(
     number, shares = share
     mine = new_logs(task, home, folder)[number::shares]
     still, _ = wait_for_settled(mine, task.ingest.settle)
-    hashed = [(sight, digest_to_copy(sight.path)) for sight in still]
+    hashed = [(sight, hash_) for sight in still if (hash_ := _hash(sight))]
     decisions = decided(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}
     jobs: list[Job] = [
@@ -59,3 +59,11 @@ def read_ahead(
         if hash_ not in barred and task.ingest.wants(member.name)
     ]
     return sum(1 for _ in record(jobs, progress or Silence(), enter=False))
+
+
+def _hash(sight: Sight) -> str | None:
+    """Return the sha256 of a file's bytes; None if it cannot be read: the ingest reports that."""
+    try:
+        return digest_to_copy(sight.path)
+    except OSError:
+        return None

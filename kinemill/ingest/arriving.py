@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kinemill.home import Home
 from kinemill.ingest.files import Found, nothing_found, scan
-from kinemill.ingest.looks import Entry, Kept, Sight
+from kinemill.ingest.looks import Entry, Kept, Sight, stat_of
 from kinemill.ingest.sights import open_book
 from kinemill.spec import Task
 from kinemill.store import file_digest
@@ -105,7 +105,7 @@ class _Before:
 
 
 def _look(task: Task, folder: Path, read: Kept) -> Found:
-    return scan(task, folder, read) if folder.exists() else nothing_found()
+    return scan(task, folder, read) if stat_of(folder) else nothing_found()
 
 
 def _settled(task: Task, found: Found, now: float | None) -> list[Sight]:

@@ -1,13 +1,27 @@
 """Which files in a drop folder are logs, and which of them are complete."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kinemill.documents import valid_text
 from kinemill.errors import BadInput
-from kinemill.ingest.looks import NOTHING, Entry, Familiar, Kept, Look, Sight, look_of, see
+from kinemill.ingest.looks import (
+    NOTHING,
+    Entry,
+    Familiar,
+    Kept,
+    Look,
+    Sight,
+    is_file,
+    is_folder,
+    look_of,
+    real_path,
+    see,
+)
 from kinemill.ingest.raw import Reader
 from kinemill.spec import READERS, Task
 
@@ -23,19 +37,19 @@ class Found(NamedTuple):
         familiar: those that look the same, and their content hashes.
         sidecars: what describes logs beside them, new or different.
         told: side-cars that look the same.
-        ignored: names of the rest.
+        ignored: why each of the rest is left alone, by name.
     """
 
     logs: list[Sight]
     familiar: Familiar
     sidecars: list[Sight]
     told: list[Sight]
-    ignored: list[str]
+    ignored: dict[str, str]
 
 
 def nothing_found() -> Found:
     """Return what lies in an empty folder."""
-    return Found([], Familiar("", {}), [], [], [])
+    return Found([], Familiar("", {}), [], [], {})
 
 
 def readers(task: Task) -> dict[str, Reader]:
@@ -45,10 +59,11 @@ def readers(task: Task) -> dict[str, Reader]:
 
 
 def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
-    """List the logs under `folder` that the task wants, and the names of files no reader claims.
+    """List the logs under `folder` that the task wants, and why every other file is left alone.
 
-    Hidden files and folders are in none. Pipes, links that lead out of the folder and names that
-    programs give to half-written files are ignored. A path of one file is a log by any name.
+    Hidden files and folders are in none. Pipes, links that lead out of the folder or nowhere, names
+    that programs give to half-written files and what cannot be read are ignored: no file keeps the
+    others from being listed. A path of one file is a log by any name.
 
     Args:
         task: says which files are logs.
@@ -59,20 +74,20 @@ def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     Raises:
         BadInput: there is no such folder or file.
     """
-    if folder.is_file():
+    if is_file(folder):
         only = see(str(folder.parent), folder.name)
         return nothing_found()._replace(logs=[only] if only else [])
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(folder, "is no folder and no file", fix="name a folder of logs")
     found, same, admitted, top = nothing_found(), dict[str, Entry](), readers(task), str(folder)
-    for name, entry in _strangers(top, "", known or {}, same):
+    for name, entry in _strangers(top, known or {}, same, found.ignored):
         _sort(task, folder, name, entry, admitted, found)
     told = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
     return found._replace(
         logs=sorted(found.logs),
         told=[Sight(top, name, *same.pop(name)[0]) for name in told],
         familiar=Familiar(top, same),
-        ignored=sorted(found.ignored),
+        ignored=dict(sorted(found.ignored.items())),
     )
 
 
@@ -95,28 +110,45 @@ def _sort(
     """Say what a file is that is new, or looks different."""
     if entry.name.startswith("."):
         return
-    leads_out = entry.is_symlink() and _leads_out(entry, folder)
-    sight = None if leads_out else _seen(str(folder), name, entry)
-    if sight is None or _is_temporary(entry.name):
-        found.ignored.append(name)
+    try:
+        sight = _seen(folder, name, entry)
+    except OSError as error:
+        found.ignored[valid_text(name)] = why_unread(error)
+        return
+    if isinstance(sight, str):
+        found.ignored[valid_text(name)] = sight
     elif task.ingest.meta.is_sidecar(name):
         found.sidecars.append(sight)
     elif _claimed(entry, admitted):
-        found.logs.extend([sight] if task.ingest.wants(name) else [])
+        found.logs.extend([sight] if task.ingest.wants(sight.label) else [])
     else:
-        found.ignored.append(name)
+        found.ignored[sight.label] = "no log: no reader claims it"
 
 
-def _seen(folder: str, name: str, entry: os.DirEntry[str]) -> Sight | None:
-    try:
-        return Sight(folder, name, *look_of(entry.stat())) if entry.is_file() else None
-    except OSError:
-        return None
+def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> Sight | str:
+    """Return the stat of a file, or why it is left alone.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    if _is_temporary(entry.name):
+        return "half-written, by its name"
+    if entry.is_symlink() and _leads_out(entry, folder):
+        return "a link out of the folder"
+    found = entry.stat()
+    if not stat.S_ISREG(found.st_mode):
+        return "no regular file"
+    return Sight(str(folder), name, *look_of(found))
+
+
+def why_unread(error: OSError) -> str:
+    """Return why a file or folder cannot be read, in a few words."""
+    return f"cannot be read: {error.strerror or error}"
 
 
 def _leads_out(entry: os.DirEntry[str], folder: Path) -> bool:
     """Tell whether a link leads to what is not in the folder; nothing else is read from there."""
-    return not Path(entry.path).resolve().is_relative_to(folder.resolve())
+    return not real_path(Path(entry.path)).is_relative_to(real_path(folder))
 
 
 def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
@@ -129,10 +161,8 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
     ]
     if not ending or len(admitted) == 1 or not all(reader.shared for reader in ending):
         return bool(ending)
-    if not entry.is_file():
-        return False
     try:
-        with Path(entry.path).open("rb") as file:
+        with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         return True  # to be told that it cannot be read
@@ -140,30 +170,48 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
 
 
 def _strangers(
-    folder: str, below: str, known: Kept, same: dict[str, Entry]
+    top: str, known: Kept, same: dict[str, Entry], ignored: dict[str, str]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files under `folder` that are new or look different, with their names.
+    """Yield the files below a folder that are new or look different, with their names.
+
+    Folders are kept in a list instead of recursion: a tree may be deeper than Python's stack.
 
     Args:
-        folder: searched recursively.
-        below: what names begin with.
+        top: the folder, searched with all folders in it.
         known: how files looked, by name.
         same: gets those that look the same, of which there may be a hundred thousand.
+        ignored: gets the folders that cannot be listed, and why.
     """
-    try:
-        entries = os.scandir(folder)
-    except OSError:
-        return  # a folder that is gone since it was listed, or is not ours to read
-    with entries:
-        for entry in entries:
+    waiting = [(top, "")]
+    while waiting:
+        folder, below = waiting.pop()
+        for entry in _entries(folder, below, ignored):
             name = below + entry.name
             before = known.get(name)
             if before is not None and _look(entry) == before[0]:
                 same[name] = before
-            elif not entry.is_dir(follow_symlinks=False):
+            elif not _is_folder(entry):
                 yield name, entry
             elif not entry.name.startswith("."):
-                yield from _strangers(entry.path, f"{name}/", known, same)
+                waiting.append((entry.path, f"{name}/"))
+
+
+def _entries(folder: str, below: str, ignored: dict[str, str]) -> Iterator[os.DirEntry[str]]:
+    """Yield what a folder holds; one that cannot be listed is noted, and the others go on."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except FileNotFoundError:
+        return  # it is gone since it was listed
+    except OSError as error:
+        ignored[valid_text(below) or "."] = why_unread(error)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False  # `_seen` meets the same error, and says so
 
 
 def _is_temporary(name: str) -> bool:

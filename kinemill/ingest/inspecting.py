@@ -6,6 +6,7 @@ Nothing here writes into the home.
 from collections.abc import Iterable
 from pathlib import Path
 
+from kinemill.documents import valid_text
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import membership
@@ -72,6 +73,7 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
 
 def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
     """Return the hashes that fit, by the better kind of name that fits at all."""
+    which = valid_text(which)
     last, exact, close = Path(which).name, list[str](), list[str]()
     for hash_, name in listed:
         if name == which:
@@ -98,7 +100,7 @@ def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
     A log whose bytes are known keeps its name at first sight and what was decided about it.
     """
     hash_ = file_digest(path)
-    fresh = Member(hash_, path.name, path.stat().st_size, path.suffix.lower())
+    fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)
     member = membership.find_member(home, task.name, hash_) or fresh
     decision = decided(home, task.name).get(hash_)
     released = decision is not None and decision.decision == "release"

@@ -1,9 +1,12 @@
 """How files look, which tells those that have changed from those that have not, unread."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from kinemill.documents import valid_text
 
 
 class Sight(NamedTuple):
@@ -23,6 +26,11 @@ class Sight(NamedTuple):
     def path(self) -> Path:
         """Where the file lies."""
         return Path(self.folder, self.name)
+
+    @property
+    def label(self) -> str:
+        """The name as valid Unicode, for everything that is stored or shown."""
+        return valid_text(self.name)
 
     def age(self, now: float) -> float:
         """Return the distance, in s, of the last change from `now`.
@@ -82,9 +90,35 @@ def look_of(found: os.stat_result) -> Look:
 
 
 def see(folder: str, name: str) -> Sight | None:
-    """Look at a file; None if it is gone or no regular file."""
-    path = Path(folder, name)
+    """Return the stat of a file; None if it is gone, out of reach or no regular file."""
+    found = stat_of(Path(folder, name))
+    return Sight(folder, name, *look_of(found)) if found and stat.S_ISREG(found.st_mode) else None
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """Return the stat of a path; None if there is nothing, or the path cannot be followed.
+
+    Unlike `Path.is_file`, this covers names that are too long, loops of links and folders without
+    access: in a folder of logs each of these concerns one file alone.
+    """
     try:
-        return Sight(folder, name, *look_of(path.stat())) if path.is_file() else None
-    except OSError:
+        return path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path leads to a regular file that can be reached."""
+    found = stat_of(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder that can be reached."""
+    found = stat_of(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def real_path(path: Path) -> Path:
+    """Return the path without links; a loop of links, which `Path.resolve` refuses, is kept."""
+    return Path(os.path.realpath(path))

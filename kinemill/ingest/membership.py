@@ -1,5 +1,7 @@
 """Which recordings a task has, what each was called at first sight, and its raw bytes."""
 
+import errno
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,9 @@ from kinemill.sharing import bring_file, bring_new, send, withdraw
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
 
 FORMAT = Format("membership", 1)
+_ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")
+# Reading the file failed, not writing the copy: a full or read-only home concerns every log.
+_UNREADABLE = {errno.EIO, errno.ESTALE, errno.ENXIO, errno.EISDIR}
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,18 @@ def first_sights(hashed: list[tuple[Sight, str]]) -> dict[str, tuple[Member, Pat
     """Return a member and its path for each content, named after the first file that has it."""
     found: dict[str, tuple[Member, Path]] = {}
     for sight, hash_ in sorted(hashed, key=lambda item: item[0].name):
-        suffix = sight.path.suffix.lower()
-        found.setdefault(hash_, (Member(hash_, sight.name, sight.size, suffix), sight.path))
+        found.setdefault(hash_, (new_member(hash_, sight.label, sight.size), sight.path))
     return found
+
+
+def new_member(hash_: str, name: str, size: int) -> Member:
+    """Return the member that a file of this name becomes.
+
+    The ending, which may tell the format, is kept where it is one: it becomes part of the name of
+    the kept copy, which is 64 characters long without it.
+    """
+    ending = _ENDING.search(name.lower())
+    return Member(hash_, name, size, ending[0] if ending else "")
 
 
 def _folder(home: Home, task: str) -> Path:
@@ -152,7 +166,9 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
         aside.chmod(0o444)
         hasten(aside)
         fault_point("raw.copied")
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _UNREADABLE:
+            raise Moved(source, f"can no longer be read ({error.strerror})") from error
         raise
     return aside, [Move(aside, raw)]

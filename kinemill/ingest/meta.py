@@ -14,8 +14,10 @@ from typing import Any, cast
 
 import yaml
 
+from kinemill.documents import valid_text
 from kinemill.errors import BadInput
 from kinemill.ingest.files import readers, recognise
+from kinemill.ingest.looks import is_file
 from kinemill.ingest.membership import Member
 from kinemill.spec import Task
 from kinemill.spec.yaml import read_yaml
@@ -52,7 +54,7 @@ def read_attributes(task: Task, log: Path) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001  (each format's library has its own)
         first = (str(error).splitlines() or [""])[0]
         found = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}
-    return {f"{OWN}{key}": value for key, value in found.items()}
+    return _valid({f"{OWN}{key}": value for key, value in found.items()})
 
 
 def read_sidecar(task: Task, log: Path) -> dict[str, str]:
@@ -63,12 +65,22 @@ def read_sidecar(task: Task, log: Path) -> dict[str, str]:
     """
     for ending in task.ingest.meta.sidecar:
         for path in (log.with_name(log.name + ending), log.with_name(log.stem + ending)):
-            if path.is_file() and not path.is_symlink():
-                try:
-                    return _read(path)
-                except BadInput as error:
-                    return {PROBLEM: f"{path.name}: {str(error).removeprefix(str(path))}"}
+            if is_file(path) and not path.is_symlink():
+                return _read_safely(path)
     return {}
+
+
+def _read_safely(path: Path) -> dict[str, str]:
+    try:
+        found = _read(path)
+    except (BadInput, OSError, ValueError, RecursionError) as error:
+        found = {PROBLEM: f"{path.name}: {str(error).removeprefix(str(path))}"}
+    return _valid(found)
+
+
+def _valid(found: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata in valid Unicode: YAML and HDF5 can spell what no file can hold."""
+    return {valid_text(key): valid_text(value) for key, value in found.items()}
 
 
 def describe(task: Task, member: Member, log: Path | None) -> Member:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kinemill.documents import valid_text
 from kinemill.errors import BadLog
 from kinemill.registry import nearest
 from kinemill.spec import Source, Task
@@ -28,14 +29,17 @@ Reason = dict[str, str | None]
 def reason(
     check: str, where: str, found: str, *, expected: str, fix: str, channel: str | None = None
 ) -> Reason:
-    """Return one reason why a log, or a stretch of it, is not used as it stands."""
+    """Return one reason why a log, or a stretch of it, is not used as it stands.
+
+    Names that a file brings along become valid Unicode.
+    """
     return {
         "check": check,
         "channel": channel,
-        "where": where,
-        "found": found,
-        "expected": expected,
-        "fix": fix,
+        "where": valid_text(where),
+        "found": valid_text(found),
+        "expected": valid_text(expected),
+        "fix": valid_text(fix),
     }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from kinemill.cores import in_groups
 from kinemill.durable import Move
@@ -28,15 +27,16 @@ def read_again(
         CorruptArtifact: the kept bytes of one, and what was read of it, are damaged.
     """
     for member, outcome in record([(task, home, member, None) for member in chosen], progress):
-        if outcome:  # a kept copy does not move
+        if not isinstance(outcome, str):  # a kept copy does not move
             yield member, outcome
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A recording that was read: its outcome, None if its file is moving, and what goes with it."""
+    """A recording that was read: its outcome and what goes with it, or why it could not be read."""
 
     member: Member
+    why: str = ""
     outcome: Outcome | Staged | None = None
     raw: list[Move] = field(default_factory=list[Move])
     entry: list[Move] = field(default_factory=list[Move])
@@ -56,12 +56,12 @@ def _read_aside(job: Job) -> _Read:
         outcome = stage_outcome(home, STAGE, task.name, recording_inputs(task, member), build)
         described = describe(task, member, source)
         entry = entering(home, task.name, described, anew=described is not member)
-    except Moved:
-        return _Read(member)
+    except Moved as error:
+        return _Read(member, error.found)
     except BaseException:
         _discard(moves)
         raise
-    return _Read(member, outcome, moves, entry)
+    return _Read(member, "", outcome, moves, entry)
 
 
 def record(
@@ -70,8 +70,10 @@ def record(
     *,
     enter: bool = True,
     first: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Member, Outcome | None]]:
-    """Publish recordings and enter them as members, many at a time; no outcome of moving files.
+) -> Iterator[tuple[Member, Outcome | str]]:
+    """Publish recordings and enter them as members, many at a time.
+
+    A file that could not be read has no outcome: why it could not is in its place.
 
     Args:
         jobs: what is to be read.
@@ -87,7 +89,7 @@ def record(
 
 def _record(
     jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
-) -> Iterator[tuple[Member, Outcome | None]]:
+) -> Iterator[tuple[Member, Outcome | str]]:
     done = 0
     for group, found in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()
@@ -106,8 +108,10 @@ def _record(
                 if isinstance(one.outcome, Staged):
                     one.outcome.discard()
         for one in read:
-            staged_ = isinstance(one.outcome, Staged)
-            yield one.member, next(published) if staged_ else cast("Outcome | None", one.outcome)
+            if isinstance(one.outcome, Staged):
+                yield one.member, next(published)
+            else:
+                yield one.member, one.outcome or one.why
 
 
 def _bytes_of(job: Job) -> int:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.errors import BadLog
+from kinemill.documents import valid_text
+from kinemill.errors import BadLog, is_fault_of_content, spell_failure
 from kinemill.home import Home
 from kinemill.ingest.files import readers, recognise
 from kinemill.ingest.media import store_media
@@ -94,7 +95,7 @@ def _own_part(task: Task) -> Json:
 def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     """Read the bytes at `raw`, write the tracks into `folder`, and return the summary."""
     form = recognise(task, raw)
-    parts, listed = store_media(_read(task, form, raw), folder), list[Json]()
+    parts, listed = _stored(task, form, raw, folder), list[Json]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}{SUFFIX}"
@@ -116,11 +117,31 @@ def _of_part(part: str, item: Reason) -> Reason:
     return {**item, "where": f"{part}, {item['where']}"} if part else item
 
 
+def _stored(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[str, Tracks]]:
+    """Read a log and write its media into `folder`; a log that trips a reader has no tracks.
+
+    A library that decodes damaged bytes may raise anything. That concerns this log alone.
+
+    Raises:
+        OSError: the store cannot be read or written, which concerns every log.
+    """
+    try:
+        return store_media(_read(task, form, raw), folder)
+    except Exception as error:
+        if not is_fault_of_content(error):
+            raise
+        for path in folder.iterdir():
+            path.unlink()
+        expected, fix = f"a log that the reader of {form} can read", "report this fault of kinemill"
+        where = ("format", "file", f"the reader of {form} failed: {spell_failure(error)}")
+        return [("", Tracks([], 0, 0, [reason(*where, expected=expected, fix=fix)]))]
+
+
 def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
     """Read a log: the tracks of each of its parts, or of the nameless one that is all of it."""
     try:
         logs = read_parts(readers(task)[form], raw, task)
-        return [(log.part, make_tracks(log, task)) for log in logs]
+        return [(valid_text(log.part), make_tracks(log, task)) for log in logs]
     except Unreadable as error:
         reasons = error.reasons
     except BadLog as error:

@@ -13,6 +13,8 @@ from kinemill.ingest.snapshot import Snapshot
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, summary_of
 
+_CHANGED = "changed while it was looked at"
+
 
 class Teller:
     """Tells of each file what is known of its content."""
@@ -24,19 +26,18 @@ class Teller:
         snapshot: Snapshot,
         decisions: Mapping[str, Decision],
         entered: Set[str],
+        unfinished: Mapping[str, str],
     ) -> None:
         self._task, self._home, self._snapshot = task, home, snapshot
-        self._decisions, self._entered = decisions, entered
+        self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
-    def tell(self, sight: Sight, hash_: str | None) -> Json:
+    def tell(self, sight: Sight, hash_: str) -> Json:
         """Return the report's entry of one file (DESIGN section 6).
 
         Args:
             sight: the file.
-            hash_: sha256 of its bytes; None if it changed while they were read.
+            hash_: sha256 of its bytes.
         """
-        if hash_ is None:
-            return unstable(sight)
         decision = self._decisions.get(hash_)
         if decision and decision.bars:
             return _report(sight, hash_, "known", {}, [decision.reason(self._task.name)])
@@ -45,11 +46,11 @@ class Teller:
             return self._read(sight, found)
         member = find_member(self._home, self._task.name, hash_)
         if member is None or self._task.ingest.wants(member.name):
-            return unstable(sight)
+            return unstable(sight, self._unfinished.get(hash_, _CHANGED))
         return _report(sight, hash_, "known", {}, [_excluded(member)])
 
     def _read(self, sight: Sight, found: Json) -> Json:
-        first = found["hash"] in self._entered and sight.name == found["name"]
+        first = found["hash"] in self._entered and sight.label == found["name"]
         verdict = "episodes" if found["tracks"] else "quarantined"
         reasons: list[Reason] = []
         if found["reasons"]:
@@ -63,21 +64,25 @@ class IngestReport:
 
     Attributes:
         outcome: the snapshot.
-        ignored: names of the files that no reader claims.
+        ignored: why files are left alone, by name.
+        teller: says what became of a content.
+        read: content hashes of the files that are new or look different than before.
+        unread: why some of these have none.
+        familiar: content hashes of all others.
     """
 
     outcome: Outcome
-    ignored: list[str]
+    ignored: Mapping[str, str]
     teller: Teller
-    looked_at: Mapping[Sight, str | None]
+    read: Mapping[Sight, str]
+    unread: Mapping[Sight, str]
     familiar: Mapping[Sight, bytes]
-    moving: list[Sight]
 
     @cached_property
     def fresh(self) -> list[Json]:
         """The entries of the files that are new or look different than at the last ingest."""
-        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.looked_at.items()]
-        return _sorted([*told, *(unstable(sight) for sight in self.moving)])
+        told = [self.teller.tell(sight, hash_) for sight, hash_ in self.read.items()]
+        return _sorted([*told, *(unstable(sight, why) for sight, why in self.unread.items())])
 
     @property
     def known(self) -> int:
@@ -99,7 +104,7 @@ def _report(
     sight: Sight, hash_: str | None, outcome: str, summary: Json, reasons: list[Reason]
 ) -> Json:
     return {
-        "file": sight.name,
+        "file": sight.label,
         "hash": hash_,
         "outcome": outcome,
         "episodes": summary.get("tracks", 0),
@@ -108,16 +113,20 @@ def _report(
     }
 
 
-def unstable(sight: Sight) -> Json:
-    """Return the report's entry of a file that is not complete yet."""
-    unsettled = reason(
+def unstable(sight: Sight, why: str) -> Json:
+    """Return the report's entry of a file that is not complete yet, or cannot be read."""
+    return _report(sight, None, "unstable", {}, [unread(why)])
+
+
+def unread(why: str) -> Reason:
+    """Return the reason why a file was not read, which the next ingest tries again."""
+    return reason(
         "settled",
         "file",
-        "changed while it was looked at, or cannot be read",
+        why,
         expected="a file that is complete and readable",
         fix="run again when it is",
     )
-    return _report(sight, None, "unstable", {}, [unsettled])
 
 
 def _excluded(member: Member) -> Reason:

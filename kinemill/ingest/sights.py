@@ -10,6 +10,7 @@ stands before what is hashed, so that it goes with no other.
 
 import hashlib
 import io
+import os
 import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import NamedTuple
 import polars as pl
 
 from kinemill.home import Home
-from kinemill.ingest.looks import Entry, Kept, Sight
+from kinemill.ingest.looks import Entry, Kept, Sight, real_path
 from kinemill.spec import Task
 from kinemill.store import digest, index_path, publish_file
 
@@ -28,7 +29,7 @@ _DIGEST = 32  # bytes of a sha256
 _FRESH = 1.0  # s; a file changed later than this before it was read may look the same afterwards
 _FEW = 32  # lines that are kept apart, whatever the number of all
 _SCHEMA = {
-    "name": pl.String,
+    "name": pl.Binary,  # as the file system spells it, which need not be UTF-8
     "size": pl.Int64,
     "mtime_ns": pl.Int64,
     "ctime_ns": pl.Int64,
@@ -100,7 +101,7 @@ def open_book(task: Task, home: Home, folder: Path) -> Book:
     """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
     # What is kept was wanted and claimed, which may be otherwise by other rules.
     of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
-    name = digest([*of, str(folder.resolve())])[:16]
+    name = digest([*of, str(real_path(folder))])[:16]
     path = index_path(home, task.name, f"sights-{name}")
     first = _table(path)
     if first is _NONE:
@@ -120,7 +121,7 @@ def _beside(path: Path) -> Path:
 
 def _written(files: Kept, of: bytes = b"") -> bytes:
     """Spell a file of a book; `of` is the digest of the first, where this is the second."""
-    rows = [(name, *look, hash_) for name, (look, hash_) in files.items()]
+    rows = [(os.fsencode(name), *look, hash_) for name, (look, hash_) in files.items()]
     buffer = io.BytesIO()
     pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(buffer, compression="lz4")
     content = buffer.getvalue()
@@ -144,6 +145,7 @@ def _read(path: Path, of: bytes, mtime_ns: int, inode: int) -> _Table:
     if hashlib.sha256(of + content[_DIGEST:]).digest() != found:
         return _NONE
     columns = pl.read_parquet(io.BytesIO(content[_DIGEST:])).to_dict(as_series=False)
-    names, *looks, hashes = (columns[name] for name in _SCHEMA)
+    spelled, *looks, hashes = (columns[name] for name in _SCHEMA)
+    names = map(os.fsdecode, spelled)
     rows = zip(names, zip(*looks, strict=True), hashes, strict=True)
     return _Table({name: (look, hash_) for name, look, hash_ in rows}, found)

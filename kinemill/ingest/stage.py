@@ -19,7 +19,14 @@ from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.copying import copying_ahead
 from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
-from kinemill.ingest.files import Found, nothing_found, readers, scan, wait_for_settled
+from kinemill.ingest.files import (
+    Found,
+    nothing_found,
+    readers,
+    scan,
+    wait_for_settled,
+    why_unread,
+)
 from kinemill.ingest.index import (
     Index,
     end_pending,
@@ -29,7 +36,7 @@ from kinemill.ingest.index import (
     pending,
     save_index,
 )
-from kinemill.ingest.looks import NOTHING, Sight, see
+from kinemill.ingest.looks import NOTHING, Sight, is_file, see, stat_of
 from kinemill.ingest.membership import (
     Member,
     find_member,
@@ -37,6 +44,7 @@ from kinemill.ingest.membership import (
     members,
     members_elsewhere,
 )
+from kinemill.ingest.raw import SHOWN
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.report import IngestReport, Teller
@@ -60,11 +68,11 @@ Familiar = Mapping[Sight, bytes]
 
 @dataclass(frozen=True)
 class _Taken:
-    """What an ingest came to: the snapshot, what it entered, and what it could not finish."""
+    """What an ingest came to: the snapshot, what it entered, and what it could not read and why."""
 
     outcome: Outcome
     entered: frozenset[str]
-    unfinished: frozenset[str]
+    unfinished: Mapping[str, str]
 
 
 def ingest(
@@ -98,7 +106,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     source = folder or drop_folder(task, home)
     _learn_elsewhere(task, home)
     book = open_book(task, home, source)
-    looked = scan(task, source, book.files) if folder or source.exists() else nothing_found()
+    looked = scan(task, source, book.files) if folder or stat_of(source) else nothing_found()
     described = _described_anew(task, looked)
     again = [sight for sight in looked.familiar if sight in described] if described else []
     familiar = looked.familiar.without(again)
@@ -107,22 +115,23 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
     still, moving = wait_for_settled([*looked.logs, *again], task.ingest.settle)
     with copying_ahead(home) as ahead:
         found = on_threads(lambda sight: _hash(sight, ahead(sight)), still)
-        hashes = dict(zip(still, found, strict=True))
-        read = {sight: hash_ for sight, hash_ in hashes.items() if hash_}
+        read, unread = _split(dict(zip(still, found, strict=True)))
         fault_point("ingest.hashed")
         earlier = {sight: before for sight in read if (before := book.hash_before(sight))}
         decisions = decided(home, task.name)
         taking = _Taking(task, home, decisions, described)
         taken = taking.take(read, familiar, earlier, progress)
+    unread |= dict.fromkeys(moving, "changed while it was looked at")
     if taken is None:
-        raise _nothing(task, source)
-    if not source.is_file():
+        raise _nothing(task, source, unread)
+    if not is_file(source):
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in taken.unfinished}
         beside = dict.fromkeys(looked.sidecars, NOTHING)
         told = [sight.name for sight in looked.told]
         book.write({**finished, **beside}, {*familiar.files, *told})
-    teller = Teller(task, home, Snapshot(home, taken.outcome.ref), decisions, taken.entered)
-    return IngestReport(taken.outcome, looked.ignored, teller, hashes, familiar, moving)
+    snapshot = Snapshot(home, taken.outcome.ref)
+    teller = Teller(task, home, snapshot, decisions, taken.entered, taken.unfinished)
+    return IngestReport(taken.outcome, looked.ignored, teller, read, unread, familiar)
 
 
 def _learn_elsewhere(task: Task, home: Home) -> None:
@@ -179,10 +188,10 @@ class _Taking:
             contents += [(s, h.hex()) for s, h in familiar.items() if h.hex() in asked]
         jobs, entered = self._jobs(asked - self._barred, first_sights(contents))
         changes: dict[str, Json | None] = dict.fromkeys(asked)
-        unfinished = set[str]()
+        unfinished = dict[str, str]()
         for member, outcome in record(jobs, progress, first=lambda: self._note(entered)):
-            if outcome is None:
-                unfinished.add(member.hash)
+            if isinstance(outcome, str):
+                unfinished[member.hash] = outcome
                 continue
             released = member.hash in self._released
             changes[member.hash] = entry_of(member.hash, member.name, outcome, released=released)
@@ -192,7 +201,7 @@ class _Taking:
         fault_point("ingest.published")
         if snapshot is None:
             return None
-        return _Taken(snapshot, frozenset(entered - unfinished), frozenset(unfinished))
+        return _Taken(snapshot, frozenset(entered - unfinished.keys()), unfinished)
 
     def _note(self, entered: set[str]) -> None:
         """Note what is about to be entered, before any of it is."""
@@ -262,18 +271,24 @@ class _Taking:
         return outcome
 
 
-def _nothing(task: Task, source: Path) -> BadInput:
+def _nothing(task: Task, source: Path, unread: Mapping[Sight, str]) -> BadInput:
     endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
+    named = [f"{sight.label} {why}" for sight, why in sorted(unread.items())]
+    told = f": {'; '.join(named[:SHOWN])}" if named else ""
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return BadInput(
         source,
-        f"holds no complete log of the task {task.name!r}",
+        f"holds no complete log of the task {task.name!r}{told}{more}",
         expected=f"files that end in {', '.join(endings)} and match `ingest.include`",
         fix="put logs there, or name a folder with --logs",
     )
 
 
-def _hash(sight: Sight, ahead: Path | None) -> str | None:
-    """Return the sha256 of a file's bytes; None if it changed meanwhile or cannot be read.
+_Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
+
+
+def _hash(sight: Sight, ahead: Path | None) -> _Hashed:
+    """Return the sha256 of a file's bytes, or why there is none.
 
     Where it may be written `ahead`, it is copied on the way.
     """
@@ -281,6 +296,13 @@ def _hash(sight: Sight, ahead: Path | None) -> str | None:
         found = digest_to_copy(sight.path, ahead)
         if ahead and ahead.exists():
             hasten(ahead)
-    except OSError:
-        return None
-    return found if see(sight.folder, sight.name) == sight else None
+    except OSError as error:
+        return None, why_unread(error)
+    same = see(sight.folder, sight.name) == sight
+    return (found, "") if same else (None, "changed while it was looked at")
+
+
+def _split(hashed: Mapping[Sight, _Hashed]) -> tuple[dict[Sight, str], dict[Sight, str]]:
+    """Return the content hashes of the files that were read, and why the others were not."""
+    read = {sight: hash_ for sight, (hash_, _) in hashed.items() if hash_}
+    return read, {sight: why for sight, (hash_, why) in hashed.items() if not hash_}

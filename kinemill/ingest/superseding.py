@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kinemill.home import Home
 from kinemill.ingest.decisions import Decision, decide
+from kinemill.ingest.looks import stat_of
 from kinemill.ingest.membership import find_member
 from kinemill.spec import Task
 
@@ -44,19 +45,23 @@ def supersede(
     if before is None or before == hash_ or before in decisions:
         return None
     member = find_member(home, task.name, before)
-    if member is None or not 0 < member.bytes < path.stat().st_size:
+    now = stat_of(path)
+    if member is None or now is None or not 0 < member.bytes < now.st_size:
         return None
-    if _digest_of_first(path, member.bytes) != before:
+    if not _begins_with(path, member.bytes, before):
         return None
     because = f"goes on in {hash_[:16]}, which begins with its {member.bytes} bytes"
     return decide(home, task.name, (before, member.name), "supersede", because)
 
 
-def _digest_of_first(path: Path, count: int) -> str:
-    """Return the sha256 of the first `count` bytes of a file, in hex."""
+def _begins_with(path: Path, count: int, hash_: str) -> bool:
+    """Return whether the first `count` bytes of a file have this sha256; False if it is gone."""
     found = hashlib.sha256()
-    with path.open("rb") as file:
-        while count > 0 and (chunk := file.read(min(count, _CHUNK))):
-            found.update(chunk)
-            count -= len(chunk)
-    return found.hexdigest()
+    try:
+        with path.open("rb") as file:
+            while count > 0 and (chunk := file.read(min(count, _CHUNK))):
+                found.update(chunk)
+                count -= len(chunk)
+    except OSError:
+        return False
+    return found.hexdigest() == hash_

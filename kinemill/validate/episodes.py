@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 
 from kinemill.digests import link
+from kinemill.errors import is_fault_of_content, spell_failure
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
+from kinemill.ingest.raw import reason
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
 from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
@@ -92,7 +94,41 @@ def validated_inputs(recording: Recording, asked: Json) -> Json:
 
 
 def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
-    """Judge a recording, write its episodes into `folder`, and return the summary."""
+    """Judge a recording, write its episodes into `folder`, and return the summary.
+
+    A recording that trips a check has no episodes: the error is its reason, and others go on.
+    """
+    try:
+        return _judge_into(task, recording, folder)
+    except Exception as error:
+        if not is_fault_of_content(error):
+            raise
+        for path in folder.iterdir():
+            path.unlink()
+        failed = reason(
+            "checks",
+            "whole log",
+            f"a check failed: {spell_failure(error)}",
+            expected="values that every check can work with",
+            fix="report this fault of kinemill or of the plug-in, and see the log for odd values",
+        )
+        return {
+            "hash": recording.hash,
+            "quarantined": True,
+            "episodes": [],
+            "dropped_rows": sum(track["rows"] for track in recording.summary["tracks"]),
+            "dropped": {},
+            "found": {},
+            "reasons": [failed],
+            "measured": [],
+            "sketches": [],
+            "response": None,
+            "strip": [],
+            "table": {},
+        }
+
+
+def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
     episodes: list[Json] = []
     reasons: list[Json] = []
     kept: list[Track] = []
@@ -200,10 +236,10 @@ def _few(reasons: list[Json]) -> list[Json]:
     """Keep the first reasons of each check, and count the rest in one more."""
     seen: Counter[str] = Counter()
     few: list[Json] = []
-    for reason in reasons:
-        seen[reason["check"]] += 1
-        if seen[reason["check"]] <= SHOWN:
-            few.append(reason)
+    for item in reasons:
+        seen[item["check"]] += 1
+        if seen[item["check"]] <= SHOWN:
+            few.append(item)
     for check, count in seen.items():
         if count > SHOWN:
             last = next(item for item in reversed(few) if item["check"] == check)

@@ -11,14 +11,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from kinemill.documents import valid_text
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.decisions import decided
-from kinemill.ingest.files import scan
+from kinemill.ingest.files import scan, why_unread
 from kinemill.ingest.inspecting import read_aside
+from kinemill.ingest.looks import is_file
 from kinemill.ingest.membership import find_member
 from kinemill.ingest.raw import Reason, reason
+from kinemill.ingest.report import unread
 from kinemill.ingest.rows import read_rows
 from kinemill.spec import Task
 from kinemill.store import Json, file_digest
@@ -62,19 +65,22 @@ def foretell(
     Raises:
         BadInput: there is no such file or folder, or the folder holds no log.
     """
-    if path.is_file():
-        return [_foretell(task, home, path, path.name, accepted)]
+    if is_file(path):
+        return [_foretell(task, home, path, valid_text(path.name), accepted)]
     logs = scan(task, path).logs
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
-    return [_foretell(task, home, sight.path, sight.name, accepted) for sight in logs]
+    return [_foretell(task, home, sight.path, sight.label, accepted) for sight in logs]
 
 
 def _foretell(
     task: Task, home: Home, path: Path, name: str, accepted: list[Accepted] | None
 ) -> Json:
     """Return the entry of one log that would be called `name` at first sight."""
-    hash_ = file_digest(path)
+    try:
+        hash_ = file_digest(path)
+    except OSError as error:
+        return _entry(path, None, "unstable", [unread(why_unread(error))])
     member = find_member(home, task.name, hash_)
     decision = decided(home, task.name).get(hash_)
     if decision and decision.bars:
@@ -111,9 +117,9 @@ def _verdict(path: Path, recording: Recording, judged: Json, *, known: bool) -> 
     return {**found, "episodes": len(episodes), "rows": rows}
 
 
-def _entry(path: Path, hash_: str, outcome: str, reasons: list[Reason]) -> Json:
+def _entry(path: Path, hash_: str | None, outcome: str, reasons: list[Reason]) -> Json:
     return {
-        "file": str(path),
+        "file": valid_text(str(path)),
         "hash": hash_,
         "outcome": outcome,
         "episodes": 0,

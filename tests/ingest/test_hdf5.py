@@ -232,7 +232,7 @@ def test_a_cut_file_is_refused(logs, task, keep):
 def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, request):
     task = load_task(request.config.rootpath / "tests" / "tasks" / "bouc_wen.yaml")
     report = ingest(task, home, shared_data / "bouc_wen_sim_h5")
-    assert report.ignored == ["README.txt"]
+    assert list(report.ignored) == ["README.txt"]
     (recording,) = load_recordings(home, report.outcome.ref)
     assert (recording.summary["rows"], recording.summary["reasons"]) == (40_960, [])
     (track,) = recording.summary["tracks"]

@@ -164,7 +164,7 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
         write(name, swing)
     write(".git/e.csv", swing)
     report = ingest(task, home, logs)
-    assert report.ignored == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
+    assert list(report.ignored) == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
     assert outcomes(report) == {"a.csv": "episodes"}
 
 

@@ -197,7 +197,7 @@ def test_parquet_files_under_meta_are_no_logs(logs, arm, home):
     report = ingest(arm, home, logs)
     assert [entry["file"] for entry in report.files] == ["data/chunk-000/file-000.parquet"]
     assert (report.outcome.summary["quarantined"], report.outcome.summary["tracks"]) == (0, 3)
-    assert report.ignored == [
+    assert list(report.ignored) == [
         "meta/episodes/chunk-000/file-000.parquet", "meta/info.json", "meta/tasks.parquet",
     ]  # fmt: skip
 

@@ -80,7 +80,7 @@ def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
     whole = {"include": "*.mat", "rate": None, "parts": {}, "format": "mat"}
     task = load_task(path, {f"ingest.{key}": value for key, value in whole.items()})
     report = ingest(task, home, shared_data / "cascaded_tanks")
-    assert report.ignored == ["dataBenchmark.csv"]
+    assert list(report.ignored) == ["dataBenchmark.csv"]
     (recording,) = load_recordings(home, report.outcome.ref)
     assert (recording.summary["rows"], recording.summary["reasons"]) == (1024, [])
     log = read(shared_data / "cascaded_tanks" / "dataBenchmark.mat", task)

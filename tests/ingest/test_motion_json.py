@@ -87,7 +87,7 @@ def test_other_json_in_the_folder_is_no_log_unless_the_task_says_so(logs, knee, 
     (logs / "a.json").write_text(json.dumps(clip))
     (logs / "info.json").write_text('{"robot": "duck", "fps": 50}')
     report = ingest(knee, home, logs)
-    assert (report.outcome.summary["tracks"], report.ignored) == (1, ["info.json"])
+    assert (report.outcome.summary["tracks"], list(report.ignored)) == (1, ["info.json"])
     assert recognise(knee, logs / "a.json") == "motion_json"
     named = knee.model_copy(
         update={"ingest": knee.ingest.model_copy(update={"format": "motion_json"})}

@@ -85,7 +85,7 @@ def test_a_shipped_task_reads_the_set_it_was_written_for(home, shared_data):
     report = ingest(load_task("double_pendulum"), home, shared_data / "double_pendulum_sysid")
     assert (report.outcome.summary["recordings"], report.outcome.summary["quarantined"]) == (12, 0)
     assert not any(entry["reasons"] for entry in report.files)
-    assert report.ignored == ["LICENSE"]
+    assert list(report.ignored) == ["LICENSE"]
 
 
 def test_logs_of_another_robot_are_quarantined_with_what_is_missing(arm, home, shared_data):

@@ -88,4 +88,4 @@ def test_a_bag_folder_in_the_drop_folder_is_one_recording(tmp_path, arm, home):
     report = ingest(arm, home, drop)
     assert report.outcome.summary["recordings"] == 2
     assert report.outcome.summary["tracks"] == 2
-    assert report.ignored == ["run1/metadata.yaml"]
+    assert list(report.ignored) == ["run1/metadata.yaml"]

@@ -114,9 +114,39 @@ def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_later_under_a
     assert [pause(attempt) for attempt in (1, 2, 9)] == [300.0, 1200.0, 86400.0]
 
 
-def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(place, drop):
+@pytest.fixture
+def take(place):
+    """Read the drop folder, as the first asset of a run does."""
+
+    def read():
+        time.sleep(1.1)  # what has only just changed is not kept as read
+        task = load_task(TASK, {"ingest.settle": 0})
+        ingest(task, place.home, place.home.logs(TASK))
+
+    return read
+
+
+def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the_reason(
+    place, drop, take
+):
+    drop("good.csv", 1)
+    first = look(place, Seen(), moment=1e9)
+    soon = look(place, first.seen, fate="lasting", moment=1e9 + 1.0)
+    assert (soon.request, soon.seen) == (None, first.seen)
+    assert soon.why == "the run failed before it had read 1 logs; attempt 2 in 5 min"
+    second = look(place, soon.seen, fate="lasting", moment=1e9 + pause(1) + 1.0)
+    assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
+    take()
+    over = look(place, second.seen, fate="lasting", moment=3e9)
+    assert (over.request, over.why) == (None, "the run for these logs failed for good")
+
+
+def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(
+    place, drop, take
+):
     drop("a.csv", 1)
     first = look(place, Seen(), moment=1e9)
+    take()
     refused = look(place, first.seen, fate="lasting", moment=2e9)
     assert (refused.request, refused.why) == (None, "the run for these logs failed for good")
     assert look(place, refused.seen, moment=3e9).request is None
@@ -206,7 +236,7 @@ def tick(instance, cursor=None):
         return arrivals(load_task(TASK))(context)
 
 
-def test_the_sensor_asks_dagster_how_its_run_ended(place, drop):
+def test_the_sensor_asks_dagster_how_its_run_ended(place, drop, take):
     drop("a.csv", 1)
     job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -222,6 +252,33 @@ def test_the_sensor_asks_dagster_how_its_run_ended(place, drop):
         assert "attempt 2 in 5 min" in tick(instance, asked.cursor).skip_message
         instance.add_run_tags(run.run_id, {FAULT: "lasting"})
         assert fate(request.run_key) == "lasting"
+        assert "before it had read 1 logs" in tick(instance, asked.cursor).skip_message
+        take()
         closed = tick(instance, asked.cursor)
         assert not json.loads(closed.cursor)["pending"]
         assert (runs_of(instance, TASK).going(), fate("never made")) == (False, "ended")
+
+
+def test_good_logs_are_read_whatever_arrives_with_them(place, drop, logs):
+    folder = place.home.logs(TASK)
+    drop("l" * 251 + ".csv", 1)
+    for path in logs.glob("*000[0-4]*.csv"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / os.fsdecode(b"bad\xff.csv")).write_text(LOG.format(2))
+    (folder / "self.csv").symlink_to("self.csv")
+    os.mkfifo(folder / "pipe.csv")
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    with dg.DagsterInstance.ephemeral() as instance:
+        (request,) = tick(instance).run_requests
+        chosen = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]
+        done = job.execute_in_process(
+            instance=instance, tags={RUN_KEY: request.run_key}, asset_selection=chosen
+        )
+        (event,) = done.asset_materializations_for_node(f"{TASK}__recordings")
+        shown = json.dumps(
+            [[record.data for record in event.metadata[key].records] for key in ("ignored",)]
+        )
+    assert done.success
+    assert all(name in shown for name in ("self.csv", "pipe.csv"))
+    names = {path.name for path in (place.home.store / "members" / TASK).glob("*.json")}
+    assert len(names) == 2 + len(list(logs.glob("*000[0-4]*.csv")))

@@ -4,11 +4,13 @@ A recording is what its own file holds, so this is for drafts of task files and 
 """
 
 import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from kinemill.ingest.guessing import words
+from kinemill.ingest.looks import is_file, stat_of
 from kinemill.ingest.raw import About, elements
 
 LARGEST = 16 << 20  # bytes of a file that is looked at
@@ -21,7 +23,7 @@ Json = dict[str, Any]
 def dataset_of(path: Path, below: str) -> Path | None:
     """Return the folder of the data set that `path` belongs to, if it is in its folder `below`."""
     for folder in list(path.parents)[:HIGHEST]:
-        if folder.name == below and (folder.parent / "meta" / "info.json").is_file():
+        if folder.name == below and is_file(folder.parent / "meta" / "info.json"):
             return folder.parent
     return None
 
@@ -89,7 +91,8 @@ def _text(value: Any) -> Iterator[str]:
 
 
 def _small(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size <= LARGEST
+    found = stat_of(path)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST
 
 
 def _read(path: Path) -> Json:
