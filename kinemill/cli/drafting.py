@@ -1,5 +1,6 @@
 """A new task, drafted from the columns of a log."""
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -7,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.say import Json, document
+
+_GUESSED = re.compile(r"  (\w+): \{.*\}  # (.*)\Z")  # a channel's line with a comment
 
 
 def new(
@@ -40,7 +43,8 @@ def _refuse(name: str, target: Path) -> None:
     from kinemill.errors import BadInput
 
     if target.exists():
-        raise BadInput(target, "is there already", fix="choose another name, or delete it first")
+        fix = "choose another name, or another file with --to"
+        raise BadInput(target, "is there already", fix=fix)
     if target.stem != name or target.suffix not in {".yaml", ".yml"}:
         raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")
 
@@ -53,12 +57,12 @@ def _read_back(name: str, text: str) -> dict[str, Any]:
         path = Path(folder) / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
         task = load_task(path)
-    unsure = [line.strip() for line in text.splitlines() if "  # " in line and "role:" in line]
+    guessed = filter(None, map(_GUESSED.match, text.splitlines()))
     return {
         "dt": task.dt,
         "states": task.states,
         "actions": task.actions,
-        "guesses": {line.split(":")[0]: line.split("  # ")[1] for line in unsure},
+        "guesses": {found[1]: found[2] for found in guessed},
     }
 
 

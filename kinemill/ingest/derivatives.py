@@ -17,6 +17,7 @@ from kinemill.ingest.guessing import STRAIGHT, words
 
 WINDOW = 0.5  # s over which a velocity is integrated
 DEGREES = 180.0 / np.pi
+SPEEDS = {"deg/s": DEGREES, "rpm": 30.0 / np.pi}  # of 1 rad/s
 
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
@@ -75,8 +76,8 @@ def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | 
     moving = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
     if not moving > 0.0:
         return
-    scales = {1.0: None} | ({DEGREES: "deg/s"} if position.kind == "angle" else {})
-    for scale, unit in scales.items():
+    scales = SPEEDS if position.kind == "angle" else {}
+    for unit, scale in {None: 1.0, **scales}.items():
         error = float(np.sqrt(np.mean((said / scale - moved) ** 2))) / moving
         if error < 0.3:
             yield error, unit
@@ -91,11 +92,13 @@ def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Fl
     place = unwrap(place) if column.kind == "angle" else place
     steps = np.diff(seconds)
     area = 0.5 * steps * (speed[1:] + speed[:-1])
-    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile.
-    unknown = ~np.isfinite(area) | (steps > 5 * np.median(steps))
+    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile. Nor is a
+    # reset of the clock.
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
+    unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
     path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
     holes = np.concatenate(([0], np.cumsum(unknown)))
-    rows = max(1, min(round(WINDOW / float(np.median(steps))), len(speed) // 3))
+    rows = max(1, min(round(WINDOW / usual) if usual else 1, len(speed) // 3))
     said, moved = path[rows:] - path[:-rows], place[rows:] - place[:-rows]
     known = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
     return said[known], moved[known]

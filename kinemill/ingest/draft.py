@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.errors import BadInput, BadLog
+from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
-from kinemill.ingest.derivatives import DEGREES, find_derivatives
+from kinemill.ingest.derivatives import SPEEDS, find_derivatives
 from kinemill.ingest.drafted import Column, Draft, name_channels, write_task
-from kinemill.ingest.guessing import ASIDE, Guess, guess
+from kinemill.ingest.guessing import ACCELERATED, ASIDE, Guess, guess
+from kinemill.ingest.looks import is_file, is_folder
 from kinemill.ingest.raw import split_index
-from kinemill.ingest.relatives import find_quaternions, name_targets
+from kinemill.ingest.relatives import find_quaternions, letters, name_targets
 from kinemill.ingest.surveying import form_of, survey
 from kinemill.spec import READERS
 
@@ -44,43 +45,48 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         BadInput: there is no log of such a format, or none of its columns can be learned from.
         BadLog: the only log cannot be read.
     """
-    tables = _tables(source, rate)
-    columns, left_out = _columns(tables)
+    every, problems = _tables(source, rate)
+    kept, unused = _alike(list(zip(every, _choose_all(every), strict=True)))
+    tables = [table for table, _ in kept]
+    columns, left_out = _columns(kept)
     if not any(column.guess.role == "state" for column in columns):
+        named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
         raise BadInput(
             source,
-            f"no column can be a state; left out are {', '.join(left_out) or 'none'}",
+            f"no column can be a state; left out are {named or 'none'}",
             expected="numbers that change, such as positions and velocities",
+            fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
     step = max(table.step for table in tables)
     units = _units(name_targets(_angles(find_quaternions(columns))))
     known = [_limited(column) for column in find_derivatives(units)]
     known.sort(key=lambda column: column.guess.role == "action")
-    return write_task(
-        Draft(name, source, tables, _dt(tables, step), step, name_channels(known), left_out)
-    )
+    dt, channels = _dt(tables, step), name_channels(known)
+    return write_task(Draft(name, tables, dt, step, channels, left_out, problems | unused))
 
 
-def _tables(source: Path, rate: float | None) -> list[Table]:
-    if source.is_file():
-        return survey(source, rate)[:MOST_LOGS]
-    if not source.is_dir():
+def _tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, str]]:
+    """Return what logs hold, and why others cannot be read, by name."""
+    if is_file(source):
+        return survey(source, rate)[:MOST_LOGS], {}
+    if not is_folder(source):
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
-    found, problems = list[Table](), list[str]()
+    found, problems = list[Table](), dict[str, str]()
     for path in _logs(source):
         try:
             found += survey(path, rate)[: MOST_LOGS - len(found)]
-        except BadLog as error:
-            problems.append(str(error))
+        except (BadInput, OSError) as error:
+            problems[path.name] = str(error).removeprefix(f"{path}: ")
     if not found:
         if problems:
-            raise BadInput(source, f"none of {len(problems)} logs can be read; {problems[0]}")
+            name, why = next(iter(problems.items()))
+            raise BadInput(source, f"none of {len(problems)} logs can be read; {name}: {why}")
         raise BadInput(
             source,
             "holds no log that a draft can be made from",
             expected=f"files that end in {', '.join(_endings())}",
         )
-    return found
+    return found, problems
 
 
 def _logs(folder: Path) -> list[Path]:
@@ -90,7 +96,7 @@ def _logs(folder: Path) -> list[Path]:
         for name in names
         if name.lower().endswith(_endings()) and not name.startswith((".", "~"))
     ]
-    forms = ((path, form_of(path)) for path in sorted(found))
+    forms = ((path, form_of(path)) for path in sorted(found) if is_file(path))
     return [p for p, form in forms if form and not READERS[form].describes(p)][:MOST_LOGS]
 
 
@@ -120,22 +126,54 @@ def nice(step: float) -> float:
     return float(f"{step:.2g}")
 
 
-def _columns(tables: list[Table]) -> tuple[list[Column], dict[str, str]]:
-    """Return the channels that at least half of the logs have, and why others are left out."""
+Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: the best readings, and the rest
+Chosen = tuple[Table, Choice]
+
+
+def _choose_all(tables: list[Table]) -> list[Choice]:
+    """Take the best reading of each quantity of each log.
+
+    Accelerations, which follow from velocities, are states only where there is no other.
+    """
+    chosen = [_choose(table) for table in tables]
+    if any(found.role == "state" for taken, _ in chosen for found in taken.values()):
+        return chosen
+    return [_choose(table, accelerations=True) for table in tables]
+
+
+def _alike(every: list[Chosen]) -> tuple[list[Chosen], dict[str, str]]:
+    """Return the logs that have every column which more than half of them have, and the others.
+
+    What a task names every log must have. Where that would leave out half of the logs or more, the
+    columns of all of them are what counts.
+    """
+    counted = Counter(family for _, (taken, _) in every for family in taken)
+    wanted = {family for family, count in counted.items() if 2 * count > len(every)}
+    lacking = [wanted - taken.keys() for _, (taken, _) in every]
+    if 2 * sum(map(bool, lacking)) >= len(every):
+        return every, {}
+    unused = {
+        table.path.name: f"has no {', '.join(sorted(missing))}"
+        for (table, _), missing in zip(every, lacking, strict=True)
+        if missing
+    }
+    return [one for one, missing in zip(every, lacking, strict=True) if not missing], unused
+
+
+def _columns(kept: list[Chosen]) -> tuple[list[Column], dict[str, str]]:
+    """Return the channels that all of these logs have, and why other columns are left out."""
     chosen: dict[str, list[tuple[Table, Guess]]] = {}
     left_out: dict[str, str] = {}
-    for table in tables:
-        left_out |= table.left_out
-        taken, others = _choose(table)
-        left_out |= others
+    for table, (taken, others) in kept:
+        left_out |= table.left_out | others
         for family, found in taken.items():
             chosen.setdefault(family, []).append((table, found))
     columns: list[Column] = []
     for family in sorted(chosen, key=list(chosen).index):
         readings = chosen[family]
         column = _column(readings)
-        if 2 * len(readings) < len(tables):
-            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(tables)} logs")
+        if len(readings) < len(kept):
+            left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(kept)} logs")
         elif np.ptp(column.values) == 0.0 if len(column.values) else True:
             left_out |= dict.fromkeys(column.names, "never changes")
         else:
@@ -144,23 +182,26 @@ def _columns(tables: list[Table]) -> tuple[list[Column], dict[str, str]]:
     return columns, {name: why for name, why in left_out.items() if name not in taken}
 
 
-def _choose(table: Table) -> tuple[dict[str, Guess], dict[str, str]]:
+def _choose(table: Table, *, accelerations: bool = False) -> Choice:
     """Take the best reading of each quantity of a log; say what the others are."""
     taken: dict[str, Guess] = {}
-    others: dict[str, str] = {}
+    others = letters(table)
     guesses = [guess(name, table.labels.get(name, "")) for name in table.values]
     twins = _twins(table)
     for found in sorted(guesses, key=lambda item: item.preference):
         # Plain unknown columns are quantities of their own, whatever words they share.
         family = found.name if found.what == "unknown" else f"{found.what} {found.family}"
+        role = "state" if accelerations and found.what == "acceleration" else found.role
+        if found.name in others:
+            continue
         if found.name in twins:
             others[found.name] = f"the same numbers as {twins[found.name]}"
-        elif found.role is None:
-            others[found.name] = ASIDE
+        elif role is None:
+            others[found.name] = ACCELERATED if found.what == "acceleration" else ASIDE
         elif family in taken:
             others[found.name] = f"another reading of {taken[family].name}"
         else:
-            taken[family] = found
+            taken[family] = replace(found, role=role)
     order = list(table.values)
     return dict(sorted(taken.items(), key=lambda item: order.index(item[1].name))), others
 
@@ -236,7 +277,7 @@ def _limited(column: Column) -> Column:
     """Give what is linear limits: the range seen without its rarest thousandths, and a margin."""
     if column.kind != "linear":
         return column
-    values = column.values / (DEGREES if column.log_unit == "deg/s" else 1.0)
+    values = column.values / SPEEDS.get(column.log_unit or "", 1.0)
     low, high = (float(end) for end in np.quantile(values, [0.0005, 0.9995]))
     room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
     low, high = low - room, high + room

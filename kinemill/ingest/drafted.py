@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,12 +80,12 @@ class Draft:
     """All that a drafted task says."""
 
     name: str
-    source: Path
     tables: list[Table]
     dt: float
     step: float  # median distance of stamps, s
     columns: list[Column]
     left_out: dict[str, str]
+    unused: dict[str, str] = field(default_factory=dict[str, str])  # logs, and why
 
     @property
     def logs(self) -> list[Path]:
@@ -108,6 +109,7 @@ def write_task(draft: Draft) -> str:
         *(_channel(column, channels, draft) for column in draft.columns),
         *_no_action(draft.columns),
         *_left_out(draft.left_out),
+        *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused(draft)),
         *_ingest(draft),
         _dataset(draft),
         "learn:",
@@ -173,6 +175,13 @@ def _no_action(columns: list[Column]) -> list[str]:
     if any(column.guess.role == "action" for column in columns):
         return []
     return ["  # no action found: make one of what the robot was told, if it is among these"]
+
+
+def _unused(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield the first logs that the draft does not describe, and why."""
+    yield from list(draft.unused.items())[:NAMED]
+    if len(draft.unused) > NAMED:
+        yield f"{len(draft.unused) - NAMED} more", "likewise"
 
 
 def _left_out(columns: dict[str, str]) -> list[str]:

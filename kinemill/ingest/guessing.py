@@ -31,11 +31,12 @@ _READINGS = {
 # Plans, disturbances and models of friction are neither what the robot did nor what it was told,
 # counters count rows, and what describes an estimate, a sensor or a run is no part of the robot.
 _ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric", "friction",
-          "pert", "perturbation", "acc", "accel", "acceleration", "qdd", "ddq", "err",
-          "error", "index", "idx", "frame", "seq", "counter", "id", "setpoint", "setpoints",
-          "padding", "flag", "flags", "valid", "status", "variance", "variances", "covariance",
-          "covariances", "reward", "rewards", "done", "dones", "terminations", "truncations",
-          "infos", "fps", "dt"}  # fmt: skip
+          "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
+          "setpoint", "setpoints", "padding", "flag", "flags", "valid", "status", "variance",
+          "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
+          "terminations", "truncations", "infos", "fps", "dt"}  # fmt: skip
+ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "qdd", "ddq"}
+ACCELERATED = "an acceleration, which follows from velocities; a state only if you make it one"
 ASIDE = "a plan, a disturbance, a model or a counter, by its name"
 _UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
@@ -57,7 +58,7 @@ class Guess:
 
     name: str
     role: str | None  # state, action, or None: not worth learning by its name
-    what: str  # position, velocity, action or unknown
+    what: str  # position, velocity, acceleration, action or unknown
     unit: str | None
     family: str
     index: str  # of the joint: the digits at the end
@@ -75,11 +76,11 @@ def guess(name: str, label: str = "") -> Guess:
     """Say what a column probably is, from its name alone, or from its label."""
     parts = words(label or name)
     found = set(parts)
-    what = _what(found)
+    what = "acceleration" if found & ACCELERATION else _what(found)
     # A hand has an index finger; in a plain column's name the word counts rows.
     role = (
         None
-        if found & (_ASIDE - ({"index"} if label else set()))
+        if found & ((_ASIDE - ({"index"} if label else set())) | ACCELERATION)
         else "action"
         if what == "action"
         else "state"

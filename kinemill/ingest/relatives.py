@@ -4,13 +4,42 @@ from dataclasses import replace
 
 import numpy as np
 
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
 from kinemill.ingest.drafted import Column
 from kinemill.ingest.guessing import COMMAND, words
+from kinemill.ingest.raw import split_index
 
 ELEMENTS = 4  # of a quaternion
 LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
+LETTERS = 0.8  # of the characters of a text, at least
 AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # what elements are called but by number
 NEAR = 0.3  # of the position's size: what a joint is off its target, root mean square
+
+
+def letters(table: Table) -> dict[str, str]:
+    """Return the columns that are the codes of letters: elements of a vector that spells a text."""
+    vectors: dict[str, list[str]] = {}
+    for name in table.values:
+        base, place = split_index(name)
+        if place is not None:
+            vectors.setdefault(base, []).append(name)
+    return {
+        name: "a letter of a text"
+        for names in vectors.values()
+        if len(names) > 1 and _spell(np.concatenate([table.values[n][1] for n in names]))
+        for name in names
+    }
+
+
+def _spell(codes: Floats) -> bool:
+    """Return whether (n,) are codes of printed characters, padded with 0, and mostly letters."""
+    inked = codes[codes != 0.0]
+    if not len(inked) or not np.all((inked == np.round(inked)) & (inked >= 32) & (inked < 127)):
+        return False
+    spelled = bytes(np.unique(inked).astype(np.uint8))
+    most = np.mean(np.isin(inked, [code for code in spelled if chr(code).isalpha()]))
+    return bool(most >= LETTERS)
 
 
 def find_quaternions(columns: list[Column]) -> list[Column]:

@@ -15,7 +15,8 @@ import polars as pl
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, Table, read_text, stamped, table_of, usual_step
-from kinemill.ingest.guessing import ASIDE, guess, is_stamp, words
+from kinemill.ingest.guessing import ASIDE, Guess, guess, is_stamp, words
+from kinemill.ingest.looks import is_file
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
 from kinemill.spec import READERS, Channel, Task
 
@@ -58,7 +59,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         BadInput: there is no such file.
         BadLog: it is no log, or nothing tells the time of its rows.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or form == "csv":
@@ -74,7 +75,7 @@ def _everything(reader: Reader, path: Path, rate: float | None) -> _Reading:
     """Read all that can be a channel, and with it a clock: stamps, or the rate of the rows."""
     listed = _header(reader, path)
     stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
-    aside = {name: ASIDE for name in listed if guess(name).role is None}
+    aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
     aside |= {name: "a stamp, by its name" for name in listed if _is_stamp(name)}
     wanted = [name for name in listed if name not in {*aside, *stamps}]
     aside.pop(stamps[0] if stamps else "", None)
@@ -89,6 +90,11 @@ def _everything(reader: Reader, path: Path, rate: float | None) -> _Reading:
         found = _readable(reader, path, listed, _Clock([], 1.0))
         return replace(found, searched=True)
     return replace(found, refused=aside | found.refused)
+
+
+def _is_aside(found: Guess) -> bool:
+    """Return whether a name says that a column is no state; the draft decides on accelerations."""
+    return found.role is None and found.what != "acceleration"
 
 
 def _header(reader: Reader, path: Path) -> list[str]:

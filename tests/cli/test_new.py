@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import h5py
+import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
@@ -80,3 +82,17 @@ def command(*arguments) -> str:
     )
     assert done.returncode in {0, 1}, done.stderr[-3000:]
     return done.stdout
+
+
+def test_a_log_with_images_is_drafted_and_its_guesses_are_those_of_channels(
+    swing, tmp_path, kinemill
+):
+    seconds = np.arange(300) / 50
+    with h5py.File(tmp_path / "camera.h5", "w") as file:
+        file["pos"], file["vel"], file["u"] = np.sin(seconds), np.cos(seconds), np.cos(3 * seconds)
+        file["camera"] = np.zeros((300, 8, 8, 3), np.uint8)
+        file["note"] = np.array([b"auto"] * 300)
+    told = kinemill("new", "mine", "--from", tmp_path / "camera.h5", "--rate", "50", "--json")
+    assert set(told["guesses"]) == {"pos", "vel", "u"}
+    assert load_task("mine").states == ["pos", "vel"]
+    kinemill("check", tmp_path / "camera.h5", "--task", "mine")
