@@ -118,4 +118,5 @@ def parse_json(path: Path, content: bytes) -> Any:
         return json.loads(content)
     except ValueError as error:
         message = f"holds no JSON ({error})"
-        raise CorruptArtifact(path, message, fix="restore or delete it") from error
+        fix = "restore it from a backup: kinemill restore FOLDER"
+        raise CorruptArtifact(path, message, fix=fix) from error

@@ -49,7 +49,8 @@ class Format:
         """
         if not isinstance(document, dict):
             found = f"holds a {type(document).__name__}; expected an object, a {self.kind}"
-            raise CorruptArtifact(path, found, fix="restore it, or delete it and run again")
+            fix = "restore it from a backup: kinemill restore FOLDER"
+            raise CorruptArtifact(path, found, fix=fix)
         content: Json = dict(document)  # pyright: ignore[reportUnknownArgumentType]
         number = content.pop("format", 1)
         if number == self.number:

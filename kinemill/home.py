@@ -126,7 +126,7 @@ class Home:
         except FileNotFoundError:
             return 1
         except (ValueError, KeyError, TypeError) as error:
-            fix = 'it says `{"format": N}`; kinemill upgrade writes it anew once it is deleted'
+            fix = 'it says `{"format": N}`; move it away, and kinemill upgrade writes it again'
             raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
         return int(found)
 

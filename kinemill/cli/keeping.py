@@ -102,7 +102,7 @@ def restore(
     size = spell_size(found["bytes"])
     typer.echo(f"{found['home']}: as of {found['made']}, {found['files']} files, {size}")
     if found["replaced"]:
-        news(f"what was there is in {found['replaced']}; delete it when it is not needed")
+        news(f"what was there before is kept in {found['replaced']}")
 
 
 def upgrade(

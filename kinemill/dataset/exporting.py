@@ -45,7 +45,7 @@ def export_data(
     dataset = load_dataset(home, version.ref)
     folder = out or home.root / "exports" / task.name / f"v{version.number}-{form}"
     if folder.exists():
-        raise BadInput(folder, "is there already", fix="name another folder, or delete it")
+        raise BadInput(folder, "is there already", fix="name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.parent / f".{folder.name}-{uuid4().hex}"
     aside.mkdir()

@@ -201,7 +201,7 @@ def read_checkpoint(
         return unpacked(content), state
     if damaged:
         newest = damaged[0]
-        fix = f"delete {folder} to start afresh"
+        fix = f"move {folder} away to start from step 0"
         raise CorruptArtifact(newest.where, f"{newest.found}, and no older one is whole", fix=fix)
     return None
 

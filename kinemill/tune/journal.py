@@ -54,7 +54,8 @@ class Journal(BaseJournalBackend):
             return json.loads(line)
         except ValueError as error:
             message = f"line {number} holds no JSON"
-            raise CorruptArtifact(self._file, message, fix="remove it and search anew") from error
+            fix = "move it away and search again"
+            raise CorruptArtifact(self._file, message, fix=fix) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write events to the disk, after a last line that has its end."""

@@ -246,7 +246,7 @@ def open_index(home: Home, task: Task) -> Generator[TwinIndex]:
     except sqlite3.OperationalError:  # locked, disk full: no damage
         raise
     except sqlite3.DatabaseError as error:
-        fix = "delete it and run again: it is made anew from what was judged"
+        fix = "move it away and run again: it is rebuilt from the recordings"
         raise CorruptArtifact(path, f"is damaged ({error})", fix=fix) from error
     finally:
         connection.close()  # what is not committed is as if it had never been

@@ -13,6 +13,7 @@ LONGEST_LINE = 1 << 18  # bytes: ten thousand columns; no header or row is longe
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
+NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
 EXACT_DIGITS = 15  # float64 holds integers of as many digits exactly; epoch ns have 19
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
@@ -117,7 +118,7 @@ def inspect(path: Path) -> Layout:
     rows = list(islice(content, 20))
     if not rows:
         found = "holds a header and no rows"
-        raise Unreadable(whole_file(found, "rows under it", "delete it"))
+        raise Unreadable(whole_file(found, "rows under it", NO_ROWS))
     end = tail.rstrip(b"\r\n")
     newlines = tail[len(end) :].count(b"\n")
     return Layout(
@@ -154,7 +155,7 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
         if not text or _is_row(text, comment):
             return comment, comments[-1]
     if not text:
-        raise Unreadable(whole_file("is empty", "a header line and rows", "delete it"))
+        raise Unreadable(whole_file("is empty", "a header line and rows", NO_ROWS))
     if b"\r" in text:
         found = "has lines that end in CR alone"
         raise Unreadable(whole_file(found, "LF or CRLF", "convert it"))
