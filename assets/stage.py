@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -14,11 +14,13 @@ from assets.pools import pool_of
 from assets.vocabulary import say, shown
 from kinemill.spec import Task
 from kinemill.store import Outcome, Ref
+from kinemill.validate.checks import waits
 from resources.faults import note_fault
 from resources.mill import Mill
 
 OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]
+_NAMED = 3  # recordings or episodes that a refusal names
 _SHORTEST = timedelta(minutes=2)  # Dagster takes no window below one, that of the warning neither
 
 
@@ -128,9 +130,11 @@ def hand_on(
         digest=outcome.ref.digest, known=outcome.known, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
-        told = "; ".join(_told(one) for one in refused if not _waits(one))
+        causes = [one for one in refused if not waits(one.values)] or refused
+        told = "; ".join(_told(one) for one in causes)
+        because = next((_because(one) for one in causes if one.values.get("because")), "")
         raise dg.Failure(
-            f"blocked by {len(refused)} check(s): {told}; all values are in {folder}",
+            f"{because}blocked by {len(causes)} check(s): {told}; all values are in {folder}",
             metadata={**metadata, **common},
             allow_retries=False,
         )
@@ -142,14 +146,30 @@ def hand_on(
 
 
 def _told(answer: Answer) -> str:
-    """Say what a check that failed has found, in one line."""
-    found = [f"{name} {value}" for name, value in answer.values.items() if not _is_many(value)]
-    return f"{answer.name} ({', '.join(found) or answer.description})"
+    """Say what a check that failed has found, for whom, and what to do, in one line."""
+    values = {name: value for name, value in answer.values.items() if name != "fix"}
+    found = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
+    names = [_name(one) for one in answer.values.get("failing") or []]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    named = f" in {', '.join(names[:_NAMED])}{more}" if names else ""
+    fix = f": {answer.values['fix']}" if answer.values.get("fix") else ""
+    return f"{answer.name} ({', '.join(found) or answer.description}){named}{fix}"
 
 
-def _waits(answer: Answer) -> bool:
-    """Tell whether a check failed only because one before it did."""
-    return str(answer.values.get("error", "")).startswith("not asked")
+def _because(answer: Answer) -> str:
+    """Say why logs gave nothing: that comes before the checks which follow from it."""
+    reasons: list[str] = answer.values["because"]
+    more = f", and so on for {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
+    return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
+
+
+def _name(failing: Any) -> str:
+    """Name what fails a check: an episode, a recording, or the record of one."""
+    if not isinstance(failing, Mapping):
+        return str(failing)
+    record = cast("Mapping[str, Any]", failing)
+    value = f" ({record['column']} {record['value']})" if "column" in record else ""
+    return f"{record.get('recording') or record.get('episode')}{value}"
 
 
 def _is_many(value: Any) -> bool:

@@ -115,3 +115,16 @@ def _there(path: Path) -> Path:
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
+
+
+def is_fault_of_content(error: Exception) -> bool:
+    """Return whether an unexpected error follows from what is read, not from disk or memory.
+
+    One log that trips a reader or a check must not stop the others. An error that kinemill raises
+    on purpose, one of the operating system and a lack of memory concern all of them.
+    """
+    if full_disk(error, Path.cwd()):
+        return False
+    if isinstance(error, OSError):
+        return error.errno is None  # h5py says OSError of damaged bytes
+    return not isinstance(error, KinemillError | MemoryError)

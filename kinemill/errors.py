@@ -92,17 +92,6 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
-def is_fault_of_content(error: Exception) -> bool:
-    """Return whether an unexpected error follows from what is read, not from disk or memory.
-
-    One log that trips a reader or a check must not stop the others. An error that kinemill raises
-    on purpose, one of the operating system and a lack of memory concern all of them.
-    """
-    if isinstance(error, OSError):
-        return error.errno is None  # h5py says OSError of damaged bytes
-    return not isinstance(error, KinemillError | MemoryError)
-
-
 def spell_failure(error: Exception) -> str:
     """Return an unexpected error on one line, with the place in the code that raised it."""
     first = (str(error).splitlines() or [""])[0][:200]

@@ -44,11 +44,11 @@ def check(
     task: Annotated[str, typer.Option("--task", help="Name of a task, or path of its file.")],
     as_json: Json = False,
 ) -> None:
-    """Say what would become of each log, read and judged; writes nothing."""
+    """Say what would become of each log; exit 1 if one would be quarantined."""
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.home import Home
     from kinemill.spec import load_task
-    from kinemill.validate.foretelling import Accepted, foretell
+    from kinemill.validate.foretelling import Accepted, foretell, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
     accepted: list[Accepted] = []
@@ -61,6 +61,7 @@ def check(
         show_files(f"logs, as {loaded.name} would take them", found)
     if problem:
         news(f"no model can be trained on these logs: {spell_name(problem)}")
+    if problem or any(gives_nothing(entry) for entry in found):
         raise typer.Exit(1)
 
 

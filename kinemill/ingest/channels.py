@@ -15,7 +15,7 @@ from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.ingest.spare import spare
 from kinemill.spec import Source, Task
-from kinemill.spec.channels import rotations
+from kinemill.spec.channels import magnitude, rotations
 from kinemill.spec.units import factor
 
 TURN = 2.0 * np.pi
@@ -35,16 +35,46 @@ def in_units(
     reasons: list[Reason] = []
     whole = series.fill_null(np.nan) if series.null_count() else series
     value = whole.to_numpy()
-    if (source.scale, source.offset) != (1.0, 0.0):
-        value = source.scale * value + source.offset
-    if not np.isfinite(value).all():
+    channel = task.channels[name]
+    with np.errstate(over="ignore"):  # what overflows is out of range
+        if (source.scale, source.offset) != (1.0, 0.0):
+            value = source.scale * value + source.offset
+        if source.unit and source.unit != channel.unit:
+            scale, offset = factor(source.unit, channel.unit)
+            value = scale * value + offset
+    if not _within(value, magnitude(channel)):
         reasons = _missing(name, series) + _infinite(name, series)
-        value = np.where(np.isinf(value), np.nan, value)
-    own, unit = source.unit, task.channels[name].unit
-    if own and own != unit:
-        scale, offset = factor(own, unit)
-        value = scale * value + offset
+        value, beyond = _cut_off(name, series, value, task)
+        reasons += beyond
     return value, reasons
+
+
+def _within(value: Floats, most: float) -> bool:
+    """Return whether every |value| of (n,) is at most `most`; False if one is NaN."""
+    return not len(value) or bool(value.min() >= -most and value.max() <= most)
+
+
+def _cut_off(
+    name: str, series: pl.Series, value: Floats, task: Task
+) -> tuple[Floats, list[Reason]]:
+    """Return (n,) with NaN for values that no statistic can hold, and the reason with the rows."""
+    most, unit = magnitude(task.channels[name]), task.channels[name].unit
+    sound = np.abs(value) <= most  # False of NaN
+    logged = series.is_finite().fill_null(value=False).to_numpy()
+    rows = np.flatnonzero(~sound & logged)
+    value = np.where(sound, value, np.nan)
+    if not len(rows):
+        return value, []
+    found = reason(
+        "range",
+        stretches(rows + 1),
+        f"{series[int(rows[0])]:.6g} in the log",
+        channel=name,
+        expected=f"at most {most:g} {unit} in magnitude",
+        fix="read as NaN, which validation cuts out; look for a field that was "
+        "never set, or set `limits` of the channel if such values are real",
+    )
+    return value, [found]
 
 
 def _as_it_is(name: str, series: pl.Series, source: Source, task: Task) -> Pieces | None:
@@ -55,7 +85,8 @@ def _as_it_is(name: str, series: pl.Series, source: Source, task: Task) -> Piece
     if series.n_chunks() == 1 or series.dtype != pl.Float64 or series.null_count():
         return None
     parts = [chunk.to_numpy() for chunk in series.get_chunks()]
-    return Pieces(parts) if all(np.isfinite(part).all() for part in parts) else None
+    most = magnitude(task.channels[name])
+    return Pieces(parts) if all(_within(part, most) for part in parts) else None
 
 
 def _missing(name: str, series: pl.Series) -> list[Reason]:

@@ -17,6 +17,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 _BLOCK = 16_384  # rows, which stay in the processor's cache
+LATEST = 2.0**63  # ticks; no clock shows more, in whatever unit
 EXACT = 1e-6  # of a time step: what rounding makes of stamps that are meant to be equal
 
 
@@ -91,9 +92,9 @@ def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows
     """Return places and seconds of the rows with a finite stamp, and places of the others."""
     if stamps.null_count() == 0:  # of small logs polars takes longer to ask than numpy to look
         every = stamps.to_numpy()
-        good = np.isfinite(every)
+        good = np.abs(every) <= LATEST if stamps.dtype.is_float() else np.isfinite(every)
     else:
-        good = (stamps.is_not_null() & stamps.is_finite()).fill_null(value=False).to_numpy()
+        good = usable(stamps).to_numpy()
     lost = np.flatnonzero(~good)
     rows = np.flatnonzero(good) if len(lost) else np.arange(len(good))
     values = (stamps.gather(rows) if len(lost) else stamps).to_numpy()
@@ -104,11 +105,16 @@ def _finite(stamps: pl.Series, ticks: float, origin: float | None) -> tuple[Rows
     return rows, seconds, lost
 
 
+def usable(stamps: pl.Series) -> pl.Series:
+    """Return which stamps (N,) are numbers that a clock can show, as (N,) of bool."""
+    return (stamps.cast(pl.Float64).abs() <= LATEST).fill_null(value=False)
+
+
 def _no_stamp(lost: Rows) -> Reason:
     return reason(
         "time",
         stretches(lost + 1),
-        "no finite time stamp",
+        "no time stamp that is a number below 9.2e18",
         expected="a number in every row",
         fix="nothing to do: these rows are left out",
     )

@@ -25,6 +25,7 @@ Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
 
 FORMAT = 1
 _BARRED = {"reject": "rejected", "forget": "forgotten", "supersede": "superseded"}
+STANDINGS = frozenset(_BARRED.values())
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill.disk import is_fault_of_content
 from kinemill.documents import valid_text
-from kinemill.errors import BadLog, is_fault_of_content, spell_failure
+from kinemill.errors import BadLog, spell_failure
 from kinemill.home import Home
 from kinemill.ingest.files import readers, recognise
 from kinemill.ingest.media import store_media
@@ -17,7 +18,7 @@ from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
 
-VERSION = 4  # tracks of those before are Parquet, nothing else: see `rows`
+VERSION = 5
 STAGE = "recording"
 
 

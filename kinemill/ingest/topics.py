@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.ingest.channels import Channel, in_units
-from kinemill.ingest.clock import Clock, Rows, read_clock
+from kinemill.ingest.clock import Clock, Rows, read_clock, usable
 from kinemill.ingest.laps import Laps, Stamps, laps
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.spec import Source, Task
@@ -139,8 +139,7 @@ def _first_stamp(shared: list[_Shared]) -> float | None:
     stamps: list[float] = []
     for one in shared:
         time = one.signal.time
-        good = time.filter(time.is_not_null() & time.cast(pl.Float64).is_finite())
-        stamps += good.head(1).to_list()
+        stamps += time.filter(usable(time)).head(1).to_list()
     return min(stamps, default=None)
 
 

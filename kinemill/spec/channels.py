@@ -21,6 +21,8 @@ from kinemill.spec.units import check_unit, factor, is_derivative
 # Columns and entries that stand beside channels in tracks, tables and documents.
 RESERVED = {"time_s", "episode", "nrmse"}
 _ELEMENTS = 4  # of a quaternion
+USUAL = 1e12  # more than any pressure in Pa or count of an encoder
+SQUARED = 1e19  # float32 holds the square of what is less
 MODELLED = ("state", "action")  # what models are made of, checks look at, and rows of datasets hold
 
 
@@ -139,6 +141,18 @@ class Channel(Settings):
         if wrong := unit_problem(self.source, self.unit):
             raise ValueError(wrong)
         return self
+
+
+def magnitude(channel: Channel) -> float:
+    """Return the largest |value| that a channel may have, in its unit.
+
+    Within its limits everything is allowed that float32 can square. A state or action without
+    limits is held to `USUAL`.
+    """
+    if channel.role not in MODELLED:
+        return SQUARED
+    usual = USUAL if channel.limits is None else max(map(abs, channel.limits))
+    return min(max(usual, USUAL), SQUARED)
 
 
 def _unfit_for_role(channel: Channel) -> str | None:

@@ -16,6 +16,7 @@ from kinemill.spec import CHECKS, Task
 from kinemill.validate import across, nonfinite
 from kinemill.validate.judge import TOO_SHORT
 
+NO_EPISODE, NOT_ASKED = "there is no episode to look at", "not asked"
 SHOWN = 20  # failing episodes or stretches that are listed with a check
 
 
@@ -59,6 +60,11 @@ _PHYSICS = {
     nonfinite.NAME: "no recording holds NaN or infinite values",
     TOO_SHORT: "no piece was too short to keep",
 }
+
+
+def waits(values: Mapping[str, Any]) -> bool:
+    """Return whether a check failed only because one before it left nothing to look at."""
+    return str(values.get("error", "")).startswith((NO_EPISODE, NOT_ASKED))
 
 
 def physical_names() -> list[str]:
@@ -129,5 +135,5 @@ def _ask(
         "failing": episodes[:SHOWN],
     }
     if table.is_empty():
-        values["error"] = "there is no episode to look at"
+        values["error"] = NO_EPISODE
     return plan.answer(not episodes and not table.is_empty(), values)

@@ -7,7 +7,14 @@ from typing import Any
 from kinemill.spec import Task
 from kinemill.store import write_json
 from kinemill.validate import across, expectations, foreign, measures, page, responses, table
-from kinemill.validate.checks import SHOWN, CheckResult, physical_names, planned_checks, sound_rows
+from kinemill.validate.checks import (
+    SHOWN,
+    CheckResult,
+    physical_names,
+    planned_checks,
+    sound_rows,
+    waits,
+)
 from kinemill.validate.merging import COUNTS
 from kinemill.validate.noting import Repeats
 
@@ -64,7 +71,27 @@ def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
     }
     for name, (total, some) in between.items():
         found[name] = plans[name].answer(not total, {"found": total, "failing": some[:SHOWN]})
-    return [found[name] for name in plans]
+    return [_with_way_on(task, found[name], every["shown"]["faulty"]) for name in plans]
+
+
+def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
+    """Return a check that blocks with the first reasons behind it and what ends the block."""
+    if check.passed or not check.blocking or waits(check.values):
+        return check
+    if check.name in {"accepted_not_empty", "quarantined_share"}:
+        lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
+        values = {**check.values, "because": [_because(one) for one in lost[:SHOWN]]}
+        fix = f"correct these logs or the task; kinemill quarantine {task.name} shows all reasons"
+    else:
+        values = check.values
+        fix = f"kinemill quarantine {task.name} reject EPISODE leaves its recording out"
+    return replace(check, values={**values, "fix": fix})
+
+
+def _because(one: Json) -> str:
+    first = one["reasons"][0]
+    what = " ".join(part for part in (first["check"], first["channel"]) if part)
+    return f"{one['name']}: {what}, {first['where']}: {first['found']}; {first['fix']}"
 
 
 def _listed(found: list[Json]) -> tuple[int, list[Json]]:

@@ -4,13 +4,15 @@ import errno
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from kinemill.digests import link
-from kinemill.errors import is_fault_of_content, spell_failure
+from kinemill.disk import is_fault_of_content
+from kinemill.errors import spell_failure
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
@@ -20,12 +22,14 @@ from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
 from kinemill.validate import responses, table
 from kinemill.validate.beside import with_what_is_beside
+from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
 from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 7
+STAGE, VERSION = "validated", 8
+SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 
 Json = dict[str, Any]
@@ -128,52 +132,81 @@ def judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         }
 
 
+@dataclass
+class _Found:
+    """What was found in the tracks of a recording so far."""
+
+    episodes: list[Json] = field(default_factory=list[Json])
+    kept: list[Track] = field(default_factory=list[Track])
+    rows: list[table.Row] = field(default_factory=list[table.Row])
+    reasons: list[Json] = field(default_factory=list[Json])
+    dropped: Counter[str] = field(default_factory=Counter[str])
+    strip: list[Json] = field(default_factory=list[Json])
+    measured: list[Json] = field(default_factory=list[Json])
+
+
 def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
-    episodes: list[Json] = []
-    reasons: list[Json] = []
-    kept: list[Track] = []
-    dropped: Counter[str] = Counter()
-    strip: list[Json] = []
-    measured: list[Json] = []
+    found = _Found()
+    bounds = [] if recording.released else bounds_of(task)
     for track in recording.summary["tracks"]:
-        file = recording.folder / track["file"]
-        frame = read_rows(file)
-        as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
-        frame = frame.select("time_s", *task.recorded)
-        values = _track_of(frame, task)
-        verdict = pardon(values, task) if recording.released else judge(values, task)
-        verdict = with_what_is_beside(verdict, frame, task)
-        label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
-        reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
-        frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
-        dropped.update(verdict.dropped)
-        measured.append(verdict.measured)
-        strip.append(_strip(verdict, frame["time_s"]))
-        for start, stop in verdict.pieces:
-            number = len(episodes)
-            piece = frame.slice(start, stop - start)
-            # What checks worked out about a track is known of a piece that is all of it.
-            untouched = piece.height == frame.height and not verdict.repaired
-            same = file if untouched and as_kept else None
-            entry = _publish(folder, recording.hash, number, piece, same)
-            episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
-            kept.append(values if untouched else _track_of(piece, task))
-    rows = [table.row(item["id"], own, task) for item, own in zip(episodes, kept, strict=True)]
+        _judge_track(task, recording, track, folder, bounds, found)
     refer_to_recording(task, recording.ref, recording.folder, folder)
+    checks = Counter(item["check"] for item in found.reasons if item["check"] != SCHEMA)
     return {
         "hash": recording.hash,
-        "quarantined": not episodes,
-        "episodes": episodes,
-        "dropped_rows": sum(dropped.values()),
-        "dropped": dict(sorted(dropped.items())),
-        "found": dict(sorted(Counter(reason["check"] for reason in reasons).items())),
-        "reasons": _few(reasons),
-        "measured": measured,
-        "sketches": _sketches(episodes, kept, task),
-        "response": responses.sketch(_longest(kept), task) if kept else None,
-        "strip": strip,
-        "table": table.columns_from(rows, task) if rows else {},
+        "quarantined": not found.episodes,
+        "episodes": found.episodes,
+        "dropped_rows": sum(found.dropped.values()),
+        "dropped": dict(sorted(found.dropped.items())),
+        "found": dict(sorted(checks.items())),
+        "reasons": _few(found.reasons),
+        "measured": found.measured,
+        "sketches": _sketches(found.episodes, found.kept, task),
+        "response": responses.sketch(_longest(found.kept), task) if found.kept else None,
+        "strip": found.strip,
+        "table": table.columns_from(found.rows, task) if found.rows else {},
     }
+
+
+def _judge_track(
+    task: Task,
+    recording: Recording,
+    track: Json,
+    folder: Path,
+    bounds: list[Bound],
+    found: _Found,
+) -> None:
+    """Judge one track and write its episodes."""
+    file = recording.folder / track["file"]
+    frame = read_rows(file)
+    as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
+    frame = frame.select("time_s", *task.recorded)
+    values = _track_of(frame, task)
+    verdict = pardon(values, task) if recording.released else judge(values, task)
+    verdict = with_what_is_beside(verdict, frame, task)
+    label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
+    found.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
+    found.dropped.update(verdict.dropped)
+    found.measured.append(verdict.measured)
+    found.strip.append(_strip(verdict, frame["time_s"]))
+    frame = frame.with_columns(pl.Series(name, item) for name, item in verdict.repaired.items())
+    for start, stop in verdict.pieces:
+        number = len(found.episodes)
+        piece = frame.slice(start, stop - start)
+        # What checks worked out about a track is known of a piece that is all of it.
+        untouched = piece.height == frame.height and not verdict.repaired
+        own = values if untouched else _track_of(piece, task)
+        row = table.row(episode_id(recording.hash, number), own, task)
+        if broken := _broken(row, bounds):
+            where = f"{label}grid rows {start}-{stop - 1}"
+            found.reasons.append(_out_of_bounds(*broken, row, where, task))
+            found.dropped[SCHEMA] += piece.height
+            continue
+        same = file if untouched and as_kept else None
+        entry = _publish(folder, recording.hash, number, piece, same)
+        found.episodes.append(entry | ({"part": track["part"]} if "part" in track else {}))
+        found.kept.append(own)
+        found.rows.append(row)
 
 
 def _track_of(frame: pl.DataFrame, task: Task) -> Track:
@@ -192,11 +225,39 @@ def _publish(
     if same is None or not _linked(same, folder / file):
         write_rows(piece, folder / file)
     return {
-        "id": f"{recording[:16]}-{number:04d}",
+        "id": episode_id(recording, number),
         "rows": piece.height,
         "start_s": float(piece["time_s"][0]),
         "file": file,
     }
+
+
+def episode_id(recording: str, number: int) -> str:
+    """Return the id of an episode, given the content hash of its recording."""
+    return f"{recording[:16]}-{number:04d}"
+
+
+def _broken(row: table.Row, bounds: list[Bound]) -> tuple[str, str] | None:
+    """Return the first column of an episode's row that is out of bounds, and what was expected."""
+    for column, value in row.items():
+        if isinstance(value, float) and not isfinite(value):
+            return column, "a finite number"
+    broken = next((bound for bound in bounds if not bound.holds(row)), None)
+    return (broken.column, f"{broken.low:g} to {broken.high:g}") if broken else None
+
+
+def _out_of_bounds(column: str, expected: str, row: table.Row, where: str, task: Task) -> Json:
+    """Return why a piece is left out: the schema of episodes would refuse it, and all others."""
+    channel = column.partition(":")[0]
+    return reason(
+        SCHEMA,
+        where,
+        f"{column} is {row[column]}",
+        channel=channel if channel in task.channels else None,
+        expected=expected,
+        fix=f"if such values are real, widen `channels.{channel}.limits` or the bounds of "
+        f"`validate.max_jump`; kinemill quarantine {task.name} release NAME lets one log through",
+    )
 
 
 def _linked(file: Path, again: Path) -> bool:

@@ -10,7 +10,7 @@ scripts and a logo from the network when looked at.
 import importlib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
@@ -19,9 +19,9 @@ from typing import Any
 import polars as pl
 
 from kinemill.spec import Task
-from kinemill.validate.checks import SHOWN, CheckResult, planned_checks
+from kinemill.spec.channels import USUAL
+from kinemill.validate.checks import NOT_ASKED, SHOWN, CheckResult, planned_checks
 
-FAR = 1e12  # a channel without limits: more than any pressure in Pa or count of an encoder
 MANY = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names
 
@@ -34,6 +34,11 @@ class Bound:
     column: str
     low: float
     high: float
+
+    def holds(self, row: Mapping[str, str | float | None]) -> bool:
+        """Return whether a row of the table keeps the bound; NaN, or nothing, does not."""
+        value = row[self.column]
+        return isinstance(value, float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def bounds_of(task: Task) -> list[Bound]:
 
 def _channel(task: Task, name: str) -> Iterable[Bound]:
     channel, check = task.channels[name], f"schema_{name}"
-    low, high = channel.limits or (-FAR, FAR)
+    low, high = channel.limits or (-USUAL, USUAL)
     jumps: dict[str, float] = getattr(getattr(task.validation, "max_jump", None), "bounds", {})
     jump = jumps.get(name, math.pi if channel.kind == "angle" else high - low)
     yield Bound(check, f"{name}:min", low, high)
@@ -95,7 +100,7 @@ def not_asked(task: Task, why: str) -> list[CheckResult]:
     """Return the schema's results when it cannot be asked: failed, because nothing was shown."""
     names = dict.fromkeys(bound.check for bound in bounds_of(task))
     plans = planned_checks(task)
-    return [plans[name].answer(False, {"error": f"not asked: {why}"}) for name in names]
+    return [plans[name].answer(False, {"error": f"{NOT_ASKED}: {why}"}) for name in names]
 
 
 def _values(group: list[Answer], episodes: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kinemill.documents import valid_text
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import Recording
-from kinemill.ingest.decisions import decided
+from kinemill.ingest.decisions import STANDINGS, decided
 from kinemill.ingest.files import scan, why_unread
 from kinemill.ingest.inspecting import read_aside
 from kinemill.ingest.looks import is_file
@@ -71,6 +71,12 @@ def foretell(
     if not logs:
         raise BadInput(path, f"holds no log that {task.name} wants", fix="name one or more logs")
     return [_foretell(task, home, sight.path, sight.label, accepted) for sight in logs]
+
+
+def gives_nothing(entry: Json) -> bool:
+    """Return whether a log gives no episode, unless a person decided to leave it out."""
+    decided_so = any(item["check"] in STANDINGS for item in entry["reasons"])
+    return not entry["episodes"] and not decided_so
 
 
 def _foretell(

@@ -70,6 +70,12 @@ def rounding(low: float, high: float) -> float:
     return 1e-9 * (high - low) + 1e-15 * max(-low, high)
 
 
+def within(values: Values, name: str, most: float) -> bool:
+    """Return whether every |value| of a channel is at most `most`; False if one is NaN."""
+    looks = looks_of(values, name)
+    return looks.low >= -most and looks.high <= most
+
+
 def whole(values: Values, name: str) -> bool:
     """Tell whether a channel is finite in every row."""
     looks = looks_of(values, name)

@@ -1,34 +1,40 @@
-"""NaN and infinite values: looked for first, always, whatever the task says.
+"""NaN, infinite and huge values: looked for first, always, whatever the task says.
 
-Nothing can learn from them, and every other check, and Great Expectations, passes a
+A dataset keeps float32, which cannot hold what is beyond 3.4e38, nor the square of what is beyond
+1e19. Nothing can learn from them, and every other check, and Great Expectations, passes a
 column of NaN: comparisons with it are false.
 """
 
 import numpy as np
 
-from kinemill.validate.faults import Fault, Values, runs
-from kinemill.validate.looks import whole
+from kinemill.spec.channels import SQUARED
+from kinemill.validate.faults import Array, Fault, Values, runs
+from kinemill.validate.looks import within
 
 NAME = "nonfinite"
+SHOWN = 3  # values of one stretch that are named
 
 
 def find(values: Values) -> list[Fault]:
-    """Return the stretches of channel -> (n,) in which a channel is NaN or infinite."""
+    """Return the stretches of channel -> (n,) in which a channel is NaN, infinite or huge."""
     faults: list[Fault] = []
     for name, channel in values.items():
-        if len(channel) and whole(values, name):
+        if len(channel) and within(values, name, SQUARED):
             continue
-        for start, stop in runs(~np.isfinite(channel)):
-            kinds = sorted({str(value) for value in channel[start:stop].tolist()})
-            faults.append(
-                Fault(
-                    start,
-                    stop,
-                    name,
-                    found=f"{', '.join(kinds)} in {stop - start} rows",
-                    expected="finite numbers",
-                    fix="look for a lost sensor or a division by zero where the log was written",
-                    repairable=True,
-                )
-            )
+        faults += [_fault(name, channel, *run) for run in runs(~(np.abs(channel) <= SQUARED))]
     return faults
+
+
+def _fault(name: str, channel: Array, start: int, stop: int) -> Fault:
+    kinds = sorted({f"{value:g}" for value in channel[start:stop].tolist()})
+    more = f" and {len(kinds) - SHOWN} more values" if len(kinds) > SHOWN else ""
+    return Fault(
+        start,
+        stop,
+        name,
+        found=f"{', '.join(kinds[:SHOWN])}{more} in {stop - start} rows",
+        expected=f"finite numbers of at most {SQUARED:g} in magnitude",
+        fix="look for a lost sensor, a field that was never set or a division by zero where the "
+        "log was written",
+        repairable=True,
+    )

@@ -89,11 +89,11 @@ def kinemill() -> Callable[..., Any]:
         KinemillError: what the command ended in.
     """
 
-    def run(*arguments: str) -> Any:
+    def run(*arguments: str, code: int = 0) -> Any:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == code, result.output
         return json.loads(result.stdout) if "--json" in arguments else result.stdout
 
     return run

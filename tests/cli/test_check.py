@@ -14,7 +14,7 @@ from tests.cli.conftest import bytes_under, spike
 def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, judged):
     good, bad, torn = log("a.csv"), log("s.csv", spoil=spike), log("torn.csv")
     torn.write_text("time,angle\n0.0,1.0\n")
-    found = kinemill("check", good, bad, torn, "--task", "swing", "--json")["files"]
+    found = kinemill("check", good, bad, torn, "--task", "swing", "--json", code=1)["files"]
     assert [set(file) for file in found] == [
         {"file", "hash", "outcome", "episodes", "rows", "reasons"}
     ] * 3
@@ -43,8 +43,21 @@ def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, judged, home)
 def test_a_name_that_the_task_does_not_want_is_told(swing, log, kinemill):
     swing("format: csv", 'format: csv, exclude: ["noise*"]')
     path = log("noise.csv")
-    (file,) = kinemill("check", path, "--task", "swing", "--json")["files"]
+    (file,) = kinemill("check", path, "--task", "swing", "--json", code=1)["files"]
     assert (file["outcome"], file["reasons"][0]["check"]) == ("quarantined", "patterns")
+
+
+def test_the_exit_code_is_1_when_a_log_gives_nothing_that_nobody_decided(
+    swing, log, kinemill, judged, home
+):
+    good, empty = log("a.csv"), log("empty.csv")
+    empty.write_bytes(b"")
+    kinemill("check", good, "--task", "swing")
+    kinemill("check", good, empty, "--task", "swing", code=1)
+    judged(swing(), good.parent)
+    kinemill("check", good, empty, "--task", "swing", code=1)  # known, and quarantined
+    kinemill("quarantine", "swing", "reject", "empty.csv")
+    kinemill("check", good, empty, "--task", "swing")
 
 
 def test_a_file_that_is_not_there_is_bad_input(swing, tmp_path, kinemill):
@@ -86,10 +99,10 @@ def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
     log("b.csv", phase=1.0)
     folder = log("b\n\x1b[31m.csv", spoil=spike).parent
     (folder / "empty.csv").write_bytes(b"")
-    told = kinemill("check", folder, "--task", "swing")
+    told = kinemill("check", folder, "--task", "swing", code=1)
     assert "a.csv: 1 episode, 600 rows" in told
     assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
-    assert "- format, file: is empty, expected a header line and rows; delete it" in told
+    assert "- format, file: is empty, expected a header line and rows; record" in told
     assert told.splitlines()[-1] == "4 logs: 3 episodes, 1 quarantined"
 
 
@@ -110,5 +123,5 @@ def test_files_that_are_left_alone_are_named(swing, log, home, tmp_path):
     (tmp_path / "swing.yaml").write_text("secret")
     done = CliRunner().invoke(app, ["ingest", task.name, str(folder)])
     assert "a.csv: 1 episode" in done.stdout
-    assert "left alone" in done.stderr
-    assert "notes.pdf, out.csv" in done.stderr
+    assert "left alone (no log: no reader claims it): notes.pdf\n" in done.stderr
+    assert "left alone (a link out of the folder): out.csv\n" in done.stderr

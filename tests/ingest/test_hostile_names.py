@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -152,7 +153,7 @@ def test_a_tree_deeper_than_the_stack_is_walked(task, home, logs, write, swing):
         report = ingest(task, home, logs)
         assert [entry["outcome"] for entry in report.files] == ["episodes"] * 2
     finally:
-        os.system(f"rm -rf '{logs}'")
+        subprocess.run(["rm", "-rf", logs], check=True)  # shutil.rmtree recurses
 
 
 def test_what_cannot_be_reached_is_named_with_the_reason(

@@ -158,8 +158,12 @@ def test_one_log_more_brings_one_recording_more(copy):
 
 def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     before = {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()}
-    with pytest.raises(Blocked, match=r"row_counts|accepted_not_empty|quarantined_share"):
+    with pytest.raises(Blocked) as refused:
         run_chain(TASK, {"validate.min_steps": 5000})
+    told = str(refused.value)
+    assert told.index("min_steps, ") < told.index("blocked by 2 check(s): accepted_not_empty")
+    assert "there is no episode to look at" not in told
+    assert f"kinemill quarantine {TASK} shows all reasons" in told
     assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == before
     assert len(list_versions(TASK, copy.home)["versions"]) == 1
 

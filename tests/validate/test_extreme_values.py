@@ -1,0 +1,124 @@
+"""One extreme value in one log is a fault of that log: no run on the others is blocked by it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kinemill.ingest import ingest, load_recordings
+from kinemill.spec import load_task
+from kinemill.validate import load_checks, load_episodes, validate
+from kinemill.validate.checks import waits
+from kinemill.validate.standing import held_back
+
+COLUMNS = ["time", "position", "velocity", "torque"]
+EXTREMES = ["1e300", "-1e300", "1e30", "3.5e38", "1e19", "1e13", "inf", "1e400", "nan", "1e-310"]
+TASK = """
+task: pendulum
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad, source: position}
+  velocity: {role: state, unit: rad/s, derivative_of: angle}
+  torque: {role: action, unit: N*m}
+  noise: {role: observation, unit: V, source: extra}
+ingest: {settle: 0.0}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK)
+    return load_task(path)
+
+
+@pytest.fixture
+def logs(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write(logs):
+    def write_log(name, offset=0.0, column=None, value=None):
+        names = [*COLUMNS, "extra"]
+        rows = [
+            [repr(x) for x in (k / 100, k / 10, 10.0, k + offset, 0.5 + offset)] for k in range(100)
+        ]
+        if column:
+            rows[50][names.index(column)] = value
+        path = logs / name
+        path.write_text("\n".join(",".join(row) for row in [names, *rows]) + "\n")
+        return path
+
+    return write_log
+
+
+def test_any_value_in_any_column_leaves_all_other_logs_alone(task, home, logs, write):
+    write("good.csv")
+    for number, (column, value) in enumerate((c, v) for c in [*COLUMNS, "extra"] for v in EXTREMES):
+        write(f"{column} {value}.csv", 0.01 * (number + 1), column, value)
+    report = ingest(task, home, logs)
+    outcome = validate(task, home, report.outcome.ref)
+    assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
+    named = {entry["file"]: entry for entry in report.files}
+    for column in ("position", "velocity", "torque"):
+        for value in ("1e300", "1e30", "3.5e38", "1e13"):
+            (told, *_) = named[f"{column} {value}.csv"]["reasons"]
+            assert (told["check"], told["where"]) == ("range", "row 51")
+            assert told["expected"].startswith("at most 1e+12 ")
+            assert "limits" in told["fix"]
+    for episode in load_episodes(home, outcome.ref):
+        values = episode.read().select(*task.columns, "noise").to_numpy()
+        assert np.isfinite(np.square(values.astype(np.float32))).all()
+    assert outcome.summary["accepted"] >= len(report.files)
+
+
+def test_limits_of_a_channel_admit_what_they_say(tmp_path, home, logs, write):
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK.replace("unit: N*m}", "unit: N*m, limits: [-1e15, 1e15]}"))
+    task = load_task(path)
+    write("large.csv", column="torque", value="1e14")
+    (entry,) = ingest(task, home, logs).files
+    assert "range" not in {reason["check"] for reason in entry["reasons"]}
+
+
+def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
+    task, home, logs, write, monkeypatch
+):
+    from kinemill.validate import episodes
+    from kinemill.validate.judge import Verdict
+
+    write("good.csv")
+    write("odd.csv", 0.5, "torque", "1e13")
+
+    def asleep(values, task):  # no check notices anything
+        return Verdict([(0, len(values["torque"]))], [], {})
+
+    monkeypatch.setattr(episodes, "judge", asleep)
+    recordings = ingest(task, home, logs).outcome.ref
+    outcome = validate(task, home, recordings)
+    assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
+    assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
+    (held,) = held_back(task, home).shown
+    (told,) = [reason for reason in held.reasons if reason["check"] == "schema"]
+    assert held.member.name == "odd.csv"
+    assert "release" in told["fix"]
+    assert len(load_recordings(home, recordings)) == 2
+
+
+def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, home, logs, write):
+    for number in range(5):
+        path = write(f"{number}.csv", 0.01 * number)
+        path.write_text(path.read_text().replace("torque", "other"))
+    outcome = validate(task, home, ingest(task, home, logs).outcome.ref)
+    failed = [c for c in load_checks(home, outcome.ref) if c.blocking and not c.passed]
+    causes = [check for check in failed if not waits(check.values)]
+    assert [check.name for check in causes] == ["accepted_not_empty", "quarantined_share"]
+    for check in causes:
+        assert len(check.values["because"]) == 5
+        assert "no column 'torque'" in check.values["because"][0]
+        assert "kinemill quarantine pendulum" in check.values["fix"]
+    json.dumps([check.to_json() for check in failed], allow_nan=False)
