@@ -13,7 +13,9 @@ from kinemill.store import MANIFEST
 from kinemill.tracking import open_tracking
 from kinemill.tracking.upkeep import deleted_runs
 
-_PIECES = ("store/**/.aside-*", "dagster/**/.aside-*", "runs/**/.aside-*", "alerts/**/.aside-*")
+# Where files are written aside: drop folders and other people's files are never looked at.
+_PLACES = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
+_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _PLACES))
 
 
 def pieces(home: Home, before: float) -> Iterator[Item]:

@@ -28,7 +28,7 @@ from kinemill.locks import lock
 
 _WAIT = 120.0  # s that somebody may hold the database while it is opened
 _DEFAULT = threading.Lock()  # the default is one for the whole process
-REBUILD = "kinemill admin rebuild-registry makes it again from the store, and keeps this file"
+REBUILD = "kinemill admin rebuild-registry restores it from the store"
 _MISSING = "no such table"  # in SQLite's message about a file that is empty or of something else
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
@@ -170,6 +170,7 @@ def _refuse_if_lost(home: Home) -> None:
 
 def create_database(home: Home) -> None:
     """Create MLflow's database of a home; hold the lock `mlflow`."""
+    prepare_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     home.make()

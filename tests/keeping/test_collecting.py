@@ -1,10 +1,12 @@
 """Making room: what goes, in which order, and what is left alone."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from kinemill.errors import KinemillError
 from kinemill.keeping import items
 from kinemill.keeping.collecting import Wanted, collect
 from kinemill.keeping.live import Nobody
-from kinemill.locks import holders, lock
+from kinemill.locks import holders, in_use, lock
 from kinemill.register import tags
 from kinemill.spec.ports import Silence
 from kinemill.store import digest, find, open_ref, publish_json
@@ -137,6 +139,40 @@ def test_pieces_of_dead_processes_go_and_those_of_whoever_is_at_work_stay(home, 
     with lock(home, "ingest-cart"):
         assert {Path(name).name for name in names(gc(home))} == {old.name, aside.name}
     assert new.is_dir()
+
+
+WRITTEN_ASIDE = [
+    ".aside-1", ".mlflow-1", ".locks/use/run-1", "store/raw/ab/.aside-1", "store/.aside-1",
+    "store/registry/cart/.aside-1", "runs/cart/k/.aside-1", "tune/cart/.aside-1",
+    "dagster/refs/runs/r/.aside-1", "alerts/.aside-1", "shadow/cart/.aside-1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", WRITTEN_ASIDE)
+def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, place):
+    old, new = home.root / place, home.root / f"{place}-new"
+    for path in (old, new):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    os.utime(old, (time.time() - 3 * DAY,) * 2)
+    assert names(gc(home)) == [place]
+    assert new.exists()
+
+
+def test_a_run_that_has_gone_on_for_days_keeps_what_it_wrote_aside(home, made):
+    with in_use(home, "run-1"):
+        aside = home.runs / "cart" / "k" / ".aside-1"
+        aside.parent.mkdir(parents=True)
+        aside.write_bytes(b"x")
+        (mine,) = (home.root / ".locks" / "use").iterdir()
+        then = time.time() - 3 * DAY
+        about = json.loads(mine.read_text())
+        about["since"] = datetime.fromtimestamp(then, UTC).isoformat(timespec="seconds")
+        for path in (aside, mine):
+            os.utime(path, (then + 3600.0,) * 2)
+        mine.write_text(json.dumps(about | {"host": "another machine"}))  # taken to live
+        os.utime(mine, (then + 3600.0,) * 2)
+        assert names(gc(home)) == []
 
 
 def test_logs_of_a_training_go_when_it_ended_long_ago_unless_its_model_is_the_latest(home, made):
