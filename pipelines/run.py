@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.utils import make_new_run_id
 
 from assets import CHAIN, stages_of
+from kinemill.dataset import warnings as warnings_of
 from kinemill.errors import Blocked, KinemillError
 from kinemill.home import Home
 from kinemill.interrupts import Interrupted
@@ -168,6 +169,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         registration=registration,
         report=str(home.root / registration["report"]) if registration else None,
         seconds=seconds(instance, run_id),
+        warnings=warnings_of(_summary(home, refs["dataset"]) or {}),
     )
     return run_document(facts)
 

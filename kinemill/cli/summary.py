@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.say import quantity, spell, table
+from kinemill.cli.say import news, quantity, spell, table
 
 _ACTING = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
@@ -38,6 +38,8 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
     gate_table(found["gate"])
     if diverged := first_not_finite(accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
+    for warning in found["warnings"]:
+        news(f"warning: {warning}")
     if found["report"]:
         typer.echo(f"report      {found['report']}")
     typer.echo("web pages   make ui  (or: kinemill up)")

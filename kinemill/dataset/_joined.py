@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from kinemill.dataset._repeats import roots_of
+from kinemill.dataset._repeats import roots_of, twins_of
 from kinemill.dataset._sessions import groups_of
 from kinemill.dataset._split import Known
 from kinemill.errors import BadInput
@@ -52,7 +52,8 @@ def gather(task: Task, home: Home, episodes: Ref) -> Together:
         BadInput: a joined task lacks a channel, has other units, another time step, or no episodes.
     """
     own = load_episodes(home, episodes)
-    together = Together(own, Known(groups_of(task, home, own), roots=roots_of(task, home, own)))
+    known = Known(groups_of(task, home, own), roots=roots_of(task, home, own))
+    together = Together(own, replace(known, twins=twins_of(task, home, own)))
     for joined in task.dataset.joined:
         together = _join(task, home, together, joined)
     return together
@@ -76,6 +77,7 @@ def _join(task: Task, home: Home, together: Together, joined: Joined) -> Togethe
             known,
             groups={**known.groups, **groups_of(alike, home, found)},
             roots={**known.roots, **roots_of(alike, home, found)},
+            twins={**known.twins, **twins_of(alike, home, found)},
         )
     else:
         known = replace(known, training=known.training | {one.id for one in found})

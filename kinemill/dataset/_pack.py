@@ -9,6 +9,7 @@ import numpy as np
 from kinemill.dataset._assignment import assign_sides
 from kinemill.dataset._balance import classes_of, weights_of
 from kinemill.dataset._catalogue import enter
+from kinemill.dataset._independence import independence
 from kinemill.dataset._joined import gather
 from kinemill.dataset._last import (
     Last,
@@ -38,7 +39,7 @@ from kinemill.home import Home
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
 
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,
         "groups": digest(known.groups),
-        "repeats": digest(known.roots),
+        "repeats": digest([known.roots, known.twins]),
         "assigned": digest(known.assigned),
         "classes": digest(classes),
         "with": together.digests,
@@ -142,6 +143,7 @@ def pack(
     summary["unmatched"] = unmatched_patterns(task.dataset, names, known.groups)
     summary["coarse"] = packing.coarse()
     summary["repeats"] = tell_repeats(task.dataset, episodes, known)
+    summary["independence"] = independence(task.dataset, episodes, known, dataset)
     return summary
 
 

@@ -9,6 +9,7 @@ from kinemill.store import Json
 from kinemill.validate.noting import twin_groups
 
 SHOWN = 20  # torn groups that are named
+REPEATED = 0.1  # share of the rows of a side from which on a person hears of it
 
 
 def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
@@ -16,8 +17,11 @@ def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[s
 
     These notes are made once, when a recording is judged first, so no episode changes its side.
     """
-    if task.dataset.repeats == "apart":
-        return {}
+    return {} if task.dataset.repeats == "apart" else twins_of(task, home, episodes)
+
+
+def twins_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
+    """Return what recordings, or parts of them, are near-duplicates of."""
     groups = twin_groups(home, task.name)
     units = {unit_of(task.dataset, episode) for episode in episodes}
     return {unit: groups[unit] for unit in sorted(units) if unit in groups}
@@ -33,7 +37,7 @@ def tell_repeats(rules: Dataset, episodes: Iterable[SplitEpisode], known: Known)
     groups: dict[str, dict[str, dict[str, None]]] = {}
     for episode in episodes:
         unit = unit_of(rules, episode)
-        sides = groups.setdefault(known.roots.get(unit, unit), {})
+        sides = groups.setdefault(known.twins.get(unit, known.roots.get(unit, unit)), {})
         if (side := known.side(rules, episode)) != "unused":
             sides.setdefault(side, {})[episode.name] = None
     torn = [sides for sides in groups.values() if len(sides) > 1]
@@ -51,4 +55,10 @@ def warnings(summary: Json) -> list[str]:
         told.append(f"near-duplicates are on different sides, so errors look too small ({spelled})")
     if repeats["torn"] > len(repeats["shown"]):
         told.append(f"{repeats['torn'] - len(repeats['shown'])} more near-duplicates are torn")
+    for side, shares in summary.get("independence", {}).items():
+        if shares["repeated"] >= REPEATED:
+            told.append(
+                f"about {shares['repeated']:.0%} of the {side} rows return in training rows of the "
+                "same recording, so errors look too small; take whole recordings"
+            )
     return told

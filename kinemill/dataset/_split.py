@@ -78,6 +78,7 @@ class Known:
         starts: row of its recording, or of its part, that an episode begins with, by episode;
             default 0.
         roots: the recording, or `recording/part`, that one is a near-duplicate of, by itself.
+        twins: the same, whatever the task's rule about near-duplicates.
         training: episodes, by id, that are for training alone and whole, whatever the rules say.
         assigned: side by unit (recording, part or session) that had to fill an empty side.
     """
@@ -85,6 +86,7 @@ class Known:
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     starts: Mapping[str, int] = field(default_factory=dict[str, int])
     roots: Mapping[str, str] = field(default_factory=dict[str, str])
+    twins: Mapping[str, str] = field(default_factory=dict[str, str])
     training: Set[str] = frozenset()
     assigned: Mapping[str, str] = field(default_factory=dict[str, str])
 

@@ -1,6 +1,6 @@
 """The `run` document: what one run of the chain came to, in the form that commands print."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kinemill.register.versions import SHORT
@@ -23,6 +23,7 @@ class RunFacts:
         registration: a `Registration` as JSON.
         report: path of the report with the verdict.
         seconds: wall time by stage, s.
+        warnings: what a user should know about the dataset.
     """
 
     task: str
@@ -33,6 +34,7 @@ class RunFacts:
     registration: Json | None = None
     report: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    warnings: Sequence[str] = ()
 
 
 def run_document(facts: RunFacts) -> Json:
@@ -49,6 +51,7 @@ def run_document(facts: RunFacts) -> Json:
         "alias": registration.get("alias"),
         "gate": registration.get("gate", []),
         "report": facts.report,
+        "warnings": list(facts.warnings),
         "seconds": {stage: round(value, 3) for stage, value in facts.seconds.items()},
     }
 

@@ -16,13 +16,13 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register.metric import error_of
-from kinemill.register.rules import Measured
+from kinemill.register.rules import Measured, Repeated
 from kinemill.register.serving import ask, serve_policy
 from kinemill.runtime import load
 from kinemill.runtime.loading import POLICY
 from kinemill.runtime.windows import Windows
 from kinemill.spec import Task
-from kinemill.store import Ref
+from kinemill.store import Ref, summary_of
 from kinemill.verify import Errors, evaluate
 from kinemill.verify.accuracy import gather, window_starts
 
@@ -73,6 +73,10 @@ class Evidence(Protocol):
         """Return how long ago the dataset was made, s."""
         ...
 
+    def repeated(self) -> Repeated:
+        """Return how much of validation and test repeats the training rows."""
+        ...
+
 
 @dataclass(frozen=True)
 class TestSplit:
@@ -111,6 +115,10 @@ class TestSplit:
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 
+    def repeated(self) -> Repeated:
+        """Return what the dataset version states."""
+        return repeated_in(self.home, self.dataset)
+
     @cached_property
     def _rows(self) -> PackedDataset:
         return load_dataset(self.home, self.dataset)
@@ -118,6 +126,15 @@ class TestSplit:
     def _errors(self, model: Any, history: int) -> Errors:
         wanted = self.task.verify
         return evaluate(model, self._rows, SPLIT, wanted.horizon, wanted.stride, history)
+
+
+def repeated_in(home: Home, dataset: Ref) -> Repeated:
+    """Return how much of validation and test of a dataset repeats its training rows."""
+    found: dict[str, dict[str, float]] = summary_of(home, dataset).get("independence", {})
+    test, validation = found.get("test", {}), found.get("validation", {})
+    return Repeated(
+        test.get("near_duplicates", 0.0), test.get("repeated", 0.0), sum(validation.values())
+    )
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

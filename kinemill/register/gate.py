@@ -65,6 +65,7 @@ def make_contest(
         age=evidence.age(),
         served=challenger.served,
         approval=challenger.approval,
+        repeated=evidence.repeated(),
     )
 
 

@@ -18,9 +18,9 @@ from kinemill.environments.card import open_card
 from kinemill.environments.trials import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.register.evidence import PATIENCE, Duel, Evidence, TestSplit
+from kinemill.register.evidence import PATIENCE, Duel, Evidence, TestSplit, repeated_in
 from kinemill.register.metric import metric_of
-from kinemill.register.rules import Measured
+from kinemill.register.rules import Measured, Repeated
 from kinemill.register.serving import serve_policy
 from kinemill.runtime import Policy
 from kinemill.spec import Task
@@ -60,6 +60,10 @@ class PolicyEvidence:
         """Return how long ago the dataset version was entered into the catalogue, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
+
+    def repeated(self) -> Repeated:
+        """Return what the dataset version states; without logs there are no rows to repeat."""
+        return repeated_in(self.home, self.dataset) if self.task.learn.from_logs else Repeated()
 
     def trials(self, policy: Policy) -> Trials:
         """Try a policy in the environment, once."""

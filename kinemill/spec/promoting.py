@@ -72,6 +72,9 @@ class Promote(Settings):
         default=None, description="of the dataset at the decision, s or `30 days`"
     )
     min_test_episodes: PositiveInt = 1
+    max_repeated: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="share of the test rows that repeat training rows"
+    )
     approval: bool = Field(default=False, description="a person has to agree: kinemill approve")
 
     @property

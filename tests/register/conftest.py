@@ -16,7 +16,7 @@ from kinemill.register import Produced, register
 from kinemill.register.commit import commit
 from kinemill.register.evidence import Duel
 from kinemill.register.ledger import Change
-from kinemill.register.rules import Measured
+from kinemill.register.rules import Measured, Repeated
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.spec import Task, load_task
@@ -141,6 +141,9 @@ class Claims:
 
     def age(self):
         return self.days * 86400.0
+
+    def repeated(self):
+        return Repeated()
 
 
 @dataclass(frozen=True)

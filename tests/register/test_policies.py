@@ -26,7 +26,7 @@ from kinemill.register.gate import judge
 from kinemill.register.lookup import list_versions, show
 from kinemill.register.policies import PolicyEvidence
 from kinemill.register.publish import save
-from kinemill.register.rules import Champion, Contest, Measured
+from kinemill.register.rules import Champion, Contest, Measured, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
@@ -81,6 +81,9 @@ class Claims:
 
     def age(self):
         return 60.0
+
+    def repeated(self):
+        return Repeated()
 
 
 def verification(returned, *, parity=True, without=()):

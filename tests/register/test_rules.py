@@ -6,7 +6,16 @@ import pytest
 
 from kinemill.register.explaining import advice
 from kinemill.register.gate import judge
-from kinemill.register.rules import RULES, Approval, Champion, Contest, Measured, is_of, shown
+from kinemill.register.rules import (
+    RULES,
+    Approval,
+    Champion,
+    Contest,
+    Measured,
+    Repeated,
+    is_of,
+    shown,
+)
 
 NAN = math.nan
 # Every rule that a task may ask for, asked for.
@@ -218,3 +227,23 @@ def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
 
 def test_what_is_not_finite_is_shown_as_text(task):
     assert [shown(value) for value in (0.5, float("nan"), float("inf"))] == [0.5, "nan", "inf"]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "shares", "passed"),
+    [
+        ("together", Repeated(0.3, 0.2, 1.0), True),  # validation alone refuses nothing
+        ("together", Repeated(0.3, 0.21, 0.0), False),
+        ("together", Repeated(0.51, 0.0, 0.0), False),
+        ("apart", Repeated(1.0, 0.5, 0.0), True),  # the same motion over and over, as stated
+        ("apart", Repeated(0.0, 0.51, 0.0), False),
+        ("together", Repeated(NAN, 0.0, 0.0), False),
+    ],
+)
+def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repeats, shares, passed):
+    kept = task.dataset.model_copy(update={"repeats": repeats})
+    contest = replace(_good(task.model_copy(update={"dataset": kept})), repeated=shares)
+    (line,) = RULES["independent"](contest)
+    assert line.passed is passed
+    assert "of the test rows" in str(line.found)
+    assert "repeats: apart" in advice("independent")

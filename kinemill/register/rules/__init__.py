@@ -78,6 +78,26 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """Shares of rows that repeat training rows, as the dataset version states them.
+
+    Attributes:
+        near_duplicates: of the test rows, from other recordings of the same run.
+        repeated: of the test rows, that return in training rows of their own recording.
+        validation: of the validation rows, of either kind.
+    """
+
+    near_duplicates: float = 0.0
+    repeated: float = 0.0
+    validation: float = 0.0
+
+    @property
+    def test(self) -> float:
+        """Of the test rows, of either kind."""
+        return self.near_duplicates + self.repeated
+
+
+@dataclass(frozen=True)
 class Approval:
     """A person's word on a version: who, when (ISO 8601, UTC), and whether it may break users."""
 
@@ -99,6 +119,7 @@ class Contest:
         age: of its dataset, s.
         served: whether the serving runtime loaded it and got an answer, and what came of it.
         approval: a person's word on it, if there is one.
+        repeated: how much of its validation and test data repeats its training data.
     """
 
     task: Task
@@ -109,6 +130,7 @@ class Contest:
     age: float = math.nan
     served: tuple[bool, str] = (False, "was not tried")
     approval: Approval | None = None
+    repeated: Repeated = Repeated()
 
 
 Rule = Callable[[Contest], list[Verdict]]
@@ -137,6 +159,7 @@ __all__ = [
     "Champion",
     "Contest",
     "Measured",
+    "Repeated",
     "Rule",
     "Verdict",
     "is_of",

@@ -1,0 +1,95 @@
+"""How much of validation and test repeats the training rows: near-duplicates, periodic tails."""
+
+import numpy as np
+import pytest
+
+from kinemill.dataset import make_dataset, warnings
+from tests.dataset.conftest import Content, make_task, publish
+from tests.dataset.test_repeats import note
+
+ROWS = 3000
+TAIL = {"validation": {"tail": 0.2}, "test": ["test*"]}
+
+
+def course(torque):
+    """Angle, speed and torque (rows, 3) of a driven, damped pendulum, steps of 10 ms."""
+    angle, speed, rows = 0.0, 0.0, []
+    for push in torque:
+        rows.append((angle, speed, push))
+        speed += 0.01 * (push - 9.81 * np.sin(angle) - 0.5 * speed)
+        angle += 0.01 * speed
+    return np.array(rows, dtype=np.float64)
+
+
+def periodic(phase=0.0):
+    return course(4.0 * np.sin(2.0 * np.pi * 0.7 * 0.01 * np.arange(ROWS) + phase))
+
+
+def random(seed):
+    steps = np.random.default_rng(seed).normal(0.0, 5.0, ROWS // 20)
+    return course(np.repeat(steps, 20))
+
+
+def turning(rows=ROWS):
+    """A wheel that turns on: the angle grows, and the motion repeats each turn."""
+    time = 0.01 * np.arange(rows)
+    return np.stack([5.0 * time, np.full(rows, 5.0), np.sin(5.0 * time)], axis=1)
+
+
+def made(home, *contents, **dataset):
+    return make_dataset(make_task(**dataset), home, publish(home, list(contents))).summary
+
+
+def shares(summary, side):
+    return summary["independence"][side]
+
+
+def test_a_tail_of_periodic_motion_repeats_the_training_rows_and_is_reported(home):
+    noise = np.random.default_rng(0).normal(0.0, 0.01, (ROWS, 3))
+    found = made(home, Content("a.csv", periodic() + noise), Content("test.csv", random(1)), **TAIL)
+    assert shares(found, "validation")["repeated"] == 1.0
+    assert shares(found, "test") == {"near_duplicates": 0.0, "repeated": 0.0}
+    (told,) = warnings(found)
+    assert told.startswith("about 100% of the validation rows return in training rows")
+
+
+def test_an_angle_that_grows_from_turn_to_turn_repeats_all_the_same(home):
+    found = made(home, Content("a.csv", turning()), Content("test.csv", random(1)), **TAIL)
+    assert shares(found, "validation")["repeated"] == 1.0
+
+
+def test_a_tail_under_another_excitation_repeats_nothing(home):
+    found = made(home, Content("a.csv", random(0)), Content("test.csv", random(1)), **TAIL)
+    assert shares(found, "validation") == {"near_duplicates": 0.0, "repeated": 0.0}
+    assert warnings(found) == []
+
+
+def test_a_robot_that_rests_at_the_end_repeats_nothing(home):
+    values = random(0)
+    values[-ROWS // 2 :] = values[-ROWS // 2]
+    values[-ROWS // 2 :, 1] = 0.0
+    found = made(home, Content("a.csv", values), Content("test.csv", random(1)), **TAIL)
+    assert shares(found, "validation")["repeated"] == 0.0
+
+
+@pytest.mark.parametrize("repeats", ["together", "apart"])
+def test_test_recordings_of_the_same_run_count_by_their_rows(home, repeats):
+    known, again, other = (
+        Content(name, random(seed))
+        for name, seed in (("a.csv", 0), ("test1.csv", 0), ("test2.csv", 5))
+    )
+    note(home, again, known)
+    found = made(home, known, again, other, Content("val.csv", random(7)), repeats=repeats)
+    assert shares(found, "test") == {"near_duplicates": 0.5, "repeated": 0.0}
+    assert any("near-duplicates are on different sides" in line for line in warnings(found))
+
+
+def test_test_rows_cut_from_a_periodic_recording_count(home):
+    found = made(
+        home,
+        Content("a.csv", periodic()),
+        Content("val.csv", random(3)),
+        test={"rows": [2000, 2600], "of": "a.csv"},
+        validation=["val*"],
+    )
+    assert shares(found, "test")["repeated"] == 1.0
