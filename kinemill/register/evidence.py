@@ -130,11 +130,10 @@ class TestSplit:
 
 def repeated_in(home: Home, dataset: Ref) -> Repeated:
     """Return how much of validation and test of a dataset repeats its training rows."""
-    found: dict[str, dict[str, float]] = summary_of(home, dataset).get("independence", {})
-    test, validation = found.get("test", {}), found.get("validation", {})
-    return Repeated(
-        test.get("near_duplicates", 0.0), test.get("repeated", 0.0), sum(validation.values())
-    )
+    found: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
+    if found is None:
+        return Repeated()
+    return Repeated(**found["test"], validation=sum(found["validation"].values()))
 
 
 def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:

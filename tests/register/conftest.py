@@ -143,7 +143,7 @@ class Claims:
         return self.days * 86400.0
 
     def repeated(self):
-        return Repeated()
+        return Repeated(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,14 @@ class Chain:
             {"onnx": exported.digest, "found": json.dumps(document)},
             lambda folder: _verify(folder, document),
         )
-        dataset = self._once("dataset", {}, _pack, episodes={"train": 1, "test": 1})
+        none = {"near_duplicates": 0.0, "repeated": 0.0}
+        dataset = self._once(
+            "dataset",
+            {},
+            _pack,
+            episodes={"train": 1, "test": 1},
+            independence={"validation": none, "test": none},
+        )
         return Produced(verified, exported, model, dataset)
 
     def register(self, nrmse=0.1, *, run_id=None, task=None, evidence=None, champion=0.5, **kwargs):

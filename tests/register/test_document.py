@@ -35,6 +35,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
             registration=REGISTRATION,
             report="/home/report.html",
             seconds={"ingest": 0.12345},
+            warnings=["near-duplicates"],
         )
     )
     assert document == {
@@ -48,6 +49,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "alias": "champion",
         "gate": REGISTRATION["gate"],
         "report": "/home/report.html",
+        "warnings": ["near-duplicates"],
         "seconds": {"ingest": 0.123},
     }
     assert json.loads(json.dumps(document, allow_nan=False)) == document

@@ -83,7 +83,7 @@ class Claims:
         return 60.0
 
     def repeated(self):
-        return Repeated()
+        return Repeated(0.0, 0.0, 0.0)
 
 
 def verification(returned, *, parity=True, without=()):

@@ -73,6 +73,7 @@ def _good(task, **changes):
         age=3600.0,
         served=(True, "answered"),
         approval=Approval("ann", "2026-11-20T10:00:00+00:00"),
+        repeated=Repeated(0.0, 0.0, 0.0),
     )
     return replace(whole, **changes)
 
@@ -214,6 +215,7 @@ def test_only_the_named_references_are_asked_about(task):
     asked = ["beats_linear_sincos", "interval_linear_sincos"]
     assert [item.rule for item in verdicts if item.rule[:2] in ("be", "in")] == [
         asked[0],
+        "independent",
         "interface",
         asked[1],
     ]
@@ -245,5 +247,5 @@ def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repea
     contest = replace(_good(task.model_copy(update={"dataset": kept})), repeated=shares)
     (line,) = RULES["independent"](contest)
     assert line.passed is passed
-    assert "of the test rows" in str(line.found)
+    assert "of the test rows" in str(line.wanted)
     assert "repeats: apart" in advice("independent")

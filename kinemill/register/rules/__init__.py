@@ -87,9 +87,9 @@ class Repeated:
         validation: of the validation rows, of either kind.
     """
 
-    near_duplicates: float = 0.0
-    repeated: float = 0.0
-    validation: float = 0.0
+    near_duplicates: float = math.nan
+    repeated: float = math.nan
+    validation: float = math.nan
 
     @property
     def test(self) -> float:
