@@ -11,6 +11,7 @@ import polars as pl
 
 from kinemill.ingest.both import both
 from kinemill.ingest.clock import EXACT, Floats, Rows
+from kinemill.ingest.header_units import contradicted_unit
 from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.ingest.spare import spare
@@ -29,10 +30,10 @@ WRAPPED_RANGE = TURN + 0.1
 def in_units(
     name: str, series: pl.Series, source: Source, task: Task
 ) -> tuple[Channel, list[Reason]]:
-    """Return a channel (n,) in the task's unit, odd values as NaN, and the reasons for those."""
+    """Return a channel (n,) in the task's unit, odd values as NaN, and what is odd about it."""
+    reasons = contradicted_unit(name, source, task)
     if (found := _as_it_is(name, series, source, task)) is not None:
-        return found, []
-    reasons: list[Reason] = []
+        return found, reasons
     whole = series.fill_null(np.nan) if series.null_count() else series
     value = whole.to_numpy()
     channel = task.channels[name]
@@ -43,7 +44,7 @@ def in_units(
             scale, offset = factor(source.unit, channel.unit)
             value = scale * value + offset
     if not _within(value, magnitude(channel)):
-        reasons = _missing(name, series) + _infinite(name, series)
+        reasons += _missing(name, series) + _infinite(name, series)
         value, beyond = _cut_off(name, series, value, task)
         reasons += beyond
     return value, reasons

@@ -38,7 +38,7 @@ _ASIDE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "fric"
 ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "qdd", "ddq"}
 ACCELERATED = "an acceleration, which follows from velocities; a state only if you make it one"
 ASIDE = "a plan, a disturbance, a model or a counter, by its name"
-_UNITS = {
+UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
     "degs": "deg/s", "mps": "m/s",
@@ -92,7 +92,7 @@ def guess(name: str, label: str = "") -> Guess:
         (place for place, reading in enumerate(readings) if reading and reading & found),
         readings.index(set()),
     )
-    family = " ".join(part for part in parts if part not in told | set(_UNITS) | _ASIDE)
+    family = " ".join(part for part in parts if part not in told | set(UNITS) | _ASIDE)
     return Guess(
         name,
         role,
@@ -117,7 +117,7 @@ def _unit(parts: list[str], what: str) -> str | None:
     found = set(parts)
     if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
         return "m/s^2"
-    stated = [unit for word, unit in _UNITS.items() if word in found]
+    stated = [unit for word, unit in UNITS.items() if word in found]
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
     if what == "action":

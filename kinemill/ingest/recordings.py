@@ -18,7 +18,7 @@ from kinemill.ingest.tracks import Tracks, make_tracks
 from kinemill.spec import Task
 from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
 
-VERSION = 5
+VERSION = 6
 STAGE = "recording"
 
 

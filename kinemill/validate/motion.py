@@ -131,7 +131,7 @@ def windows_of(
     """
     return remembered(
         values,
-        ("windows", velocity, window, late),
+        ("windows", velocity, position, window, late),
         lambda: _windows(values, velocity, position, window, dt, late),
     )
 
@@ -246,17 +246,39 @@ def scales(values: Values, task: Task, window: float, least: float) -> dict[str,
     Returns:
         velocity channel -> scale, positive; none that is at rest or does not follow its position.
     """
-    found: dict[str, float] = {}
-    for velocity, position in pairs(task):
-        said, moved, length, _ = windows_of(values, velocity, position, window, task.dt)
-        told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
-        if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
-            continue
-        scale, offset = slope_and_offset(said, moved, length)
-        far = scale > least or 0.0 < scale < 1.0 / least
-        if far and rms(said - scale * moved - offset * length) < 0.5 * rms(said):
-            found[velocity] = scale
-    return found
+    found = {
+        velocity: scale_of(values, velocity, position, (window, task.dt), least)
+        for velocity, position in pairs(task)
+    }
+    return {velocity: scale for velocity, scale in found.items() if scale is not None}
+
+
+def scale_of(
+    values: Values,
+    velocity: str,
+    position: str,
+    times: tuple[float, float],
+    least: float,
+    share: float = 0.5,
+) -> float | None:
+    """Return a velocity over its position's change if that is far off 1, else None.
+
+    Args:
+        values: channel -> (n,), the task's units.
+        velocity: name of a channel.
+        position: name of another one.
+        times: s over which velocity is integrated, and dt in s.
+        least: factor, above 1, from which a scale is far off, either way.
+        share: of the velocity's way, which a scaled position may leave at most.
+    """
+    said, moved, length, _ = windows_of(values, velocity, position, *times)
+    told, did = float(np.abs(said).sum()), float(np.abs(moved).sum())
+    if told <= 0.0 or did <= 0.0 or 1.0 / least < told / did < least:
+        return None
+    scale, offset = slope_and_offset(said, moved, length)
+    far = scale > least or 0.0 < scale < 1.0 / least
+    follows = far and rms(said - scale * moved - offset * length) < share * rms(said)
+    return scale if follows else None
 
 
 def minutes(factor: float) -> bool:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from kinemill.spec import Task
 from kinemill.validate import foreign
 from kinemill.validate.faults import checks_of, measuring
 from kinemill.validate.judge import judge
@@ -192,6 +193,32 @@ def test_a_late_velocity_is_compared_where_it_belongs(arm):
     values = make_arm()
     values["upper_velocity"] = np.roll(values["upper_velocity"], 8)
     assert faults(arm, "velocity_noise", values) == []
+
+
+def joint_task(unit: str) -> Task:
+    """A joint whose angle a log has in degrees, with a speed that no pair declares."""
+    channels = {
+        "angle": {
+            "role": "state", "kind": "angle", "unit": "rad",
+            "source": {"name": "Angle (deg)", "unit": "deg"},
+        },
+        "speed": {"role": "state", "unit": unit},
+    }  # fmt: skip
+    learn = {"type": "dynamics", "model": {"type": "mlp"}}
+    return Task.model_validate({"task": "joint", "dt": 0.01, "channels": channels, "learn": learn})
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("rad/s", 1.0), ("rpm", 9.549297), ("deg/s", 57.29578)]
+)
+def test_radians_in_a_column_of_degrees_are_found_by_a_speed_without_a_pair(unit, scale):
+    arm = make_arm()
+    task, speed = joint_task(unit), scale * arm["upper_velocity"]
+    right = {"angle": arm["upper"], "speed": speed}
+    assert faults(task, "angle_unit", right) == []
+    (fault,) = faults(task, "angle_unit", {"angle": np.radians(arm["upper"]), "speed": speed})
+    assert fault.channel == "angle"
+    assert "57.3 times the change of angle: angle is in radians, and read as degrees" in fault.found
 
 
 def test_a_joint_at_its_stop_is_not_saturated(arm):

@@ -1,14 +1,17 @@
 """Degrees where the task says radians, or the other way round: in a position or in its velocity."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
 from kinemill.spec import CHECKS, Task
+from kinemill.spec.units import factor, is_derivative
 from kinemill.validate.faults import CheckSettings, Fault, Values
-from kinemill.validate.motion import minutes, pairs, scales
+from kinemill.validate.motion import minutes, pairs, scale_of, scales
 
 _DEGREE = 57.29578  # degrees in a radian
+_CLEARLY = 0.1  # share of its way by which a velocity that is no declared one may miss a position
 
 
 @CHECKS.register("angle_unit")
@@ -28,9 +31,9 @@ class AngleUnit(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows of channel -> (n,) for each pair in two units of angle."""
         faults: list[Fault] = []
-        parents = dict(pairs(task))
-        for velocity, scale in scales(values, task, self.window, 10.0).items():
-            position = parents[velocity]
+        declared, parents = scales(values, task, self.window, 10.0), dict(pairs(task))
+        found = [(velocity, parents[velocity], scale) for velocity, scale in declared.items()]
+        for velocity, position, scale in [*found, *self._undeclared(values, task)]:
             unit = task.channels[position].unit
             if unit not in {"rad", "deg"}:
                 continue
@@ -43,6 +46,8 @@ class AngleUnit(CheckSettings):
             wrong = (velocity if large else position) if unit == "rad" else None
             channel = wrong or (position if large else velocity)
             guess = "degrees" if wrong else "radians"
+            if wrong == velocity and _read_as_degrees(task, position):
+                channel, guess = position, "radians, and read as degrees"
             faults.append(
                 Fault(
                     0,
@@ -55,3 +60,24 @@ class AngleUnit(CheckSettings):
                 )
             )
         return faults
+
+    def _undeclared(self, values: Values, task: Task) -> Iterator[tuple[str, str, float]]:
+        """Yield (velocity, position, scale) of states that follow each other without being a pair.
+
+        A draft finds no derivative where one of both is in another unit.
+        """
+        known = {name for pair in pairs(task) for name in pair}
+        free = {name: task.channels[name] for name in task.states if name not in known}
+        angles = [name for name, own in free.items() if own.kind == "angle"]
+        for velocity, own in free.items():
+            for position in angles if own.kind == "linear" else []:
+                if is_derivative(own.unit, task.channels[position].unit):
+                    times = (self.window, task.dt)
+                    scale = scale_of(values, velocity, position, times, 10.0, _CLEARLY)
+                    if scale is not None:
+                        in_rate = factor(own.unit, f"({task.channels[position].unit})/s")[0]
+                        yield velocity, position, scale * in_rate
+
+
+def _read_as_degrees(task: Task, name: str) -> bool:
+    return any(source.unit == "deg" for source in task.channels[name].source)

@@ -1,0 +1,66 @@
+"""The unit that a column's name states, against the unit that the task reads the column in."""
+
+import re
+from functools import cache
+
+from kinemill.errors import BadInput
+from kinemill.ingest.guessing import UNITS, words
+from kinemill.ingest.raw import Reason, reason
+from kinemill.spec import Source, Task
+from kinemill.spec.units import check_unit, factor, is_derivative
+
+# "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
+_STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°][^()\[\]]*?)\s*[)\]]\s*$")
+_SUFFIXES = ("rad", "deg", "degrees", "rpm", "mm", "cm", "rads", "degs", "mps")
+_SPELLED = {"%": "percent", "°": "deg", "°/s": "deg/s", "deg/sec": "deg/s", "rad/sec": "rad/s"}
+
+
+@cache
+def stated_unit(column: str) -> str | None:
+    """Return the unit that the name of a column ends with, or None."""
+    if match := _STATED.search(column):
+        text = match[1].strip()
+        text = _SPELLED.get(text, UNITS.get(text.lower(), text))
+        try:
+            return check_unit(text)
+        except BadInput:
+            return None  # a remark, such as "(filtered)"
+    last = (words(column) or [""])[-1]
+    return UNITS[last] if last in _SUFFIXES else None
+
+
+def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:
+    """Return a reason if a column states another unit than the task reads it in.
+
+    A `scale` or `offset` of the task converts raw values, so nothing is compared then.
+
+    Args:
+        name: of the channel.
+        source: the column.
+        task: declares the unit.
+    """
+    stated, read = stated_unit(source.name), source.unit or task.channels[name].unit
+    if stated is None or (source.scale, source.offset) != (1.0, 0.0) or _agree(stated, read):
+        return []
+    return [
+        reason(
+            "unit",
+            "header",
+            f"the column {source.name!r} states {stated}, and the task reads it as {read}",
+            expected="the same unit in both",
+            fix=f"say channels.{name}.source: {{name: {source.name!r}, unit: {stated}}}, and a "
+            f"`unit` of the same dimension; or set a scale if the name is wrong",
+            channel=name,
+        )
+    ]
+
+
+@cache
+def _agree(stated: str, read: str) -> bool:
+    """Return whether two units are one; `speed_rad` may mean rad/s."""
+    if is_derivative(read, stated):
+        return True
+    try:
+        return factor(stated, read) == (1.0, 0.0)
+    except BadInput:
+        return False
