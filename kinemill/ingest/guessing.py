@@ -76,15 +76,10 @@ def guess(name: str, label: str = "") -> Guess:
     """Say what a column probably is, from its name alone, or from its label."""
     parts = words(label or name)
     found = set(parts)
-    what = "acceleration" if found & ACCELERATION else _what(found)
     # A hand has an index finger; in a plain column's name the word counts rows.
-    role = (
-        None
-        if found & ((_ASIDE - ({"index"} if label else set())) | ACCELERATION)
-        else "action"
-        if what == "action"
-        else "state"
-    )
+    aside = bool(found & (_ASIDE - ({"index"} if label else set())))
+    what = "acceleration" if found & ACCELERATION and not aside else _what(found)
+    role = None if aside or what == "acceleration" else "action" if what == "action" else "state"
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS[role or "state"]
     told = set[str]().union(*readings)

@@ -164,3 +164,13 @@ def test_a_field_that_is_not_there_names_the_nearest(joint, tmp_path):
         read(written(tmp_path, ulog_bytes(ulog_samples()).replace(b"joint", b"Joint")), joint)
     assert {item["channel"] for item in error.value.reasons} == {"angle", "ok"}
     assert "did you mean 'Joint.position.value[1]'?" in str(error.value.reasons[0]["fix"])
+
+
+def test_padding_which_the_last_record_lacks_is_no_field(joint, tmp_path):
+    ending = [sample for sample in ulog_samples() if sample[0] == 0]  # a joint is the last record
+    path = written(tmp_path, ulog_bytes(ending))
+    source = joint.channels["ok"].source[0].model_copy(update={"name": "joint._padding0[6]"})
+    channel = joint.channels["ok"].model_copy(update={"source": [source]})
+    wanted = joint.model_copy(update={"channels": {**joint.channels, "ok": channel}})
+    with pytest.raises(Unreadable, match=r"no column 'joint\._padding0"):
+        read(path, wanted)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kinemill.ingest.raw import Unreadable, reason
 
+PADDING = "_padding"  # fields without values, which the last record may lack
 MAGIC = b"ULog\x01\x12\x35"
 SYNC = b"\x2f\x73\x13\x20\x25\x0c\xbb\x12"
 TICKS = 1e6  # stamps are µs since the flight controller started
@@ -151,14 +152,15 @@ def _lay_out(
         for index in range(int(count or 1)):
             label = f"{prefix}{own}[{index}]" if count else f"{prefix}{own}"
             if kind in _TYPES:
-                found[label] = (_TYPES[kind], at)
+                if not own.startswith(PADDING):
+                    found[label] = (_TYPES[kind], at)
                 at += np.dtype(_TYPES[kind]).itemsize
             else:
                 at = _lay_out(kind, f"{label}.", at, formats, found, depth + 1)
             if at > LARGEST_RECORD or len(found) > _MOST_FIELDS:
                 raise Unreadable(whole(f"defines a type {name!r} that no record can hold"))
         # Padding at the end of a record is defined, and not written.
-        end = end if own.startswith("_padding") else at
+        end = end if own.startswith(PADDING) else at
     return end if depth == 0 else at
 
 
