@@ -25,7 +25,11 @@ _CHECKS = {
 class Logs(dg.Config):
     """Where this run looks for new logs."""
 
-    folder: str | None = Field(default=None, description="a folder or a log; default: drop folder")
+    folder: str | None = Field(
+        default=None,
+        description="a folder or a log in the drop folder, which is the default; kinemill run "
+        "reads any other",
+    )
 
 
 def make(task: Task) -> dg.AssetsDefinition:
@@ -34,9 +38,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     @stage(task, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
         from kinemill.ingest import ingest
+        from kinemill.ingest.stage import drop_folder
+        from kinemill.spec.web import within
         from resources.pictures import recordings_drawn
 
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None
+        if mill.web and folder is not None:
+            folder = within(drop_folder(mill.task, mill.home), folder)
         mill.read_ahead(folder, context.log.info)
         report = ingest(mill.task, mill.home, folder, Lines(context))
         note(mill.home, context.run.run_id, task.name, "known", report.known)

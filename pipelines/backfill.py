@@ -20,9 +20,10 @@ def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> Non
     """Publish what is missing; the next run of the task finds it known."""
     from kinemill.home import Home
     from kinemill.spec import load_task
+    from kinemill.spec.load import named_task
     from kinemill.validate.backfill import Range, backfill
 
-    task = load_task(config.task)
+    task = load_task(named_task(config.task))
     wanted = Range(config.match, config.first, config.last)
     found = backfill(task, Home.resolve(), wanted, Lines(context))
     context.add_output_metadata({key: found[key] for key in ("recordings", "read", "judged")})

@@ -41,6 +41,7 @@ def run_chain(
     logs: Path | None = None,
     resume: bool = False,
     watched: bool = False,
+    web: bool = False,
 ) -> Json:
     """Run the whole chain and return the document of `kinemill run`.
 
@@ -50,6 +51,7 @@ def run_chain(
         logs: folder with new logs, or one log; default: the task's drop folder.
         resume: go on with the latest training that was interrupted, or fail.
         watched: show the stages on stderr as they go.
+        web: the overrides come over the web; see `load_task`.
 
     Raises:
         TaskError: the task file or an override is wrong; nothing was started.
@@ -58,7 +60,7 @@ def run_chain(
         Interrupted: a signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
-    load_task(task, overrides)  # told here, in its own words, before Dagster is asked
+    load_task(task, overrides, web=web)  # refused here, before Dagster is asked
     run_id = make_new_run_id()
     _silence()
     held = in_use(home, f"chain-{run_id[:8]}")
@@ -80,6 +82,7 @@ def make_until(
     *,
     logs: Path | None = None,
     watched: bool = False,
+    web: bool = False,
 ) -> Ref:
     """Run the chain of a task up to an asset, and return what that handed on.
 
@@ -90,7 +93,7 @@ def make_until(
     """
     plain, home = load_task(task), Home.resolve()
     every = list(stages_of(plain).values())
-    load_task(task, overrides)
+    load_task(task, overrides, web=web)
     run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
     _silence()
     held = in_use(home, f"chain-{run_id[:8]}")
@@ -120,8 +123,8 @@ class _Run(NamedTuple):
 
 
 def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) -> None:
-    """Run the job of a task, or a part of it."""
-    job = definitions_of([task]).resolve_job_def(task.name)
+    """Run the job of a task, or a part of it; `load_task` has checked the overrides."""
+    job = definitions_of([task], web=False).resolve_job_def(task.name)
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may hold the place in a pool that this one needs
     try:

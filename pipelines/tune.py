@@ -15,6 +15,8 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.locks import in_use
 from kinemill.spec import load_task
+from kinemill.spec.load import named_task
+from kinemill.spec.overrides import nested
 from kinemill.spec.ports import Progress
 from kinemill.store import Json
 from resources.mill import Mill
@@ -32,6 +34,7 @@ class Wanted:
         timeout: s after which trials end where they are; None: never.
         register: the best settings go through the chain.
         logs: folder with new logs, or one log; None: the task's drop folder.
+        web: the overrides come over the web; see `load_task`.
     """
 
     trials: int | None = None
@@ -39,6 +42,7 @@ class Wanted:
     timeout: float | None = None
     register: bool = True
     logs: Path | None = None
+    web: bool = False
 
     def __post_init__(self) -> None:
         for name in ("trials", "workers", "timeout"):
@@ -81,9 +85,9 @@ def _tune(
     from resources.searching import search_elsewhere
     from resources.training import start_of
 
-    began, effective = time.time(), load_task(task, overrides)
-    outer = {key: value for key, value in overrides.items() if not key.startswith("tune.")}
-    dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched)
+    began, effective = time.time(), load_task(task, overrides, web=wanted.web)
+    outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
+    dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched, web=wanted.web)
     start = start_of(Mill(effective, home))
     search = begin(effective, home, dataset, overrides, start)
     trials = wanted.trials or effective.tune.trials
@@ -92,7 +96,8 @@ def _tune(
     found = search_elsewhere(search, Bounds(trials, until), wanted.workers, progress)
     document, best = describe(search, found), best_of(found)
     if wanted.register and best is not None:
-        chain = run_chain(task, {**outer, **best.settings}, logs=wanted.logs, watched=watched)
+        changed = {**outer, **best.settings}
+        chain = run_chain(task, changed, logs=wanted.logs, watched=watched, web=wanted.web)
         document |= {key: chain[key] for key in _OF_CHAIN if key in chain}
     return document
 
@@ -111,7 +116,8 @@ class Trials(dg.Config):
 @dg.op(description="Try settings from the task's space, and hand the best to the chain.")
 def trials(context: dg.OpExecutionContext, config: Trials) -> None:
     """Search, and show what was found."""
-    wanted = Wanted(config.trials, config.workers, config.timeout, config.register_best)
+    wanted = Wanted(config.trials, config.workers, config.timeout, config.register_best, web=True)
+    named_task(config.task)  # never the path of a file, which somebody may have uploaded
     found = tune_task(config.task, config.overrides, wanted, Lines(context))
     best = found["best"]
     context.add_output_metadata(

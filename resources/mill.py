@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
 from dagster._config.errors import PostProcessingError
@@ -22,7 +22,6 @@ from kinemill.locks import in_use
 from kinemill.register.consistency import is_registered
 from kinemill.spec import Plugin, Task, load_task
 from kinemill.spec.compute import Ray
-from kinemill.spec.yaml import read_yaml
 from resources.compute import COMPUTE
 from resources.faults import note_refusal
 from resources.spare import SPARE
@@ -30,10 +29,17 @@ from resources.spare import SPARE
 
 @dataclass(frozen=True)
 class Mill:
-    """The effective task of a run, and the folder that everything is kept in."""
+    """The effective task of a run, and the folder that everything is kept in.
+
+    Attributes:
+        task: with the overrides in force.
+        home: where everything is kept.
+        web: the run configuration came over the web, and may name no code, file or machine.
+    """
 
     task: Task
     home: Home
+    web: bool = False
 
     def read_ahead(self, folder: Path | None, say: Callable[[str], None]) -> None:
         """Have the nodes of a cluster read new logs, where the task has one and there are many."""
@@ -48,13 +54,20 @@ class Mill:
             SPARE.prepare()
 
 
-def mill(task: Task) -> dg.ResourceDefinition:
-    """Make the resource of one task; its config are overrides, spelled as in the task file."""
+def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
+    """Make the resource of one task; its config are overrides, spelled as in the task file.
+
+    Args:
+        task: as its file has it.
+        web: whoever reaches the server writes the config. Otherwise a user of this machine does:
+            it may name code and files, and was checked before Dagster is asked.
+    """
     form = launchpad(task)
+    schema = form if web else dg.Permissive()
 
     def start(context: dg.InitResourceContext) -> Iterator[Mill]:
         try:
-            changed = form.effective(context.resource_config or {})
+            changed = form.effective(context.resource_config or {}, web=web)
         except KinemillError:
             if context.instance and context.run:
                 note_refusal(context.instance, context.run.run_id)
@@ -63,13 +76,13 @@ def mill(task: Task) -> dg.ResourceDefinition:
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
             is_registered(home, task.name)  # before any step: a lost registry stops the run here
             try:
-                yield Mill(changed, home)
+                yield Mill(changed, home, web)
             finally:
                 SPARE.release()
 
     return dg.ResourceDefinition(
         resource_fn=start,
-        config_schema=dg.Field(form, is_required=False),
+        config_schema=dg.Field(schema, is_required=False),
         description=f"Overrides of {form.path.name} for this run; the rest stays as it is there.",
     )
 
@@ -93,13 +106,13 @@ class Form(dg.Shape):
         super().__init__(dict(fields))
         self.path = task.path or Path(f"{task.name}.yaml")
 
-    def effective(self, value: Mapping[str, Any]) -> Task:
-        """Return the task with what is filled in.
+    def effective(self, value: Mapping[str, Any], *, web: bool = True) -> Task:
+        """Return the task with what is filled in, over the web or by a user of this machine.
 
         Raises:
             KinemillError: a key or value that the task cannot have, with its bound.
         """
-        changed = load_task(self.path, flatten(value, read_yaml(self.path).value))
+        changed = load_task(self.path, value, web=web)
         COMPUTE[changed.compute.type]  # an unknown target is refused before any step
         return changed
 
@@ -115,25 +128,6 @@ class Form(dg.Shape):
         except KinemillError as error:
             raise PostProcessingError(str(error)) from None
         return value
-
-
-def flatten(config: Mapping[str, Any], task: Any = None, prefix: str = "") -> dict[str, Any]:
-    """Turn nested overrides into dotted keys, `type` first, since it decides what others mean.
-
-    Args:
-        config: overrides.
-        task: what the task file has there; settings take the place of a number as a whole.
-        prefix: of the keys.
-    """
-    flat: dict[str, Any] = {}
-    known: Mapping[str, Any] = cast(Any, task) if isinstance(task, Mapping) else {}
-    for key in sorted(config, key=lambda name: name != "type"):
-        value, dotted, own = config[key], f"{prefix}{key}", known.get(key)
-        if isinstance(value, Mapping) and not isinstance(own, int | float):
-            flat |= flatten(cast(Mapping[str, Any], value), own, f"{dotted}.")
-        else:
-            flat[dotted] = value
-    return flat
 
 
 def launchpad(task: Task) -> Form:

@@ -1,5 +1,6 @@
 """Runs in a Dagster that is up: started there, and ended; the terminal may be closed meanwhile."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,12 +66,17 @@ def start(
     """Start the chain in the Dagster that is up, of `kinemill up` or KINEMILL_URL; do not wait."""
     from kinemill.cli import runs
     from kinemill.cli.server import find_server
+    from kinemill.home import Home
+    from kinemill.ingest.stage import drop_folder
     from kinemill.locks import whoever
     from kinemill.spec import load_task
+    from kinemill.spec.web import within
 
     logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
-    loaded, server = load_task(task, changed), find_server()
+    loaded, server = load_task(task, changed, web=True), find_server()
+    if logs is not None and "KINEMILL_URL" not in os.environ:  # a server of this home
+        within(drop_folder(loaded, Home.resolve()), logs.resolve())
     for note in loaded.notes:
         news(note)
     tags = {runs.OWNER: owner or whoever()}

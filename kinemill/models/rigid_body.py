@@ -19,6 +19,7 @@ from kinemill.errors import BadInput
 from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.spec.plugins import MODELS, Model, pick_or_none, unknown_channels
+from kinemill.spec.web import LOCAL
 
 MOST = 8  # coordinates; the solution is unrolled
 
@@ -34,7 +35,7 @@ class RigidBody(Model):
         "before, after slides if any; free: any mass matrix by its Cholesky factors; mjcf: the "
         "bodies of a MuJoCo model",
     )
-    mjcf: Mjcf = Field(
+    mjcf: Annotated[Mjcf, LOCAL] = Field(
         default=None, description="MuJoCo model, a file beside the task's, for mass: mjcf"
     )
     joints: dict[str, str] = Field(

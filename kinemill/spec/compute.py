@@ -5,12 +5,13 @@ of it changes what is learned from what, so it is no part of any key. Third part
 through entry points of the group `kinemill.spec.compute`, beside the target itself.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from kinemill.registry import Registry
 from kinemill.spec.plugins import Plugin
+from kinemill.spec.web import LOCAL
 
 TARGETS: "Registry[type[Compute]]" = Registry("kinemill.spec.compute", "compute target", "local")
 
@@ -49,7 +50,7 @@ class Ray(Compute):
     """Workers on the nodes of a Ray cluster."""
 
     type: Literal["ray"] = "ray"
-    address: str | None = Field(
+    address: Annotated[str | None, LOCAL] = Field(
         default=None,
         description="of the cluster, `host:6379`; default: RAY_ADDRESS, else the one on this "
         "machine",
@@ -73,20 +74,24 @@ class Kubernetes(Compute):
     """A job on a Kubernetes cluster."""
 
     type: Literal["kubernetes"] = "kubernetes"
-    image: str = Field(description="that holds kinemill and the project, see deploy/Dockerfile")
-    namespace: str = "default"
+    image: Annotated[str, LOCAL] = Field(
+        description="that holds kinemill and the project, see deploy/Dockerfile"
+    )
+    namespace: Annotated[str, LOCAL] = "default"
     cpus: PositiveFloat = 1.0
     gpus: NonNegativeInt = Field(default=0, description="`nvidia.com/gpu` of the pod")
     memory: str = Field(
         default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="that the pod may use"
     )
-    claim: str | None = Field(
+    claim: Annotated[str | None, LOCAL] = Field(
         default=None,
         description="persistent volume claim that holds the home, where it is not in the remote "
         "store",
     )
-    secrets: list[str] = Field(
+    secrets: Annotated[list[str], LOCAL] = Field(
         default=[], description="whose entries are environment: passwords of store and database"
     )
-    service_account: str | None = None
-    node_selector: dict[str, str] = Field(default={}, description="labels of the nodes wanted")
+    service_account: Annotated[str | None, LOCAL] = None
+    node_selector: Annotated[dict[str, str], LOCAL] = Field(
+        default={}, description="labels of the nodes wanted"
+    )

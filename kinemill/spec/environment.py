@@ -18,6 +18,7 @@ from pydantic import (
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
 from kinemill.spec.plugins import Plugin, Settings, pick
+from kinemill.spec.web import LOCAL
 
 Range = tuple[float, float]
 
@@ -104,7 +105,7 @@ class Environment(Plugin):
     randomise: dict[str, Range] = Field(
         default={}, description="a parameter: lowest and highest value, drawn at each reset"
     )
-    variants: dict[str, dict[str, Any]] = Field(
+    variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
         default={}, description="a name: settings that differ, to be tested under"
     )
     unsteady: NonNegativeFloat = Field(

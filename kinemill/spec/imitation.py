@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from kinemill.digests import file_digest
 from kinemill.registry import Registry
 from kinemill.spec.plugins import Plugin
+from kinemill.spec.web import LOCAL
 
 
 class Head(Plugin):
@@ -29,12 +30,12 @@ class ImageEncoder(Plugin):
     """Settings of what sees an image."""
 
     size: PositiveInt = Field(default=64, description="numbers that an image becomes")
-    checkpoint: str | None = Field(
+    checkpoint: Annotated[str | None, LOCAL] = Field(
         default=None,
         description="safetensors file of this encoder's weights to begin with, beside the task",
     )
 
-    holds: str | None = Field(
+    holds: Annotated[str | None, LOCAL] = Field(
         default=None, description="digest of that file, filled in: other weights, another policy"
     )
 

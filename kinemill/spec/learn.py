@@ -26,6 +26,7 @@ from kinemill.spec.plugins import (
     pick,
     usual,
 )
+from kinemill.spec.web import CODE, MODEL
 
 
 class Keep(Settings):
@@ -62,7 +63,7 @@ class Learn(Plugin):
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
         Field(default_factory=lambda: usual(SCHEDULES))
     )
-    start_from: str | None = Field(
+    start_from: Annotated[str | None, MODEL] = Field(
         default=None,
         description="a trained model whose weights and scaling come first: models:/TASK@champion, "
         "models:/TASK/3, or a folder",
@@ -110,7 +111,7 @@ class Learn(Plugin):
     save_every: PositiveInt = 500
     keep: Keep = Keep()
     log_every: PositiveInt = 50
-    evaluate_with: str | None = Field(
+    evaluate_with: Annotated[str | None, CODE] = Field(
         default=None,
         description="`module:function` or `file.py:function` beside the task: (simulator, task) -> "
         "numbers by name, asked at each evaluation and logged as eval/*",

@@ -12,11 +12,11 @@ from kinemill.errors import BadInput, TaskError
 from kinemill.home import project_root
 from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
-from kinemill.spec.environment import as_environment
-from kinemill.spec.overrides import blame, family_at, override
+from kinemill.spec.overrides import apply, blame, family_at, leaves, nested
 from kinemill.spec.plugins import Settings
 from kinemill.spec.search import Problem, wrong_choices
 from kinemill.spec.task import Task, validate_settings
+from kinemill.spec.web import Context, Value, marked_values
 from kinemill.spec.yaml import Document, Location, read_yaml
 
 
@@ -43,18 +43,19 @@ def task_path(name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
-    known = list_tasks()
-    if name not in known:
-        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(known)))
-    return known[name]
+    return named_task(name)
 
 
-def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Task:
-    """Read, override and check a task.
+def load_task(
+    name: str | Path, overrides: Mapping[str, Any] | None = None, *, web: bool = False
+) -> Task:
+    """Read, override and check a task: the only way from a file and overrides to a task.
 
     Args:
         name: name of a task in the tasks folder, or a path.
-        overrides: dotted key to value, such as `{"learn.model.type": "mlp"}`.
+        overrides: mirror the task file; a key may be dotted, such as `learn.model.type`. A mapping
+            merges, key by key; anything else replaces.
+        web: the overrides come over the web: they may name no code, file or machine.
 
     Raises:
         TaskError: every problem found, each with file, line, key and nearest valid name.
@@ -63,14 +64,11 @@ def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> T
     document = read_yaml(path)
     if not isinstance(document.value, dict):
         raise TaskError([f"{path}: holds no task; expected keys such as `task`, `dt`, `channels`"])
-    value = copy.deepcopy(document.value)
-    notes: list[str] = []
-    if any(key.startswith("environment.") for key in overrides or {}):
-        value["environment"] = as_environment(value.get("environment"))  # a name has no keys
-    for key, new in (overrides or {}).items():
-        if dropped := override(value, key, new):
-            notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
-    task = check_task(document, value, dict(overrides or {}))
+    value, notes = copy.deepcopy(document.value), list[str]()
+    changes = nested(overrides or {}, notes)
+    notes += apply(value, changes)
+    context = Context(path.resolve().parent, _known(document) if web else None)
+    task = check_task(document, value, changes, context)
     task._notes += notes  # pyright: ignore[reportPrivateUsage]
     return task
 
@@ -90,53 +88,75 @@ def recorded_task(
         TaskError: every problem found.
     """
     changed: dict[str, Any] = copy.deepcopy(dict(value))
-    for key, new in overrides.items():
-        override(changed, key, new)
-    task, problems = _tried(changed, (path or Path()).resolve().parent)
+    apply(changed, nested(overrides))
+    task, problems = _tried(changed, Context((path or Path()).resolve().parent))
     if task is None or problems:
         raise TaskError([f"{where}: {'.'.join(map(str, at))}: {what}" for at, what in problems])
     task._path = path  # pyright: ignore[reportPrivateUsage]
     return task
 
 
-def check_task(document: Document, value: Any, overrides: Mapping[str, Any]) -> Task:
-    """Check `value`, the content of `document` after `overrides`, and return it as a task."""
-    folder = document.path.resolve().parent
-    task, problems = _tried(value, folder)
+def named_task(name: str) -> Path:
+    """Return the file of a task that the web names: one of the tasks folder, never a path.
+
+    Raises:
+        BadInput: there is none of this name.
+    """
+    known = list_tasks()
+    if name not in known:
+        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(known)))
+    return known[name]
+
+
+def check_task(
+    document: Document, value: Any, changes: Mapping[str, Any], context: Context | None = None
+) -> Task:
+    """Check `value`, the content of `document` after `changes`, and return it as a task."""
+    context = context or Context(document.path.resolve().parent)
+    task, problems = _tried(value, context)
     if task and task.name != document.path.stem:
         problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
     if task and not problems:
-        found = wrong_choices(task.tune.space, lambda given: _under(given, value, folder))
+        found = wrong_choices(task.tune.space, lambda given: _under(given, value, context))
         problems = [(("tune", "space", *where), what) for where, what in found]
     if task is None or problems:
+        overrides = dict(leaves(changes))
         raise TaskError([_line(document, overrides, where, what) for where, what in problems])
     task._path = document.path.resolve()  # pyright: ignore[reportPrivateUsage]
     return task
 
 
-def _tried(value: Any, folder: Path) -> tuple[Task | None, list[Problem]]:
-    """Read `value` as a task; return it, if it is one, and what is wrong with it.
+def _known(document: Document) -> frozenset[Value]:
+    """Return the values of marked fields that a task file has, as it spells them and as read.
 
-    Files that it names are looked for from `folder`.
+    Raises:
+        TaskError: it is no task by itself.
     """
+    context = Context(document.path.resolve().parent)
+    task = check_task(document, copy.deepcopy(document.value), {}, context)
+    return frozenset({*context.seen, *marked_values(task)})
+
+
+def _tried(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
+    """Read `value` as a task; return it, if it is one, and what is wrong with it."""
     try:
-        task = Task.model_validate(value, context={"folder": folder})
+        task = Task.model_validate(value, context=context.values())
     except ValidationError as error:
         telling = _telling(error, value)
         return None, [_problem(where, item, value) for where, item in telling]
     return task, _problems(task)
 
 
-def _under(settings: Mapping[str, Any], value: Any, folder: Path) -> list[Problem]:
+def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
     """Return what would be wrong with a task under the settings that a search may choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
-    for key, new in settings.items():
-        try:
-            override(changed, key, new)
-        except BadInput as error:
-            choices = "a value, {select: [...]} or {range: [low, high]}"
-            return [(tuple(key.split(".")), f"{error.found}; expected {choices} there")]
-    return _tried(changed, folder)[1]
+    try:
+        apply(changed, nested(settings))
+    except BadInput as error:
+        key = error.where.removeprefix("--set ")
+        choices = "a value, {select: [...]} or {range: [low, high]}"
+        return [(tuple(key.split(".")), f"{error.found}; expected {choices} there")]
+    return _tried(changed, context)[1]
 
 
 def _problems(task: Task) -> list[Problem]:
@@ -242,7 +262,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
         family = family_at(loc[: depth + 1])
         if part == "validate" and depth == 0:
             kind = validate_settings()
-        elif family and isinstance(value, dict):
+        elif family and isinstance(value, dict) and value.get("type", family.usual) in family:
             kind = family[value.get("type", family.usual)]
         else:
             kind = _kind_below(kind, part)

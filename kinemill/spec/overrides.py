@@ -1,14 +1,16 @@
 """Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.spec.compute import TARGETS
 from kinemill.spec.control import CONTROLLERS
-from kinemill.spec.environment import KINDS, WRAPPERS
+from kinemill.spec.environment import KINDS, WRAPPERS, as_environment
 from kinemill.spec.imitation import HEADS, IMAGES, TEXTS
 from kinemill.spec.plugins import (
     AUGMENTATIONS,
@@ -81,65 +83,108 @@ def _of_file(path: Path) -> dict[str, Any]:
     return found
 
 
-def override(value: dict[str, Any], key: str, new: Any) -> list[str]:
-    """Set dotted `key` in `value`, in place; return the keys that this drops.
+def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict[str, Any]:
+    """Return overrides as one mapping that mirrors the task file, as the launchpad holds them.
 
-    A changed `type` drops the keys that the new type lacks.
+    A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win, and a later
+    `type` drops the keys of an earlier one that the new type lacks.
+
+    Args:
+        overrides: by key.
+        notes: takes a line for each dropped key.
+    """
+    whole: dict[str, Any] = {}
+    merge = _Merge([] if notes is None else notes, keep_untyped=True)
+    for key, value in overrides.items():
+        *above, last = key.split(".")
+        part: dict[str, Any] = {last: value}
+        for name in reversed(above):
+            part = {name: part}
+        merge.into(whole, part, ())
+    return whole
+
+
+def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """Put overrides into the content of a task file, in place; return a line for each dropped key.
+
+    A mapping merges, key by key, at every depth; digits are places in a list. Anything else
+    replaces what is there, and a mapping replaces what is neither a mapping nor a list. A changed
+    `type` drops the keys that the new type lacks.
+
+    Args:
+        value: of the task file.
+        changes: as `nested` returns them.
 
     Raises:
-        BadInput: the path leads through something that has no such keys.
+        BadInput: a place that the list lacks.
     """
-    *folders, last = key.split(".")
-    inner: Any = value
-    for depth, name in enumerate(folders):
-        inner = _enter(inner, name, ".".join(folders[: depth + 1]))
-    if isinstance(inner, list):
-        inner[_index(inner, last, key)] = new
-        return []
-    dropped = _foreign_keys(inner, folders, new) if last == "type" else []
-    for name in dropped:
-        del inner[name]
-    inner[last] = new
-    return dropped
+    if isinstance(changes.get("environment"), Mapping):
+        value["environment"] = as_environment(value.get("environment"))  # a name has no keys
+    merge = _Merge([], keep_untyped=False)
+    merge.into(value, changes, ())
+    return merge.notes
 
 
-def _enter(inner: Any, name: str, so_far: str) -> Any:
-    if isinstance(inner, list):
-        found = inner[_index(inner, name, so_far)]
-    else:
-        if inner.get(name) is None:
-            inner[name] = {}
-        found = inner[name]
-    if not isinstance(found, dict | list):
-        raise BadInput(f"--set {so_far}", f"is {found!r}, which has no keys")
-    return found
+@dataclass(frozen=True)
+class _Merge:
+    """Merges mappings.
+
+    Attributes:
+        notes: takes a line for each dropped key.
+        keep_untyped: a mapping without `type` is a part of one, not one of the usual type.
+    """
+
+    notes: list[str]
+    keep_untyped: bool
+
+    def into(self, value: dict[str, Any], changes: Mapping[Any, Any], at: tuple[str, ...]) -> None:
+        known = {str(key): key for key in value}  # a key may be a number
+        for key in sorted(changes, key=lambda name: name != "type"):  # it decides what others mean
+            if key == "type":
+                self._drop_foreign_keys(value, at, changes[key])
+            name = known.get(str(key), str(key))
+            value[name] = self._merged(value.get(name), changes[key], (*at, str(key)))
+
+    def _merged(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
+        if not isinstance(new, Mapping):
+            return copy.deepcopy(new)
+        changes = cast(Mapping[Any, Any], new)
+        if isinstance(old, list) and changes and all(str(key).isdecimal() for key in changes):
+            items = cast(list[Any], old)
+            for key, item in changes.items():
+                below = (*at, str(key))
+                if int(key) >= len(items):
+                    expected = f"0 to {len(items) - 1}" if items else "no places: the list is empty"
+                    where = f"--set {'.'.join(below)}"
+                    raise BadInput(where, f"no item '{key}'", expected=expected)
+                items[int(key)] = self._merged(items[int(key)], item, below)
+            return items
+        found = cast(dict[str, Any], old) if isinstance(old, dict) else {}
+        self.into(found, changes, at)
+        return found
+
+    def _drop_foreign_keys(self, value: dict[str, Any], at: tuple[str, ...], new: Any) -> None:
+        """Drop the keys that the plug-in `new` has no field for."""
+        family = family_at(at)
+        if family is None or not isinstance(new, str) or new not in family:
+            return
+        if value.get("type", new if self.keep_untyped else family.usual) == new:
+            return
+        dropped = [name for name in value if name not in family[new].model_fields]
+        for name in dropped:
+            del value[name]
+        if dropped:
+            key = ".".join((*at, "type"))
+            self.notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
 
 
-def _index(items: list[Any], name: str, key: str) -> int:
-    if not name.isdigit() or int(name) >= len(items):
-        expected = f"0 to {len(items) - 1}" if items else "no key below it: the list is empty"
-        raise BadInput(f"--set {key}", f"no item {name!r}", expected=expected)
-    return int(name)
-
-
-def _foreign_keys(inner: dict[str, Any], folders: list[str], new: Any) -> list[str]:
-    """Return the keys of `inner` that the plug-in `new` has no field for."""
-    family = family_at(folders)
-    if family is None or inner.get("type", family.usual) == new or new not in family:
-        return []
-    return [name for name in inner if name not in family[str(new)].model_fields]
-
-
-def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into the nested mapping that the launchpad holds."""
-    whole: dict[str, Any] = {}
-    for key, value in overrides.items():
-        *folders, last = key.split(".")
-        inner = whole
-        for name in folders:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
-    return whole
+def leaves(changes: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything that `nested` returned."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(cast(Mapping[Any, Any], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:

@@ -20,9 +20,11 @@ from kinemill.spec.plugins import (
     READERS,
     Settings,
 )
+from kinemill.spec.web import LOCAL
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
+Suffix = Annotated[str, Field(pattern="^[^/]+$")]
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -52,7 +54,7 @@ class Meta(Settings):
         description="regular expression on the log's name at first sight, relative to its folder; "
         "its named groups are metadata: `(?P<session>[^/]+)/.*`",
     )
-    sidecar: Annotated[list[str], BeforeValidator(as_list)] = Field(
+    sidecar: Annotated[list[Suffix], BeforeValidator(as_list)] = Field(
         default=[".meta.json", ".meta.yaml", ".meta.yml"],
         description="ends of a file beside the log, `run7.meta.yaml` or `run7.csv.meta.yaml` for "
         "`run7.csv`, that holds metadata; it has the last word",
@@ -105,7 +107,7 @@ class Ingest(Settings):
     settle: float = Field(
         default=2.0, ge=0.0, description="s a file must be unchanged before it is read"
     )
-    watch: str | None = Field(
+    watch: Annotated[str | None, LOCAL] = Field(
         default=None, description="drop folder; default logs/<task> under KINEMILL_HOME"
     )
 
@@ -209,7 +211,9 @@ Choice = list[str | Rows]
 class Joined(Settings):
     """Another task whose episodes are learned from as well."""
 
-    task: str = Field(description="name of a task with all of this one's channels")
+    task: str = Field(
+        pattern="^[a-z][a-z0-9_]*$", description="name of a task with all of this one's channels"
+    )
     split: bool = Field(
         default=False,
         description="its episodes are split like this task's own; else all are for training",

@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PrivateAttr,
     SerializeAsAny,
+    ValidationInfo,
     create_model,
 )
 
@@ -48,8 +49,10 @@ def validate_settings() -> type[ValidateBase]:
     return create_model("Validate", __base__=ValidateBase, **fields)
 
 
-def _validate_part(value: Any) -> Any:
-    return value if isinstance(value, ValidateBase) else validate_settings().model_validate(value)
+def _validate_part(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, ValidateBase):
+        return value
+    return validate_settings().model_validate(value, context=info.context)
 
 
 def _task_name(value: str) -> str:

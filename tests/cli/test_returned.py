@@ -9,7 +9,6 @@ from kinemill.errors import BadInput
 from kinemill.spec import load_task
 from kinemill.spec.overrides import nested
 from kinemill.spec.presets import list_presets, preset_overrides
-from resources.mill import flatten
 from tests.conftest import ROOT
 from tests.environments.plants import Point
 
@@ -89,7 +88,7 @@ def test_presets_are_named_settings_of_every_task():
 def test_a_preset_means_the_same_in_the_launchpad():
     given = preset_overrides(["algorithm=evolution", "model=wide"])
     direct = load_task("cartpole_rl", given)
-    again = load_task("cartpole_rl", flatten(nested(given)))
+    again = load_task("cartpole_rl", nested(given))
     assert direct.learn == again.learn
     assert (direct.learn.algorithm.type, direct.learn.copies) == ("evolution", 32)
 

@@ -6,14 +6,13 @@ import pytest
 from kinemill.spec import list_tasks, load_task
 from pipelines.chain import definitions_of
 from pipelines.presets import known_motions, motion, presets_of
-from resources.mill import flatten
 
 
 @pytest.mark.parametrize("name", list_tasks())
 def test_the_presets_of_every_task_are_within_its_bounds(name):
     task = load_task(name)
     for preset in presets_of(task):
-        changed = load_task(task.path, flatten({"learn": preset.learn}))
+        changed = load_task(task.path, {"learn": preset.learn})
         for key, value in preset.learn.items():
             found = getattr(changed.learn, key)
             if isinstance(value, dict):

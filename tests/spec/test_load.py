@@ -222,7 +222,7 @@ def test_a_mistake_in_an_override_names_the_override(problems, item, says):
         ("dt", "is not key=value"),
         ("=3", "is not key=value"),
         ("dt=[1", r"--set dt: '\[1' is not YAML"),
-        ("dt.x=3", "--set dt: is 0.01, which has no keys"),
+        ("dt.x=3", r"dt: Input should be a valid number \(after --set dt\.x\)"),
         ("learn.model.hidden_sizes.4=3", "no item '4'; expected 0 to 0"),
     ],
 )

@@ -1,11 +1,12 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.spec.environment import KINDS, Environment
+from kinemill.spec.web import LOCAL
 
 
 @KINDS.register("gymnasium")
@@ -13,8 +14,12 @@ class GymnasiumEnvironment(Environment):
     """What `gymnasium.make` makes."""
 
     type: Literal["gymnasium"] = "gymnasium"
-    id: str = Field(description="its name in Gymnasium, `package:Name-v0` imports a package first")
-    arguments: dict[str, Any] = Field(default={}, description="of its constructor, by name")
+    id: Annotated[str, LOCAL] = Field(
+        description="its name in Gymnasium, `package:Name-v0` imports a package first"
+    )
+    arguments: Annotated[dict[str, Any], LOCAL] = Field(
+        default={}, description="of its constructor, by name"
+    )
 
     def make(self, task: Any, *, render: bool = False) -> Any:
         """Return the environment; Gymnasium's own limit of time counts if the task sets none.

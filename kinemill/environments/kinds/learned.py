@@ -3,13 +3,14 @@
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.spec.environment import KINDS, Environment, Range
+from kinemill.spec.web import MODEL
 
 _FILES = ("rollout.onnx", "step.onnx", "sha256sums")
 
@@ -19,7 +20,7 @@ class LearnedEnvironment(Environment):
     """Its states and actions are the task's channels, its reward is the task's `control` part."""
 
     type: Literal["learned"] = "learned"
-    model: str = Field(
+    model: Annotated[str, MODEL] = Field(
         description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a folder of an "
         "exported model beside the task file"
     )

@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.spec.environment import KINDS, Environment
 from kinemill.spec.hooks import file_of, load_hook, located
+from kinemill.spec.web import CODE, LOCAL
 
 
 @KINDS.register("python")
@@ -16,8 +17,12 @@ class PythonEnvironment(Environment):
     """What a class of the user's makes; called with `arguments`, it returns a `gymnasium.Env`."""
 
     type: Literal["python"] = "python"
-    path: str = Field(description="`module:Class`, or `file.py:Class` beside the task file")
-    arguments: dict[str, Any] = Field(default={}, description="of the class, by name")
+    path: Annotated[str, CODE] = Field(
+        description="`module:Class`, or `file.py:Class` beside the task file"
+    )
+    arguments: Annotated[dict[str, Any], LOCAL] = Field(
+        default={}, description="of the class, by name"
+    )
 
     @field_validator("path")
     @classmethod

@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from kinemill.errors import KinemillError
 from kinemill.spec.track import TRACKERS, Track, Training
+from kinemill.spec.web import LOCAL
 
 INIT_SECONDS = 10.0  # for a server to answer, before the run is kept here
 FINISH_SECONDS = 60.0  # for it to take what is left in the end
@@ -24,12 +25,16 @@ class WeightsAndBiases(Track):
     """Settings of Weights & Biases."""
 
     type: Literal["wandb"] = "wandb"
-    project: str | None = Field(default=None, description="default: the name of the task")
+    project: Annotated[str | None, LOCAL] = Field(
+        default=None, description="default: the name of the task"
+    )
     name: str | None = Field(
         default=None, description="of the run; default: the task's, and the start of its key"
     )
-    entity: str | None = Field(default=None, description="team or user that owns the project")
-    mode: Literal["offline", "online"] = Field(
+    entity: Annotated[str | None, LOCAL] = Field(
+        default=None, description="team or user that owns the project"
+    )
+    mode: Annotated[Literal["offline", "online"], LOCAL] = Field(
         default="offline", description="online: sent to the server that WANDB_BASE_URL names"
     )
 

@@ -1,0 +1,122 @@
+"""An uploaded file is never run: not by the launchpad, presets, a search, or another task file."""
+
+import dagster as dg
+import pytest
+from dagster._core.execution.api import create_execution_plan
+
+from kinemill.errors import BadInput
+from kinemill.spec import load_task
+from pipelines.backfill import backfill
+from pipelines.chain import definitions_of
+from pipelines.definitions import build
+from pipelines.run import make_until, run_config
+from pipelines.tune import tune
+from tests.pipelines.conftest import TASK, TINY
+
+
+@pytest.fixture
+def evil(place):
+    """A file that somebody uploaded, and what it leaves behind where it runs."""
+    path = place.home.root / "artifacts" / "zz" / "evil.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "from pathlib import Path\n"
+        "Path(__file__).with_name('ran').touch()\n"
+        "def f(simulator, task): return {}\n"
+    )
+    yield path
+    assert not path.with_name("ran").exists()
+
+
+def job():
+    return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+
+
+@pytest.mark.parametrize("key", ["learn.evaluate_with", "learn.start_from", "ingest.watch"])
+def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(place, evil, key):
+    """`launchRun` and the launchpad make this plan before there is a run."""
+    config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="no request over the web"):
+        create_execution_plan(job(), run_config=config)
+
+
+def test_a_run_that_was_stored_before_is_refused_when_it_starts(place, evil, monkeypatch):
+    """As a second run of one that `kinemill run` configured: what its resource is given."""
+    task = load_task(TASK)
+    resource = definitions_of([task]).resources[TASK]
+    context = dg.build_init_resource_context(config={"learn": {"evaluate_with": f"{evil}:f"}})
+    with pytest.raises(BadInput, match="no request over the web"):
+        next(resource.resource_fn(context))
+    made = definitions_of([task], web=False).resources[TASK]
+    assert next(made.resource_fn(context)).task.learn.evaluate_with == f"{evil}:f"
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides"),
+    [
+        (TASK, {"learn.evaluate_with": "{evil}:f"}),
+        (TASK, {"tune.space": {"learn": {"evaluate_with": {"select": ["{evil}:f"]}}}}),
+        ("{folder}/other.yaml", {}),
+    ],
+)
+def test_a_search_takes_no_code_and_no_task_file_of_the_web(place, evil, task, overrides):
+    text = TINY.replace("task: tiny", "task: other").replace(
+        "learn:\n", f"learn:\n  evaluate_with: {evil}:f\n"
+    )
+    (evil.parent / "other.yaml").write_text(text)
+    spelled = {key: _filled(value, evil) for key, value in overrides.items()}
+    config = {"task": task.format(folder=evil.parent), "trials": 1, "overrides": spelled}
+    with pytest.raises(BadInput, match=r"no request over the web|is fixed in a search|unknown"):
+        tune.execute_in_process(run_config={"ops": {"trials": {"config": config}}})
+
+
+def _filled(value, evil):
+    if isinstance(value, dict):
+        return {key: _filled(item, evil) for key, item in value.items()}
+    return (
+        [_filled(item, evil) for item in value]
+        if isinstance(value, list)
+        else value.format(evil=evil)
+    )
+
+
+def test_a_backfill_takes_the_name_of_a_task_alone(place, evil):
+    (evil.parent / "other.yaml").write_text(TINY.replace("task: tiny", "task: other"))
+    for task in (str(evil.parent / "other.yaml"), "../other.yaml"):
+        config = {"ops": {"recordings_in_range": {"config": {"task": task}}}}
+        with pytest.raises(BadInput, match="unknown"):
+            backfill.execute_in_process(run_config=config)
+
+
+def test_a_run_of_the_web_reads_logs_of_the_drop_folder_alone(place, logs, tmp_path):
+    config = run_config(load_task(TASK), {}, logs)
+    with pytest.raises(BadInput, match="lies elsewhere"):
+        job().execute_in_process(
+            run_config=config, asset_selection=[dg.AssetKey([TASK, "recordings"])]
+        )
+
+
+def test_no_job_reads_an_input_or_keeps_an_output_where_its_config_says(place):
+    """Dagster would load a pickle for an input, and write one into any `base_dir`."""
+    repository = build().get_repository_def()
+    for name in repository.job_names:
+        fields = set(_fields(repository.get_job(name).run_config_schema.config_type))
+        assert not fields & {"inputs", "pickle", "base_dir"}, name
+
+
+def _fields(kind, depth=0):
+    if depth > 12:
+        return
+    for name, field in (getattr(kind, "fields", None) or {}).items():
+        yield name
+        yield from _fields(field.config_type, depth + 1)
+    for part in ("inner_type", "scalar_type", "non_scalar_type"):
+        if hasattr(kind, part):
+            yield from _fields(getattr(kind, part), depth + 1)
+
+
+def test_a_user_of_this_machine_may_name_logs_and_code(place, logs, tmp_path):
+    """`kinemill run --logs FOLDER --set learn.evaluate_with=...`, up to the recordings."""
+    (tmp_path / "look.py").write_text("def f(simulator, task): return {}\n")
+    overrides = {"learn.evaluate_with": f"{tmp_path}/look.py:f", "learn.steps": "50"}
+    assert make_until("recordings", TASK, overrides, logs=logs)
