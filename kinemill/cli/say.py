@@ -21,7 +21,9 @@ Logs = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key, as learn.history=12, or many: @FILE."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, as learn.history=12; mappings merge. Many: @FILE.",
     ),
 ]
 Presets = Annotated[

@@ -150,13 +150,27 @@ def _tried(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
 def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
     """Return what would be wrong with a task under the settings that a search may choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
+    for key in settings:
+        if found := _scalar_above(changed, key):
+            choices = "a value, {select: [...]} or {range: [low, high]}"
+            return [
+                (tuple(key.split(".")), f"{found}, which has no keys; expected {choices} there")
+            ]
     try:
         apply(changed, nested(settings))
     except BadInput as error:
-        key = error.where.removeprefix("--set ")
-        choices = "a value, {select: [...]} or {range: [low, high]}"
-        return [(tuple(key.split(".")), f"{error.found}; expected {choices} there")]
+        where = error.where.removeprefix("--set ")
+        return [(tuple(where.split(".")), f"{error.found}; expected {error.expected}")]
     return _tried(changed, context)[1]
+
+
+def _scalar_above(value: Any, key: str) -> str | None:
+    """Return what a task has above a dotted key in place of a mapping or a list."""
+    for name in key.split(".")[:-1]:
+        value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, int | float | str):
+            return f"{name} is {value!r}"
+    return None
 
 
 def _problems(task: Task) -> list[Problem]:

@@ -21,9 +21,11 @@ from kinemill.spec.plugins import (
     SCHEDULES,
 )
 from kinemill.spec.reinforcement import ALGORITHMS, RUNNERS
+from kinemill.spec.search import RANGE, SELECT
 from kinemill.spec.track import TRACKERS
 from kinemill.spec.yaml import Document, Location, read_yaml, scalar
 
+_SPACE = ("tune", "space")
 # Where a task file chooses a plug-in by `type`; places in lists left out, * is any name.
 _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
@@ -108,8 +110,9 @@ def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
     """Put overrides into the content of a task file, in place; return a line for each dropped key.
 
     A mapping merges, key by key, at every depth; digits are places in a list. Anything else
-    replaces what is there, and a mapping replaces what is neither a mapping nor a list. A changed
-    `type` drops the keys that the new type lacks.
+    replaces what is there, and a mapping replaces what is neither a mapping nor a list. A choice of
+    a search, such as `{select: [...]}`, is one value, no mapping. A changed `type` drops the keys
+    that the new type lacks.
 
     Args:
         value: of the task file.
@@ -123,6 +126,11 @@ def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
     merge = _Merge([], keep_untyped=False)
     merge.into(value, changes, ())
     return merge.notes
+
+
+def _chooses(value: Any) -> bool:
+    """Tell whether a part of `tune.space` is a choice, which is one value, not a mapping."""
+    return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class _Merge:
             value[name] = self._merged(value.get(name), changes[key], (*at, str(key)))
 
     def _merged(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
-        if not isinstance(new, Mapping):
+        if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):
             return copy.deepcopy(new)
         changes = cast(Mapping[Any, Any], new)
         if isinstance(old, list) and changes and all(str(key).isdecimal() for key in changes):
