@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.home import Home
@@ -108,8 +109,12 @@ def search_of(task_file, packed, home) -> Callable[..., Search]:
 
 
 def begun(task_file: Path, home: Home, packed: PackedDataset, **overrides) -> Search:
-    """Begin a search; overrides have `__` for dots."""
+    """Begin a search; overrides have `__` for dots, and a space replaces that of the file."""
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
+    if "tune.space" in keys:
+        document = yaml.safe_load(task_file.read_text())
+        document["tune"]["space"] = keys.pop("tune.space")
+        task_file.write_text(yaml.safe_dump(document, sort_keys=False))
     return begin(load_task(task_file, keys), home, publish(home, packed), keys)
 
 
