@@ -5,6 +5,7 @@ time is Python's, of which a process runs one thread at a time, however many cor
 """
 
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -88,6 +89,8 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
     """
     from joblib import Parallel, delayed
 
+    # Of work that an error or a signal ends, joblib counts what was done for nothing.
+    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning, r"joblib\.parallel")
     shared_out: Any = Parallel  # whose types are guessed from its defaults
     parallel = shared_out(
         n_jobs=-1,

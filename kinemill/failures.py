@@ -8,6 +8,7 @@ import errno
 import os
 import sqlite3
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -37,6 +38,16 @@ def report(error: BaseException) -> int:
     text = "".join(traceback.format_exception(error))
     sys.stderr.write(f"{text}\nThis is a fault in kinemill itself.\n")
     return INTERNAL
+
+
+def quiet_threads() -> None:
+    """Print no traceback of a thread that ends in a failure which the main thread reports."""
+    threading.excepthook = _of_thread
+
+
+def _of_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is None or understood(found.exc_value) is None:
+        threading.__excepthook__(found)
 
 
 def understood(error: BaseException) -> KinemillError | None:

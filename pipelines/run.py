@@ -4,10 +4,12 @@ The run is kept in the same Dagster storage as every other, so the web pages sho
 """
 
 import logging
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id
@@ -15,6 +17,7 @@ from dagster._core.utils import make_new_run_id
 from assets import CHAIN, stages_of
 from kinemill.dataset import warnings as warnings_of
 from kinemill.errors import Blocked, KinemillError
+from kinemill.failures import quiet_threads
 from kinemill.home import Home
 from kinemill.interrupts import Interrupted
 from kinemill.locks import in_use, whoever
@@ -31,6 +34,7 @@ from resources.io import handed_on, latest, read_note
 from resources.processes import boot_id
 from resources.tags import BOOT, OWNER, RESUME
 
+_UNSTORED = "Exception while writing logger call to event log: "  # Dagster begins a line with it
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
 
 
@@ -112,6 +116,21 @@ def _silence() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for category in (dg.BetaWarning, dg.PreviewWarning):
         warnings.filterwarnings("ignore", category=category)
+    quiet_threads()  # that of Pipes meets a full disk, too
+
+
+class _Errors:
+    """The stream `sys.stderr` without what Dagster writes there for each event it cannot store."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, unless the error that ends the run says the same."""
+        return len(text) if text.startswith(_UNSTORED) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Run(NamedTuple):
@@ -128,13 +147,14 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may hold the place in a pool that this one needs
     try:
-        job.execute_in_process(
-            run_config=config,
-            instance=instance,
-            run_id=run.id,
-            asset_selection=part,
-            tags={BOOT: boot_id(), OWNER: whoever(), **run.tags},
-        )
+        with redirect_stderr(cast(TextIO, _Errors(sys.stderr))):
+            job.execute_in_process(
+                run_config=config,
+                instance=instance,
+                run_id=run.id,
+                asset_selection=part,
+                tags={BOOT: boot_id(), OWNER: whoever(), **run.tags},
+            )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error
     except dg.DagsterError as error:

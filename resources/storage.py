@@ -8,6 +8,10 @@ from dagster._config.config_schema import UserConfigSchema
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from kinemill.disk import full_system
+from kinemill.home import Home
 
 WAIT = 120  # s; the longest backup of a database that was ever waited for is far below
 
@@ -23,6 +27,7 @@ class PatientStorage(DagsterSqliteStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         if not event.contains(Engine, "connect", _be_patient):
             event.listen(Engine, "connect", _be_patient)
+            event.listen(Engine, "handle_error", _explain)
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -41,3 +46,12 @@ class PatientStorage(DagsterSqliteStorage):
 def _be_patient(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute(f"PRAGMA busy_timeout = {WAIT * 1000}")
+
+
+def _explain(context: ExceptionContext) -> None:
+    """Raise the error of a full disk in place of SQLite's, which names neither file nor disk."""
+    home = Home.find().root
+    if not isinstance(context.original_exception, sqlite3.Error) or not home.is_dir():
+        return
+    if full := full_system(home):
+        context.chained_exception = full

@@ -99,6 +99,7 @@ def is_one_line(terminal, name="Ctrl-C"):
     lines = terminal.text.replace("^C", "").replace("\x1b[?25h", "").split("\r\n")
     told = [line for line in lines if line.strip() and line != "ready"]
     assert "Traceback" not in terminal.text
+    assert "Warning" not in terminal.text
     assert told[-1].startswith(f"stopped by {name}: "), terminal.text
     assert told[-1].endswith("to continue, run: kinemill run 'my task'")
     return True
@@ -152,6 +153,7 @@ def test_a_second_ctrl_c_ends_the_cleaning_up():
     terminal.press(CTRL_C)
     assert terminal.wait(within=20.0) == 130
     assert "Traceback" not in terminal.text
+    assert "Warning" not in terminal.text
 
 
 def test_a_signal_that_a_shell_ignores_for_a_background_job_stays_ignored():

@@ -1,0 +1,61 @@
+"""A file system that fills up while a run trains, and before commands that only read."""
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from kinemill.home import Home
+from kinemill.store import read_json
+from tests.pipelines.conftest import TASK, Place
+from tests.pipelines.test_training import start_run, training_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@pytest.fixture
+def small(first_run, tmp_path, monkeypatch):
+    """A copy of the home on which the chain ran, on a file system of 64 MB."""
+    original, _ = first_run
+    place = tmp_path / "small"
+    place.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a tmpfs")
+    options = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    made = subprocess.run(options, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
+    shutil.copytree(original.home.root, place / "home")
+    copied = Place(Home(place / "home"), original.tasks)
+    copied.enter(monkeypatch)
+    yield copied
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(path):
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_a_disk_that_fills_while_training_is_one_line_and_the_next_run_resumes(small):
+    run = start_run(**{"learn.steps": 1_000_000, "learn.seed": 9})
+    training_of(run, small.home)
+    filler = small.home.root / "filler"
+    fill(filler)
+    _, told = run.communicate(timeout=300)
+    assert run.returncode == 4, told
+    assert "Traceback" not in told
+    *progress, last = told.splitlines()
+    folder = small.home.root.parent
+    assert f"no space left on the file system {folder}, " in last
+    assert not [line for line in progress if "no space left" in line or "rror" in line]
+    versions = [read_json(path) for path in (small.home.store / "bundle").rglob("MANIFEST.json")]
+    assert len(versions) == 1  # what was there, whole
+    filler.unlink()
+    again = start_run(**{"learn.steps": 200, "learn.seed": 9})
+    out, told = again.communicate(timeout=400)
+    assert again.returncode in {0, 1}, told  # the gate may refuse what hardly learned
+    assert f'"task": "{TASK}"' in out
