@@ -4,7 +4,6 @@ The robot is a pendulum, θ̈ = -9 sin θ - 0.2 θ̇ + u, in rad, rad/s and N·m
 """
 
 import copy
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.digests import file_digest
 from kinemill.errors import KinemillError
+from kinemill.export.bundle import seal, write_sums
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
 from kinemill.runtime import Interface, load
@@ -111,7 +111,7 @@ class Export:
 
     Attributes:
         step: as it was trained.
-        folder: with step.onnx, rollout.onnx and io.json.
+        folder: with step.onnx, rollout.onnx and io.yaml.
     """
 
     step: Any
@@ -136,13 +136,12 @@ class Export:
             self.replace(name, model.SerializeToString())
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put another file in the place of one, and its hash in the place of that one's."""
-        path = self.folder / name
-        before, after = file_digest(path), hashlib.sha256(content).hexdigest()
-        path.write_bytes(content)
-        for said in (self.folder / one for one in ("io.json", "io.yaml", "sha256sums")):
-            if said.is_file():
-                said.write_text(said.read_text().replace(before, after))
+        """Put another file in the place of one, with digests that fit."""
+        (self.folder / name).write_bytes(content)
+        try:
+            seal(self.folder)
+        except DecodeError:  # no ONNX
+            write_sums(self.folder)
 
     def say(self, **fields: Any) -> None:
         """Let both files say other things of themselves."""

@@ -17,8 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks._balance import DT
 from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import Blocked
+from kinemill.export.bundle import seal
 from kinemill.export.policy import describe
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.spec.task import Task
 from kinemill.train.policy import PolicyModule
 from kinemill.verify.policies.judge import try_out
@@ -95,6 +96,7 @@ def _file(title: str, kind: type[PolicyModule], change: Any, *names: str) -> Non
         model = onnx.load(folder / POLICY)
         change(model)
         onnx.save(model, folder / POLICY)
+        seal(folder)
         return folder
 
     FAULTS[title] = Fault(kind, plant, names)

@@ -6,22 +6,29 @@
 with `sha256sum -c`, or with `python -m kinemill.runtime verify`, which tries it as well.
 """
 
+import json
 import shutil
 from pathlib import Path
 
 from kinemill.digests import file_digest
 from kinemill.errors import BadInput
-from kinemill.runtime.loading import POLICY, SUMS, read_sums
-from kinemill.store import MANIFEST, SUMMARY, Json, aside_of
-
-OWN = (MANIFEST, SUMMARY)  # of the store; they are of a stage, not of the model
+from kinemill.runtime.integrity import (
+    INTERFACE,
+    IO,
+    POLICY,
+    STORE_FILES,
+    SUMS,
+    interface_digest,
+    read_sums,
+)
+from kinemill.store import Json, aside_of
 
 
 def assemble(folder: Path, *stages: Path) -> None:
     """Copy what stages published into `folder`, and write `sha256sums` of it."""
     for stage in stages:
         for path in sorted(stage.iterdir()):
-            if path.is_file() and path.name not in OWN:
+            if path.is_file() and path.name not in STORE_FILES:  # of a stage, not of the model
                 shutil.copyfile(path, folder / path.name)
     write_sums(folder)
 
@@ -31,6 +38,36 @@ def write_sums(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS)
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
     (folder / SUMS).write_text("".join(lines))
+
+
+def write_interface(folder: Path, document: Json) -> None:
+    """Write `io.yaml` beside the ONNX files of a folder, and `seal` it."""
+    import yaml
+
+    # By way of JSON, as YAML would spell lists that are one and the same as references.
+    plain = json.loads(json.dumps(document, allow_nan=False))
+    (folder / IO).write_bytes(yaml.safe_dump(plain, sort_keys=False).encode())
+    seal(folder)
+
+
+def seal(folder: Path) -> None:
+    """Let each ONNX file state the digest of `io.yaml`, and list all files in `sha256sums`."""
+    io = (folder / IO).read_bytes()
+    for path in sorted(folder.glob("*.onnx")):
+        path.write_bytes(_sealed(path.read_bytes(), io))
+    write_sums(folder)
+
+
+def _sealed(content: bytes, io: bytes) -> bytes:
+    """Return an ONNX file that states which io.yaml belongs to it."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(content)
+    properties = {item.key: item.value for item in model.metadata_props}
+    properties.pop(INTERFACE, None)
+    stated = json.dumps(interface_digest(properties, io))
+    onnx.helper.set_model_props(model, properties | {INTERFACE: stated})
+    return model.SerializeToString(deterministic=True)
 
 
 def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:

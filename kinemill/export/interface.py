@@ -1,8 +1,7 @@
 """What the exported files say about themselves."""
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -64,20 +63,10 @@ def _belief(step: Any) -> Belief | None:
     return Belief(found.members, names[found.offsets], covariance, found.measured)
 
 
-def io_document(
-    interface: Interface, files: Mapping[str, bytes], metadata: Mapping[str, str]
-) -> Json:
+def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[str, str]) -> Json:
     """Return io.yaml: every tensor of all files with name, shape, channels, units and meaning."""
-    sections: Json = {}
-    for name, content in files.items():
-        tensors = _step(interface) if name.startswith("step") else _rollout(interface)
-        sections[name] = {
-            **tensors,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
     return {
-        "format": 2,
+        "format": 3,
         "producer": f"kinemill {interface.versions['kinemill']}",
         "task": interface.task,
         "dt": interface.dt,
@@ -90,7 +79,10 @@ def io_document(
         "opset": OPSET,
         "versions": interface.versions,
         "belief": _belief_said(interface),
-        "files": sections,
+        "files": {
+            name: _step(interface) if name.startswith("step") else _rollout(interface)
+            for name in files
+        },
     }
 
 

@@ -4,7 +4,6 @@ Scaling, memory, queue, sampling from the seed and limits are inside, and so is 
 """
 
 import copy
-import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -13,24 +12,24 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-import yaml
 from onnx import TensorProto, helper
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET, finished, value
+from kinemill.export.bundle import write_interface
 from kinemill.export.folding import fold
 from kinemill.export.interface import LIBRARIES
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
 from kinemill.runtime import Policy, PolicyInterface, load
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_interface import ACTION
 from kinemill.spec.exporting import Export
 from kinemill.store import Json
 from kinemill.train.acting import Bare, interface_of
 from kinemill.train.policy import PolicyModule
 
-IO, CASES = "io.yaml", "cases.npz"
+CASES = "cases.npz"
 _TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}
 _GROSS = 1000.0  # times what rounding allows: more is another policy, which verify need not see
 
@@ -62,17 +61,16 @@ def write_policy(
     model = policy_model(graph, interface, told).SerializeToString(deterministic=True)
     (folder / POLICY).write_bytes(model)
     cases = make_cases(module, interface)
-    _compare(load(folder, non_finite="pass"), cases)
+    _compare(load(folder / POLICY, non_finite="pass"), cases)
     np.savez_compressed(folder / CASES, allow_pickle=False, **cases.arrays())
-    document = json.loads(json.dumps(io_document(interface, model, safe, told), allow_nan=False))
-    (folder / IO).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    write_interface(folder, io_document(interface, safe, told))
     return {
         "observation": list(interface.layout.observation),
         "actions": list(interface.layout.actions),
         "inputs": list(interface.layout.inputs),
         "carry": [[item.name, *item.shape] for item in interface.carry],
         "opset": OPSET,
-        "bytes": {POLICY: len(model)},
+        "bytes": {POLICY: (folder / POLICY).stat().st_size},
         "variants": {},
         "c99": None,
     }
@@ -166,15 +164,12 @@ def _compare(policy: Policy, cases: Cases) -> None:
 
 
 def io_document(
-    interface: PolicyInterface,
-    model: bytes,
-    safe: Mapping[str, float],
-    told: Mapping[str, str],
+    interface: PolicyInterface, safe: Mapping[str, float], told: Mapping[str, str]
 ) -> Json:
     """Return io.yaml: every tensor with name, type, shape, channels, units and meaning."""
     layout = interface.layout
     return {
-        "format": 2,
+        "format": 3,
         "form": "policy",
         "producer": f"kinemill {interface.versions['kinemill']}",
         "task": interface.task,
@@ -210,8 +205,6 @@ def io_document(
                     },
                     *_carry(interface, "next_"),
                 ],
-                "sha256": hashlib.sha256(model).hexdigest(),
-                "bytes": len(model),
             }
         },
     }

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import yaml
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import Blocked
 from kinemill.export._graph import OPSET
+from kinemill.export.bundle import write_interface
 from kinemill.export.c99.checking import write_c99
 from kinemill.export.cases import make_cases
 from kinemill.export.interface import io_document
@@ -21,11 +21,12 @@ from kinemill.export.rollout import rollout_model
 from kinemill.export.step import export_any, step_model, trace
 from kinemill.export.variants import eight_bits, half, loss_of, windows_of
 from kinemill.runtime import Interface, load, wrapped
+from kinemill.runtime.integrity import ROLLOUT
 from kinemill.spec.exporting import Export
 from kinemill.store import Json
 
 ROWS = 5  # of the first comparison
-IO, CASES = "io.yaml", "cases.npz"
+CASES = "cases.npz"
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,14 @@ def write_model(
         made, variants[name] = _variant(name, core, interface, folder, extras)
         files |= made
     c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
-    # By way of JSON, as YAML would spell lists that are one and the same as references.
-    document = json.loads(json.dumps(io_document(interface, files, told), allow_nan=False))
-    (folder / IO).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    write_interface(folder, io_document(interface, tuple(files), told))
     return {
         "history": interface.history,
         "states": list(interface.states),
         "actions": list(interface.actions),
         "carry": [[item.name, *item.shape] for item in interface.carry],
         "opset": OPSET,
-        "bytes": {name: len(content) for name, content in files.items()},
+        "bytes": {name: (folder / name).stat().st_size for name in files},
         "variants": variants,
         "c99": c99,
     }
@@ -121,7 +120,7 @@ def _variant(
     name: str, core: onnx.GraphProto, interface: Interface, folder: Path, extras: Extras
 ) -> tuple[dict[str, bytes], Json]:
     """Make one variant and measure it; its files stay only if it loses no more than allowed."""
-    original = load(folder, non_finite="pass")
+    original = load(folder / ROLLOUT, non_finite="pass")
     windows = windows_of(extras.rows, interface.history)
     made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
     told = _told(interface, extras) | {"precision": json.dumps(name)}
@@ -144,7 +143,7 @@ def warm_up() -> None:
 
 def _compare(step: Any, folder: Path) -> None:
     """Run both on random rows: gross differences end here, fine ones are verify's business."""
-    simulator = load(folder)
+    simulator = load(folder / ROLLOUT)
     states, actions = len(simulator.states), len(simulator.actions)
     rng, history = np.random.default_rng(0), simulator.history
     shapes = [(ROWS, history, states), (ROWS, history - 1, actions), (ROWS, 3, actions)]

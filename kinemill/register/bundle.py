@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kinemill.export.bundle import assemble
 from kinemill.home import Home
-from kinemill.runtime.loading import POLICY, SUMS, read_sums
+from kinemill.runtime.integrity import POLICY, SUMS, read_sums
 from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
 

@@ -19,7 +19,7 @@ from kinemill.register.metric import error_of
 from kinemill.register.rules import Measured, Repeated
 from kinemill.register.serving import ask, serve_policy
 from kinemill.runtime import load
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.windows import Windows
 from kinemill.spec import Task
 from kinemill.store import Ref, summary_of

@@ -9,7 +9,7 @@ import numpy as np
 
 from kinemill.process import run_python
 from kinemill.runtime import load
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 
 _ACT = """
 import sys

@@ -75,11 +75,27 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
     return True
 
 
-def _as_float32(name: str, value: ArrayLike) -> Array:
+def to_array(name: str, value: Any) -> NDArray[Any]:
+    """Return what a caller handed in as an array of any kind.
+
+    Raises:
+        BadInput: rows of different lengths, or a tensor that is not plain numbers in memory.
+    """
     try:
-        array: NDArray[Any] = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise BadInput(name, "has rows of different lengths", expected="one array") from error
+    except (RuntimeError, TypeError) as error:  # torch: a gradient, another device, another layout
+        raise BadInput(
+            name,
+            f"is a {type(value).__name__} that numpy cannot read ({error})",
+            expected="an array",
+            fix=f"pass {name}.detach().cpu().numpy()",
+        ) from error
+
+
+def _as_float32(name: str, value: ArrayLike) -> Array:
+    array = to_array(name, value)
     if array.dtype.kind not in "fiu":
         raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is found so

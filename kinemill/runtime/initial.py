@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
-from kinemill.runtime.checking import Array
+from kinemill.runtime.checking import Array, to_array
 from kinemill.runtime.interface import Interface
 
 
@@ -54,7 +54,7 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
     moved = states.copy()
     for name, value in initial.items():
         column = place("state", name, interface.states)
-        given = np.asarray(value, dtype=np.float64)
+        given = _numbers(f"initial {name}", value)
         if given.shape not in ((), (len(states),)):
             wanted = f"a number, or one for each of {len(states)} rows"
             raise BadInput(f"initial {name}", f"has shape {given.shape}", expected=wanted)
@@ -84,6 +84,14 @@ def place(what: str, name: str, known: tuple[str, ...]) -> int:
 
 
 def _number(name: str, value: float) -> float:
-    if not np.isfinite(value):
+    given = _numbers(name, value)
+    if given.size != 1 or not np.isfinite(given).all():
         raise BadInput(name, f"is {value}", expected="a finite number")
-    return value
+    return float(given.reshape(()))
+
+
+def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    array = to_array(name, value)
+    if array.dtype.kind not in "fiu":
+        raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
+    return array.astype(np.float64)

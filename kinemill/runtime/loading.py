@@ -1,18 +1,23 @@
 """From a folder, a file or a registry address to a `Simulator` or `Policy`, digests checked."""
 
-import hashlib
 import importlib
-import json
 import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import BadInput
+from kinemill.runtime.integrity import (
+    POLICY,
+    ROLLOUT,
+    STEP,
+    SUMS,
+    check_names,
+    read_model,
+    read_sums,
+)
 from kinemill.runtime.policy import Policy
-from kinemill.runtime.refusing import refuse_folder, refuse_link, refuse_model
+from kinemill.runtime.refusing import refuse_folder
 from kinemill.runtime.simulator import Simulator
-
-STEP, ROLLOUT, POLICY, SUMS = "step.onnx", "rollout.onnx", "policy.onnx", "sha256sums"
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,9 +32,12 @@ def load(
 ) -> Any:
     """Load a simulator or a policy, whichever it is.
 
+    A folder is loaded as it was exported: every file is listed in its `sha256sums`. A file that is
+    named by its own path is checked where `sha256sums` or `io.yaml` lie in its folder.
+
     Args:
-        where: a folder with `rollout.onnx` (and `step.onnx` beside it) or `policy.onnx`, the path
-            of such a file or of a variant of it, `rollout.int8.onnx`,
+        where: a folder with `rollout.onnx` and `step.onnx`, or with `policy.onnx`; the path
+            of such a file or of a variant of it, `rollout.int8.onnx`;
             or an address in the registry, `models:/TASK@champion` or `models:/TASK/3`.
         threads: of ONNX Runtime; for small models one is quicker than two.
         non_finite: what a NaN or infinity in an input does: `raise` an error, or `pass` on and
@@ -46,7 +54,8 @@ def load(
 
     Raises:
         BadInput: there is no such model, or the registry extra is not installed.
-        CorruptArtifact: a file differs from the digest it was published with.
+        CorruptArtifact: a file is missing, is not listed, differs from the digest it was published
+            with, or its metadata contradict `io.yaml`.
     """
     if non_finite not in ("raise", "pass"):
         raise BadInput("non_finite", repr(non_finite), expected="'raise' or 'pass'")
@@ -57,24 +66,24 @@ def load(
     if threads < 1:
         raise BadInput("threads", str(threads), expected="1 or more")
     file = _model_file(where)
-    digests = _published_digests(file.parent)
+    sums = read_sums(file.parent) if (file.parent / SUMS).is_file() else None
     finite, bounded = non_finite == "raise", out_of_limits == "raise"
     if file.name == POLICY:
-        model = _read(file, digests)
+        model = read_model(file, sums)
         return Policy.open(file, model, threads=threads, finite=finite, bounded=bounded)
     own = file.name.startswith("rollout.")
     beside = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
-    step = _read(beside, digests) if beside.is_file() else None
+    step = read_model(beside, sums) if beside.is_file() else None
     simulator = Simulator(
         file,
-        _read(file, digests),
+        read_model(file, sums),
         step,
         threads=threads,
         finite=finite,
         bounded=bounded,
     )
     if engine != "onnx":
-        _quicken(simulator, beside, step, must=engine == "c")
+        _quicken(simulator, beside, must=engine == "c")
     return simulator
 
 
@@ -102,13 +111,10 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
     return found
 
 
-def _quicken(simulator: Simulator, where: Path, step: bytes | None, *, must: bool) -> None:
+def _quicken(simulator: Simulator, where: Path, *, must: bool) -> None:
     """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
     try:
-        if step is None:
-            raise BadInput(where, "is not there", expected="what C is made from")
-        # By name: what a robot has may lack `onnx`, and this layer is below it.
-        simulator.quicken(importlib.import_module("kinemill.export.compiled").compile_rollout(step))
+        simulator.compile()
     except (BadInput, ModuleNotFoundError) as error:
         if must:
             raise BadInput(where, f"cannot be compiled: {error}", fix="engine='auto'") from error
@@ -122,6 +128,7 @@ def _model_file(where: str | Path) -> Path:
     if path.is_dir():
         path = path.resolve()  # `kinemill pull --watch` may swap a link to it meanwhile
         refuse_folder(path)
+        check_names(path, read_sums(path))
         path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
     if not path.is_file():
         wanted = f"a folder with {ROLLOUT} or {POLICY}, or that file"
@@ -142,49 +149,3 @@ def _fetch(address: str) -> Path:
             f"a registry address needs {error.name!r}, which is not installed",
             fix="pip install 'kinemill[registry]', or load the folder of a model",
         ) from error
-
-
-def _published_digests(folder: Path) -> dict[str, str]:
-    """Return sha256 by file name, as what lies beside the model states them."""
-    digests = read_sums(folder) if (folder / SUMS).is_file() else {}
-    for name in ("io.json", "MANIFEST.json"):
-        path = folder / name
-        if path.is_file():
-            try:
-                files: dict[str, Any] = json.loads(path.read_bytes())["files"]
-                digests |= {file: entry["sha256"] for file, entry in files.items()}
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise CorruptArtifact(path, f"cannot be read ({error!r})") from error
-    return digests
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """Return sha256 by file name, as `sha256sums` in a folder states them.
-
-    Raises:
-        CorruptArtifact: it cannot be read.
-    """
-    digests: dict[str, str] = {}
-    try:
-        for line in (folder / SUMS).read_text().splitlines():
-            sha, name = line.split(maxsplit=1)
-            digests[name.removeprefix("*")] = sha
-    except ValueError as error:
-        told = f"cannot be read ({error!r})"
-        raise CorruptArtifact(folder / SUMS, told, expected="lines of sha256 and name") from error
-    return digests
-
-
-def _read(path: Path, digests: dict[str, str]) -> bytes:
-    refuse_link(path)
-    content = path.read_bytes()
-    wanted = digests.get(path.name)
-    if wanted and hashlib.sha256(content).hexdigest() != wanted:
-        raise CorruptArtifact(
-            path,
-            "its bytes differ from what was published",
-            expected=f"sha256 {wanted[:12]}…",
-            fix="fetch it again",
-        )
-    refuse_model(path, content)
-    return content

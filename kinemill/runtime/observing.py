@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
-from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.checking import Array, Axis, as_input, to_array
 from kinemill.runtime.initial import place
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
@@ -115,11 +115,11 @@ class Observing:
 
     def _allowed(self, mask: Any) -> Array:
         wanted = np.ones(self._layout.mask) if mask is None else mask
-        return self._allowed_rows(np.asarray(wanted)[None])
+        return self._allowed_rows(to_array(MASK, wanted)[None])
 
     def _allowed_rows(self, mask: Any) -> Array:
         """Return (B, M); each action of each row must be left a choice."""
-        rows = np.asarray(mask)
+        rows = to_array(MASK, mask)
         rows = rows.astype(np.float32) if rows.dtype == bool else rows
         allowed = as_input(MASK, rows, [_BATCH, self._choices], finite=self._finite)
         start = 0
@@ -139,7 +139,7 @@ class Observing:
             size = self._layout.texts[name]
             value = np.frombuffer(value.encode()[:size].ljust(size, b"\0"), dtype=np.uint8)
         shape, kind = self._shapes[name]
-        return _whole(name, np.asarray(value)[None], shape, kind)[0]
+        return _whole(name, to_array(name, value)[None], shape, kind)[0]
 
     def _lacking(self, name: str, given: Mapping[str, Any]) -> BadInput:
         wanted = ", ".join(self._layout.inputs)
@@ -148,7 +148,7 @@ class Observing:
 
 def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
     """Return whole numbers (B, ...) as `kind`; pictures in 0 to 1 are refused, not rounded to 0."""
-    array = np.asarray(value)
+    array = to_array(name, value)
     if array.dtype.kind not in "iu":
         fix = "pictures are uint8, 0 to 255" if len(shape) == 3 else None
         raise BadInput(name, f"holds {array.dtype}", expected=kind, fix=fix)

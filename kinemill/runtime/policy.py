@@ -10,14 +10,15 @@ Symbols: B batch, D numbers observed, A actions, M choices.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
-from kinemill.runtime.checking import Array
-from kinemill.runtime.interface import safest
+from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.interface import Carry, safest
 from kinemill.runtime.observing import Inputs, Observing
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
@@ -89,8 +90,18 @@ class Policy:
     ) -> None:
         self.interface, self._running, self._finite = interface, running, finite
         self._safe = dict(safe or {})
+        self._acting = Lock()  # `act` and `reset` may be called by different threads
         self._observing = Observing(interface, finite=finite, bounded=bounded)
         self.reset()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the lock, which cannot travel to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_acting"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on where the original was."""
+        self.__dict__.update(state)
+        self._acting = Lock()
 
     @classmethod
     def open(
@@ -141,8 +152,9 @@ class Policy:
 
     def reset(self, seed: int = 0) -> None:
         """Begin an episode: nothing was observed yet, and draws begin anew from `seed`."""
-        self._seed, self._step = seed, 0
-        self._carry = self.initial_carry(1)
+        with self._acting:
+            self._seed, self._step = seed, 0
+            self._carry = self.initial_carry(1)
 
     def act(self, observation: Any, mask: ArrayLike | None = None) -> Any:
         """Return what to send now; to be called once in every `dt`.
@@ -160,12 +172,13 @@ class Policy:
         Raises:
             BadInput: an observation that cannot be used; what was observed before stays known.
         """
-        inputs = self._observing.one(observation, mask, step_seed(self._seed, self._step))
-        action, carry = self._run(inputs, self._carry)
-        known = bool(np.isfinite(action).all())
-        if known:  # what is no number is not remembered: it would never be forgotten again
-            self._carry, self._step = carry, self._step + 1
-        elif self._finite or self.interface.discrete:
+        with self._acting:
+            inputs = self._observing.one(observation, mask, step_seed(self._seed, self._step))
+            action, carry = self._run(inputs, self._carry)
+            known = bool(np.isfinite(action).all())
+            if known:  # what is no number is not remembered: it would never be forgotten again
+                self._carry, self._step = carry, self._step + 1
+        if not known and (self._finite or self.interface.discrete):
             raise BadInput(ACTION, f"is {action[0]}", expected="what can be sent to a robot")
         if not self.interface.discrete:
             return action[0].copy()
@@ -191,12 +204,12 @@ class Policy:
             wanted = ", ".join(item.name for item in self.interface.carry) or "none"
             raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see initial_carry")
         made = self._observing.many(inputs)
-        batch = len(next(iter(made.values())))
-        for item, part in zip(self.interface.carry, carry, strict=True):
-            if np.shape(part) != (batch, *item.shape):
-                wanted = f"{(batch, *item.shape)}"
-                raise BadInput(item.name, f"has shape {np.shape(part)}", expected=wanted)
-        return self._run(made, carry)
+        batch = Axis("batch", len(next(iter(made.values()))))
+        known = tuple(
+            as_input(item.name, part, [batch, *_axes(item)], finite=False)
+            for item, part in zip(self.interface.carry, carry, strict=True)
+        )
+        return self._run(made, known)
 
     def _run(self, inputs: Inputs, carry: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         feed = dict(inputs)
@@ -222,6 +235,10 @@ class Policy:
         lenient = Observing(self.interface, finite=False, bounded=False)
         made = lenient.one(observation, None, 0)
         return {name: part[0].copy() for name, part in made.items() if name != SEED}
+
+
+def _axes(item: Carry) -> list[Axis]:
+    return [Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape)]
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -21,7 +21,7 @@ from kinemill.digests import file_digest
 from kinemill.durable import Move, settle
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError
 from kinemill.process import run_python
-from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.sources import Sight, Source
 from kinemill.runtime.verifying import CASES
 

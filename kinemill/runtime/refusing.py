@@ -131,7 +131,7 @@ def _problems(kind: str, message: memoryview, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         yield "is nested too deeply"
         return
-    for field in _fields(message):
+    for field in fields_of(message):
         if kind == "Tensor" and field.number == _DATA:
             yield "keeps weights in another file"
         if kind == "Tensor" and field.number == _LOCATION and field.value == _EXTERNAL:
@@ -144,8 +144,8 @@ def _problems(kind: str, message: memoryview, depth: int) -> Iterator[str]:
             yield from _problems(inner, field.content, depth + 1)
 
 
-def _fields(message: memoryview) -> Iterator[Field]:
-    """Yield the fields of a message.
+def fields_of(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of a protobuf message.
 
     Raises:
         ValueError: it ends within a field, or is of another kind.

@@ -3,6 +3,7 @@
 Symbols: B batch, H history, T horizon, S states, A actions.
 """
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,15 +49,27 @@ class Simulator:
         bounded: bool = False,
     ) -> None:
         self._where = where
+        self._arguments = (where, rollout, step, threads, finite, bounded)
         self._rollout = open_with(where, rollout, threads, _INPUTS, "a rollout.onnx of kinemill")
         properties = self._rollout.get_modelmeta().custom_metadata_map
         self.interface = Interface.from_metadata(where, properties)
         self._inputs = Inputs(self.interface, finite=finite, bounded=bounded)
         self._safe = json.loads(properties.get("safe_action") or "{}")
-        beside, precision = where.with_name("step.onnx"), properties.get("precision")
-        self._step = open_step(beside, step, threads, self._inputs, precision) if step else None
+        beside = where.with_name("step.onnx")
+        self._step = open_step(beside, step, threads, self._inputs, properties) if step else None
         self._observed = Remembered(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Open it anew in a copy or another process, with what was observed: no session travels."""
+        state = {"rows": self._observed.rows, "compiled": self._compiled is not None}
+        return _open, self._arguments, state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with what was observed, and compile again what was compiled."""
+        self._observed = Remembered(self.history, len(self.actions), state["rows"])
+        if state["compiled"]:
+            self.compile()
 
     @property
     def engine(self) -> str:
@@ -67,6 +80,20 @@ class Simulator:
     def safe_action(self) -> Array:
         """What to send when nothing better is known, (A,): as the task declares."""
         return safest(self._safe, self.actions, self.limits)
+
+    def compile(self) -> None:
+        """Let machine code that is compiled here work `rollout` out from now on.
+
+        Raises:
+            BadInput: there is no step.onnx, it cannot be compiled, or it gives other numbers.
+            ModuleNotFoundError: `onnx` is not installed.
+        """
+        if self._arguments[2] is None:
+            beside = self._where.with_name("step.onnx")
+            raise BadInput(beside, "is not there", expected="what C is made from")
+        # By name: what a robot has may lack `onnx`, and this layer is below it.
+        compiling = importlib.import_module("kinemill.export.compiled")
+        self.quicken(compiling.compile_rollout(self._arguments[2]))
 
     def quicken(self, compiled: CompiledRollout) -> None:
         """Let machine code work `rollout` out from now on, after comparing it with the ONNX file.
@@ -255,7 +282,8 @@ class Simulator:
         measured = self._inputs.state(state)
         if action is None and not self.actions:
             action = np.zeros(0)  # nothing acts on it, so nothing is left to choose
-        self._observed.add(measured, None if action is None else self._inputs.action(action))
+        acting = None if action is None else self._inputs.action(action).copy()
+        self._observed.add(measured.copy(), acting)  # the caller may use its buffers again
 
     def as_measured(self, state: ArrayLike) -> Array:
         """Check a measurement as a watchdog does before it is needed; NaN passes.
@@ -270,7 +298,7 @@ class Simulator:
 
     def apply(self, action: ArrayLike) -> None:
         """Remember the action (A,) that acts from the last observed state to the next."""
-        self._observed.apply(self._inputs.action(action))
+        self._observed.apply(self._inputs.action(action).copy())
 
     def forget(self) -> None:
         """Drop the observed history, as after a reset of the robot."""
@@ -294,6 +322,12 @@ class Simulator:
         Raises:
             BadInput: fewer than H states were observed, or as for `rollout`.
         """
-        self._observed.refuse_few()
         future = self._inputs.actions(actions)
-        return self.rollout(*self._observed.rows(len(future)), future)
+        return self.rollout(*self._observed.repeated(len(future)), future)
+
+
+def _open(
+    where: Path, rollout: bytes, step: bytes | None, threads: int, *checks: bool
+) -> Simulator:
+    finite, bounded = checks
+    return Simulator(where, rollout, step, threads=threads, finite=finite, bounded=bounded)

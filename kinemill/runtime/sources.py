@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.runtime.canary import WHICH, which_of
-from kinemill.runtime.loading import SUMS, read_sums
+from kinemill.runtime.integrity import SUMS, read_sums
 
 SUMS_TAG = "kinemill.sums"  # of a version: sha256 of the bundle's `sha256sums`
 _PATIENCE = 30.0  # s for an answer of a server

@@ -3,6 +3,7 @@
 Symbols: B batch, S states, A actions.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from numpy.typing import ArrayLike
 from kinemill.errors import BadInput
 from kinemill.runtime.checking import Array, Axis, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.interface import Interface
 from kinemill.runtime.session import open_with
 
 
@@ -49,7 +49,7 @@ class Step:
 
 
 def open_step(
-    where: Path, model: bytes, threads: int, inputs: Inputs, precision: str | None
+    where: Path, model: bytes, threads: int, inputs: Inputs, properties: Mapping[str, str]
 ) -> Step:
     """Open step.onnx, unless it does not belong to the rollout.onnx beside it.
 
@@ -58,16 +58,14 @@ def open_step(
         model: its bytes.
         threads: of ONNX Runtime.
         inputs: of the rollout.
-        precision: of the rollout, as its metadata say.
+        properties: metadata of the rollout; both files have the same.
 
     Raises:
         BadInput: it is no step.onnx, or that of another model.
     """
     names = ["state", "action", *(item.name for item in inputs.interface.carry)]
     session = open_with(where, model, threads, names, f"{names}")
-    properties = session.get_modelmeta().custom_metadata_map
-    same = properties.get("precision") == precision
-    if Interface.from_metadata(where, properties) != inputs.interface or not same:
+    if session.get_modelmeta().custom_metadata_map != properties:
         raise BadInput(
             where,
             "is of another model than the rollout.onnx beside it",

@@ -16,10 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime.integrity import (
+    IO,
+    POLICY,
+    ROLLOUT,
+    SUMS,
+    interface_fault,
+    read_sums,
+    unlisted,
+)
 from kinemill.runtime.interface import wrapped
-from kinemill.runtime.loading import POLICY, ROLLOUT, SUMS, load, read_sums
+from kinemill.runtime.loading import load
 from kinemill.runtime.measuring import CALLS, Line, line, timed
-from kinemill.runtime.refusing import refuse_folder
+from kinemill.runtime.refusing import refuse_folder, refuse_model
 from kinemill.runtime.simulator import Simulator
 from kinemill.runtime.verifying_policies import try_policy
 
@@ -45,7 +54,7 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     if not folder.is_dir():
         raise BadInput(folder, "is no folder", expected="the folder of a model")
     refuse_folder(folder)
-    lines = hashes(folder)
+    lines = files_lines(folder)
     found: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
     if not all(each["passed"] for each in lines):
         return found  # nothing of a changed file is run
@@ -82,14 +91,32 @@ def _version() -> str:
     return str(onnxruntime.__version__)
 
 
-def hashes(folder: Path) -> list[Line]:
+def files_lines(folder: Path) -> list[Line]:
+    """Compare every file with its sha256, and each ONNX file with io.yaml."""
+    lines = [hashes(folder)]
+    if not lines[0]["passed"]:
+        return lines
+    models = sorted(folder.glob("*.onnx"))
+    for path in models:
+        refuse_model(path, path.read_bytes())
+    io = folder / IO
+    wrong = [] if io.is_file() else [f"no {IO}"]
+    if io.is_file():
+        said = io.read_bytes()
+        faults = {path.name: interface_fault(path.read_bytes(), said) for path in models}
+        wrong = [f"{name} {fault}" for name, fault in faults.items() if fault]
+    told = "; ".join(wrong) or f"{len(models)} files"
+    return [*lines, line("interface", not wrong, told, f"the metadata as {IO} says")]
+
+
+def hashes(folder: Path) -> Line:
     """Compare every file with its sha256; one that is not listed is a fault as well."""
     wanted = "each file as sha256sums says, and no other"
     if not (folder / SUMS).is_file():
-        return [line("hashes", False, f"no {SUMS}", wanted)]
+        return line("hashes", False, f"no {SUMS}", wanted)
     sums = read_sums(folder)
-    there = {path.name for path in folder.iterdir()} - {SUMS}
-    wrong = [f"{name} is not listed" for name in sorted(there - set(sums))]
+    there = {path.name for path in folder.iterdir()}
+    wrong = [f"{name} is not listed" for name in unlisted(folder, sums)]
     for name, sha in sorted(sums.items()):
         # A name that leads out of the folder is not in `there`, so nothing outside is opened.
         if name not in there or not (folder / name).is_file():
@@ -97,7 +124,7 @@ def hashes(folder: Path) -> list[Line]:
         elif hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha:
             wrong.append(f"{name} has changed")
     told = "; ".join(wrong) if wrong else f"{len(sums)} files"
-    return [line("hashes", not wrong, told, wanted)]
+    return line("hashes", not wrong, told, wanted)
 
 
 def read_cases(folder: Path) -> Arrays:

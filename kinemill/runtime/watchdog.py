@@ -14,6 +14,7 @@ the interpreter, as ONNX Runtime, compiled models and numpy do.
 Symbols: S states, A actions.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 
 Controller = Callable[[Any], ArrayLike]
+
+_STAMP = "stamp of another clock"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Watchdog:
         self._low, self._high = limits[:, 0], limits[:, 1]
         self._lock = threading.Lock()
         self._newest: tuple[Any, float] | None = None
+        self._refused = ""  # why the last measurement was not taken
         self._asked: Future[Any] | None = None
         self._questions: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
         # A daemon: a controller that hangs for ever must not keep the program from ending.
@@ -103,16 +107,30 @@ class Watchdog:
     def observe(self, state: Any, stamp: float | None = None) -> None:
         """Take a measurement (S,), or an observation, made now or at `stamp` of the clock.
 
-        One that is older than the newest is dropped: it came late by way of a slower path.
+        One that is older than the newest is dropped: it came late by way of a slower path. A stamp
+        that is in the future or not finite is not of this clock: the measurement is dropped and
+        counted, and what came before it counts until it is stale.
 
         Raises:
-            BadInput: another shape, or no numbers. NaN is taken, and answered with safety.
+            BadInput: another shape, or no numbers. NaN is taken, and answered with safety. Or a
+                stamp that is no number.
         """
         measured = self._measured(state)
-        when = self._clock() if stamp is None else stamp
+        when = self._clock() if stamp is None else _seconds(stamp)
         with self._lock:
+            self._refused = self._refusal(when)
+            if self._refused:
+                return
             if self._newest is None or when >= self._newest[1]:
                 self._newest = (measured, when)
+
+    def _refusal(self, when: float) -> str:
+        """Return why a measurement of this stamp is not taken, and count it; "" if it is."""
+        ahead = when - self._clock()
+        if ahead <= 0.0 and math.isfinite(ahead):
+            return ""
+        self.counts[_STAMP] = self.counts.get(_STAMP, 0) + 1
+        return f"the last one is stamped {ahead:.4g} s ahead of the clock, which is not taken"
 
     @property
     def safe_action(self) -> Array:
@@ -122,8 +140,10 @@ class Watchdog:
     def act(self) -> Command:
         """Return the next command, within the deadline."""
         with self._lock:
-            newest = self._newest
+            newest, refused = self._newest, self._refused
         wrong, more = self._wrong(newest)
+        if wrong and refused:
+            more = f"{more}; {refused}" if more else refused
         state = None if newest is None or wrong else newest[0]
         command = self._safely(wrong, more) if state is None else self._asked_for(state)
         if self._sent is not None:
@@ -153,6 +173,8 @@ class Watchdog:
                 future.set_result(self._controller(state))
             except Exception as error:  # noqa: BLE001 - handed on to who asked
                 future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - `sys.exit` must not end this thread
+                future.set_exception(RuntimeError(repr(error)))
 
     def _asked_for(self, state: Any) -> Command:
         if self._asked is not None and not self._asked.done():
@@ -178,5 +200,18 @@ class Watchdog:
         return Command(np.clip(action, self._low, self._high))
 
     def _safely(self, why: str, more: str = "") -> Command:
-        self.counts[why] = self.counts.get(why, 0) + 1
+        with self._lock:
+            self.counts[why] = self.counts.get(why, 0) + 1
         return Command(self._safe.copy(), f"{why}: {more}" if more else why)
+
+
+def _seconds(stamp: float) -> float:
+    """Return a stamp as a number.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        return float(stamp)
+    except (TypeError, ValueError) as error:
+        raise BadInput("stamp", f"is {stamp!r}", expected="seconds of the clock") from error

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface, Simulator, load, wrapped
-from kinemill.runtime.loading import POLICY, SUMS
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.refusing import refuse_folder, refuse_model
-from kinemill.runtime.verifying import CASES, INPUTS, Arrays, hashes, parity, read_cases
+from kinemill.runtime.verifying import CASES, INPUTS, Arrays, files_lines, parity, read_cases
 from kinemill.store import Json
 from kinemill.verify.analysis import plain
 from kinemill.verify.cold import cold_start
@@ -50,7 +50,7 @@ def verify_folder(folder: Path) -> Json:
 
     Raises:
         BadInput: there is no model, or one that must not be opened.
-        CorruptArtifact: a file differs from its hash in `io.yaml` or MANIFEST.json.
+        CorruptArtifact: `sha256sums` cannot be read.
     """
     check_folder(folder)
     gates = _hashed(folder)
@@ -94,8 +94,8 @@ def _document(folder: Path, gates: list[Gate], more: Json) -> Json:
 
 
 def _hashed(folder: Path) -> list[Gate]:
-    """Compare hashes, where there are any."""
-    return [Gate(**line) for line in hashes(folder)] if (folder / SUMS).is_file() else []
+    """Compare hashes, and the metadata of the models with io.yaml."""
+    return [Gate(**line) for line in files_lines(folder)]
 
 
 def _runs(folder: Path, simulator: Simulator, probe: Probe) -> list[Gate]:

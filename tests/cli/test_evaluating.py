@@ -12,6 +12,7 @@ import torch
 from kinemill.cli.app import app
 from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
+from kinemill.export.bundle import seal
 from kinemill.export.interface import describe
 from kinemill.export.writing import write_model
 from kinemill.spec import load_task
@@ -59,6 +60,8 @@ def learned_from(dataset, exported, folder):
             if item.key == "dataset":
                 item.value = json.dumps(dataset)
         onnx.save(model, folder / name)
+    shutil.copy(exported / "io.yaml", folder)
+    seal(folder)
     return folder
 
 

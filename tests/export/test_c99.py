@@ -68,7 +68,7 @@ def run(folder, rows):
 
 
 def test_the_c_runs_as_the_onnx_file_under_sanitizers(folder):
-    simulator = load(folder, non_finite="pass")
+    simulator = load(folder / "rollout.onnx", non_finite="pass")
     built(folder, *SANE)
     rows = np.random.default_rng(1).normal(0.0, 2.0, (60, 3))
     rows[20:, 0] *= 1e4  # angles far from zero, where math.h takes over
@@ -109,7 +109,7 @@ def test_it_needs_no_more_than_math_h_and_allocates_nothing(folder):
 
 
 def test_a_compiled_rollout_is_that_of_the_onnx_file_for_any_batch(folder):
-    plain, quick = load(folder), load(folder, engine="c")
+    plain, quick = load(folder / "rollout.onnx"), load(folder / "rollout.onnx", engine="c")
     assert (plain.engine, quick.engine[:5]) == ("ONNX Runtime", "C by ")
     for rows in (1, 2, 3, 16, 37):
         inputs = [part.numpy() for part in batch(rows, 4, 25)]
@@ -119,7 +119,7 @@ def test_a_compiled_rollout_is_that_of_the_onnx_file_for_any_batch(folder):
 
 @pytest.mark.parametrize("rows", [2, 37])
 def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
-    simulator = load(folder, engine="c", non_finite="pass")
+    simulator = load(folder / "rollout.onnx", engine="c", non_finite="pass")
     inputs = [part.numpy() for part in batch(rows, 4, 6)]
     for tensor in inputs:
         clean, tensor[1, -1, -1] = tensor[1, -1, -1], np.inf
@@ -127,8 +127,9 @@ def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
         assert np.isnan(found[1]).all()
         assert np.isfinite(np.delete(found, 1, axis=0)).all()
         tensor[1, -1, -1] = clean
+    simulator = load(folder / "rollout.onnx", engine="c")
     with pytest.raises(BadInput, match="is inf"):
-        load(folder, engine="c").rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
+        simulator.rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
 
 
 def test_c_with_another_weight_is_refused(tmp_path):
@@ -142,16 +143,16 @@ def test_c_with_another_weight_is_refused(tmp_path):
     with pytest.raises(Blocked, match=r"step.c: differs from step.onnx by up to"):
         checking.write_c99(folder, other.SerializeToString())
     with pytest.raises(BadInput, match="differs from the ONNX file"):
-        load(folder).quicken(compile_rollout(other.SerializeToString()))
+        load(folder / "rollout.onnx").quicken(compile_rollout(other.SerializeToString()))
 
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
     folder = published(random_step({"type": "transformer"}), tmp_path)
-    assert load(folder, engine="auto").engine == "ONNX Runtime"
+    assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "runs in ONNX Runtime, not compiled: C99: " in caplog.text
     with pytest.raises(BadInput, match="cannot be compiled"):
-        load(folder, engine="c")
+        load(folder / "rollout.onnx", engine="c")
     caplog.clear()
     monkeypatch.setenv("PATH", str(tmp_path))  # where no compiler is
-    assert load(folder, engine="auto").engine == "ONNX Runtime"
+    assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "C compiler: is not there" in caplog.text

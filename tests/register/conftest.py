@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from kinemill.export.bundle import write_interface
 from kinemill.home import Home
 from kinemill.register import Produced, register
 from kinemill.register.commit import commit
@@ -229,7 +230,7 @@ def verification(nrmse, passed=True, p99=0.4):
 def _export(folder: Path, gain: float, described: Interface) -> None:
     for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
         (folder / name).write_bytes(make(gain, described).SerializeToString())
-    publish_json(folder / "io.json", {"files": {}})
+    write_interface(folder, {"task": described.task})
 
 
 def _verify(folder: Path, document) -> None:

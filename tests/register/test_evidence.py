@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kinemill import runtime
+from kinemill.export.bundle import write_interface
 from kinemill.register.evidence import TestSplit, serve_still
 from kinemill.spec import load_task
 from kinemill.store import once, publish_json
@@ -22,6 +23,7 @@ def bundle(tmp_path):
         folder.mkdir(exist_ok=True)
         (folder / "rollout.onnx").write_bytes(rollout_model(gain, interface()).SerializeToString())
         (folder / "step.onnx").write_bytes(step_model(gain, interface()).SerializeToString())
+        write_interface(folder, {})
         return folder
 
     return make
@@ -105,7 +107,7 @@ def test_a_longer_history_of_either_sets_where_both_begin(
     described = interface(history=11)
     (folder / "rollout.onnx").write_bytes(rollout_model(0.5, described).SerializeToString())
     test = TestSplit(task, tracked_home, six_episodes)
-    duel = test.measure(runtime.load(bundle(0.25)), runtime.load(folder))
+    duel = test.measure(runtime.load(bundle(0.25)), runtime.load(folder / "rollout.onnx"))
     assert duel.challenger.windows == duel.champion.windows == 24  # (30 - 15) / 5 + 1, six times
     assert test.measure(runtime.load(bundle(0.3))).challenger.windows == 30
 

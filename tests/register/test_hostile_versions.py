@@ -19,7 +19,7 @@ from kinemill.register.pulling import OfHome
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version
 from kinemill.runtime import pulling
-from kinemill.runtime.loading import SUMS
+from kinemill.runtime.integrity import SUMS
 from kinemill.runtime.pulling import answers
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking

@@ -192,7 +192,7 @@ def test_a_champion_without_files_is_a_clear_error_and_a_run_brings_them_back(ch
     (verdict,) = [item for item in lost.gate if item["rule"] == "beats_champion"]
     assert verdict["found"].startswith("champion version 1 cannot be loaded")
     assert chain.register(0.1).status == "unchanged"
-    assert (fetch_bundle("models:/cart@champion", chain.home) / "io.json").is_file()
+    assert (fetch_bundle("models:/cart@champion", chain.home) / "io.yaml").is_file()
 
 
 def test_what_is_not_there_or_no_address_says_so(chain, tmp_path):

@@ -65,7 +65,7 @@ def test_a_time_step_of_nothing_is_an_error(dt, folder, tmp_path):
             item.value = json.dumps(dt)
     onnx.save(model, tmp_path / "rollout.onnx")
     with pytest.raises(BadInput, match="expected a time step above 0 s"):
-        load(tmp_path)
+        load(tmp_path / "rollout.onnx")
 
 
 def test_wrong_shapes_are_errors(folder):

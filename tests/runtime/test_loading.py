@@ -43,13 +43,74 @@ def test_one_flipped_bit_is_found_by_its_sha256(name, folder):
         load(folder)
 
 
-def test_a_manifest_beside_the_model_counts(folder):
-    wrong = {"files": {"rollout.onnx": {"sha256": "0" * 64}}}
-    (folder / "MANIFEST.json").write_text(json.dumps(wrong))
-    with pytest.raises(CorruptArtifact, match="expected sha256 000000000000…"):
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
+def test_a_folder_without_a_line_for_a_file_is_refused(name, folder):
+    lines = (folder / "sha256sums").read_text().splitlines(keepends=True)
+    (folder / "sha256sums").write_text("".join(one for one in lines if name not in one))
+    with pytest.raises(CorruptArtifact, match=f"holds {name}, which sha256sums does not list"):
         load(folder)
-    (folder / "MANIFEST.json").write_text("{")
-    with pytest.raises(CorruptArtifact, match=r"MANIFEST.json: cannot be read"):
+    with pytest.raises(CorruptArtifact, match="is not listed in sha256sums"):
+        load(folder / "rollout.onnx")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "has no sha256sums"), ("", "sha256sums: is empty")]
+)
+def test_a_folder_without_sums_is_refused(content, words, folder):
+    (folder / "sha256sums").unlink()
+    if content is not None:
+        (folder / "sha256sums").write_text(content)
+    with pytest.raises(CorruptArtifact, match=words):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
+def test_a_folder_without_a_file_of_the_model_is_refused(name, folder):
+    (folder / name).unlink()
+    write_sums(folder)
+    with pytest.raises(CorruptArtifact, match=f"has no {name}"):
+        load(folder)
+
+
+def test_a_file_that_was_added_is_refused_unless_it_is_of_the_store(folder):
+    for name in ("MANIFEST.json", "summary.json"):
+        (folder / name).write_text("{}")
+    assert load(folder).interface.task == "pendulum"
+    (folder / "notes.txt").write_text("hello")
+    with pytest.raises(CorruptArtifact, match=r"holds notes.txt, which sha256sums does not list"):
+        load(folder)
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
+def test_a_flipped_bit_is_found_wherever_it_is(name, place, folder):
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * len(content))] ^= 4
+    (folder / name).write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=f"{name}: its bytes differ"):
+        load(folder)
+
+
+def test_channels_that_are_swapped_in_io_yaml_are_found(folder):
+    io = (folder / "io.yaml").read_text()
+    swapped = io.replace("angle", "?").replace("velocity", "angle").replace("?", "velocity")
+    (folder / "io.yaml").write_text(swapped)
+    write_sums(folder)
+    with pytest.raises(CorruptArtifact, match=r"its metadata and io.yaml differ in names"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx"])
+def test_channels_that_are_swapped_in_the_metadata_are_found(name, folder):
+    import onnx
+
+    model = onnx.load(folder / name)
+    for item in model.metadata_props:
+        if item.key == "states":
+            item.value = json.dumps(json.loads(item.value)[::-1])
+    onnx.save(model, folder / name)
+    write_sums(folder)
+    with pytest.raises(CorruptArtifact, match=f"{name}: its metadata and io.yaml differ"):
         load(folder)
 
 
@@ -90,21 +151,19 @@ def test_an_address_without_the_registry_extra_says_what_to_install():
 
 
 def test_a_step_of_another_model_is_refused(folder, tmp_path):
-    (folder / "sha256sums").unlink()
     (folder / "step.onnx").write_bytes((folder / "rollout.onnx").read_bytes())
+    write_sums(folder)
     with pytest.raises(BadInput, match=r"step.onnx: its inputs are \['states'"):
         load(folder)
     other = published(random_step("gru", history=2), tmp_path / "other")
     shutil.copy(other / "step.onnx", folder / "step.onnx")
+    write_sums(folder)
+    with pytest.raises(CorruptArtifact, match=r"step.onnx: its metadata and io.yaml differ"):
+        load(folder)
+    for name in ("io.yaml", "sha256sums"):
+        (folder / name).unlink()  # files alone, each named by its path
     with pytest.raises(BadInput, match=r"step.onnx: is of another model than the rollout.onnx"):
-        load(folder)
-
-
-@pytest.mark.parametrize("text", ["[]", '{"files": []}', '{"files": {"step.onnx": 3}}', "\xff"])
-def test_the_garbled_io_json_of_an_older_export_is_said_so(text, folder):
-    (folder / "io.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(CorruptArtifact, match=r"io.json: cannot be read"):
-        load(folder)
+        load(folder / "rollout.onnx")
 
 
 def test_garbled_sums_are_said_so(folder):

@@ -11,7 +11,7 @@ import pytest
 from benchmarks._policies import Chooser, Gains, Looking, Sampler
 from kinemill.errors import BadInput
 from kinemill.export.bundle import assemble, write_sums
-from kinemill.runtime import Watchdog, load, load_policy, load_simulator
+from kinemill.runtime import Policy, Watchdog, load, load_policy, load_simulator
 from kinemill.runtime.__main__ import main
 from kinemill.runtime.policy import step_seed
 
@@ -144,6 +144,9 @@ def test_a_sound_copy_passes_and_each_damage_is_named(policy_folders, tmp_path, 
     # the file of another policy, its digest and all: the cases tell
     shutil.copy(policy_folders[Sampler] / "cases.npz", folder / "cases.npz")
     shutil.copy(policy_folders[Sampler] / "policy.onnx", folder / "policy.onnx")
+    write_sums(folder)
+    assert verified(folder, capsys) == (1, ["interface"])
+    shutil.copy(policy_folders[Sampler] / "io.yaml", folder / "io.yaml")
     with np.load(folder / "cases.npz") as stored:
         moved = {**stored, "action": stored["action"] + 1e-3}
     np.savez(folder / "cases.npz", **moved)
@@ -186,3 +189,42 @@ def test_a_policy_is_no_model_to_plan_on(gains):
     assert load_policy(gains).actions == ("force",)
     with pytest.raises(BadInput, match="is a policy; expected a model of dynamics"):
         load_simulator(gains)
+
+
+def test_a_reset_while_another_thread_acts_forgets_that_step(gains):
+    opened = load(gains)
+    gate, running = threading.Event(), threading.Event()
+    gate.set()
+
+    def wait(feed):
+        running.set()
+        assert gate.wait(60.0)
+        return opened._running(feed)
+
+    policy, seen, rest = Policy(opened.interface, wait), [0.0, 0.05, 0.0], [0.0, 0.0, 0.0]
+    first = policy.act(rest)
+    policy.act(seen)
+    assert policy.act(rest) != first  # it has a memory
+    gate.clear()
+    running.clear()
+    acting = threading.Thread(target=policy.act, args=(seen,))
+    acting.start()
+    assert running.wait(60.0)
+    resetting = threading.Thread(target=policy.reset)
+    resetting.start()
+    resetting.join(0.1)
+    gate.set()
+    for thread in (acting, resetting):
+        thread.join(60.0)
+    assert policy.act(rest) == first
+
+
+def test_a_carry_of_other_numbers_is_converted_or_refused_in_words(gains):
+    policy = load(gains)
+    inputs = {"observation": np.array([[0.0, 0.05, 0.0]])}
+    carry = policy.initial_carry(1)
+    wanted, _ = policy.step(inputs, carry)
+    found, _ = policy.step(inputs, tuple(part.astype(np.float64).tolist() for part in carry))
+    np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(BadInput, match="carry_0: has shape"):
+        policy.step(inputs, tuple(np.zeros((2, 9)) for _ in carry))

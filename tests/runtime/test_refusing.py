@@ -12,6 +12,7 @@ import pytest
 from onnx import external_data_helper, helper
 
 from kinemill.errors import BadInput
+from kinemill.export.bundle import write_sums
 from kinemill.runtime import load, refusing
 from kinemill.verify.bundle import check_folder, verify_folder
 
@@ -45,12 +46,7 @@ def exported(step_folders):
 
 @pytest.fixture
 def folder(exported, tmp_path):
-    """A model, without what says its hashes: whoever plants something can write those, too."""
-    copy = tmp_path / "model"
-    copy.mkdir()
-    for name in ("step.onnx", "rollout.onnx"):
-        shutil.copy(exported / name, copy / name)
-    return copy
+    return shutil.copytree(exported, tmp_path / "model")
 
 
 @pytest.fixture
@@ -67,6 +63,7 @@ def changed(folder, name, change):
 
 
 def refused(folder, words):
+    write_sums(folder)  # whoever plants something can write those as well
     for open_it in (load, check_folder, verify_folder):
         with pytest.raises(BadInput, match=words):
             open_it(folder)
@@ -157,7 +154,7 @@ def test_weights_outside_are_found_within_subgraphs_and_attributes(folder):
     refused(folder, "rollout.onnx: keeps weights in another file")
 
 
-@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.json"])
+@pytest.mark.parametrize("name", ["step.onnx", "rollout.onnx", "io.yaml"])
 def test_symbolic_links_are_refused(folder, tmp_path, name):
     elsewhere = tmp_path / "elsewhere"
     (folder / name).rename(elsewhere) if (folder / name).is_file() else elsewhere.write_text("{}")
@@ -198,6 +195,7 @@ def test_a_library_of_operators_is_refused_and_not_loaded(folder, canary, tmp_pa
 )
 def test_what_is_no_onnx_is_refused(folder, content):
     (folder / "step.onnx").write_bytes(content)
+    write_sums(folder)
     with pytest.raises(BadInput, match=r"step\.onnx"):
         load(folder)
 

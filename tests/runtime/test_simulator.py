@@ -1,8 +1,11 @@
+import copy
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from kinemill.errors import BadInput
 from kinemill.runtime import load
@@ -114,3 +117,54 @@ def test_a_gap_in_what_was_observed_is_refused(simulator, inputs):
         simulator.observe(inputs[0][0, 1])
     with pytest.raises(BadInput, match="predict: 1 observed; expected 4 states"):
         simulator.predict(inputs[2])
+
+
+def pickled(simulator):
+    return pickle.loads(pickle.dumps(simulator))
+
+
+def observed(simulator, inputs):
+    simulator.forget()
+    for state, action in zip(inputs[0][0], [*inputs[1][0], None], strict=True):
+        simulator.observe(state, action)
+    return simulator.predict(inputs[2])
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_predicts_the_same_and_remembers_for_itself(duplicate, simulator, inputs):
+    wanted = observed(simulator, inputs)
+    twin = duplicate(simulator)
+    np.testing.assert_array_equal(twin.predict(inputs[2]), wanted)
+    twin.forget()
+    np.testing.assert_array_equal(simulator.predict(inputs[2]), wanted)
+    np.testing.assert_array_equal(twin.rollout(*inputs), simulator.rollout(*inputs))
+
+
+def test_a_buffer_that_is_used_again_changes_nothing_that_was_observed(simulator, inputs):
+    wanted = observed(simulator, inputs)
+    simulator.forget()
+    state, action = np.zeros(2, np.float32), np.zeros(1, np.float32)
+    for at in range(4):
+        state[:] = inputs[0][0, at]
+        simulator.observe(state)
+        if at < 3:
+            action[:] = inputs[1][0, at]
+            simulator.apply(action)
+    np.testing.assert_array_equal(simulator.predict(inputs[2]), wanted)
+
+
+def test_a_tensor_with_a_gradient_is_refused_in_words(simulator, inputs):
+    states = torch.tensor(inputs[0], requires_grad=True)
+    with pytest.raises(BadInput, match=r"states: is a Tensor .*; pass states\.detach\(\)"):
+        simulator.rollout(states, inputs[1], inputs[2])
+    with pytest.raises(BadInput, match=r"state: is a Tensor"):
+        simulator.observe(states[0, 0])
+    np.testing.assert_array_equal(
+        simulator.rollout(states.detach(), *inputs[1:]), simulator.rollout(*inputs)
+    )
+
+
+@pytest.mark.parametrize("value", ["0.1", [1.0, 2.0], None, object()])
+def test_a_held_value_that_is_no_number_is_refused(value, simulator):
+    with pytest.raises(BadInput, match="angle: "):
+        simulator.hold({"angle": value})

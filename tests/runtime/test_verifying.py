@@ -11,6 +11,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.export.bundle import assemble, deliver, write_sums
 from kinemill.runtime.__main__ import main
 from kinemill.runtime.verifying import verify
+from kinemill.verify.bundle import verify_folder
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def test_a_sound_copy_passes_and_is_timed(folder, capsys):
     assert found["passed"]
     assert [line["name"] for line in found["lines"]] == [
         "hashes",
+        "interface",
         "rollout parity",
         "rollout parity, batch 1",
         "step parity",
@@ -66,6 +68,25 @@ def test_a_changed_a_missing_and_an_unlisted_file_are_named(folder):
     (line,) = found["lines"]
     for told in ("notes.txt is not listed", "cases.npz is missing", "io.yaml has changed"):
         assert told in line["found"]
+
+
+def test_channels_that_are_swapped_are_named_by_both_commands(folder, capsys):
+    io = (folder / "io.yaml").read_text()
+    swapped = io.replace("angle", "?").replace("velocity", "angle").replace("?", "velocity")
+    (folder / "io.yaml").write_text(swapped)
+    write_sums(folder)
+    assert main(["verify", str(folder), "--calls", "5"]) == 1
+    found = capsys.readouterr().out
+    assert "FAILED interface: rollout.onnx its metadata and io.yaml differ" in found
+    document = verify_folder(folder)
+    assert [one["name"] for one in document["gates"] if not one["passed"]] == ["interface"]
+
+
+def test_a_folder_of_the_store_is_verified_by_both_commands(folder):
+    for name in ("MANIFEST.json", "summary.json"):
+        (folder / name).write_text("{}")
+    assert verify(folder, calls=5)["passed"]
+    assert verify_folder(folder)["passed"]
 
 
 def test_sums_that_lead_out_of_the_folder_open_nothing(folder, tmp_path):

@@ -66,9 +66,43 @@ def test_stale_input_is_answered_safely_until_a_fresh_one_comes(simulator, clock
     assert guard.act().safe
     guard.observe([0.0, 0.0])
     assert guard.act().action == 1.0
+    clock.now += 0.05
     guard.observe([0.0, 0.0], stamp=clock.now + 1.0)  # a clock that is not this one
-    assert guard.act().why.startswith("stale input")
-    assert guard.counts == {"nothing was observed yet": 1, "stale input": 3}
+    command = guard.act()
+    assert command.why.startswith("stale input: measured 0.05 s ago; the last one is stamped 1 s")
+    counts = {"nothing was observed yet": 1, "stale input": 3, "stamp of another clock": 1}
+    assert guard.counts == counts
+
+
+@pytest.mark.parametrize("stamp", [1e12, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_stamp_of_another_clock_does_not_lock_the_safe_action(stamp, first, simulator, clock):
+    guard = guarded(simulator, lambda state: [1.0], clock)
+    if not first:
+        guard.observe([0.0, 0.0])
+    guard.observe([0.0, 0.0], stamp=stamp)
+    assert guard.act().safe == first  # what was measured before counts until it is stale
+    for _ in range(3):
+        clock.now += 0.02
+        guard.observe([0.0, 0.0])
+        assert guard.act().action == 1.0
+    with pytest.raises(BadInput, match="stamp: is 'now'; expected seconds of the clock"):
+        guard.observe([0.0, 0.0], stamp="now")
+
+
+def test_a_controller_that_exits_does_not_lock_the_safe_action(simulator, clock):
+    answers = iter([SystemExit(3), [1.0]])
+
+    def controller(state):
+        answer = next(answers)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    guard = guarded(simulator, controller, clock)
+    guard.observe([0.0, 0.0])
+    assert guard.act().why == "the controller failed: RuntimeError('SystemExit(3)')"
+    assert guard.act().action == 1.0
 
 
 def test_an_over_run_is_answered_in_time_and_its_late_answer_dropped(simulator, clock):

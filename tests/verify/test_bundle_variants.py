@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from kinemill.export.bundle import seal
 from kinemill.export.interface import describe
 from kinemill.export.writing import Extras, write_model
 from kinemill.spec.exporting import Export
@@ -43,6 +44,7 @@ def edit(folder, name, change):
         model = onnx.load(path)
         change(model)
         onnx.save(model, path)
+    seal(folder)
 
 
 def weights(model):
@@ -91,9 +93,11 @@ def test_a_variant_of_nan_is_found_and_named(folder):
 def test_a_variant_that_is_not_what_its_name_says_is_found(folder):
     for part in ("step", "rollout"):
         shutil.copy(folder / f"{part}.onnx", folder / f"{part}.int8.onnx")
+    seal(folder)
     assert failed(folder) == {"int8: precision"}
 
 
 def test_a_variant_without_its_step_does_not_run(folder):
     (folder / "step.int8.onnx").unlink()
+    seal(folder)
     assert failed(folder) == {"int8: runs"}

@@ -2,12 +2,14 @@ import copy
 import dataclasses
 import html.parser
 import json
+import shutil
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
+from kinemill.export.bundle import seal
 from kinemill.runtime import load
 from kinemill.spec.verifying import Verify
 from kinemill.verify.analysis import plain
@@ -53,6 +55,8 @@ def changed(exported, folder, change):
         model = onnx.load(exported / name)
         change(model)
         onnx.save(model, folder / name)
+    shutil.copy(exported / "io.yaml", folder)
+    seal(folder)
     return folder
 
 

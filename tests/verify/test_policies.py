@@ -1,6 +1,7 @@
 """A sound policy is verified, in its environment and on logs; each fault is named."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
 from kinemill.environments.trials import Recorded, Trials
 from kinemill.errors import Blocked
-from kinemill.export.bundle import assemble
+from kinemill.export.bundle import assemble, seal
 from kinemill.export.policy import describe
 from kinemill.spec import load_task
 from kinemill.verify.bundle import verify_folder
@@ -125,6 +126,8 @@ def test_a_file_of_one_batch_alone_is_blocked(policy_folders, tmp_path):
     for item in (*model.graph.input, *model.graph.output):
         item.type.tensor_type.shape.dim[0].dim_value = 2
     onnx.save(model, tmp_path / "policy.onnx")
+    shutil.copy(policy_folders[Gains] / "io.yaml", tmp_path)
+    seal(tmp_path)
     with pytest.raises(Blocked, match=r"observation is of one batch alone.*policy that runs"):
         try_out(subject(Gains(), tmp_path, task_of(tmp_path)))
 

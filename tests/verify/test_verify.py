@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from kinemill.dataset import create_values, write_description
 from kinemill.drawing.charts import number
 from kinemill.errors import Blocked
 from kinemill.export import export
+from kinemill.export.bundle import seal
 from kinemill.spec.exporting import Export
 from kinemill.store import Ref, once, open_ref
 from kinemill.train.start import FORMAT
@@ -113,6 +115,8 @@ def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home
             for item in (*model.graph.input, *model.graph.output):
                 item.type.tensor_type.shape.dim[0].dim_value = 1
             (folder / name).write_bytes(model.SerializeToString())
+        shutil.copy(whole / "io.yaml", folder)
+        seal(folder)
         return {}
 
     planted = once(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref

@@ -9,10 +9,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
 from kinemill.spec.environment import KINDS, Environment, Range
 from kinemill.spec.web import MODEL
 
-_FILES = ("rollout.onnx", "step.onnx", "sha256sums")
+_FILES = (ROLLOUT, STEP, IO, SUMS)
 
 
 @KINDS.register("learned")

@@ -11,6 +11,7 @@ from kinemill.errors import Blocked
 from kinemill.export.c99.building import compile_shared
 from kinemill.export.c99.source import Source, generate, sizes_of
 from kinemill.runtime import Simulator, load, wrapped
+from kinemill.runtime.integrity import ROLLOUT
 from kinemill.store import Json
 
 STEPS, SAME = 200, 1e-5  # relative to the largest number of a tensor, as verification has it
@@ -53,7 +54,7 @@ def write_c99(folder: Path, step: bytes) -> Json:
     source = generate(step)
     (folder / "step.c").write_text(source.code)
     (folder / "step.h").write_text(source.header)
-    compiled, simulator = Compiled(folder, source), load(folder, non_finite="pass")
+    compiled, simulator = Compiled(folder, source), load(folder / ROLLOUT, non_finite="pass")
     difference = compare(compiled, simulator)
     return {
         "weights": source.weights,

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinemill.export.policy_cases import allowed_of, played
 from kinemill.runtime import Policy, load
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.verifying import CASES
 from kinemill.runtime.verifying_policies import parity, read_cases
 from kinemill.store import Json

@@ -10,7 +10,7 @@ import onnx
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.runtime import Policy, PolicyInterface
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_layout import SEED
 from kinemill.store import Json
 from kinemill.verify.cold import cold_start

@@ -8,7 +8,7 @@ import numpy as np
 from kinemill.drawing.charts import number
 from kinemill.drawing.film import film, inline
 from kinemill.drawing.pieces import card, contest, mark, name_of, table
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.windows import Floats
 from kinemill.store import Json, publish_json
 from kinemill.verify.files import read_model

@@ -9,7 +9,7 @@ from kinemill.environments.card import Card, open_card
 from kinemill.export.policy import describe
 from kinemill.home import Home
 from kinemill.runtime import Policy, PolicyInterface, load
-from kinemill.runtime.loading import POLICY
+from kinemill.runtime.integrity import POLICY
 from kinemill.spec.task import Task
 from kinemill.store import Json, Ref, open_ref
 from kinemill.train import load_model

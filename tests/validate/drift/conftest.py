@@ -12,7 +12,10 @@ import onnx
 import pytest
 
 from kinemill.dataset import PackedDataset, load_dataset, make_dataset
+from kinemill.digests import file_digest
+from kinemill.export.bundle import write_interface
 from kinemill.export.rollout import rollout_model
+from kinemill.export.step import step_model
 from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.runtime import Interface
@@ -69,7 +72,7 @@ def equations(plant: CartPole, dt: float) -> onnx.GraphProto:
 
 
 def write_rollout(folder: Path, task: Task, plant: CartPole) -> str:
-    """Write the plant's equations as rollout.onnx; return its sha256."""
+    """Write the plant's equations as a model; return the sha256 of its rollout.onnx."""
     interface = Interface(
         task=task.name,
         dt=task.dt,
@@ -83,10 +86,12 @@ def write_rollout(folder: Path, task: Task, plant: CartPole) -> str:
         dataset="d" * 64,
         versions={},
     )
-    content = rollout_model(equations(plant, task.dt), interface, "0").SerializeToString()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rollout.onnx").write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
+        model = make(equations(plant, task.dt), interface, "0")
+        (folder / name).write_bytes(model.SerializeToString())
+    write_interface(folder, {})
+    return file_digest(folder / "rollout.onnx")
 
 
 @dataclass(frozen=True)

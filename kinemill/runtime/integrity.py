@@ -1,0 +1,143 @@
+"""Whether the files of a model's folder are the ones that were exported, and belong together.
+
+`sha256sums` lists every other file. Each ONNX file states, as the metadata property
+`interface_sha256`, the digest of `io.yaml` and of its own other properties: names, order, units and
+kinds of channels cannot change in one of the two places alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from kinemill.errors import CorruptArtifact
+from kinemill.runtime.refusing import fields_of, refuse_link, refuse_model
+
+STEP, ROLLOUT, POLICY = "step.onnx", "rollout.onnx", "policy.onnx"
+SUMS, IO = "sha256sums", "io.yaml"
+STORE_FILES = ("MANIFEST.json", "summary.json")  # that the store adds to a folder of its own
+INTERFACE = "interface_sha256"
+
+_METADATA, _KEY, _VALUE = 14, 1, 2  # fields of ModelProto and StringStringEntryProto
+_AGAIN = "fetch or export the model again"
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return sha256 by file name, as `sha256sums` in a folder states them.
+
+    Raises:
+        CorruptArtifact: there is none, it is empty, or it cannot be read.
+    """
+    path, digests = folder / SUMS, dict[str, str]()
+    refuse_link(path)
+    if not path.is_file():
+        found = f"has no {SUMS}: its files cannot be checked"
+        raise CorruptArtifact(folder, found, expected="a folder as it was exported", fix=_AGAIN)
+    try:
+        for line in path.read_text().splitlines():
+            sha, name = line.split(maxsplit=1)
+            digests[name.removeprefix("*")] = sha
+    except ValueError as error:
+        found = f"cannot be read ({error!r})"
+        raise CorruptArtifact(path, found, expected="lines of sha256 and name") from error
+    if not digests:
+        raise CorruptArtifact(path, "is empty", expected="lines of sha256 and name", fix=_AGAIN)
+    return digests
+
+
+def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
+    """Return names in a folder that its sums do not list, except those of the store."""
+    return sorted({path.name for path in folder.iterdir()} - {SUMS, *STORE_FILES} - set(sums))
+
+
+def check_names(folder: Path, sums: Mapping[str, str]) -> None:
+    """Check that a folder holds what a model is made of, and nothing that its sums do not list.
+
+    Raises:
+        CorruptArtifact: a file is missing, or is not listed.
+    """
+    models = (POLICY,) if (folder / POLICY).is_file() else (STEP, ROLLOUT)
+    missing = [name for name in (*models, IO) if not (folder / name).is_file()]
+    if missing:
+        found = f"has no {', '.join(missing)}"
+        raise CorruptArtifact(folder, found, expected="a folder as it was exported", fix=_AGAIN)
+    if extra := unlisted(folder, sums):
+        raise CorruptArtifact(
+            folder,
+            f"holds {', '.join(extra)}, which {SUMS} does not list",
+            expected="a folder as it was exported",
+            fix="keep other files elsewhere, or export the model again",
+        )
+
+
+def read_file(path: Path, sums: Mapping[str, str] | None) -> bytes:
+    """Return the bytes of a file, checked against the sums of its folder where it has some.
+
+    Raises:
+        BadInput: it is a link.
+        CorruptArtifact: the sums do not list it, or list another digest.
+    """
+    refuse_link(path)
+    content = path.read_bytes()
+    if sums is None:
+        return content
+    wanted = sums.get(path.name)
+    if wanted is None:
+        found = f"is not listed in {SUMS}"
+        raise CorruptArtifact(path, found, expected="a line with its sha256", fix=_AGAIN)
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise CorruptArtifact(
+            path,
+            "its bytes differ from what was published",
+            expected=f"sha256 {wanted[:12]}…",
+            fix="fetch it again",
+        )
+    return content
+
+
+def read_model(path: Path, sums: Mapping[str, str] | None) -> bytes:
+    """Return the bytes of an ONNX file, checked against the sums, `io.yaml` and what may be opened.
+
+    Raises:
+        BadInput: it must not be opened, or is no ONNX.
+        CorruptArtifact: it is not the file that was exported, or not with this `io.yaml`.
+    """
+    content = read_file(path, sums)
+    refuse_model(path, content)
+    io = path.with_name(IO)
+    if io.is_file() and (fault := interface_fault(content, read_file(io, sums))):
+        raise CorruptArtifact(path, fault, expected="two files of one export", fix=_AGAIN)
+    return content
+
+
+def interface_fault(model: bytes, io: bytes) -> str:
+    """Return how an ONNX file contradicts the io.yaml of its folder; "" if it does not."""
+    properties = metadata_of(model)
+    stated = properties.pop(INTERFACE, None)
+    if stated is None:
+        return f"does not state which {IO} belongs to it"
+    if stated != json.dumps(interface_digest(properties, io)):
+        return f"its metadata and {IO} differ in names, order, units or kinds of channels"
+    return ""
+
+
+def interface_digest(properties: Mapping[str, str], io: bytes) -> str:
+    """Return the digest of what an ONNX file and the io.yaml of its folder state.
+
+    Args:
+        properties: metadata of the ONNX file without `interface_sha256`.
+        io: bytes of io.yaml.
+    """
+    own = json.dumps(sorted(properties.items()), separators=(",", ":")).encode()
+    return hashlib.sha256(hashlib.sha256(own).digest() + hashlib.sha256(io).digest()).hexdigest()
+
+
+def metadata_of(model: bytes) -> dict[str, str]:
+    """Return the metadata properties of an ONNX file that `refuse_model` has looked through."""
+    found = dict[str, str]()
+    for entry in fields_of(memoryview(model)):
+        if entry.number == _METADATA:
+            parts = {part.number: bytes(part.content) for part in fields_of(entry.content)}
+            key, value = parts.get(_KEY, b""), parts.get(_VALUE, b"")
+            found[key.decode(errors="replace")] = value.decode(errors="replace")
+    return found
