@@ -130,6 +130,10 @@ class Home:
             raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
         return int(found)
 
+    def task_file(self, task: str) -> Path:
+        """Return the note that names the file a task was run from."""
+        return self.root / "task_files" / f"{task}.json"
+
     def logs(self, task: str) -> Path:
         """Folder in which logs of `task` are dropped."""
         return self.root / "logs" / task

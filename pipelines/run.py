@@ -22,7 +22,7 @@ from kinemill.home import Home
 from kinemill.interrupts import Interrupted
 from kinemill.locks import in_use, whoever
 from kinemill.register.document import RunFacts, run_document
-from kinemill.spec import Task, load_task
+from kinemill.spec import Task, load_task, remember_task
 from kinemill.spec.overrides import nested
 from kinemill.store import Json, Ref, open_ref, read_json, summary_of
 from pipelines.chain import definitions_of
@@ -65,6 +65,7 @@ def run_chain(
     """
     plain, home = load_task(task), Home.resolve()
     load_task(task, overrides, web=web)  # refused here, before Dagster is asked
+    remember_task(home, plain)
     run_id = make_new_run_id()
     _silence()
     held = in_use(home, f"chain-{run_id[:8]}")
@@ -98,6 +99,7 @@ def make_until(
     plain, home = load_task(task), Home.resolve()
     every = list(stages_of(plain).values())
     load_task(task, overrides, web=web)
+    remember_task(home, plain)
     run_id, upto = make_new_run_id(), every[: every.index(asset) + 1]
     _silence()
     held = in_use(home, f"chain-{run_id[:8]}")

@@ -156,7 +156,7 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
 
 def _tell(found: dict[str, Any]) -> None:
     """Print the errors at the horizon, how they grow, and where all the rest is."""
-    from kinemill.cli.summary import growth_table
+    from kinemill.cli.summary import growth_table, tell_notes
     from kinemill.verify.figures import LABELS
 
     names = list(found["nrmse"])
@@ -168,6 +168,7 @@ def _tell(found: dict[str, Any]) -> None:
     windows, logs = found["windows"], found["logs"]
     title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
     table(title, ["channel", "unit", *(LABELS[name] for name in names)], rows)
+    tell_notes(found["metrics"])
     growth_table(found["accuracy"])
     _tell_model(found)
     for note in found["notes"]:

@@ -56,6 +56,14 @@ def errors_table(metrics: dict[str, Any]) -> None:
     rows.append(["nrmse", "", *_errors(metrics["nrmse"], names)])
     what = "error of actions" if names is _ACTIONS else "error at the horizon"
     table(what, ["channel", "unit", *names], rows)
+    tell_notes(metrics["test"])
+
+
+def tell_notes(channels: dict[str, Any]) -> None:
+    """Print what has to be known of the error of a channel."""
+    for channel, line in channels.items():
+        if "note" in line:
+            typer.echo(f"{channel}: {line['note']}")
 
 
 def _errors(line: dict[str, Any], names: Sequence[str]) -> list[str]:

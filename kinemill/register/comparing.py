@@ -142,6 +142,7 @@ def _about(version: Version) -> dict[str, Any]:
     return {
         "version": version.number,
         "aliases": list(version.aliases),
+        "standing": version.standing,
         "created": version.created,
         "decision": version.decision,
         "gate": version.gate,

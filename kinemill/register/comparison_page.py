@@ -49,9 +49,13 @@ def _lead(found: Json) -> str:
 def _cards(found: Json) -> str:
     windows = found["windows"]
     cards = [
-        card(f"Version {found[side]['version']}, nRMSE", _number(found["nrmse"][side]), "", aliases)
+        card(
+            f"Version {found[side]['version']}, nRMSE",
+            _number(found["nrmse"][side]),
+            "",
+            found[side]["standing"],
+        )
         for side in "ab"
-        for aliases in [", ".join(found[side]["aliases"]) or found[side]["decision"] or "undecided"]
     ]
     more = f"worth {windows['effective_n']} independent {windows['resampled']}"
     cards.append(card("Test windows", str(windows["count"]), "", more))

@@ -134,7 +134,7 @@ def _list(versions: Sequence[Version], address: Callable[[int], str]) -> str:
         [
             f'<a href="{escape(address(one.number))}">{name_of(str(one.number))}</a>',
             escape(one.created[:16].replace("T", " ")),
-            escape(", ".join(one.aliases) or one.decision or "undecided"),
+            escape(one.standing),
             f"<code>{one.tags.get(tags.DATASET, '')[:SHORT]}</code>",
             _why(one),
             _error(one),

@@ -56,13 +56,11 @@ def version_page(home: Home, version: Version) -> str:
 
 
 def _header(version: Version) -> str:
-    decision = version.decision or "undecided"
-    held = ", ".join(version.aliases)
-    good = CHAMPION in version.aliases or decision == CHAMPION
+    good = CHAMPION in (*version.aliases, version.decision)
     style = "good" if good else "bad"
     return (
         f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
-        f'{version.number}</h1></div><div class="verdict {style}">{escape(held or decision)}'
+        f'{version.number}</h1></div><div class="verdict {style}">{escape(version.standing)}'
         f'</div></header><p class="lead">{_lead(version)} {_made(version)}</p>'
     )
 

@@ -40,6 +40,14 @@ class Version:
         return self.tags.get(tags.DECISION)
 
     @property
+    def standing(self) -> str:
+        """What the version is now: its aliases, or without any what the gate decided on it."""
+        if self.aliases:
+            return ", ".join(self.aliases)
+        former = {CHAMPION: f"former {CHAMPION}", None: "undecided"}
+        return former.get(self.decision, self.decision or "")
+
+    @property
     def gate(self) -> list[Json]:
         """The gate's verdicts, line by line."""
         return json.loads(self.tags.get(tags.GATE, "[]"))

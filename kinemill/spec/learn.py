@@ -36,7 +36,9 @@ class Keep(Settings):
         default=2, description="the newest; when one is damaged, the one before is gone on from"
     )
     every: PositiveInt | None = Field(
-        default=None, description="each so-many-th one, which stays when the training is over, too"
+        default=None,
+        description="steps; a checkpoint is written after each so many, and stays when the "
+        "training is over",
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from kinemill.documents import publish_json, read_json
 from kinemill.errors import BadInput, TaskError
-from kinemill.home import project_root
+from kinemill.home import Home, project_root
 from kinemill.registry import nearest
 from kinemill.spec.channels import problems_between
 from kinemill.spec.overrides import apply, blame, family_at, leaves, nested
@@ -43,7 +44,30 @@ def task_path(name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
-    return named_task(name)
+    path = None if name in list_tasks() else _run_from(name)
+    if path is None:
+        return named_task(name)
+    if not path.is_file():
+        found = f"was run from {path}, which is not there any more"
+        raise BadInput(f"task {name!r}", found, fix="name the path of its task file")
+    return path
+
+
+def remember_task(home: Home, task: Task) -> None:
+    """Let commands find a task by its name that is run from a file outside the tasks folder."""
+    if task.path is not None and list_tasks().get(task.name) != task.path:
+        note = home.task_file(task.name)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        publish_json(note, {"path": str(task.path)})
+
+
+def _run_from(name: str) -> Path | None:
+    """Return the task file that a task was last run from, if that was named by its path."""
+    try:
+        noted = Home.find().task_file(name)
+    except BadInput:
+        return None
+    return Path(read_json(noted)["path"]) if noted.is_file() else None
 
 
 def load_task(

@@ -42,7 +42,7 @@ class Kept:
 
     Attributes:
         last: so many of the newest.
-        every: and each whose step is a multiple of this; None: no others.
+        every: steps; the first checkpoint after each so many of them stays for good. None: none.
     """
 
     last: int = 2
@@ -51,16 +51,27 @@ class Kept:
     @classmethod
     def of(cls, learn: Learn) -> "Kept":
         """Return what `learn.keep` says."""
-        every = learn.keep.every
-        return cls(learn.keep.last, None if every is None else every * learn.save_every)
+        return cls(learn.keep.last, learn.keep.every)
 
     def dropped(self, places: list[Path]) -> list[Path]:
         """Return which of the checkpoints, oldest first, are to go."""
-        return [place for place in places[: -self.last] if not self.marks(place)]
+        staying = self.staying(places)
+        return [place for place in places[: -self.last] if place not in staying]
 
-    def marks(self, place: Path) -> bool:
-        """Tell whether a checkpoint stays even when its training is over."""
-        return self.every is not None and step_of(place) % self.every == 0
+    def staying(self, places: list[Path]) -> set[Path]:
+        """Return which of the checkpoints, oldest first, stay even when their training is over."""
+        if self.every is None:
+            return set()
+        first = dict[int, Path]()
+        for place in places:
+            first.setdefault(step_of(place) // self.every, place)
+        return {place for passed, place in first.items() if passed}
+
+
+def is_due(step: int, saved: int, learn: Learn) -> bool:
+    """Tell whether a training at `step`, last saved at step `saved`, is to write a checkpoint."""
+    spans = (learn.save_every, learn.keep.every or learn.save_every)
+    return any(step // span > saved // span for span in spans)
 
 
 def step_of(place: Path) -> int:
@@ -212,7 +223,7 @@ def clear(folder: Path, kept: Kept | None = None) -> None:
     Its logs and its config stay, too.
     """
     kept = kept or Kept()
-    staying = {place for place in checkpoints(folder) if kept.marks(place)}
+    staying = kept.staying(checkpoints(folder))
     for path in set(folder.iterdir()) - staying:
         if path.name.startswith((_PREFIX, _ASIDE, _DAMAGED)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -19,7 +19,7 @@ from kinemill.spec.learn import Learn
 from kinemill.spec.ports import Progress, Tracker
 from kinemill.train.average import Average
 from kinemill.train.batches import Batches, member_seed
-from kinemill.train.checkpoint import Kept, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import Kept, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.ddp import crew, tell_tensors
 from kinemill.train.faults import Suspect
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
@@ -105,7 +105,7 @@ def fit(
         if state.step % learn.eval_every == 0 or state.step == learn.steps:
             _evaluate(training, objective, learn, tracker, watch)
             progress.say(f"step {state.step}/{learn.steps}: {_note(state)}")
-        if state.step % learn.save_every == 0 and crew().leads:
+        if is_due(state.step, state.step - 1, learn) and crew().leads:
             state.seconds = time.monotonic() - began
             write_checkpoint(folder, *training.to_checkpoint(), Kept.of(learn))
     state.seconds = time.monotonic() - began

@@ -110,6 +110,8 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         **{key: summary.get(key, {}) for key in ("dropped", "found")},
         **{key: summary.get(key, []) for key in ("measured", "strip")},
     }
+    lost = recording.summary["dropped_rows"] + sum(summary.get("dropped", {}).values())
+    item["held_back"] = bool(lost or not summary.get("episodes"))
     item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
     staged = outcome if isinstance(outcome, Staged) else None
     return Judged(item | ({"released": True} if recording.released else {}), summary, staged)
@@ -189,6 +191,7 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
         "recordings": len(listed),
         "quarantined": len(quarantined),
         "faulty": sum(bool(item["reasons"]) for item in listed),
+        "held_back": sum(item["held_back"] for item in listed),
         "rows": sum(episode["rows"] for item in listed for episode in item["episodes"]),
         "dropped": dict(sorted(dropped.items())),
         "failing": sorted(quarantined)[:SHOWN],

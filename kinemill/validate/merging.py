@@ -16,7 +16,7 @@ from kinemill.validate import expectations, foreign, measures, ranges, responses
 from kinemill.validate.checks import SHOWN, CheckResult, sound_rows
 
 Json = dict[str, Any]
-COUNTS = ("accepted", "recordings", "quarantined", "faulty", "rows")
+COUNTS = ("accepted", "recordings", "quarantined", "faulty", "held_back", "rows")
 
 
 def together(parts: list[Json]) -> Json:

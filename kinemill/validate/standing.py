@@ -12,7 +12,7 @@ from kinemill.ingest.inspecting import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.shards import holds
 from kinemill.spec import Task
-from kinemill.store import Json, Ref, digest, peek, summary_of
+from kinemill.store import Json, Ref, digest, peek
 from kinemill.validate.before import last_shards
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
 from kinemill.validate.judged import read_judged
@@ -108,26 +108,23 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         name, node = left.pop(0)
         known = {hash_ for hash_ in decisions if holds(name, hash_)}
         full = limit is not None and len(shown) >= limit
-        if not node["faulty"] or (not known and (full or total + node["faulty"] <= offset)):
-            total += node["faulty"]
+        count = node["held_back"]
+        if not count or (not known and (full or total + count <= offset)):
+            total += count
             continue
         if len(name) < shards.depth:
             left = [*shards.nodes(name).items(), *left]
             continue
-        items = [it for it in _faulty(home, node) if it["recording"] not in known]
+        items = [it for it in _held_back(home, node) if it["recording"] not in known]
         room = None if limit is None else limit - len(shown)
         shown += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
         total += len(items)
     return Held(total, _by_name(shown))
 
 
-def _faulty(home: Home, node: Json) -> list[Json]:
-    """Return the recordings of a shard that are not wholly accepted, sorted by hash."""
-    ref = Ref.from_json(node["ref"])
-    shown: list[Json] = summary_of(home, ref)["shown"]["faulty"]
-    if len(shown) == node["faulty"]:
-        return shown
-    return [item for item in read_judged(home, ref) if item["reasons"]]
+def _held_back(home: Home, node: Json) -> list[Json]:
+    """Return the recordings of a shard of which something is held back, sorted by hash."""
+    return [item for item in read_judged(home, Ref.from_json(node["ref"])) if item["held_back"]]
 
 
 def _by_name(found: list[Standing]) -> list[Standing]:

@@ -119,6 +119,16 @@ class Errors:
         return float(normalised(self.rmse, self.spread))
 
     @property
+    def constant(self) -> tuple[str, ...]:
+        """Channels that never move on the split: nrmse leaves them out."""
+        moves = moving(self.spread)
+        return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
+
+    def notes(self) -> dict[str, str]:
+        """Return what a reader has to know of a channel's error, by channel."""
+        return dict.fromkeys(self.constant, "constant in the measured rows, left out of nrmse")
+
+    @property
     def effective_n(self) -> int:
         """Groups that are resampled: what the intervals are worth."""
         return len(np.unique(self.group))
@@ -167,9 +177,14 @@ class Errors:
         return float(low), float(high)
 
 
+def moving(spread: Floats) -> NDArray[np.bool_]:
+    """Return which channels move at all, (S,), by their standard deviations (S,)."""
+    return spread > 1e-12
+
+
 def normalised(rmse: Floats, spread: Floats) -> Any:
     """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
-    moves = spread > 1e-12
+    moves = moving(spread)
     return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
 
 

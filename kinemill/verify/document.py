@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from kinemill.store import Json
-from kinemill.verify.analysis import analysis_document, plain
+from kinemill.verify.analysis import MODEL, analysis_document, plain
 from kinemill.verify.judge import Verdict
 from kinemill.verify.latency import machine
 from kinemill.verify.physics import sense_document
@@ -20,6 +20,8 @@ def verdict_document(verdict: Verdict) -> Json:
         | {who: float(found.rmse[index]) for who, found in errors.items()}
         for index, name in enumerate(interface.states)
     }
+    for name, note in errors[MODEL].notes().items():
+        channels[name]["note"] = note
     parity = all(gate.passed for gate in verdict.gates if gate.name.endswith("parity"))
     rollout = verdict.latency["rollout"]
     return plain(

@@ -114,6 +114,8 @@ def evaluation_document(found: Evaluation) -> Json:
         | {who: float(errors.rmse[index]) for who, errors in analysis.errors.items()}
         for index, name in enumerate(rows.states)
     }
+    for name, note in analysis.model.notes().items():
+        metrics[name]["note"] = note
     return plain(
         {
             "format": FORMAT,

@@ -20,6 +20,7 @@ COLOURS = {
     "action": "#5b6675",
 }
 DPI = 110
+_BETWEEN = 0.75  # inches between two rows of axes
 
 
 def plot_growth(analysis: Analysis, path: Path) -> None:
@@ -85,8 +86,12 @@ def panels(count: int, columns: int) -> tuple[Any, list[Any]]:
     rows = -(-count // columns)
     figure = Figure(figsize=(4.6 * columns, 2.3 * rows + 0.7))
     FigureCanvasAgg(figure)
-    edge = 0.35 / rows  # a layout engine would draw everything twice
-    figure.subplots_adjust(0.16 / columns, edge, 1 - 0.04 / columns, 1 - edge, 0.25, 0.4)
+    height = figure.get_figheight()
+    bottom, top = 0.5 / height, 1 - 0.35 / height
+    # Room in inches for the label below an axis and the title of the next one: a layout engine
+    # would draw everything twice.
+    each = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows
+    figure.subplots_adjust(0.16 / columns, bottom, 1 - 0.04 / columns, top, 0.25, _BETWEEN / each)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
     for axis in axes:
         axis.grid(color="0.92")

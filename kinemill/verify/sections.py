@@ -266,4 +266,6 @@ def lead(analysis: Analysis) -> str:
         for name in ("linear", "linear_sincos", "champion")
         if name in analysis.errors
     ]
-    return f"{off}: {' and '.join(against)}." if against else f"{off}."
+    told = f"{off}: {' and '.join(against)}." if against else f"{off}."
+    notes = [f"<b>{escape(name)}</b> is {note}." for name, note in model.notes().items()]
+    return " ".join([told, *notes])

@@ -19,6 +19,7 @@ from kinemill.train.checkpoint import (
     Kept,
     checkpoints,
     clear,
+    is_due,
     read_checkpoint,
     step_of,
     write_checkpoint,
@@ -71,21 +72,37 @@ def test_a_state_that_json_cannot_hold_is_an_error_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kept", "left"),
+    ("kept", "left", "forever"),
     [
-        (Kept(), [50, 60]),
-        (Kept(last=1), [60]),
-        (Kept(last=3), [40, 50, 60]),
-        (Kept(last=1, every=20), [20, 40, 60]),
-        (Kept(last=2, every=40), [40, 50, 60]),
+        (Kept(), [50, 60], []),
+        (Kept(last=1), [60], []),
+        (Kept(last=3), [40, 50, 60], []),
+        (Kept(last=1, every=20), [20, 40, 60], [20, 40, 60]),
+        (Kept(last=2, every=40), [40, 50, 60], [40]),
+        (Kept(last=1, every=25), [30, 50, 60], [30, 50]),  # the first ones after steps 25 and 50
     ],
 )
-def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, kept, left):
+def test_the_last_ones_and_every_so_many_steps_one_are_kept(tmp_path, kept, left, forever):
     write(tmp_path, 10, 20, 30, 40, 50, 60, kept=kept)
     assert steps_in(tmp_path) == left
     clear(tmp_path, kept)
-    assert steps_in(tmp_path) == [step for step in left if kept.every and step % kept.every == 0]
-    assert tmp_path.exists() == bool(kept.every)
+    assert steps_in(tmp_path) == forever
+    assert tmp_path.exists() == bool(forever)
+
+
+@pytest.mark.parametrize(
+    ("every", "due"),
+    [
+        (None, [500, 1000, 1500]),
+        (50, [*range(50, 1501, 50)]),  # fewer than `save_every`: each is written
+        (750, [500, 750, 1000, 1500]),
+    ],
+)
+def test_keep_every_counts_steps(every, due):
+    learn = pendulum_task(save_every=500, keep={"every": every}).learn
+    assert [step for step in range(1, 1501) if is_due(step, step - 1, learn)] == due
+    # A training that takes many steps at once is due when it passes one of them.
+    assert is_due(1536, 1024, learn)
 
 
 @pytest.mark.parametrize("name", [INDEX, TENSORS])

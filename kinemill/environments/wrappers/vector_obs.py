@@ -1,16 +1,21 @@
 """One vector of all numbers that an environment observes in parts, such as position and goal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.spec.environment import WRAPPERS, Wrapper
 
+IMAGE = "image"  # the name of a picture that is all that is observed
+
 
 @WRAPPERS.register("vector_obs")
 class VectorObs(Wrapper):
-    """Flattens a dict of numbers; images and texts (uint8) and the mask stay beside it."""
+    """Flattens numbers and choices, in dicts and tuples; images, texts (uint8) and the mask stay.
+
+    A choice is one number for each of its values, 1 for the one that is observed.
+    """
 
     type: Literal["vector_obs"] = "vector_obs"
     keys: list[str] | None = None  # which parts, in this order; default: all, sorted
@@ -19,69 +24,117 @@ class VectorObs(Wrapper):
         """Return the environment with one vector `observation`, its parts named `part_index`.
 
         Raises:
-            BadInput: there is no part of that name, or a part is no array.
+            BadInput: there is no part of that name, or a part is neither numbers nor choices.
         """
-        import numpy as np
-        from gymnasium.spaces import Box, Dict
+        from gymnasium.spaces import Dict
         from gymnasium.wrappers import TransformObservation
 
         del known
         space: Any = environment.observation_space
-        if isinstance(space, Box):
-            space = Dict({OBSERVATION: space})
-        parts = dict(_flat(space))
-        numbers = [name for name in parts if parts[name].dtype != np.uint8 and name != MASK]
+        parts = dict(_flat(space, _name_of(space)))
+        numbers = [name for name in parts if not _is_media(name, parts[name])]
         chosen = self.keys if self.keys is not None else numbers
         if lost := [name for name in chosen if name not in numbers]:
             where = f"environment.wrappers: vector_obs: {lost[0]}"
-            raise BadInput(where, "is no part with numbers", expected=", ".join(numbers))
-        low, high = (
-            np.concatenate([getattr(parts[name], end).reshape(-1) for name in chosen])
-            for end in ("low", "high")
-        )
-        vector = Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+            raise BadInput(where, "is no part with numbers", expected=", ".join(numbers) or "none")
         beside = {name: parts[name] for name in parts if name not in numbers}
-        alone = isinstance(environment.observation_space, Box)
+        vectors = {OBSERVATION: _vector([parts[name] for name in chosen])} if chosen else {}
 
         def change(observation: Any) -> Any:
-            found = {OBSERVATION: observation} if alone else dict(_values(observation))
-            joined = np.concatenate(
-                [np.asarray(found[name], np.float32).reshape(-1) for name in chosen]
-            )
+            found = dict(_values(space, observation, _name_of(space)))
+            if not chosen:
+                return {name: found[name] for name in beside}
+            joined = _joined([(parts[name], found[name]) for name in chosen])
             return (
                 {OBSERVATION: joined, **{name: found[name] for name in beside}}
                 if beside
                 else joined
             )
 
-        wrapped = TransformObservation(
-            environment, change, Dict({OBSERVATION: vector, **beside}) if beside else vector
-        )
+        whole = Dict({**vectors, **beside}) if beside else vectors[OBSERVATION]
+        wrapped = TransformObservation(environment, change, whole)
         wrapped.observation_names = tuple(  # pyright: ignore[reportAttributeAccessIssue]
-            f"{name}_{index}" if parts[name].shape != () else name
-            for name in chosen
-            for index in range(int(np.prod(parts[name].shape)))
+            name for part in chosen for name in _names(part, parts[part])
         )
         return wrapped
 
 
-def _flat(space: Any, prefix: str = "") -> Any:
-    """Yield (name, Box) of each part, those of dicts inside dicts joined by `_`."""
-    from gymnasium.spaces import Box, Dict
-
-    for name, inner in space.spaces.items():
-        if isinstance(inner, Dict):
-            yield from _flat(inner, f"{prefix}{name}_")
-        elif isinstance(inner, Box):
-            yield f"{prefix}{name}", inner
-        else:
-            where = f"environment.wrappers: vector_obs: {prefix}{name}"
-            raise BadInput(where, f"is {inner}", expected="arrays of numbers")
+def _name_of(space: Any) -> str:
+    """Return the name of the only part of an observation that is not made of parts."""
+    return IMAGE if _is_media("", space) else OBSERVATION
 
 
-def _values(observation: Any, prefix: str = "") -> Any:
-    for name, inner in observation.items():
-        if isinstance(inner, dict):
-            yield from _values(inner, f"{prefix}{name}_")
-        else:
-            yield f"{prefix}{name}", inner
+def _is_media(name: str, space: Any) -> bool:
+    from gymnasium.spaces import Box
+
+    picture = isinstance(space, Box) and space.dtype == "uint8" and len(space.shape) in (1, 3)
+    return picture or name == MASK
+
+
+def _vector(parts: list[Any]) -> Any:
+    """Return the space of parts that are put one after the other, float32."""
+    import numpy as np
+    from gymnasium.spaces import Box
+    from gymnasium.spaces.utils import flatten_space
+
+    flat = [flatten_space(part) for part in parts]
+    low, high = (np.concatenate([getattr(part, end) for part in flat]) for end in ("low", "high"))
+    return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+
+def _joined(parts: list[tuple[Any, Any]]) -> Any:
+    import numpy as np
+    from gymnasium.spaces.utils import flatten
+
+    found = [np.asarray(flatten(space, value), np.float32) for space, value in parts]
+    return np.concatenate([part.reshape(-1) for part in found])
+
+
+def _names(name: str, space: Any) -> list[str]:
+    from gymnasium.spaces import Box
+    from gymnasium.spaces.utils import flatdim
+
+    if isinstance(space, Box) and space.shape == ():
+        return [name]
+    return [f"{name}_{index}" for index in range(flatdim(space))]
+
+
+def _inside(space: Any) -> Any:
+    """Return the spaces inside of a dict or a tuple, by key; None: it has no parts."""
+    from gymnasium.spaces import Dict, Tuple
+
+    if isinstance(space, Dict):
+        return space.spaces.items()
+    return enumerate(space.spaces) if isinstance(space, Tuple) else None
+
+
+def _flat(space: Any, alone: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the name and the space of each part; names of parts inside parts are joined by `_`."""
+    inside = _inside(space)
+    if inside is not None:
+        for key, inner in inside:
+            yield from _flat(inner, alone, f"{prefix}_{key}" if prefix else str(key))
+        return
+    name = prefix or alone
+    if not _is_media(name, space) and not _is_numbers(space):
+        where = f"environment.wrappers: vector_obs: {name}"
+        raise BadInput(where, f"is {space}", expected="numbers or choices")
+    yield name, space
+
+
+def _is_numbers(space: Any) -> bool:
+    from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+
+    return isinstance(space, Box | Discrete | MultiBinary | MultiDiscrete)
+
+
+def _values(
+    space: Any, observation: Any, alone: str, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    inside = _inside(space)
+    if inside is None:
+        yield prefix or alone, observation
+        return
+    for key, inner in inside:
+        name = f"{prefix}_{key}" if prefix else str(key)
+        yield from _values(inner, observation[key], alone, name)

@@ -23,7 +23,7 @@ from kinemill.spec.environment import Trials as Settings
 from kinemill.spec.task import Task
 from kinemill.store import Json
 from kinemill.train.bench import Bench, Trained
-from kinemill.train.checkpoint import Groups, Kept, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import Groups, Kept, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.record import dotted
 from kinemill.train.reinforcement.actor import actor_of
 from kinemill.train.reinforcement.evaluating import Evaluator
@@ -161,8 +161,7 @@ class Fitting:
         self._tracker.log_metrics(values | pace, state.step)
         note = f"return {values[WATCHED]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
-        due = state.step // learn.save_every > state.saved // learn.save_every
-        if (due and ends) or self._over():
+        if (is_due(state.step, state.saved, learn) and ends) or self._over():
             state.saved = state.step
             write_checkpoint(
                 self._bench.folder, self._groups(learner), self._json(learner), Kept.of(learn)
