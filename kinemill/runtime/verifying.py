@@ -92,7 +92,13 @@ def _version() -> str:
 
 
 def files_lines(folder: Path) -> list[Line]:
-    """Compare every file with its sha256, and each ONNX file with io.yaml."""
+    """Compare every file with its sha256, and each ONNX file with io.yaml.
+
+    Raises:
+        BadInput: there is no model.
+    """
+    if not (folder / SUMS).is_file() and not any(folder.glob("*.onnx")):
+        raise BadInput(folder, "holds no model", expected=f"a folder with {ROLLOUT} or {POLICY}")
     lines = [hashes(folder)]
     if not lines[0]["passed"]:
         return lines
