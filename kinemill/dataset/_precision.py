@@ -9,19 +9,16 @@ Symbols: k channels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, log10
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.spec import Task
+from kinemill.spec.resolution import FAR, JITTER, LARGE, LOST, short_number, step_at
 from kinemill.spec.units import factor
 
-_LOST, _COARSE = 0.05, 0.01  # float32 steps, in deviations of the change from row to row
-_FAR = 64.0  # deviations that a channel is away from 0 so that an offset helps
-_LARGE = 1e3  # below, a channel that hardly changes is taken for a constant
-_JITTER = 1e-11  # of the size: less is what float64 arithmetic leaves of a constant
+_COARSE = 0.01  # float32 steps that are a warning, in deviations of the change from row to row
 
 Floats = NDArray[np.float64]
 
@@ -49,12 +46,12 @@ class Extent:
     @property
     def step(self) -> Floats:
         """Distance of neighboring float32 values at `reach`, (k,)."""
-        return np.spacing(self.reach.astype(np.float32)).astype(np.float64)
+        return np.asarray(step_at(self.reach))
 
     @property
     def moving(self) -> NDArray[np.bool_]:
         """Whether a channel changes by more than rounding in float64 does, (k,)."""
-        return self.change > _JITTER * self.reach
+        return self.change > JITTER * self.reach
 
 
 def extent_of_rows(names: Sequence[str], rows: Floats) -> Extent:
@@ -81,8 +78,8 @@ def refuse_lost_motion(task: Task, extent: Extent) -> None:
     Raises:
         BadInput: names the channel, its float32 step and the offset to set.
     """
-    away = extent.reach > np.maximum(_FAR * extent.within, _LARGE)
-    lost = extent.moving & away & (extent.step > _LOST * extent.change)
+    away = extent.reach > np.maximum(FAR * extent.within, LARGE)
+    lost = extent.moving & away & (extent.step > LOST * extent.change)
     for place in np.flatnonzero(lost).tolist():
         name, unit = extent.names[place], task.channels[extent.names[place]].unit
         raise BadInput(
@@ -90,7 +87,7 @@ def refuse_lost_motion(task: Task, extent: Extent) -> None:
             f"lies at up to {extent.reach[place]:.9g} {unit} and changes by "
             f"{extent.change[place]:.2g} {unit} from row to row; float32, in which models and ONNX "
             f"files hold it, has steps of {extent.step[place]:.2g} {unit} there",
-            expected=f"steps of at most {_LOST:g} of that change",
+            expected=f"steps of at most {LOST:g} of that change",
             fix=_fix(task, extent, place),
         )
 
@@ -98,9 +95,9 @@ def refuse_lost_motion(task: Task, extent: Extent) -> None:
 def _fix(task: Task, extent: Extent, place: int) -> str:
     """Return the offset that keeps the motion of a channel, if one offset does."""
     name, middle, spread = extent.names[place], extent.middle[place], extent.spread[place]
-    if extent.reach[place] <= _FAR * spread:
+    if extent.reach[place] <= FAR * spread:
         return f"count {name} of each recording from a place near it; no single offset keeps all"
-    origin = _round(float(middle), float(spread))
+    origin = short_number(float(middle), float(spread))
     limits = f", and lower its limits by {origin:.15g}" if task.channels[name].limits else ""
     unit = task.channels[name].unit
     return f"count it from {origin:.15g} {unit}: {_offsets(task, name, origin)}{limits}"
@@ -133,9 +130,3 @@ def _offsets(task: Task, name: str, origin: float) -> str:
         spelled.append(f"{{{', '.join([*kept, f'offset: {own:.15g}'])}}}")
     both = spelled[0] if len(spelled) == 1 else f"[{', '.join(spelled)}]"
     return f"`source: {both}`"
-
-
-def _round(middle: float, spread: float) -> float:
-    """Return a short number near `middle`, as near as a few times `spread`."""
-    digits = floor(log10(max(4.0 * spread, 1e-300)))
-    return round(middle, -digits)

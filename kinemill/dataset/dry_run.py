@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kinemill.dataset._assignment import fill_sides, stored_sides, used_recordings
 from kinemill.dataset._joined import latest_episodes
+from kinemill.dataset._precision import Extent, refuse_lost_motion, widest
 from kinemill.dataset._repeats import roots_of
 from kinemill.dataset._split import Known, Piece, SplitEpisode
 from kinemill.dataset._trainable import check_rows, check_split
@@ -19,7 +20,8 @@ def dataset_problem(task: Task, home: Home, found: Sequence[Accepted], *, split:
     """Return why no model could be trained on the logs; empty if one could.
 
     The episodes that the home has count as well. Without `split`, or where sessions decide about
-    the split (they are known after ingest), only the length of the episodes is checked.
+    the split (they are known after ingest), only the length of the episodes is checked, and whether
+    float32 holds their motion.
 
     Args:
         task: how the episodes are split, and what is learned.
@@ -34,6 +36,8 @@ def dataset_problem(task: Task, home: Home, found: Sequence[Accepted], *, split:
     known_already = {one.recording for one in own}
     new = [one for one in found if one.recording not in known_already]
     try:
+        if new:
+            refuse_lost_motion(task, _extent(task, new))
         if task.dataset.by not in {"recording", "part"} or not split:
             check_rows(task, [_as_training(one) for one in found])
         elif new:
@@ -41,6 +45,15 @@ def dataset_problem(task: Task, home: Home, found: Sequence[Accepted], *, split:
     except BadInput as error:
         return str(error)
     return ""
+
+
+def _extent(task: Task, episodes: Sequence[Accepted]) -> Extent:
+    """Return where the numbers of episodes lie and how much they move, but for angles."""
+    every = task.numbers
+    kept = [at for at, name in enumerate(every) if task.channels[name].kind != "angle"]
+    names = [every[at] for at in kept]
+    rows = [one.extent[:, kept] for one in episodes]
+    return widest([Extent(names, m, reach, std, std, change) for m, reach, std, change in rows])
 
 
 def _as_training(one: Accepted) -> Piece:

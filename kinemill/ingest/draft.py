@@ -25,6 +25,7 @@ from kinemill.ingest.raw import split_index
 from kinemill.ingest.relatives import find_quaternions, letters, name_targets
 from kinemill.ingest.surveying import form_of, survey
 from kinemill.spec import READERS
+from kinemill.spec.resolution import far_from_zero, place_near
 
 MOST_LOGS = 40  # of a folder that are looked at
 EVEN = 1e-6  # of a step: what stamps of even rows are off it by
@@ -59,7 +60,7 @@ def draft(name: str, source: Path, rate: float | None = None) -> str:
         )
     step = max(table.step for table in tables)
     units = _units(name_targets(_angles(find_quaternions(columns))))
-    known = [_limited(column) for column in find_derivatives(units)]
+    known = [_limited(_offset(column)) for column in find_derivatives(units)]
     known.sort(key=lambda column: column.guess.role == "action")
     dt, channels = _dt(tables, step), name_channels(known)
     return write_task(Draft(name, tables, dt, step, channels, left_out, problems | unused))
@@ -273,11 +274,26 @@ def _units(columns: list[Column]) -> list[Column]:
     ]
 
 
+def _offset(column: Column) -> Column:
+    """Give what is far from zero an offset: float32 would lose its motion, as of UTM positions."""
+    if column.kind != "linear":
+        return column
+    values = column.values
+    changes = [np.diff(own) for _, own in column.samples.values()]
+    change = np.concatenate(changes)
+    change = change[np.isfinite(change)]
+    if not len(change) or not far_from_zero(values, float(change.std())):
+        return column
+    origin = place_near(values)
+    note = [f"counts from {origin:.15g}: float32 would lose its motion"]
+    return replace(column, offset=-origin, notes=[*column.notes, *note])
+
+
 def _limited(column: Column) -> Column:
     """Give what is linear limits: the range seen without its rarest thousandths, and a margin."""
     if column.kind != "linear":
         return column
-    values = column.values / SPEEDS.get(column.log_unit or "", 1.0)
+    values = (column.values + column.offset) / SPEEDS.get(column.log_unit or "", 1.0)
     low, high = (float(end) for end in np.quantile(values, [0.0005, 0.9995]))
     room = MARGIN * (high - low) + REST * max(abs(low), abs(high)) or 1.0
     low, high = low - room, high + room

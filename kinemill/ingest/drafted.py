@@ -31,6 +31,7 @@ class Column:
     unit: str = "1"
     sure: bool = False  # of the unit
     log_unit: str | None = None  # where it differs
+    offset: float = 0.0  # added to the log's values, in the log's unit
     derivative_of: str | None = None
     limits: tuple[float, float] | None = None
     notes: list[str] = field(default_factory=list[str])
@@ -139,8 +140,10 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
 
 
 def _source(column: Column) -> list[str]:
-    if column.log_unit:
-        items = [f"{{name: {_text(name)}, unit: {column.log_unit}}}" for name in column.names]
+    if column.log_unit or column.offset:
+        unit = f", unit: {column.log_unit}" if column.log_unit else ""
+        offset = f", offset: {column.offset:.15g}" if column.offset else ""
+        items = [f"{{name: {_text(name)}{unit}{offset}}}" for name in column.names]
     elif column.names != [column.channel]:
         items = [_text(name) for name in column.names]
     else:

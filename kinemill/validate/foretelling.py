@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.documents import valid_text
@@ -40,6 +41,8 @@ class Accepted:
         start: row of the recording that it begins with.
         part: part of the recording; empty where that is one.
         values: values (n,) by channel; empty where the task's `learn` part needs none.
+        extent: mean, largest size, deviation, and deviation of the change from row to row of each
+            number of the task, (4, k).
     """
 
     id: str
@@ -49,6 +52,7 @@ class Accepted:
     start: int
     part: str
     values: dict[str, NDArray[Any]]
+    extent: NDArray[np.float64]
 
 
 def foretell(
@@ -107,11 +111,13 @@ def _accepted(
 ) -> Iterator[Accepted]:
     wanted = task.numbers if task.learn.reads_clips else []
     for episode in episodes:
-        frame = read_rows(folder / episode["file"], ["time_s", *wanted])
-        start, values = round(float(frame["time_s"][0]) / task.dt), frame.select(wanted)
-        part = str(episode.get("part", ""))
-        columns = {own.name: own.to_numpy() for own in values}
-        yield Accepted(episode["id"], hash_, name, episode["rows"], start, part, columns)
+        frame = read_rows(folder / episode["file"], ["time_s", *task.numbers])
+        start, part = round(float(frame["time_s"][0]) / task.dt), str(episode.get("part", ""))
+        columns = {own: frame[own].to_numpy() for own in wanted}
+        rows = frame.select(task.numbers).to_numpy().astype(np.float64)
+        change = np.diff(rows, axis=0).std(axis=0) if len(rows) > 1 else 0.0 * rows[0]
+        extent = np.stack([rows.mean(axis=0), np.abs(rows).max(axis=0), rows.std(axis=0), change])
+        yield Accepted(episode["id"], hash_, name, episode["rows"], start, part, columns, extent)
 
 
 def _verdict(path: Path, recording: Recording, judged: Json, *, known: bool) -> Json:

@@ -7,11 +7,14 @@ import pytest
 import yaml
 
 from kinemill.dataset import load_dataset, make_dataset, warnings
+from kinemill.dataset.dry_run import dataset_problem
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.spec import Task
+from kinemill.ingest.draft import draft
+from kinemill.spec import Task, load_task
 from kinemill.validate import validate
+from kinemill.validate.foretelling import foretell
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.baselines import fit_linear
 
@@ -105,6 +108,31 @@ def test_the_offset_to_set_is_in_the_unit_of_the_log(dataset_of):
     task = sled([{"name": "x", "unit": "m", "offset": 100.0}], unit="km")
     with pytest.raises(BadInput, match=r"unit: m, offset: -4\d{6}"):
         dataset_of(task, 4_500_000.0)
+
+
+def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp_path):
+    write_logs(tmp_path / "logs", 4_500_000.0)
+    (tmp_path / "sled.yaml").write_text(draft("sled", tmp_path / "logs"))
+    task = load_task(tmp_path / "sled.yaml", {"ingest.settle": 0.0})
+    (source,) = task.channels["x"].source
+    assert source.offset == pytest.approx(-4_500_000.0, abs=10.0)
+    low, high = task.channels["x"].limits
+    assert -100.0 < low < -1.0 < 1.0 < high < 100.0
+    home = Home(tmp_path / "home")
+    report = ingest(task, home, tmp_path / "logs")
+    outcome = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
+    assert outcome.summary["coarse"] == []
+    assert outcome.summary["statistics"]["x"]["std"] > 0.3
+
+
+def test_a_dry_run_reports_the_same(tmp_path):
+    for offset, said in ((4_500_000.0, "count it from 4500000 m"), (0.0, "")):
+        write_logs(tmp_path / f"logs-{offset:g}", offset)
+        home, accepted = Home(tmp_path / "home"), []
+        foretell(sled(), home, tmp_path / f"logs-{offset:g}", accepted)
+        problem = dataset_problem(sled(), home, accepted, split=True)
+        assert said in problem
+        assert bool(problem) == bool(said)
 
 
 def test_recordings_at_places_far_apart_are_refused_too(dataset_of, tmp_path):

@@ -1,0 +1,44 @@
+"""When float32 loses the motion of a channel that is far from zero, and a place to count it from.
+
+float32 holds about seven digits: at 4,500,000 it has steps of 0.5, at 1e9 steps of 64.
+"""
+
+from math import floor, log10
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOST = 0.05  # float32 steps that are too many, in deviations of the change from row to row
+FAR = 64.0  # deviations that a channel is away from 0 so that an offset helps
+LARGE = 1e3  # below, a channel that hardly changes is taken for a constant
+JITTER = 1e-11  # of the size: less is what float64 arithmetic leaves of a constant
+
+Floats = NDArray[np.float64]
+
+
+def step_at(reach: Any) -> Any:
+    """Return the distance of neighboring float32 values at some sizes."""
+    return np.spacing(np.asarray(reach, np.float64).astype(np.float32)).astype(np.float64)
+
+
+def far_from_zero(values: Floats, change: float) -> bool:
+    """Return whether float32 loses the motion of finite values (n,), and an offset keeps it.
+
+    Args:
+        values: in float64.
+        change: standard deviation of the change from row to row.
+    """
+    reach = float(np.abs(values).max())
+    away = reach > max(FAR * float(values.std()), LARGE)
+    return away and change > JITTER * reach and float(step_at(reach)) > LOST * change
+
+
+def place_near(values: Floats) -> float:
+    """Return a short number near the mean of (n,), as near as a few times their deviation."""
+    return short_number(float(values.mean()), float(values.std()))
+
+
+def short_number(middle: float, spread: float) -> float:
+    """Return a number with few digits near `middle`, as near as a few times `spread`."""
+    return round(middle, -floor(log10(max(4.0 * spread, 1e-300))))
