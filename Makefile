@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ prove-control: setup ## closed loops with learned models against true physics, r
 prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, at 200 of ingest, at 100 of decisions
 	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
+
+prove-guard: setup ## 12,000 varied requests through the guard as each role, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_guard
 
 prove-machines: setup ## the demo task with PostgreSQL, S3 and Ray in place of files, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_machines
