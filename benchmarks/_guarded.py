@@ -21,7 +21,7 @@ from benchmarks._servers import free_port
 
 PASSWORD = "correct horse battery"
 MINE, OTHER = "cart_pole", "pendulum"  # tasks: the limited operator may change the first
-ROLES = ("anonymous", "viewer", "operator", "limited", "admin")
+ROLES = ("anonymous", "viewer", "limited", "operator", "admin")
 SERVERS = {"dagster": "dagster_webserver", "mlflow": "mlflow"}
 _LIVE = {"servers", ".telemetry", "logs", "storage"}  # folders with no state of users
 _API = "/api/2.0/mlflow"

@@ -5,8 +5,8 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 
-from benchmarks._fuzzing import Raw
 from benchmarks._guarded import Place
+from benchmarks._payloads import Raw
 
 _SECONDS = 2.0  # for an answer to a message
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import ROOT, replace_section
-from benchmarks._fuzzing import Payload, Raw, payloads, vary
+from benchmarks._fuzzing import vary
 from benchmarks._guarded import MINE, ROLES, Place, digest, guarded
+from benchmarks._payloads import Payload, Raw, payloads
 from benchmarks._websockets import as_message, send_message
 
 REQUESTS, SEED = 12_000, 19

@@ -1,13 +1,15 @@
-"""What stands between a browser and the two servers: who asks, from which page, and for what.
+"""Authorization of every request to Dagster's and MLflow's servers.
 
 Dagster's webserver runs GraphQL mutations sent by GET and by cross-site POST with any Origin and
-Host, and MLflow asks nobody who one is; so any page open in the same browser could start or delete
-runs. The guard is a layer inside each server's own process, so that no port is left without it.
+Host, and MLflow has no users; so any page open in the same browser could start or delete runs. The
+guard is a layer inside each server's own process, so that no port is left without it.
 
-- `needs`: what a request asks for: to look, to operate, to administer, or what nobody gets.
-- `people`: users with their roles, passwords and tokens.
+- `layer`: the ASGI layer; `connections`: its time limits and maximum of connections.
+- `request`, `operation`: HTTP and GraphQL requests, parsed once and written in canonical form.
+- `needs`: permissions; `dagster_site`, `mlflow_site`: which routes are served and what they need.
+- `mlflow_records`, `uploads`: runs in MLflow with their users, and what is being written to them.
+- `people`, `users_file`: users with their roles, tasks, passwords and tokens.
 - `credentials`, `attempts`: passwords and tokens, within limits.
 - `sessions`, `revocation`: cookies and websockets that end with the rights of their user.
-- `rules`: who may ask at all, from where.
-- `layer`: the ASGI layer that puts these to use.
+- `rules`: the checks of a page and of its user; `proxy`: users that a proxy logs in.
 """
