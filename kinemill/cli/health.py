@@ -113,14 +113,17 @@ def _alerts(home: Home) -> Finding:
 
 
 def _registry(home: Home) -> Finding:
-    if not home.has_registry:
-        return Finding("registry", None, "not there yet; the first run makes it")
     try:
+        from kinemill.register.consistency import check_all
         from kinemill.tracking import open_tracking
+
+        check_all(home)
+        if not home.has_registry:
+            return Finding("registry", None, "not there yet; the first run makes it")
 
         models = open_tracking(home).client.search_registered_models()
     except KinemillError as error:
-        return Finding("registry", False, str(error), "restore mlflow.db from a backup")
+        return Finding("registry", False, error.found, error.fix or "")
     return Finding("registry", ok=True, found=f"{home.mlflow_db.name}, {len(models)} models")
 
 

@@ -13,8 +13,15 @@ from typing import Any
 from kinemill.faultpoints import fault_point
 from kinemill.locks import lock
 from kinemill.register import tags
-from kinemill.register.ledger import Change, append, read_ledger
-from kinemill.register.switching import Event, same_event
+from kinemill.register.ledger import (
+    Change,
+    RegistryMismatch,
+    append,
+    ledger_folder,
+    next_number,
+    read_ledger,
+)
+from kinemill.register.switching import Event, notes_of, same_event
 from kinemill.register.versions import CHAMPION
 from kinemill.tracking import Tracking
 
@@ -27,10 +34,26 @@ def commit(tracking: Tracking, task: str, change: Change, event: Event | None = 
     with lock(tracking.home, f"ledger-{task}"):
         if event is not None:
             change = replace(change, notes={**_note(tracking, task, event), **change.notes})
+        _expect_applied(tracking, task)
         number = append(tracking.home, task, change)
         fault_point("register.recorded")
         apply(tracking, task, change)
         finish(tracking, task, number)
+
+
+def _expect_applied(tracking: Tracking, task: str) -> None:
+    """Raise unless MLflow shows all records there are.
+
+    Raises:
+        RegistryMismatch: this machine has another ledger than the one that MLflow shows.
+    """
+    shown = notes_of(tracking, task).get(tags.APPLIED, "0")
+    if shown != str(next_number(tracking.home, task) - 1):
+        raise RegistryMismatch(
+            ledger_folder(tracking.home, task),
+            f"is not the ledger of the registry, which shows {shown} records",
+            fix="share KINEMILL_HOME, or the store with KINEMILL_REMOTE, among the machines",
+        )
 
 
 def _note(tracking: Tracking, task: str, event: Event) -> dict[str, str]:

@@ -9,12 +9,19 @@ Versions that other MLflow clients added stay out of it, unless they hold one of
 from collections.abc import Iterator, Mapping
 
 from kinemill.database import database, spell
-from kinemill.errors import BadInput, KinemillError
+from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.locks import lock
 from kinemill.register import tags
 from kinemill.register.commit import apply, finish
-from kinemill.register.ledger import Change, Ledger, changes, ledger_tasks, read_ledger
+from kinemill.register.ledger import (
+    Change,
+    Ledger,
+    RegistryMismatch,
+    changes,
+    ledger_tasks,
+    read_ledger,
+)
 from kinemill.register.tables import Shown, read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION
 from kinemill.tracking import Tracking, open_tracking
@@ -23,10 +30,6 @@ from kinemill.tracking.database import REBUILD
 _OURS = (CHAMPION, CHALLENGER)
 _COLUMNS = ("run_id", "source")
 _MOST = 3  # differences that an error names
-
-
-class RegistryMismatch(KinemillError):
-    """MLflow shows another registry than the store has recorded."""
 
 
 def open_registry(home: Home, task: str) -> Tracking:
@@ -119,11 +122,12 @@ def _complete(home: Home, ledger: Ledger, shown: Shown) -> bool:
 
 def differences(ledger: Ledger, shown: Shown) -> Iterator[str]:
     """Yield in what MLflow differs from the ledger; nothing for a task without a ledger."""
-    if not ledger.number:
+    if not ledger.number and database() is None:
         champion = shown.versions.get(shown.aliases.get(CHAMPION, 0))
         if champion and tags.KEY in champion.tags:
             yield "the store has no record of any version (kinemill restore brings it back)"
-        return
+    if not ledger.number:
+        return  # a robot may share the database alone
     if shown.applied != ledger.number:
         yield f"it shows {shown.applied} of {ledger.number} records"
     yield from _of_versions(ledger, shown)

@@ -5,6 +5,9 @@ they add up to is the source of truth about the versions of a task. MLflow holds
 other programs, which `kinemill.register.consistency` compares and `kinemill.register.rebuild` makes
 again. A record is on the disk before MLflow changes, so a process that dies in between leaves the
 whole decision, with who and why, and the next command completes the copy.
+
+Machines that share a database share the registry, and its ledger through the object store. Without
+a shared database each home has a registry and a ledger of its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +15,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinemill.errors import CorruptArtifact
+from kinemill.database import database
+from kinemill.errors import CorruptArtifact, KinemillError
 from kinemill.formats import Format
 from kinemill.home import Home
-from kinemill.sharing import bring_new
-from kinemill.store import Json, publish_shared, read_json
+from kinemill.sharing import bring_file, bring_new
+from kinemill.store import Json, publish_json, publish_shared, read_json
 
 FORMAT = Format("registry record", 1)
 _RESTORE = "restore it from a backup: kinemill restore"
+
+
+class RegistryMismatch(KinemillError):
+    """MLflow shows another registry than the store has recorded."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ def changes(home: Home, task: str) -> Iterator[Change]:
         CorruptArtifact: a record is damaged or missing.
     """
     folder = ledger_folder(home, task)
-    bring_new(home, folder)
+    _bring(home, folder)
     for number, path in enumerate(sorted(folder.glob("[0-9]*.json")), start=1):
         if path.name != f"{number:06d}.json":
             raise CorruptArtifact(folder / f"{number:06d}.json", "is missing", fix=_RESTORE)
@@ -140,8 +148,31 @@ def read_ledger(home: Home, task: str) -> Ledger:
 
 def append(home: Home, task: str, change: Change) -> int:
     """Write the next record of a task to the disk and return its number; hold the ledger's lock."""
-    folder = ledger_folder(home, task)
-    bring_new(home, folder)
-    number = sum(1 for _ in folder.glob("[0-9]*.json")) + 1
-    publish_shared(home, folder / f"{number:06d}.json", FORMAT.stamp(asdict(change)))
+    number = next_number(home, task)
+    publish(home, ledger_folder(home, task) / f"{number:06d}.json", FORMAT.stamp(asdict(change)))
     return number
+
+
+def next_number(home: Home, task: str) -> int:
+    """Return the number of the next record of a task; hold the ledger's lock."""
+    folder = ledger_folder(home, task)
+    _bring(home, folder)
+    return sum(1 for _ in folder.glob("[0-9]*.json")) + 1
+
+
+def publish(home: Home, path: Path, document: Json) -> None:
+    """Write a file of a ledger, for all machines that share the registry."""
+    if database() is None:
+        publish_json(path, document)
+    else:
+        publish_shared(home, path, document)
+
+
+def is_there(home: Home, path: Path) -> bool:
+    """Return whether a file of a ledger is there, after looking where machines share it."""
+    return path.is_file() if database() is None else bring_file(home, path)
+
+
+def _bring(home: Home, folder: Path) -> None:
+    if database() is not None:
+        bring_new(home, folder)

@@ -12,12 +12,11 @@ from kinemill.errors import CorruptArtifact
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.ledger import ledger_folder
+from kinemill.register.ledger import is_there, ledger_folder, publish
 from kinemill.register.versions import Version
-from kinemill.sharing import bring_file
 from kinemill.spec import Task, load_task
 from kinemill.spec.load import recorded_task
-from kinemill.store import Json, digest, publish_shared, read_json
+from kinemill.store import Json, digest, read_json
 
 FORMAT = Format("recorded task", 1)
 
@@ -29,7 +28,7 @@ def task_content(task: Task) -> Json:
 
 def save_task(home: Home, task: Task, number: int) -> None:
     """Write the task that a version was made with to the store."""
-    publish_shared(home, _file(home, task.name, number), FORMAT.stamp(task_content(task)))
+    publish(home, _file(home, task.name, number), FORMAT.stamp(task_content(task)))
 
 
 def task_of(
@@ -48,7 +47,7 @@ def task_of(
         TaskError: an override does not fit, or a file that the task names is gone.
     """
     path = _file(home, task.name, version.number)
-    if not bring_file(home, path):
+    if not is_there(home, path):
         return load_task(task.path, overrides) if task.path and overrides else task
     content = FORMAT.open(path, read_json(path))
     if digest(content) != version.tags.get(tags.TASK):

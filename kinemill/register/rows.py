@@ -11,11 +11,10 @@ from typing import Any
 from kinemill.errors import CorruptArtifact
 from kinemill.formats import Format
 from kinemill.home import Home
-from kinemill.register.ledger import ledger_folder
+from kinemill.register.ledger import is_there, ledger_folder, publish
 from kinemill.register.tables import connected
 from kinemill.register.versions import Version
-from kinemill.sharing import bring_file
-from kinemill.store import Json, publish_shared, read_json
+from kinemill.store import Json, read_json
 from kinemill.tracking.database import artifact_root
 
 FORMAT = Format("registry rows", 1)
@@ -38,6 +37,12 @@ _TABLES = {
     "registered_models": "name",
     "model_versions": "version",
 }
+
+
+_COUNT_ON = """
+SELECT setval(pg_get_serial_sequence('experiments', 'experiment_id'), max(experiment_id))
+FROM experiments
+"""
 
 
 def rows_file(home: Home, task: str, number: int) -> Path:
@@ -63,7 +68,7 @@ def save_rows(home: Home, version: Version) -> None:
         chosen = _chosen(rows, version)
         kept = {name: rows(name, **chosen[column]) for name, column in _TABLES.items()}
     document = {"artifacts": artifact_root(home), "rows": kept}
-    publish_shared(home, rows_file(home, version.task, version.number), FORMAT.stamp(document))
+    publish(home, rows_file(home, version.task, version.number), FORMAT.stamp(document))
 
 
 def _chosen(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
@@ -89,10 +94,10 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
     Raises:
         CorruptArtifact: the store lacks them, or they are damaged.
     """
-    from sqlalchemy import MetaData
+    from sqlalchemy import MetaData, text
 
     path = rows_file(home, task, number)
-    if not bring_file(home, path):
+    if not is_there(home, path):
         raise CorruptArtifact(path, "is missing", fix="restore it from a backup: kinemill restore")
     document = FORMAT.open(path, read_json(path))
     moved = _moved(document, artifact_root(home))
@@ -104,6 +109,8 @@ def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
             if "experiment_id" in row:
                 row["experiment_id"] = experiment
         _put(known.tables[name], rows, connection)
+    if connection.dialect.name == "postgresql":  # whose counter did not see the inserted id
+        connection.execute(text(_COUNT_ON))
 
 
 def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
@@ -121,13 +128,16 @@ def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
 
 
 def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
-    """Return the id of the experiment: another one if MLflow has it by name already."""
+    """Return the id of the experiment: the one by this name, else its own, else a free one."""
     from sqlalchemy import select
 
     (row,) = rows
-    found = connection.execute(select(table.c.experiment_id).where(table.c.name == row["name"]))
-    known = found.scalar()
-    return row["experiment_id"] if known is None else known
+    listed = connection.execute(select(table.c.name, table.c.experiment_id))
+    known = {name: number for name, number in listed}
+    if row["name"] in known:
+        return known[row["name"]]
+    taken = row["experiment_id"] in known.values()
+    return max(known.values()) + 1 if taken else row["experiment_id"]
 
 
 def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:

@@ -97,7 +97,7 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
 def test_before_the_record_nothing_has_happened(reigned, monkeypatch):
     chain = reigned(3)
     known = audit(chain.home, "cart")
-    monkeypatch.setattr("kinemill.register.ledger.publish_shared", _full)
+    monkeypatch.setattr("kinemill.register.ledger.publish_json", _full)
     with pytest.raises(OSError, match="no room"):
         promoting.promote(chain.task, chain.home, ":1", why=WHY)
     monkeypatch.undo()

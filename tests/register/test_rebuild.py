@@ -21,11 +21,13 @@ from kinemill.register import (
     made_from,
     promoting,
     show,
+    tags,
     why,
 )
 from kinemill.register.canary import start_canary
+from kinemill.register.commit import commit
 from kinemill.register.consistency import check_all
-from kinemill.register.ledger import ledger_folder
+from kinemill.register.ledger import Change, RegistryMismatch, ledger_folder
 from kinemill.register.pulling import OfHome
 from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.rows import rows_file
@@ -35,6 +37,7 @@ from kinemill.runtime.pulling import answers
 from kinemill.spec import load_task
 from kinemill.spec.ports import Silence
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
+from kinemill.tracking.database import create_database
 
 
 @pytest.fixture(autouse=True)
@@ -224,6 +227,26 @@ def test_versions_and_runs_of_other_clients_stay(full):
     rebuild_registry(full.home)
     assert client.get_run(own).info.run_id == own
     assert client.get_model_version("cart", "5").source == "file:theirs"
+
+
+def test_an_experiment_that_took_the_number_of_a_lost_one_stays(full):
+    hang_up(full.home)
+    lose(full.home)
+    create_database(full.home)
+    client = open_tracking(full.home).client
+    theirs = client.create_experiment("another")
+    assert theirs == "1"  # the number that the lost database had for the task
+    rebuild_registry(full.home)
+    assert client.get_experiment(theirs).name == "another"
+    assert client.get_experiment_by_name("cart").experiment_id == "2"
+    assert client.get_run(show("cart", full.home, ":3")["run_id"]).info.experiment_id == "2"
+
+
+def test_a_record_is_written_only_on_top_of_what_mlflow_shows(full):
+    change = Change(aliases={"champion": 1})
+    open_tracking(full.home).client.set_registered_model_tag("cart", tags.APPLIED, "99")
+    with pytest.raises(RegistryMismatch, match="is not the ledger of the registry, which shows 99"):
+        commit(open_tracking(full.home), "cart", change)
 
 
 def test_a_ledger_that_is_damaged_or_incomplete_says_so(full):
