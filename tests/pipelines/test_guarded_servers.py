@@ -15,7 +15,8 @@ import pytest
 
 from kinemill.home import Home
 from tests.pipelines.conftest import TASK, Place
-from tests.pipelines.serving import Served
+from tests.pipelines.serving import LAUNCH as LAUNCH_RUN
+from tests.pipelines.serving import REPOSITORY, Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -138,6 +139,41 @@ def test_an_mlflow_client_logs_and_uploads_with_a_token(served, token, tmp_path)
     assert told["with"].stdout.splitlines()[-1:] == ["hello"] or "hello" in told["with"].stdout
     assert told["without"].returncode != 0
     assert "bring a token" in told["without"].stderr
+
+
+def test_an_operator_runs_no_code_by_uploading_a_file(served):
+    """Neither by GraphQL nor by `kinemill start`, however the file came there."""
+    uploaded = served.place.home.root / "artifacts" / "zz" / "evil.py"
+    code = "open(__file__ + '.ran', 'w')\ndef f(simulator, task): return {}\n"
+    who, url = f"operators-name:{PASSWORD}", served.urls["MLflow"]
+    path = f"{url}/api/2.0/mlflow-artifacts/artifacts/zz/evil.py"
+    curl(path, "-X", "PUT", "-u", who, "--data-binary", code)
+    uploaded.parent.mkdir(parents=True, exist_ok=True)
+    uploaded.write_text(code)  # whatever became of the upload
+    named = f"{uploaded}:f"
+    params = {
+        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "mode": "default",
+        "runConfigData": {"resources": {TASK: {"config": {"learn": {"evaluate_with": named}}}}},
+    }
+    asked = json.dumps({"query": LAUNCH_RUN, "variables": {"p": params}})
+    graphql = f"{served.urls['Dagster']}/graphql"
+    sent = [CURL or "curl", "-s", graphql, "-u", who, "-H", "Content-Type: application/json"]
+    answer = subprocess.run(
+        [*sent, "-d", asked], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert "no request over the web may choose" in answer.stdout
+    assert "LaunchRunSuccess" not in answer.stdout
+    command = [sys.executable, "-c", "from kinemill.cli import main; main()", "start", TASK]
+    started = subprocess.run(
+        [*command, "--set", f"learn.evaluate_with={named}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert started.returncode == 2
+    assert "no request over the web may choose" in started.stderr
+    assert not uploaded.with_name("evil.py.ran").exists()
 
 
 def test_live_updates_come_through_a_websocket(served):
