@@ -33,11 +33,20 @@ def report(error: BaseException) -> int:
     """Write an error to stderr, in one line where its cause is known; return the exit code."""
     known = understood(error)
     if known is not None:
-        sys.stderr.write(f"{known}\n")
+        _write(f"{known}\n")
         return known.exit_code
     text = "".join(traceback.format_exception(error))
-    sys.stderr.write(f"{text}\nThis is a fault in kinemill itself.\n")
+    _write(f"{text}\nThis is a fault in kinemill itself.\n")
     return INTERNAL
+
+
+def _write(text: str) -> None:
+    """Write to stderr, which may be a file on a full disk; the exit code is to be right anyway."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:  # what is still in its buffer would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def quiet_threads() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.database import database
-from kinemill.disk import DiskFull
+from kinemill.disk import DiskFull, full_system
 from kinemill.errors import BadInput, KinemillError, TrainingFailed
 from kinemill.home import project_root
 from kinemill.interrupts import keeping, resume
@@ -97,7 +97,8 @@ class Workers:
     def _failure(self, number: int, code: int, how: str) -> KinemillError:
         said = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
         if code == DiskFull.exit_code:
-            return DiskFull(self.search.folder, said.splitlines()[-1] if said else how)
+            last = said.splitlines()[-1] if said else how
+            return full_system(self.search.folder) or DiskFull(self.search.folder, last)
         return TrainingFailed(
             f"worker {number} of {self.search.name}",
             f"{how}; it last said: {said or 'nothing'}",

@@ -123,6 +123,15 @@ def test_a_home_that_is_a_file_is_bad_input(tmp_path):
     assert place.read_text() == "notes"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_the_exit_code_is_right_where_nothing_can_be_written(home):
+    code = "import sys; from kinemill.disk import DiskFull; from kinemill.failures import report\n"
+    code += "sys.exit(report(DiskFull('/srv', 'full')))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=full, check=False)
+    assert done.returncode == 4
+
+
 @pytest.fixture
 def small(tmp_path):
     """A file system of 8 MB; writable, or not: `small("ro")`."""
@@ -154,14 +163,14 @@ def fill(home):
 @pytest.mark.parametrize(
     "command", [["ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"], ["models", TASK]]
 )
-def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command):
+def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, empty_database):
     home = small()
+    home.make()
     logs = tmp_path / "logs"
     logs.mkdir()
     (logs / "a.csv").write_text("timestamp,x\n0,1\n")
+    shutil.copy(empty_database, home.mlflow_db)  # a registry, which is opened under a lock
     fill(home)
-    if command[0] == "models":
-        home.mlflow_db.touch()  # there is a registry, which is opened under a lock
     done = kinemill(
         *(logs if part == "logs" else part for part in command), KINEMILL_HOME=str(home.root)
     )

@@ -48,6 +48,7 @@ def prepare_mlflow() -> None:
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.disk import DiskFull
+from kinemill.disk import DiskFull, full_system
 from kinemill.errors import Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.home import project_root
 from kinemill.spec import Compute
@@ -106,7 +106,7 @@ def _failure(code: int, log: Path) -> KinemillError:
     text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
     last = text.splitlines()[-1] if text else how
     if code == DiskFull.exit_code:
-        return DiskFull("training process", last)
+        return full_system(log.parent) or DiskFull("training process", last)
     if code == os.EX_DATAERR:
         return Diverged("training process", last)
     kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed
