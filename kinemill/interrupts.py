@@ -85,7 +85,8 @@ class Signals:
         for one in _NAMES:
             signal.signal(one, lambda *_: os._exit(128 + number))
         _restore(self._terminal)
-        kept = next((one.kept for one in causes(error) if isinstance(one, Interrupted)), None)
+        said = [one.kept for one in causes(error) if isinstance(one, Interrupted) and one.kept]
+        kept = said[0] if said else None
         begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
         name, text = _NAMES[signal.Signals(number)], kept or f"{_KEPT}; {resume()}"
         with contextlib.suppress(OSError):  # the terminal may be gone

@@ -74,9 +74,11 @@ ENVIRONMENTS = """
         jobs[1].result()
 """
 DEAF_CLEANING = """
+    from kinemill.interrupts import keeping
     try:
-        print("ready", flush=True)
-        time.sleep(60)
+        with keeping(lambda: "two trials are kept"):
+            print("ready", flush=True)
+            time.sleep(60)
     finally:
         print("cleaning", flush=True)
         time.sleep(60)
@@ -152,6 +154,7 @@ def test_a_second_ctrl_c_ends_the_cleaning_up():
     terminal.read_until("cleaning")
     terminal.press(CTRL_C)
     assert terminal.wait(within=20.0) == 130
+    assert "stopped by Ctrl-C: two trials are kept" in terminal.text
     assert "Traceback" not in terminal.text
     assert "Warning" not in terminal.text
 
