@@ -1,6 +1,7 @@
 """Which model a command is about: TASK, TASK@alias, TASK:version, or a folder with its files."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,10 +71,27 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
         BadInput: there is no such task, version or folder.
         CorruptArtifact: its files are damaged.
     """
+    from kinemill.runtime import load_simulator
+
+    return _choose(model, folder, changed, load_simulator)
+
+
+def choose_policy(model: str, folder: Path | None, changed: Any = None) -> Chosen:
+    """Find and load the policy that a command line names; `Chosen.simulator` is the policy.
+
+    Raises:
+        BadInput: there is no such task, version or folder, or it is no policy.
+        CorruptArtifact: its files are damaged.
+    """
+    from kinemill.runtime import load_policy
+
+    return _choose(model, folder, changed, load_policy)
+
+
+def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> Chosen:
     from kinemill.errors import BadInput
     from kinemill.home import Home
     from kinemill.register.recorded import task_of
-    from kinemill.runtime import load_simulator
     from kinemill.spec import load_task
 
     task_name, which = _parts(model)
@@ -88,7 +106,7 @@ def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
         raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
     else:
         where, name, version = folder, str(folder), None
-    simulator = load_simulator(where, non_finite="pass")
+    simulator = load(where, non_finite="pass")
     return Chosen(task, home, simulator, Path(where), name, version)
 
 

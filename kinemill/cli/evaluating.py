@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, choose
+from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, address_of, choose, choose_policy
 from kinemill.cli.say import Json, Overrides, document, logs_path, news, quantity, table
 
 
@@ -42,8 +42,11 @@ def evaluate(
     from kinemill.cli.shadowing import run_shadow
     from kinemill.errors import BadInput
 
+    named, _ = address_of(model)
     if shadow:
         run_shadow(model, logs, overrides or [], watch=watch, as_json=as_json)
+    elif named.learn.gives == "policy":
+        _evaluate_policy(model, folder, (logs, out), overrides or [], as_json=as_json)
     elif logs is None or out is None:
         raise BadInput("evaluate", "says too little", expected="--logs and --out, or --shadow")
     else:
@@ -94,6 +97,60 @@ def _evaluate(
         document(written)
     else:
         _tell(written)
+
+
+def _evaluate_policy(
+    model: str,
+    folder: Path | None,
+    places: tuple[Path | None, Path | None],
+    overrides: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    from kinemill.errors import BadInput
+    from kinemill.spec import parse_overrides
+    from kinemill.store import publish_json
+    from kinemill.verify.logs import read_logs
+    from kinemill.verify.policies.evaluating import (
+        PolicyEvaluation,
+        action_errors,
+        policy_document,
+        try_in_environment,
+    )
+
+    (logs, out), chosen = places, choose_policy(model, folder, parse_overrides(overrides))
+    task, policy = chosen.task, chosen.simulator
+    if logs is None and task.environment is None:
+        raise BadInput("evaluate", "says too little", expected="--logs: no environment to act in")
+    read = read_logs(task, chosen.home, logs.resolve()) if logs else None
+    errors = action_errors(policy, read) if read else None
+    tried = try_in_environment(task, policy) if task.environment else None
+    found = policy_document(PolicyEvaluation(task.name, chosen.to_json(), read, errors, tried))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        publish_json(out / "evaluation.json", found)
+    if as_json:
+        document(found)
+    else:
+        _tell_policy(found)
+
+
+def _tell_policy(found: dict[str, Any]) -> None:
+    title = f"{found['task']}{found['model']['name']}"
+    if "actions" in found:
+        own, repeat = found["actions"]["model"], found["actions"]["repeat"]
+        rows = [
+            [name, line["unit"], line["rmse"], line["mae"], repeat["channels"][name]["rmse"]]
+            for name, line in own["channels"].items()
+        ]
+        rows.append(["nrmse", "", own["nrmse"], "", repeat["nrmse"]])
+        columns = ["action", "unit", "RMSE", "MAE", "repeat the last, RMSE"]
+        table(f"{title}, actions that differ from the logged ones", columns, rows)
+        typer.echo(f"{found['logs']['episodes']} episodes, {found['logs']['rows']} rows")
+    if "environment" in found:
+        tried = found["environment"]
+        rows = [[name, tried[name]] for name in ("return", "success", "steps")]
+        table(f"{title}, {tried['episodes']} episodes in its environment", ["mean", ""], rows)
 
 
 def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:

@@ -25,13 +25,13 @@ from kinemill.register.gate import differences
 from kinemill.register.recorded import task_of
 from kinemill.register.reigning import Reigning
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
-from kinemill.runtime import load_simulator
+from kinemill.runtime import Policy, load
 from kinemill.spec import Task
 from kinemill.store import Json, file_digest
 from kinemill.tracking import open_tracking
-from kinemill.verify import evaluate
+from kinemill.verify import Errors, evaluate
 from kinemill.verify.analysis import plain
-from kinemill.verify.logs import SPLIT, read_logs
+from kinemill.verify.logs import SPLIT, Logs, read_logs
 
 RIGHT = (CHAMPION, CHALLENGER, "neither")
 
@@ -106,15 +106,9 @@ class Shadow:
         about: Json = {"recording": hash_, "name": name, "at": now(), "right": None}
         if hash_ in self._seen:
             return about | {"why": "seen: one of them learned from it, or was judged on it"}
-        wanted = self.task.verify
         try:
-            rows = read_logs(self.task, self.home, path).rows
-            errors = {
-                who: evaluate(
-                    model, rows, SPLIT, wanted.horizon, wanted.stride, history=self._history
-                )
-                for who, model in self.models.items()
-            }
+            read = read_logs(self.task, self.home, path)
+            errors = {who: self._errors(model, read) for who, model in self.models.items()}
         except BadInput as error:
             return about | {"why": str(error)}
         ratio = errors[CHALLENGER].nrmse / errors[CHAMPION].nrmse
@@ -128,6 +122,15 @@ class Shadow:
                 for who, found in errors.items()
             },
         }
+
+    def _errors(self, model: Any, logs: Logs) -> Errors:
+        """Return errors of predictions; of a policy how far its actions differ from the logs."""
+        if isinstance(model, Policy):
+            from kinemill.verify.policies.evaluating import action_errors
+
+            return action_errors(model, logs)["model"]
+        wanted, history = self.task.verify, self._history
+        return evaluate(model, logs.rows, SPLIT, wanted.horizon, wanted.stride, history=history)
 
     def _append(self, line: Json) -> None:
         """Append one line, whole, after whatever a kill may have cut."""
@@ -149,7 +152,7 @@ class Shadow:
         tracking = open_tracking(self.home)
         both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
-            who: load_simulator(bundle_folder(tracking, version), non_finite="pass")
+            who: load(bundle_folder(tracking, version), non_finite="pass")
             for who, version in both.items()
         }
 
