@@ -7,7 +7,7 @@ from pathlib import Path
 from kinemill.errors import BadInput
 from kinemill.export.c99.building import compile_shared, compiler
 from kinemill.export.c99.rollout import LANES, rollout_code
-from kinemill.export.c99.source import read
+from kinemill.export.c99.source import STACK, Parts, read
 from kinemill.runtime.compiled import CompiledRollout
 
 
@@ -26,10 +26,17 @@ def _compiled(step: bytes) -> CompiledRollout:
     parts = read(step)
     if parts.interface.belief is not None:
         raise BadInput("step.onnx", "is of an ensemble", expected="one model to compile")
+    lanes = lanes_of(parts)
     with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
-        sources = [Path(folder) / f"rollout_{lanes}.c" for lanes in (1, LANES)]
-        for path, lanes in zip(sources, (1, LANES), strict=True):
-            path.write_text(rollout_code(parts, lanes))
+        sources = [Path(folder) / f"rollout_{count}.c" for count in sorted({1, lanes})]
+        for path, count in zip(sources, sorted({1, lanes}), strict=True):
+            path.write_text(rollout_code(parts, count))
         library = compile_shared(sources)
     name = Path(compiler()).name
-    return CompiledRollout(library, LANES, len(parts.interface.states), f"C by {name}")
+    return CompiledRollout(library, lanes, len(parts.interface.states), f"C by {name}")
+
+
+def lanes_of(parts: Parts) -> int:
+    """Return how many rows run in parallel: as many as the stack of a thread holds."""
+    one = 4 * max(parts.core.elements, parts.warm.elements)
+    return next((lanes for lanes in (LANES, LANES // 4) if lanes * one <= STACK), 1)

@@ -66,7 +66,7 @@ class Network(nn.Module):
 
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after features (B, rows, F)."""
-        carry = tuple(features.new_zeros(len(features), *one) for one in self.carry_shapes)
+        carry = tuple(features.new_zeros(features.shape[0], *one) for one in self.carry_shapes)
         for row in features.unbind(1):
             _, *rest = self(row, *carry)
             carry = tuple(rest)

@@ -186,7 +186,7 @@ class Network(nn.Module):
             mechanics.start((push[driven] / met[driven]).mean())
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        carry = tuple(states.new_zeros(len(states), *shape) for shape in self.carry_shapes)
+        carry = tuple(states.new_zeros(states.shape[0], *shape) for shape in self.carry_shapes)
         if not carry:
             return carry
         rows = zip(states.unbind(1), actions.unbind(1), features.unbind(1), strict=True)

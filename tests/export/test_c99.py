@@ -7,8 +7,11 @@ import onnx
 import pytest
 
 from kinemill.errors import BadInput, Blocked
-from kinemill.export.c99 import checking, generate
+from kinemill.export import compiled
+from kinemill.export.c99 import checking, generate, source
 from kinemill.export.c99.building import compiler
+from kinemill.export.c99.operations import OPERATIONS
+from kinemill.export.c99.source import _comment
 from kinemill.export.compiled import compile_rollout
 from kinemill.runtime import load, wrapped
 from tests.export.conftest import batch, published, random_step
@@ -132,6 +135,21 @@ def test_a_compiled_rollout_keeps_nan_in_its_row(folder, rows):
         simulator.rollout(np.full((1, 4, 2), np.inf), inputs[1][:1], inputs[2][:1])
 
 
+def test_comments_of_the_header_are_readable_and_cannot_end_early(tmp_path):
+    header = generate((published(random_step("gru"), tmp_path) / "step.onnx").read_bytes()).header
+    assert " * state[0]: angle, rad\n * state[1]: velocity, rad/s\n" in header
+    assert " * action[0]: torque, N*m\n" in header
+    assert _comment("a: m/s², kg·m") == " * a: m/s^2, kg*m\n"
+    assert _comment("a\\ */ /* ??/ é") == " * a_ * / / * _/ _\n"
+
+
+def test_a_step_that_needs_too_much_stack_is_refused(tmp_path, monkeypatch):
+    folder = published(random_step(MODELS["mlp"]), tmp_path)
+    monkeypatch.setattr(source, "STACK", 256)
+    with pytest.raises(BadInput, match=r"needs \d+ bytes of stack; expected at most 256"):
+        generate((folder / "step.onnx").read_bytes())
+
+
 def test_c_with_another_weight_is_refused(tmp_path):
     folder = published(random_step(MODELS["mlp"]), tmp_path)
     other = onnx.load(folder / "step.onnx")
@@ -147,12 +165,15 @@ def test_c_with_another_weight_is_refused(tmp_path):
 
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
-    folder = published(random_step({"type": "transformer"}), tmp_path)
+    folder = published(random_step(MODELS["mlp"]), tmp_path)
+    compiled._compiled.cache_clear()
+    monkeypatch.delitem(OPERATIONS, "Tanh")
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "runs in ONNX Runtime, not compiled: C99: " in caplog.text
     with pytest.raises(BadInput, match="cannot be compiled"):
         load(folder / "rollout.onnx", engine="c")
     caplog.clear()
+    monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))  # where no compiler is
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "C compiler: is not there" in caplog.text

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.errors import BadInput
 from kinemill.export.c99.kernels import (
     ANGLES,
     BOUNDED,
@@ -15,7 +14,9 @@ from kinemill.export.c99.kernels import (
     DENSE_LANES,
     DOTS,
     NORMALISE,
+    PRODUCT,
     SINES,
+    SOFTMAX,
 )
 from kinemill.export.c99.program import (
     Call,
@@ -23,9 +24,11 @@ from kinemill.export.c99.program import (
     Each,
     Numbers,
     Operand,
+    Product,
     Program,
 )
 
+BY_LANE = ("normalise", "softmax")  # kernels that go over each lane on its own
 WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer at once: what fits the registers
 NARROW, PARTS = 8, 32  # outputs so few of inputs so many are summed up in parts
 
@@ -48,6 +51,8 @@ def functions(programs: Mapping[str, Program], lanes: int) -> str:
         " sines(": SINES,
         " cosines(": COSINES,
         "normalise(": NORMALISE,
+        "softmax(": SOFTMAX,
+        "product(": PRODUCT,
         "dots(": DOTS,
     }
     texts += [ANGLES] if "sines(" in used else []
@@ -63,6 +68,7 @@ class _Emitter:
         self._name, self._program, self._lanes = name, program, lanes
         self.widths: set[int] = set()
         self.tables: list[str] = []
+        self._named: dict[bytes, str] = {}  # layers by their table: equal ones share it
         if program.constants:
             self.tables.append(_table(f"{name}_constants", np.array(program.constants)))
         self._lines = [line for one in program.statements for line in self._statement(one)]
@@ -87,7 +93,7 @@ class _Emitter:
         return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {form};"]
 
     def _item(self, operand: Operand, count: int) -> str:
-        step = "i" if operand.step and count > 1 else ""
+        step = _times(operand.step, "i") if count > 1 else ""
         if operand.first < 0:
             return f"{self._name}_constants[{_plus(-1 - operand.first, step)}]"
         array, first = self._array(operand.first)
@@ -105,42 +111,55 @@ class _Emitter:
 
     def dense(self, one: Dense) -> list[str]:
         """Write a layer, block after block of its outputs."""
-        lines, start, place = list[str](), 0, 0
         inputs, outputs = one.weight.shape
-        blocks = list[Numbers]()
-        name = f"{self._name}_layer_{len(self.tables)}"
+        rows = np.vstack([one.bias, one.weight])
         if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
-            self.tables.append(_table(name, np.vstack([one.bias, one.weight]).T.reshape(-1)))
+            name = self._layer([rows.T])
             x, y = self._pointer(one.x), self._pointer(one.out)
             return [f"    dots({name}, {x}, {y}, {inputs}, {outputs});"]
-        while start < outputs:
-            width = min(WIDTH if self._lanes == 1 else WIDTH_LANES, outputs - start)
-            block = np.vstack([one.bias, one.weight])[:, start : start + width]
+        widest = WIDTH if self._lanes == 1 else WIDTH_LANES
+        starts = range(0, outputs, widest)
+        blocks = [rows[:, start : start + widest] for start in starts]
+        name, lines, place = self._layer(blocks), list[str](), 0
+        for start, block in zip(starts, blocks, strict=True):
+            width = block.shape[1]
             self.widths.add(width)
             x, y = self._pointer(one.x), self._pointer(one.out + start)
             lines.append(f"    dense_{width}({_plus(name, place)}, {x}, {y}, {inputs});")
-            blocks.append(block.reshape(-1))
-            start, place = start + width, place + block.size
-        self.tables.append(_table(name, np.concatenate(blocks)))
+            place += block.size
         return lines
+
+    def _layer(self, blocks: list[Numbers]) -> str:
+        """Return the name of the table that holds blocks of a layer, one after the other."""
+        values = np.concatenate([block.reshape(-1) for block in blocks])
+        key = values.tobytes()
+        if key not in self._named:
+            self._named[key] = f"{self._name}_layer_{len(self.tables)}"
+            self.tables.append(_table(self._named[key], values))
+        return self._named[key]
 
     def call(self, one: Call) -> list[str]:
         """Write a call of a kernel."""
         more = "".join(f", {spelled(value)}" for value in one.more)
-        count = one.count if one.kernel == "normalise" else one.count * self._lanes
+        count = one.count if one.kernel in BY_LANE else one.count * self._lanes
         x, y = self._pointer(one.x), self._pointer(one.out)
         return [f"    {one.kernel}({x}, {y}, {count}{more});"]
+
+    def product(self, one: Product) -> list[str]:
+        """Write a matrix product."""
+        places = ", ".join(self._pointer(first) for first in (one.x, one.y, one.out))
+        return [f"    product({places}, {one.rows}, {one.inner}, {one.columns});"]
 
     def _results(self) -> list[str]:
         """Write the copies of what a program gives."""
         lines, place, ids = list[str](), 0, self._program.outputs
         while place < len(ids):
             rest = ids[place:]
-            breaks = np.flatnonzero(np.diff(rest) != 1)
+            # Inputs and memory are two arrays, although their numbers follow one another.
+            apart = (np.diff(rest) != 1) | (rest[1:] == self._program.inputs)
+            breaks = np.flatnonzero(apart)
             count = int(breaks[0]) + 1 if len(breaks) else len(rest)
             size = f"{count * self._lanes} * sizeof(float)"
-            if rest[0] < 0:
-                raise BadInput("C99", "an output is a constant", expected="something worked out")
             lines.append(
                 f"    memcpy(out + {place * self._lanes}, {self._pointer(int(rest[0]))}, {size});"
             )
@@ -149,12 +168,21 @@ class _Emitter:
 
 
 _ALIGNED = {False: "", True: " __attribute__((aligned(64)))"}
-_WRITE: dict[type, Any] = {Each: _Emitter.each, Dense: _Emitter.dense, Call: _Emitter.call}
+_WRITE: dict[type, Any] = {
+    Each: _Emitter.each,
+    Dense: _Emitter.dense,
+    Product: _Emitter.product,
+    Call: _Emitter.call,
+}
 
 
 def _plus(first: int | str, step: int | str) -> str:
     parts = [str(part) for part in (first, step) if part not in (0, "")]
     return " + ".join(parts) or "0"
+
+
+def _times(factor: int, index: str) -> str:
+    return {0: "", 1: index}.get(factor, f"{factor} * {index}")
 
 
 def spelled(value: float) -> str:

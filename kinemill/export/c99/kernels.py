@@ -51,9 +51,9 @@ static void sines(const float *x, float *y, int count)
     if (near(x, count))
         for (int i = 0; i < count; ++i)
             y[i] = sine(x[i], 0);
-    else
+    else /* one by one, so that a far value changes no other result */
         for (int i = 0; i < count; ++i)
-            y[i] = sinf(x[i]);
+            y[i] = near(x + i, 1) ? sine(x[i], 0) : sinf(x[i]);
 }
 """
 
@@ -65,7 +65,7 @@ static void cosines(const float *x, float *y, int count)
             y[i] = sine(x[i], 1);
     else
         for (int i = 0; i < count; ++i)
-            y[i] = cosf(x[i]);
+            y[i] = near(x + i, 1) ? sine(x[i], 1) : cosf(x[i]);
 }
 """
 
@@ -85,6 +85,41 @@ static void normalise(const float *x, float *y, int count, float epsilon)
         const float scale = 1.0f / sqrtf(variance / (float)count + epsilon);
         for (int i = 0; i < count; ++i)
             y[i * LANES + l] = (x[i * LANES + l] - mean) * scale;
+    }
+}
+"""
+
+SOFTMAX = """\
+/* Lanes apart; minus the largest value, so that no exponential overflows. */
+static void softmax(const float *x, float *y, int count)
+{
+    for (int l = 0; l < LANES; ++l) {
+        float most = x[l], sum = 0.0f;
+        for (int i = 1; i < count; ++i)
+            most = x[i * LANES + l] > most ? x[i * LANES + l] : most;
+        for (int i = 0; i < count; ++i) {
+            const float e = expf(x[i * LANES + l] - most);
+            y[i * LANES + l] = e;
+            sum += e;
+        }
+        for (int i = 0; i < count; ++i)
+            y[i * LANES + l] /= sum;
+    }
+}
+"""
+
+PRODUCT = """\
+/* (rows, inner) times (inner, columns), lanes apart. */
+static void product(const float *restrict x, const float *restrict y, float *restrict out,
+    int rows, int inner, int columns)
+{
+    for (int r = 0; r < rows; ++r, out += columns * LANES) {
+        for (int i = 0; i < columns * LANES; ++i)
+            out[i] = 0.0f;
+        for (int k = 0; k < inner; ++k, x += LANES)
+            for (int c = 0; c < columns; ++c)
+                for (int l = 0; l < LANES; ++l)
+                    out[c * LANES + l] += x[l] * y[(k * columns + c) * LANES + l];
     }
 }
 """

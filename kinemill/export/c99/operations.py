@@ -1,4 +1,8 @@
-"""What each ONNX operation of a step becomes, for one row."""
+"""C of each ONNX operation of a step, for one row.
+
+Booleans are floats at run time: 0 or 1. Comparisons with NaN are false; the guard of the step puts
+NaN into every output of a row that holds one.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,65 +10,39 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.layers import gemm, matmul, normalise, softmax
+from kinemill.export.c99.program import Ids
+from kinemill.export.c99.values import Operation, Values, attributes, axes_of
 
-
-class Values:
-    """What is known while a graph is translated: ids of what is worked out, and constants."""
-
-    def __init__(
-        self, program: Program, ids: dict[str, Ids], constants: dict[str, NDArray[Any]]
-    ) -> None:
-        self.program, self._ids, self._constants = program, ids, constants
-
-    def ids(self, name: str) -> Ids:
-        """Return the elements of a tensor of floats."""
-        if name in self._constants:
-            return self.program.constant(self._constants[name])
-        return self._ids[name]
-
-    def known(self, name: str) -> NDArray[Any]:
-        """Return a constant.
-
-        Raises:
-            BadInput: it is worked out.
-        """
-        if name not in self._constants:
-            what = f"a layer or an index of the step is worked out at run time ({name})"
-            raise BadInput("C99", what, expected="constants", fix="run it with ONNX Runtime")
-        return self._constants[name]
-
-    def knows(self, name: str) -> bool:
-        """Tell whether a tensor is a constant."""
-        return name in self._constants
-
-    def put(self, name: str, ids: Ids) -> None:
-        """Say where a tensor lies."""
-        self._ids[name] = ids
-
-    def hold(self, name: str, value: NDArray[Any]) -> None:
-        """Say that a tensor is a constant."""
-        self._constants[name] = value
-
-
-Operation = Callable[[Values, onnx.NodeProto], None]
-
-
-def _settings(node: onnx.NodeProto) -> dict[str, Any]:
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+REAL = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
 
 
 def _each(form: str) -> Operation:
-    """Make an operation on every element for itself."""
+    """Make an elementwise operation."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
         operands = [values.ids(name) for name in node.input]
         values.put(node.output[0], values.program.each(form, *operands))
 
     return operation
+
+
+def _chain(form: str) -> Operation:
+    """Make an elementwise operation of any number of inputs, applied from left to right."""
+
+    def operation(values: Values, node: onnx.NodeProto) -> None:
+        found = values.ids(node.input[0])
+        for name in node.input[1:]:
+            found = values.program.each(form, found, values.ids(name))
+        values.put(node.output[0], found)
+
+    return operation
+
+
+def _test(condition: str) -> Operation:
+    return _each(f"({condition} ? 1.0f : 0.0f)")
 
 
 def _call(kernel: str) -> Operation:
@@ -74,29 +52,21 @@ def _call(kernel: str) -> Operation:
     return operation
 
 
-def _moved(move: Callable[[Values, onnx.NodeProto, NDArray[Any]], NDArray[Any]]) -> Operation:
-    """Make an operation that only moves elements, or the same of a constant."""
+def _moved(move: Callable[[Values, onnx.NodeProto, Ids], NDArray[Any]]) -> Operation:
+    """Make an operation that moves elements and computes nothing."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
-        name, out = node.input[0], node.output[0]
-        if values.knows(name):
-            values.hold(out, move(values, node, values.known(name)))
-        else:
-            values.put(out, move(values, node, values.ids(name)))
+        values.put(node.output[0], move(values, node, values.ids(node.input[0])))
 
     return operation
 
 
-def _axes(values: Values, node: onnx.NodeProto) -> tuple[int, ...]:
-    return tuple(int(axis) for axis in values.known(node.input[1]).reshape(-1))
-
-
-def _gather(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
+def _gather(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     index = values.known(node.input[1]).astype(np.int64)
-    return np.take(x, index, axis=_settings(node).get("axis", 0))
+    return np.take(x, index, axis=attributes(node).get("axis", 0))
 
 
-def _slice(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
+def _slice(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     starts, ends, *more = [values.known(name).tolist() for name in node.input[1:]]
     axes = more[0] if more else range(len(starts))
     steps = more[1] if len(more) > 1 else [1] * len(starts)
@@ -106,43 +76,61 @@ def _slice(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any
     return x[tuple(where)]
 
 
-def _reshape(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
-    return x.reshape([int(size) for size in values.known(node.input[1])])
+def _reshape(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    sizes = [int(size) for size in values.known(node.input[1])]
+    if not attributes(node).get("allowzero", 0):
+        sizes = [size or x.shape[axis] for axis, size in enumerate(sizes)]
+    return x.reshape(sizes)
 
 
-def _flatten(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
+def _flatten(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     del values
-    axis = _settings(node).get("axis", 1)
-    return x.reshape(int(np.prod(x.shape[:axis], dtype=np.int64)), -1)
+    axis = attributes(node).get("axis", 1)
+    first = int(np.prod(x.shape[:axis], dtype=np.int64))
+    return x.reshape(first, x.size // first if first else 0)
 
 
-def _squeeze(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
-    return np.squeeze(x, _axes(values, node) if len(node.input) > 1 else None)
+def _squeeze(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    return np.squeeze(x, axes_of(values, node, x.ndim) if len(node.input) > 1 else None)
 
 
-def _unsqueeze(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
-    return np.expand_dims(x, _axes(values, node))
+def _unsqueeze(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    axes = values.known(node.input[1]).reshape(-1)
+    return np.expand_dims(x, tuple(int(axis) for axis in axes))
 
 
-def _expand(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
+def _expand(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     shape = tuple(int(size) for size in values.known(node.input[1]))
     return np.broadcast_to(x, np.broadcast_shapes(x.shape, shape))
 
 
-def _transpose(values: Values, node: onnx.NodeProto, x: NDArray[Any]) -> NDArray[Any]:
+def _tile(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    return np.tile(x, [int(count) for count in values.known(node.input[1])])
+
+
+def _transpose(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     del values
-    return np.transpose(x, _settings(node).get("perm"))
+    return np.transpose(x, attributes(node).get("perm"))
+
+
+def _cast(values: Values, node: onnx.NodeProto) -> None:
+    to, x = attributes(node)["to"], values.ids(node.input[0])
+    if to == onnx.TensorProto.BOOL:
+        x = values.program.each("({0} != 0.0f ? 1.0f : 0.0f)", x)
+    elif to not in REAL:
+        what = f"{node.name} makes integers at run time"
+        raise BadInput("C99", what, expected="floats", fix="run it with ONNX Runtime")
+    values.put(node.output[0], x)
 
 
 def _shape(values: Values, node: onnx.NodeProto) -> None:
-    name, set_ = node.input[0], _settings(node)
-    sizes = (values.known(name) if values.knows(name) else values.ids(name)).shape
-    chosen = sizes[set_.get("start", 0) : set_.get("end", len(sizes))]
-    values.hold(node.output[0], np.array(chosen, np.int64))
+    chosen, sizes = attributes(node), values.ids(node.input[0]).shape
+    part = sizes[chosen.get("start", 0) : chosen.get("end", len(sizes))]
+    values.hold(node.output[0], np.array(part, np.int64))
 
 
 def _split(values: Values, node: onnx.NodeProto) -> None:
-    x, axis = values.ids(node.input[0]), _settings(node).get("axis", 0)
+    x, axis = values.ids(node.input[0]), attributes(node).get("axis", 0)
     if len(node.input) > 1:
         sizes = values.known(node.input[1])
     else:
@@ -154,49 +142,29 @@ def _split(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _concat(values: Values, node: onnx.NodeProto) -> None:
-    axis = _settings(node)["axis"]
-    if all(values.knows(name) for name in node.input):
-        parts = [values.known(name) for name in node.input]
-        values.hold(node.output[0], np.concatenate(parts, axis))
-        return
-    values.put(node.output[0], np.concatenate([values.ids(name) for name in node.input], axis))
+    parts = [values.ids(name) for name in node.input]
+    values.put(node.output[0], np.concatenate(parts, attributes(node)["axis"]))
 
 
-def _gemm(values: Values, node: onnx.NodeProto) -> None:
-    settings, x = _settings(node), values.ids(node.input[0])
-    weight = values.known(node.input[1])
-    weight = weight.T if settings.get("transB") else weight
-    if settings.get("transA"):
-        raise BadInput("C99", f"{node.name} transposes its input", expected="a plain layer")
-    bias = values.known(node.input[2]) if len(node.input) > 2 else np.zeros(1)
-    bias = np.broadcast_to(bias.reshape(-1), weight.shape[1]) * settings.get("beta", 1.0)
-    weight = weight * np.float32(settings.get("alpha", 1.0))
-    values.put(node.output[0], values.program.dense(x, weight, bias.astype(np.float32)))
+def _reduced(form: str) -> Operation:
+    """Make a reduction over axes, one element after the other, for all results in parallel."""
 
+    def operation(values: Values, node: onnx.NodeProto) -> None:
+        x, keep = values.ids(node.input[0]), attributes(node).get("keepdims", 1)
+        axes = axes_of(values, node, x.ndim)
+        moved = np.moveaxis(x, axes, range(len(axes)))
+        rows = moved.reshape(-1, *moved.shape[len(axes) :])
+        total = rows[0]
+        for row in rows[1:]:
+            total = values.program.each(form, total, row)
+        shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+        values.put(node.output[0], total.reshape(shape) if keep else total)
 
-def _matmul(values: Values, node: onnx.NodeProto) -> None:
-    weight = values.known(node.input[1])
-    if weight.ndim != 2:
-        raise BadInput("C99", f"{node.name} multiplies by {weight.shape}", expected="a matrix")
-    bias = np.zeros(weight.shape[1], np.float32)
-    values.put(node.output[0], values.program.dense(values.ids(node.input[0]), weight, bias))
-
-
-def _sum(values: Values, node: onnx.NodeProto) -> None:
-    """Sum over axes, one addition after the other, as many at once as there are results."""
-    x, keep = values.ids(node.input[0]), _settings(node).get("keepdims", 1)
-    axes = tuple(axis % x.ndim for axis in _axes(values, node))
-    moved = np.moveaxis(x, axes, range(len(axes)))
-    rows = moved.reshape(-1, *moved.shape[len(axes) :])
-    total = rows[0]
-    for row in rows[1:]:
-        total = values.program.each("{0} + {1}", total, row)
-    shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-    values.put(node.output[0], total.reshape(shape) if keep else total)
+    return operation
 
 
 def _mean(values: Values, node: onnx.NodeProto) -> None:
-    _sum(values, node)
+    _reduced(SUM)(values, node)
     total, x = values.ids(node.output[0]), values.ids(node.input[0])
     share = values.program.constant(np.array(total.size / x.size))
     values.put(node.output[0], values.program.each("{0} * {1}", total, share))
@@ -212,10 +180,20 @@ def _clip(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _pow(values: Values, node: onnx.NodeProto) -> None:
-    exponent = values.known(node.input[1])
-    if exponent.size != 1 or float(exponent) not in (2.0, 3.0):
-        raise BadInput("C99", f"{node.name} is no square or cube", expected="a power of 2 or 3")
-    form = "{0} * {0}" if float(exponent) == 2.0 else "{0} * {0} * {0}"
+    form, operands = "powf({0}, {1})", [values.ids(name) for name in node.input]
+    if values.knows(node.input[1]) and (exponent := values.known(node.input[1])).size == 1:
+        product = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}"}.get(float(exponent.reshape(())))
+        if product:
+            form, operands = product, operands[:1]
+    values.put(node.output[0], values.program.each(form, *operands))
+
+
+def _gelu(values: Values, node: onnx.NodeProto) -> None:
+    """Add x Φ(x), or its approximation by tanh (Hendrycks and Gimpel 2016)."""
+    form = "0.5f * {0} * (1.0f + erff({0} * 0.707106781f))"
+    if attributes(node).get("approximate") == b"tanh":
+        inner = "0.797884561f * ({0} + 0.044715f * {0} * {0} * {0})"
+        form = f"0.5f * {{0}} * (1.0f + bounded({inner}))"
     values.put(node.output[0], values.program.each(form, values.ids(node.input[0])))
 
 
@@ -223,43 +201,58 @@ def _bent(form: str, default: float) -> Operation:
     """Make an activation with one slope, `alpha`."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
-        slope = values.program.constant(np.array(_settings(node).get("alpha", default)))
+        slope = values.program.constant(np.array(attributes(node).get("alpha", default)))
         values.put(node.output[0], values.program.each(form, values.ids(node.input[0]), slope))
 
     return operation
 
 
-def _normalise(values: Values, node: onnx.NodeProto) -> None:
-    """Normalise the last axis (Ba et al. 2016), then scale and shift it."""
-    settings, x = _settings(node), values.ids(node.input[0])
-    if settings.get("axis", -1) not in (-1, x.ndim - 1):
-        raise BadInput("C99", f"{node.name} normalises several axes", expected="the last one")
-    rows = x.reshape(-1, x.shape[-1])
-    epsilon = float(settings.get("epsilon", 1e-5))
-    found = np.stack([values.program.call("normalise", row, epsilon) for row in rows])
-    found = values.program.each("{0} * {1}", found.reshape(x.shape), values.ids(node.input[1]))
-    if len(node.input) > 2:
-        found = values.program.each("{0} + {1}", found, values.ids(node.input[2]))
-    values.put(node.output[0], found)
-
-
+SUM = "{0} + {1}"
+MAX, MIN = (f"({{0}} {sign} {{1}} || {{0}} != {{0}} ? {{0}} : {{1}})" for sign in "><")
 OPERATIONS: dict[str, Operation] = {
-    "Add": _each("{0} + {1}"),
+    "Add": _each(SUM),
     "Sub": _each("{0} - {1}"),
     "Mul": _each("{0} * {1}"),
     "Div": _each("{0} / {1}"),
     "Neg": _each("-{0}"),
     "Abs": _each("fabsf({0})"),
+    "Sign": _each("({0} > 0.0f ? 1.0f : {0} < 0.0f ? -1.0f : {0})"),
     "Sqrt": _each("sqrtf({0})"),
     "Exp": _each("expf({0})"),
+    "Log": _each("logf({0})"),
     "Erf": _each("erff({0})"),
+    "Tan": _each("tanf({0})"),
+    "Asin": _each("asinf({0})"),
+    "Acos": _each("acosf({0})"),
+    "Atan": _each("atanf({0})"),
+    "Sinh": _each("sinhf({0})"),
+    "Cosh": _each("coshf({0})"),
+    "Asinh": _each("asinhf({0})"),
     "Reciprocal": _each("1.0f / {0}"),
     "Round": _each("rintf({0})"),
+    "Floor": _each("floorf({0})"),
+    "Ceil": _each("ceilf({0})"),
     "Tanh": _each("bounded({0})"),
     "Sigmoid": _each("0.5f * bounded(0.5f * {0}) + 0.5f"),
+    "Softplus": _each("(({0} > 0.0f ? {0} : 0.0f) + log1pf(expf(-fabsf({0}))))"),
     "Relu": _each("({0} < 0.0f ? 0.0f : {0})"),
     "LeakyRelu": _bent("({0} < 0.0f ? {1} * {0} : {0})", 0.01),
     "Elu": _bent("({0} < 0.0f ? {1} * expm1f({0}) : {0})", 1.0),
+    "Gelu": _gelu,
+    "Max": _chain(MAX),
+    "Min": _chain(MIN),
+    "Sum": _chain(SUM),
+    "Where": _each("({0} != 0.0f ? {1} : {2})"),
+    "Equal": _test("{0} == {1}"),
+    "Less": _test("{0} < {1}"),
+    "LessOrEqual": _test("{0} <= {1}"),
+    "Greater": _test("{0} > {1}"),
+    "GreaterOrEqual": _test("{0} >= {1}"),
+    "And": _test("{0} != 0.0f && {1} != 0.0f"),
+    "Or": _test("{0} != 0.0f || {1} != 0.0f"),
+    "Not": _test("{0} == 0.0f"),
+    "IsNaN": _test("{0} != {0}"),
+    "Cast": _cast,
     "Identity": _moved(lambda values, node, x: x),  # noqa: ARG005
     "Sin": _call("sines"),
     "Cos": _call("cosines"),
@@ -272,13 +265,17 @@ OPERATIONS: dict[str, Operation] = {
     "Squeeze": _moved(_squeeze),
     "Unsqueeze": _moved(_unsqueeze),
     "Expand": _moved(_expand),
+    "Tile": _moved(_tile),
     "Transpose": _moved(_transpose),
     "Shape": _shape,
     "Split": _split,
     "Concat": _concat,
-    "Gemm": _gemm,
-    "MatMul": _matmul,
-    "ReduceSum": _sum,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "ReduceSum": _reduced(SUM),
+    "ReduceMax": _reduced(MAX),
+    "ReduceMin": _reduced(MIN),
     "ReduceMean": _mean,
-    "LayerNormalization": _normalise,
+    "LayerNormalization": normalise,
+    "Softmax": softmax,
 }

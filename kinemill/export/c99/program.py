@@ -6,6 +6,7 @@ by numpy, here; what is left to do at run time are loops, and copies where a lay
 side by side.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ Numbers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Operand:
-    """Elements `first`, `first + step`, ...; `step` is 0 or 1."""
+    """Elements `first`, `first + step`, ...; of constants, `step` counts in their table."""
 
     first: int
     step: int
@@ -48,6 +49,18 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Product:
+    """`out = x @ y`, both computed at run time: (rows, inner), (inner, columns)."""
+
+    out: int
+    x: int
+    y: int
+    rows: int
+    inner: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class Call:
     """`out[0:count] = kernel(x[0:count])`, of those kernels that want all elements at once."""
 
@@ -58,7 +71,7 @@ class Call:
     more: tuple[float, ...] = ()
 
 
-Statement = Each | Dense | Call
+Statement = Each | Dense | Product | Call
 
 
 @dataclass
@@ -87,14 +100,20 @@ class Program:
 
     @property
     def multiplications(self) -> int:
-        """Multiplications and additions of the layers."""
-        return sum(one.weight.size for one in self.statements if isinstance(one, Dense))
+        """Multiplications and additions of layers and matrix products."""
+        layers = sum(one.weight.size for one in self.statements if isinstance(one, Dense))
+        products = [one for one in self.statements if isinstance(one, Product)]
+        return layers + sum(one.rows * one.inner * one.columns for one in products)
 
     @property
     def numbers(self) -> int:
-        """Constants in all, weights among them."""
-        layers = [one for one in self.statements if isinstance(one, Dense)]
-        return len(self.constants) + sum(one.weight.size + one.bias.size for one in layers)
+        """Constants in all, weights among them; equal layers share theirs."""
+        layers = {
+            (one.weight.tobytes(), one.bias.tobytes()): one.weight.size + one.bias.size
+            for one in self.statements
+            if isinstance(one, Dense)
+        }
+        return len(self.constants) + sum(layers.values())
 
     def constant(self, values: NDArray[Any]) -> Ids:
         """Return ids of the elements of a constant; equal constants are held once."""
@@ -123,7 +142,7 @@ class Program:
         out, flat = self.make(spread[0].shape), [item.reshape(-1) for item in spread]
         start = 0
         while start < out.size:
-            stop = start + min(_stretch(item[start:]) for item in flat)
+            stop = start + min(self._stretch(item[start:]) for item in flat)
             parts = tuple(_operand(item[start:stop]) for item in flat)
             self.statements.append(Each(int(out.flat[start]), stop - start, form, parts))
             start = stop
@@ -145,6 +164,15 @@ class Program:
             self.statements.append(Dense(int(result[0]), self.together(row), weight, bias))
         return out
 
+    def product(self, x: Ids, y: Ids) -> Ids:
+        """Add a matrix product: (rows, inner), (inner, columns) -> (rows, columns)."""
+        out = self.make((x.shape[0], y.shape[1]))
+        if out.size and x.size:
+            (rows, inner), columns = x.shape, y.shape[1]
+            places = self.together(x), self.together(y)
+            self.statements.append(Product(int(out[0, 0]), *places, rows, inner, columns))
+        return out
+
     def call(self, kernel: str, x: Ids, *more: float) -> Ids:
         """Add a kernel over all elements of x."""
         out = self.make(x.shape)
@@ -152,18 +180,23 @@ class Program:
         self.statements.append(Call(start, self.together(x), x.size, kernel, more))
         return out
 
+    def _stretch(self, ids: Ids) -> int:
+        """Return how many elements, from the first on, lie at equal distances in one chunk."""
+        low, high = self._chunk(int(ids[0]))
+        steps = np.diff(ids)
+        ends = (steps != steps[:1]) | (ids[1:] < low) | (ids[1:] >= high)
+        other = np.flatnonzero(ends)
+        return int(other[0]) + 1 if len(other) else len(ids)
 
-def _stretch(ids: Ids) -> int:
-    """Return how many elements from the first on are the same, or follow one another."""
-    steps = np.diff(ids)
-    if not len(steps):
-        return 1
-    direction = -1 if ids[0] < 0 else 1  # constants are numbered downwards
-    if steps[0] not in (0, direction):
-        return 1
-    other = np.flatnonzero(steps != steps[0])
-    return int(other[0]) + 1 if len(other) else len(ids)
+    def _chunk(self, element: int) -> tuple[int, int]:
+        """Return the first element of a chunk, and the one after its last."""
+        if element < self.inputs:
+            return (-len(self.constants), 0) if element < 0 else (0, self.inputs)
+        place = bisect_right(self.chunks, element, key=lambda chunk: chunk[0]) - 1
+        first, count = self.chunks[place]
+        return first, first + count
 
 
 def _operand(ids: Ids) -> Operand:
-    return Operand(int(ids[0]), int(len(ids) > 1 and ids[0] != ids[1]))
+    step = int(ids[1] - ids[0]) if len(ids) > 1 else 0
+    return Operand(int(ids[0]), -step if ids[0] < 0 else step)

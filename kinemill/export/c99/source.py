@@ -14,6 +14,8 @@ from kinemill.export.c99.translating import compile_graph
 from kinemill.runtime import Interface
 
 BARE = "unguarded."
+STACK = 1 << 20  # bytes that a step may need; the smallest stacks of threads on a PC hold it
+ASCII = str.maketrans({"·": "*", "²": "^2", "³": "^3", "°": "deg", "µ": "u", "μ": "u", "Ω": "Ohm"})
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def read(model: bytes) -> Parts:
     """Translate a step.onnx.
 
     Raises:
-        BadInput: it holds an operation that is not translated, or is none of kinemill's.
+        BadInput: it holds an operation that is not translated, needs too much stack, or is none
+            of kinemill's.
     """
     proto = onnx.load_from_string(model)
     properties = {item.key: item.value for item in proto.metadata_props}
@@ -69,9 +72,17 @@ def read(model: bytes) -> Parts:
     bare = BARE if guarded else ""
     after = [f"{bare}next_{item.name}" for item in interface.carry]
     given = _given(interface)
+    core = compile_graph(graph, [f"{bare}next_state", *after], given)
+    if 4 * core.elements > STACK:
+        raise BadInput(
+            "C99",
+            f"a step needs {4 * core.elements} bytes of stack",
+            expected=f"at most {STACK}",
+            fix="run it with ONNX Runtime, or make `learn.model` or `learn.history` smaller",
+        )
     return Parts(
         interface,
-        compile_graph(graph, [f"{bare}next_state", *after], given),
+        core,
         compile_graph(graph, after, given) if after else Program(_size(given)),
         guarded,
     )
@@ -164,8 +175,11 @@ void {name}_step(const float *state, const float *action, float *carry, float *n
 
 
 def _comment(line: str) -> str:
-    """Spell a line within a comment: names from a model must not end it, nor begin another."""
-    plain = re.sub(r"[^ -\[\]-~]|\\?\\?", "_", line.replace("·", "*"))
+    """Spell a line within a comment: names from a model must not end it, nor begin another.
+
+    Outside ASCII, a backslash (it joins lines) and `??` (it begins a trigraph) become `_`.
+    """
+    plain = re.sub(r"[^ -\[\]-~]|\?\?", "_", line.translate(ASCII))
     return f" * {plain.replace('*/', '* /').replace('/*', '/ *')}\n"
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.export.c99.program import Dense, Each, Ids, Operand, Program, Statement
+from kinemill.export.c99.program import Dense, Each, Ids, Operand, Product, Program, Statement
 
 Span = tuple[int, int]  # first element, and the one after the last
 
@@ -25,9 +25,13 @@ def _reads(one: Statement) -> Iterator[Span]:
     if isinstance(one, Each):
         for item in one.operands:
             if item.first >= 0:
-                yield item.first, item.first + (one.count if item.step else 1)
+                last = item.first + item.step * (one.count - 1)
+                yield min(item.first, last), max(item.first, last) + 1
     elif isinstance(one, Dense):
         yield one.x, one.x + one.weight.shape[0]
+    elif isinstance(one, Product):
+        yield one.x, one.x + one.rows * one.inner
+        yield one.y, one.y + one.inner * one.columns
     else:
         yield one.x, one.x + one.count
 
@@ -55,7 +59,7 @@ def _joined(one: Each, made: dict[int, Each], readers: Ids, gone: set[int]) -> E
         before = made.get(item.first)
         if before is None or before.count != one.count or form.count(f"{{{place}}}") != 1:
             continue
-        if one.count > 1 and not item.step:
+        if one.count > 1 and item.step != 1:
             continue
         if not (readers[before.out : before.out + before.count] == 1).all():
             continue
@@ -124,4 +128,6 @@ def _moved(one: Statement, moved: Callable[[int], int]) -> Statement:
     if isinstance(one, Each):
         operands = tuple(Operand(moved(item.first), item.step) for item in one.operands)
         return replace(one, out=moved(one.out), operands=operands)
+    if isinstance(one, Product):
+        return replace(one, out=moved(one.out), x=moved(one.x), y=moved(one.y))
     return replace(one, out=moved(one.out), x=moved(one.x))

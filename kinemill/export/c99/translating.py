@@ -7,9 +7,10 @@ import onnx
 from onnx import numpy_helper
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.operations import OPERATIONS, Values
+from kinemill.export.c99.operations import OPERATIONS
 from kinemill.export.c99.program import Ids, Program
 from kinemill.export.c99.tidying import tidy
+from kinemill.export.c99.values import Values
 
 
 def compile_graph(graph: onnx.GraphProto, outputs: list[str], given: Mapping[str, Ids]) -> Program:
@@ -27,6 +28,8 @@ def compile_graph(graph: onnx.GraphProto, outputs: list[str], given: Mapping[str
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     values = Values(program, dict(given), constants)
     for node in needed(graph.node, set(outputs)):
+        if values.fold(node):
+            continue
         if node.op_type not in OPERATIONS or node.domain not in ("", "ai.onnx"):
             raise BadInput(
                 "C99",
@@ -35,9 +38,18 @@ def compile_graph(graph: onnx.GraphProto, outputs: list[str], given: Mapping[str
                 fix="run it with ONNX Runtime",
             )
         OPERATIONS[node.op_type](values, node)
-    program.outputs = np.concatenate([values.ids(name).reshape(-1) for name in outputs])
+    program.outputs = _computed(program, [values.ids(name) for name in outputs])
     tidy(program)
     return program
+
+
+def _computed(program: Program, outputs: list[Ids]) -> Ids:
+    """Return the ids of all outputs; constants among them are copied into memory."""
+    ids = np.concatenate([one.reshape(-1) for one in outputs])
+    constant = ids < 0
+    if constant.any():
+        ids[constant] = program.each("{0}", ids[constant])
+    return ids
 
 
 def needed(nodes: Iterable[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:

@@ -1,0 +1,296 @@
+"""C of every architecture, channel kind and window: the same numbers as the ONNX files.
+
+The architectures, encodings and channel kinds come from the registries and the task model, so a new
+one is tested without an edit here. The fast tests cover each pair of axes that belong together; the
+whole cross product is slow.
+"""
+
+import copy
+import ctypes
+import itertools
+import subprocess
+from typing import get_args
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from kinemill.export.c99 import building, generate
+from kinemill.export.c99.building import compiler
+from kinemill.export.compiled import compile_rollout
+from kinemill.export.interface import describe
+from kinemill.export.rollout import rollout_model
+from kinemill.export.step import step_model, trace
+from kinemill.runtime import Interface, wrapped
+from kinemill.spec.channels import Channel
+from kinemill.spec.plugins import ENCODINGS, MODELS
+from kinemill.spec.task import Task
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.layout import Window, layout_of
+from kinemill.train.member import Member, Noise
+from kinemill.train.relations import Integrator
+from kinemill.train.step import make_step
+from tests.models.options import OPTIONS, ROD
+
+STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC")
+KINDS = get_args(Channel.model_fields["kind"].annotation)
+WINDOWS, HISTORIES = get_args(Window), (1, 4)
+ACTION = {"torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]}}
+# What a member of a family needs beyond its defaults.
+NEEDS = {"dead_zone": {"width": 0.3}, "cos_sin": {"period": 3.0}}
+ALPHA = {"alpha": {"relation": "derivative", "of": "speed"}}
+
+
+def states_of(kind: str) -> dict:
+    """A position of one kind, and its speed; four elements if it takes four to say it."""
+    unit = {"angle": "rad", "quaternion": "1"}.get(kind, "m")
+    position = {"role": "state", "kind": kind, "unit": unit}
+    speed = {"role": "state", "unit": f"{unit}/s" if unit != "1" else "rad/s", "limits": [-30, 30]}
+    if kind == "quaternion":
+        return {f"turn_{part}": position for part in "wxyz"} | {"speed": speed}
+    return {"position": position, "speed": {**speed, "derivative_of": "position"}}
+
+
+def settings_of(model: str) -> dict:
+    settings = {"type": model, **OPTIONS.get(model, {})}
+    return settings | ({"drives": {"torque": "position"}} if model == "rigid_body" else {})
+
+
+def make(settings: dict, channels: dict, *, members: int = 0, **learn):
+    """Return a step with random weights, or an ensemble of such, and its interface."""
+    if settings["type"] == "rigid_body":
+        learn = {"outputs": ALPHA, **learn}
+    given = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
+    raw = {"task": "robot", "dt": 0.02, "channels": channels, "learn": given}
+    task = Task.model_validate(raw)
+    layout = layout_of(task)
+    torch.manual_seed(3)
+    spread, outputs = torch.linspace(0.7, 2.0, layout.features), len(layout.outputs)
+    scale = {
+        "state_std": torch.linspace(1.0, 2.0, len(layout.states)),
+        "feature_mean": 0.2 * (spread - 1.0),
+        "feature_std": spread,
+        "output_mean": torch.zeros(outputs),
+        "output_std": torch.linspace(0.05, 0.3, outputs),
+    }
+    step = make_step(task.learn.model, layout, scale)
+    step = (ensemble(step, members) if members else step).eval()
+    about = {
+        "task": "robot",
+        "dataset": "d" * 64,
+        "units": {name: task.channels[name].unit for name in task.columns},
+        "limits": {name: task.channels[name].limits for name in task.columns},
+    }
+    return step, describe(about, step)
+
+
+def ensemble(step, members: int) -> Ensemble:
+    made = []
+    for index in range(members):
+        one, layout = copy.deepcopy(step), step.layout
+        with torch.no_grad():
+            for value in one.parameters():
+                value.mul_(1 - 0.2 * index)
+        noise = Noise(layout.features, len(layout.outputs), len(layout.states))
+        made.append(Member(one, noise))
+    return Ensemble(made)
+
+
+@pytest.fixture(autouse=True)
+def _quick_compiler(monkeypatch):
+    """Compile rollouts without the optimizations that take most of a compiler's time."""
+    monkeypatch.setattr(building, "FLAGS", ("-std=gnu99", "-O1", "-ffp-contract=fast"))
+    monkeypatch.setattr(building, "TARGETS", ((),))
+
+
+class Files:
+    """step.onnx and rollout.onnx in memory, run by ONNX Runtime."""
+
+    def __init__(self, step, interface: Interface) -> None:
+        core = trace(step, interface)
+        self.interface = interface
+        self.step_bytes, rollout = (
+            one(core, interface, "1").SerializeToString() for one in (step_model, rollout_model)
+        )
+        self._step = onnxruntime.InferenceSession(self.step_bytes)
+        self._rollout = onnxruntime.InferenceSession(rollout)
+
+    def step(self, state, action, carry):
+        parts, start = {}, 0
+        for item in self.interface.carry:
+            size = int(np.prod(item.shape))
+            parts[item.name] = carry[start : start + size].reshape(1, *item.shape)
+            start += size
+        given = {"state": state[None], "action": action[None], **parts}
+        taken = {item.name for item in self._step.get_inputs()}
+        given = {name: value for name, value in given.items() if name in taken}
+        names = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
+        after, *carried = self._step.run(names, given)
+        return after[0], np.concatenate([carry[:0], *(one.reshape(-1) for one in carried)])
+
+    def rollout(self, states, past, actions):
+        given = {"states": states, "past_actions": past, "actions": actions}
+        taken = {item.name for item in self._rollout.get_inputs()}
+        given = {name: value for name, value in given.items() if name in taken}
+        return self._rollout.run(["next_states"], given)[0]
+
+    @property
+    def carried(self) -> int:
+        return sum(int(np.prod(item.shape)) for item in self.interface.carry)
+
+
+class CStep:
+    """step.c by a strict compiler."""
+
+    def __init__(self, files: Files, folder) -> None:
+        self.source = generate(files.step_bytes)
+        (folder / "step.c").write_text(self.source.code)
+        (folder / "step.h").write_text(self.source.header)
+        command = [compiler(), *STRICT, "step.c", "-o", "step.so", "-lm"]
+        subprocess.run(command, cwd=folder, check=True)
+        self._at = getattr(ctypes.CDLL(str(folder / "step.so")), f"{self.source.name}_step")
+        self._at.argtypes, self._at.restype = [ctypes.c_void_p] * 4, None
+
+    def __call__(self, state, action, carry):
+        given = [np.array([*part, 0.0], np.float32) for part in (state, action, carry)]
+        after = np.empty_like(state)
+        self._at(*(part.ctypes.data for part in (*given, after)))
+        return after, given[2][:-1]
+
+
+def close(found, wanted, angles, allowed: float) -> None:
+    """Compare rows (..., S) relative to the largest number of each; NaN equals NaN alone."""
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(wanted))
+    found, wanted = (np.where(np.isfinite(one), one, 0.0) for one in (found, wanted))
+    scale = np.maximum(1.0, np.abs(wanted).max(axis=-1, keepdims=True, initial=0.0))
+    off = np.abs(wrapped(found - wanted, angles)) / scale
+    assert off.max(initial=0.0) <= allowed, off.max()
+
+
+def agree(settings: dict, channels: dict, folder, **learn) -> None:
+    """Export, compile and compare: steps, rollouts, extreme inputs, rows that hold NaN."""
+    step, interface = make(settings, channels, **learn)
+    files = Files(step, interface)
+    angles = np.array([name in interface.angles for name in interface.states])
+    agree_step(files, CStep(files, folder), angles)
+    agree_rollout(files, compile_rollout(files.step_bytes), angles)
+
+
+def agree_step(files: Files, found: CStep, angles) -> None:
+    random, carry = np.random.default_rng(0), np.zeros(files.carried, np.float32)
+    sizes = len(files.interface.states), len(files.interface.actions)
+    everything = np.concatenate([angles, np.zeros(files.carried, np.bool_)])
+    for scale, allowed in [*[(1.0, 2e-5)] * 12, *[(30.0, 1e-3)] * 6]:
+        state, action = (random.normal(0, scale, size).astype(np.float32) for size in sizes)
+        after, kept = files.step(state, action, carry)
+        mine = np.concatenate(found(state, action, carry))
+        close(mine, np.concatenate([after, kept]), everything, allowed)
+        carry = kept
+    state[0] = np.inf
+    assert np.isnan(np.concatenate(found(state, action, carry))).all()
+
+
+def agree_rollout(files: Files, found, angles) -> None:
+    random, interface = np.random.default_rng(1), files.interface
+    history, states, actions = interface.history, len(interface.states), len(interface.actions)
+    for batch, scale, allowed in ((1, 1.0, 1e-4), (19, 1.0, 1e-4), (5, 30.0, 2e-3)):
+        shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 6, actions)]
+        inputs = [random.normal(0, scale, shape).astype(np.float32) for shape in shapes]
+        clean = found(*inputs)
+        close(clean, files.rollout(*inputs), angles, allowed)
+        for tensor in (one for one in inputs if one.size and batch > 1):
+            kept = tensor[1, -1, -1]
+            tensor[1, -1, -1] = np.nan
+            broken = found(*inputs)
+            assert np.isnan(broken[1]).all()
+            np.testing.assert_array_equal(np.delete(broken, 1, 0), np.delete(clean, 1, 0))
+            tensor[1, -1, -1] = kept
+
+
+def takes(model: str, kind: str) -> bool:
+    """Equations of motion want one coordinate for each velocity, which four elements are not."""
+    return (model, kind) != ("rigid_body", "quaternion")
+
+
+def cross():
+    """Yield every architecture, kind, window and history that the architecture takes."""
+    for model, kind, window, history in itertools.product(MODELS, KINDS, WINDOWS, HISTORIES):
+        if takes(model, kind):
+            yield model, kind, window, history
+
+
+def covering():
+    """Yield each architecture in each window, with kinds and histories in turn."""
+    for place, model in enumerate(MODELS):
+        kinds = [kind for kind in KINDS if takes(model, kind)]
+        for shift, window in enumerate(WINDOWS):
+            kind = kinds[(place + shift) % len(kinds)]
+            yield model, kind, window, HISTORIES[(place + shift) % 3 != 0]
+
+
+def identity(case) -> str:
+    return "-".join(map(str, case))
+
+
+@pytest.mark.parametrize("case", list(covering()), ids=identity)
+def test_each_architecture_in_each_window_runs_the_same_in_c(case, tmp_path):
+    model, kind, window, history = case
+    agree(settings_of(model), states_of(kind) | ACTION, tmp_path, window=window, history=history)
+
+
+def test_the_fast_cases_cover_each_kind_window_and_history():
+    cases = list(covering())
+    assert {case[0] for case in cases} == set(MODELS)
+    wanted = set(itertools.product(KINDS, WINDOWS)) | set(itertools.product(WINDOWS, HISTORIES))
+    assert {case[1:3] for case in cases} | {case[2:] for case in cases} == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", list(cross()), ids=identity)
+def test_each_architecture_kind_window_and_history_runs_the_same_in_c(case, tmp_path):
+    model, kind, window, history = case
+    agree(settings_of(model), states_of(kind) | ACTION, tmp_path, window=window, history=history)
+
+
+def test_each_encoding_runs_the_same_in_c(tmp_path):
+    """One channel for each encoding, so that one export covers the family."""
+    channels = {f"s_{name}": {"role": "state", "unit": "m"} for name in ENCODINGS}
+    chosen = {f"s_{name}": {"type": name, **NEEDS.get(name, {})} for name in ENCODINGS}
+    agree(
+        {"type": "mlp", "hidden_sizes": [12]},
+        channels | ACTION,
+        tmp_path,
+        history=3,
+        encoding={"channels": chosen},
+    )
+
+
+@pytest.mark.parametrize("integrator", get_args(Integrator))
+def test_each_integrator_runs_the_same_in_c(integrator, tmp_path):
+    agree(
+        {"type": "mlp", "hidden_sizes": [12]},
+        states_of("coordinate") | ACTION,
+        tmp_path,
+        history=2,
+        integrator=integrator,
+        outputs=ALPHA,
+    )
+
+
+def test_a_tree_of_bodies_runs_the_same_in_c(tmp_path):
+    rod = {"type": "rigid_body", "mass": "mjcf", "mjcf": ROD, "joints": {"position": "hinge"}}
+    agree(rod, states_of("angle") | ACTION, tmp_path, history=4)
+
+
+@pytest.mark.parametrize("model", ["gru", "rigid_body"])
+def test_an_ensemble_steps_the_same_in_c(model, tmp_path):
+    """Its members, their offsets and their covariance travel in the carry."""
+    channels = states_of("coordinate") | ACTION
+    step, interface = make(settings_of(model), channels, members=2, history=4)
+    files = Files(step, interface)
+    agree_step(files, CStep(files, tmp_path), np.zeros(2, np.bool_))
+
+
+def test_a_model_without_actions_runs_the_same_in_c(tmp_path):
+    agree({"type": "gru", "hidden_size": 6}, states_of("coordinate"), tmp_path, history=4)
