@@ -29,6 +29,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     if dummy.states is not None:
         task = _made(task, dummy, home)
     loaded = load_task(task)
+    _refuse_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
     # Other settings, or another task, make other logs, and those from before are not of this run.
     made_from = loaded.part("dt", "channels", "validate", "learn", "verify")
@@ -37,6 +38,29 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     write_dummy_logs(loaded, folder / below, dummy)
     overrides = dummy_overrides(loaded, dummy, below)
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+
+
+def _refuse_pictures(task: Any, dummy: Any) -> None:
+    """Raise where the environment, which the policy is evaluated in, has pictures of another size.
+
+    Raises:
+        BadInput: `image` differs from what the environment of the task renders.
+    """
+    if dummy.image is None or task.environment is None or task.learn.gives != "policy":
+        return
+    from kinemill.environments import layout_of, make_environment
+
+    environment = make_environment(task)
+    pictures = layout_of(task, environment).images
+    environment.close()
+    for name, (height, width, _) in pictures.items():
+        if (height, width) != dummy.image:
+            raise BadInput(
+                f"--dummy-set image={list(dummy.image)}",
+                f"the environment of {task.name} gives {name} {height} x {width}",
+                expected=f"image=[{height},{width}], as the policy is evaluated there",
+                fix="leave `image` out, or change the size in the task's `environment`",
+            )
 
 
 def _read(settings: list[str]) -> Any:

@@ -36,6 +36,12 @@ class Export(Settings):
         "by action; others: the value within limits nearest to 0",
     )
 
+    def unfit(self) -> list[Problem]:
+        """Return what a policy cannot be exported as."""
+        what = "is for models of dynamics; a policy is exported as policy.onnx alone"
+        found: list[Problem] = [(("c99",), what)] if self.c99 else []
+        return found + ([(("also",), what)] if self.also else [])
+
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
         """Say which safe actions are of no action, or beyond its limits."""
         found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]

@@ -219,6 +219,7 @@ def _problems(task: Task) -> list[Problem]:
         found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
     unfit = task.promote.unfit(policy=policy, environment=task.environment is not None)
     found += [(("promote", *where), what) for where, what in unfit]
+    found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
     for channels, those in ((task.channels, parts), (own, modelled)):
         for where, part in those:
             found += [((*where, *inner), what) for inner, what in part.problems(channels)]

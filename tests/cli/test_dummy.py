@@ -38,6 +38,7 @@ def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, mo
         ("cart_pole", "sample=3", "did you mean 'samples'"),
         ("cart_pole", "episodes=2", "greater than or equal to 3"),
         ("cart_pole", "image=3", "valid tuple"),
+        ("targets", "image=[32,32]", "gives camera 64 x 64; expected image=.64,64."),
         ("cart_pole", "states=3", "has channels of its own"),
         ("cart_poll", "seed=3", "did you mean 'cart_pole'"),
     ],
@@ -45,3 +46,9 @@ def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, mo
 def test_what_cannot_be_made_up_is_refused(home, task, setting, said):
     with pytest.raises(BadInput, match=said):
         prepare(task, [setting])
+
+
+def test_pictures_of_the_size_that_the_environment_has_are_taken(home, monkeypatch):
+    monkeypatch.setenv("KINEMILL_HOME", str(home.root))
+    _, folder, _ = prepare("targets", ["image=[64,64]", "episodes=3"])
+    assert len(list(folder.rglob("dummy-*.h5"))) == 3

@@ -28,3 +28,9 @@ def test_a_safe_action_within_limits_is_taken():
 def test_a_variant_nobody_knows_is_refused():
     with pytest.raises(TaskError, match=r"export\.also"):
         load_task("cart_pole_swing_up", {"export.also": ["int4"]})
+
+
+@pytest.mark.parametrize(("key", "value"), [("c99", True), ("also", ["fp16"])])
+def test_a_policy_is_refused_what_only_models_of_dynamics_have(key, value):
+    with pytest.raises(TaskError, match=f"export.{key}: is for models of dynamics"):
+        load_task("reach", {f"export.{key}": value})
