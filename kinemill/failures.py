@@ -5,15 +5,19 @@ causes that Python keeps with an error, and the files themselves, identify them.
 """
 
 import errno
+import json
+import math
 import os
 import sqlite3
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from kinemill.database import database
 from kinemill.disk import full_disk, full_system
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, causes
 from kinemill.home import Home
@@ -27,6 +31,20 @@ _DATABASES = {  # of Dagster, by path in its folder: what is lost with it
     "history/runs/index.db": "the history of assets and the limits of pools",
     "schedules/schedules.db": "the state of sensors and schedules",
 }
+
+
+_DOCUMENTS = [  # columns with JSON, which Dagster parses when it reads a row
+    ("runs", "run_body"),
+    ("event_logs", "event"),
+    ("asset_keys", "last_materialization"),
+    ("asset_check_executions", "evaluation_event"),
+    ("jobs", "job_body"),
+    ("instigators", "instigator_body"),
+    ("job_ticks", "tick_body"),
+]
+_EMPTY = "it has no tables"  # Dagster creates them with the file
+_LOOK = 0.2  # s that a look at one database takes at most
+_OPERATIONS = 1000  # of SQLite between two looks at the clock
 
 
 def report(error: BaseException) -> int:
@@ -92,22 +110,77 @@ def _of_database(error: sqlite3.Error, home: Home) -> KinemillError | None:
     return next(damaged_databases(home), None)
 
 
+def check_databases(home: Home) -> None:
+    """Pass if no database of Dagster is found damaged in a look of limited time.
+
+    Hold the lock `dagster`, under which they are created: one in creation is empty for a moment.
+
+    Raises:
+        CorruptArtifact: one is damaged.
+    """
+    if database() is not None:
+        return
+    for name in _DATABASES:
+        path = home.dagster / name
+        if path.exists() and (damage := _damage(home, path, _LOOK)):
+            raise damage
+
+
 def damaged_databases(home: Home) -> Iterator[CorruptArtifact]:
-    """Yield an error for each database of Dagster that SQLite finds damaged."""
+    """Yield an error for each damaged database of Dagster; reads all of them, as after an error."""
     for path in sorted(home.dagster.rglob("*.db"), key=lambda path: path.name):
-        if found := _damage(path):
-            lost = _DATABASES.get(path.relative_to(home.dagster).as_posix(), "the log of one run")
-            fix = f"restore a backup (kinemill restore), or end kinemill up and move {path.name} "
-            fix += f"with its -wal and -shm to another folder: only {lost} is lost"
-            yield CorruptArtifact(path, f"the database is damaged ({found})", fix=fix)
+        if damage := _damage(home, path):
+            yield damage
 
 
-def _damage(path: Path) -> str | None:
+def _damage(home: Home, path: Path, seconds: float = math.inf) -> CorruptArtifact | None:
+    """Return the error for a database that is damaged, as far as `seconds` of reading show it."""
+    lost = _DATABASES.get(path.relative_to(home.dagster).as_posix())
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as database:
-            found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as opened:
+            end = time.monotonic() + seconds
+            opened.set_progress_handler(lambda: time.monotonic() > end, _OPERATIONS)
+            found = _fault(opened)
+            if found == _EMPTY and (lost is None or not _has_history(home)):
+                return None  # the log of a run is created when the run begins, without a lock
     except sqlite3.OperationalError:
-        return None  # it is held, or gone meanwhile
+        return None  # it is held, gone meanwhile, or larger than the time allows
     except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if found == "ok" else found.splitlines()[-1]
+        found = str(error)
+    if found is None:
+        return None
+    fix = f"restore a backup (kinemill restore), or end kinemill up and move {path.name} "
+    fix += f"with its -wal and -shm to another folder: only {lost or 'the log of one run'} is lost"
+    return CorruptArtifact(path, f"the database is damaged ({found})", fix=fix)
+
+
+def _fault(opened: sqlite3.Connection) -> str | None:
+    """Return what is wrong with a database: its pages, its tables, or the JSON in them."""
+    tables = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    names = [name for (name,) in tables]
+    if not names:
+        return _EMPTY
+    found = str(opened.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        return found.splitlines()[-1]
+    opened.create_function("is_json", 1, _is_json, deterministic=True)
+    for table, column in _DOCUMENTS:
+        if table in names:
+            bad = f"SELECT rowid FROM {table} WHERE NOT is_json(CAST({column} AS BLOB))"
+            if row := opened.execute(f"{bad} ORDER BY rowid DESC LIMIT 1").fetchone():
+                return f"row {row[0]} of table {table} is not JSON"
+    return None
+
+
+def _is_json(text: bytes | None) -> bool:
+    try:
+        json.loads(text or b"{}")
+    except ValueError:
+        return False
+    return True
+
+
+def _has_history(home: Home) -> bool:
+    """Tell whether runs used this home: they leave references and a log each."""
+    logs = (path for path in home.dagster.glob("history/runs/*.db") if path.name != "index.db")
+    return any((home.dagster / "refs").rglob("*.json")) or any(logs)

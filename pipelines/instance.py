@@ -14,6 +14,7 @@ from dagster._core.instance.ref import InstanceRef
 
 from kinemill.database import address_of, make_schema
 from kinemill.errors import BadInput
+from kinemill.failures import check_databases
 from kinemill.home import Home, project_root
 from kinemill.locks import lock
 from kinemill.store import publish_file
@@ -74,10 +75,15 @@ def _settings() -> bytes:
 
 @contextmanager
 def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
-    """Open the persistent instance for runs in this process, without capturing its output."""
+    """Open the persistent instance for runs in this process, without capturing its output.
+
+    Raises:
+        CorruptArtifact: a database of Dagster is damaged.
+    """
     folder = prepare(home)
     ref = InstanceRef.from_dir(str(folder), overrides=_QUIET)
     with lock(home, "dagster"):  # two that make the same tables fail
+        check_databases(home)
         opened = dg.DagsterInstance.from_ref(ref)
     with opened as instance:
         yield instance

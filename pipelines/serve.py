@@ -25,7 +25,6 @@ from types import FrameType
 import psutil
 
 from kinemill.errors import BadInput
-from kinemill.failures import damaged_databases
 from kinemill.home import Home
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
@@ -82,8 +81,6 @@ def serve(*, dagster_port: int = 3000, mlflow_port: int = 5000, door: Door | Non
         raise BadInput(home.root, f"is served already ({who})", fix=f"its servers write to {known}")
 
     with lock(home, "up", refuse):
-        for damage in damaged_databases(home):  # which would end the servers with a traceback
-            raise damage
         return _serve(home, dagster_port, mlflow_port, opened)
 
 

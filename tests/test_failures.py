@@ -13,7 +13,14 @@ import pytest
 
 from kinemill.disk import DiskFull
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.failures import INTERNAL, damaged_databases, report, understood
+from kinemill.failures import (
+    _DATABASES,
+    INTERNAL,
+    check_databases,
+    damaged_databases,
+    report,
+    understood,
+)
 from kinemill.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,8 +78,8 @@ def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
 def database(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as made:
-        made.execute("CREATE TABLE runs (id, body)")
-        made.executemany("INSERT INTO runs VALUES (?, ?)", [(n, "x" * 500) for n in range(200)])
+        made.execute("CREATE TABLE run_tags (id, body)")
+        made.executemany("INSERT INTO run_tags VALUES (?, ?)", [(n, "x" * 500) for n in range(200)])
         made.commit()
     return path
 
@@ -111,6 +118,98 @@ def test_a_damaged_database_of_dagster_is_named_with_the_remedy(home, harm, name
     assert "\n" not in told
     assert "kinemill restore" in told
     assert f"only {lost}" in told
+
+
+MAIN = ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"]
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def without_tables(path):
+    path.unlink()
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA user_version = 1")
+
+
+def zeros(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def flip_text(path):
+    """Change a letter of a document: SQLite finds nothing wrong with the pages."""
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE event_logs (id, event)")
+        made.executemany("INSERT INTO event_logs VALUES (?, ?)", [(1, '{"loss": NaN}'), (2, None)])
+        made.execute("""INSERT INTO event_logs VALUES (3, '{"a": \x7f1}')""")
+        made.commit()
+        assert made.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def reference(home):
+    """A trace that runs leave in a home."""
+    path = home.dagster / "refs" / "latest" / "cart_pole" / "model.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+
+
+@pytest.mark.parametrize("harm", [empty, without_tables, zeros, flip, cut, flip_text])
+@pytest.mark.parametrize("name", MAIN)
+def test_damage_is_found_before_dagster_opens_its_databases(home, harm, name):
+    for one in MAIN:
+        database(home.dagster / one)
+    reference(home)
+    check_databases(home)
+    path = home.dagster / name
+    harm(path)
+    with pytest.raises(CorruptArtifact, match=f"only {_DATABASES[name]} is lost") as caught:
+        check_databases(home)
+    assert caught.value.exit_code == 3
+    assert str(caught.value).startswith(f"{path}: the database is damaged (")
+    assert "\n" not in str(caught.value)
+    assert [str(one) for one in damaged_databases(home)] == [str(caught.value)]
+
+
+def test_an_empty_database_of_a_home_without_history_is_no_damage(home):
+    """A process that is killed while it creates one leaves it: nothing is lost."""
+    for name in MAIN:
+        empty(database(home.dagster / name))
+        check_databases(home)
+    log = database(home.dagster / "history" / "runs" / "0a1b.db")
+    with pytest.raises(CorruptArtifact, match="it has no tables"):
+        check_databases(home)
+    for name in MAIN:
+        (home.dagster / name).unlink()
+    empty(log)  # the first moment of a run
+    assert list(damaged_databases(home)) == []
+
+
+def test_the_look_at_a_large_database_ends_in_time(home, monkeypatch):
+    """A database that a look cannot read in its time is taken for whole."""
+    path = database(home.dagster / MAIN[0])
+    flip_text(path)
+    monkeypatch.setattr("kinemill.failures._OPERATIONS", 1)
+    monkeypatch.setattr("kinemill.failures._LOOK", 0.0)
+    check_databases(home)
+    assert len(list(damaged_databases(home))) == 1
+
+
+@pytest.mark.parametrize("name", MAIN)
+@pytest.mark.parametrize("harm", [empty, flip])
+def test_run_up_and_status_end_with_one_line_before_any_work(home, harm, name):
+    for one in MAIN:
+        database(home.dagster / one)
+    reference(home)
+    harm(home.dagster / name)
+    before = sorted(path.name for path in home.store.rglob("*"))
+    for command in (["run", TASK], ["up"], ["status"]):
+        done = kinemill(*command, KINEMILL_HOME=str(home.root))
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+        assert (done.returncode, len(lines)) == (3, 1), done.stderr
+        assert lines[0].startswith(f"{home.dagster / name}: the database is damaged (")
+        assert "kinemill restore" in lines[0]
+    assert sorted(path.name for path in home.store.rglob("*")) == before
 
 
 def test_a_home_that_is_a_file_is_bad_input(tmp_path):

@@ -12,9 +12,10 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from kinemill.errors import BadInput, KinemillError
-from kinemill.failures import damaged_databases
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError
+from kinemill.failures import check_databases, damaged_databases
 from kinemill.home import Home
+from kinemill.locks import lock
 
 SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
 _HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
@@ -78,15 +79,26 @@ def find_server() -> Server:
 
     Raises:
         NoServer: none is known.
+        CorruptArtifact: a database of the Dagster that serves this home is damaged.
     """
     if url := os.environ.get("KINEMILL_URL"):
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
             raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
         return Server(url)
     home = Home.resolve()
+    _check_databases(home)
     if url := _written(home).get("Dagster"):
         return Server(url)
     raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+
+
+def _check_databases(home: Home) -> None:
+    """Pass if no database of Dagster is damaged; one that another process creates may look so."""
+    try:
+        check_databases(home)
+    except CorruptArtifact:
+        with lock(home, "dagster"):
+            check_databases(home)
 
 
 def _own_url() -> str | None:
