@@ -28,7 +28,7 @@ from kinemill.validate.judge import Finding, Verdict, judge
 from kinemill.validate.release import pardon
 from kinemill.validate.twins import sketch
 
-STAGE, VERSION = "validated", 8
+STAGE, VERSION = "validated", 9
 SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
 SHOWN = 20  # reasons listed for one check of one recording; the rest are counted
 

@@ -494,3 +494,26 @@ def test_a_wheel_at_constant_speed_is_judged_by_the_ratio_alone(factor, found):
     scale, offset = slope_and_offset(factor * moved + 1e-15, moved, 0.05)
     assert (scale, offset) == (pytest.approx(factor, abs=1e-9), 0.0)
     assert bool(abs(scale - 1) > 0.03) is bool(found)
+
+
+def short_path(shape, scale: float = 1.0):
+    """A joint that starts from rest with velocities of a shape, rad/s, by semi-implicit Euler."""
+    velocity, values = np.array(shape), make_arm(len(shape))
+    values["upper_velocity"], values["upper"] = scale * velocity, 0.01 * np.cumsum(velocity)
+    return values
+
+
+PATHS = [[0.0, 0.1, 0.4, 0.9, 1.6], [0.0, 0.75, 1.1, 1.3, 1.4], [0.0, 0.75, 1.2, 1.35, 1.425]]
+
+
+@pytest.mark.parametrize("shape", PATHS)
+def test_half_a_row_in_a_path_of_few_rows_is_no_error_of_scale(arm, shape):
+    found = [fault.channel for fault in faults(arm, "velocity", short_path(shape))]
+    assert "upper_velocity" not in found
+
+
+@pytest.mark.parametrize("shape", PATHS)
+@pytest.mark.parametrize("scale", [-1.0, 3.0, 57.29578])
+def test_a_velocity_in_another_unit_is_found_in_a_path_of_few_rows(arm, shape, scale):
+    found = [fault.channel for fault in faults(arm, "velocity", short_path(shape, scale))]
+    assert "upper_velocity" in found

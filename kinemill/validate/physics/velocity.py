@@ -33,6 +33,7 @@ _FOREIGN = {
 }
 _SCATTER = 3.0  # standard errors beyond a tolerance that are still no finding
 _SHORT = 0.07  # of scale, granted beside a tolerance where fewer than four windows fit
+_FEW = 4.0  # windows that do not overlap, below which their scatter says little
 _SHARE = 0.003  # of a velocity's rms that an offset may be, where a log shows no noise
 
 
@@ -116,7 +117,10 @@ class Velocity(CheckSettings):
         size, off = max(rms(fit.moved), 1e-12), abs(fit.scale - 1) * rms(fit.moved)
         spread = max(float(np.std(fit.moved)), 1e-12)  # all windows alike: offset or scale?
         tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / spread
-        if abs(fit.scale - 1) > tolerance and max(off, moves - size) > 0.1 * self.absolute:
+        # A slope from few windows says little, so there the difference itself has to be large.
+        apart = rms(fit.said - fit.moved) if fit.short else max(off, moves - size)
+        harmless = 0.1 * self.absolute + fit.half_row
+        if abs(fit.scale - 1) > tolerance and apart > harmless:
             return _explain_scale(fit.scale, parent)
         harmless = self.absolute / fit.window
         if not fit.short:
@@ -136,7 +140,8 @@ class Fit:
     `said`, `moved` (m,) are its integral and the position's difference over windows of `window` s,
     `apart` s from each other; `error` is the rms of what the fit leaves, and `scatter` what the
     mean of that may be off by chance, in the position's unit; `noise` and `speed` are the
-    velocity's own noise and rms, unit/s.
+    velocity's own noise and rms, unit/s, and `span` the range of its
+    values or of the position's slope, the smaller one; 0 in a log that is not short.
     """
 
     said: Array
@@ -150,6 +155,17 @@ class Fit:
     error: float
     noise: float
     speed: float
+    span: float
+
+    @property
+    def half_row(self) -> float:
+        """Change of the integral when the velocity is read half a row earlier or later.
+
+        In the position's unit; 0 unless the log is short. A simulator that moves the position
+        with the velocity after the step (semi-implicit Euler) is half a row off the trapezoids:
+        by dt / 2 times the change of the velocity, which only a long path makes negligible.
+        """
+        return 0.5 * self.dt * self.span if self.short else 0.0
 
     @property
     def scatter(self) -> float:
@@ -164,7 +180,7 @@ class Fit:
     @property
     def short(self) -> bool:
         """Whether there are too few windows to tell how much they scatter."""
-        return self.alone < 4.0
+        return self.alone < _FEW
 
 
 def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
@@ -189,6 +205,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)
     known = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
+    few = apart * len(said) < _FEW * length
     return Fit(
         said,
         moved,
@@ -201,7 +218,13 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         error=error,
         noise=noise_of(values, name, position, dt),
         speed=rms(known),
+        span=min(_range(velocity), _range(np.diff(path)) / dt) if few else 0.0,
     )
+
+
+def _range(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.ptp(known)) if len(known) else 0.0
 
 
 def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float]:
