@@ -103,7 +103,7 @@ def rollback(
 
 
 def audit(task: TaskName, as_json: Json = False) -> None:
-    """Tell who made which version champion, when, in place of which one, and why."""
+    """List who made which version champion, when, and why; exit 1 on a gap."""
     from kinemill.home import Home
     from kinemill.register.auditing import audit as look
     from kinemill.spec import load_task
@@ -111,12 +111,14 @@ def audit(task: TaskName, as_json: Json = False) -> None:
     found = look(Home.resolve(), load_task(task).name)
     if as_json:
         document(found)
-        return
-    columns = ["at", "who", "what", "version", "before", "why"]
-    rows = [[event[name] for name in columns] for event in found["events"]]
-    table(f"{found['task']}, champion: {found['champion'] or 'none'}", columns, rows)
-    for gap in found["gaps"]:
-        news(gap)
+    else:
+        columns = ["at", "who", "what", "version", "before", "why"]
+        rows = [[event[name] for name in columns] for event in found["events"]]
+        table(f"{found['task']}, champion: {found['champion'] or 'none'}", columns, rows)
+        for gap in found["gaps"]:
+            news(gap)
+    if found["gaps"]:
+        raise typer.Exit(1)
 
 
 def _tell(found: dict[str, Any], *, as_json: bool) -> None:

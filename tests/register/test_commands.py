@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput
 from kinemill.register import promoting
+from kinemill.tracking import open_tracking
 
 
 @pytest.fixture
@@ -42,6 +43,12 @@ def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
     found = json.loads(kinemill("audit", "cart", "--json"))
     assert [event["what"] for event in found["events"]][-2:] == ["refused", "rolled back"]
     assert "it shakes" in kinemill("audit", "cart")
+
+
+def test_the_audit_of_a_champion_that_another_client_moved_exits_with_1(kinemill, chain):
+    open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
+    found = json.loads(kinemill("audit", "cart", "--json", code=1))
+    assert (found["champion"], len(found["gaps"])) == (2, 1)
 
 
 def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemill):
