@@ -47,7 +47,8 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
     found = held_back(task, home, offset, limit)
     held = [item.to_json() for item in found.shown]
     if as_json:
-        document({"task": task.name, "total": found.total, "recordings": held})
+        counts = {"total": found.total, "not_validated": found.pending}
+        document({"task": task.name, **counts, "recordings": held})
         return
     for item in held:
         typer.echo(f"{item['standing']:<12} {spell_name(item['name'])} ({item['recording'][:16]})")
@@ -57,6 +58,8 @@ def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> No
             show_reasons(item["reasons"], MOST_REASONS)
     shown = f"{len(held)} of {found.total}" if len(held) < found.total else str(found.total)
     typer.echo(f"{shown} held back of {task.name}")
+    if found.pending:
+        typer.echo(f"{found.pending} not validated yet: kinemill run {task.name}")
 
 
 def _decision(made: dict[str, Any] | None) -> str:

@@ -17,6 +17,8 @@ from kinemill.validate.before import last_shards
 from kinemill.validate.episodes import STAGE, rules, validated_inputs
 from kinemill.validate.judged import read_judged
 
+NOT_VALIDATED = "not validated"
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -33,7 +35,7 @@ class Standing:
         if self.decision and self.decision.bars:
             return self.decision.standing
         if self.read is None or (self.read["tracks"] and self.judged is None):
-            return "not judged"
+            return NOT_VALIDATED
         if self.decision:
             return "released"
         if not self.episodes:
@@ -78,10 +80,17 @@ def standings(task: Task, home: Home) -> Iterator[Standing]:
 
 @dataclass(frozen=True)
 class Held:
-    """A page of the recordings that are not wholly accepted, and how many there are."""
+    """A page of the recordings that are not wholly accepted.
+
+    Attributes:
+        total: number of them on all pages.
+        shown: those of this page.
+        pending: further recordings, without a fault so far, that the next run validates.
+    """
 
     total: int
     shown: list[Standing]
+    pending: int = 0
 
 
 def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> Held:
@@ -99,7 +108,8 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     shards = last_shards(task, home)
     if shards is None:
         every = [item for item in standings(task, home) if item.word != "accepted"]
-        return Held(len(every), _by_name(every[offset:][:limit]))
+        held = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
+        return Held(len(held), _by_name(held[offset:][:limit]), len(every) - len(held))
     decisions = decided(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
     total, shown = len(special), special[offset:][:limit]

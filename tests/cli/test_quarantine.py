@@ -34,6 +34,16 @@ def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
     assert "held.csv" in kinemill("quarantine", "swing", "list")
 
 
+def test_a_recording_that_waits_for_its_validation_is_not_held_back(swing, log, kinemill, home):
+    task, path = swing(), log("a.csv")
+    ingest(task, home, path.parent)
+    found = kinemill("quarantine", "swing", "list", "--json")
+    assert (found["total"], found["not_validated"], found["recordings"]) == (0, 1, [])
+    listed = kinemill("quarantine", "swing", "list")
+    assert "0 held back of swing" in listed
+    assert "1 not validated yet: kinemill run swing" in listed
+
+
 def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
     task, folder, _ = held
     for number in range(4):
