@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, table
+from kinemill.cli.say import Json, TaskName, document, quantity, table
 
 _SHORT = 16  # characters of a digest that people get to see
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
@@ -13,6 +13,7 @@ _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 def models(task: TaskName, as_json: Json = False) -> None:
     """List the registered versions of a task, newest first."""
+    from kinemill.cli.summary import spell_gate
     from kinemill.home import Home
     from kinemill.register import list_versions
     from kinemill.spec import load_task
@@ -32,19 +33,17 @@ def models(task: TaskName, as_json: Json = False) -> None:
                 ", ".join(line["aliases"]),
                 line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
-                line["metrics"].get(what, {}).get("model"),
-                _refusals(line["gate"]),
+                _error(line["metrics"].get(what, {})),
+                spell_gate(line["gate"]),
             ]
             for line in found["versions"]
         ],
     )
 
 
-def _refusals(gate: list[dict[str, Any]]) -> str:
-    refused = [line["rule"] for line in gate if not line["passed"]]
-    if refused == ["approval"]:
-        return "waits for approval"
-    return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
+def _error(measured: dict[str, Any]) -> str:
+    """Spell the error of the model; nothing for a version whose verification has none."""
+    return quantity(measured["model"]) if "model" in measured else ""
 
 
 def show(

@@ -29,6 +29,8 @@ def run_summary(found: dict[str, Any], accuracy: dict[str, Any]) -> None:
         ]
     alias = f" @{found['alias']}" if found["alias"] else ""
     rows.append(["version", f"{found['version']}{alias}" if found["version"] else "none"])
+    if found["gate"]:
+        rows.append(["gate", spell_gate(found["gate"])])
     rows.append(["took", f"{sum(found['seconds'].values()):.1f} s"])
     table(title, ["", ""], rows)
     errors_table(found["metrics"])
@@ -121,6 +123,14 @@ def gate_table(gate: list[dict[str, Any]]) -> None:
     if gate:
         rows = [[g["rule"], g["passed"], g["found"], g["wanted"]] for g in gate]
         table("gate", ["rule", "passed", "found", "wanted"], rows)
+
+
+def spell_gate(gate: list[dict[str, Any]]) -> str:
+    """Spell the decision of the gate: which rules refused."""
+    refused = [line["rule"] for line in gate if not line["passed"]]
+    if refused == ["approval"]:
+        return "waits for approval"
+    return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
 
 
 def _flat(value: Any) -> str:

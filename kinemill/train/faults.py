@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kinemill.errors import Diverged
 
-_SMALL = 0.01  # of learn.optimizer.lr; a schedule has brought the rate down to less
+_SMALL = 0.01  # of the highest rate so far: a schedule has brought the rate of the last step down
 
 
 class NotFinite(Exception):
@@ -87,12 +87,14 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
             "in dataset.unused"
         )
     base = learn.optimizer.lr
-    rate = learn.schedule.rate(step, base, learn.steps)
-    lower = [f"learn.optimizer.lr ({base:.3g})"] if rate >= _SMALL * base else []
+    rates = [learn.schedule.rate(one, base, learn.steps) for one in range(step)]
+    is_cause = bool(rates) and rates[-1] >= _SMALL * max(rates)
+    lower = [f"learn.optimizer.lr ({base:.3g})"] if is_cause else []
     lower += [f"learn.horizon ({learn.horizon})"] if hasattr(learn, "horizon") else []
     advice = [f"lower {' or '.join(lower)}"] if lower else []
-    if not lower or rate < _SMALL * base:
-        advice.append(f"choose a smaller learn.model: a rate of {rate:.3g} is no cause")
+    if not is_cause:
+        why = f"a rate of {rates[-1]:.3g} is no cause" if rates else "no step has changed it yet"
+        advice.append(f"choose a smaller learn.model: {why}")
     return ", or ".join([*advice, "look at the data for extremes there"])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kinemill.cli.say import interval, quantity
-from kinemill.cli.summary import first_not_finite, run_summary
+from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
 
 DIVERGED = {
     "task": "arm",
@@ -23,6 +23,7 @@ DIVERGED = {
     "alias": None,
     "gate": [{"rule": "verified", "passed": False, "found": "failed", "wanted": "passed"}],
     "report": None,
+    "warnings": [],
     "seconds": {"model": 1.0},
 }
 
@@ -42,6 +43,22 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
     assert "angle rad not finite 0.5 0.25" in lines
     assert "angle rad 0.1 / 0.1 0.2 / 0.1 not finite / 0.25" in lines
     assert "latency p50 0.1 ms, p99 not finite ms" in lines
+    assert "gate refused: verified" in lines
+
+
+@pytest.mark.parametrize(
+    ("gate", "spelled"),
+    [
+        ({}, "not decided"),
+        ({"verified": True}, "passed"),
+        ({"verified": True, "approval": False}, "waits for approval"),
+        ({"verified": False, "parity": False, "serves": True}, "refused: verified, parity"),
+    ],
+)
+def test_a_decision_names_the_rules_that_refused(gate, spelled):
+    assert (
+        spell_gate([{"rule": rule, "passed": passed} for rule, passed in gate.items()]) == spelled
+    )
 
 
 def test_a_finite_model_is_said_to_diverge_nowhere():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.errors import TrainingFailed
+from kinemill.errors import Diverged, TrainingFailed
 from kinemill.spec.ports import Silence
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.compiled import has_compiler
@@ -80,6 +80,41 @@ def test_an_absurd_rate_is_told_as_such(packed, tmp_path):
     ):
         fit(module, objective, learn, tmp_path, QUIET)
     assert read_checkpoint(tmp_path)[1]["step"] == 1
+
+
+@pytest.mark.parametrize("warmup", [100, 1000])  # the rate at step 1: 1 % and 0.1 % of lr
+def test_the_rate_of_a_warm_up_is_a_cause(packed, tmp_path, warmup):
+    schedule = {"type": "constant", "warmup_steps": warmup}
+    module, objective, learn = absurd(packed, schedule=schedule)
+    with pytest.raises(
+        Diverged, match=r"step 1, .*; lower learn\.optimizer\.lr \(1e\+30\) or "
+    ) as it:
+        fit(module, objective, learn, tmp_path, QUIET)
+    assert "is no cause" not in str(it.value)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        # From 1e-3 to 1e-9 in 60 steps: 1e-3 * 1e-6 ** (49 / 60) after step 49.
+        (50, r"a rate of 1\.26e-08 is no cause"),
+        (0, "no step has changed it yet"),
+    ],
+)
+def test_a_rate_that_cannot_be_the_cause_is_not_blamed(packed, tmp_path, step, why):
+    settings = {
+        "optimizer": {"lr": 1e-3},
+        "schedule": {"type": "exponential", "min_lr": 1e-9, "warmup_steps": 0},
+    }
+    module, objective, learn = ready(packed, packed, **settings)
+
+    def loss(which, at, *place):
+        return objective.loss(which, at, *place) * (np.inf if at >= step else 1.0)
+
+    advice = rf"lower learn\.horizon \(4\), or choose a smaller learn\.model: {why}, or look at"
+    with pytest.raises(Diverged, match=rf"step {step}.*; {advice} the data") as it:
+        fit(module, replace(objective, loss=loss), learn, tmp_path, QUIET)
+    assert "learn.optimizer.lr" not in str(it.value)
 
 
 @pytest.mark.slow  # compiles

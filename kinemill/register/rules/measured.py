@@ -18,6 +18,7 @@ def judge(contest: Contest) -> list[Verdict]:
 
     Refused: the verification is of other files, rows or data than are registered; kinemill run
     with the same logs makes it anew. If it stays so, the model answers differently each time.
+    Where the error is not finite, train with a longer learn.horizon or a smaller model.
     """
     document, metric = contest.verification, metric_of(contest.task)
     model = number(claimed(document, metric).get("model"))
@@ -26,6 +27,9 @@ def judge(contest: Contest) -> list[Verdict]:
     if again is None:
         wanted = _told(said, of)
         return [Verdict("measured", passed=False, found="was not measured", wanted=wanted)]
+    if not math.isfinite(again.error):
+        found = f"not finite over {again.windows} {of}: rollouts diverge"
+        return [Verdict("measured", passed=False, found=found, wanted="a finite error")]
     near = math.isclose(again.error, said.error, rel_tol=TOLERANCE, abs_tol=1e-9)
     possible = metric.larger or again.error >= 0.0
     passed = near and possible and again.windows == said.windows

@@ -1,0 +1,70 @@
+"""A model that diverges: the run ends with exit code 1 and one reason, and so does its rerun."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.pipelines.conftest import TASK
+
+pytestmark = pytest.mark.e2e
+
+POLYNOMIAL = ["learn.model={type: polynomial, degree: 4}", "learn.patience=null"]
+STEPS = 100  # the rollouts of the model below diverge after about 30
+
+
+def kinemill(*arguments):
+    command = "from kinemill.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def run(logs, *settings):
+    return kinemill("run", TASK, "--logs", logs, *(f"--set={one}" for one in settings))
+
+
+def lines_of(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_training_that_diverges_is_reported_again_by_its_rerun(place, logs):
+    """The training is a child process, whose error comes through its exit code and its log."""
+    for _ in range(2):
+        done = run(logs, *POLYNOMIAL, "learn.optimizer.lr=1e30")
+        assert done.returncode == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        reasons = [line for line in done.stderr.splitlines() if "expected finite numbers" in line]
+        assert len(reasons) == 1
+        assert done.stderr.splitlines()[-1] == reasons[0]
+        assert reasons[0].startswith("training process: step 1, channel ")
+        assert "lower learn.optimizer.lr (1e+30)" in reasons[0]
+        assert done.stdout == ""
+    assert "not finite" not in kinemill("models", TASK).stdout  # none was registered
+
+
+@pytest.mark.slow
+def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_reason(place, logs):
+    """Four steps of training stay finite; the rollouts of the verification do not."""
+    settings = [*POLYNOMIAL, "learn.optimizer.lr=0.7", "learn.steps=15", f"verify.horizon={STEPS}"]
+    first = run(logs, *settings)
+    assert first.returncode == 1, first.stderr
+    again = run(logs, *settings)
+    told = [lines_of(done.stdout) for done in (first, again)]
+    assert (told[0][0], told[1][0]) == (f"{TASK}: refused", f"{TASK}: unchanged")
+    for done, lines in zip((first, again), told, strict=True):
+        assert "Traceback" not in done.stderr + done.stdout
+        (gate,) = [line for line in lines if line.startswith("gate refused: ")]
+        assert gate.endswith("verified")
+        (reason,) = [line for line in lines if line.startswith("diverges ")]
+        assert " are not finite from " in reason
+        assert any(line.startswith("nrmse not finite ") for line in lines)
+        (measured,) = [line for line in lines if line.startswith("measured no ")]
+        assert measured.endswith(": rollouts diverge a finite error")
+    (version,) = [line for line in lines_of(kinemill("models", TASK).stdout) if "refused:" in line]
+    assert " not finite refused: measured, " in version
