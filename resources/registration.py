@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from kinemill.home import Home
-from kinemill.register import Registration
+from kinemill.register.registering import Registration
 from kinemill.sharing import bring
 from kinemill.store import MANIFEST, Outcome, Ref, file_digest
 

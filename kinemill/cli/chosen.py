@@ -123,9 +123,9 @@ def _parts(model: str) -> tuple[str, str]:
 
 
 def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
-    from kinemill.register.consistency import open_registry
+    from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
 
-    tracking = open_registry(home, task)
-    found = find_version(tracking, task, which)
-    return found, bundle_folder(tracking, found)
+    require_registry(home, task)
+    found = find_version(home, task, which)
+    return found, bundle_folder(home, found)

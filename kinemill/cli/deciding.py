@@ -106,9 +106,9 @@ def audit(task: TaskName, as_json: Json = False) -> None:
     """List who made which version champion, when, and why; exit 1 on a gap."""
     from kinemill.home import Home
     from kinemill.register.auditing import audit as look
-    from kinemill.spec import load_task
+    from kinemill.spec import task_name
 
-    found = look(Home.resolve(), load_task(task).name)
+    found = look(Home.resolve(), task_name(task))
     if as_json:
         document(found)
     else:

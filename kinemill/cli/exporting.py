@@ -20,14 +20,14 @@ def export(
     """Copy a registered model, the champion unless another is named, to a folder that runs it."""
     from kinemill.export.bundle import deliver
     from kinemill.home import Home
-    from kinemill.register.consistency import open_registry
+    from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
 
     task, which = address_of(model)
     home = Home.resolve()
-    tracking = open_registry(home, task.name)
-    version = find_version(tracking, task.name, which)
-    found = deliver(bundle_folder(tracking, version), to.expanduser().resolve(), c99=c99)
+    require_registry(home, task.name)
+    version = find_version(home, task.name, which)
+    found = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
     found |= {"task": task.name, "version": version.number}
     if as_json:
         document(found)

@@ -15,10 +15,10 @@ def models(task: TaskName, as_json: Json = False) -> None:
     """List the registered versions of a task, newest first."""
     from kinemill.cli.summary import spell_gate
     from kinemill.home import Home
-    from kinemill.register import list_versions
-    from kinemill.spec import load_task
+    from kinemill.register.lookup import list_versions
+    from kinemill.spec import task_name
 
-    found = list_versions(load_task(task).name, Home.resolve())
+    found = list_versions(task_name(task), Home.resolve())
     if as_json:
         document(found)
         return
@@ -53,13 +53,13 @@ def show(
     """Show one version: errors, gate, lineage, files; the champion unless another is named."""
     from kinemill.errors import BadInput
     from kinemill.home import Home
-    from kinemill.register import show as look_up
-    from kinemill.spec import load_task
+    from kinemill.register.lookup import show as look_up
+    from kinemill.spec import task_name
 
     address = _ADDRESS.match(model)
     if address is None:
         raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
-    name = load_task(address["task"]).name
+    name = task_name(address["task"])
     found = look_up(name, Home.resolve(), address["which"] or "")
     if as_json:
         document(found)

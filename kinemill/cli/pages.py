@@ -136,13 +136,14 @@ def report(
 ) -> None:
     """Write the page of one version: where it comes from, data, training, errors, verdict."""
     from kinemill.home import Home
-    from kinemill.register.consistency import open_registry
+    from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version
     from kinemill.store import publish_file
 
     (task, which), home = address_of(model), Home.resolve()
-    found = find_version(open_registry(home, task.name), task.name, which)
+    require_registry(home, task.name)
+    found = find_version(home, task.name, which)
     publish_file(to, version_page(home, found).encode())
     if as_json:
         document({"task": task.name, "version": found.number, "report": str(to)})

@@ -100,7 +100,7 @@ def of_chain(document: Mapping[str, Any], task: Any) -> Run:
     """Return the run of a chain: its model is the version that it registered."""
     from kinemill.home import Home
     from kinemill.register import tags
-    from kinemill.register.consistency import open_registry
+    from kinemill.register.consistency import require_registry
     from kinemill.register.versions import find_version
     from kinemill.store import SUMMARY, read_json
 
@@ -108,7 +108,8 @@ def of_chain(document: Mapping[str, Any], task: Any) -> Run:
     if number is None:
         return Run(document, task, None, {})
     home = Home.resolve()
-    version = find_version(open_registry(home, task.name), task.name, f":{number}")
+    require_registry(home, task.name)
+    version = find_version(home, task.name, f":{number}")
     folder = home.root / version.tags[tags.MODEL_FOLDER]
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     return Run(document, task, f"models:/{task.name}/{number}", summary)

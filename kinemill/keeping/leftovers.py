@@ -10,7 +10,6 @@ from kinemill.keeping.live import OldRun, Orchestrator, at_work
 from kinemill.keeping.outcomes import size_of
 from kinemill.register.versions import versions_of
 from kinemill.store import MANIFEST
-from kinemill.tracking import open_tracking
 from kinemill.tracking.upkeep import deleted_runs
 
 # Where files are written aside: drop folders and other people's files are never looked at.
@@ -83,7 +82,7 @@ def deleted_in_mlflow(home: Home) -> Iterator[Item]:
     kept: dict[str, set[str | None]] = {}
     for run in deleted_runs(home):
         if run.experiment not in kept:
-            found = versions_of(open_tracking(home), run.experiment)
+            found = versions_of(home, run.experiment)
             kept[run.experiment] = {version.run_id for version in found}
         folder = run.folder
         if folder is None or run.id in kept[run.experiment] or not folder.is_dir():

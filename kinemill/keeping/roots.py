@@ -107,7 +107,7 @@ def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
     check_all(home)
     tracking = open_tracking(home)
     for task in _registered(tracking.client):
-        found = versions_of(tracking, task)
+        found = versions_of(tracking.home, task)
         for version in found:
             weak = not version.aliases and version is not found[0]
             yield from _of_version(home, graph, version, weak=weak)

@@ -3,56 +3,64 @@
 From: a verification and the model it judged. To: a version in MLflow with signature, files, lineage
 and decision; alias `challenger` on it, then `champion` if every rule of the gate holds. Refreshed
 when the verification or the task's `promote` part changes; the champion is left out of the key.
+
+A name is imported on first use: reading the registry needs neither polars nor MLflow.
 """
 
-from kinemill.register.auditing import audit
-from kinemill.register.bundle import check_bundle
-from kinemill.register.comparing import compare, comparison_document
-from kinemill.register.document import RunFacts, run_document
-from kinemill.register.explaining import why
-from kinemill.register.lineage import made_from, uses_of
-from kinemill.register.lookup import fetch_bundle, list_versions, show
-from kinemill.register.promoting import approve, promote, rollback
-from kinemill.register.pulling import OfHome, OfServer, pull
-from kinemill.register.registering import (
-    VERSION,
-    Produced,
-    Registration,
-    register,
-    registration_key,
-)
-from kinemill.register.rules import RULES
-from kinemill.register.shadowing import shadow
-from kinemill.register.starting import start_of
-from kinemill.register.versions import Version, find_version
+import importlib
+from typing import Any
 
-__all__ = [
-    "RULES",
-    "VERSION",
-    "OfHome",
-    "OfServer",
-    "Produced",
-    "Registration",
-    "RunFacts",
-    "Version",
-    "approve",
-    "audit",
-    "check_bundle",
-    "compare",
-    "comparison_document",
-    "fetch_bundle",
-    "find_version",
-    "list_versions",
-    "made_from",
-    "promote",
-    "pull",
-    "register",
-    "registration_key",
-    "rollback",
-    "run_document",
-    "shadow",
-    "show",
-    "start_of",
-    "uses_of",
-    "why",
-]
+_NAMES = {
+    "auditing": ("audit",),
+    "bundle": ("check_bundle",),
+    "comparing": (
+        "compare",
+        "comparison_document",
+    ),
+    "document": (
+        "RunFacts",
+        "run_document",
+    ),
+    "explaining": ("why",),
+    "lineage": (
+        "made_from",
+        "uses_of",
+    ),
+    "lookup": (
+        "fetch_bundle",
+        "list_versions",
+        "show",
+    ),
+    "promoting": (
+        "approve",
+        "promote",
+        "rollback",
+    ),
+    "pulling": (
+        "OfHome",
+        "OfServer",
+        "pull",
+    ),
+    "registering": (
+        "VERSION",
+        "Produced",
+        "Registration",
+        "register",
+        "registration_key",
+    ),
+    "rules": ("RULES",),
+    "shadowing": ("shadow",),
+    "starting": ("start_of",),
+    "versions": (
+        "Version",
+        "find_version",
+    ),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

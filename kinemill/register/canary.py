@@ -46,7 +46,7 @@ def start_canary(
     if not 0.0 < share <= 1.0:
         raise BadInput("--share", f"is {share:g}", expected="above 0, at most 1")
     tracking = open_registry(home, task)
-    version = find_version(tracking, task, which)
+    version = find_version(tracking.home, task, which)
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion: every robot has it")
     if version.decision not in _TRUSTED and not (force and why):
@@ -71,7 +71,7 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
     """
     with guarded(home, task):
         tracking = open_registry(home, task)
-        found = canary_in(notes_of(tracking, task))
+        found = canary_in(notes_of(tracking.home, task))
         if found is None:
             raise BadInput(task, "has no canary", fix=f"kinemill canary {task} --share 0.1")
         _commit(tracking, task, None, _event(tracking, task, "canary ended", found.version, why))
@@ -84,7 +84,7 @@ def look_at_canary(task: str, home: Home) -> Json:
 
 
 def _event(tracking: Tracking, task: str, what: What, version: int, why: str) -> Event:
-    return Event.of(what, version, aliases_of(tracking, task).get(CHAMPION), why)
+    return Event.of(what, version, aliases_of(tracking.home, task).get(CHAMPION), why)
 
 
 def _commit(tracking: Tracking, task: str, chosen: str | None, event: Event) -> None:
@@ -92,10 +92,10 @@ def _commit(tracking: Tracking, task: str, chosen: str | None, event: Event) -> 
 
 
 def _document(task: str, tracking: Tracking) -> Json:
-    found = canary_in(notes_of(tracking, task))
+    found = canary_in(notes_of(tracking.home, task))
     return {
         "task": task,
         "version": found.version if found else None,
         "share": found.share if found else None,
-        "champion": aliases_of(tracking, task).get(CHAMPION),
+        "champion": aliases_of(tracking.home, task).get(CHAMPION),
     }

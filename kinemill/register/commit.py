@@ -47,7 +47,7 @@ def _expect_applied(tracking: Tracking, task: str) -> None:
     Raises:
         RegistryMismatch: this machine has another ledger than the one that MLflow shows.
     """
-    shown = notes_of(tracking, task).get(tags.APPLIED, "0")
+    shown = notes_of(tracking.home, task).get(tags.APPLIED, "0")
     if shown != str(next_number(tracking.home, task) - 1):
         raise RegistryMismatch(
             ledger_folder(tracking.home, task),

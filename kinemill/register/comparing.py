@@ -62,8 +62,8 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
         CorruptArtifact: files of a version, or the dataset, are gone.
     """
     tracking = open_registry(home, task.name)
-    first, second = (find_version(tracking, task.name, which) for which in (a, b))
-    models = [load(bundle_folder(tracking, one), non_finite="pass") for one in (first, second)]
+    first, second = (find_version(tracking.home, task.name, which) for which in (a, b))
+    models = [load(bundle_folder(tracking.home, one), non_finite="pass") for one in (first, second)]
     differs = differences(models[0].interface, models[1].interface)
     if any(not line.startswith("history ") for line in differs):
         told = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)

@@ -40,9 +40,20 @@ def open_registry(home: Home, task: str) -> Tracking:
         RegistryMismatch: MLflow shows something else than the store has recorded.
         KinemillError: the database is lost or damaged.
     """
+    require_registry(home, task)
+    return open_tracking(home)
+
+
+def require_registry(home: Home, task: str) -> None:
+    """Compare the registry of a task with its ledger, without MLflow, which takes 2 s to import.
+
+    Raises:
+        BadInput: nothing was registered.
+        RegistryMismatch: MLflow shows something else than the store has recorded.
+        KinemillError: the database is lost or damaged.
+    """
     if not is_registered(home, task):
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    return open_tracking(home)
 
 
 def is_registered(home: Home, task: str) -> bool:
@@ -146,7 +157,7 @@ def _of_versions(ledger: Ledger, shown: Shown) -> Iterator[str]:
     for number, entry in sorted(ledger.versions.items()):
         if other := shown.versions.get(number):
             pairs = (entry.run_id, other.run_id), (entry.source, other.source)
-            names = _unlike(entry.tags, other.tags)
+            names = _unlike(entry.tags, other.own_tags)
             names += [name for name, (one, two) in zip(_COLUMNS, pairs, strict=True) if one != two]
             if names:
                 yield f"version {number} has another {', '.join(names)}"

@@ -80,8 +80,8 @@ def _judge(
     tracking: Tracking, task: Task, version: Version, evidence: Evidence
 ) -> tuple[list[Verdict], int | None, str]:
     """Return the gate's verdicts, and the champion and its numbers."""
-    held = aliases_of(tracking, task.name).get(CHAMPION)
-    folder = bundle_folder(tracking, version)
+    held = aliases_of(tracking.home, task.name).get(CHAMPION)
+    folder = bundle_folder(tracking.home, version)
     challenger = Challenger(
         folder,
         read_json(folder / "verification.json"),
@@ -99,7 +99,7 @@ def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | Non
     if number is None:
         return None
     try:
-        found = find_version(tracking, task, f":{number}") if held else None
+        found = find_version(tracking.home, task, f":{number}") if held else None
     except BadInput:
         found = None
     return Reigning(tracking, number, found)
@@ -128,7 +128,7 @@ def _write_down(
 ) -> Change:
     """Publish the verdict with the version's files; return its tags and description."""
     home, client = tracking.home, tracking.client
-    papers = decision.make_decision(home, facts, verdicts, bundle_folder(tracking, version))
+    papers = decision.make_decision(home, facts, verdicts, bundle_folder(tracking.home, version))
     folder = open_ref(home, papers.ref)
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")

@@ -4,7 +4,7 @@ import inspect
 
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.consistency import open_registry
+from kinemill.register.consistency import require_registry
 from kinemill.register.deciding import approval_of
 from kinemill.register.rules import RULES, is_of
 from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
@@ -28,8 +28,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
     Raises:
         BadInput: there is no such version.
     """
-    tracking = open_registry(home, task)
-    version = find_version(tracking, task, which or NEWEST)
+    require_registry(home, task)
+    version = find_version(home, task, which or NEWEST)
     approval, report = approval_of(version), version.tags.get(tags.REPORT)
     return {
         "task": task,

@@ -111,7 +111,7 @@ def _load(reigning: Reigning) -> tuple[Path, Any]:
     if reigning.version is None:
         where, fix = f"version {reigning.number}", "kinemill promote or rollback names another"
         raise BadInput(where, "was champion, and its alias or itself is gone", fix=fix)
-    folder = bundle_folder(reigning.tracking, reigning.version)
+    folder = bundle_folder(reigning.tracking.home, reigning.version)
     return folder, runtime.load(folder, non_finite="pass")
 
 

@@ -11,10 +11,9 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
-from kinemill.register.consistency import is_registered, open_registry
+from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import Version, find_version, versions_of
 from kinemill.store import Json, read_json
-from kinemill.tracking import open_tracking
 
 PAGE = 20
 _USED = ("train", "validation", "test")
@@ -33,7 +32,8 @@ def made_from(home: Home, task: str, which: str = "", offset: int = 0, limit: in
     Raises:
         BadInput: no such version, or its dataset is not in this home.
     """
-    model = find_version(open_registry(home, task), task, which)
+    require_registry(home, task)
+    model = find_version(home, task, which)
     dataset = find_dataset(home, task, model.tags[tags.DATASET])
     used = scan_listing(dataset.folder(home)).filter(pl.col("split").is_in(_USED))
     recordings = used.group_by("recording", "name", "group").agg(
@@ -67,7 +67,7 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     Raises:
         BadInput: the task never had such a recording.
     """
-    models = versions_of(open_tracking(home), task) if is_registered(home, task) else []
+    models = versions_of(home, task) if is_registered(home, task) else []
     known = _members(home, task, recording)
     found = {member.hash: (member.name, list[Json]()) for member in known}
     wanted = (pl.col("name") == recording) | pl.col("recording").is_in([*found])

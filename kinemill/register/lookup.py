@@ -4,8 +4,7 @@ from pathlib import Path
 
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.bundle import read_sums
-from kinemill.register.consistency import is_registered, open_registry
+from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import (
     SHORT,
     Version,
@@ -14,14 +13,14 @@ from kinemill.register.versions import (
     parse_address,
     versions_of,
 )
+from kinemill.runtime.integrity import read_sums
 from kinemill.sharing import bring
 from kinemill.store import Json
-from kinemill.tracking import open_tracking
 
 
 def list_versions(task: str, home: Home) -> Json:
     """Return the `models` document: every version of a task, newest first."""
-    found = versions_of(open_tracking(home), task) if is_registered(home, task) else []
+    found = versions_of(home, task) if is_registered(home, task) else []
     return {"task": task, "versions": [_line(item) for item in found]}
 
 
@@ -43,7 +42,8 @@ def show(task: str, home: Home, which: str = "") -> Json:
         BadInput: there is no such version.
         CorruptArtifact: its files are said to lie outside of the home.
     """
-    item = find_version(open_registry(home, task), task, which)
+    require_registry(home, task)
+    item = find_version(home, task, which)
     folder = home.inside(item.tags.get(tags.BUNDLE, ""), item.name)
     bring(home, folder)
     report = item.tags.get(tags.REPORT)
@@ -78,5 +78,5 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
     """
     task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)
-    tracking = open_registry(where, task)
-    return bundle_folder(tracking, find_version(tracking, task, which))
+    require_registry(where, task)
+    return bundle_folder(where, find_version(where, task, which))

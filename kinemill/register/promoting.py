@@ -75,21 +75,21 @@ def approve(
     with guarded(home, task.name):
         tracking = open_registry(home, task.name)
         protect(tracking)
-        version = find_version(tracking, task.name, which)
+        version = find_version(tracking.home, task.name, which)
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="nothing is left to approve")
         earlier = approval_of(version)
         given = Approval(whoever(), now(), breaking or bool(earlier and earlier.breaking))
         number = version.number
-        held = aliases_of(tracking, task.name).get(CHAMPION)
+        held = aliases_of(tracking.home, task.name).get(CHAMPION)
         reason = (f"breaking; {why}" if breaking else why).strip("; ")
         stamped = {tags.APPROVED: json.dumps(asdict(given))}
         event = Event.of("approved", number, held, reason)
         commit(tracking, task.name, Change(tags={number: stamped}), event)
-        version = find_version(tracking, task.name, f":{number}")
+        version = find_version(tracking.home, task.name, f":{number}")
         made_with = task_of(home, task, version)
         decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return _document(find_version(tracking, task.name, f":{number}"), held)
+        return _document(find_version(tracking.home, task.name, f":{number}"), held)
 
 
 def promote(
@@ -118,8 +118,8 @@ def promote(
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
-        expected = aliases_of(tracking, task.name).get(CHAMPION)
-    version = find_version(tracking, task.name, which)
+        expected = aliases_of(tracking.home, task.name).get(CHAMPION)
+    version = find_version(tracking.home, task.name, which)
     if version.decision != CHAMPION and not force:
         refused = ", ".join(line["rule"] for line in version.gate if not line["passed"])
         found = f"the gate refused it: {refused}" if refused else "the gate has not judged it"
@@ -155,9 +155,9 @@ def rollback(
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
-        expected = aliases_of(tracking, task.name).get(CHAMPION)
+        expected = aliases_of(tracking.home, task.name).get(CHAMPION)
     which = to or f":{_before(tracking, task.name, expected)}"
-    version = find_version(tracking, task.name, which)
+    version = find_version(tracking.home, task.name, which)
     if version.decision is None:
         raise BadInput(version.name, "the gate has not judged it", fix="name another: --to NUMBER")
     event = Event.of("rolled back", version.number, expected, why)
@@ -173,7 +173,7 @@ def _before(tracking: Tracking, task: str, champion: int | None) -> int:
     crowned = [e for e in trail(tracking, task) if e.what in CROWNED and e.version == champion]
     if crowned and crowned[-1].before:
         return crowned[-1].before
-    noted = find_version(tracking, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
+    noted = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
     if previous := int(noted):
         return previous
     raise BadInput(
@@ -200,7 +200,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
         protect(tracking)
         change = crown(tracking, task.name, version.number, event.before)
         commit(tracking, task.name, change, event)
-    moved = find_version(tracking, task.name, f":{version.number}")
+    moved = find_version(tracking.home, task.name, f":{version.number}")
     return _document(moved, event.before) | {"differs": _differs(tracking, moved, event.before)}
 
 
@@ -209,8 +209,8 @@ def _differs(tracking: Tracking, version: Version, before: int | None) -> list[s
     if before is None:
         return []
     try:
-        earlier = find_version(tracking, version.task, f":{before}")
-        old, new = (load(bundle_folder(tracking, one)).interface for one in (earlier, version))
+        earlier = find_version(tracking.home, version.task, f":{before}")
+        old, new = (load(bundle_folder(tracking.home, one)).interface for one in (earlier, version))
     except (BadInput, CorruptArtifact) as error:
         return [f"whether the interface is the same cannot be told: {error}"]
     told = differences(old, new)

@@ -7,14 +7,13 @@ from pathlib import Path
 from kinemill.errors import Unreachable
 from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.bundle import SUMS, read_sums
 from kinemill.register.consistency import is_registered
 from kinemill.register.switching import notes_of
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime.canary import WHICH, which_of
+from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.pulling import pull, watch
 from kinemill.runtime.sources import OfServer, Sight, Source
-from kinemill.tracking import open_tracking
 
 __all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]
 
@@ -33,25 +32,26 @@ class OfHome:
 
     def look(self) -> Sight:
         """Look the alias up in the database."""
-        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             if not is_registered(self.home, self.task):
                 raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
-            tracking, which = open_tracking(self.home), self.which
+            which = self.which
             if which == WHICH:
-                which = which_of(self.task, self.robot, notes_of(tracking, self.task))
-            version = find_version(tracking, self.task, which)
-        except MlflowException as error:
+                notes = notes_of(self.home, self.task)
+                which = which_of(self.task, self.robot, notes)
+            version = find_version(self.home, self.task, which)
+        except SQLAlchemyError as error:
             raise Unreachable(
-                self.task, f"the registry does not answer: {error.message}"
+                self.task, f"the registry does not answer: {str(error).splitlines()[0]}"
             ) from error
         return Sight(version.number, version.tags[tags.SUMS])
 
     def copy(self, sight: Sight, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""
-        tracking = open_tracking(self.home)
-        source = bundle_folder(tracking, find_version(tracking, self.task, f":{sight.version}"))
+        version = find_version(self.home, self.task, f":{sight.version}")
+        source = bundle_folder(self.home, version)
         for name in (SUMS, *read_sums(source)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, folder / name)

@@ -123,7 +123,7 @@ def _delete_unknown_tags(tracking: Tracking, ledger: Ledger) -> None:
     """Delete tags under our names that the store has not recorded."""
     shown = read_tables(tracking.home, ledger.task)
     for number, entry in ledger.versions.items():
-        for name in shown.versions[number].tags.keys() - entry.tags.keys():
+        for name in shown.versions[number].own_tags.keys() - entry.tags.keys():
             tracking.client.delete_model_version_tag(ledger.task, str(number), name)
 
 

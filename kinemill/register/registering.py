@@ -134,11 +134,11 @@ def register(
                 return _registration(again, "unchanged")
             run_id = run_id or _run(tracking, task, produced, key)
             number = create_version(tracking, task.name, folder, run_id, stamped)
-            known = find_version(tracking, task.name, f":{number}")
+            known = find_version(tracking.home, task.name, f":{number}")
         fault_point("register.created")
         _record(tracking, task, known, produced.dataset)
         decide(tracking, task, known, evidence or evidence_of(task, home, produced.dataset))
-        decided = find_version(tracking, task.name, f":{known.number}")
+        decided = find_version(tracking.home, task.name, f":{known.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
 
@@ -185,9 +185,9 @@ def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -
     Another MLflow client may have made one with the same key: it counts only with the same tags.
     """
     recorded = read_ledger(tracking.home, task).versions
-    for found in versions_of(tracking, task, f" and tags.`{tags.KEY}` = '{key}'"):
+    for found in versions_of(tracking.home, task):
         same = found.tags | {tags.COMMIT: stamped[tags.COMMIT]} == stamped
-        if found.number in recorded or same:
+        if found.tags.get(tags.KEY) == key and (found.number in recorded or same):
             return found
     return None
 

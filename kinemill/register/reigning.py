@@ -24,7 +24,6 @@ from kinemill.register.versions import (
     bundle_folder,
     find_version,
 )
-from kinemill.tracking import open_tracking
 
 _USED = ("train", "validation", "test")
 
@@ -111,8 +110,7 @@ def reigning(home: Home, task: str) -> Reigning | None:
     """
     if not is_registered(home, task):
         return None
-    tracking = open_tracking(home)
-    if CHAMPION not in aliases_of(tracking, task):
+    if CHAMPION not in aliases_of(home, task):
         return None
-    found = find_version(tracking, task, f"@{CHAMPION}")
-    return Reigning(home, found, bundle_folder(tracking, found))
+    found = find_version(home, task, f"@{CHAMPION}")
+    return Reigning(home, found, bundle_folder(home, found))

@@ -46,12 +46,11 @@ def decided_before(
         stamped: what the new version would carry.
         folder: its bundle.
     """
-    condition = f" and tags.`{tags.MODEL}` = '{stamped[tags.MODEL]}'"
-    for version in versions_of(tracking, task.name, condition):
-        same = version.tags.get(tags.DATASET) == stamped[tags.DATASET]
+    for version in versions_of(tracking.home, task.name):
+        same = all(version.tags.get(tag) == stamped[tag] for tag in (tags.MODEL, tags.DATASET))
         if version.decision and same and version.tags.get(tags.WISHES) == wishes(task):
             try:
-                before = bundle_folder(tracking, version)
+                before = bundle_folder(tracking.home, version)
             except (BadInput, CorruptArtifact):
                 continue  # it has no files any more that could be the same
             documents = (read_json(one / "verification.json") for one in (before, folder))

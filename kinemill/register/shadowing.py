@@ -152,7 +152,7 @@ class Shadow:
         tracking = open_tracking(self.home)
         both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
-            who: load(bundle_folder(tracking, version), non_finite="pass")
+            who: load(bundle_folder(tracking.home, version), non_finite="pass")
             for who, version in both.items()
         }
 
@@ -200,8 +200,8 @@ def shadow(
         BadInput: there is no champion, no such version, they are one, or see other channels.
     """
     tracking = open_registry(home, task.name)
-    champion = find_version(tracking, task.name, f"@{CHAMPION}")
-    challenger = find_version(tracking, task.name, which)
+    champion = find_version(tracking.home, task.name, f"@{CHAMPION}")
+    challenger = find_version(tracking.home, task.name, which)
     if champion.number == challenger.number:
         raise BadInput(challenger.name, "is the champion itself", expected="another version")
     made_with = task_of(home, task, champion, overrides)

@@ -35,10 +35,9 @@ def start_of(task: Task, home: Home) -> Start | None:
     name, which = parse_address(address, where)
     if not is_registered(home, name):
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
-    tracking = open_tracking(home)
-    if not aliases_of(tracking, name) and name not in (known := _registered(tracking)):
+    if not aliases_of(home, name) and name not in (known := _registered(open_tracking(home))):
         raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
-    version = find_version(tracking, name, which)
+    version = find_version(home, name, which)
     stamped = version.tags
     home.inside(stamped.get(tags.MODEL_FOLDER, ""), version.name)
     try:

@@ -10,13 +10,14 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.locks import lock, now, whoever
 from kinemill.register import tags
 from kinemill.register.ledger import Change
+from kinemill.register.tables import read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
 from kinemill.tracking import Tracking
 
@@ -83,7 +84,7 @@ def crown(tracking: Tracking, task: str, version: int, expected: int | None) -> 
     Raises:
         ChampionChanged: another version is champion.
     """
-    held = aliases_of(tracking, task)
+    held = aliases_of(tracking.home, task)
     if held.get(CHAMPION) != expected:
         raise changed(task, held.get(CHAMPION), expected)
     aliases: dict[str, int | None] = {CHAMPION: version}
@@ -116,14 +117,14 @@ def same_event(one: Event, other: Event) -> bool:
 
 def trail(tracking: Tracking, task: str) -> list[Event]:
     """Return what happened to the versions of a task, the oldest event first."""
-    found = notes_of(tracking, task)
+    found = notes_of(tracking.home, task)
     keys = sorted(key for key in found if key.startswith(tags.EVENT))
     return [Event(**json.loads(found[key])) for key in keys]
 
 
 def last_champion(tracking: Tracking, task: str) -> int | None:
     """Return which version was crowned last, though its alias or itself may be gone since."""
-    noted = notes_of(tracking, task).get(tags.CHAMPION)
+    noted = notes_of(tracking.home, task).get(tags.CHAMPION)
     if noted:
         return int(noted)
     crowned = tracking.client.search_model_versions(
@@ -134,13 +135,6 @@ def last_champion(tracking: Tracking, task: str) -> int | None:
     return int(crowned[0].version) if crowned else None
 
 
-def notes_of(tracking: Tracking, task: str) -> dict[str, Any]:
-    """Return the tags of a registered model; none where there is no such model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return dict(tracking.client.get_registered_model(task).tags)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
+def notes_of(home: Home, task: str) -> dict[str, str]:
+    """Return our tags of a registered model; none where there is no such model."""
+    return read_tables(home, task).notes

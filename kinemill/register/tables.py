@@ -12,19 +12,35 @@ from kinemill.tracking.database import damaged_database, tracking_uri
 
 _WAIT = 120.0  # s that somebody may hold the database
 _VERSIONS = """
-SELECT version, run_id, source, description FROM model_versions
+SELECT version, run_id, source, description, creation_time FROM model_versions
 WHERE name = :task AND current_stage != 'Deleted_Internal'
 """
-_TAGS = "SELECT version, key, value FROM model_version_tags WHERE name = :task AND key LIKE :own"
+_TAGS = "SELECT version, key, value FROM model_version_tags WHERE name = :task"
 _NOTES = "SELECT key, value FROM registered_model_tags WHERE name = :task AND key LIKE :own"
 _ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = :task"
+
+
+@dataclass
+class Row(Entry):
+    """A version as MLflow shows it, with the tags of other programs.
+
+    Attributes:
+        created: s since the epoch.
+    """
+
+    created: float = 0.0
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """The tags under our names."""
+        return {name: value for name, value in self.tags.items() if name.startswith(tags.OWN)}
 
 
 @dataclass
 class Shown:
     """What MLflow shows of a task."""
 
-    versions: dict[int, Entry] = field(default_factory=dict[int, Entry])
+    versions: dict[int, Row] = field(default_factory=dict[int, Row])
     aliases: dict[str, int] = field(default_factory=dict[str, int])
     notes: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -49,12 +65,16 @@ def read_tables(home: Home, task: str) -> Shown:
         with connected(home) as connection:
             ask: Any = lambda query: connection.execute(text(query), asked)  # noqa: E731
             shown = Shown()
-            for number, run_id, source, description in ask(_VERSIONS):
-                entry = Entry(run_id or "", source or "", description=description or "")
-                shown.versions[int(number)] = entry
+            for number, run_id, source, description, created in ask(_VERSIONS):
+                shown.versions[int(number)] = Row(
+                    run_id or "",
+                    source or "",
+                    description=description or "",
+                    created=(created or 0) / 1000.0,
+                )
             for number, key, value in ask(_TAGS):
-                if entry := shown.versions.get(int(number)):
-                    entry.tags[key] = value
+                if row := shown.versions.get(int(number)):
+                    row.tags[key] = value or ""
             shown.notes = {key: value for key, value in ask(_NOTES)}
             shown.aliases = {alias: int(number) for alias, number in ask(_ALIASES)}
             return shown

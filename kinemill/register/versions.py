@@ -6,13 +6,15 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.bundle import check_bundle, read_sums
+from kinemill.register.tables import read_tables
+from kinemill.runtime.integrity import read_sums
+from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Ref, once, open_ref
-from kinemill.tracking import Tracking
+from kinemill.tracking import Tracking, open_tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEWEST = "@newest"  # no alias of MLflow's, which knows `latest` as reserved
@@ -68,50 +70,30 @@ class Version:
         return f"models:/{self.task}/{self.number}"
 
 
-def aliases_of(tracking: Tracking, task: str) -> dict[str, int]:
+def aliases_of(home: Home, task: str) -> dict[str, int]:
     """Return version by alias; empty when nothing was registered."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        model = tracking.client.get_registered_model(task)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-    return {alias: int(version) for alias, version in model.aliases.items()}
+    return read_tables(home, task).aliases
 
 
-def versions_of(tracking: Tracking, task: str, condition: str = "") -> list[Version]:
-    """Return the versions of a task, newest first; `condition` narrows MLflow's search."""
-    aliases = aliases_of(tracking, task)
-    found: list[Version] = []
-    token: str | None = None
-    while True:
-        page = tracking.client.search_model_versions(
-            f"name = '{task}'{condition}", order_by=["version_number DESC"], page_token=token
+def versions_of(home: Home, task: str) -> list[Version]:
+    """Return the versions of a task, newest first."""
+    shown = read_tables(home, task)
+    return [
+        Version(
+            task=task,
+            number=number,
+            aliases=tuple(sorted(alias for alias, at in shown.aliases.items() if at == number)),
+            created=datetime.fromtimestamp(row.created, tz=UTC).isoformat(timespec="seconds"),
+            run_id=row.run_id or None,
+            source=row.source,
+            description=row.description,
+            tags=row.tags,
         )
-        found += [_version(item, aliases) for item in page]
-        token = page.token
-        if not token:
-            return found
+        for number, row in sorted(shown.versions.items(), reverse=True)
+    ]
 
 
-def _version(item: Any, aliases: dict[str, int]) -> Version:
-    number = int(item.version)
-    created = datetime.fromtimestamp(item.creation_timestamp / 1000, tz=UTC)
-    return Version(
-        task=item.name,
-        number=number,
-        aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
-        created=created.isoformat(timespec="seconds"),
-        run_id=item.run_id or None,
-        source=item.source or "",
-        description=item.description or "",
-        tags=dict(item.tags),
-    )
-
-
-def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
+def find_version(home: Home, task: str, which: str = "") -> Version:
     """Return the version that `@alias`, `@newest`, `:3`, `/3` or "" names.
 
     Without a name it is the champion, else the newest.
@@ -119,18 +101,13 @@ def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
     Raises:
         BadInput: there is none, or none of that name.
     """
-    aliases = aliases_of(tracking, task)
-    if which.startswith("@"):
-        number = aliases.get(which[1:]) or (_newest(tracking, task) if which == NEWEST else None)
-    elif which[1:].isdigit():
-        number = int(which[1:])
-    else:
-        number = aliases.get(CHAMPION) or _newest(tracking, task)
-    if number and (found := _at(tracking, task, number)):
-        return _version(found, aliases)
-    known = versions_of(tracking, task)
+    known = versions_of(home, task)
     if not known:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
+    if found := next((item for item in known if _is_named(item, which)), None):
+        return found
+    if which == NEWEST or not which:
+        return known[0]
     there = ", ".join("@".join([str(item.number), *item.aliases]) for item in known[:5])
     fix = f"kinemill models {task} lists them"
     if which == f"@{CHAMPION}":
@@ -138,22 +115,12 @@ def find_version(tracking: Tracking, task: str, which: str = "") -> Version:
     raise BadInput(task + which, "is no version", expected=f"one of {there}", fix=fix)
 
 
-def _newest(tracking: Tracking, task: str) -> int | None:
-    found = tracking.client.search_model_versions(
-        f"name = '{task}'", max_results=1, order_by=["version_number DESC"]
-    )
-    return int(found[0].version) if found else None
-
-
-def _at(tracking: Tracking, task: str, number: int) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return tracking.client.get_model_version(task, str(number))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
+def _is_named(version: Version, which: str) -> bool:
+    """Return whether `which` names the version; without a name it is the champion."""
+    if which.startswith("@"):
+        return which[1:] in version.aliases
+    number = which[1:]
+    return version.number == int(number) if number.isdecimal() else CHAMPION in version.aliases
 
 
 def parse_address(address: str, where: object) -> tuple[str, str]:
@@ -168,13 +135,13 @@ def parse_address(address: str, where: object) -> tuple[str, str]:
     return parsed["task"], parsed["which"]
 
 
-def bundle_folder(tracking: Tracking, version: Version) -> Path:
+def bundle_folder(home: Home, version: Version) -> Path:
     """Return the checked folder of a version's bundle: the store's, else MLflow's copy of it.
 
     Raises:
         CorruptArtifact: neither is whole, or it is said to lie outside of the home.
     """
-    home, stamped = tracking.home, version.tags
+    stamped = version.tags
     if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
         raise CorruptArtifact(
             version.name,
@@ -185,7 +152,7 @@ def bundle_folder(tracking: Tracking, version: Version) -> Path:
     try:
         return open_ref(home, Ref(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
     except CorruptArtifact as damage:
-        return _download(tracking, version, damage)
+        return _download(open_tracking(home), version, damage)
 
 
 def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> Path:

@@ -3,7 +3,7 @@
 from kinemill.spec.channels import Channel, Source, rotations
 from kinemill.spec.compute import TARGETS, Compute
 from kinemill.spec.learn import Learn
-from kinemill.spec.load import list_tasks, load_task, remember_task, task_path
+from kinemill.spec.load import list_tasks, load_task, remember_task, task_name, task_path
 from kinemill.spec.overrides import parse_overrides
 from kinemill.spec.parts import Dataset, Ingest
 from kinemill.spec.plugins import (
@@ -47,6 +47,7 @@ __all__ = [
     "pick",
     "remember_task",
     "rotations",
+    "task_name",
     "task_path",
     "unknown_channels",
 ]

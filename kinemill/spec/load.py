@@ -97,6 +97,22 @@ def load_task(
     return task
 
 
+def task_name(name: str) -> str:
+    """Return the name of a task, given by name or by path, without checking its settings.
+
+    The checks import every plug-in family. Commands that only read what a task made need none.
+
+    Raises:
+        BadInput: there is no such task.
+        TaskError: the file is no task of that name.
+    """
+    path = task_path(name)
+    value = read_yaml(path).value
+    if isinstance(value, dict) and value.get("task") == path.stem:
+        return path.stem
+    return load_task(name).name
+
+
 def recorded_task(
     value: Mapping[str, Any], path: Path | None, overrides: Mapping[str, Any], where: object
 ) -> Task:

@@ -16,7 +16,6 @@ from kinemill.home import Home
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, versions_of
 from kinemill.spec import list_tasks
-from kinemill.tracking import open_tracking
 from resources.links import FILES, PREFIX, TASKS
 
 _SHOWN = {".html", ".png", ".svg"}
@@ -78,7 +77,7 @@ class _Pages:
 
     def _versions(self, task: str) -> list[Version]:
         known = task in list_tasks() and is_registered(self._home, task)
-        return versions_of(open_tracking(self._home), task) if known else []
+        return versions_of(self._home, task) if known else []
 
 
 def _may_show(home: Home, path: Path) -> bool:

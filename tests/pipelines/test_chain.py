@@ -138,7 +138,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     refused = run_chain(TASK, strict)
     assert (refused["status"], refused["version"], refused["alias"]) == ("refused", 2, "challenger")
     assert [line["rule"] for line in refused["gate"] if not line["passed"]] == ["beats_persistence"]
-    assert find_version(open_tracking(copy.home), TASK, "@champion").number == 1
+    assert find_version(copy.home, TASK, "@champion").number == 1
     before, versions = _state(copy), _data_versions(copy)
     assert run_chain(TASK, strict)["status"] == "unchanged"
     assert (_state(copy), _data_versions(copy)) == (before, versions)

@@ -105,7 +105,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     # And a rerun goes on and ends with a champion, the store intact.
     document = run_chain(TASK, LONG)
     assert (document["status"], document["alias"]) == ("done", "champion")
-    assert find_version(open_tracking(copy.home), TASK, "@champion").number == 2
+    assert find_version(copy.home, TASK, "@champion").number == 2
     assert statuses(copy.home) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
     assert list(copy.home.store.glob(".corrupt/*")) == []
     with open_instance(copy.home) as instance:

@@ -268,7 +268,7 @@ def _pack(folder: Path) -> None:
 def enrol(home, number, aliases=None):
     """Write a version that another MLflow client made to the ledger, as if it were ours."""
     tracking = open_tracking(home)
-    found = find_version(tracking, "cart", f":{number}")
+    found = find_version(tracking.home, "cart", f":{number}")
     made = {"number": number, "run_id": found.run_id or "", "source": found.source}
     commit(tracking, "cart", Change(made, {number: found.tags}, aliases=aliases or {}))
 

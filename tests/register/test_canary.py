@@ -75,7 +75,7 @@ def test_robots_in_the_share_get_it_the_others_the_champion_and_all_of_it_is_in_
         ("canary ended", 2, "it shakes"),
     ]
     assert audit(home, "cart")["gaps"] == []
-    assert find_version(open_tracking(home), "cart", "@champion").number == 1
+    assert find_version(home, "cart", "@champion").number == 1
 
 
 def test_only_what_passed_the_gate_and_answers_flies(waiting, monkeypatch):

@@ -1,12 +1,15 @@
 """The commands about models, as typed."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TaskError
 from kinemill.register import promoting
 from kinemill.tracking import open_tracking
 
@@ -85,3 +88,43 @@ def test_evaluate_in_the_shadow_needs_no_out_and_without_it_says_so(kinemill, tm
         kinemill("evaluate", "cart")
     found = json.loads(kinemill("evaluate", "cart:3", "--shadow", "--logs", tmp_path, "--json"))
     assert (found["champion"], found["challenger"], found["logs"]) == (2, 3, 0)
+
+
+LOADED = """
+import sys
+from kinemill.cli import main
+sys.argv = ["kinemill", *{arguments}]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {{"dagster", "mlflow", "onnxruntime", "polars", "torch"}}
+print("loaded:", *sorted(heavy & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("command", ["models", "show", "audit"])
+def test_reading_the_registry_loads_no_heavy_package(kinemill, chain, command):
+    code = LOADED.format(arguments=[command, "cart", "--json"])
+    where = {"KINEMILL_HOME": str(chain.home.root), "KINEMILL_TASKS": str(chain.task.path.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **where},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document, _, loaded = done.stdout.rpartition("loaded:")
+    assert json.loads(document) == json.loads(kinemill(command, "cart", "--json"))
+    assert loaded.split() == []
+
+
+def test_reading_the_registry_needs_a_task_of_that_name(kinemill, tmp_path):
+    stranger = tmp_path / "notes.yaml"
+    stranger.write_text("shopping: [milk]\n")
+    for command in ("models", "audit", "show"):
+        with pytest.raises(TaskError, match=r"notes\.yaml"):
+            kinemill(command, str(stranger))
+        with pytest.raises(BadInput, match="unknown"):
+            kinemill(command, "kart")

@@ -62,7 +62,7 @@ def sound(chain):
     assert int(client.get_model_version_by_alias("cart", "champion").version) == reigns
     assert found["champion"] == reigns
     before = {e["version"]: e["before"] for e in found["events"] if e["what"] == "champion"}
-    for version in versions_of(open_tracking(chain.home), "cart"):
+    for version in versions_of(chain.home, "cart"):
         if version.decision == "champion":
             noted = int(version.tags["kinemill.previous_champion"])
             assert noted == (before[version.number] or 0)
@@ -111,8 +111,8 @@ def _full(*_):
 def random_action(chain, draw, number):
     """Return a command that changes the registry, as it stands."""
     tracking = open_tracking(chain.home)
-    champion = find_version(tracking, "cart", "@champion").number
-    decided = [v.number for v in versions_of(tracking, "cart") if v.decision == "champion"]
+    champion = find_version(tracking.home, "cart", "@champion").number
+    decided = [v.number for v in versions_of(tracking.home, "cart") if v.decision == "champion"]
     others = [one for one in decided if one != champion] or [champion]
     other = f":{draw.choice(others)}"
     why = f"{WHY} {number}"

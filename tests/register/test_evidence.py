@@ -156,7 +156,7 @@ def test_the_registered_copy_is_what_has_to_serve(chain):
     from kinemill.tracking import open_tracking
 
     tracking = open_tracking(chain.home)
-    good, told = serves(tracking, find_version(tracking, "cart", ":1"), promoting.serve_still)
+    good, told = serves(tracking, find_version(tracking.home, "cart", ":1"), promoting.serve_still)
     assert not good
     assert told.startswith("the registered copy is not whole:")
     assert json.dumps(told)

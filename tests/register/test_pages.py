@@ -8,7 +8,6 @@ from kinemill.register.custody import Link, custody
 from kinemill.register.task_page import task_page, tasks_page
 from kinemill.register.version_page import rejected, version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.tracking import open_tracking
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "circle"}
 
@@ -36,7 +35,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
     chain.register(0.1)
     second = chain.register(0.9)
     home, task = chain.home, chain.task.name
-    version = find_version(open_tracking(home), task, f":{second.version}")
+    version = find_version(home, task, f":{second.version}")
     page = version_page(home, version)
     assert Balanced(page).fetched == []
     assert "kept the champion" in page
@@ -50,7 +49,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
 
 def test_the_chain_of_custody_goes_back_to_the_dataset(chain):
     registered = chain.register(0.1)
-    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    version = find_version(chain.home, chain.task.name, f":{registered.version}")
     links = {link.stage: link for link in custody(chain.home, version)}
     assert {"dataset", "model", "verification"} <= set(links)
     dataset = links["dataset"]
@@ -61,7 +60,7 @@ def test_the_chain_of_custody_goes_back_to_the_dataset(chain):
 def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     chain.register(0.1)
     chain.register(0.9)
-    versions = versions_of(open_tracking(chain.home), chain.task.name)
+    versions = versions_of(chain.home, chain.task.name)
     page = task_page(chain.task.name, versions, lambda number: f"/there/{number}")
     Balanced(page)
     assert re.findall(r'href="(/there/\d+)"', page) == ["/there/2", "/there/1"]
@@ -98,7 +97,7 @@ def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons
 
 def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
     registered = chain.register(0.1)
-    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    version = find_version(chain.home, chain.task.name, f":{registered.version}")
     commit, text = "4f" * 20, '</td><td class="text">'
     for said, told in {
         commit: f"<code>4f4f4f4f4f4f</code>{text}commit<",
@@ -112,7 +111,7 @@ def test_the_code_is_a_commit_or_says_what_else_it_is(chain):
 
 def test_names_from_logs_are_text(chain):
     registered = chain.register(0.1)
-    version = find_version(open_tracking(chain.home), chain.task.name, f":{registered.version}")
+    version = find_version(chain.home, chain.task.name, f":{registered.version}")
     version.tags["kinemill.commit"] = "<script>alert(1)</script>"
     assert "<script" not in version_page(chain.home, version)
 

@@ -382,16 +382,16 @@ def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned)
 
 def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
     tracking = open_tracking(reigned.home)
-    page = version_page(reigned.home, find_version(tracking, "cart", ":1"))
+    page = version_page(reigned.home, find_version(tracking.home, "cart", ":1"))
     assert "What it brings" not in page  # that is the report's, which this bundle has none of
     assert "Actions drawn at random bring" in page
     assert "policy.onnx" in page
-    listed = task_page("cart", versions_of(tracking, "cart"))
+    listed = task_page("cart", versions_of(tracking.home, "cart"))
     assert "What it brings, return" in listed
 
 
 def test_the_page_of_a_version_shows_its_training_once(reigned):
-    version = find_version(open_tracking(reigned.home), "cart", ":1")
+    version = find_version(reigned.home, "cart", ":1")
     (model,) = (reigned.home.store / "model" / "cart").glob("*/")
     (model / "history.json").write_text(json.dumps({"evaluation/return": [[1, 20.0], [2, 30.0]]}))
     told = {"best_step": 2, "watched": "evaluation/return"}
@@ -417,7 +417,7 @@ def test_plain_mlflow_runs_a_registered_policy(reigned):
     import onnxruntime
 
     tracking = open_tracking(reigned.home)
-    version = find_version(tracking, "cart", ":1")
+    version = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():
         model = mlflow.onnx.load_model(version.name)
         signature = mlflow.models.get_model_info(version.name).signature

@@ -91,7 +91,7 @@ def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_b
 def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
     chain = reigned()
     tracking = open_tracking(chain.home)
-    one = find_version(tracking, "cart", ":1")
+    one = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():
         for _ in range(2, 10):  # of the same model, as if each had passed the gate in its time
             made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
@@ -229,7 +229,7 @@ def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(r
 def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
     chain = reigned()
     tracking = open_tracking(chain.home)
-    one = find_version(tracking, "cart", ":1")
+    one = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():
         for _ in range(2, 10):
             made = tracking.client.create_model_version("cart", one.source, tags=one.tags)

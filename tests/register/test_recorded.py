@@ -10,7 +10,6 @@ from kinemill.register import compare, comparison_document, promoting, shadow
 from kinemill.register.recorded import task_of
 from kinemill.register.versions import find_version
 from kinemill.spec import load_task
-from kinemill.tracking import open_tracking
 from tests.register.conftest import WINDOWS
 
 # States alternate 1, -1, so the model's nrmse is 1. The 40 rows of the test episode hold 12 windows
@@ -30,7 +29,7 @@ def made(chain, monkeypatch):
 
 
 def _registered(chain, number=1):
-    return find_version(open_tracking(chain.home), "cart", f":{number}")
+    return find_version(chain.home, "cart", f":{number}")
 
 
 def test_approving_measures_as_the_version_was_verified(made):
