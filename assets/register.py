@@ -13,8 +13,9 @@ from assets.vocabulary import say, table
 from kinemill.register.rules import RULES, is_of
 from kinemill.spec import Task
 from kinemill.store import Json, Ref
-from resources.io import note
+from resources.io import LATEST, handed_on, note
 from resources.links import report_link, task_link, version_link
+from resources.mill import rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
@@ -67,6 +68,8 @@ def make(task: Task) -> dg.AssetsDefinition:
             ),
             _answers(registration.gate),
         )
+        if handed_on(mill.home, context.run.run_id, task.name, "recordings"):  # a whole run
+            note(mill.home, LATEST, task.name, "rules", rules_of(mill.task))
 
     return registered_model
 

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from typing import Any, Literal
 
 import dagster as dg
@@ -21,6 +20,8 @@ from kinemill.errors import KinemillError
 from kinemill.home import Home
 from kinemill.spec import Task, load_task
 from kinemill.store import digest
+from resources.io import LATEST, read_note
+from resources.mill import rules_of
 from resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
 
 _EVERY = 5  # s, the floor of Dagster's sensor loop
@@ -125,21 +126,28 @@ def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | Non
     if found.more:
         return Call(None, "still looking at what arrived", seen)
     asked = _asked(task, found.ids) if found.ids or found.known else ""
-    threshold = task.retrain.after_new_recordings
     if asked and asked != seen.asked and (found.ids or _rules(asked) != _rules(seen.asked)):
         if runs.going():
             return Call(None, "new logs wait for the run under way to end", seen)
-        told = f"{len(found.ids)} new logs" if found.ids else "the task file changed"
-        return _ask(task, replace(seen, asked=asked, attempt=0), told, now, whole=threshold == 1)
+        return _of_news(task, home, replace(seen, asked=asked, attempt=0), now, found.ids)
     if seen.pending:
         return _again(task, seen, runs, now, unread=len(found.ids))
-    recordings = _recordings(home, task.name)
+    threshold, recordings = task.retrain.after_new_recordings, _recordings(home, task.name)
     if threshold > 1 and recordings - seen.trained >= threshold and not runs.going():
         wanted = replace(
             seen, asked=f"train{recordings}-{_rules(seen.asked)}", attempt=0, trained=recordings
         )
         return _ask(task, wanted, f"{recordings} recordings", now, whole=True)
     return Call(None, _nothing_new(found.ids), seen)
+
+
+def _of_news(task: Task, home: Home, wanted: Seen, now: float, unread: frozenset[str]) -> Call:
+    """Ask for a run of new logs or new rules, unless another run has used the same."""
+    if not unread and read_note(home, LATEST, task.name, "rules") == _rules(wanted.asked):
+        known = replace(wanted, pending=False, trained=_recordings(home, task.name))
+        return Call(None, "another run has used these logs", known)
+    why = f"{len(unread)} new logs" if unread else "the task file changed"
+    return _ask(task, wanted, why, now, whole=task.retrain.after_new_recordings == 1)
 
 
 def _nothing_new(unread: frozenset[str]) -> str:
@@ -150,8 +158,7 @@ def _nothing_new(unread: frozenset[str]) -> str:
 
 def _asked(task: Task, ids: frozenset[str]) -> str:
     """Name what is asked for: contents, and the rules and the program that it goes by."""
-    rules = digest([task.model_dump(mode="json", by_alias=True), version("kinemill")])
-    return f"{digest(sorted(ids))[:16]}-{rules[:16]}"
+    return f"{digest(sorted(ids))[:16]}-{rules_of(task)}"
 
 
 def _rules(asked: str) -> str:

@@ -2,7 +2,8 @@
 
 `refs/runs/<run>/<task>/<asset>.json` is what an asset handed on in one run: the next stages of that
 run read it, whatever other runs do meanwhile. `refs/latest/<task>/<asset>.json` is what a stage run
-by itself starts from. An asset whose blocking check failed hands nothing on, so neither file moves.
+by itself starts from. `refs/latest/<task>/rules.note.json` names the rules of the last whole run
+that registered a model. An asset whose blocking check failed hands nothing on, so no file moves.
 """
 
 from pathlib import Path
@@ -14,18 +15,18 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.store import Ref, publish_json, read_json
 
-_LATEST = "latest"
+LATEST = "latest"
 _GENERATIONS = 20  # retries of retries looked through for a reference
 
 
 def latest(home: Home, task: str, asset: str) -> Ref | None:
     """Return what `asset` last handed on, or None."""
-    return handed_on(home, _LATEST, task, asset)
+    return handed_on(home, LATEST, task, asset)
 
 
 def _file(home: Home, run: str, task: str, asset: str) -> Path:
     folder = home.dagster / "refs"
-    return (folder / run if run == _LATEST else folder / "runs" / run) / task / f"{asset}.json"
+    return (folder / run if run == LATEST else folder / "runs" / run) / task / f"{asset}.json"
 
 
 def note(home: Home, run: str, task: str, name: str, value: Any) -> None:
@@ -52,7 +53,7 @@ class RefIOManager(dg.IOManager):
         """Write the reference for this run, then move the latest one."""
         home = Home.resolve()
         task, asset = context.asset_key.path
-        for run in (context.run_id, _LATEST):
+        for run in (context.run_id, LATEST):
             publish_json(_file(home, run, task, asset), obj.to_json())
 
     def load_input(self, context: dg.InputContext) -> Ref:
@@ -63,7 +64,7 @@ class RefIOManager(dg.IOManager):
         """
         home = Home.resolve()
         task, asset = context.asset_key.path
-        for run in (*self._generations(context), _LATEST):
+        for run in (*self._generations(context), LATEST):
             if found := handed_on(home, run, task, asset):
                 return found
         raise BadInput(

@@ -7,6 +7,7 @@ where Dagster makes its plan, and again when the resource starts, before any ste
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -22,9 +23,15 @@ from kinemill.locks import in_use
 from kinemill.register.consistency import is_registered
 from kinemill.spec import Plugin, Task, load_task
 from kinemill.spec.compute import Ray
+from kinemill.store import digest
 from resources.compute import COMPUTE
 from resources.faults import note_refusal
 from resources.spare import SPARE
+
+
+def rules_of(task: Task) -> str:
+    """Return the digest of what decides a result besides the logs: effective task and program."""
+    return digest([task.model_dump(mode="json", by_alias=True), version("kinemill")])[:16]
 
 
 @dataclass(frozen=True)

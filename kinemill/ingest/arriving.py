@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kinemill.home import Home
 from kinemill.ingest.files import Found, nothing_found, scan
 from kinemill.ingest.looks import Entry, Kept, Sight, stat_of
+from kinemill.ingest.membership import is_member
 from kinemill.ingest.sights import open_book
 from kinemill.spec import Task
 from kinemill.store import file_digest
@@ -66,27 +67,33 @@ def news(task: Task, home: Home, folder: Path, now: float | None = None) -> News
     waiting = _settled(task, _look(task, folder, read), now)
     if not waiting:
         return News(frozenset(), more=False, known=bool(read))
-    before, found = _Before(str(folder), read), _contents(waiting)
+    before, found = _Before(task, home, folder, read), _contents(waiting)
     new = {
         content for sight, content in found.items() if content and not before.has(sight, content)
     }
-    return News(frozenset(new), more=len(found) < len(waiting), known=bool(read))
+    known = bool(read) or len(new) < sum(1 for content in found.values() if content)
+    return News(frozenset(new), more=len(found) < len(waiting), known=known)
 
 
 class _Before:
     """What was read of a folder before: contents, and by size what a large log may be a copy of."""
 
-    def __init__(self, folder: str, read: Kept) -> None:
-        self._folder, self._contents = folder, {hash_.hex() for _, hash_ in read.values()}
+    def __init__(self, task: Task, home: Home, folder: Path, read: Kept) -> None:
+        self._task, self._home, self._folder = task.name, home, str(folder)
+        self._contents = {hash_.hex() for _, hash_ in read.values()}
         self._large: dict[int, list[tuple[str, Entry]]] = {}
         for name, entry in read.items():
             if entry[0][0] > WHOLE:
                 self._large.setdefault(entry[0][0], []).append((name, entry))
 
     def has(self, sight: Sight, content: str) -> bool:
-        """Tell whether a log was read under whatever name."""
+        """Return whether a log was read, under any name.
+
+        The book leaves out files that were read within a second of their last change, as a run
+        right after the logs were written does. Their recordings are members.
+        """
         if sight.size <= WHOLE:
-            return content in self._contents
+            return content in self._contents or is_member(self._home, self._task, content)
         return any(
             self._is(sight, content, name, entry) for name, entry in self._large.get(sight.size, [])
         )

@@ -73,6 +73,11 @@ def find_member(home: Home, task: str, hash_: str) -> Member | None:
     return _read(path) if path.is_file() else None
 
 
+def is_member(home: Home, task: str, hash_: str) -> bool:
+    """Return whether a recording of that content hash is a member, without reading its entry."""
+    return (_folder(home, task) / f"{hash_}.json").is_file()
+
+
 def _read(path: Path) -> Member:
     return Member(**FORMAT.open(path, read_json(path)))
 

@@ -14,6 +14,9 @@ from kinemill.ingest import arriving, ingest
 from kinemill.spec import load_task
 from pipelines.arrivals import Runs, Seen, arrivals, next_run, pause, remembered, runs_of
 from pipelines.chain import definitions_of
+from pipelines.instance import open_instance
+from resources.io import LATEST, note
+from resources.mill import rules_of
 from resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
 from tests.pipelines.conftest import TASK
 
@@ -283,3 +286,38 @@ def test_good_logs_are_read_whatever_arrives_with_them(place, drop, logs):
     names = {path.name for path in (place.home.store / "members" / TASK).glob("*.json")}
     contents = {path.read_bytes() for path in folder.glob("run*.csv")}
     assert len(names) == 2 + len(contents)
+
+
+def read_cursor(result):
+    """Return what a tick asks for, and what it remembers."""
+    return len(result.run_requests or []), result.cursor
+
+
+def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
+    folder = copy.home.logs(TASK)
+    with open_instance(copy.home) as instance:
+        asked, cursor = read_cursor(tick(instance))
+        assert asked == 0
+        assert remembered(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
+        assert isinstance(tick(instance, cursor), dg.SkipReason)  # and it looks no more
+        new = folder / "new.csv"
+        new.write_text(LOG.format(7))
+        os.utime(new, (time.time() - 10.0,) * 2)
+        asked, cursor = read_cursor(tick(instance, cursor))
+        assert (asked, remembered(cursor).pending) == (1, True)
+
+
+def test_what_a_run_with_other_settings_used_is_asked_for(copy):
+    known = look(copy, Seen())
+    assert (known.request, known.why) == (None, "another run has used these logs")
+    other = look(copy, known.seen, **{"learn.steps": 7})
+    assert other.request is not None
+    assert look(copy, Seen(), **{"learn.steps": 7}).request is not None
+
+
+def test_a_run_in_process_counts_as_training_towards_the_threshold(copy):
+    three = {"retrain.after_new_recordings": 3}
+    note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
+    known = look(copy, Seen(), **three)
+    assert known.request is None
+    assert look(copy, known.seen, **three).request is None
