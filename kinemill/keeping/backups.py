@@ -19,6 +19,7 @@ from kinemill.digests import copy, file_digest
 from kinemill.disk import shortage, telling
 from kinemill.durable import Move, settle
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.failures import check_databases
 from kinemill.faultpoints import fault_point
 from kinemill.home import Home
 from kinemill.keeping.databases import belongs_to_database, copy_database, databases
@@ -56,6 +57,8 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
     """
     _check(home, to)
     check_all(home)
+    with lock(home, "dagster"):
+        check_databases(home)
     pool, damage = Pool(to, link), list[str]()
     with lock(home, KEEPING, progress.say), telling(to), pool.open():
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

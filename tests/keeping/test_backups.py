@@ -127,6 +127,20 @@ def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, pool, made):
     assert not (there.root / ref.path).exists()
 
 
+def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
+    """A backup holds what the error of a damaged database advises to restore."""
+    home, _ = full
+    reference = home.dagster / "refs" / "latest" / "tiny" / "model.json"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text("{}")
+    runs = home.dagster / "history" / "runs.db"
+    runs.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_bytes(b"")
+    with pytest.raises(CorruptArtifact, match="it has no tables"):
+        back_up(home, pool, Silence())
+    assert not pool.exists()
+
+
 def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, pool, tmp_path):
     home, _ = full
     back_up(home, pool, Silence())
