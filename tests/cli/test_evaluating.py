@@ -20,6 +20,7 @@ from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 from tests.cli.conftest import TASK, bytes_under
 
+IGNORED = "learn:", "validate: {saturated: {rows: 10000}}\nlearn:"
 CHANGED = "model: {type: mlp}", "model: {type: gru, hidden_size: 8}, history: 5"
 OUTPUTS = {"evaluation.json", "report.html", "error_growth.png", "examples.png", "examples.csv"}
 
@@ -226,3 +227,24 @@ def test_what_cannot_be_simulated_says_why(
 def test_both_commands_are_on_the_command_line():
     names = {command.callback.__name__ for command in app.registered_commands}
     assert {"evaluate", "simulate"} <= names
+
+
+def coast(rows):
+    """A pendulum without gravity: it turns at 0.2 rad/s all the time."""
+    rows[:, 1], rows[:, 2] = 0.2 * rows[:, 0], 0.2
+
+
+def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log, swing, tmp_path):
+    swing(*IGNORED)  # a velocity that stays the same looks like a sensor at the end of its range
+    log("a.csv", spoil=coast)
+    logs, out = log("b.csv", 1.0, spoil=coast).parent, tmp_path / "out"
+    found = evaluate(kinemill, model, logs, out)
+    note = "constant in the measured rows, left out of nrmse"
+    assert {name: line.get("note") for name, line in found["metrics"].items()} == {
+        "angle": None,
+        "velocity": note,
+    }
+    shown = kinemill("evaluate", "swing", "--model", model, "--logs", logs, "--out", out)
+    assert f"velocity: {note}\n" in shown
+    assert "angle: constant" not in shown
+    assert f"<b>velocity</b> is {note}." in (out / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 import getpass
 
+import numpy as np
 import pytest
 
 from kinemill.dataset import make_dataset
@@ -9,6 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.ingest.decisions import audit
 from kinemill.validate import load_checks, load_episodes
+from kinemill.validate.standing import standings
 from tests.cli.conftest import spike
 
 
@@ -148,3 +150,20 @@ def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(held, kinemill,
     with pytest.raises(BadInput, match="already"):
         kinemill("quarantine", "swing", "reject", "a.csv")
     assert [made.decision for made in audit(home, "swing")] == ["reject"]
+
+
+def noise(rows):
+    """A velocity with noise of 4 rad/s, which is a warning and cuts nothing."""
+    rows[:, 2] += np.random.default_rng(0).normal(0.0, 4.0, len(rows))
+
+
+def test_an_accepted_recording_with_a_warning_is_not_held_back(held, kinemill, log, judged, home):
+    task, folder, _ = held
+    log("noisy.csv", phase=0.3, spoil=noise)
+    judged(task, folder)
+    (noisy,) = [item for item in standings(task, home) if item.member.name == "noisy.csv"]
+    assert noisy.word == "accepted"
+    assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
+    found = kinemill("quarantine", "swing", "list", "--json")
+    assert (found["total"], [item["name"] for item in found["recordings"]]) == (1, ["held.csv"])
+    assert kinemill("quarantine", "swing", "list").endswith("1 held back of swing\n")

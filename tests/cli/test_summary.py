@@ -75,3 +75,10 @@ def test_a_number_that_is_not_finite_is_spelled_as_such(value):
 def test_a_number_has_four_digits_unless_asked():
     assert (quantity(0.123456), quantity(12345.6, 2)) == ("0.1235", "1.2e+04")
     assert interval([0.5, 2.0]) == "95 % interval 0.5 to 2"
+
+
+def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
+    note = "constant in the measured rows, left out of nrmse"
+    test = {"angle": {"unit": "rad", "model": 0.1}, "lift": {"unit": "m", "model": 0, "note": note}}
+    run_summary(DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, ACCURACY)
+    assert f"\nlift: {note}\n" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
 from kinemill import runtime
 from kinemill.environments.card import make_card
-from kinemill.errors import BadInput, TaskError
+from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import drawn
 from kinemill.home import Home
@@ -360,7 +360,7 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
     assert serve_still(by_gain[HOLDS]) == (True, "acted for 25 steps")
     shutil.copytree(by_gain[HOLDS], tmp_path / "broken")
     (tmp_path / "broken" / "policy.onnx").write_bytes(b"\0")
-    with pytest.raises(BadInput, match="is no ONNX file"):
+    with pytest.raises(CorruptArtifact, match="its bytes differ from what was published"):
         serve_still(tmp_path / "broken")
 
 
