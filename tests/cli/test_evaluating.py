@@ -149,7 +149,7 @@ def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp
         evaluate(kinemill, model, tmp_path / "nowhere", out)
     with pytest.raises(BadInput, match=r"has 600 rows; expected at least .* 605; take a smaller"):
         evaluate(kinemill, model, logs, out, "--horizon", "600")
-    with pytest.raises(BadInput, match=r"swing: has no version yet; kinemill run swing, or"):
+    with pytest.raises(BadInput, match=r"swing: has no version yet; kinemill run swing"):
         kinemill("evaluate", "swing@champion", "--logs", logs, "--out", out)
     with pytest.raises(BadInput, match="names a version, and --model"):
         kinemill("evaluate", "swing:3", "--model", model, "--logs", logs, "--out", out)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks._policies import Chooser, Gains
+from kinemill.export.bundle import seal
 from kinemill.export.c99 import generate
 from kinemill.runtime import load
 from tests.conftest import ROOT
@@ -25,6 +26,7 @@ def folder(tmp_path_factory):
     source = generate((folder / "step.onnx").read_bytes())
     (folder / "step.c").write_text(source.code)
     (folder / "step.h").write_text(source.header)
+    seal(folder)
     return folder
 
 

@@ -31,8 +31,17 @@ def fault_points() -> list[str]:
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "fault_point"
     ]
     assert len(names) == len(set(names)), "a fault point stands in one place"
-    others = ("checkpoint.", "register.", "remote.", "gc.", "backup.", "restore.", "upgrade.")
-    return sorted(name for name in names if not name.startswith(others))
+    others = (
+        "checkpoint.",
+        "register.",
+        "remote.",
+        "gc.",
+        "backup.",
+        "restore.",
+        "upgrade.",
+        "rebuild.",
+    )
+    return sorted(name for name in names if name.partition(".")[0] not in others)
 
 
 def _name(path: Path, call: ast.Call) -> str:

@@ -5,6 +5,7 @@ import struct
 import h5py
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
 from kinemill.ingest import ingest, load_recordings
@@ -73,12 +74,14 @@ def test_complex_numbers_are_refused(logs, drive):
 
 
 def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
-    shared_data, home, request
+    shared_data, home, request, tmp_path
 ):
     path = request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml"
     # `Ts` in the file tells the rate; the second experiment is in the tests of parts.
-    whole = {"include": "*.mat", "rate": None, "parts": {}, "format": "mat"}
-    task = load_task(path, {f"ingest.{key}": value for key, value in whole.items()})
+    document = yaml.safe_load(path.read_text())
+    document["ingest"] |= {"include": "*.mat", "rate": None, "parts": {}, "format": "mat"}
+    (tmp_path / path.name).write_text(yaml.safe_dump(document))
+    task = load_task(tmp_path / path.name)
     report = ingest(task, home, shared_data / "cascaded_tanks")
     assert list(report.ignored) == ["dataBenchmark.csv"]
     (recording,) = load_recordings(home, report.outcome.ref)

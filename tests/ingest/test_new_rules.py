@@ -34,8 +34,7 @@ def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, l
     write("a.csv", swing)
     first = make_task()
     ingest(first, home, logs)
-    channels = first.part("channels")["channels"]
-    turned = make_task(channels=dict(reversed(channels.items())))
+    turned = first.model_copy(update={"channels": dict(reversed(first.channels.items()))})
     (recording,) = load_recordings(home, ingest(turned, home, logs).outcome.ref)
     frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
     assert frame.columns == ["time_s", "velocity", "angle", "torque"]

@@ -76,7 +76,7 @@ def test_after_a_run_whose_process_died_neither_does_one(tracked, orphan):
 def test_no_training_begins_without_mlflow_and_it_says_which_file(place):
     place.home.root.mkdir(parents=True)
     place.home.mlflow_db.write_text("this is no database")
-    with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or none of MLflow's"):
+    with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or not a database of MLflow"):
         start_run(place.home, TASK, "key")
 
 

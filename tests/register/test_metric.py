@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.register.gate import judge
-from kinemill.register.rules import Champion, Contest
+from kinemill.register.rules import Champion, Contest, Repeated
 from kinemill.spec import load_task
 from tests.register.conftest import Claims, verification
 
@@ -41,7 +41,14 @@ def lines(task, evidence, nrmse=0.29, without=()):
     duel = evidence.measure("challenger", "champion")
     champion = Champion(1, duel.champion, duel.challenger, duel.interval)
     asked = load_task(task.path, {"promote.metric": "test/position"})
-    contest = Contest(asked, document, champion, duel.challenger, served=(True, "answered"))
+    contest = Contest(
+        asked,
+        document,
+        champion,
+        duel.challenger,
+        served=(True, "answered"),
+        repeated=Repeated(0.0, 0.0, 0.0),
+    )
     return {verdict.rule: verdict for verdict in judge(contest)}
 
 

@@ -137,7 +137,7 @@ def test_when_none_is_whole_it_is_an_error_that_says_what_to_do(tmp_path):
     write(tmp_path, 10, 20)
     for place in checkpoints(tmp_path):
         flip(place / TENSORS, -1, 0)
-    with pytest.raises(CorruptArtifact, match=r"0020/tensors.*no older one is whole; delete .* to"):
+    with pytest.raises(CorruptArtifact, match=r"0020/tensors.*no older one is whole; move .*"):
         read_checkpoint(tmp_path)
     assert steps_in(tmp_path) == [10, 20]  # nothing was moved: a person decides
 

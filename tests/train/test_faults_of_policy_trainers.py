@@ -176,8 +176,10 @@ def test_a_normalisation_that_is_lost_at_deployment(tmp_path):
     task, module, objective = made(Task.model_validate(told), Demonstrations(packed(splits)))
     _, best = fit(module, objective, task.learn, tmp_path / "run", QUIET)
     module.load_state_dict(best)
-    write_policy(module.eval(), describe(module, "arm", "d" * 64), tmp_path)
-    policy = load(tmp_path)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_policy(module.eval(), describe(module, "arm", "d" * 64), bundle)
+    policy = load(bundle)
     for angle, speed in ((0.8, -200.0), (-0.5, 100.0), (0.0, 0.0)):
         policy.reset()
         wanted = 150.0 + 40.0 * angle + 0.03 * speed
