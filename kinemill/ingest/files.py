@@ -58,6 +58,21 @@ def readers(task: Task) -> dict[str, Reader]:
     return {name: READERS[name] for name in (READERS if wanted == "auto" else [wanted])}
 
 
+def require_channels(task: Task) -> None:
+    """Check that a task can read logs at all; one that learns in its environment needs no channels.
+
+    Raises:
+        BadInput: the task declares no channels.
+    """
+    if not task.channels:
+        raise BadInput(
+            f"{task.path or task.name}: channels",
+            "is missing, so no log can be read",
+            expected="the columns of a log, each with its role and unit",
+            fix="add channels; kinemill new NAME --from LOG drafts them",
+        )
+
+
 def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     """List the logs under `folder` that the task wants, and why every other file is left alone.
 

@@ -23,6 +23,7 @@ from kinemill.ingest.files import (
     Found,
     nothing_found,
     readers,
+    require_channels,
     scan,
     wait_for_settled,
     why_unread,
@@ -87,9 +88,11 @@ def ingest(
         progress: hears of each file.
 
     Raises:
-        BadInput: no such folder, or the task has no recording yet and none was found.
+        BadInput: no such folder, the task declares no channels, or it has no recording yet and
+            none was found.
         CorruptArtifact: a recording's outcome and its raw bytes are both damaged.
     """
+    require_channels(task)
     progress = progress or Silence()
     # Whoever comes second waits, hears for whom, and finds everything known.
     with lock(home, f"ingest-{task.name}", progress.say):

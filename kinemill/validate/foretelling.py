@@ -17,7 +17,7 @@ from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.decisions import STANDINGS, decided
-from kinemill.ingest.files import scan, why_unread
+from kinemill.ingest.files import require_channels, scan, why_unread
 from kinemill.ingest.inspecting import read_aside
 from kinemill.ingest.looks import is_file
 from kinemill.ingest.membership import find_member
@@ -67,8 +67,10 @@ def foretell(
         accepted: the accepted episodes are appended to it.
 
     Raises:
-        BadInput: there is no such file or folder, or the folder holds no log.
+        BadInput: there is no such file or folder, the folder holds no log, or the task declares
+            no channels.
     """
+    require_channels(task)
     if is_file(path):
         return [_foretell(task, home, path, valid_text(path.name), accepted)]
     logs = scan(task, path).logs

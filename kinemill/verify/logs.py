@@ -13,7 +13,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.ingest.decisions import decided
-from kinemill.ingest.files import scan
+from kinemill.ingest.files import require_channels, scan
 from kinemill.ingest.inspecting import find_member, read_aside
 from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
@@ -52,8 +52,9 @@ def read_logs(task: Task, home: Home, where: Path) -> Logs:
         where: a log or a folder.
 
     Raises:
-        BadInput: there is no such log, or nothing of it is accepted.
+        BadInput: there is no such log, nothing of it is accepted, or the task declares no channels.
     """
+    require_channels(task)
     if not where.exists():
         raise BadInput(where, "is not there", expected="a log, or a folder of logs")
     found = {where.name: where}

@@ -28,6 +28,21 @@ def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, ju
     assert outcome.summary["rows"] == sum(file["rows"] for file in found)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["check", "--task", "balance"], ["ingest", "balance"]],
+)
+def test_a_task_without_channels_reads_no_log_and_says_so(swing, log, kinemill, command):
+    path = log("a.csv")
+    task = swing()
+    (task.path.parent / "balance.yaml").write_text(
+        "task: balance\ndt: 0.02\nlearn: {type: reinforcement}\n"
+        "environment: {type: gymnasium, id: CartPole-v1}\n"
+    )
+    with pytest.raises(BadInput, match=r"balance\.yaml: channels: is missing, so no log can be"):
+        kinemill(*command, path)
+
+
 def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, judged, home):
     path = log("a.csv")
     kinemill("check", path, "--task", "swing")
