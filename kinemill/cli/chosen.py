@@ -91,7 +91,7 @@ def choose_policy(model: str, folder: Path | None, changed: Any = None) -> Chose
 def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> Chosen:
     from kinemill.errors import BadInput
     from kinemill.home import Home
-    from kinemill.register.recorded import task_of
+    from kinemill.register.recorded import reading_task, task_of
     from kinemill.spec import load_task
 
     task_name, which = _parts(model)
@@ -99,7 +99,7 @@ def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., A
     task = load_task(task_name, None if folder is None else changed)
     if folder is None:
         found, where = _registered(task.name, home, which)
-        task = task_of(home, task, found, changed)
+        task = reading_task(task_of(home, task, found, changed), task)
         name, version = f":{found.number}", found.number
         name += "".join(f" @{alias}" for alias in found.aliases)
     elif which:

@@ -58,5 +58,17 @@ def task_of(
     return recorded_task(content, task.path, overrides or {}, f"task of {version.name}")
 
 
+def reading_task(recorded: Task, task: Task) -> Task:
+    """Return the recorded task of a version, able to read logs if the task file of today is.
+
+    A policy that learned in its environment alone was made without channels. When the task file
+    declares some since, they say how logs are read.
+    """
+    if recorded.channels or not task.channels:
+        return recorded
+    parts = {name: getattr(task, name) for name in ("channels", "ingest", "validation")}
+    return recorded.model_copy(update=parts)
+
+
 def _file(home: Home, task: str, number: int) -> Path:
     return ledger_folder(home, task) / "tasks" / f"{number:06d}.json"

@@ -22,7 +22,7 @@ from kinemill.ingest.files import scan
 from kinemill.locks import lock, now
 from kinemill.register.consistency import open_registry
 from kinemill.register.gate import differences
-from kinemill.register.recorded import task_of
+from kinemill.register.recorded import reading_task, task_of
 from kinemill.register.reigning import Reigning
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime import Policy, load
@@ -204,7 +204,7 @@ def shadow(
     challenger = find_version(tracking.home, task.name, which)
     if champion.number == challenger.number:
         raise BadInput(challenger.name, "is the champion itself", expected="another version")
-    made_with = task_of(home, task, champion, overrides)
+    made_with = reading_task(task_of(home, task, champion, overrides), task)
     found = Shadow(made_with, home, champion, challenger)
     interfaces = [model.interface for model in found.models.values()]
     differs = [line for line in differences(*interfaces) if not line.startswith("history ")]
