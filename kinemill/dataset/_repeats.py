@@ -56,6 +56,12 @@ def warnings(summary: Json) -> list[str]:
     if repeats["torn"] > len(repeats["shown"]):
         told.append(f"{repeats['torn'] - len(repeats['shown'])} more near-duplicates are torn")
     for side, shares in summary.get("independence", {}).items():
+        # Where whole recordings are apart, the lines above name them already.
+        if shares["near_duplicates"] >= REPEATED and not repeats["torn"]:
+            told.append(
+                f"about {shares['near_duplicates']:.0%} of the {side} rows are of recordings with "
+                "a near-duplicate in training, so errors look too small; take other recordings"
+            )
         if shares["repeated"] >= REPEATED:
             told.append(
                 f"about {shares['repeated']:.0%} of the {side} rows return in training rows of the "

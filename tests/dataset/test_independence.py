@@ -93,3 +93,12 @@ def test_test_rows_cut_from_a_periodic_recording_count(home):
         validation=["val*"],
     )
     assert shares(found, "test")["repeated"] == 1.0
+
+
+def test_tails_of_two_recordings_of_the_same_run_are_reported_as_near_duplicates(home):
+    known, again = Content("a.csv", random(0)), Content("b.csv", random(0))
+    note(home, again, known)
+    found = made(home, known, again, Content("test.csv", random(1)), **TAIL)
+    assert shares(found, "validation") == {"near_duplicates": 1.0, "repeated": 0.0}
+    (warned,) = warnings(found)
+    assert warned.startswith("about 100% of the validation rows are of recordings with a near-dupl")
