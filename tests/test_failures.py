@@ -259,9 +259,7 @@ def fill(home):
     assert shutil.disk_usage(home.root).free == 0
 
 
-@pytest.mark.parametrize(
-    "command", [["ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"], ["models", TASK]]
-)
+@pytest.mark.parametrize("command", [["ingest", TASK, "logs"], ["run", TASK, "--logs", "logs"]])
 def test_a_full_file_system_is_exit_code_4_and_named(small, tmp_path, command, empty_database):
     home = small()
     home.make()

@@ -1,6 +1,7 @@
 """From a folder, a file or a registry address to a `Simulator` or `Policy`, digests checked."""
 
 import importlib
+import importlib.util
 import logging
 from pathlib import Path
 from typing import Any, Literal
@@ -137,6 +138,8 @@ def _model_file(where: str | Path) -> Path:
 
 
 def _fetch(address: str) -> Path:
+    if importlib.util.find_spec("mlflow") is None:
+        raise _lacks(address, "mlflow")
     try:
         # By name: what a robot has may lack the registry extra, and this layer is below it.
         register = importlib.import_module("kinemill.register")
@@ -144,8 +147,12 @@ def _fetch(address: str) -> Path:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "kinemill":
             raise
-        raise BadInput(
-            address,
-            f"a registry address needs {error.name!r}, which is not installed",
-            fix="pip install 'kinemill[registry]', or load the folder of a model",
-        ) from error
+        raise _lacks(address, error.name) from error
+
+
+def _lacks(address: str, package: str | None) -> BadInput:
+    return BadInput(
+        address,
+        f"a registry address needs {package!r}, which is not installed",
+        fix="pip install 'kinemill[registry]', or load the folder of a model",
+    )

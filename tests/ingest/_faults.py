@@ -31,16 +31,7 @@ def fault_points() -> list[str]:
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "fault_point"
     ]
     assert len(names) == len(set(names)), "a fault point stands in one place"
-    others = (
-        "checkpoint.",
-        "register.",
-        "remote.",
-        "gc.",
-        "backup.",
-        "restore.",
-        "upgrade.",
-        "rebuild.",
-    )
+    others = {"checkpoint", "register", "remote", "gc", "backup", "restore", "upgrade", "rebuild"}
     return sorted(name for name in names if name.partition(".")[0] not in others)
 
 
