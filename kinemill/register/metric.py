@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinemill.spec import Task
-from kinemill.spec.promoting import ACTIONS, NRMSE, RETURN, STEPS
+from kinemill.spec.promoting import ACTIONS, NRMSE, REFERENCES, RETURN
 from kinemill.verify import Errors
 
 
@@ -35,7 +35,7 @@ def metric_of(task: Task) -> Metric:
     tried = wanted.metric != ACTIONS and task.environment is not None
     usual = ("random", "champion") if tried else ("repeat", "linear", "champion")
     # The default of all tasks names what only a dynamics model can beat.
-    meant = tuple(name for name in wanted.beats if name not in STEPS[:1])
+    meant = tuple(name for name in wanted.beats if name not in REFERENCES or name == "linear")
     rivals = usual if len(meant) < len(wanted.beats) else meant
     if not tried:
         return Metric("nrmse", None, False, rivals)

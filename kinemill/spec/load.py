@@ -233,7 +233,9 @@ def _problems(task: Task) -> list[Problem]:
         found.append((("channels",), "is missing, or names none"))
     if not task.learn.from_logs and task.environment is None:
         found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
-    unfit = task.promote.unfit(policy=policy, environment=task.environment is not None)
+    unfit = task.promote.unfit(
+        policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
+    )
     found += [(("promote", *where), what) for where, what in unfit]
     found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
     for channels, those in ((task.channels, parts), (own, modelled)):

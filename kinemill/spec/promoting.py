@@ -12,7 +12,9 @@ from kinemill.spec.plugins import Settings
 
 NRMSE = "test/nrmse"
 RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
-STEPS = ("persistence", "linear", "linear_sincos")  # what a dynamics model has to beat
+FREE_RUN = "free_run"  # whole episodes on the model's own predictions
+# What a dynamics model has to beat: see kinemill.verify.references.
+REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
@@ -38,11 +40,35 @@ class Promote(Settings):
         "environment action_rmse",
     )
     beats: list[
-        Literal["persistence", "linear", "linear_sincos", "random", "repeat", "champion"]
+        Literal[
+            "persistence",
+            "constant_velocity",
+            "linear",
+            "linear_sincos",
+            "physics",
+            "random",
+            "repeat",
+            "champion",
+        ]
     ] = Field(
         default=["persistence", "linear", "champion"],
-        description="who; by default for policies random and champion, or repeat, which does what "
-        "was done at the row before, linear and champion",
+        description="the references that a model has to beat; by default for policies random and "
+        "champion, or repeat, which repeats the action of the row before, linear and champion",
+    )
+    horizons: list[PositiveInt | Literal["free_run"]] | None = Field(
+        default=None,
+        min_length=1,
+        description="steps, and free_run for whole episodes, at which a model may not be worse "
+        "than a reference; default 1, the square root of verify.horizon, verify.horizon, free_run",
+    )
+    channels: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="states on which a model may not be worse than a reference; default all",
+    )
+    allow_reference: bool = Field(
+        default=True,
+        description="a reference that is as good as the trained model becomes the candidate",
     )
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
@@ -54,8 +80,8 @@ class Promote(Settings):
     )
     interval: bool = Field(
         default=True,
-        description="the 95 % interval of model / reference, paired over test episodes, is below "
-        "1; of returns and successes that of model - reference, paired over starts, is above 0",
+        description="the 95 % interval of model / reference, on the same rows, is below 1; of "
+        "returns and successes that of model - reference, paired over starts, is above 0",
     )
     same_interface: bool = Field(
         default=True,
@@ -71,7 +97,13 @@ class Promote(Settings):
     max_data_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
         default=None, description="of the dataset at the decision, s or `30 days`"
     )
-    min_test_episodes: PositiveInt = 1
+    min_test_episodes: PositiveInt = Field(
+        default=1, description="test episodes; with fewer a champion is provisional"
+    )
+    min_independent: PositiveInt = Field(
+        default=6,
+        description="independent episodes or blocks of test rows; with fewer it is provisional",
+    )
     max_repeated: float = Field(
         default=0.5, ge=0.0, le=1.0, description="share of the test rows that repeat training rows"
     )
@@ -84,21 +116,33 @@ class Promote(Settings):
         return self.metric.removeprefix("test/") if named else None
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Say if the metric is of no state."""
+        """Return the metric and the channels that are no states."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        if self.channel is None or self.channel in states:
-            return []
-        known = nearest(self.metric, [NRMSE, *(f"test/{name}" for name in states)])
-        return [(("metric",), f"unknown metric {self.metric!r}; {known}")]
+        found: list[tuple[tuple[str | int, ...], str]] = [
+            (("channels", index), f"{name!r} is no state; {nearest(name, states)}")
+            for index, name in enumerate(self.channels or [])
+            if name not in states
+        ]
+        if self.channel is not None and self.channel not in states:
+            known = nearest(self.metric, [NRMSE, *(f"test/{name}" for name in states)])
+            found.append((("metric",), f"unknown metric {self.metric!r}; {known}"))
+        return found
 
-    def unfit(self, *, policy: bool, environment: bool) -> list[tuple[tuple[str, ...], str]]:
-        """Say what cannot be asked of what is learned.
+    def unfit(
+        self, *, policy: bool, environment: bool, horizon: int
+    ) -> list[tuple[tuple[str, ...], str]]:
+        """Return what cannot be asked of what is learned.
 
         Args:
             policy: whether it is one.
             environment: whether there is something to try it in.
+            horizon: `verify.horizon`, the most steps that are measured.
         """
-        found: list[tuple[tuple[str, ...], str]] = []
+        longer = [one for one in self.horizons or [] if one != FREE_RUN and int(one) > horizon]
+        found: list[tuple[tuple[str, ...], str]] = [
+            (("horizons",), f"{one} steps are more than verify.horizon, {horizon}")
+            for one in longer
+        ]
         tried = self.metric in (RETURN, SUCCESS)
         if not policy and (tried or self.metric == ACTIONS):
             found.append((("metric",), f"{self.metric} is of policies; expected {NRMSE}"))
