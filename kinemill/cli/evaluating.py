@@ -214,7 +214,7 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
 def _tell(found: dict[str, Any]) -> None:
     """Print the errors at the horizon, how they grow, and where all the rest is."""
     from kinemill.cli.summary import growth_table, tell_notes
-    from kinemill.verify.figures import LABELS
+    from kinemill.verify.labels import label
 
     names = list(found["nrmse"])
     rows = [
@@ -224,7 +224,7 @@ def _tell(found: dict[str, Any]) -> None:
     rows.append(["nrmse", "", *(quantity(found["nrmse"][name]) for name in names)])
     windows, logs = found["windows"], found["logs"]
     title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
-    table(title, ["channel", "unit", *(LABELS[name] for name in names)], rows)
+    table(title, ["channel", "unit", *(label(name) for name in names)], rows)
     tell_notes(found["metrics"])
     growth_table(found["accuracy"])
     _tell_model(found)

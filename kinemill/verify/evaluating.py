@@ -62,7 +62,7 @@ def evaluate_logs(
 
     Args:
         simulator: loaded with `non_finite="pass"`.
-        rivals: by name, see `figures.LABELS`.
+        rivals: by name, see `labels.LABELS`.
         logs: see `read_logs`.
         horizon: steps of own predictions.
         stride: rows between the starts of windows.

@@ -15,22 +15,15 @@ from kinemill.runtime.windows import Floats, Windows, predict
 from kinemill.verify.accuracy import Errors, gather
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration
+from kinemill.verify.labels import label
 
 MOST = 12  # channels pictured; of more, those with the largest error
-LABELS = {
-    "model": "this model",
-    "champion": "the champion",
-    "persistence": "persistence",
-    "linear": "linear, raw history",
-    "linear_sincos": "linear, sin/cos",
-}
 
 
 def legend(styles: dict[str, str]) -> str:
-    """Return the key to the colours: label by style."""
+    """Return the key to the colours: text by style."""
     items = (
-        f'<span><i class="edge-{style}"></i>{escape(label)}</span>'
-        for style, label in styles.items()
+        f'<span><i class="edge-{style}"></i>{escape(text)}</span>' for style, text in styles.items()
     )
     return f'<div class="legend">{"".join(items)}</div>'
 
@@ -52,7 +45,7 @@ def error_growth(analysis: Analysis) -> str:
     for index in shown:
         lines = [
             Line(
-                f"{LABELS[name]}: {number(errors.rmse[index])} {model.units[index]}",
+                f"{label(name)}: {number(errors.rmse[index])} {model.units[index]}",
                 name,
                 time,
                 np.concatenate([[0.0], errors.by_step[:, index]]),
@@ -155,7 +148,7 @@ def _against_truth(
     known, truth = windows.states[row, :, index], windows.truth[row, :, index]
     now = known[-1:]
     lines = [
-        Line(LABELS[name], name, ahead, np.concatenate([now, values[row, :, index]]))
+        Line(label(name), name, ahead, np.concatenate([now, values[row, :, index]]))
         for name, values in predicted.items()
     ]
     both = np.concatenate([known, truth])

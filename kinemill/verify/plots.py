@@ -8,13 +8,16 @@ import numpy as np
 
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
-from kinemill.verify.figures import LABELS, Example, pictured, shown_in_rollouts, unwrapped
+from kinemill.verify.figures import Example, pictured, shown_in_rollouts, unwrapped
+from kinemill.verify.labels import label
 
 COLOURS = {
     "model": "#2457e6",
     "champion": "#a032c8",
     "linear_sincos": "#0d9488",
     "linear": "#d97706",
+    "physics": "#5f9e0b",
+    "constant_velocity": "#8b5e34",
     "persistence": "#9aa4b2",
     "truth": "#14181f",
     "action": "#5b6675",
@@ -33,7 +36,7 @@ def plot_growth(analysis: Analysis, path: Path) -> None:
         for name, errors in reversed(analysis.errors.items()):
             wide = 2.4 if name == MODEL else 1.4
             axis.plot(
-                time, errors.by_step[:, index], color=COLOURS[name], lw=wide, label=LABELS[name]
+                time, errors.by_step[:, index], color=COLOURS[name], lw=wide, label=label(name)
             )
         own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
         axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
@@ -60,7 +63,7 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
             known, truth = windows.states[column, :, index], windows.truth[column, :, index]
             for name, values in predicted.items():
                 line = np.append(known[-1], values[column, :, index])
-                axis.plot(ahead, line, color=COLOURS[name], label=LABELS[name])
+                axis.plot(ahead, line, color=COLOURS[name], label=label(name))
             time = np.append(past, ahead[1:])
             axis.plot(time, np.append(known, truth), color=COLOURS["truth"], lw=1, label="measured")
             axis.set_ylabel(f"{model.channels[index]}, {model.units[index]}", fontsize=8)

@@ -10,7 +10,6 @@ from kinemill.drawing.pieces import card, contest, name_of, style, table
 from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, worst_episodes
 from kinemill.verify.figures import (
-    LABELS,
     Example,
     autocorrelations,
     coverages,
@@ -21,6 +20,7 @@ from kinemill.verify.figures import (
     rollouts,
     shown_in_rollouts,
 )
+from kinemill.verify.labels import label, spoken
 
 WORST = 10  # episodes listed
 
@@ -73,7 +73,7 @@ def rival_card(analysis: Analysis, against: dict[str, dict[str, object]]) -> str
     name = max(known, key=lambda rival: known[rival])
     low, high = analysis.model.ratio_interval(analysis.errors[name])
     more = f"95 % interval {number(low)} to {number(high)}"
-    return card(f"Against {LABELS[name]}", number(known[name]), "× its error", more)
+    return card(f"Against {label(name)}", number(known[name]), "× its error", more)
 
 
 def windows_card(analysis: Analysis, title: str) -> str:
@@ -106,7 +106,7 @@ def _errors(analysis: Analysis, where: str) -> str:
             ),
         ]
     )
-    heads = ["Channel", *(LABELS[name] for name in analysis.errors)]
+    heads = ["Channel", *(label(name) for name in analysis.errors)]
     return (
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
@@ -118,7 +118,7 @@ def _errors(analysis: Analysis, where: str) -> str:
 
 def _growth(analysis: Analysis) -> str:
     """Return the charts of errors over time ahead."""
-    labels = {name: LABELS[name] for name in analysis.errors}
+    labels = {name: label(name) for name in analysis.errors}
     return (
         "<h2>How errors grow</h2><p>Root mean square error over seconds ahead; the bar at the end "
         f"is the model's 95 % interval.{_left_out(analysis.model)}</p>"
@@ -134,7 +134,7 @@ def _left_out(model: Errors) -> str:
 
 def _rollouts(analysis: Analysis, examples: Sequence[Example], told: str) -> str:
     """Return example rollouts beside the truth; `told` says which they are."""
-    styles = {name: LABELS[name] for name in reversed(shown_in_rollouts(analysis))}
+    styles = {name: label(name) for name in reversed(shown_in_rollouts(analysis))}
     return (
         "<h2>Rollouts against the truth</h2><p>Windows over seconds; the dashed "
         "line is now. Left of it is what the model knows, right of it what it predicts from its "
@@ -167,7 +167,7 @@ def _free_run(analysis: Analysis) -> str:
         f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
         f"episodes, up to {longest:.4g} s. What is unstable cannot be followed for so long by any "
         "model.</p>"
-        + table(["Channel", *(LABELS[n] for n in runs)], rows, numbers_from=1, even=True)
+        + table(["Channel", *(label(n) for n in runs)], rows, numbers_from=1, even=True)
     )
 
 
@@ -262,7 +262,7 @@ def lead(analysis: Analysis) -> str:
     off = f"Fed with its own predictions for <b>{ahead:.4g} s</b> ({model.horizon} steps), "
     off += f"it is off by <b>{number(model.nrmse)}</b> of a channel's spread on average"
     against = [
-        f"{compared(model.nrmse, analysis.errors[name].nrmse)} {LABELS[name].replace(',', ' on')}"
+        f"{compared(model.nrmse, analysis.errors[name].nrmse)} {spoken(name)}"
         for name in ("linear", "linear_sincos", "champion")
         if name in analysis.errors
     ]

@@ -1,0 +1,262 @@
+"""The first line about a model: what it is, its errors in units, the comparison, and the verdict.
+
+A pure function of `verification.json` or `evaluation.json`, and of what the registry decided, so
+that the terminal, the report, MLflow and Dagster all begin with the same words.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kinemill.store import Json
+from kinemill.verify.findings import MODEL, Finding, best_reference, errors_of, worse_findings
+from kinemill.verify.labels import kind_of, spoken
+from kinemill.verify.phrases import (
+    amount,
+    counted,
+    evidence_words,
+    interval_words,
+    known,
+    less_or_more,
+    listed,
+    percent,
+)
+
+Tone = Literal["good", "warning", "bad"]
+_CHANNELS = 4  # channels named; of more, the three whose error compares worst
+_CAUSES = {  # rule of the gate: what a refusal means; {} is what the line is about
+    "verified": "the exported files failed verification",
+    "finite": "its predictions diverge",
+    "precision": "float32 is not precise enough for it",
+    "parity": "the exported files do not compute what was trained",
+    "serves": "it does not load in the serving runtime",
+    "independent": "its test data repeat its training data",
+    "no_worse": "it is significantly worse than {}",
+    "beats": "it is not better than {}",
+    "interval": "it is not significantly better than {}",
+    "evidence": "there is too little test data",
+    "channels": "{} became worse than the champion's",
+    "stability": "its long rollouts diverge",
+    "interface": "its interface is not the champion's",
+    "latency": "it is too slow",
+    "size": "it is too large",
+    "freshness": "its data are too old",
+    "measured": "the gate measured another error than verification",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One or two sentences, and whether they are good news.
+
+    Attributes:
+        text: plain text.
+        tone: `good` if the model can be trusted, `warning` if that is open, `bad` if not.
+    """
+
+    text: str
+    tone: Tone
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the registry decided about a version.
+
+    Attributes:
+        decision: `champion`, `refused` or `waiting` (for approval); None while undecided.
+        failed: lines of the gate that failed (`rule`, `found`), the fundamental causes first.
+        provisional: whether it is champion only until there is enough test data.
+        address: of the version, as `cart_pole:3`.
+        champion: the version that was champion at the decision; None without one.
+        former: whether another version has become champion since.
+    """
+
+    decision: str | None
+    failed: Sequence[Mapping[str, Any]] = ()
+    provisional: bool = False
+    address: str = ""
+    champion: int | None = None
+    former: bool = False
+
+
+def headline(document: Json, ruling: Ruling | None = None) -> Headline:
+    """Return the first line about a model.
+
+    Args:
+        document: `verification.json` or `evaluation.json`.
+        ruling: what the registry decided; None before that, and for an evaluation.
+    """
+    verdict = verdict_of(document, ruling)
+    return Headline(" ".join(filter(None, [performance(document), verdict.text])), verdict.tone)
+
+
+def performance(document: Json) -> str:
+    """Return the sentence about what a model is, its errors in units, and the best reference."""
+    if document.get("form") == "policy":
+        return _policy(document)
+    test, nrmse = errors_of(document)
+    subject = f"This {kind_of(document.get('model'))}"
+    windows = document.get("windows", {})
+    seconds = known(windows.get("seconds"))
+    ahead = f"{amount(seconds)} s ahead" if seconds > 0 else "at the horizon"
+    if MODEL not in nrmse or not test:
+        return ""
+    if nrmse[MODEL] is None:
+        return f"{subject} diverges: {_diverging(document)}."
+    return f"{subject} has an RMSE of {_errors(document, test)} {ahead}, {_compared(document)}."
+
+
+def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
+    """Return the sentence that says whether to trust a model."""
+    if ruling is not None and ruling.decision is not None:
+        return ruling_words(ruling)
+    failed = [str(gate["name"]) for gate in document.get("gates", []) if not gate["passed"]]
+    if failed:
+        more = f" and {counted(len(failed) - 3, 'more checks')}" if len(failed) > 3 else ""
+        return Headline(f"Do not use it: {listed(failed[:3])}{more} failed.", "bad")
+    diverged = errors_of(document)[1].get(MODEL, 0.0) is None
+    if found := worse_findings(document):
+        return Headline(_worse(found), "bad")
+    if diverged:
+        return Headline("Do not use it.", "bad")
+    if document.get("passed") is None:
+        return Headline("", "good")
+    return Headline("All checks of the exported files passed; the gate has not decided.", "warning")
+
+
+def ruling_words(ruling: Ruling) -> Headline:
+    """Return what the registry decided, and why, in one sentence."""
+    name = ruling.address or "It"
+    if ruling.decision == "waiting":
+        return Headline(f"{name} waits for approval: kinemill approve {name}.", "warning")
+    if ruling.decision == "champion" and ruling.former:
+        return Headline(f"{name} was champion; another version is now.", "warning")
+    if ruling.decision == "champion" and ruling.provisional:
+        why = _found(ruling, "evidence")
+        told = f"{name} is provisional champion: {why or 'there is too little test data'}"
+        return Headline(f"{told}. Record more test episodes before you rely on it.", "warning")
+    if ruling.decision == "champion":
+        instead = f" instead of version {ruling.champion}" if ruling.champion else ""
+        return Headline(f"{name} is champion{instead}: it passed every rule of the gate.", "good")
+    return Headline(f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
+
+
+def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
+    """Return why the gate refused a model: the first causes in words, the rest counted."""
+    told = list(dict.fromkeys(_cause(str(line["rule"])) for line in failed))
+    more = len(told) - most
+    return listed(told[:most] + ([counted(more, "more reasons")] if more > 0 else []))
+
+
+def _cause(line: str) -> str:
+    for rule, words in _CAUSES.items():
+        if line == rule or line.startswith(f"{rule}_"):
+            about = line.removeprefix(rule).removeprefix("_")
+            return words.format(spoken(about) if rule != "channels" else about)
+    return f"rule {line} failed"
+
+
+def _kept(ruling: Ruling) -> str:
+    return f"; version {ruling.champion} stays champion" if ruling.champion else ""
+
+
+def _found(ruling: Ruling, rule: str) -> str:
+    return next((str(line["found"]) for line in ruling.failed if line["rule"] == rule), "")
+
+
+def _errors(document: Json, test: Json) -> str:
+    """Return RMSE and unit by channel: all of few channels, of many those that compare worst."""
+    shown = {name: line for name, line in test.items() if "note" not in line} or test
+    names = list(shown)
+    if len(names) > _CHANNELS:
+        best = best_reference(document)
+
+        def relative(name: str) -> float:
+            ratio = known(shown[name].get(MODEL)) / (known(shown[name].get(best)) or 1.0)
+            return -ratio if math.isfinite(ratio) else 0.0
+
+        names = sorted(names, key=relative)[: _CHANNELS - 1]
+    told = [f"{amount(known(shown[n].get(MODEL)))} {shown[n]['unit']} ({n})" for n in names]
+    more = len(shown) - len(names)
+    return listed(told + ([counted(more, "more channels")] if more else []))
+
+
+def _compared(document: Json) -> str:
+    best = best_reference(document)
+    if best is None:
+        return "and no reference stays finite on these data"
+    against = document.get("against", {}).get(best, {})
+    nrmse = errors_of(document)[1]
+    ratio = known(against.get("ratio"))
+    if math.isnan(ratio):
+        ratio = known(nrmse[MODEL]) / (known(nrmse[best]) or 1.0)
+    low, high = (known(end) for end in against.get("interval") or (None, None))
+    name = f"the best reference, {spoken(best, document.get('references', {}).get(best))}"
+    inside = "; ".join(filter(None, [interval_words(low, high), evidence_words(against)]))
+    inside = f" ({inside})" if inside else ""
+    if low <= 1.0 <= high:
+        return f"which is not significantly different from {name}: {_bare(ratio)}{inside}"
+    return f"{less_or_more(ratio)} {name}{inside}"
+
+
+def _bare(ratio: float) -> str:
+    return less_or_more(ratio).removesuffix(" than").removesuffix(" as").removesuffix(" of")
+
+
+def _worse(found: Sequence[Finding]) -> str:
+    """Name the worst comparison that a reference wins."""
+    worst = found[0]
+    more = f", and in {counted(len(found) - 1, 'more comparisons')}" if len(found) > 1 else ""
+    return f"Do not rely on it: it has {worst.words()}{more}."
+
+
+def _diverging(document: Json) -> str:
+    """Say which channel stops being finite first, and after how many steps."""
+    channels = document.get("accuracy", {}).get(MODEL, {}).get("channels", {})
+    steps = [
+        (step, name)
+        for name, line in channels.items()
+        for step, error in enumerate(line.get("by_step", []), 1)
+        if error is None
+    ]
+    if not steps:
+        return "its predictions do not stay finite over the horizon"
+    step, name = min(steps)
+    return f"predictions of {name} are not finite from {counted(step, 'steps')} ahead"
+
+
+def _policy(document: Json) -> str:
+    """Return what a policy reaches in its environment, or how its actions differ from logs."""
+    metrics = document["metrics"]
+    returns: Mapping[str, Any] = metrics.get("return", {})
+    if returns:
+        return f"{_returns(document, returns)}{_successes(metrics.get('success', {}))}."
+    test, nrmse = metrics["test"], metrics["nrmse"]
+    if nrmse.get(MODEL) is None or not test:
+        return ""
+    compared = _compared(document)
+    return f"This policy differs from logged actions by {_errors(document, test)}, {compared}."
+
+
+def _returns(document: Json, returns: Mapping[str, Any]) -> str:
+    episodes = document.get("windows", {}).get("episodes")
+    over = f" over {counted(episodes, 'episodes')}" if episodes else ""
+    others = [
+        f"{spoken(who)} {amount(known(returns[who]))}"
+        for who in ("random", "champion")
+        if returns.get(who) is not None
+    ]
+    low, high = document.get("against", {}).get("random", {}).get("return") or (None, None)
+    if low is not None and high is not None:
+        others.append(f"95 % interval of the gain over random {amount(low)} to {amount(high)}")
+    inside = f" ({'; '.join(others)})" if others else ""
+    return f"This policy has a mean return of {amount(known(returns.get(MODEL)))}{over}{inside}"
+
+
+def _successes(success: Mapping[str, Any]) -> str:
+    share, chance = known(success.get(MODEL)), known(success.get("random"))
+    if math.isnan(share):
+        return ""
+    other = f" (random actions {percent(chance)})" if math.isfinite(chance) else ""
+    return f" and succeeds in {percent(share)} of them{other}"

@@ -1,0 +1,75 @@
+"""Comparisons in words: ratios of errors with their intervals, and how much data they rest on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_TWICE = 2.0  # from here on an error is so many times another, not so many percent more
+_SAME = 0.005  # a smaller relative difference rounds to 0 %
+
+
+def known(value: object) -> float:
+    """Return a number of a document; null, which stands for one that is not finite, is NaN."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def listed(items: Sequence[str]) -> str:
+    """Join items as a sentence does: a, b and c."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def percent(share: float, *, bare: bool = False) -> str:
+    """Return a share as percent, with a decimal where 100 % would claim too much."""
+    digits = 1 if 0.99 <= share < 1.0 else 0
+    return f"{100.0 * share:,.{digits}f}{'' if bare else ' %'}"
+
+
+def counted(number: float, unit: str) -> str:
+    """Return a count with its unit, which loses its plural s for one; at most one decimal."""
+    shown = f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+    return f"{shown} {unit.removesuffix('s') if shown == '1' else unit}"
+
+
+def amount(value: float) -> str:
+    """Return an error with three digits."""
+    if not math.isfinite(value):
+        return "not finite"
+    if abs(value) >= 1000.0:
+        return f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.1e}"
+    return f"{value:.3g}"
+
+
+def less_or_more(ratio: float) -> str:
+    """Say how an error compares with another: `37 % less error than`, `4.25 times the error of`."""
+    if ratio >= _TWICE:
+        return f"{amount(ratio)} times the error of"
+    if abs(1.0 - ratio) < _SAME:
+        return "the same error as"
+    return f"{percent(abs(1.0 - ratio))} {'less' if ratio < 1.0 else 'more'} error than"
+
+
+def interval_words(low: float, high: float) -> str:
+    """Return the 95 % interval of a ratio in the words of `less_or_more`; nothing without one."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    if high <= 1.0:
+        ends = f"{percent(1.0 - high, bare=True)} to {percent(1.0 - low)} less"
+    elif low >= _TWICE:
+        ends = f"{amount(low)} to {amount(high)} times"
+    elif low >= 1.0:
+        ends = f"{percent(low - 1.0, bare=True)} to {percent(high - 1.0)} more"
+    else:
+        ends = f"{percent(1.0 - low)} less to {percent(high - 1.0)} more"
+    return f"95 % interval {ends}"
+
+
+def evidence_words(comparison: Mapping[str, Any]) -> str:
+    """Return how much data a comparison rests on, and which difference it would have found."""
+    size = known(comparison.get("effective_n"))
+    if not math.isfinite(size):
+        return ""
+    told = counted(size, f"independent {comparison.get('unit') or 'blocks'}")
+    found = known(comparison.get("detectable"))
+    if not math.isfinite(found):
+        return f"{told}, too few for an interval"
+    return f"{told}; a difference under {percent(found)} would not be found"

@@ -1,0 +1,230 @@
+"""The first line about a model, over all that can be true of one."""
+
+import pytest
+
+from kinemill.verify.findings import best_reference, worse_findings
+from kinemill.verify.headline import Ruling, causes, headline
+
+UNITS = {"angle": "rad", "velocity": "rad/s"}
+
+
+def comparison(ratio, low=None, high=None, **more):
+    return (
+        {"ratio": ratio, "low": low, "high": high, "effective_n": 12.0, "unit": "episodes"}
+        | {"detectable": 0.09}
+        | more
+    )
+
+
+def against(ratio, low, high, horizons=None, **more):
+    line = comparison(ratio, low, high, **more)
+    del line["low"], line["high"]
+    return line | {"interval": [low, high], "horizons": horizons or {}}
+
+
+def document(error=0.1, others=None, **more):
+    """A verification whose model and references err so much at the horizon, in spreads."""
+    nrmse = {"model": error, **(others or {"persistence": 1.0, "linear": 0.2})}
+    test = {
+        name: {"unit": unit} | {who: value and value / 10 for who, value in nrmse.items()}
+        for name, unit in UNITS.items()
+    }
+    found = {
+        "model": {"kind": "mlp", "reference": None},
+        "passed": True,
+        "metrics": {"test": test, "nrmse": nrmse},
+        "windows": {"horizon": 25, "seconds": 0.5, "count": 400},
+        "against": {"persistence": against(0.1, 0.08, 0.12), "linear": against(0.5, 0.4, 0.63)},
+        "references": {"linear": {"history": 40}},
+        "gates": [],
+    }
+    return found | more
+
+
+def line(rule, found="2", passed=False):
+    return {"rule": rule, "passed": passed, "found": found, "wanted": "1"}
+
+
+def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
+    told = headline(document(), Ruling("champion", address="arm:3", champion=2))
+    assert told.tone == "good"
+    assert told.text == (
+        "This MLP has an RMSE of 0.01 rad (angle) and 0.01 rad/s (velocity) 0.5 s ahead, 50 % less "
+        "error than the best reference, the linear model with 40 rows of history (95 % interval 37 "
+        "to 60 % less; 12 independent episodes; a difference under 9 % would not be found). "
+        "arm:3 is champion instead of version 2: it passed every rule of the gate."
+    )
+
+
+def test_before_the_gate_nothing_is_promised():
+    told = headline(document())
+    assert told.tone == "warning"
+    assert told.text.endswith("passed; the gate has not decided.")
+
+
+def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
+    worse = {"1": {"nrmse": comparison(0.9, 0.8, 1.1), "channels": {}}}
+    worse["1"]["channels"] = {"angle": comparison(1.2, 1.1, 1.3), "velocity": comparison(0.9)}
+    found = document(against={"linear": against(0.5, 0.4, 0.63, worse)})
+    told = headline(found)
+    assert told.tone == "bad"
+    assert told.text.endswith(
+        "Do not rely on it: it has 20 % more error than the linear model on angle 1 step ahead "
+        "(95 % interval 10 to 30 % more)."
+    )
+
+
+def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():
+    free = {"free_run": {"nrmse": comparison(7.1, 5.0, 9.0), "channels": {}}}
+    free["free_run"]["channels"] = {"angle": comparison(3.0, 2.0, 4.0)}
+    found = document(against={"persistence": against(0.1, 0.08, 0.12, free)})
+    assert [one.channel for one in worse_findings(found)] == ["nrmse", "angle"]
+    assert "7.1 times the error of persistence in free run" in headline(found).text
+    assert "and in 1 more comparison." in headline(found).text
+
+
+def test_a_model_four_times_as_bad_as_a_reference_says_so():
+    found = document(
+        error=0.00839,
+        others={"persistence": 0.5, "linear": 0.0134, "linear_sincos": 0.00198},
+        against={"linear_sincos": against(4.25, 3.69, 4.81)},
+    )
+    assert best_reference(found) == "linear_sincos"
+    text = headline(found).text
+    assert "4.25 times the error of the best reference, the linear model with sin/cos" in text
+    assert "95 % interval 3.69 to 4.81 times" in text
+
+
+def test_a_difference_within_chance_is_no_difference():
+    found = document(error=0.196, against={"linear": against(0.98, 0.9, 1.07)})
+    text = headline(found).text
+    assert "not significantly different from the best reference, the linear model" in text
+    assert "2 % less error (95 % interval 10 % less to 7 % more;" in text
+
+
+def test_a_reference_that_is_the_model_is_not_its_own_rival():
+    found = document(
+        error=0.2,
+        others={"persistence": 1.0, "linear": 0.2},
+        model={"kind": "arx", "reference": "linear", "history": 40},
+        against={"persistence": against(0.2, 0.15, 0.25), "linear": against(1.0, 1.0, 1.0)},
+    )
+    text = headline(found, Ruling("champion", address="arm:1")).text
+    assert text.startswith("This linear model with 40 rows of history has an RMSE of")
+    assert "80 % less error than the best reference, persistence" in text
+
+
+def test_a_model_that_diverges_is_told_from_which_step_on():
+    steps = {"angle": {"by_step": [0.1, None]}, "velocity": {"by_step": [0.1, 0.2]}}
+    found = document(error=None, accuracy={"model": {"channels": steps}}, against={})
+    told = headline(found)
+    assert told.tone == "bad"
+    assert told.text == (
+        "This MLP diverges: predictions of angle are not finite from 2 steps ahead. Do not use it."
+    )
+
+
+def test_files_that_failed_a_check_are_not_to_be_used():
+    gates = [{"name": "step parity", "passed": False}, {"name": "finite", "passed": True}]
+    told = headline(document(passed=False, gates=gates))
+    assert told.tone == "bad"
+    assert told.text.endswith("Do not use it: step parity failed.")
+
+
+def test_no_reference_is_finite():
+    found = document(others={"persistence": None}, against={"persistence": {"ratio": None}})
+    assert "no reference stays finite on these data" in headline(found).text
+
+
+def test_too_few_episodes_give_no_interval():
+    few = against(0.5, None, None, effective_n=1.0, detectable=None)
+    assert (
+        "(1 independent episode, too few for an interval)"
+        in headline(document(against={"linear": few})).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("ruling", "tone", "words"),
+    [
+        (
+            Ruling("champion", [line("evidence", "1 test episode")], True, "arm:1"),
+            "warning",
+            "arm:1 is provisional champion: 1 test episode. Record more test episodes",
+        ),
+        (Ruling("waiting", address="arm:2"), "warning", "kinemill approve arm:2."),
+        (
+            Ruling("refused", [line("parity"), line("precision")], False, "arm:2", 1),
+            "bad",
+            "arm:2 is refused: the exported files do not compute what was trained and float32 is "
+            "not precise enough for it; version 1 stays champion.",
+        ),
+        (
+            Ruling("refused", [line("no_worse_linear_sincos")], False, "arm:2"),
+            "bad",
+            "is refused: it is significantly worse than the linear model with sin/cos features.",
+        ),
+        (Ruling("champion", address="arm:2", former=True), "warning", "was champion; another"),
+    ],
+)
+def test_what_the_registry_decided_is_the_second_sentence(ruling, tone, words):
+    told = headline(document(), ruling)
+    assert told.tone == tone
+    assert words in told.text
+
+
+def test_causes_beyond_two_are_counted():
+    failed = [line("beats_linear"), line("interval_linear"), line("latency"), line("size")]
+    assert causes(failed) == (
+        "it is not better than the linear model, it is not significantly better than the linear "
+        "model and 2 more reasons"
+    )
+
+
+def test_of_many_channels_those_that_compare_worst_are_named():
+    test = {f"q{i}": {"unit": "rad", "model": 0.1 * i, "linear": 1.0} for i in range(1, 8)}
+    test["q8"] = {"unit": "rad", "model": 0.0, "linear": 0.0, "note": "constant"}
+    nrmse = {"model": 0.1, "linear": 0.2}
+    found = document(metrics={"test": test, "nrmse": nrmse})
+    assert "0.7 rad (q7), 0.6 rad (q6), 0.5 rad (q5) and 4 more channels" in headline(found).text
+
+
+def test_an_evaluation_on_other_logs_decides_nothing():
+    found = document()
+    found |= {"metrics": found["metrics"]["test"], "nrmse": found["metrics"]["nrmse"]}
+    del found["passed"], found["gates"]
+    told = headline(found)
+    assert told.tone == "good"
+    assert told.text.endswith("would not be found).")
+
+
+def test_a_policy_is_told_by_its_return_and_success():
+    found = {
+        "form": "policy",
+        "metrics": {
+            "test": {},
+            "nrmse": {},
+            "return": {"model": 487.0, "random": 22.0, "champion": 480.0},
+            "success": {"model": 0.95, "random": 0.0},
+        },
+        "against": {"random": {"return": [450.0, 480.0]}},
+        "windows": {"episodes": 100},
+        "passed": True,
+    }
+    assert headline(found, Ruling("champion", address="walker:1")).text == (
+        "This policy has a mean return of 487 over 100 episodes (random actions 22; the champion "
+        "480; 95 % interval of the gain over random 450 to 480) and succeeds in 95 % of them "
+        "(random actions 0 %). walker:1 is champion: it passed every rule of the gate."
+    )
+
+
+def test_a_policy_from_logs_is_told_by_its_actions():
+    found = document(others={"repeat": 0.5, "linear": 0.2}, form="policy")
+    text = headline(found).text
+    assert text.startswith("This policy differs from logged actions by 0.01 rad (angle)")
+    assert "50 % less error than the best reference, the linear model" in text
+
+
+@pytest.mark.parametrize("partial", [{}, {"metrics": {"nrmse": {}, "test": {}}}])
+def test_a_document_without_numbers_has_no_first_line(partial):
+    assert headline({"passed": True} | partial).text.startswith("All checks")
