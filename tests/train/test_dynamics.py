@@ -41,6 +41,33 @@ def test_what_is_watched_comes_from_validation_first_step_or_all(prepared, packe
     assert found["validation/multi_step"] == pytest.approx(expected.mean() ** 0.5, rel=1e-4)
 
 
+def test_relative_weights_make_every_step_and_channel_count_alike_at_first(packed):
+    task = pendulum_task(weights="relative")
+    module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
+    before = squares(module, packed, "train").mean(0)  # (T, S)
+    weights = (1 / before) / (1 / before).mean()
+    assert weights.max() > 5 * weights.min()  # else this test could not tell
+    found = objective.loss(torch.arange(objective.windows), 0).item()
+    assert found == pytest.approx((before * weights).mean(), rel=1e-4)
+    held_out = squares(module, packed, "validation") * weights
+    found = objective.evaluate()["validation/multi_step"]
+    assert found == pytest.approx(held_out.mean() ** 0.5, rel=1e-4)
+
+
+def test_relative_weights_follow_a_horizon_that_grows_and_know_ensembles(packed):
+    growing = pendulum_task(weights="relative", growth={"first": 1, "steps": 100})
+    module, objective = growing.learn.prepare(growing, packed, packed, torch.device("cpu"))
+    whole = squares(module, packed, "train")
+    weights = 1 / whole.mean(0)
+    weights /= weights.mean()
+    everything = torch.arange(objective.windows)
+    first = (whole[:, :1] * weights[:1]).mean()
+    assert objective.loss(everything, 0).item() == pytest.approx(first, rel=1e-4)
+    several = pendulum_task(weights="relative", ensemble=2, loss="gaussian")
+    _, objective = several.learn.prepare(several, packed, packed, torch.device("cpu"))
+    assert np.isfinite(objective.loss(everything.expand(2, -1), 0).item())
+
+
 def test_an_acceleration_is_scaled_by_how_much_velocity_changes_in_a_second(packed):
     outputs = {"alpha": Output(relation="derivative", of="velocity")}
     scale = scale_of(packed, make_layout(pendulum_task(), outputs, "semi_implicit", 3))

@@ -17,6 +17,8 @@ from kinemill.train.robots import told
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows judged at once
+SAMPLED = 4096  # training windows that set the weights of `weights: relative`
+SMALLEST = 1e-12  # squared error, in spreads: a channel that is exact at first divides by no zero
 
 Place = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
 
@@ -46,7 +48,7 @@ class Rollouts:
         self.noise = self.ensemble.member.noise if self.ensemble else None
         names = self.step.layout.states
         self.spread = self.step.state_std
-        self.weights = self._weights(names)
+        self.weights = self._weights(names) if learn.weights != "relative" else self._relative()
         stds = [learn.noise.get(name, 0.0) for name in (*names, *self.step.layout.actions)]
         self.disturbance = self.spread.new_tensor(stds) if any(stds) else None
 
@@ -61,6 +63,19 @@ class Rollouts:
             weights = self.spread.new_tensor([chosen.get(name, 1.0) for name in names])
         return weights / weights.mean()
 
+    @torch.no_grad()
+    def _relative(self) -> Tensor:
+        """Return one over the mean squared error before training, (T, S), scaled to mean 1.
+
+        One step ahead errors are a hundred times smaller than 25 steps ahead. In a plain mean they
+        count for nothing, and training gives away what a least-squares fit had one step ahead.
+        """
+        count = min(len(self.train), SAMPLED)
+        which = torch.linspace(0, len(self.train) - 1, count, device=self.spread.device).long()
+        squares = [self._judged(self.train, some)[0].square() for some in which.split(CHUNK)]
+        weights = 1.0 / torch.cat(squares).mean(0).clamp_min(SMALLEST)
+        return weights / weights.mean()
+
     def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
         """Return the loss on windows (M, B) at a training step, summed over the members."""
         loss = self.terms(which, step, place).mean() * self.members
@@ -70,7 +85,10 @@ class Rollouts:
         """Return the terms of the loss whose mean it is: (M, B, T, S), or M and B as one."""
         error, variance = self._errors(which, step, place)
         terms = error.square() if variance is None else doubted(error, variance)
-        return terms if self.weights is None else terms * self.weights
+        if self.weights is None:
+            return terms
+        by_step = self.weights.dim() == 2
+        return terms * (self.weights[: terms.shape[-2]] if by_step else self.weights)
 
     @property
     def members(self) -> int:
@@ -114,18 +132,21 @@ class Rollouts:
         return error, None if self.noise is None else variance / self.spread**2
 
     def evaluate(self) -> dict[str, float]:
-        """Return the errors on the validation windows, in spreads, weighted alike.
+        """Return the errors on the validation windows, in spreads, all channels weighted alike.
 
+        With `weights: relative` each square is multiplied by its weight, as in the loss.
         `likelihood` is the mean of `doubted` by the whole variance, if that is learned.
         """
         squares, likelihoods = list[Tensor](), list[Tensor]()
         with torch.no_grad():
             for some in torch.arange(len(self.watch), device=self.spread.device).split(CHUNK):
-                error, variance = self._judged(some)
+                error, variance = self._judged(self.watch, some)
                 squares.append(error.square())
                 if variance is not None:
                     likelihoods.append(doubted(error, variance))
         whole = torch.cat(squares)
+        if self.weights is not None and self.weights.dim() == 2:
+            whole = whole * self.weights
         found = {
             "validation/single_step": whole[:, 0].mean().sqrt().item(),
             "validation/multi_step": whole.mean().sqrt().item(),
@@ -134,10 +155,11 @@ class Rollouts:
             found["validation/likelihood"] = torch.cat(likelihoods).mean().item()
         return found
 
-    def _judged(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _judged(self, windows: Windows, which: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return errors (B, T, S) and, with noise, whole variances, in spreads."""
-        states, past, actions, truth = self.watch.gather(which)
-        with told(self.module, self.robots[1][which] if self.robots else None):
+        states, past, actions, truth = windows.gather(which)
+        robots = self.robots[windows is self.watch] if self.robots else None
+        with told(self.module, robots[which] if robots is not None else None):
             if self.ensemble is None or self.noise is None:
                 found, variance = self.module.rollout(states, past, actions), None
             else:

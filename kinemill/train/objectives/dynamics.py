@@ -51,10 +51,12 @@ class Dynamics(Supervised):
     noise: dict[str, PositiveFloat] = Field(
         default={}, description="std, in the channel's unit, added to what a rollout starts from"
     )
-    weights: Literal["variance", "unit"] | dict[str, NonNegativeFloat] = Field(
+    weights: Literal["variance", "unit", "relative"] | dict[str, NonNegativeFloat] = Field(
         default="variance",
         description="of the squared errors of states: all errors in spreads of training, or in "
-        "their units, or in spreads with these weights by channel, 1 for the rest",
+        "their units, or in spreads with these weights by channel, 1 for the rest; relative: each "
+        "step and channel relative to the error before training, so that one step counts as much "
+        "as the horizon",
     )
     loss: Literal["squared", "gaussian"] = Field(
         default="squared", description="gaussian: the variance of each prediction is learned too"
