@@ -46,6 +46,16 @@ def handed_on(home: Home, run: str, task: str, asset: str) -> Ref | None:
     return Ref.from_json(read_json(file)) if file.is_file() else None
 
 
+def generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
+    """Return the ids of a run and of those it is a retry of, the newest first."""
+    ids: list[str] = []
+    while run is not None and len(ids) < _GENERATIONS:
+        ids.append(run.run_id)
+        parent = run.parent_run_id or run.tags.get("dagster/parent_run_id")
+        run = instance.get_run_by_id(parent) if parent else None
+    return ids
+
+
 class RefIOManager(dg.IOManager):
     """Hand references on between the stages of a run, as JSON."""
 
@@ -64,7 +74,7 @@ class RefIOManager(dg.IOManager):
         """
         home = Home.resolve()
         task, asset = context.asset_key.path
-        for run in (*self._generations(context), LATEST):
+        for run in (*generations(context.instance, context.step_context.dagster_run), LATEST):
             if found := handed_on(home, run, task, asset):
                 return found
         raise BadInput(
@@ -72,16 +82,6 @@ class RefIOManager(dg.IOManager):
             "has not been made yet",
             fix=f"materialise it first, or run the whole chain: kinemill run {task}",
         )
-
-    def _generations(self, context: dg.InputContext) -> list[str]:
-        """Return the ids of this run and of those it is a retry of, the newest first."""
-        run: dg.DagsterRun | None = context.step_context.dagster_run
-        ids: list[str] = []
-        while run is not None and len(ids) < _GENERATIONS:
-            ids.append(run.run_id)
-            parent = run.parent_run_id or run.tags.get("dagster/parent_run_id")
-            run = context.instance.get_run_by_id(parent) if parent else None
-        return ids
 
 
 @dg.io_manager(description="Hands references on between stages as JSON; nothing is pickled.")

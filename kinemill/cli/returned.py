@@ -99,8 +99,8 @@ class Run(dict[str, Any]):
 def of_chain(document: Mapping[str, Any], task: Any) -> Run:
     """Return the run of a chain: its model is the version that it registered."""
     from kinemill.home import Home
-    from kinemill.register import tags
     from kinemill.register.consistency import require_registry
+    from kinemill.register.starting import trained_in
     from kinemill.register.versions import find_version
     from kinemill.store import SUMMARY, read_json
 
@@ -110,7 +110,7 @@ def of_chain(document: Mapping[str, Any], task: Any) -> Run:
     home = Home.resolve()
     require_registry(home, task.name)
     version = find_version(home, task.name, f":{number}")
-    folder = home.root / version.tags[tags.MODEL_FOLDER]
+    folder = home.root / trained_in(home, version).path
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     return Run(document, task, f"models:/{task.name}/{number}", summary)
 

@@ -127,7 +127,9 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
     stamped = version.tags
     name = " and ".join(version.aliases) or (version.decision or "undecided")
     why = f"{version.task} version {version.number}, {name}"
-    paths = [stamped[tag] for tag in (tags.BUNDLE, tags.MODEL_FOLDER) if tag in stamped]
+    # The selection names both models: the trained one stays, even where a reference was chosen.
+    named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.SELECTION_FOLDER)
+    paths = [stamped[tag] for tag in named if tag in stamped]
     if report := stamped.get(tags.REPORT):
         paths.append(Path(report).parent.as_posix())
     for tag in (tags.DATASET, tags.MODEL, tags.VERIFICATION):

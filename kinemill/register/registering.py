@@ -33,6 +33,7 @@ from kinemill.spec import Task
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.verify.selection import load_selection
 
 VERSION = 2
 Status = Literal["done", "refused", "unchanged"]
@@ -40,12 +41,21 @@ Status = Literal["done", "refused", "unchanged"]
 
 @dataclass(frozen=True)
 class Produced:
-    """What the chain made, and from what: all that a version is traced back to."""
+    """What the chain made, and from what: all that a version is traced back to.
+
+    Attributes:
+        verification: of the exported model.
+        onnx_model: the exported model.
+        model: the trained model, or a reference that was chosen in its place.
+        dataset: or the card of the environment.
+        selection: the choice between the two; None where there was none, as for policies.
+    """
 
     verification: Ref
     onnx_model: Ref
     model: Ref
     dataset: Ref
+    selection: Ref | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +224,7 @@ def _tags(
     start = summary_of(home, produced.model).get("started_from")
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
+        **_selected(home, produced.selection),
         tags.MODEL_FOLDER: produced.model.path,
         tags.WISHES: wishes(task),
         tags.TASK: digest(task_content(task)),
@@ -232,6 +243,18 @@ def _tags(
     }
 
 
+def _selected(home: Home, selection: Ref | None) -> dict[str, str]:
+    """Return the tags that name the comparison with a reference, and the reference if it won."""
+    if selection is None:
+        return {}
+    reference = load_selection(home, selection).reference
+    return {
+        **({tags.REFERENCE: reference} if reference else {}),
+        tags.SELECTION: selection.digest,
+        tags.SELECTION_FOLDER: selection.path,
+    }
+
+
 def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     """Write on the run what it learned from and became, and on the model that it is registered."""
     client, run_id = tracking.client, version.run_id
@@ -242,5 +265,6 @@ def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET):
-        client.set_tag(run_id, name, version.tags[name])
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE):
+        if name in version.tags:
+            client.set_tag(run_id, name, version.tags[name])

@@ -6,13 +6,14 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered
-from kinemill.register.versions import aliases_of, find_version, parse_address
+from kinemill.register.versions import Version, aliases_of, find_version, parse_address
 from kinemill.registry import nearest
 from kinemill.spec import Task
 from kinemill.spec.ports import Start
 from kinemill.store import Ref, open_ref
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.train import start_in
+from kinemill.verify.selection import load_selection
 
 
 def start_of(task: Task, home: Home) -> Start | None:
@@ -39,14 +40,40 @@ def start_of(task: Task, home: Home) -> Start | None:
         raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
     version = find_version(home, name, which)
     stamped = version.tags
-    home.inside(stamped.get(tags.MODEL_FOLDER, ""), version.name)
+    for tag in (tags.MODEL_FOLDER, tags.SELECTION_FOLDER):
+        home.inside(stamped.get(tag, ""), version.name)
     try:
-        ref = Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
-        return Start(version.name, ref.digest, str(open_ref(home, ref)))
+        ref = trained_in(home, version)
+        return Start(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
     except (KeyError, CorruptArtifact) as error:
         what = "its weights are gone, or of an earlier kinemill"
         fix = f"kinemill run {name} with the same logs and settings makes them again"
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
+
+
+def trained_in(home: Home, version: Version) -> Ref:
+    """Return the model that was trained for a version: not the reference that it may serve.
+
+    Raises:
+        KeyError: the version names no model.
+        CorruptArtifact: the comparison that names it is gone.
+    """
+    stamped = version.tags
+    if tags.REFERENCE not in stamped:
+        return Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
+    selection = Ref(stamped[tags.SELECTION_FOLDER], stamped[tags.SELECTION])
+    return load_selection(home, selection).trained
+
+
+def _note(version: Version) -> str:
+    reference = version.tags.get(tags.REFERENCE)
+    # A closed-form fit is no start for a network: the network trained in the same run is.
+    if reference is None:
+        return ""
+    return (
+        f"{version.name} is the reference {reference!r}; training starts from the network that was "
+        "trained in the same run and not chosen"
+    )
 
 
 def _registered(tracking: Tracking) -> list[str]:

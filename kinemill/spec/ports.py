@@ -107,11 +107,13 @@ class Start:
         address: `models:/TASK/3`, the version that an alias stood for, or the folder.
         digest: of the model's published files.
         folder: where its `weights.safetensors` and `model.json` are.
+        note: what a user has to know about it, or "".
     """
 
     address: str
     digest: str
     folder: str
+    note: str = ""
 
     def to_json(self) -> dict[str, str]:
         """Return it as a JSON object."""

@@ -119,6 +119,8 @@ def train(
     folder = job_folder(task, home, dataset, training_set, start)
     folder.mkdir(parents=True, exist_ok=True)
     warn(home.root, listeners[1].say)
+    if start is not None and start.note:
+        listeners[1].say(start.note)
     note_inputs(folder, _inputs(task, dataset, training_set, start))
     if fetched := bring_checkpoint(folder, INDEX):
         listeners[1].say(f"{fetched} of another machine was fetched")

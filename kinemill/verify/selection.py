@@ -1,0 +1,70 @@
+"""Choose which model a run registers: the trained one, or the best reference.
+
+Both are measured on the validation split with the comparison that the gate makes on the test split.
+The trained model is chosen where it is significantly better at the horizon, and significantly worse
+nowhere that counts. Otherwise the reference is published as a model of its own, and the stages that
+follow export, verify and register it like any other. The trained model stays in the store.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kinemill.formats import Format
+from kinemill.home import Home
+from kinemill.spec.task import Task
+from kinemill.store import Json, Ref, open_ref, read_json
+
+STAGE, VERSION = "selection", 1
+DOCUMENT = "selection.json"
+SPLIT = "validation"
+TRAINED = "trained"  # what `chosen` states of the trained model; else it is the name of a reference
+FORMAT = Format("selection", 1)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which model a run goes on with, and why.
+
+    Attributes:
+        model: the chosen model: the trained one, or a reference published as a model.
+        trained: the trained model.
+        reference: name of the reference that was chosen; None: the trained model was.
+        why: one sentence.
+        document: selection.json, with every comparison.
+    """
+
+    model: Ref
+    trained: Ref
+    reference: str | None
+    why: str
+    document: Json
+
+
+def load_selection(home: Home, ref: Ref) -> Selection:
+    """Return a published selection.
+
+    Raises:
+        CorruptArtifact: it is gone or damaged.
+    """
+    path = open_ref(home, ref) / DOCUMENT
+    found = FORMAT.open(path, read_json(path))
+    return Selection(
+        model=Ref.from_json(found["model"]),
+        trained=Ref.from_json(found["trained"]),
+        reference=found["reference"],
+        why=found["why"],
+        document=found,
+    )
+
+
+def why_no_reference(task: Task) -> str:
+    """Return why no reference can take the place of this task's model; "" where one can."""
+    learn: Any = task.learn
+    if not task.promote.allow_reference:
+        return "promote.allow_reference is false"
+    asked = {
+        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
+        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
+        f"learn.robots: {learn.robots}": learn.robots != "none",
+    }
+    return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
