@@ -50,6 +50,21 @@ def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
     return FORMAT.stamp(about)
 
 
+def kind_of(description: Json) -> Json:
+    """Return what kind of model of dynamics a description is of.
+
+    Returns:
+        `kind`, the type of `learn.model`; `history`, rows known; `reference`, the name of the
+        reference that it is, or None.
+    """
+    learn = description["learn"]
+    return {
+        "kind": learn["model"]["type"],
+        "history": description["layout"]["history"],
+        "reference": description.get("reference"),
+    }
+
+
 def load_model(folder: Path) -> Any:
     """Rebuild the trained module from its folder, on the CPU, in evaluation mode.
 

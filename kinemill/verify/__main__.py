@@ -49,7 +49,7 @@ def _judged_step(job: Json) -> Json:
     from kinemill.spec.task import Task
     from kinemill.spec.verifying import Verify
     from kinemill.train import load_model
-    from kinemill.train.start import described
+    from kinemill.train.start import described, kind_of
     from kinemill.verify.curves import fitting_in
     from kinemill.verify.document import summary, verdict_document
     from kinemill.verify.judge import judge
@@ -62,7 +62,7 @@ def _judged_step(job: Json) -> Json:
     )
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
     trained = open_ref(home, model)
-    step = load_model(trained)
+    step, about = load_model(trained), described(trained)
     looped, motion = None, ""
     if job["task"] is not None:
         from kinemill.verify.closed_loop import closed_loop
@@ -75,11 +75,12 @@ def _judged_step(job: Json) -> Json:
             step,
             rows,
             Verify.model_validate(job["verify"]),
-            describe(described(trained), step),
+            describe(about, step),
             fitting_in(trained),
             looped,
             motion,
             read_json(folder / SUMMARY),
+            kind_of(about),
         )
     )
     document = verdict_document(verdict)

@@ -28,6 +28,7 @@ def verdict_document(verdict: Verdict) -> Json:
         {
             "format": 1,
             "task": interface.task,
+            "model": subject.model,
             "passed": verdict.passed,
             "metrics": {"test": channels, "nrmse": {who: it.nrmse for who, it in errors.items()}},
             "verification": {

@@ -44,6 +44,7 @@ class Subject:
         closed_loop: what it did in the task's simulator, if there is one.
         motion: the same as pictures, HTML.
         exported: what the export said of its files, C99 and variants among them.
+        model: what kind of model it is: `kind`, `history`, and `reference`, its name if it is one.
     """
 
     simulator: Simulator
@@ -56,6 +57,7 @@ class Subject:
     closed_loop: Json | None = None
     motion: str = ""
     exported: Json | None = None
+    model: Json | None = None
 
     @cached_property
     def threaded(self) -> Simulator:
