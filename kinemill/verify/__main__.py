@@ -53,12 +53,13 @@ def _judged_step(job: Json) -> Json:
     from kinemill.verify.curves import fitting_in
     from kinemill.verify.document import summary, verdict_document
     from kinemill.verify.judge import judge
+    from kinemill.verify.references import load_references
     from kinemill.verify.report import write
     from kinemill.verify.trying import Subject
 
     home = Home(Path(job["home"]))
-    onnx_model, model, dataset = (
-        Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
+    onnx_model, model, dataset, references = (
+        Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset", "references")
     )
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
     trained = open_ref(home, model)
@@ -81,6 +82,7 @@ def _judged_step(job: Json) -> Json:
             motion,
             read_json(folder / SUMMARY),
             kind_of(about),
+            load_references(home, references),
         )
     )
     document = verdict_document(verdict)

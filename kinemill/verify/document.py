@@ -49,6 +49,7 @@ def verdict_document(verdict: Verdict) -> Json:
             "closed_loop": subject.closed_loop,
             **_exported(subject.exported or {}, verdict.trials.variants),
             "fitting": asdict(subject.fitting) if subject.fitting else None,
+            "references": subject.references.to_json() if subject.references else None,
             "dataset": interface.dataset,
             "versions": interface.versions,
         }

@@ -9,11 +9,11 @@ import numpy as np
 from kinemill.spec.verifying import Verify
 from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, analyse
-from kinemill.verify.baselines import contestants
 from kinemill.verify.cold import cold_start
 from kinemill.verify.elsewhere import THREADS
 from kinemill.verify.gates import Gate
 from kinemill.verify.latency import Latency, latency, throughput
+from kinemill.verify.references import Persistence
 from kinemill.verify.stability import Stability, sensitivity, stability
 from kinemill.verify.trying import Subject, Trials, finite, try_out
 
@@ -59,7 +59,8 @@ def judge(subject: Subject) -> Verdict:
     """
     simulator, dataset, settings = subject.simulator, subject.dataset, subject.settings
     trials = try_out(subject)
-    predictors = {"model": simulator, **contestants(dataset, simulator.history)}
+    rivals = subject.references.predictors() if subject.references else {}
+    predictors = {"model": simulator, **(rivals or {"persistence": Persistence()})}
     analysis = analyse(predictors, dataset, "test", settings.horizon, settings.stride)
     probe = trials.probes[0]
     times = latency(simulator, probe, whole=settings.latency_p99_ms is not None)

@@ -23,6 +23,7 @@ from kinemill.verify.parity import LONG, LONG_ROWS, Pair, Parity, compare, compa
 from kinemill.verify.physics import Sense, physical_sense
 from kinemill.verify.poison import Poison, poison
 from kinemill.verify.probes import Probe, make_probes, stretched
+from kinemill.verify.references import References
 from kinemill.verify.structure import Structure
 from kinemill.verify.variants import try_variants
 
@@ -37,7 +38,7 @@ class Subject:
         simulator: loaded with `non_finite="pass"`.
         folder: with step.onnx and rollout.onnx, from which it was loaded.
         step: the trained step in torch, for parity.
-        dataset: with the test split, and the training split that baselines are fitted on.
+        dataset: with the test split.
         settings: horizon, stride, the bound on latency if there is one, physical questions.
         trained: what the trained model says of itself, for the metadata; None: not known.
         fitting: what the curves of its training show, if anything.
@@ -45,6 +46,7 @@ class Subject:
         motion: the same as pictures, HTML.
         exported: what the export said of its files, C99 and variants among them.
         model: what kind of model it is: `kind`, `history`, and `reference`, its name if it is one.
+        references: what it is compared with; None: with persistence alone.
     """
 
     simulator: Simulator
@@ -58,6 +60,7 @@ class Subject:
     motion: str = ""
     exported: Json | None = None
     model: Json | None = None
+    references: References | None = None
 
     @cached_property
     def threaded(self) -> Simulator:

@@ -13,8 +13,9 @@ from kinemill.home import Home
 from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
+from kinemill.verify.references import build_references
 
-VERSION = 8
+VERSION = 9
 POLICIES = 2  # version of how policies are judged
 
 
@@ -27,6 +28,8 @@ def verify(
     progress: Progress | None = None,
 ) -> Outcome:
     """Publish verification.json and report.html about an exported model or policy.
+
+    What a model of dynamics is compared with, its references, is built first if it is not there.
 
     Args:
         task: its `verify` part says over which horizon, and how quick the model has to be; its
@@ -45,17 +48,17 @@ def verify(
     told = task.part("control", "channels", "dt") if looped else {}
     if gives == "policy":
         told = task.part("environment", "channels", "dt") | {"policies": POLICIES}
+    refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
+    if gives == "dynamics":
+        refs["references"] = build_references(task, home, dataset).ref
     inputs = {
-        "onnx_model": onnx_model.digest,
-        "model": model.digest,
-        "dataset": dataset.digest,
+        **{name: ref.digest for name, ref in refs.items()},
         **task.part("verify"),
         **told,
         "version": VERSION,
     }
 
     def build(folder: Path) -> Json:
-        refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
         job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
         job |= {"task": task.model_dump(mode="json", by_alias=True) if told else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}

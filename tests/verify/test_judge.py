@@ -17,9 +17,10 @@ from kinemill.verify.curves import Fitting
 from kinemill.verify.document import summary, verdict_document
 from kinemill.verify.judge import judge
 from kinemill.verify.parity import Pair
+from kinemill.verify.references import fit_references
 from kinemill.verify.report import page, write
 from kinemill.verify.trying import Subject, try_out
-from tests.export.conftest import random_step
+from tests.export.conftest import random_step, task_of
 
 SETTINGS = Verify(horizon=10, stride=5)
 ALL_PARITY = {"step parity", "rollout parity", "long rollout parity"}
@@ -46,7 +47,9 @@ def exported(step_folders):
 
 @pytest.fixture(scope="module")
 def verdict(exported, step, pendulum):
-    return judge(subject_of(exported, step, pendulum))
+    task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
+    references = fit_references(task, pendulum)
+    return judge(subject_of(exported, step, pendulum, references=references))
 
 
 def changed(exported, folder, change):
@@ -163,7 +166,7 @@ def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
 def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
     written(verdict, pendulum, tmp_path)
     document = json.loads((tmp_path / "verification.json").read_text())
-    names = {"model", "persistence", "linear", "linear_sincos"}
+    names = {"model", "persistence", "constant_velocity", "linear", "linear_sincos"}
     assert list(document["metrics"]["test"]) == ["angle", "velocity"]
     for entry in document["metrics"]["test"].values():
         assert set(entry) == names | {"unit"}

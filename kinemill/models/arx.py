@@ -1,0 +1,47 @@
+"""A linear model of the last rows, as levels of the newest row and changes from row to row (ARX).
+
+The autoregressive model with exogenous inputs of Ljung, System Identification (1999), chapter 4. In
+levels and changes it is the same model as in raw rows, but a penalty on its weights pulls towards
+"goes on as it went", and float32 does not have to cancel large numbers. It starts as the
+least-squares solution over all training rows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.spec.plugins import MODELS, Model, unknown_channels
+
+
+@MODELS.register("arx")
+class Arx(Model):
+    """Settings of the linear model."""
+
+    type: Literal["arx"] = "arx"
+    ridge: float = Field(
+        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    )
+    angles: Literal["sin_cos", "wrapped"] = Field(
+        default="sin_cos",
+        description="sin_cos: angles enter as sine, cosine and changes; wrapped: as angles in "
+        "[-π, π] and changes",
+    )
+    relative: list[str] | None = Field(
+        default=None,
+        description="channels that enter through their changes alone: where their zero lies is no "
+        "matter; default: those that `learn.encoding` shows as `relative`",
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return names that are no channel."""
+        return unknown_channels(list(self.relative or []), channels, "relative")
+
+    def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
+        """Make the network of physical values."""
+        from kinemill.models._lags import Lags, relative_columns
+        from kinemill.models._regression import Regression
+
+        relative = relative_columns(layout, self.relative)
+        terms = Lags(layout, relative, trigonometric=self.angles == "sin_cos")
+        return Regression(terms, layout.history, scale["output_std"], self.ridge)

@@ -1,0 +1,29 @@
+"""References: simple models of each family, fitted on training rows and chosen on validation rows.
+
+What a model has to beat is the best of a family, not one setting of it: `linear` and
+`linear_sincos` over several lengths of history and penalties, `physics` where velocities say what
+they are the derivative of, `constant_velocity`, `persistence`. Test rows choose nothing.
+"""
+
+from kinemill.verify.references.family import Member, Reference, References
+from kinemill.verify.references.simple import ConstantVelocity, Persistence
+from kinemill.verify.references.stage import (
+    VERSION,
+    build_references,
+    fit_references,
+    load_references,
+)
+from kinemill.verify.references.stepping import StepPredictor
+
+__all__ = [
+    "VERSION",
+    "ConstantVelocity",
+    "Member",
+    "Persistence",
+    "Reference",
+    "References",
+    "StepPredictor",
+    "build_references",
+    "fit_references",
+    "load_references",
+]

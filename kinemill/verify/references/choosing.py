@@ -1,0 +1,113 @@
+"""Choosing the members of a family on validation rows: the strongest, and the strongest that lasts.
+
+Symbols: W windows, H history, T horizon, S states, A actions, M members of one history.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime import wrapped
+from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
+from kinemill.verify.accuracy import gather, is_angle, moving, normalised
+from kinemill.verify.references.simple import Persistence
+
+ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
+LEAST = 100  # windows that a member is ranked by in any case, where there are so many
+LONGEST = 3000  # steps of a whole validation episode
+EPISODES = 16  # whole validation episodes, the longest
+BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
+WORSE = 2.0  # or so many times the error of persistence
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The rows that members are chosen by.
+
+    Attributes:
+        windows: of the validation split, the same present rows for all.
+        whole: whole episodes of it.
+        steps: to be measured of each whole episode, (E,).
+        angle: which states are angles, (S,).
+        spread: of the states in training, (S,).
+        bound: error over whole episodes that is bounded, in spreads, (S,).
+        split: they are of.
+    """
+
+    windows: Windows
+    whole: Windows
+    steps: Any
+    angle: Any
+    spread: Floats
+    bound: Floats
+    split: str
+
+    @QUIETLY
+    def error(self, predictor: Predictor, copies: int = 1) -> Floats:
+        """Return the nrmse at the horizon, (M,); predictors of M members give M times W rows."""
+        truth = self.windows.truth[:, -1]
+        found = predict(predictor, _repeated(self.windows, copies))[:, -1]
+        off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
+        return np.asarray(normalised(np.sqrt((off**2).mean(axis=1)), self.spread))
+
+    @QUIETLY
+    def lasts(self, predictor: Predictor, copies: int = 1) -> Any:
+        """Return whether whole episodes stay finite and bounded, (M,)."""
+        far = self.far(predictor, copies)
+        return (np.isfinite(far) & (far <= self.bound)).all(axis=1)
+
+    def far(self, predictor: Predictor, copies: int = 1) -> Floats:
+        """Return the RMSE over whole episodes, in spreads, (M, S)."""
+        found = predict(predictor, _repeated(self.whole, copies))
+        off = wrapped(found.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle)
+        inside = np.arange(off.shape[2]) < self.steps[:, None]  # (E, T); the rest is padding
+        square = np.where(inside[None, :, :, None], off, 0.0) ** 2
+        rmse = np.sqrt(square.sum(axis=(1, 2)) / inside.sum())
+        return np.where(moving(self.spread), rmse / np.maximum(self.spread, 1e-12), 0.0)
+
+
+def ground_of(
+    dataset: PackedDataset, history: int, horizon: int, stride: int, spread: Floats
+) -> Ground:
+    """Return validation rows; of a dataset without, training rows."""
+    split = "validation"
+    if not len(dataset.window_starts(split, history + horizon)):
+        split = "train"
+    starts = dataset.window_starts(split, history + horizon, stride)
+    most = max(LEAST, ROLLED // horizon)
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
+    long = [one for one in long if one.rows > history]
+    whole, steps = _whole(dataset, long, history)
+    angle, none = is_angle(dataset), np.zeros(len(spread))
+    windows = gather(dataset, starts, history, horizon)
+    first = Ground(windows, whole, steps, angle, spread, none, split)
+    bound = np.maximum(BOUNDED, WORSE * first.far(Persistence())[0])
+    return Ground(windows, whole, steps, angle, spread, bound, split)
+
+
+def _whole(
+    dataset: PackedDataset, episodes: list[PackedEpisode], history: int
+) -> tuple[Windows, Any]:
+    """Lay episodes side by side; after its end an episode stands still."""
+    steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
+    place = np.arange(history + steps.max())
+    rows = np.stack([np.minimum(one.start + place, one.stop - 1) for one in episodes])
+    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    states, actions = np.split(values, [len(dataset.states)], axis=2)
+    past, acting = actions[:, : history - 1], actions[:, history - 1 : -1]
+    return Windows(states[:, :history], past, acting, states[:, history:]), steps
+
+
+def _repeated(windows: Windows, copies: int) -> Windows:
+    if copies == 1:
+        return windows
+    return Windows(
+        np.concatenate([windows.states] * copies),
+        np.concatenate([windows.past_actions] * copies),
+        np.concatenate([windows.actions] * copies),
+        windows.truth,
+    )

@@ -1,0 +1,109 @@
+"""Fitting all members of a family from one decomposition of the training rows.
+
+Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, M members.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset
+from kinemill.verify.accuracy import gather
+from kinemill.verify.references.specs import Spec
+
+HISTORIES = (1, 2, 4, 10, 20, 40, 80)
+RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2)  # relative to the rows, terms scaled
+MOST_TERMS = 1000  # of a regression; more would take minutes and little memory is left on a robot
+SHARE = 0.9  # of the windows that a longer history has to leave, in each split
+SHORT = 4  # rows that any history may have, as long as no episode loses all its windows
+ROWS = 8192  # training windows looked at at once, bounds memory
+FITTED = 20_000  # training windows that are enough, or
+PER_TERM = 30  # so many for each term: what more would add is below 2 % of the noise
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A member of a family.
+
+    Attributes:
+        history: rows it knows.
+        ridge: its penalty.
+        solution: its weights, `kinemill.models._regression.Solution`.
+    """
+
+    history: int
+    ridge: float
+    solution: Any
+
+
+def histories_of(dataset: PackedDataset, horizon: int) -> list[int]:
+    """Return the lengths of history that leave enough windows of each split."""
+    ahead = {"train": 1, "validation": horizon, "test": horizon}
+    return [
+        rows
+        for rows in HISTORIES
+        if all(_leaves(dataset, split, rows, steps) for split, steps in ahead.items())
+    ]
+
+
+def _leaves(dataset: PackedDataset, split: str, history: int, horizon: int) -> bool:
+    lengths = np.array([item.rows - horizon for item in dataset.of(split)], dtype=np.int64)
+    lengths = lengths[lengths > 0]  # windows by episode, of a history of one row
+    left = np.maximum(lengths - history + 1, 0)
+    if history <= SHORT:
+        return bool((left > 0).all())
+    return bool(left.sum() >= SHARE * lengths.sum())
+
+
+def make_step(spec: Spec, dataset: PackedDataset, history: int, ridge: float = 0.0) -> Any:
+    """Return the step of a member in float64, its weights not yet fitted."""
+    import torch
+
+    from kinemill.train.data import scale_of
+    from kinemill.train.layout import layout_of
+    from kinemill.train.step import make_step as make
+
+    task = spec.task_of(history, ridge)
+    layout, learn = layout_of(task), task.learn
+    step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
+    step.network.terms.centre.copy_(torch.from_numpy(np.asarray(dataset.mean)))
+    return step.double().eval()
+
+
+def fit_members(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list[Fitted]:
+    """Return a member for each history and each ridge."""
+    import torch
+
+    from kinemill.models._regression import Triangle
+
+    short = make_step(spec, dataset, max(histories)).network.terms.counts
+    usable = [rows for rows in histories if short[rows - 1] <= MOST_TERMS] or histories[:1]
+    step, triangle = make_step(spec, dataset, usable[-1]), Triangle()
+    with torch.inference_mode():
+        for terms, wanted in _examples(step, dataset):
+            triangle.add(terms, wanted)
+        return [
+            Fitted(rows, ridge, triangle.solution(short[rows - 1], ridge))
+            for rows in usable
+            for ridge in RIDGES
+        ]
+
+
+def _examples(step: Any, dataset: PackedDataset) -> Iterator[tuple[Any, Any]]:
+    """Yield terms (N, F) and outputs (N, O) of evenly spread training windows, float64."""
+    import torch
+
+    history, terms = step.history, step.network.terms
+    starts = dataset.window_starts("train", history + 1)
+    most = max(FITTED, PER_TERM * terms.counts[-1])
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    for first in range(0, len(starts), ROWS):
+        windows = gather(dataset, starts[first : first + ROWS], history, 1)
+        acting = np.concatenate([windows.past_actions, windows.actions], axis=1)
+        rows = torch.from_numpy(np.concatenate([windows.states, acting], axis=2))
+        after = torch.from_numpy(windows.truth[:, 0])
+        state = rows[:, -1, : len(step.layout.states)]
+        yield terms(rows.flip(1)), step.outputs_of(state, after)

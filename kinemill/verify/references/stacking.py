@@ -1,0 +1,40 @@
+"""Members of one history, rolled out as one batch: they share all but their weights.
+
+Symbols: M members, W windows, F terms, O outputs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Heads(nn.Module):
+    """M linear maps, each for its own part of the batch: (M W, F) -> (M W, O)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, solutions: Sequence[Any]) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.stack([one.weight.T for one in solutions]))
+        self.register_buffer("bias", torch.stack([one.bias for one in solutions]).unsqueeze(1))
+
+    def forward(self, terms: Tensor) -> Tensor:
+        """(M W, F) -> (M W, O)."""
+        parts = terms.unflatten(0, (len(self.weight), -1))
+        return torch.baddbmm(self.bias, parts, self.weight).flatten(0, 1)
+
+
+def stacked(step: Any, solutions: Sequence[Any]) -> Any:
+    """Return the step with the weights of all members, rounded to float32 as if exported."""
+    step.network.gain.copy_(solutions[0].gain)
+    step.network.head = Heads(solutions)
+    return step.float().double()
+
+
+def single(step: Any, solution: Any) -> Any:
+    """Return the step with the weights of one member, in float32."""
+    step.network.set(solution)
+    return step.float()

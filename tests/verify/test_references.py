@@ -1,0 +1,120 @@
+"""References: the best of each family, chosen on validation rows."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.dataset import create_values, write_description
+from kinemill.runtime.windows import predict
+from kinemill.spec.task import Task
+from kinemill.store import once
+from kinemill.train import load_model
+from kinemill.verify import evaluate
+from kinemill.verify.accuracy import gather
+from kinemill.verify.references import build_references, fit_references, load_references
+from tests.verify.conftest import pack, swing
+
+
+def pendulum_task(kind="angle", **verify) -> Task:
+    return Task.model_validate(
+        {
+            "task": "pendulum",
+            "dt": 0.02,
+            "channels": {
+                "angle": {"role": "state", "kind": kind, "unit": "rad"},
+                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+                "torque": {"role": "action", "unit": "N*m"},
+            },
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+            "verify": verify,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def references(pendulum):
+    return fit_references(pendulum_task(), pendulum)
+
+
+def test_a_pendulum_is_linear_in_sines_and_so_better_described(references, pendulum):
+    errors = {
+        name: evaluate(one, pendulum, "test", 25, history=10).nrmse
+        for name, one in references.predictors().items()
+    }
+    assert errors["linear_sincos"] < 1e-5 < errors["linear"] < errors["persistence"]
+    assert references.best == "linear_sincos"
+
+
+def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
+    def dataset(folder):
+        values = create_values(folder, *pendulum.values.shape)
+        values[:] = pendulum.values
+        values.flush()
+        write_description(folder, pendulum)
+        return {}
+
+    ref, task = once(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
+    outcome = build_references(task, home, ref)
+    assert not outcome.known
+    assert build_references(task, home, ref).known
+    assert not build_references(pendulum_task(horizon=10), home, ref).known
+    loaded, made = load_references(home, outcome.ref), fit_references(task, pendulum)
+    assert loaded.digest == outcome.ref.digest
+    assert list(loaded.items) == list(made.items)
+    windows = gather(pendulum, np.array([0, 40, 90]), 10, 9)
+    for which in ("predictors", "free_run"):
+        expected = getattr(made, which)()
+        for name, predictor in getattr(loaded, which)().items():
+            found, wanted = predict(predictor, windows), predict(expected[name], windows)
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
+
+
+def test_a_member_is_a_trained_model(home, pendulum, tmp_path):
+    found = fit_references(pendulum_task(), pendulum, tmp_path, "d" * 64)
+    folder = found.items["linear"].folder
+    step = load_model(folder)
+    assert next(step.parameters()).dtype == torch.float32
+    windows = gather(pendulum, np.array([0, 40, 90]), step.history, 9)
+    given = windows.states, windows.past_actions, windows.actions
+    with torch.no_grad():
+        rolled = step.rollout(*(torch.from_numpy(part).float() for part in given)).numpy()
+    expected = found.items["linear"].stable.rollout(*given)
+    np.testing.assert_allclose(rolled, expected, rtol=0, atol=1e-3)  # float32
+
+
+def test_a_linear_system_is_found_whatever_the_history():
+    runs = {
+        "train": [swing(200, seed, linear=True) for seed in range(3)],
+        "validation": [swing(150, 7, linear=True)],
+        "test": [swing(150, 9, linear=True)],
+    }
+    dataset = pack(runs, angles=())
+    found = fit_references(pendulum_task("linear"), dataset)
+    assert "linear_sincos" in found.left_out
+    errors = evaluate(found.predictors()["linear"], dataset, "test", 25)
+    assert (errors.rmse < 2e-5).all()  # rows are kept in float32
+
+
+def test_an_action_moves_the_very_next_state():
+    """x[k+1] = u[k], white noise: exact with the right action, off by a spread with any other."""
+
+    def echo(seed):
+        noise = np.random.default_rng(seed).standard_normal(200)
+        led = np.concatenate([[0.0], noise[:-1]])
+        return np.stack([led, -led, noise], axis=1)
+
+    dataset = pack({"train": [echo(1)], "validation": [echo(3)], "test": [echo(2)]}, angles=())
+    found = fit_references(pendulum_task("linear"), dataset)
+    errors = evaluate(found.predictors()["linear"], dataset, "test", 10)
+    assert (errors.by_step < 1e-5).all()
+
+
+def test_the_test_split_chooses_nothing():
+    runs = {"train": [swing(200, seed) for seed in range(2)], "validation": [swing(100, 3)]}
+    one, other = (
+        fit_references(pendulum_task(), pack({**runs, "test": [swing(120, seed)]}))
+        for seed in (8, 9)
+    )
+    for name, item in one.items.items():
+        assert item.best.settings == other.items[name].best.settings
+        assert item.best.nrmse == pytest.approx(other.items[name].best.nrmse, rel=1e-6)
