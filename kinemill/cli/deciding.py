@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, news, table
+from kinemill.cli.say import Json, TaskName, document, news, table, wrapped
 
 _REFUSED = 1
 
@@ -34,11 +34,10 @@ def why(
     if as_json:
         document(found)
         return
+    typer.echo(wrapped(found["headline"]))
     typer.echo(f"{found['task']}:{found['version']}  {found['told']}")
+    _tell_causes(found["causes"])
     _tell_gate(found["gate"])
-    for line in found["gate"]:
-        if not line["passed"]:
-            typer.echo(f"{line['rule']}: {line['fix']}")
     if found["report"]:
         typer.echo(f"report  {found['report']}")
 
@@ -132,6 +131,19 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     for line in found.get("differs", []):
         news(f"programs that ran version {before}: {line}")
     _tell_gate([line for line in found["gate"] if not line["passed"]])
+
+
+def _tell_causes(causes: list[dict[str, Any]]) -> None:
+    """Print the causes of a refusal by rank, and then the lines that only follow from one."""
+    own = [line for line in causes if line["follows"] is None]
+    for place, line in enumerate(own, 1):
+        typer.echo(f"{place}. {line['rule']}: {line['fix']}")
+    by_root: dict[str, list[str]] = {}
+    for line in causes:
+        if line["follows"]:
+            by_root.setdefault(line["follows"], []).append(line["rule"])
+    for root, rules in by_root.items():
+        typer.echo(f"   because of {root} also: {', '.join(rules)}")
 
 
 def _tell_gate(gate: list[dict[str, Any]]) -> None:

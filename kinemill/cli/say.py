@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,6 +94,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     if not console.is_terminal:  # of a file or a pipe nobody knows how wide it is
         console.width = max(console.width, PIPED)
     console.print(drawn)
+
+
+def wrapped(text: str) -> str:
+    """Break a sentence at the width of the terminal; a pipe gets it in one line."""
+    from rich.console import Console
+
+    console = Console()
+    return textwrap.fill(text, console.width) if console.is_terminal else text
 
 
 def spell(cell: Any) -> str:

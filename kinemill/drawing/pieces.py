@@ -20,8 +20,12 @@ def table(
     numbers_from: int = 99,
     *,
     even: bool = False,
+    fixed: bool = False,
 ) -> str:
-    """Return a table; columns from `numbers_from` on are set right, equally wide if `even`."""
+    """Return a table; columns from `numbers_from` on are set right, equally wide if `even`.
+
+    With `fixed` it is never wider than the page: long text breaks, also on a phone.
+    """
     kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
     head = "".join(
         f'<th class="{kind}">{item}</th>' for item, kind in zip(heads, kinds, strict=True)
@@ -32,7 +36,7 @@ def table(
         + "</tr>"
         for row in rows
     )
-    style = ' class="even"' if even else ""
+    style = ' class="even"' if even else ' class="wrapped"' if fixed else ""
     whole = f"<table{style}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="panel">{whole}</div>'
 

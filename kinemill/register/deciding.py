@@ -142,5 +142,5 @@ def _write_down(
         tags.BETTER: "yes" if better else "no",
         tags.SERVES: "yes" if held.get("serves") else "no",
     }
-    described = decision.markdown(facts, verdicts)
+    described = decision.markdown(facts, verdicts, version.tags.get(tags.PERFORMANCE, ""))
     return Change(tags={version.number: stamped}, descriptions={version.number: described})

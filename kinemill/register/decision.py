@@ -8,10 +8,12 @@ from pathlib import Path
 from kinemill.drawing.pieces import mark, name_of, table
 from kinemill.home import Home
 from kinemill.register.rules import Value, Verdict
+from kinemill.register.ruling import failed_causes
 from kinemill.store import Json, Outcome, once
+from kinemill.verify.headline import Headline, Ruling, ruling_words
 
 MARKER = "<!-- kinemill:decision -->"  # where the report of `verify` leaves room for the verdict
-VERSION = 2
+VERSION = 3
 
 
 def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path) -> Outcome:
@@ -56,35 +58,44 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
         ]
         for item in verdicts
     ]
-    lines = table(["", "Rule", "Found", "Wanted"], rows)
+    lines = table(["", "Rule", "Found", "Wanted"], rows, fixed=True)
+    told = headline(facts, verdicts)
     return (
-        f'<section id="decision"><h2>Decision: {html.escape(headline(facts))}</h2>{lines}'
-        "</section>\n"
+        f'<section id="decision"><h2>Decision of the gate</h2><p class="{told.tone}">'
+        f"{html.escape(told.text)}</p>{lines}</section>\n"
     )
 
 
-def markdown(facts: Json, verdicts: Sequence[Verdict]) -> str:
-    """Return the decision as the markdown of a version's description."""
+def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
+    """Return a version's description: first line, decision, and the gate's lines.
+
+    Args:
+        facts: see `make_decision`.
+        verdicts: the gate's lines.
+        performance: the sentence about errors and the best reference.
+    """
     rows = [
         f"| {item.rule} | {'yes' if item.passed else '**no**'} | {show_value(item.found)} "
         f"| {show_value(item.wanted)} |"
         for item in verdicts
     ]
     head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
-    return "\n".join([f"**{headline(facts)}**", "", *head, *rows])
+    first = f"**{headline(facts, verdicts).text}** {performance}".strip()
+    return "\n".join([first, "", *head, *rows])
 
 
-def headline(facts: Json) -> str:
+def headline(facts: Json, verdicts: Sequence[Verdict]) -> Headline:
     """Return the decision as one sentence."""
-    name, before = f"{facts['task']} version {facts['version']}", facts["previous_champion"]
-    if facts["decision"] == "champion":
-        return f"{name} is champion" + (f", in place of version {before}" if before else "")
-    if facts["decision"] == "waiting":
-        return f"{name} waits for approval" + (
-            f", version {before} stays champion" if before else ""
+    gate = [verdict.to_json() for verdict in verdicts]
+    return ruling_words(
+        Ruling(
+            facts["decision"],
+            failed_causes(gate),
+            provisional=bool(facts.get("provisional")),
+            address=f"{facts['task']}:{facts['version']}",
+            champion=facts["previous_champion"],
         )
-    kept = f"version {before} stays champion" if before else "there is no champion"
-    return f"{name} is refused, {kept}"
+    )
 
 
 def line(verdict: Verdict) -> str:

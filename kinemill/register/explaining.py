@@ -6,10 +6,16 @@ from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.consistency import require_registry
 from kinemill.register.deciding import approval_of
+from kinemill.register.ranking import is_diverged, ranked
 from kinemill.register.rules import RULES, is_of
+from kinemill.register.ruling import headline_of
 from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
 from kinemill.store import Json
 
+_DIVERGED = (
+    "its predictions grow without bound: train with a longer learn.horizon or a smaller model; the "
+    "report shows from which step ahead on. The lines that follow from it need no fix of their own"
+)
 _ADVICE = "Refused:"  # in a rule's docstring; what follows says what to do
 
 
@@ -22,8 +28,10 @@ def why(home: Home, task: str, which: str = "") -> Json:
         which: `:number`, `@alias`, or "" for the newest version.
 
     Returns:
-        task, version, aliases, decision, `told` (one sentence), `blessings` (better, serves),
-        approved, `gate` (rule, passed, found, wanted, and for those that failed `fix`), report.
+        task, version, aliases, decision, provisional, `headline` (first line), `told` (one
+        sentence), `causes` (rule, found, wanted, fix, `follows`; the fundamental ones first),
+        `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
+        that failed `fix`), report.
 
     Raises:
         BadInput: there is no such version.
@@ -36,7 +44,10 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "version": version.number,
         "aliases": list(version.aliases),
         "decision": version.decision,
+        "provisional": version.is_provisional,
+        "headline": headline_of(version).text,
         "told": _told(version),
+        "causes": causes(version.gate),
         "blessings": {
             "better": version.tags.get(tags.BETTER),
             "serves": version.tags.get(tags.SERVES),
@@ -50,6 +61,20 @@ def why(home: Home, task: str, which: str = "") -> Json:
     }
 
 
+def causes(gate: list[Json]) -> list[Json]:
+    """Return the lines that failed, the fundamental causes first, with what to do about each.
+
+    A line that only follows from another one names that and has no fix of its own.
+    """
+    diverged = is_diverged(gate)
+    found: list[Json] = []
+    for place, cause in enumerate(ranked(gate)):
+        fix = _DIVERGED if diverged and place == 0 else advice(cause.rule)
+        line = {name: cause.line[name] for name in ("rule", "found", "wanted")}
+        found.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
+    return found
+
+
 def advice(line: str) -> str:
     """Return what to do about a line of the gate that failed, from its rule's docstring."""
     for rule in RULES:
@@ -60,18 +85,18 @@ def advice(line: str) -> str:
 
 
 def _told(version: Version) -> str:
-    failed = [line["rule"] for line in version.gate if not line["passed"]]
     previous = int(version.tags.get(tags.PREVIOUS, "0"))
     if version.decision is None:
         return "the gate has not judged it: its registration was interrupted, kinemill run ends it"
     if version.decision == "waiting":
         return f"waits for a person's approval: kinemill approve {version.task}:{version.number}"
-    if failed:
+    if version.decision != CHAMPION:
+        failed = [cause.rule for cause in ranked(version.gate)]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"
         return f"refused by {', '.join(failed)}; {stays}"
-    lines = f"all {len(version.gate)} lines of the gate hold"
+    lines = f"it passed all {len(version.gate)} rules of the gate"
+    if version.is_provisional:
+        lines = "too little test data; it passed every other rule of the gate"
     if CHAMPION in version.aliases:
-        return f"champion: {lines}"
-    if version.decision == CHAMPION:
-        return f"was champion: {lines}, and another version reigns since"
-    return lines
+        return f"{'provisional ' * version.is_provisional}champion: {lines}"
+    return f"was champion: {lines}, and another version is champion now"

@@ -27,12 +27,14 @@ from kinemill.register.publish import create_version
 from kinemill.register.recorded import save_task, task_content
 from kinemill.register.repeated import decided_before, wishes
 from kinemill.register.rows import save_rows
+from kinemill.register.ruling import headline_of
 from kinemill.register.switching import guarded
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
 from kinemill.spec import Task
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.verify.headline import performance
 from kinemill.verify.selection import load_selection
 
 VERSION = 2
@@ -71,8 +73,8 @@ class Registration:
         gate: verdicts as JSON objects: rule, passed, found, wanted.
         run_id: the run it came from.
         report: the report with the verdict in it, relative to the home.
-        summary: decision, nrmse, bundle (relative to the home), MLflow's logged model, previous
-            champion.
+        summary: decision, provisional, headline (first line), nrmse, bundle (relative to the
+            home), MLflow's logged model, previous champion.
     """
 
     version: int
@@ -177,6 +179,8 @@ def _registration(version: Version, status: Status) -> Registration:
         report=version.tags[tags.REPORT],
         summary={
             "decision": version.decision,
+            "provisional": version.is_provisional,
+            "headline": headline_of(version).text,
             "nrmse": version.metrics["nrmse"],
             **{
                 name: version.metrics[name] for name in (RETURN, SUCCESS) if name in version.metrics
@@ -236,6 +240,7 @@ def _tags(
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
+        tags.PERFORMANCE: performance(verification),
         tags.METRICS: json.dumps(
             {name: metrics.get(name, {}) for name in ("test", "nrmse")}
             | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}

@@ -50,6 +50,11 @@ class Version:
         return former.get(self.decision, self.decision or "")
 
     @property
+    def is_provisional(self) -> bool:
+        """Whether too little test data stood behind the decision that made it champion."""
+        return self.tags.get(tags.PROVISIONAL) == "yes"
+
+    @property
     def gate(self) -> list[Json]:
         """The gate's verdicts, line by line."""
         return json.loads(self.tags.get(tags.GATE, "[]"))

@@ -211,7 +211,7 @@ def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     assert failed["beats_linear"].startswith("train longer, on more logs")
     assert found["told"] == "refused by beats_linear; version 1 stayed champion"
     assert found["blessings"] == {"better": "no", "serves": "yes"}
-    assert why(chain.home, "cart", "@champion")["told"].startswith("champion: all")
+    assert why(chain.home, "cart", "@champion")["told"].startswith("champion: it passed all")
 
 
 def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):

@@ -122,7 +122,9 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     )
     assert "| beats_linear | yes | 0.1 |" in known["description"]
     assert "verdict" not in Path(known["folder"], "report.html").read_text()
-    assert "cart version 1 is champion" in Path(known["report"]).read_text()
+    assert (
+        "cart:1 is champion: it passed every rule of the gate." in Path(known["report"]).read_text()
+    )
 
 
 def test_mlflow_loads_the_champion_whole_with_its_signature(chain):

@@ -1,0 +1,107 @@
+"""Causes of a refusal in order: what has to be fixed first, and what only follows from it.
+
+A model that diverges also fails parity, the comparison with every reference and the repetition of
+its error, but only one of these lines names what to fix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinemill.register.rules import is_of
+from kinemill.store import Json
+
+# Fundamental causes first: a file that does not work, data that prove nothing, a model that is
+# worse, then what a working and better model may still lack.
+RANK = (
+    "precision",
+    "parity",
+    "verified",
+    "serves",
+    "independent",
+    "measured",
+    "no_worse",
+    "beats",
+    "interval",
+    "channels",
+    "stability",
+    "interface",
+    "evidence",
+    "episodes",
+    "latency",
+    "size",
+    "freshness",
+    "approval",
+)
+_DIVERGED = ("finite errors", "finite returns", "finite")  # checks of verification
+_EXPORTED = ("precision", "parity")
+# What fails because predictions are not finite.
+_DIVERGENCE = (*_EXPORTED, "measured", "stability", "no_worse", "beats", "interval", "channels")
+# A model that is significantly worse than a reference cannot be better than it by the margin.
+_STRONGER = (("no_worse", "beats"), ("no_worse", "interval"), ("beats", "interval"))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One line of the gate that failed.
+
+    Attributes:
+        line: the line (`rule`, `passed`, `found`, `wanted`).
+        follows: the rule line that explains it; None for a cause of its own.
+    """
+
+    line: Json
+    follows: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """Name of the line."""
+        return str(self.line["rule"])
+
+
+def ranked(gate: Sequence[Json]) -> list[Cause]:
+    """Return the lines that failed: causes of their own first, by `RANK`, then what follows."""
+    failed = sorted((line for line in gate if not line["passed"]), key=_place)
+    found = [Cause(line, _explained_by(line, failed)) for line in failed]
+    return sorted(found, key=lambda cause: cause.follows is not None)
+
+
+def is_diverged(gate: Sequence[Json]) -> bool:
+    """Tell whether the gate found predictions that are not finite."""
+    return any(
+        (is_of("verified", line["rule"]) and _checks(line) & set(_DIVERGED))
+        or (is_of("measured", line["rule"]) and str(line["found"]).startswith("not finite"))
+        for line in gate
+        if not line["passed"]
+    )
+
+
+def _place(line: Json) -> int:
+    return next((index for index, rule in enumerate(RANK) if is_of(rule, line["rule"])), len(RANK))
+
+
+def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
+    """Return the failed line that explains this one; None if it is a cause of its own."""
+    rules, rule = [str(other["rule"]) for other in failed], str(line["rule"])
+    if is_diverged(failed):
+        first = "verified" if "verified" in rules else "measured"
+        if rule != first and any(is_of(one, rule) for one in _DIVERGENCE):
+            return first
+    roots = [root for root in _roots(line) if root in rules]
+    return roots[0] if roots else None
+
+
+def _roots(line: Json) -> list[str]:
+    """Return the lines that would explain this one, the strongest first."""
+    rule = str(line["rule"])
+    if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
+        return list(_EXPORTED)
+    if rule == "parity":
+        return ["precision"]
+    return [
+        rule.replace(weaker, stronger, 1) for stronger, weaker in _STRONGER if is_of(weaker, rule)
+    ]
+
+
+def _checks(line: Json) -> set[str]:
+    """Return the checks that a line `verified` names as failed."""
+    return set(str(line["found"]).removeprefix("failed: ").split(", "))
