@@ -23,7 +23,7 @@ from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.spec import load_task
 from kinemill.validate import validate
-from kinemill.verify.accuracy import Errors, evaluate
+from kinemill.verify import Errors, evaluate
 from kinemill.verify.baselines import contestants
 
 DATA = ROOT.parent / "shared" / "data"

@@ -69,6 +69,7 @@ def _evaluate(
     model: str, folder: Path | None, asked: _Asked, overrides: list[str], *, as_json: bool
 ) -> None:
     from kinemill.spec import parse_overrides
+    from kinemill.verify.analysis import Measurement
     from kinemill.verify.evaluating import (
         Evaluation,
         evaluate_logs,
@@ -80,15 +81,15 @@ def _evaluate(
 
     chosen = choose(model, folder, parse_overrides(overrides))
     read = read_logs(chosen.task, chosen.home, logs_path(asked.logs, "--logs"))
-    rivals, notes = _rivals(chosen)
+    rivals, notes, scale = _rivals(chosen)
     verify = chosen.task.verify
-    analysis = evaluate_logs(
-        chosen.simulator,
-        rivals,
-        read,
+    measurement = Measurement(
         asked.horizon or verify.horizon,
         asked.stride or verify.stride,
+        chosen.task.promote.margin,
+        scale,
     )
+    analysis = evaluate_logs(chosen.simulator, rivals, read, measurement)
     picked = ranked_examples(analysis.model, asked.examples) if asked.examples else []
     notes += refusal_note(read)
     found = Evaluation(read, analysis, picked, chosen.to_json(), notes)
@@ -153,15 +154,20 @@ def _tell_policy(found: dict[str, Any]) -> None:
         table(f"{title}, {tried['episodes']} episodes in its environment", ["mean", ""], rows)
 
 
-def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:
-    """Return what the model is compared with, by name, and what has to be said about it."""
+def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str], Any]:
+    """Return what the model is compared with, by name, what has to be said about it, and the scale.
+
+    The scale of errors is that of the training rows, or None where these are not known.
+    """
     from kinemill.verify.baselines import Persistence, contestants
+    from kinemill.verify.scale import training_scale
 
     notes = list[str]()
     training, why = _training_rows(chosen)
     if training is None:
         rivals: dict[str, Any] = {"persistence": Persistence()}
         notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
+        notes.append("errors are normalized by the spread of these logs, not of the training rows")
     else:
         rivals = contestants(training, chosen.simulator.history)
     champion, why = _champion(chosen)
@@ -169,7 +175,7 @@ def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:
         rivals["champion"] = champion
     elif why:
         notes.append(f"no champion beside it: {why}")
-    return rivals, notes
+    return rivals, notes, training_scale(training) if training is not None else None
 
 
 def _training_rows(chosen: Chosen) -> tuple[Any, str]:
@@ -232,7 +238,7 @@ def _tell(found: dict[str, Any]) -> None:
         news(note)
     typer.echo(
         f"{windows['count']} windows of {logs['episodes']} episodes, {logs['rows']} rows; "
-        f"worth {windows['effective_n']} independent {windows['resampled']}\n"
+        f"worth {windows['effective_n']:.0f} independent {windows['unit']}\n"
         f"report  {found['folder']}/report.html"
     )
 

@@ -97,7 +97,7 @@ def comparison_document(found: Comparison | TriedBoth) -> Json:
     if isinstance(found, TriedBoth):
         return tried_document(found) | {"a": _about(found.a), "b": _about(found.b)}
     first, second = found.errors
-    low, high = second.ratio_interval(first)
+    ratio = second.against(first)
     both = accuracy(first), accuracy(second)
     channels = {
         name: {
@@ -116,8 +116,8 @@ def comparison_document(found: Comparison | TriedBoth) -> Json:
                 "count": len(first.starts),
                 "horizon": first.horizon,
                 "seconds": first.horizon * first.dt,
-                "effective_n": first.effective_n,
-                "resampled": first.grouped_by,
+                "effective_n": ratio.effective_n,
+                "unit": ratio.unit,
             },
             "a": _about(found.a),
             "b": _about(found.b),
@@ -125,11 +125,12 @@ def comparison_document(found: Comparison | TriedBoth) -> Json:
                 "a": first.nrmse,
                 "b": second.nrmse,
                 "ratio": _ratio(second.nrmse, first.nrmse),
-                "interval": [low, high],
+                "interval": [ratio.low, ratio.high],
+                "detectable": ratio.detectable,
             },
             "channels": channels,
             "differs": found.differs,
-            "better": "b" if high < 1.0 else "a" if low > 1.0 else None,
+            "better": "b" if ratio.high < 1.0 else "a" if ratio.low > 1.0 else None,
         }
     )
 

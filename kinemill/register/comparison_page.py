@@ -57,7 +57,7 @@ def _cards(found: Json) -> str:
         )
         for side in "ab"
     ]
-    more = f"worth {windows['effective_n']} independent {windows['resampled']}"
+    more = f"worth {windows['effective_n']:.0f} independent {windows['unit']}"
     cards.append(card("Test windows", str(windows["count"]), "", more))
     return "".join(cards)
 

@@ -97,7 +97,8 @@ class TestSplit:
         measured = [measured_of(errors, self._rows, channel) for errors in found]
         if champion is None:
             return Duel(measured[0])
-        return Duel(measured[0], measured[1], found[0].ratio_interval(found[1], channel))
+        ratio = found[0].against(found[1], channel)
+        return Duel(measured[0], measured[1], (ratio.low, ratio.high))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a process of its own and ask it about the first test window."""

@@ -72,7 +72,9 @@ def claimed_interval(verification: Mapping[str, Any], metric: Metric, rival: str
         return found.get(metric.name)
     if metric.channel is None:
         return found.get("interval")
-    return found.get("channels", {}).get(metric.channel)
+    steps = str(verification.get("windows", {}).get("horizon"))
+    apart = found.get("horizons", {}).get(steps, {}).get("channels", {})
+    return apart.get(metric.channel, {}).get("interval")
 
 
 def claimed_count(verification: Mapping[str, Any], metric: Metric) -> int:

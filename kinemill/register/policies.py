@@ -93,7 +93,8 @@ class PolicyEvidence:
         if champion is None:
             return Duel(_errors(own, data))
         theirs = self.errors(champion)
-        return Duel(_errors(own, data), _errors(theirs, data), own.ratio_interval(theirs))
+        ratio = own.against(theirs)
+        return Duel(_errors(own, data), _errors(theirs, data), (ratio.low, ratio.high))
 
     def errors(self, policy: Policy) -> Errors:
         """Return how far a policy's actions are off those of the test split.

@@ -8,7 +8,11 @@ on the test split per channel, in its unit, beside persistence and two linear mo
 1,000 steps, sensitivity to noise, throughput, and the closed loop where there is a simulator.
 """
 
-from kinemill.verify.accuracy import Errors, Predictor, evaluate
+from kinemill.runtime.windows import Predictor
+from kinemill.verify.accuracy import evaluate
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.errors import Errors
+from kinemill.verify.scale import training_spread
 from kinemill.verify.verify import VERSION, verify
 
-__all__ = ["VERSION", "Errors", "Predictor", "evaluate", "verify"]
+__all__ = ["VERSION", "Comparison", "Errors", "Predictor", "evaluate", "training_spread", "verify"]

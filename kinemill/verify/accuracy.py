@@ -1,11 +1,9 @@
 """How far a predictor is off, per channel, in units, over the horizon; with intervals.
 
-Symbols: W windows, H history, T horizon, S states, A actions, G groups that are resampled.
+Symbols: W windows, H history, T horizon, S states, A actions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +18,10 @@ from kinemill.runtime.windows import (
     cut_windows,
     deviations,
 )
+from kinemill.verify.errors import Errors, horizons_of
+from kinemill.verify.scale import training_scale
 
 CHUNK = 1024  # windows predicted at once, bounds memory
-RESAMPLES = 2000
-FEW_EPISODES = 5
 
 
 def gather(
@@ -56,138 +54,6 @@ def is_angle(dataset: PackedDataset) -> NDArray[np.bool_]:
     return np.array([name in dataset.angles for name in dataset.states])
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Errors of one predictor on one split, at each of T steps of its own predictions.
-
-    Attributes:
-        channels: names of the S states.
-        units: their units.
-        dt: time step, s.
-        starts: first row of each window in the dataset, (W,).
-        history: rows known in each window, H.
-        stride: rows between the starts of windows.
-        errors: prediction minus truth at the last step, (W, S); angles wrapped to [-π, π].
-        by_step: root mean square over windows after each step, (T, S).
-        mae_by_step: mean absolute error over windows after each step, (T, S).
-        spread: standard deviation of each state on the split, (S,); what nrmse divides by.
-        group: what each window is resampled with, (W,): its episode, or its block of time.
-        grouped_by: `episodes` or `blocks`.
-    """
-
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-    dt: float
-    starts: NDArray[np.int64]
-    history: int
-    stride: int
-    errors: Floats
-    by_step: Floats
-    mae_by_step: Floats
-    spread: Floats
-    group: NDArray[np.int64]
-    grouped_by: str
-
-    @property
-    def horizon(self) -> int:
-        """Steps predicted, T."""
-        return len(self.by_step)
-
-    @property
-    def rmse(self) -> Floats:
-        """Root mean square error at the last step, (S,), in units."""
-        return self.by_step[-1]
-
-    @property
-    def mean(self) -> Floats:
-        """RMSE averaged over the steps, (S,), in units."""
-        return self.by_step.mean(axis=0)
-
-    @property
-    def mae(self) -> Floats:
-        """Mean absolute error at the last step, (S,), in units."""
-        return np.abs(self.errors).mean(axis=0)
-
-    @property
-    def mse(self) -> Floats:
-        """Mean square error at the last step, (S,), in units squared."""
-        return self.by_step[-1] ** 2
-
-    @property
-    def nrmse(self) -> float:
-        """RMSE over the spread of each channel, averaged over the channels that move at all."""
-        return float(normalised(self.rmse, self.spread))
-
-    @property
-    def constant(self) -> tuple[str, ...]:
-        """Channels that never move on the split: nrmse leaves them out."""
-        moves = moving(self.spread)
-        return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
-
-    def notes(self) -> dict[str, str]:
-        """Return what a reader has to know of a channel's error, by channel."""
-        return dict.fromkeys(self.constant, "constant in the measured rows, left out of nrmse")
-
-    @property
-    def effective_n(self) -> int:
-        """Groups that are resampled: what the intervals are worth."""
-        return len(np.unique(self.group))
-
-    def resampled(self) -> Floats:
-        """Return bootstrap replicates of the RMSE per channel, (R, S).
-
-        Whole groups are drawn, because neighbouring windows err alike. The draws depend on the
-        groups alone, so replicates of two predictors on the same windows are paired.
-        """
-        _, group = np.unique(self.group, return_inverse=True)
-        count = int(group.max()) + 1
-        sums = np.zeros((count, len(self.channels)))
-        np.add.at(sums, group, self.errors**2)
-        sizes = np.bincount(group, minlength=count)
-        rng = np.random.default_rng(0)
-        draws = rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLES)
-        return np.sqrt((draws @ sums) / (draws @ sizes)[:, None])
-
-    @QUIETLY
-    def intervals(self) -> tuple[Floats, Floats]:
-        """Return 95 % intervals: of the RMSE per channel (S, 2), and of nrmse (2,)."""
-        if self.effective_n < 2:
-            return np.full((len(self.channels), 2), np.nan), np.full(2, np.nan)
-        draws = self.resampled()
-        whole = normalised(draws, self.spread)
-        levels = [2.5, 97.5]
-        return np.percentile(draws, levels, axis=0).T, np.percentile(whole, levels)
-
-    @QUIETLY
-    def ratio_interval(
-        self, reference: "Errors", channel: str | None = None
-    ) -> tuple[float, float]:
-        """Return the 95 % interval of nrmse, or of a channel's RMSE, over the reference's.
-
-        It is drawn on the same groups for both.
-        """
-        if self.effective_n < 2:
-            return float("nan"), float("nan")
-        draws = self.resampled(), reference.resampled()
-        if channel is None:
-            mine, other = normalised(draws[0], self.spread), normalised(draws[1], reference.spread)
-        else:
-            mine, other = (each[:, self.channels.index(channel)] for each in draws)
-        low, high = np.percentile(mine / other, [2.5, 97.5])
-        return float(low), float(high)
-
-
-def moving(spread: Floats) -> NDArray[np.bool_]:
-    """Return which channels move at all, (S,), by their standard deviations (S,)."""
-    return spread > 1e-12
-
-
-def normalised(rmse: Floats, spread: Floats) -> Any:
-    """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
-    moves = moving(spread)
-    return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
-
-
 @QUIETLY
 def evaluate(
     predictor: Predictor,
@@ -214,15 +80,16 @@ def evaluate(
     _same_channels(predictor, dataset)
     known = max(history or 0, predictor.history)
     starts = window_starts(dataset, split, known + horizon, stride)
-    squares, last = np.zeros((horizon, len(dataset.states))), list[Floats]()
+    squares, horizons = np.zeros((horizon, len(dataset.states))), horizons_of(horizon)
+    kept: dict[int, list[Floats]] = {steps: [] for steps in horizons}
     sizes = np.zeros_like(squares)
     for part in _chunks(starts):
         windows = gather(dataset, part, known, horizon)
         error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
         sizes += np.abs(error).sum(axis=0)
-        last.append(error[:, -1])
-    group, grouped_by = groups(dataset, split, starts, horizon)
+        for steps in horizons:
+            kept[steps].append(error[:, steps - 1])
     return Errors(
         channels=tuple(dataset.states),
         units=tuple(dataset.units[name] for name in dataset.states),
@@ -230,20 +97,12 @@ def evaluate(
         starts=starts,
         history=known,
         stride=stride,
-        errors=np.concatenate(last),
+        by_horizon={steps: np.concatenate(parts) for steps, parts in kept.items()},
         by_step=np.sqrt(squares / len(starts)),
         mae_by_step=sizes / len(starts),
-        spread=spread_of(dataset, split),
-        group=group,
-        grouped_by=grouped_by,
+        scale=training_scale(dataset),
+        episode=episodes_of(dataset, split, starts),
     )
-
-
-def spread_of(dataset: PackedDataset, split: str) -> Floats:
-    """Return the standard deviation of each state on a split, (S,), in units."""
-    rows = np.concatenate([np.arange(item.start, item.stop) for item in dataset.of(split)])
-    states = np.asarray(dataset.values)[rows, : len(dataset.states)]
-    return states.astype(np.float64).std(axis=0)
 
 
 def _chunks(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -260,14 +119,7 @@ def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
             )
 
 
-def groups(
-    dataset: PackedDataset, split: str, starts: NDArray[np.int64], horizon: int
-) -> tuple[NDArray[np.int64], str]:
-    """Return what each window is resampled with: its episode, or a block of time when few."""
+def episodes_of(dataset: PackedDataset, split: str, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of the episode of `split` that each of the rows `starts` lies in, (W,)."""
     first_rows = np.sort([item.start for item in dataset.of(split)])
-    episode = np.searchsorted(first_rows, starts, side="right") - 1
-    if len(np.unique(episode)) >= FEW_EPISODES:
-        return episode.astype(np.int64), "episodes"
-    rows = max(round(1.0 / dataset.dt), horizon)  # at least 1 s and one horizon
-    block = (starts - first_rows[episode]) // rows
-    return episode * (len(dataset.values) // rows + 1) + block, "blocks"
+    return (np.searchsorted(first_rows, starts, side="right") - 1).astype(np.int64)

@@ -5,7 +5,7 @@ Verification does it with the test split of a dataset, `kinemill evaluate` with 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,14 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import Simulator
 from kinemill.runtime.windows import Floats, Predictor
 from kinemill.store import Json
-from kinemill.verify.accuracy import Errors, evaluate, gather, spread_of
+from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
+from kinemill.verify.comparison import FREE_RUN, Comparisons, against
+from kinemill.verify.errors import Errors, moving
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
+from kinemill.verify.scale import Scale, training_scale
+from kinemill.verify.significance import MARGIN
 
 MODEL = "model"
 
@@ -32,6 +36,7 @@ class Analysis:
         predictors: who was measured, by name; `model` first.
         errors: over the horizon, by name.
         free_runs: over whole episodes, by name.
+        comparisons: of the model with each reference, by name, at every horizon and in free run.
         residuals: of the model, one step ahead.
         calibration: how often the truth lies where the model says, if it says so.
     """
@@ -41,6 +46,7 @@ class Analysis:
     predictors: dict[str, Predictor]
     errors: dict[str, Errors]
     free_runs: dict[str, FreeRun]
+    comparisons: dict[str, Comparisons]
     residuals: Residuals
     calibration: Calibration | None
 
@@ -50,12 +56,29 @@ class Analysis:
         return self.errors[MODEL]
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """How models are measured and compared.
+
+    Attributes:
+        horizon: steps of own predictions.
+        stride: rows between the starts of windows.
+        margin: of `Comparison.p_worse`.
+        scale: what errors count in; None: that of the dataset's own training rows.
+    """
+
+    horizon: int
+    stride: int
+    margin: float = MARGIN
+    scale: Scale | None = None
+
+
 def analyse(
     predictors: Mapping[str, Predictor],
     dataset: PackedDataset,
     split: str,
-    horizon: int,
-    stride: int,
+    measurement: Measurement,
+    whole: Mapping[str, Predictor] | None = None,
 ) -> Analysis:
     """Measure every predictor on the same windows and the same episodes.
 
@@ -63,29 +86,53 @@ def analyse(
         predictors: by name, `model` first.
         dataset: channels in their order.
         split: which episodes.
-        horizon: steps of own predictions.
-        stride: rows between the starts of windows.
+        measurement: over which horizon, in what.
+        whole: who is run over whole episodes, by name, `model` first; default `predictors`. A
+            reference that is unstable there is left out, or another one of its family stands in.
 
     Raises:
         BadInput: other channels than the dataset's, or no episode is long enough.
     """
-    history = max(one.history for one in predictors.values())
-    spread = spread_of(dataset, split)
+    whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
+    horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin
+    history = max(one.history for one in (*predictors.values(), *whole.values()))
     errors = {
-        name: evaluate(one, dataset, split, horizon, stride, history=history)
+        name: replace(evaluate(one, dataset, split, horizon, stride, history), scale=scale)
         for name, one in predictors.items()
     }
+    runs = {name: free_run(one, dataset, split, history, scale) for name, one in whole.items()}
     return Analysis(
         dataset=dataset,
         split=split,
         predictors=dict(predictors),
         errors=errors,
-        free_runs={
-            name: free_run(one, dataset, split, history, spread) for name, one in predictors.items()
+        free_runs=runs,
+        comparisons={
+            name: compare((errors[MODEL], runs[MODEL]), (found, runs.get(name)), margin)
+            for name, found in errors.items()
+            if name != MODEL
         },
         residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
         calibration=_calibration(predictors[MODEL], dataset, errors[MODEL]),
     )
+
+
+def compare(
+    model: tuple[Errors, FreeRun | None],
+    reference: tuple[Errors, FreeRun | None],
+    margin: float = MARGIN,
+) -> Comparisons:
+    """Compare a model with a reference at every horizon and, where both have one, in free run.
+
+    Args:
+        model: errors over the horizon and over whole episodes.
+        reference: the same of the reference, on the same windows and episodes.
+        margin: of `Comparison.p_worse`.
+    """
+    found = model[0].compare(reference[0], margin)
+    if model[1] is not None and reference[1] is not None:
+        found[FREE_RUN] = model[1].compare(reference[1], margin)
+    return found
 
 
 def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Calibration | None:
@@ -96,7 +143,8 @@ def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Ca
 
 def window_errors(errors: Errors) -> Floats:
     """Return the error of each window at the last step, over the spread, averaged, (W,)."""
-    relative = np.abs(errors.errors) / np.maximum(errors.spread, 1e-12)
+    moves = moving(errors.spread)
+    relative = np.abs(errors.errors[:, moves]) / errors.spread[moves]
     return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
 
 
@@ -142,33 +190,19 @@ def analysis_document(analysis: Analysis) -> Json:
     model = analysis.model
     return {
         "accuracy": {who: accuracy(found) for who, found in analysis.errors.items()},
-        "against": against(analysis.errors),
+        "against": against(analysis.comparisons),
         "windows": {
             "count": len(model.starts),
             "horizon": model.horizon,
             "stride": model.stride,
             "seconds": model.horizon * model.dt,
             "effective_n": model.effective_n,
-            "resampled": model.grouped_by,
+            "unit": model.unit,
         },
         "free_run": {who: _free_run(found, model) for who, found in analysis.free_runs.items()},
         "residuals": _residuals(analysis),
         "worst": [_worst(item, model) for item in worst_episodes(analysis)[:10]],
         "calibration": analysis.calibration.to_json() if analysis.calibration else None,
-    }
-
-
-def against(errors: dict[str, Errors]) -> Json:
-    """Return the model's nrmse, and its RMSE by channel, over each rival's, with intervals."""
-    model = errors[MODEL]
-    return {
-        who: {
-            "ratio": model.nrmse / found.nrmse if found.nrmse else float("nan"),
-            "interval": list(model.ratio_interval(found)),
-            "channels": {name: list(model.ratio_interval(found, name)) for name in model.channels},
-        }
-        for who, found in errors.items()
-        if who != MODEL
     }
 
 
@@ -178,6 +212,7 @@ def accuracy(errors: Errors) -> Json:
     return {
         "nrmse": errors.nrmse,
         "nrmse_interval": whole.tolist(),
+        "left_out": list(errors.constant),
         "channels": {
             name: {
                 "unit": errors.units[index],

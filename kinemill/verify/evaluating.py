@@ -14,7 +14,14 @@ from kinemill.runtime import Simulator
 from kinemill.runtime.windows import Predictor
 from kinemill.store import Json, publish_file, publish_json
 from kinemill.verify.accuracy import gather
-from kinemill.verify.analysis import MODEL, Analysis, analyse, analysis_document, plain
+from kinemill.verify.analysis import (
+    MODEL,
+    Analysis,
+    Measurement,
+    analyse,
+    analysis_document,
+    plain,
+)
 from kinemill.verify.figures import Example, unwrapped
 from kinemill.verify.files import unlike
 from kinemill.verify.logs import SPLIT, Logs
@@ -55,8 +62,7 @@ def evaluate_logs(
     simulator: Simulator,
     rivals: Mapping[str, Predictor],
     logs: Logs,
-    horizon: int,
-    stride: int,
+    measurement: Measurement,
 ) -> Analysis:
     """Measure a model and its rivals on logs.
 
@@ -64,8 +70,7 @@ def evaluate_logs(
         simulator: loaded with `non_finite="pass"`.
         rivals: by name, see `labels.LABELS`.
         logs: see `read_logs`.
-        horizon: steps of own predictions.
-        stride: rows between the starts of windows.
+        measurement: over which horizon; in the training spread, where the training rows are known.
 
     Raises:
         BadInput: the model speaks of other channels, or no episode is long enough.
@@ -75,7 +80,7 @@ def evaluate_logs(
             "the model", f"has another interface than the task now: {'; '.join(differing)}"
         )
     predictors: dict[str, Predictor] = {MODEL: simulator, **rivals}
-    rows = max(one.history for one in predictors.values()) + horizon
+    rows = max(one.history for one in predictors.values()) + measurement.horizon
     longest = max(episode.rows for episode in logs.rows.episodes)
     if longest < rows:
         raise BadInput(
@@ -84,7 +89,7 @@ def evaluate_logs(
             expected=f"at least history + horizon = {rows}",
             fix="take a smaller --horizon, or longer logs",
         )
-    return analyse(predictors, logs.rows, SPLIT, horizon, stride)
+    return analyse(predictors, logs.rows, SPLIT, measurement)
 
 
 def write_evaluation(found: Evaluation, out: Path) -> Json:

@@ -12,9 +12,10 @@ from kinemill.dataset import PackedDataset
 from kinemill.drawing.charts import Line, Whisker, line_chart, number
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import Floats, Windows, predict
-from kinemill.verify.accuracy import Errors, gather
+from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration
+from kinemill.verify.errors import Errors, moving
 from kinemill.verify.labels import label
 
 MOST = 12  # channels pictured; of more, those with the largest error
@@ -30,7 +31,8 @@ def legend(styles: dict[str, str]) -> str:
 
 def pictured(errors: Errors) -> list[int]:
     """Return the states to picture, in their order: all, or those with the largest error."""
-    relative = errors.rmse / np.maximum(errors.spread, 1e-12)
+    spread = errors.spread
+    relative = np.divide(errors.rmse, spread, out=np.zeros_like(spread), where=moving(spread))
     worst = np.argsort(-np.nan_to_num(relative, nan=np.inf), kind="stable")[:MOST]
     return sorted(worst.tolist())
 

@@ -11,7 +11,11 @@ import numpy as np
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
-from kinemill.verify.accuracy import is_angle, normalised
+from kinemill.verify.accuracy import is_angle
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.errors import named, normalised
+from kinemill.verify.scale import Scale, training_scale
+from kinemill.verify.significance import MARGIN, Blocks, compare_blocks
 
 LONGEST = 50_000  # steps of an episode that are run
 TOGETHER = 500_000  # steps run in one batch, padding counted: bounds memory
@@ -25,13 +29,20 @@ class FreeRun:
         episodes: those that are long enough, in the order of `by_episode`.
         steps: predicted in each, (E,).
         by_episode: root mean square over the steps of each, (E, S), in units.
-        spread: of each state on the split, (S,); what nrmse divides by.
+        channels: names of the S states.
+        scale: what errors count in, of the training rows.
     """
 
     episodes: tuple[PackedEpisode, ...]
     steps: Floats
     by_episode: Floats
-    spread: Floats
+    channels: tuple[str, ...]
+    scale: Scale
+
+    @property
+    def spread(self) -> Floats:
+        """Standard deviation of each state in training, (S,): what nrmse divides by."""
+        return self.scale.spread
 
     @property
     def rmse(self) -> Floats:
@@ -43,10 +54,37 @@ class FreeRun:
         """RMSE over spread, averaged over the channels that move."""
         return float(normalised(self.rmse, self.spread))
 
+    def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
+        """Compare with a reference over the same whole episodes: `nrmse`, then each channel.
+
+        Args:
+            reference: run over the same episodes, with the same scale.
+            margin: of `Comparison.p_worse`.
+        """
+        return named(self.channels, self._compared(reference, margin), self.scale)
+
+    def against(
+        self, reference: "FreeRun", channel: str | None = None, margin: float = MARGIN
+    ) -> Comparison:
+        """Compare with a reference over the same episodes, by nrmse or one channel's RMSE."""
+        found = self._compared(reference, margin)
+        return found[0 if channel is None else 1 + self.channels.index(channel)]
+
+    @QUIETLY
+    def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
+        # An episode is one window of its own: what drifts in it does so to its end.
+        squares = np.stack([run.by_episode**2 for run in (self, reference)])
+        blocks = Blocks(squares * self.steps[:, None], self.steps, "episodes")
+        return compare_blocks([blocks], self.scale, margin)
+
 
 @QUIETLY
 def free_run(
-    predictor: Predictor, dataset: PackedDataset, split: str, history: int, spread: Floats
+    predictor: Predictor,
+    dataset: PackedDataset,
+    split: str,
+    history: int,
+    scale: Scale | None = None,
 ) -> FreeRun:
     """Run every episode of a split from its first `history` rows on.
 
@@ -55,7 +93,7 @@ def free_run(
         dataset: with the episodes.
         split: which of them.
         history: rows that are given, at least as many as the predictor wants.
-        spread: of each state, (S,).
+        scale: what errors count in; default that of the dataset's own training rows.
     """
     errors = dict[PackedEpisode, Floats]()
     angle = is_angle(dataset)
@@ -67,7 +105,8 @@ def free_run(
             errors[episode] = np.sqrt((found[:steps] ** 2).mean(axis=0))
     run = tuple(episode for episode in dataset.of(split) if episode in errors)
     steps = np.array([_steps(episode, history) for episode in run], dtype=np.float64)
-    return FreeRun(run, steps, np.stack([errors[episode] for episode in run]), spread)
+    found = np.stack([errors[episode] for episode in run])
+    return FreeRun(run, steps, found, tuple(dataset.states), scale or training_scale(dataset))
 
 
 def _steps(episode: PackedEpisode, history: int) -> int:

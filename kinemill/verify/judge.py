@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from kinemill.spec.verifying import Verify
-from kinemill.verify.accuracy import Errors
-from kinemill.verify.analysis import Analysis, analyse
+from kinemill.verify.analysis import Analysis, Measurement, analyse
 from kinemill.verify.cold import cold_start
 from kinemill.verify.elsewhere import THREADS
+from kinemill.verify.errors import Errors
 from kinemill.verify.gates import Gate
 from kinemill.verify.latency import Latency, latency, throughput
 from kinemill.verify.references import Persistence
@@ -61,7 +61,7 @@ def judge(subject: Subject) -> Verdict:
     trials = try_out(subject)
     rivals = subject.references.predictors() if subject.references else {}
     predictors = {"model": simulator, **(rivals or {"persistence": Persistence()})}
-    analysis = analyse(predictors, dataset, "test", settings.horizon, settings.stride)
+    analysis = analyse(predictors, dataset, "test", Measurement(settings.horizon, settings.stride))
     probe = trials.probes[0]
     times = latency(simulator, probe, whole=settings.latency_p99_ms is not None)
     gates = [

@@ -7,8 +7,8 @@ import numpy as np
 
 from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, contest, name_of, style, table
-from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import Analysis, worst_episodes
+from kinemill.verify.errors import Errors
 from kinemill.verify.figures import (
     Example,
     autocorrelations,
@@ -71,15 +71,15 @@ def rival_card(analysis: Analysis, against: dict[str, dict[str, object]]) -> str
     if not known:
         return card("Rivals", "–", "", "none stays finite")
     name = max(known, key=lambda rival: known[rival])
-    low, high = analysis.model.ratio_interval(analysis.errors[name])
-    more = f"95 % interval {number(low)} to {number(high)}"
+    found = analysis.model.against(analysis.errors[name])
+    more = f"95 % interval {number(found.low)} to {number(found.high)}"
     return card(f"Against {label(name)}", number(known[name]), "× its error", more)
 
 
 def windows_card(analysis: Analysis, title: str) -> str:
     """Return the card about how much was looked at."""
     model = analysis.model
-    more = f"worth {model.effective_n} independent {model.grouped_by}"
+    more = f"worth {model.effective_n:.0f} independent {model.unit}"
     return card(title, str(len(model.starts)), "", more)
 
 
@@ -111,7 +111,7 @@ def _errors(analysis: Analysis, where: str) -> str:
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
         f"{model.horizon} steps of own predictions under the true actions; below it the 95 % "
-        f"bootstrap interval over {model.effective_n} {model.grouped_by}. Bold is best.</p>"
+        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
         + table(heads, rows, numbers_from=1, even=True)
     )
 

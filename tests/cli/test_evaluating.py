@@ -239,7 +239,7 @@ def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log
     log("a.csv", spoil=coast)
     logs, out = log("b.csv", 1.0, spoil=coast).parent, tmp_path / "out"
     found = evaluate(kinemill, model, logs, out)
-    note = "constant in the measured rows, left out of nrmse"
+    note = "constant in the training rows, left out of nrmse"
     assert {name: line.get("note") for name, line in found["metrics"].items()} == {
         "angle": None,
         "velocity": note,

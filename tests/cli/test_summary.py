@@ -78,7 +78,7 @@ def test_a_number_has_four_digits_unless_asked():
 
 
 def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
-    note = "constant in the measured rows, left out of nrmse"
+    note = "constant in the training rows, left out of nrmse"
     test = {"angle": {"unit": "rad", "model": 0.1}, "lift": {"unit": "m", "model": 0, "note": note}}
     run_summary(DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, ACCURACY)
     assert f"\nlift: {note}\n" in capsys.readouterr().out

@@ -28,8 +28,9 @@ def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
     assert line["a"]["by_step"][1::2] == [1.0, 1.0]
     assert len(line["b"]["by_step"]) == 4
     assert (found["nrmse"]["ratio"], found["windows"]["count"]) == (0.5, 7)
-    # One second of one episode is one block: nothing to draw from, so nothing is sure.
-    assert (found["nrmse"]["interval"], found["better"]) == ([None, None], None)
+    # The errors are in proportion in each of 7 windows, which do not overlap.
+    assert (found["nrmse"]["interval"], found["better"]) == ([0.5, 0.5], "b")
+    assert (found["windows"]["effective_n"], found["windows"]["unit"]) == (7.0, "blocks")
     json.dumps(found, allow_nan=False)
 
 

@@ -21,7 +21,7 @@ TRICKS = {
     "the baseline is missing": ({"without": ("metrics", "nrmse", "linear")}, "beats_linear"),
     "another channel diverged": ({"nrmse": None}, "beats_linear"),
     "no interval of the channel": (
-        {"without": ("against", "linear", "channels")},
+        {"without": ("against", "linear", "horizons")},
         "interval_linear",
     ),
     "it errs otherwise than verified": ({"evidence": Claims(0.02, 0.05)}, "measured"),

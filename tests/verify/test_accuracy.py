@@ -27,8 +27,11 @@ def test_persistence_on_a_steady_turn_is_off_by_speed_times_time():
     np.testing.assert_allclose(errors.mean, [0.04 * 13, 0.0], atol=1e-5)
     # 100 rows, windows of 1 + 25 from every fifth row on: 0, 5, ... 70.
     assert errors.starts.tolist() == (60 + np.arange(0, 75, 5)).tolist()
-    # The velocity is constant, so the angle's spread alone counts: uniform over 99 x 0.04 rad.
-    assert errors.nrmse == pytest.approx(1.0 / (0.04 * np.sqrt((100**2 - 1) / 12)), rel=1e-4)
+    # The velocity is constant, so the angle's spread in training alone counts: uniform over
+    # 59 x 0.04 rad.
+    assert errors.nrmse == pytest.approx(1.0 / (0.04 * np.sqrt((60**2 - 1) / 12)), rel=1e-4)
+    assert errors.constant == ("velocity",)
+    assert "left out" in errors.notes()["velocity"]
 
 
 def test_an_angle_off_by_a_turn_is_right():
@@ -50,44 +53,59 @@ def test_contestants_with_other_histories_predict_the_same_rows(pendulum):
     np.testing.assert_array_equal(short.errors, long.errors)
 
 
-def test_intervals_draw_episodes_when_there_are_five_and_else_blocks_of_a_second(pendulum):
+def test_intervals_count_independent_episodes_or_blocks(pendulum):
     many = evaluate(Persistence(), pendulum, "test", 10, 5)
-    assert (many.grouped_by, many.effective_n) == ("episodes", 6)
     few = evaluate(
         Persistence(), pack({"train": [swing(200, 0)], "test": [swing(300, 1)]}), "test", 10
     )
-    # 290 rows of starts at 50 rows (1 s) a block.
-    assert (few.grouped_by, few.effective_n) == ("blocks", 6)
-    # A block is at least one horizon: 200 rows of starts at 100 rows a block.
-    lone = pack({"train": [swing(9, 0)], "test": [swing(300, 1)]})
-    far = evaluate(Persistence(), lone, "test", 100)
-    assert (far.grouped_by, far.effective_n) == ("blocks", 2)
+    assert many.effective_n > 3.0
+    # 58 windows that overlap by pairs are 29 blocks of a horizon; at least 6 carry the interval.
+    assert few.unit == "blocks"
+    assert 6.0 <= few.effective_n <= 29.0
     for errors in (many, few):
         by_channel, whole = errors.intervals()
         assert (by_channel[:, 0] < errors.rmse).all()
         assert (errors.rmse < by_channel[:, 1]).all()
         assert whole[0] < errors.nrmse < whole[1]
-    assert many.ratio_interval(many) == (1.0, 1.0)  # the draws are paired
+        same = errors.against(errors)
+        assert (same.ratio, same.low, same.high) == (1.0, 1.0, 1.0)  # windows are paired
 
 
-def test_one_group_has_no_interval_rather_than_a_narrow_one():
-    dataset = pack({"train": [ramp(60)], "test": [ramp(60)]})
-    errors = evaluate(Persistence(), dataset, "test", 25)
-    assert errors.effective_n == 1
+def test_two_horizons_of_one_episode_have_no_interval_rather_than_a_narrow_one():
+    lone = pack({"train": [swing(9, 0)], "test": [swing(300, 1)]})
+    errors = evaluate(Persistence(), lone, "test", 100)
+    assert errors.effective_n <= 2.0
     assert np.isnan(errors.intervals()[0]).all()
+    assert np.isnan(errors.against(errors).low)
 
 
 def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
-    """Errors of unit normal noise have an RMSE of 1: 200 trials of 12 episodes of 1 window."""
-    random, inside = np.random.default_rng(1), 0
+    """Errors of unit normal noise have an RMSE of 1: 400 trials of 12 episodes of 1 window."""
+    random, inside, known = np.random.default_rng(1), 0, 0
     template = evaluate(
         Persistence(), pack({"train": [ramp(60)], "test": [ramp(60)] * 12}), "test", 59
     )
-    for _ in range(200):
-        errors = dataclasses.replace(template, errors=random.standard_normal((12, 2)))
-        low, high = errors.intervals()[0][0]
+    for _ in range(400):
+        errors = random.standard_normal((12, 2))
+        rmse = np.sqrt((errors**2).mean(axis=0, keepdims=True))
+        found = dataclasses.replace(template, by_horizon={59: errors}, by_step=rmse)
+        low, high = found.intervals()[0][0]
         inside += low < 1.0 < high
-    assert 160 <= inside <= 200  # percentile intervals of 12 squares are known to be narrow
+        known += bool(np.isfinite(low))
+    # Where one error outweighs all others there is no interval: less than 3 independent episodes.
+    assert 370 <= known <= 390
+    assert 0.93 <= inside / known <= 0.97
+
+
+def test_models_are_compared_after_one_step_at_the_horizon_and_between(pendulum):
+    short, long = Persistence(), Persistence(history=8)
+    one, other = (evaluate(each, pendulum, "test", 25, 5, history=8) for each in (short, long))
+    assert list(one.by_horizon) == [1, 5, 25]
+    np.testing.assert_array_equal(one.by_horizon[25], one.errors)
+    found = one.compare(other)
+    assert list(found) == ["1", "5", "25"]
+    assert list(found["5"]) == ["nrmse", "angle", "velocity"]
+    assert found["25"]["nrmse"].error == pytest.approx(one.nrmse)
 
 
 def test_a_test_split_too_short_says_what_it_takes(pendulum):
@@ -115,4 +133,7 @@ def test_a_predictor_that_runs_away_is_infinitely_off_and_no_warning(pendulum):
     assert np.isinf(errors.nrmse)
     steady = evaluate(Persistence(), pendulum, "test", horizon=5)
     assert np.isnan(errors.intervals()[0]).all()
-    assert np.isnan(steady.ratio_interval(errors)).all()
+    runaway = errors.against(steady)
+    assert (runaway.error, runaway.ratio) == (np.inf, np.inf)
+    assert np.isnan([runaway.low, runaway.high, runaway.p_worse]).all()
+    assert np.isnan(steady.against(errors).ratio)

@@ -44,8 +44,8 @@ def test_errors_are_those_that_hands_find(pendulum):
     weights = np.linalg.lstsq(seen[train].astype(float), torque[train], rcond=None)[0]
     off = seen[rows] @ weights - torque[rows]
     assert found["linear"].rmse == pytest.approx([np.sqrt((off**2).mean())], rel=1e-6)
-    assert found["model"].grouped_by == "episodes"
-    assert found["model"].effective_n == 6
+    spread = torque[train].std()
+    assert found["model"].nrmse == pytest.approx(found["model"].rmse[0] / spread)
 
 
 def test_memory_begins_with_each_episode_and_lasts_to_its_end(pendulum):

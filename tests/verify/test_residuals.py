@@ -74,18 +74,18 @@ def test_a_free_run_goes_from_the_first_rows_to_the_end_whatever_the_length():
     time = np.arange(100) * DT
     ramp = np.stack([2 * time, np.full(100, 2.0), 0 * time], axis=1)
     dataset = pack({"train": [ramp], "test": [ramp[:30], ramp, ramp[:2]]}, angles=())
-    found = free_run(Persistence(), dataset, "test", 1, np.ones(2))
+    found = free_run(Persistence(), dataset, "test", 1)
     assert found.steps.tolist() == [29, 99, 1]
     wanted = [0.04 * np.sqrt((n + 1) * (2 * n + 1) / 6) for n in (29, 99, 1)]  # Σ k² / n
     np.testing.assert_allclose(found.by_episode[:, 0], wanted, rtol=1e-5)
     total = sum(0.04**2 * n * (n + 1) * (2 * n + 1) / 6 for n in (29, 99, 1)) / 129
     assert found.rmse[0] == pytest.approx(np.sqrt(total), rel=1e-5)
-    late = free_run(Persistence(), dataset, "test", 5, np.ones(2))
+    late = free_run(Persistence(), dataset, "test", 5)
     assert late.steps.tolist() == [25, 95]  # two rows are too few
 
 
 def test_a_linear_system_is_followed_freely_by_its_linear_model():
     runs = [swing(200, seed, linear=True) for seed in range(4)]
     dataset = pack({"train": runs[:3], "test": runs[3:]}, angles=())
-    found = free_run(fit_linear(dataset, 2, sincos=False), dataset, "test", 2, np.ones(2))
+    found = free_run(fit_linear(dataset, 2, sincos=False), dataset, "test", 2)
     assert found.rmse.max() < 1e-3  # float32 rows, 198 steps

@@ -7,7 +7,8 @@ import numpy as np
 
 from kinemill.environments.trials import Trials, bootstrap
 from kinemill.store import Json
-from kinemill.verify.analysis import accuracy, against, plain
+from kinemill.verify.analysis import accuracy, plain
+from kinemill.verify.comparison import against
 from kinemill.verify.latency import machine
 from kinemill.verify.policies.judge import Verdict
 
@@ -73,7 +74,11 @@ def _accuracy(verdict: Verdict) -> Json:
 
 def _against(verdict: Verdict) -> Json:
     """Return ratios of errors with intervals, and by how much more it brings than chance."""
-    found = against(verdict.held_out.errors) if verdict.held_out else {}
+    found: Json = {}
+    if verdict.held_out:
+        errors = verdict.held_out.errors
+        rivals = {name: one for name, one in errors.items() if name != MODEL}
+        found = against({name: errors[MODEL].compare(one) for name, one in rivals.items()})
     if verdict.looped:
         found |= {RANDOM: differences(verdict.looped.model, verdict.looped.random)}
     return found
@@ -94,7 +99,7 @@ def _windows(verdict: Verdict) -> Json:
     if verdict.held_out:
         model = verdict.held_out.errors[MODEL]
         found |= {"rows": len(model.starts), "effective_n": model.effective_n}
-        found |= {"count": len(model.starts), "resampled": model.grouped_by}
+        found |= {"count": len(model.starts), "unit": model.unit}
     if verdict.looped:
         found |= {"episodes": len(verdict.looped.model.returns)}
     return found

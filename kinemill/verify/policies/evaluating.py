@@ -9,8 +9,8 @@ from kinemill.errors import BadInput
 from kinemill.runtime import Policy
 from kinemill.spec import Task
 from kinemill.store import Json
-from kinemill.verify.accuracy import Errors
 from kinemill.verify.analysis import accuracy, plain
+from kinemill.verify.errors import Errors
 from kinemill.verify.logs import SPLIT, Logs
 
 FORMAT = 1

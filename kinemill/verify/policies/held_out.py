@@ -17,13 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinemill.dataset import PackedEpisode
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import SEED
 from kinemill.runtime.windows import Floats
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.verify.accuracy import Errors, groups
+from kinemill.verify.accuracy import episodes_of
+from kinemill.verify.errors import Errors
+from kinemill.verify.scale import Scale, scale_of
 
 SPLIT = "test"
 MODEL = "model"
@@ -97,7 +99,6 @@ def errors_of(
     packed = data.packed
     logged = data.actions[rows].astype(np.float64)
     off = acted.astype(np.float64) - logged
-    group, grouped_by = groups(packed, SPLIT, rows, 1)
     return Errors(
         channels=policy.actions,
         units=tuple(policy.units[name] for name in policy.actions),
@@ -105,13 +106,18 @@ def errors_of(
         starts=rows,
         history=1,
         stride=1,
-        errors=off,
+        by_horizon={1: off},
         by_step=np.sqrt((off**2).mean(axis=0, keepdims=True)),
         mae_by_step=np.abs(off).mean(axis=0, keepdims=True),
-        spread=logged.std(axis=0),
-        group=group,
-        grouped_by=grouped_by,
+        scale=action_scale(packed),
+        episode=episodes_of(packed, SPLIT, rows),
     )
+
+
+def action_scale(packed: PackedDataset) -> Scale:
+    """Return what errors of actions count in: how much each moves in training."""
+    columns = np.arange(len(packed.states), len(packed.columns))
+    return scale_of(packed, columns, np.zeros(len(columns), dtype=np.bool_))
 
 
 def fitted(data: Demonstrations, names: tuple[str, ...], history: int) -> Floats:

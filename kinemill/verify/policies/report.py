@@ -216,7 +216,7 @@ def _errors(verdict: Verdict) -> str:
     return (
         "<h2>How far its actions are off</h2><p>Root mean square error on the test split, in each "
         "action's unit: the policy sees each episode from its beginning on. Below it the 95 % "
-        f"bootstrap interval over {model.effective_n} {model.grouped_by}. Bold is best.</p>"
+        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
         + table(["Action", *(HEADS[who] for who in errors)], rows, numbers_from=1, even=True)
         + f'<div class="grid">{"".join(error_charts(verdict.held_out, SHOWN))}</div>'
     )

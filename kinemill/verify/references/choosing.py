@@ -11,7 +11,8 @@ import numpy as np
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
-from kinemill.verify.accuracy import gather, is_angle, moving, normalised
+from kinemill.verify.accuracy import gather, is_angle
+from kinemill.verify.errors import moving, normalised
 from kinemill.verify.references.simple import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps

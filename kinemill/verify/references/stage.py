@@ -24,6 +24,7 @@ from kinemill.verify.references.simple import (
 )
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.stepping import StepPredictor
+from kinemill.verify.scale import training_spread
 
 VERSION = 1
 STAGE = "references"
@@ -139,7 +140,8 @@ def fit_references(
             expected="episodes of at least verify.horizon + 1 rows",
             fix="lower verify.horizon, or give longer logs",
         )
-    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, spread_of(dataset))
+    spread = training_spread(dataset)
+    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, spread)
     items: dict[str, Reference] = {}
     specs, left_out = specs_of(task)
     simple: dict[str, list[Any]] = {
@@ -164,11 +166,6 @@ def _take(
         left_out[name] = UNSTABLE
     else:
         items[name] = Reference(name, *found)
-
-
-def spread_of(dataset: PackedDataset) -> Floats:
-    """Return the spread of the states in training, (S,)."""
-    return dataset.std[: len(dataset.states)]
 
 
 def _simple_members(predictors: list[Any], ground: Ground) -> tuple[Member, Member | None] | None:

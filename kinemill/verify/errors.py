@@ -1,0 +1,210 @@
+"""Errors of one predictor: by channel, in units and in training spreads, with intervals.
+
+Symbols: W windows, T horizon, S states.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.runtime.windows import QUIETLY, Floats
+from kinemill.verify.comparison import NRMSE, Comparison, Unit
+from kinemill.verify.scale import Scale
+from kinemill.verify.significance import (
+    MARGIN,
+    Interval,
+    block_lengths,
+    compare_squares,
+    widest,
+)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one predictor on one split, at each of T steps of its own predictions.
+
+    Attributes:
+        channels: names of the S states.
+        units: their units.
+        dt: time step, s.
+        starts: first row of each window in the dataset, (W,).
+        history: rows known in each window, H.
+        stride: rows between the starts of windows.
+        by_horizon: prediction minus truth by the steps predicted, (W, S) each; angles wrapped to
+            [-π, π]. The largest key is T, see `horizons_of`.
+        by_step: root mean square over windows after each step, (T, S).
+        mae_by_step: mean absolute error over windows after each step, (T, S).
+        scale: what errors count in, of the training rows.
+        episode: number of the episode that each window lies in, (W,).
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    dt: float
+    starts: NDArray[np.int64]
+    history: int
+    stride: int
+    by_horizon: Mapping[int, Floats]
+    by_step: Floats
+    mae_by_step: Floats
+    scale: Scale
+    episode: NDArray[np.int64]
+
+    @property
+    def horizon(self) -> int:
+        """Steps predicted, T."""
+        return len(self.by_step)
+
+    @property
+    def errors(self) -> Floats:
+        """Prediction minus truth at the last step, (W, S)."""
+        return self.by_horizon[max(self.by_horizon)]
+
+    @property
+    def spread(self) -> Floats:
+        """Standard deviation of each state in training, (S,): what nrmse divides by."""
+        return self.scale.spread
+
+    @property
+    def rmse(self) -> Floats:
+        """Root mean square error at the last step, (S,), in units."""
+        return self.by_step[-1]
+
+    @property
+    def mean(self) -> Floats:
+        """RMSE averaged over the steps, (S,), in units."""
+        return self.by_step.mean(axis=0)
+
+    @property
+    def mae(self) -> Floats:
+        """Mean absolute error at the last step, (S,), in units."""
+        return np.abs(self.errors).mean(axis=0)
+
+    @property
+    def mse(self) -> Floats:
+        """Mean square error at the last step, (S,), in units squared."""
+        return self.by_step[-1] ** 2
+
+    @property
+    def nrmse(self) -> float:
+        """RMSE over the spread of each channel, averaged over those that move in training."""
+        return float(normalised(self.rmse, self.spread))
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """Channels that never move in training: nrmse leaves them out."""
+        moves = moving(self.spread)
+        return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
+
+    def notes(self) -> dict[str, str]:
+        """Return what a reader has to know of a channel's error, by channel."""
+        return dict.fromkeys(self.constant, "constant in the training rows, left out of nrmse")
+
+    @cached_property
+    @QUIETLY
+    def sureness(self) -> tuple[list[Interval], Interval]:
+        """How sure the RMSE of each channel is (S), and how sure nrmse is, on a log scale."""
+        lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
+        moves = np.flatnonzero(moving(self.spread))
+        apart = [
+            widest(lengths, self.scale, np.array([place])) for place in range(len(self.channels))
+        ]
+        return apart, widest(lengths, self.scale, moves)
+
+    @property
+    def effective_n(self) -> float:
+        """Independent episodes or blocks: what the interval of nrmse is worth."""
+        return self.sureness[1].effective_n
+
+    @property
+    def unit(self) -> Unit:
+        """Whether `effective_n` counts episodes or blocks of time."""
+        return self.sureness[1].unit
+
+    def overlap(self, steps: int) -> int:
+        """Return how many windows in a row share rows that they predict over so many steps."""
+        return -(-steps // self.stride)
+
+    def intervals(self) -> tuple[Floats, Floats]:
+        """Return 95 % intervals: of the RMSE per channel (S, 2), and of nrmse (2,).
+
+        NaN where there are too few independent blocks, or where the predictor diverges.
+        """
+        apart, whole = self.sureness
+        found = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
+        return np.array(found), np.array(_about(self.nrmse, whole))
+
+    @QUIETLY
+    def compare(
+        self, reference: "Errors", margin: float = MARGIN
+    ) -> dict[str, dict[str, Comparison]]:
+        """Compare with a reference on the same windows, at each horizon.
+
+        Args:
+            reference: measured on the same windows and with the same scale.
+            margin: of `Comparison.p_worse`.
+
+        Returns:
+            By steps, as text; then `nrmse` and each channel that moves in training.
+        """
+        return {
+            str(steps): named(
+                self.channels,
+                compare_squares(
+                    (off**2, reference.by_horizon[steps] ** 2),
+                    self.scale,
+                    self.episode,
+                    self.overlap(steps),
+                    margin,
+                ),
+                self.scale,
+            )
+            for steps, off in self.by_horizon.items()
+        }
+
+    @QUIETLY
+    def against(
+        self, reference: "Errors", channel: str | None = None, margin: float = MARGIN
+    ) -> Comparison:
+        """Compare with a reference at the last step, by nrmse or one channel's RMSE."""
+        squares = self.errors**2, reference.errors**2
+        found = compare_squares(
+            squares, self.scale, self.episode, self.overlap(self.horizon), margin
+        )
+        return found[0 if channel is None else 1 + self.channels.index(channel)]
+
+
+def named(
+    channels: tuple[str, ...], found: list[Comparison], scale: Scale
+) -> dict[str, Comparison]:
+    """Return comparisons by channel, `nrmse` first; channels that never move are left out."""
+    apart = zip(channels, found[1:], moving(scale.spread), strict=True)
+    return {NRMSE: found[0]} | {name: one for name, one, moves in apart if moves}
+
+
+def _about(value: float, sure: Interval) -> tuple[float, float]:
+    """Return the interval about an error whose logarithm is known so surely."""
+    with np.errstate(all="ignore"):
+        factor = float(np.exp(sure.half)) if np.isfinite(value) else np.nan
+    return value / factor, value * factor
+
+
+def moving(spread: Floats) -> NDArray[np.bool_]:
+    """Return which channels move at all, (S,), by their standard deviations (S,)."""
+    return spread > 0.0
+
+
+def normalised(rmse: Floats, spread: Floats) -> Any:
+    """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
+    moves = moving(spread)
+    return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan
+
+
+def horizons_of(steps: int) -> tuple[int, ...]:
+    """Return the steps at which models are compared: 1, the root of T, and T = `steps`."""
+    return tuple(sorted({1, round(math.sqrt(steps)), steps}))

@@ -1,0 +1,124 @@
+"""How much each state moves in the training data: what errors are divided by.
+
+An error counts in standard deviations of the TRAINING rows. A test split in which a joint rests
+would make every error of that joint look large. Neither the divisor nor an error counts below what
+the sensor resolves.
+
+Symbols: N rows, S states, E episodes.
+"""
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime import wrapped
+from kinemill.runtime.windows import Floats
+
+# Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.
+RESOLUTION_ROWS = 100_000
+# Two or three levels are a mode, such as contact, whose steps say nothing about a sensor.
+FEWEST_LEVELS = 4
+# Shares of a step: how far from a multiple of it levels may lie, and how many of them have to.
+ON_GRID, MOST = 0.05, 0.95
+# A grid is only told from rounding where its step is this many float32 steps.
+ABOVE_ROUNDING = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What errors of states count in.
+
+    Attributes:
+        spread: standard deviation in training, at least `resolution`, (S,), in units; 0 for a
+            state that never moves there.
+        resolution: smallest step that the recorded values can make, (S,), in units.
+    """
+
+    spread: Floats
+    resolution: Floats
+
+    @property
+    def floor(self) -> Floats:
+        """RMS of what rounding to the resolution alone does, (S,): a step over the root of 12."""
+        return self.resolution / np.sqrt(12.0)
+
+
+_KNOWN: WeakKeyDictionary[PackedDataset, Scale] = WeakKeyDictionary()
+
+
+def training_scale(dataset: PackedDataset) -> Scale:
+    """Return the scale of errors by the training rows; without training rows, by all rows."""
+    known = _KNOWN.get(dataset)
+    if known is None:
+        angle = np.array([name in dataset.angles for name in dataset.states])
+        known = _KNOWN[dataset] = scale_of(dataset, np.arange(len(dataset.states)), angle)
+    return known
+
+
+def training_spread(dataset: PackedDataset) -> Floats:
+    """Return the standard deviation of each state in training, (S,), in units.
+
+    It is at least the sensor resolution, and 0 where a state never moves in training.
+    """
+    return training_scale(dataset).spread
+
+
+def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:
+    """Return the scale of errors of some columns (S,), of which those in `angle` (S,) are angles.
+
+    An angle's standard deviation is taken the short way round, as its errors are: a joint that
+    turns for ever would otherwise have an endless spread, and no error would count.
+    """
+    episodes = dataset.of("train") or dataset.episodes
+    values = np.asarray(dataset.values)
+    spread = _spread([values[one.start : one.stop, columns] for one in episodes], angle)
+    few = np.concatenate([values[rows][:, columns] for rows in _sample(episodes)])
+    resolution = np.array([_resolution(column) for column in few.T])
+    spread = np.where(spread > 0.0, np.maximum(spread, resolution), 0.0)
+    return Scale(spread, resolution)
+
+
+def _spread(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
+    """Return the standard deviation of each column over all rows, (S,); 0 where all are equal."""
+    rows = sum(len(part) for part in parts)
+    turns = sum(np.exp(1j * part[:, angle].astype(np.float64)).sum(axis=0) for part in parts)
+    origin = parts[0][0].astype(np.float64)
+    origin[angle] = np.angle(turns)  # circular mean: Mardia and Jupp, Directional Statistics, 2.2
+    total, squares = np.zeros(len(origin)), np.zeros(len(origin))
+    moves = np.zeros(len(origin), dtype=bool)
+    for part in parts:
+        apart = wrapped(part.astype(np.float64) - origin, angle)
+        total += apart.sum(axis=0)
+        squares += (apart**2).sum(axis=0)
+        moves |= (part != parts[0][0]).any(axis=0)
+    variance = squares / rows - (total / rows) ** 2
+    return np.where(moves, np.sqrt(np.maximum(variance, 0.0)), 0.0)
+
+
+def _sample(episodes: list[PackedEpisode]) -> list[slice]:
+    """Return the first rows of each episode, so many that all are at most `RESOLUTION_ROWS`."""
+    share = min(1.0, RESOLUTION_ROWS / max(sum(one.rows for one in episodes), 1))
+    return [slice(one.start, one.start + max(int(one.rows * share), 1)) for one in episodes]
+
+
+def _resolution(values: NDArray[np.float32]) -> float:
+    """Return the step of the grid on which values (N,) lie, at least that of float32 there.
+
+    Values on no grid, such as those of a simulator or of resampled logs, have none but float32's.
+    """
+    rounding = float(np.spacing(np.abs(values).max()))
+    levels = np.unique(values.astype(np.float64))
+    if len(levels) < FEWEST_LEVELS:
+        return rounding
+    gaps = np.diff(levels)
+    gaps = gaps[gaps > ABOVE_ROUNDING * rounding]
+    if len(gaps) < FEWEST_LEVELS - 1:
+        return rounding
+    # The smallest gap is one step or, of an outlier, less; of most gaps a low quantile is a step.
+    step = float(np.quantile(gaps, 0.02, method="lower"))
+    counted = gaps / step
+    on_grid = np.abs(counted - np.round(counted)) <= ON_GRID * np.maximum(1.0, counted * ON_GRID)
+    return step if on_grid.mean() >= MOST else rounding

@@ -1,0 +1,233 @@
+"""Which of two models is better, how surely, and how small a difference would have been found.
+
+The statistic is log(nRMSE of the model / nRMSE of the reference) on the same windows: a difference
+of log errors, so that it does not matter how large errors are. Its standard error is that of the
+delete-one-block jackknife (Efron 1982, chapter 3) over blocks of consecutive windows (Künsch 1989,
+The jackknife and the bootstrap for general stationary observations), because errors of
+neighbouring windows resemble one another. How long they do so is not known: block lengths double
+from one horizon up to whole episodes, and the widest interval counts. In contrast to the test of
+Diebold and Mariano (1995), which compares mean losses, blocks in which the robot rests and both
+models are right neither widen the interval nor count as evidence: the number of independent
+blocks is the effective one, (sum m)² / sum m² over the share m of the squared error in each block
+(Kish 1965).
+
+Symbols: W windows, S channels, B blocks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from kinemill.runtime.windows import Floats
+from kinemill.verify.comparison import Comparison, Unit
+from kinemill.verify.scale import Scale
+
+MARGIN = 0.02  # default of promote.margin
+CONFIDENCE = 0.975  # two-sided 95 %
+POWER = 0.8  # of `detectable`
+# Fewer make a standard error that is itself too uncertain; of whole episodes, which are known to be
+# independent, three do, with the wide t quantile of two degrees of freedom.
+FEWEST_BLOCKS, FEWEST_EPISODES = 6.0, 3.0
+_DIGITS = 9  # of effective numbers, which are sums of rounded shares
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How sure an estimate on a log scale is.
+
+    Attributes:
+        half: half width of its 95 % interval; NaN with too few independent blocks.
+        error: standard error.
+        effective_n: independent episodes or blocks.
+        unit: which of the two.
+    """
+
+    half: float
+    error: float
+    effective_n: float
+    unit: Unit
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the standard error."""
+        return self.effective_n - 1.0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Squared errors summed over blocks of windows that follow one another.
+
+    Attributes:
+        sums: of each model that is compared, (M, B, S), in squared units.
+        counts: windows in each block, (B,).
+        unit: whether blocks are whole episodes.
+    """
+
+    sums: Floats
+    counts: Floats
+    unit: Unit
+
+    def usable(self, effective: float) -> bool:
+        """Tell whether so many independent blocks are enough."""
+        fewest = FEWEST_EPISODES if self.unit == "episodes" else FEWEST_BLOCKS
+        return effective >= fewest
+
+
+def block_lengths(
+    squares: Sequence[Floats], episode: NDArray[np.int64], shortest: int
+) -> list[Blocks]:
+    """Return the blocks of all lengths, from `shortest` windows, doubling, to whole episodes.
+
+    Args:
+        squares: squared errors of each model at the same windows, (W, S), in their order in time.
+        episode: of each window, (W,); windows of one episode lie together.
+        shortest: windows that overlap one another, so that less is not independent.
+    """
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
+    size = np.diff(starts, append=len(episode))
+    place = np.arange(len(episode)) - np.repeat(starts, size)
+    stacked = np.stack(squares)
+    found, length = list[Blocks](), max(shortest, 1)
+    while length < size.max():
+        found.append(_blocks(stacked, np.flatnonzero(place % length == 0), "blocks"))
+        length *= 2
+    return [*found, _blocks(stacked, starts, "episodes")]
+
+
+def _blocks(squares: Floats, starts: NDArray[np.int64], unit: Unit) -> Blocks:
+    counts = np.diff(starts, append=squares.shape[1]).astype(np.float64)
+    return Blocks(np.add.reduceat(squares, starts, axis=1), counts, unit)
+
+
+def compare_squares(
+    squares: tuple[Floats, Floats],
+    scale: Scale,
+    episode: NDArray[np.int64],
+    shortest: int = 1,
+    margin: float = MARGIN,
+) -> list[Comparison]:
+    """Compare a model with a reference, averaged over channels and by channel.
+
+    Args:
+        squares: squared errors of the model and of the reference at the same windows, (W, S).
+        scale: what errors count in.
+        episode: of each window, (W,), see `block_lengths`.
+        shortest: windows that overlap one another.
+        margin: of `p_worse`.
+
+    Returns:
+        Of the mean over the channels that move in training first, then of every channel; of one
+        that does not move all numbers are NaN.
+    """
+    return compare_blocks(block_lengths(squares, episode, shortest), scale, margin)
+
+
+@np.errstate(all="ignore")
+def compare_blocks(
+    lengths: Sequence[Blocks], scale: Scale, margin: float = MARGIN
+) -> list[Comparison]:
+    """Compare a model with a reference; see `compare_squares`."""
+    moving = np.flatnonzero(scale.spread > 0.0)
+    chosen = [moving, *(np.array([place]) for place in range(len(scale.spread)))]
+    return [_compare(lengths, scale, places, margin) for places in chosen]
+
+
+def _compare(
+    lengths: Sequence[Blocks], scale: Scale, places: NDArray[np.int64], margin: float
+) -> Comparison:
+    """Compare by the mean over the channels at `places`."""
+    spread, floor = scale.spread[places], scale.floor[places]
+    if not len(places) or not (spread > 0.0).all():
+        return _without_interval(math.nan, math.nan)
+    error, reference = (
+        value if math.isfinite(value) else math.inf
+        for value in _totals(lengths[-1], places, spread, floor).tolist()
+    )
+    if math.isinf(error) or math.isinf(reference):
+        return _without_interval(error, reference)
+    interval = widest(lengths, scale, places)
+    middle, half = math.log(error / reference), interval.half
+    beyond = middle - math.log1p(margin)
+    steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
+    quantile = float(stdtrit(interval.freedom, POWER))
+    return Comparison(
+        error=error,
+        reference=reference,
+        ratio=error / reference,
+        low=math.exp(middle - half),
+        high=math.exp(middle + half),
+        effective_n=interval.effective_n,
+        unit=interval.unit,
+        detectable=-math.expm1(-(half + quantile * interval.error)),
+        p_worse=float(stdtr(interval.freedom, -steps)) if math.isfinite(half) else math.nan,
+    )
+
+
+def _without_interval(error: float, reference: float) -> Comparison:
+    """Return the comparison of models of which one diverges, or on a channel that never moves."""
+    ratio = math.inf if math.isinf(error) and math.isfinite(reference) else math.nan
+    nothing = math.nan
+    return Comparison(
+        error, reference, ratio, nothing, nothing, 0.0, "blocks", nothing, p_worse=nothing
+    )
+
+
+@np.errstate(all="ignore")
+def widest(lengths: Sequence[Blocks], scale: Scale, places: NDArray[np.int64]) -> Interval:
+    """Return the widest interval of all block lengths with enough independent blocks.
+
+    Of log(error) where `lengths` hold one model, of log(error of the first / error of the second)
+    where they hold two; errors are averaged over the channels at `places` (S,).
+    """
+    spread, floor = scale.spread[places], scale.floor[places]
+    found = [_jackknife(blocks, places, spread, floor) for blocks in lengths]
+    usable = [one for one in found if math.isfinite(one.half)]
+    if usable:
+        return max(usable, key=lambda one: one.half)
+    return max(found, key=lambda one: one.effective_n)
+
+
+def _jackknife(
+    blocks: Blocks, places: NDArray[np.int64], spread: Floats, floor: Floats
+) -> Interval:
+    """Return the interval by leaving out one block after the other (Efron 1982, eq. 3.3)."""
+    sums, counts = blocks.sums[:, :, places], blocks.counts
+    total, windows = sums.sum(axis=1, keepdims=True), counts.sum()
+    effective = _effective(sums, total, counts, _relative(total, windows, spread, floor))
+    if len(counts) < 2 or not blocks.usable(effective):
+        return Interval(math.nan, math.nan, effective, blocks.unit)
+    left = (total - sums) / (windows - counts)[:, None]
+    logs = np.log(_relative(left, 1.0, spread, floor).mean(axis=2))
+    statistic = logs[0] - logs[1] if len(logs) > 1 else logs[0]
+    apart = statistic - statistic.mean()
+    error = math.sqrt((len(counts) - 1) / len(counts) * float((apart**2).sum()))
+    half = float(stdtrit(effective - 1.0, CONFIDENCE)) * error
+    return Interval(half, error, effective, blocks.unit)
+
+
+def _effective(sums: Floats, total: Floats, counts: Floats, relative: Floats) -> float:
+    """Return how many independent blocks there are, (sum m)² / sum m².
+
+    The share m of a block is that of the squared error in it, of each channel as much as it weighs
+    in the average, and of each model alike: what a model did there at all can change the ratio.
+    """
+    weight = relative / relative.sum(axis=2, keepdims=True)
+    share = (weight * np.nan_to_num(sums / total)).sum(axis=(0, 2))
+    if not share.sum() > 0.0:
+        share = counts
+    return round(float(share.sum() ** 2 / (share**2).sum()), _DIGITS)
+
+
+def _totals(blocks: Blocks, places: NDArray[np.int64], spread: Floats, floor: Floats) -> Floats:
+    """Return the error of each model over all blocks, (M,)."""
+    total = blocks.sums[:, :, places].sum(axis=1)
+    return _relative(total, blocks.counts.sum(), spread, floor).mean(axis=1)
+
+
+def _relative(sums: Floats, windows: float, spread: Floats, floor: Floats) -> Floats:
+    """Return RMS errors over the spread; what the sensor does not resolve counts as its floor."""
+    return np.sqrt(np.maximum(sums / windows, floor**2)) / spread

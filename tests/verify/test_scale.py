@@ -1,0 +1,49 @@
+"""What errors count in: the spread of the training rows, and what the sensor resolves."""
+
+import numpy as np
+import pytest
+
+from kinemill.verify.scale import training_scale, training_spread
+from tests.verify.conftest import pack, swing
+
+
+def test_the_spread_is_that_of_the_training_rows_whatever_the_test_rows_do():
+    training = [swing(200, 0), swing(300, 1)]
+    still = np.zeros((50, 3))
+    dataset = pack({"train": training, "test": [still]})
+    wanted = np.concatenate(training)[:, :2].std(axis=0)
+    np.testing.assert_allclose(training_spread(dataset), wanted, rtol=1e-5)
+
+
+def test_a_joint_that_turns_for_ever_has_the_spread_of_a_circle():
+    rows = np.zeros((1000, 3))
+    rows[:, 0] = np.arange(1000) * 0.1
+    # Uniform over a turn: pi over the root of 3.
+    assert training_spread(pack({"train": [rows]}))[0] == pytest.approx(np.pi / 3**0.5, rel=0.01)
+    plain = training_spread(pack({"train": [rows]}, angles=()))[0]
+    assert plain == pytest.approx(100 / 12**0.5, rel=0.01)
+
+
+def test_an_encoder_has_the_resolution_of_its_counts_and_a_simulator_that_of_float32():
+    smooth = swing(400, 2)
+    counts = smooth.copy()
+    counts[:, 0] = np.round(smooth[:, 0] / 0.01) * 0.01
+    found = training_scale(pack({"train": [counts]})).resolution
+    assert found[0] == pytest.approx(0.01, rel=1e-4)
+    assert found[1] < 1e-6
+    assert training_scale(pack({"train": [smooth]})).resolution[0] < 1e-6
+
+
+def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
+    rows = np.zeros((500, 3))
+    rows[100:103, 1] = [0.5, 1.0, 1.5]
+    scale = training_scale(pack({"train": [rows]}))
+    assert scale.resolution[1] == 0.5
+    assert scale.spread[1] == 0.5  # its standard deviation is 0.08
+    assert scale.spread[0] == 0.0  # never moves
+
+
+def test_two_levels_are_a_mode_and_no_resolution():
+    rows = np.zeros((500, 3))
+    rows[::2, 1] = 1.0
+    assert training_spread(pack({"train": [rows]}))[1] == pytest.approx(0.5)

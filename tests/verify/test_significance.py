@@ -1,0 +1,132 @@
+"""Comparisons of errors whose truth is known."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from kinemill.verify.analysis import plain
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.scale import Scale
+from kinemill.verify.significance import compare_squares
+
+SCALE = Scale(np.array([2.0, 1.0]), np.zeros(2))
+
+
+def paired(episodes, windows, *, factor=1.0, seed=0):
+    """Squared errors of a model and a reference (W, 2), the model's `factor` times as large."""
+    random = np.random.default_rng(seed)
+    model, reference = random.standard_normal((2, episodes * windows, 2))
+    return (factor * model) ** 2, reference**2, np.repeat(np.arange(episodes), windows)
+
+
+def test_a_model_three_times_as_good_is_better_at_once():
+    model, reference, episode = paired(12, 40, factor=1 / 3)
+    whole, *apart = compare_squares((model, reference), SCALE, episode)
+    assert whole.ratio == pytest.approx(1 / 3, rel=0.1)
+    assert whole.low < 1 / 3 < whole.high < 0.5
+    assert whole.error == pytest.approx((apart[0].error + apart[1].error) / 2)
+    assert whole.error == pytest.approx(np.mean([1 / 6, 1 / 3]), rel=0.1)
+    assert whole.p_worse > 0.999
+    turned = compare_squares((reference, model), SCALE, episode)[0]
+    assert turned.ratio == pytest.approx(1 / whole.ratio)
+    assert turned.p_worse < 1e-4
+
+
+def test_the_jackknife_of_equal_episodes_is_that_of_the_textbook():
+    """One window an episode: leaving out each by hand."""
+    model, reference, episode = paired(10, 1, seed=3)
+    whole = compare_squares(
+        (model[:, :1], reference[:, :1]), Scale(np.ones(1), np.zeros(1)), episode
+    )
+    left = [
+        0.5 * np.log(np.delete(model[:, 0], k).mean() / np.delete(reference[:, 0], k).mean())
+        for k in range(10)
+    ]
+    error = np.sqrt(0.9 * np.sum((left - np.mean(left)) ** 2))
+    half = math.log(whole[1].high / whole[1].ratio)
+    share = model[:, 0] / model[:, 0].sum() + reference[:, 0] / reference[:, 0].sum()
+    effective = share.sum() ** 2 / (share**2).sum()
+    assert whole[1].effective_n == pytest.approx(effective)
+    from scipy.stats import t
+
+    assert half == pytest.approx(t.ppf(0.975, effective - 1) * error)
+
+
+def test_blocks_in_which_the_robot_rests_neither_widen_the_interval_nor_count():
+    model, reference, episode = paired(12, 40, factor=0.8)
+    still = np.zeros((12 * 40, 2))
+    pair = np.concatenate([model, still]), np.concatenate([reference, still])
+    both = np.concatenate([episode, 12 + episode])
+    plain_, resting = (
+        compare_squares(squares, SCALE, which)[0]
+        for squares, which in (((model, reference), episode), (pair, both))
+    )
+    assert resting.ratio == pytest.approx(plain_.ratio)
+    assert resting.high == pytest.approx(plain_.high, rel=0.02)
+    assert resting.effective_n == pytest.approx(plain_.effective_n)
+
+
+def test_errors_that_drift_from_episode_to_episode_count_by_episode():
+    random = np.random.default_rng(5)
+    offset = np.repeat(random.standard_normal((8, 2)), 50, axis=0)
+    model, reference = offset**2, np.roll(offset, 50, axis=0) ** 2
+    found = compare_squares((model, reference), SCALE, np.repeat(np.arange(8), 50))[0]
+    assert found.unit == "episodes"
+    assert found.effective_n <= 8.0
+
+
+def test_two_errors_below_what_the_sensor_resolves_are_equal():
+    scale = Scale(np.array([1.0]), np.array([0.1]))  # rounding alone is off by 0.029
+    model, reference = np.full((40, 1), 0.02**2), np.full((40, 1), 1e-6)
+    found = compare_squares((model, reference), scale, np.arange(40))[1]
+    assert (found.ratio, found.low, found.high, found.p_worse) == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_what_diverges_is_infinitely_worse_and_no_reference():
+    model, reference, episode = paired(12, 4)
+    endless = np.full_like(model, np.nan)
+    runaway = compare_squares((endless, reference), SCALE, episode)[0]
+    assert (runaway.error, runaway.ratio) == (math.inf, math.inf)
+    assert np.isnan([runaway.low, runaway.high, runaway.p_worse, runaway.detectable]).all()
+    assert math.isnan(compare_squares((model, endless), SCALE, episode)[0].ratio)
+
+
+def test_a_channel_that_never_moves_in_training_is_left_out_of_the_average():
+    model, reference, episode = paired(12, 4)
+    whole, moving, still = compare_squares(
+        (model, reference), Scale(np.array([1.0, 0.0]), np.zeros(2)), episode
+    )
+    assert whole == moving
+    assert math.isnan(still.ratio)
+
+
+def test_fewer_than_six_blocks_or_three_episodes_have_no_interval():
+    model, reference, _ = paired(1, 5)
+    assert math.isnan(compare_squares((model, reference), SCALE, np.zeros(5, int))[0].low)
+    two = np.repeat([0, 1], [3, 2])
+    assert math.isnan(compare_squares((model, reference), SCALE, two)[0].low)
+
+
+def test_the_detectable_improvement_is_found_four_times_in_five():
+    """Standard error known: 30 episodes of equal size; a model better by just that much."""
+    scale, episode = Scale(np.ones(1), np.zeros(1)), np.arange(30)
+    random, found, sizes = np.random.default_rng(2), 0, []
+    for _ in range(300):
+        noise = np.exp(0.1 * random.standard_normal((2, 30, 1)))
+        sizes.append(compare_squares((noise[0], noise[1]), scale, episode)[1].detectable)
+    for _ in range(300):
+        noise = np.exp(0.1 * random.standard_normal((2, 30, 1)))
+        better = noise[0] * (1 - np.mean(sizes)) ** 2
+        found += compare_squares((better, noise[1]), scale, episode)[1].high < 1.0
+    assert 0.74 <= found / 300 <= 0.92
+
+
+@pytest.mark.parametrize("diverged", [False, True])
+def test_a_comparison_survives_json(diverged):
+    model, reference, episode = paired(12, 4)
+    model = np.full_like(model, np.inf) if diverged else model
+    found = compare_squares((model, reference), SCALE, episode)[0]
+    again = Comparison.from_json(json.loads(json.dumps(plain(found.to_json()))))
+    assert repr(again) == repr(found)
