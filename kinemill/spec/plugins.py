@@ -88,6 +88,9 @@ Scale = Annotated[
 ]
 
 
+Origin = Literal["previous", "first", "last"]  # the row that a relative value counts from
+
+
 class Encoding(Plugin):
     """Settings of how a network sees a channel, and the arithmetic itself.
 
@@ -96,7 +99,8 @@ class Encoding(Plugin):
     Attributes:
         parts: features made of one channel.
         bounded: whether the features need no scaling, such as a cosine.
-        origin: the row of the history that values count from: `first`, `last`, or None for zero.
+        origin: the row that values count from: the `previous` one, the `first` or `last` of a
+            window that slides, or None for zero.
     """
 
     parts: ClassVar[int] = 1
@@ -106,8 +110,8 @@ class Encoding(Plugin):
     )
 
     @property
-    def origin(self) -> Literal["first", "last"] | None:
-        """The row of the history that values are counted from; None: they are as they are."""
+    def origin(self) -> Origin | None:
+        """The row that values are counted from; None: they are as they are."""
         return None
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """From channels to features, as torch: the part of a step that comes before its network.
 
-Symbols: C columns (states, then actions), F features.
+Symbols: B batch, H history, C columns (states, then actions), F features.
 """
 
 import torch
@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from kinemill.train.layout import Layout
 
+ORIGINS = ("previous", "first", "last")
+
 
 class Encoder(nn.Module):
-    """(..., C) in task units, origins taken off -> (..., F), not yet scaled."""
+    """(..., C) in task units, origins subtracted -> (..., F), not yet scaled."""
 
+    previous: Tensor
     first: Tensor
     last: Tensor
 
@@ -21,10 +24,15 @@ class Encoder(nn.Module):
         for number, (_, columns) in enumerate(self.groups):
             # As tensors, because indexing by a list is exported as three operations.
             self.register_buffer(f"columns_{number}", torch.tensor(columns), persistent=False)
-        for row in ("first", "last"):
+        for row in ORIGINS:
             counted = [float(encoding.origin == row) for encoding in layout.encodings]
             self.register_buffer(row, torch.tensor(counted), persistent=False)
-        self.has_origin = any(encoding.origin for encoding in layout.encodings)
+        self.origins = frozenset(one.origin for one in layout.encodings if one.origin is not None)
+
+    @property
+    def has_origin(self) -> bool:
+        """Whether any column counts from another row."""
+        return bool(self.origins)
 
     def forward(self, values: Tensor) -> Tensor:
         """Encode group by group; see `Layout.groups` for the order of features."""
@@ -36,6 +44,20 @@ class Encoder(nn.Module):
             parts += encoding.encode(picked)
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def origin(self, rows: Tensor) -> Tensor:
-        """Return where relative columns count from, 0 elsewhere: (B, H, C) -> (B, C)."""
-        return rows[:, 0] * self.first + rows[:, -1] * self.last
+    def origin(self, rows: Tensor) -> Tensor | None:
+        """Return where the columns of each row count from, 0 for plain ones; None: all are plain.
+
+        No row precedes the first: its differences are 0.
+
+        Args:
+            rows: (B, H, C), a whole window or history.
+
+        Returns:
+            (B, H, C), or (B, 1, C) where it is the same for all rows.
+        """
+        found: list[Tensor] = []
+        if "previous" in self.origins:
+            found.append(torch.cat([rows[:, :1], rows[:, :-1]], dim=1) * self.previous)
+        if "first" in self.origins or "last" in self.origins:
+            found.append(rows[:, :1] * self.first + rows[:, -1:] * self.last)
+        return sum(found[1:], found[0]) if found else None

@@ -29,24 +29,27 @@ class Encodings(Settings):
     def problems(
         self, channels: Mapping[str, Any], window: str = "carried"
     ) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return channels that are unknown, and origins that a carried window does not know."""
+        """Return channels that are unknown, and origins that a carried window does not have."""
         found = unknown_channels(list(self.channels), channels, "channels")
         if window == "sliding":
             return found
         return found + [
-            (("channels", name), "the last row moves on; it needs `learn.window: sliding`")
+            (("channels", name), f"the {encoding.origin} row moves on; it needs `window: sliding`")
             for name, encoding in self.channels.items()
-            if encoding.origin == "last"
+            if encoding.origin in ("first", "last")
         ]
 
-    def of(self, task: Task) -> tuple[Encoding, ...]:
-        """Return the encoding of each column of `task`, its scale filled in."""
-        return tuple(self._filled(name, task.channels[name].kind) for name in task.columns)
+    def of(self, task: Task, window: str = "carried") -> tuple[Encoding, ...]:
+        """Return the encoding of each column of `task`, its scale and origin filled in."""
+        return tuple(self._filled(name, task.channels[name].kind, window) for name in task.columns)
 
-    def _filled(self, name: str, kind: str) -> Encoding:
+    def _filled(self, name: str, kind: str, window: str) -> Encoding:
         chosen = self.channels.get(name)
         if chosen is None:
             usual = USUAL.get(kind, "plain")
             chosen = ENCODINGS[usual](type=usual)
         scale = chosen.scale or ("none" if chosen.bounded else self.scale)
-        return chosen.model_copy(update={"scale": scale})
+        filled = {"scale": scale}
+        if chosen.type == "relative" and chosen.origin is None:
+            filled["to"] = "previous" if window == "carried" else "first"
+        return chosen.model_copy(update=filled)

@@ -138,4 +138,4 @@ def layout_of(task: Task) -> Layout:
     """Work out the layout of a task whose `learn.type` is dynamics, as its settings say."""
     learn: Any = task.learn
     layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
-    return replace(layout, window=learn.window, encodings=learn.encoding.of(task))
+    return replace(layout, window=learn.window, encodings=learn.encoding.of(task, learn.window))

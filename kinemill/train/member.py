@@ -75,9 +75,8 @@ class Member(nn.Module):
             return state.new_zeros(*state.shape, state.shape[-1])
         row = torch.cat([state, action], dim=-1)
         # Counted from itself, a coordinate is 0: where a robot is does not change how sure it is.
-        encoder = self.step.encoder
-        origin = encoder.origin(row.unsqueeze(1)) if encoder.has_origin else None
-        features = self.step.shown(row, origin)[-1]
+        origin = self.step.encoder.origin(row.unsqueeze(1))
+        features = self.step.shown(row, None if origin is None else origin.squeeze(1))[-1]
         variance = self.noise(features).exp() * self.step.output_std**2
         return self.step.gain.T @ (variance.unsqueeze(-1) * self.step.gain)
 

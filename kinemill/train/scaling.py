@@ -19,8 +19,11 @@ Parts = Callable[[], Iterator[Tensor]]
 def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
     """Return mean and spread of each feature, (F,) float64 each; a spread may be 0.
 
-    A coordinate is scaled by how far it comes in a history: its mean is 0 and its spread the root
-    of the mean square, or the largest, of x[k + H] - x[k].
+    A coordinate is scaled by how far it moves in a history: its spread is the root of the mean
+    square, or the largest, of x[k + H] - x[k], also for differences to the previous row. Over its
+    own root mean square a difference would be mostly noise where a sensor counts or velocities are
+    measured too (see docs/training.md). Its mean is 0, so that the unknown difference of a first
+    row, which counts as 0, is neutral.
     """
     pairs: list[tuple[float, float]] = []
     for encoding, columns in layout.groups:
@@ -73,10 +76,10 @@ def _moments(parts: Parts) -> tuple[float, float]:
     return mean, square**0.5
 
 
-def _reach(dataset: PackedDataset, column: int, history: int, largest: bool) -> float:
-    """Return how far a column comes in `history` rows of an episode, or in all of a short one."""
+def _reach(dataset: PackedDataset, column: int, rows: int, largest: bool) -> float:
+    """Return how far a column moves in `rows` rows of an episode, or in all of a short one."""
     lags = (
-        values[min(history, len(values) - 1) :] - values[: -min(history, len(values) - 1) or None]
+        values[min(rows, len(values) - 1) :] - values[: -min(rows, len(values) - 1) or None]
         for values in _columns(dataset, column)
     )
     moved = torch.cat(list(lags))

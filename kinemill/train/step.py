@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinemill.errors import BadInput
 from kinemill.spec.plugins import Model
 from kinemill.train.encoder import Encoder
 from kinemill.train.layout import Layout
@@ -26,8 +27,8 @@ class Step(nn.Module):
     front of its carry instead, rows (B, K, ...) of them in `warm_up`, and gives outputs in their
     own units: rad/s² for the derivative of a velocity.
 
-    What is carried depends on `layout.window`. `carried`: what the network carries; before it,
-    where coordinates count from, if any do. `sliding`: the last H - 1 rows as they were measured
+    What is carried depends on `layout.window`. `carried`: what the network carries; before it, the
+    previous row, if coordinates count from it. `sliding`: the last H - 1 rows as they were measured
     or predicted; the network goes over all of them again at each step.
 
     Args:
@@ -54,6 +55,13 @@ class Step(nn.Module):
         self.encoder = Encoder(layout)
         self.sliding = layout.window == "sliding"
         self.has_origin = self.encoder.has_origin and not self.sliding
+        if self.has_origin and self.encoder.origins != frozenset(["previous"]):
+            raise BadInput(
+                "learn.encoding",
+                "a carried window that counts from its first or last row",
+                expected="differences to the previous row, or `learn.window: sliding`",
+                fix="train the model again",
+            )
         angles = torch.tensor(layout.angles)
         self.register_buffer("drift", torch.tensor(layout.drift, dtype=torch.float32))
         self.register_buffer("gain", torch.tensor(layout.gain, dtype=torch.float32))
@@ -98,8 +106,7 @@ class Step(nn.Module):
     def shown_window(self, states: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """Return what the network sees of a whole history (B, H, S), (B, H, A): (B, H, ...)."""
         rows = torch.cat([states, actions], dim=-1)
-        origin = self.encoder.origin(rows).unsqueeze(1) if self.encoder.has_origin else None
-        return self.shown(rows, origin)
+        return self.shown(rows, self.encoder.origin(rows))
 
     def outputs_of(self, state: Tensor, following: Tensor) -> Tensor:
         """Return the outputs (B, O), scaled, that lead to the next state.
@@ -121,7 +128,7 @@ class Step(nn.Module):
         if self.sliding:
             outputs, *after = self._slide(row, *carry)
         elif self.has_origin:
-            outputs, *after = self._from_origin(row, *carry)
+            outputs, *after = self._from_previous(row, *carry)
         else:
             outputs, *after = self._ask(*self.shown(row, None), *carry)
         if getattr(self.network, "physical", False):
@@ -145,8 +152,7 @@ class Step(nn.Module):
     def _slide(self, row: Tensor, window: Tensor) -> tuple[Tensor, ...]:
         """Go over the last H rows anew: (B, C), (B, H-1, C) -> outputs, window."""
         rows = torch.cat([window, row.unsqueeze(1)], dim=1)
-        origin = self.encoder.origin(rows).unsqueeze(1) if self.encoder.has_origin else None
-        seen = self.shown(rows, origin)
+        seen = self.shown(rows, self.encoder.origin(rows))
         if self.history > 1:
             carry = self._warm(*(part[:, :-1] for part in seen))
         else:
@@ -154,15 +160,17 @@ class Step(nn.Module):
         outputs, *_ = self._ask(*(part[:, -1] for part in seen), *carry)
         return outputs, rows[:, 1:]
 
-    def _from_origin(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Count coordinates from the first row ever seen; `known` is (B, 1 + C): 1, that row.
+    def _from_previous(self, row: Tensor, known: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Count coordinates from the previous row; `known` is (B, 1 + C): 1, that row."""
+        outputs, *after = self._ask(*self.shown(row, self._origin(row, known)), *carry)
+        return outputs, self._known(row * self.encoder.previous), *after
 
-        All of it is 0 before, which makes the present row the first: origin + (1 - known) · row.
-        """
-        first = row * self.encoder.first
-        origin = known[:, 1:] + (1.0 - known[:, :1]) * first
-        outputs, *after = self._ask(*self.shown(row, origin), *carry)
-        return outputs, torch.cat([torch.ones_like(known[:, :1]), origin], dim=1), *after
+    def _origin(self, row: Tensor, known: Tensor) -> Tensor:
+        """Return the previous row; before there is one, all of `known` is 0: the row itself."""
+        return known[:, 1:] + (1.0 - known[:, :1]) * (row * self.encoder.previous)
+
+    def _known(self, origin: Tensor) -> Tensor:
+        return torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return how the state changes in one step, before the integrator refines it, and carry."""
@@ -173,8 +181,11 @@ class Step(nn.Module):
         """Advance one time step; the carry moves on by one row, however often the network runs."""
         change, *after = self.change(state, action, *carry)
         if self.layout.integrator == "rk4":
-            # Kutta (1901), the action held: k1 is `change`. The origin is known from k1 on.
-            held = (after[0], *carry[1:]) if self.has_origin else carry
+            # Kutta (1901), the action held: k1 is `change`. All stages count from k1's origin.
+            held = carry
+            if self.has_origin:
+                row = torch.cat([state, action], dim=-1)
+                held = (self._known(self._origin(row, carry[0])), *carry[1:])
             k2, *_ = self.change(state + change / 2, action, *held)
             k3, *_ = self.change(state + k2 / 2, action, *held)
             k4, *_ = self.change(state + k3, action, *held)
@@ -190,9 +201,8 @@ class Step(nn.Module):
             return (rows,)
         if not self.has_origin:
             return self._warm(*self.shown(rows, None))
-        origin = rows[:, 0] * self.encoder.first
-        known = torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
-        return known, *self._warm(*self.shown(rows, origin.unsqueeze(1)))
+        known = self._known(rows[:, -1] * self.encoder.previous)
+        return known, *self._warm(*self.shown(rows, self.encoder.origin(rows)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Feed the step with its own output.

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.errors import TaskError
+from kinemill.errors import BadInput, TaskError
+from kinemill.models.linear import Linear
 from kinemill.spec import ENCODINGS, load_task, parse_overrides
 from kinemill.spec.plugins import Encoding
 from kinemill.spec.task import Task
@@ -114,25 +116,27 @@ def training_rows(dataset):
     return np.concatenate([dataset.rows(item) for item in dataset.of("train")]).astype(np.float64)
 
 
-def scales(**encoding):
+def scales(window="carried", **encoding):
     """Mean and spread of each feature: cos, sin, place, speed, force by default."""
     dataset = packed_cart()
-    scale = scale_of(dataset, layout_of(cart_task(encoding=encoding)))
+    scale = scale_of(dataset, layout_of(cart_task(window=window, encoding=encoding)))
     return dataset, scale["feature_mean"].tolist(), scale["feature_std"].tolist()
 
 
-def test_the_usual_scale_is_mean_and_spread_of_training_and_cos_sin_have_none():
-    dataset, mean, std = scales()
+@pytest.mark.parametrize("window", ["carried", "sliding"])
+def test_the_usual_scale_is_mean_and_spread_of_training_and_cos_sin_have_none(window):
+    dataset, mean, std = scales(window)
     rows = training_rows(dataset)
     assert mean == pytest.approx([0, 0, 0, *rows[:, 2:].mean(0)], rel=1e-6)
-    # A coordinate by how far it comes in three rows, of either episode.
+    # A coordinate by how far it moves in three rows, of either episode.
     moved = np.concatenate([p[3:, 1] - p[:-3, 1] for p in (rows[:40], rows[40:])])
     wanted = [1, 1, np.sqrt((moved**2).mean()), *rows[:, 2:].std(0)]
     assert std == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_range_becomes_minus_one_to_one():
-    dataset, mean, std = scales(scale="range")
+@pytest.mark.parametrize("window", ["carried", "sliding"])
+def test_a_range_becomes_minus_one_to_one(window):
+    dataset, mean, std = scales(window, scale="range")
     rows = training_rows(dataset)
     features = (rows[:, 2:] - mean[3:]) / std[3:]
     assert features.min(0).tolist() == pytest.approx([-1, -1])
@@ -185,6 +189,10 @@ WINDOWS = [
     {"window": "carried"},
     {"window": "sliding"},
     {"window": "sliding", "encoding": {"channels": {"place": {"type": "relative", "to": "last"}}}},
+    {
+        "window": "sliding",
+        "encoding": {"channels": {"place": {"type": "relative", "to": "previous"}}},
+    },
     {"window": "carried", "model": {"type": "mlp", "hidden_sizes": [8]}},
     {"window": "carried", "history": 1},
 ]
@@ -215,8 +223,8 @@ def test_without_it_a_shifted_coordinate_moves_otherwise():
     assert (one[..., [0, 2]] - other[..., [0, 2]]).abs().max() > 1e-2
 
 
-def test_the_origin_is_carried_so_that_a_rollout_remembers_where_it_began():
-    """A place that comes back to its first row is feature 0 again, ten steps later."""
+def test_a_carried_window_shows_how_far_a_coordinate_moved_since_the_row_before():
+    """The first row has none before it: its difference is 0."""
     dataset, task = packed_cart(), cart_task()
     layout = layout_of(task)
     step = make_step(task.learn.model, layout, scale_of(dataset, layout))
@@ -225,8 +233,56 @@ def test_the_origin_is_carried_so_that_a_rollout_remembers_where_it_began():
     carry = step.initial_carry(1)
     for place in [7.0, 9.0, 7.0, 3.0, 7.0]:
         _, *carry = step(torch.tensor([[0.0, place, 0.0]]), torch.zeros(1, 1), *carry)
-    spread = step.feature_std[2].item()
-    assert [part.item() for part in seen] == pytest.approx([0, 2 / spread, 0, -4 / spread, 0])
+    wanted = np.array([0, 2, -2, -4, 4]) / step.feature_std[2].item()
+    assert [part.item() for part in seen] == pytest.approx(wanted.tolist())
+
+
+def test_all_stages_of_rk4_count_from_the_same_row():
+    """A network that answers with the coordinate's difference alone: v' = 5 (x - x_before).
+
+    From x = 1, x_before = 0.5, v = 2 over Δ = 0.1 by Kutta's rule, done here with plain numbers.
+    """
+    channels = {
+        "place": {"role": "state", "kind": "coordinate", "unit": "m"},
+        "speed": {"role": "state", "unit": "m/s", "derivative_of": "place"},
+        "force": {"role": "action", "unit": "N"},
+    }
+    learn = {"type": "dynamics", "model": {"type": "linear"}, "history": 2, "integrator": "rk4"}
+    outputs = {"push": {"relation": "derivative", "of": "speed"}}
+    raw = {"task": "cart", "dt": 0.1, "channels": channels}
+    layout = layout_of(Task.model_validate(raw | {"learn": learn | {"outputs": outputs}}))
+    scale = {"state_std": torch.ones(2), "feature_mean": torch.zeros(3)}
+    scale |= {"feature_std": torch.ones(3), "output_mean": torch.zeros(1)}
+    step = make_step(Linear(), layout, scale | {"output_std": torch.ones(1)})
+    seen = ["place", "speed", "force"]
+    order = [column for _, group in layout.groups for column in group]
+    with torch.no_grad():
+        step.network.linear.weight.zero_()
+        step.network.linear.weight[0, 3 + [seen[k] for k in order].index("place")] = 5.0
+        step.network.linear.bias.zero_()
+        states = torch.tensor([[[0.5, 0.0], [1.0, 2.0]]])
+        found = step.rollout(states, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))[0, 0]
+
+    def slope(x, v):
+        return np.array([v, 5.0 * (x - 0.5)])
+
+    now = np.array([1.0, 2.0])
+    k1 = slope(*now)
+    k2 = slope(*(now + 0.05 * k1))
+    k3 = slope(*(now + 0.05 * k2))
+    k4 = slope(*(now + 0.1 * k3))
+    wanted = now + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+
+
+def test_a_model_of_before_that_counts_from_its_first_row_is_refused():
+    dataset, layout = packed_cart(), layout_of(cart_task())
+    first = tuple(
+        one.model_copy(update={"to": "first"}) if one.type == "relative" else one
+        for one in layout.encodings
+    )
+    with pytest.raises(BadInput, match="train the model again"):
+        make_step(Linear(), replace(layout, encodings=first), scale_of(dataset, layout))
 
 
 class Cubed(Encoding):
@@ -274,6 +330,7 @@ WRONG = [
     ("scale: z_score", "scale: zscore", r"cart.yaml:10: .*'z_score'"),
     ("scale: z_score", "scale: [1, 1]", r"cart.yaml:10: .*1.0 is not below the upper end 1.0"),
     ("{type: dead_zone, width: 0.1}", "{type: relative, to: last}", r":12: .*window: sliding"),
+    ("{type: dead_zone, width: 0.1}", "{type: relative, to: first}", r":12: .*window: sliding"),
     ("  encoding:", "  window: slides\n  encoding:", r"cart.yaml:9: .*'sliding'"),
 ]
 

@@ -1,26 +1,32 @@
-"""A coordinate, counted from where the history begins or ends: where its zero lies is no matter."""
+"""A coordinate, counted from another row: where its zero lies does not matter."""
 
 from typing import Any, Literal
 
-from kinemill.spec.plugins import ENCODINGS, Encoding
+from pydantic import Field
+
+from kinemill.spec.plugins import ENCODINGS, Encoding, Origin
 
 
 @ENCODINGS.register("relative")
 class Relative(Encoding):
-    """Settings of the origin.
+    """Settings of the row that values count from.
 
-    `first`: the oldest row of the history; it is carried through a rollout, or, where the window
-    slides, moves on with it. `last`: the newest row of a window that slides.
+    `previous` makes differences between consecutive rows. `first` and `last` are the oldest and the
+    newest row of a window that slides; a carried window moves on and knows neither.
     """
 
     type: Literal["relative"] = "relative"
-    to: Literal["first", "last"] = "first"
+    to: Origin | None = Field(
+        default=None,
+        description="the row that counts as zero; default: `previous` in a carried window, the "
+        "window's `first` row where it slides",
+    )
 
     @property
-    def origin(self) -> Literal["first", "last"] | None:
-        """The row that counts as zero."""
+    def origin(self) -> Origin | None:
+        """The row that counts as zero; None: the default of the window, not yet filled in."""
         return self.to
 
     def encode(self, values: Any) -> tuple[Any, ...]:
-        """Return the values: (..., n) -> (..., n); the origin is taken off before."""
+        """Return the values: (..., n) -> (..., n); the origin is subtracted before."""
         return (values,)

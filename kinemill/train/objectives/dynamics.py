@@ -4,7 +4,7 @@ Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -29,6 +29,7 @@ from kinemill.train.supervised import Supervised
 class Dynamics(Supervised):
     """Learn to simulate: the next state from a history of states and actions."""
 
+    version: ClassVar[int] = 4
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = {}  # none given: the delta of every state
     relations: dict[str, Follows] = {}  # of states to states; else from channels' derivative_of

@@ -1,0 +1,105 @@
+"""An axis that travels decimetres while windows move millimetres, its position a coordinate."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.runtime.windows import cut_windows
+from kinemill.spec.ports import Silence
+from kinemill.spec.task import Task
+from kinemill.train import load_model, train
+from tests.train.conftest import publish
+from tests.unseen.systems import AXIS, packed_of
+
+HISTORY, HORIZON = 10, 25  # rows
+PLAIN = {"channels": {"position": {"type": "plain"}}}
+# Three runs of 3 s with friction that no linear model has: closer to each other is chance.
+EQUAL = 1.1
+MLP = {"model": {"type": "mlp", "hidden_sizes": [24, 24]}, "steps": 1200, "batch_size": 64}
+LINEAR = {"model": {"type": "linear"}, "steps": 1, "optimizer": {"lr": 1e-9}}  # as fitted
+
+
+@pytest.fixture(scope="module")
+def axis():
+    runs = AXIS.episodes(12, 1500, seed=0)
+    return packed_of(AXIS, {"train": runs[:8], "validation": runs[8:9], "test": runs[9:]})
+
+
+def without_velocity(packed):
+    """The same rows, of position and force alone."""
+    kept = [0, 2]
+    return replace(
+        packed,
+        states=["position"],
+        units={name: packed.units[name] for name in ("position", "force")},
+        values=packed.values[:, kept],
+        mean=packed.mean[kept],
+        std=packed.std[kept],
+        delta_std=packed.delta_std[:1],
+    )
+
+
+def errors_of(home, packed, learn, encoding=None):
+    """RMSE over the training spread, (S,) each: after 25 steps, and over whole test episodes."""
+    channels = {name: AXIS.channels[name] for name in packed.columns}
+    usual = {"type": "dynamics", "history": HISTORY, "horizon": 10, "eval_every": 250}
+    settings = {**usual, **learn, "encoding": encoding or {}}
+    raw = {"task": "axis", "dt": AXIS.dt, "channels": channels, "learn": settings}
+    data = publish(home, packed)
+    outcome = train(Task.model_validate(raw), home, data, data, (Silence(), Silence()))
+    model, states = load_model(home.root / outcome.ref.path), len(packed.states)
+    starts, whole = packed.window_starts("test", HISTORY + HORIZON, 5), packed.of("test")
+    found = [_missed(model, packed, starts, HORIZON)[:, -1]]
+    length = whole[0].rows - HISTORY
+    run = _missed(model, packed, np.array([one.start for one in whole]), length)
+    found.append(run.reshape(-1, states))
+    return [np.sqrt((one**2).mean(0)) / packed.std[:states] for one in found]
+
+
+def _missed(model, packed, starts, horizon):
+    """Prediction minus truth, (W, T, S)."""
+    windows = cut_windows(packed.values, len(packed.states), starts, HISTORY, horizon)
+    given = [windows.states, windows.past_actions, windows.actions]
+    with torch.no_grad():
+        found = model.rollout(*(torch.from_numpy(one).float() for one in given))
+    return found.numpy() - windows.truth
+
+
+def test_the_axis_travels_decimetres_and_its_windows_move_millimetres(axis):
+    position = axis.values[:, 0]
+    starts = axis.window_starts("train", HISTORY + HORIZON)
+    moved = position[starts + HISTORY + HORIZON - 1] - position[starts]
+    assert 0.001 < np.sqrt((moved**2).mean()) < 0.02  # m
+    travels = [np.ptp(axis.rows(one)[:, 0]) for one in axis.episodes]
+    assert np.median(travels) > 0.1
+
+
+@pytest.mark.parametrize("measured", ["position and velocity", "position"])
+def test_a_linear_model_with_a_coordinate_is_as_good_as_with_the_plain_position(
+    home, axis, measured
+):
+    """It ran away: fitted to rows that count from the window, asked with rows from the start."""
+    packed = axis if "velocity" in measured else without_velocity(axis)
+    short, whole = errors_of(home, packed, LINEAR)
+    plain_short, plain_whole = errors_of(home, packed, LINEAR, PLAIN)
+    assert (short <= 1.01 * plain_short).all()
+    assert (whole <= EQUAL * plain_whole).all()
+    assert whole.max() < 0.5
+
+
+def test_a_network_with_a_coordinate_does_not_run_away(home, axis):
+    short, whole = errors_of(home, axis, MLP)
+    plain_short, plain_whole = errors_of(home, axis, MLP, PLAIN)
+    assert whole[0] < 0.5
+    assert (short <= 1.5 * plain_short).all()
+    assert whole[1] <= EQUAL * plain_whole[1]
+
+
+def test_without_a_velocity_sensor_differences_are_what_a_network_needs(home, axis):
+    packed = without_velocity(axis)
+    short, whole = errors_of(home, packed, MLP)
+    plain_short, plain_whole = errors_of(home, packed, MLP, PLAIN)
+    assert short < 0.5 * plain_short
+    assert whole <= EQUAL * plain_whole

@@ -1,0 +1,300 @@
+"""Synthetic systems of a structure that no part of the package was developed on.
+
+Each is a generator of whole episodes with known physics, as logs or as packed rows. They stand for
+real cases in which a verdict was wrong: see `test_verdicts.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class System:
+    """A plant with its sensors.
+
+    Attributes:
+        name: of the task.
+        dt: time step of the logs, s.
+        channels: settings of each, states first.
+        episode: (generator, rows) -> (rows, channels), in the channels' units.
+    """
+
+    name: str
+    dt: float
+    channels: Mapping[str, Mapping[str, str]]
+    episode: Callable[[np.random.Generator, int], Array]
+
+    @property
+    def states(self) -> list[str]:
+        """Names of the states."""
+        return [name for name, one in self.channels.items() if one["role"] == "state"]
+
+    def episodes(self, count: int, rows: int, seed: int) -> list[Array]:
+        """Return episodes (rows, channels), each from a generator of its own."""
+        return [self.episode(np.random.default_rng([seed, k]), rows) for k in range(count)]
+
+
+def coloured(
+    random: np.random.Generator, rows: int, dt: float, band: tuple[float, float], rms: float
+) -> Array:
+    """Return a random multisine of 12 lines in `band` Hz, (rows,), of root mean square `rms`."""
+    lines, time = 12, np.arange(rows) * dt
+    frequency = random.uniform(*band, lines)
+    phase = random.uniform(0.0, 2 * np.pi, lines)
+    return rms * np.sqrt(2 / lines) * np.sin(2 * np.pi * np.outer(time, frequency) + phase).sum(1)
+
+
+def steps(random: np.random.Generator, rows: int, hold: int, size: float) -> Array:
+    """Return values in [-size, size] that are held for `hold` rows each, (rows,)."""
+    return np.repeat(random.uniform(-size, size, rows // hold + 1), hold)[:rows]
+
+
+def _state(unit: str, **more: str) -> dict[str, str]:
+    return {"role": "state", "unit": unit, **more}
+
+
+def _action(unit: str) -> dict[str, str]:
+    return {"role": "action", "unit": unit}
+
+
+FINE = 5  # integration steps within one row
+
+
+def _axis(random: np.random.Generator, rows: int) -> Array:
+    """m v' = F - b v - f tanh(v / v0): m 2 kg, b 40 N s/m, f 8 N, v0 0.01 m/s."""
+    dt = 0.002
+    force = coloured(random, rows, dt, (0.2, 1.2), 12.0) + steps(random, rows, 20, 8.0)
+    x, v, found = random.uniform(-0.3, 0.3), 0.0, np.empty((rows, 3))
+    for k in range(rows):
+        found[k] = x, v, force[k]
+        for _ in range(FINE):
+            v += dt / FINE * (force[k] - 40.0 * v - 8.0 * np.tanh(v / 0.01)) / 2.0
+            x += dt / FINE * v
+    return found
+
+
+# Travels decimetres in an episode and millimetres in a window of 35 rows.
+AXIS = System(
+    "axis",
+    0.002,
+    {
+        "position": _state("m", kind="coordinate"),
+        "velocity": _state("m/s", derivative_of="position"),
+        "force": _action("N"),
+    },
+    _axis,
+)
+
+MODES = np.array([4.0, 9.0, 14.0])  # Hz
+DAMPING = 0.01
+SHAPES = np.array([[1.0, 0.8, 0.6], [0.9, -0.5, -0.8], [0.7, -0.9, 0.9]])  # sensor, mode
+
+
+def _structure(random: np.random.Generator, rows: int) -> Array:
+    """q'' = -2 ζ ω q' - ω² q + F of three modes; accelerations at three places, 1 % noise."""
+    dt, fine = 0.01, 20
+    omega = 2 * np.pi * MODES
+    force = coloured(random, rows * fine, dt / fine, (1.0, 18.0), 1.0)
+    q, rate, found = np.zeros(3), np.zeros(3), np.empty((rows, 4))
+    for k in range(rows * fine):
+        acceleration = force[k] - 2 * DAMPING * omega * rate - omega**2 * q
+        if k % fine == 0:
+            found[k // fine] = *(SHAPES @ acceleration), force[k]
+        rate += dt / fine * acceleration
+        q += dt / fine * rate
+    found[:, :3] += 0.01 * found[:, :3].std(0) * random.normal(size=(rows, 3))
+    return found
+
+
+STRUCTURE = System(
+    "structure",
+    0.01,
+    {
+        **{f"acceleration_{k}": _state("m/s^2") for k in (1, 2, 3)},
+        "force": _action("N"),
+    },
+    _structure,
+)
+
+
+def _pendulum(random: np.random.Generator, rows: int) -> Array:
+    """θ'' = -25 sin θ - 0.3 θ' + 8 u, noise of 0.1 mrad and 1 mrad/s."""
+    dt = 0.02
+    torque = steps(random, rows, 15, 1.0)
+    angle, rate, found = random.uniform(-1.0, 1.0), 0.0, np.empty((rows, 3))
+    for k in range(rows):
+        found[k] = angle, rate, torque[k]
+        for _ in range(FINE):
+            rate += dt / FINE * (-25.0 * np.sin(angle) - 0.3 * rate + 8.0 * torque[k])
+            angle += dt / FINE * rate
+    found[:, :2] += random.normal(size=(rows, 2)) * [1e-4, 1e-3]
+    return found
+
+
+PENDULUM = System(
+    "swing",
+    0.02,
+    {
+        "angle": _state("rad", kind="angle"),
+        "rate": _state("rad/s", derivative_of="angle"),
+        "torque": _action("N*m"),
+    },
+    _pendulum,
+)
+
+
+def _arm(random: np.random.Generator, rows: int, resting: float = 0.0) -> Array:
+    """Two coupled joints: products of rates and a cubic spring, which no linear model has.
+
+    a1 = 10 u1 - 20 q1 - 1.5 v1 - 2 v1 v2, a2 = 8 u2 - 15 q2 - 40 q2³ - v2 + 1.5 v1². Both come to
+    rest, without action, over the last `resting` of the rows; sensors have a noise of 1e-4.
+    """
+    dt, still = 0.02, round(rows * (1.0 - resting))
+    action = np.stack([steps(random, rows, 12, 3.0), steps(random, rows, 17, 3.0)], axis=1)
+    action[still:] = 0.0
+    q, v, found = random.uniform(-0.3, 0.3, 2), np.zeros(2), np.empty((rows, 6))
+    for k in range(rows):
+        found[k] = *q, *v, *action[k]
+        brake = 30.0 if k >= still else 0.0
+        for _ in range(FINE):
+            a = np.array(
+                [
+                    10 * action[k, 0] - 20 * q[0] - 1.5 * v[0] - 2 * v[0] * v[1],
+                    8 * action[k, 1] - 15 * q[1] - 40 * q[1] ** 3 - v[1] + 1.5 * v[0] ** 2,
+                ]
+            )
+            v = v + dt / FINE * (a - brake * v)
+            q = q + dt / FINE * v
+    found[:, :4] += random.normal(size=(rows, 4)) * 1e-4
+    return found
+
+
+ARM_CHANNELS = {
+    "shoulder": _state("rad"),
+    "elbow": _state("rad"),
+    "shoulder_rate": _state("rad/s", derivative_of="shoulder"),
+    "elbow_rate": _state("rad/s", derivative_of="elbow"),
+    "shoulder_drive": _action("1"),
+    "elbow_drive": _action("1"),
+}
+ARM = System("arm", 0.02, ARM_CHANNELS, _arm)
+
+
+def _resting_arm(random: np.random.Generator, rows: int) -> Array:
+    """Return an episode of the arm in which it rests over the last two thirds."""
+    return _arm(random, rows, resting=2 / 3)
+
+
+RESTING_ARM = System("arm", 0.02, ARM_CHANNELS, _resting_arm)
+
+
+def _mass(random: np.random.Generator, rows: int) -> Array:
+    """x'' = -30 x - 1.2 x' + 5 F, exactly as the action is held; noise of 1e-4 of a metre, m/s."""
+    dt = 0.02
+    force = steps(random, rows, 9, 1.0)
+    x, v, found = random.uniform(-0.1, 0.1), 0.0, np.empty((rows, 3))
+    for k in range(rows):
+        found[k] = x, v, force[k]
+        for _ in range(FINE):
+            v += dt / FINE * (-30.0 * x - 1.2 * v + 5.0 * force[k])
+            x += dt / FINE * v
+    found[:, :2] += random.normal(size=(rows, 2)) * 1e-4
+    return found
+
+
+# Linear: no model can be better than a linear one.
+MASS = System(
+    "mass",
+    0.02,
+    {
+        "position": _state("m"),
+        "velocity": _state("m/s", derivative_of="position"),
+        "force": _action("N"),
+    },
+    _mass,
+)
+
+
+def _drive(random: np.random.Generator, rows: int) -> Array:
+    """A positioning drive with stiction under its own controller: moves, then holds for long.
+
+    v' = 60 i - 4 v - 6 tanh(v / 0.005), i by a controller towards set-points held for 1.5 s.
+    """
+    dt, target = 0.01, steps(random, rows, 150, 0.2)
+    x, v, found = float(target[0]), 0.0, np.empty((rows, 3))
+    for k in range(rows):
+        wanted = np.clip(12.0 * (target[k] - x), -0.4, 0.4)
+        current = float(np.clip(1.5 * (wanted - v), -0.6, 0.6))
+        found[k] = x, v, current
+        for _ in range(10 * FINE):
+            v += dt / FINE / 10 * (60.0 * current - 4.0 * v - 6.0 * np.tanh(v / 0.005))
+            x += dt / FINE / 10 * v
+    found[:, 1] += random.normal(size=rows) * 2e-3
+    return found
+
+
+DRIVE = System(
+    "drive",
+    0.01,
+    {
+        "position": _state("m"),
+        "velocity": _state("m/s", derivative_of="position"),
+        "current": _action("A"),
+    },
+    _drive,
+)
+
+
+def packed_of(system: System, runs: Mapping[str, Sequence[Array]]) -> PackedDataset:
+    """Return episodes by split as a packed dataset, training first."""
+    episodes, rows, start = list[PackedEpisode](), list[Array](), 0
+    for split, values in runs.items():
+        for index, value in enumerate(values):
+            name, stop = f"{split}{index}", start + len(value)
+            episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
+            rows.append(value)
+            start = stop
+    train, states = np.concatenate(runs["train"]), system.states
+    deltas = [np.diff(run[:, : len(states)], axis=0) for run in runs["train"]]
+    return PackedDataset(
+        task=system.name,
+        dt=system.dt,
+        states=states,
+        actions=[name for name in system.channels if name not in states],
+        units={name: one["unit"] for name, one in system.channels.items()},
+        angles=[name for name in states if system.channels[name].get("kind") == "angle"],
+        episodes=episodes,
+        values=np.concatenate(rows).astype(np.float32),
+        mean=train.mean(0),
+        std=train.std(0),
+        delta_std=np.concatenate(deltas).std(0),
+    )
+
+
+def write_csv(path: Path, system: System, values: Array) -> None:
+    """Write an episode as a log, time in s first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(len(values)) * system.dt
+    header = ",".join(["timestamp", *system.channels])
+    table = np.column_stack([time, values])
+    np.savetxt(path, table, fmt="%.9g", delimiter=",", header=header, comments="")
+
+
+def write_task(path: Path, system: System, settings: Mapping[str, object]) -> None:
+    """Write the task file of a system, with more settings beside its channels."""
+    task = {"task": system.name, "dt": system.dt, "channels": dict(system.channels)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        yaml.safe_dump(
+            {**task, "ingest": {"time": "timestamp", "settle": 0}, **settings}, sort_keys=False
+        )
+    )
