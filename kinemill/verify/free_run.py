@@ -15,7 +15,7 @@ from kinemill.verify.accuracy import is_angle
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.errors import named, normalised
 from kinemill.verify.scale import Scale, training_scale
-from kinemill.verify.significance import MARGIN, Blocks, compare_blocks
+from kinemill.verify.significance import MARGIN, compare_blocks, episode_blocks
 
 LONGEST = 50_000  # steps of an episode that are run
 TOGETHER = 500_000  # steps run in one batch, padding counted: bounds memory
@@ -73,9 +73,8 @@ class FreeRun:
     @QUIETLY
     def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
         # An episode is one window of its own: what drifts in it does so to its end.
-        squares = np.stack([run.by_episode**2 for run in (self, reference)])
-        blocks = Blocks(squares * self.steps[:, None], self.steps, "episodes")
-        return compare_blocks([blocks], self.scale, margin)
+        squares = [run.by_episode**2 for run in (self, reference)]
+        return compare_blocks(episode_blocks(squares, self.steps), self.scale, margin)
 
 
 @QUIETLY

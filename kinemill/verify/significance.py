@@ -29,9 +29,12 @@ from kinemill.verify.scale import Scale
 MARGIN = 0.02  # default of promote.margin
 CONFIDENCE = 0.975  # two-sided 95 %
 POWER = 0.8  # of `detectable`
-# Fewer make a standard error that is itself too uncertain; of whole episodes, which are known to be
-# independent, three do, with the wide t quantile of two degrees of freedom.
-FEWEST_BLOCKS, FEWEST_EPISODES = 6.0, 3.0
+# Fewer blocks make a standard error that is itself too uncertain. Whole episodes are known to be
+# independent: two do, with the wide t quantile of one degree of freedom. To leave them out where
+# one episode has most of the error would leave shorter blocks to decide, which then are not
+# independent: equal models would be told apart in 5 % of the cases instead of 2.5 % (5 episodes).
+FEWEST_BLOCKS, FEWEST_EPISODES = 6.0, 2.0
+FEWEST_ALONE = 3.0  # episodes, where there are no shorter blocks to check them by
 _DIGITS = 9  # of effective numbers, which are sums of rounded shares
 
 
@@ -65,16 +68,13 @@ class Blocks:
         sums: of each model that is compared, (M, B, S), in squared units.
         counts: windows in each block, (B,).
         unit: whether blocks are whole episodes.
+        fewest: independent blocks that make an interval.
     """
 
     sums: Floats
     counts: Floats
     unit: Unit
-
-    def usable(self, effective: float) -> bool:
-        """Tell whether so many independent blocks are enough."""
-        fewest = FEWEST_EPISODES if self.unit == "episodes" else FEWEST_BLOCKS
-        return effective >= fewest
+    fewest: float
 
 
 def block_lengths(
@@ -98,9 +98,20 @@ def block_lengths(
     return [*found, _blocks(stacked, starts, "episodes")]
 
 
+def episode_blocks(squares: Sequence[Floats], counts: Floats) -> list[Blocks]:
+    """Return blocks that are whole episodes alone.
+
+    Args:
+        squares: mean squared errors of each model over each episode, (E, S).
+        counts: steps that were predicted in each, (E,).
+    """
+    return [Blocks(np.stack(squares) * counts[:, None], counts, "episodes", FEWEST_ALONE)]
+
+
 def _blocks(squares: Floats, starts: NDArray[np.int64], unit: Unit) -> Blocks:
+    fewest = FEWEST_EPISODES if unit == "episodes" else FEWEST_BLOCKS
     counts = np.diff(starts, append=squares.shape[1]).astype(np.float64)
-    return Blocks(np.add.reduceat(squares, starts, axis=1), counts, unit)
+    return Blocks(np.add.reduceat(squares, starts, axis=1), counts, unit, fewest)
 
 
 def compare_squares(
@@ -158,8 +169,8 @@ def _compare(
         error=error,
         reference=reference,
         ratio=error / reference,
-        low=math.exp(middle - half),
-        high=math.exp(middle + half),
+        low=float(np.exp(middle - half)),
+        high=float(np.exp(middle + half)),
         effective_n=interval.effective_n,
         unit=interval.unit,
         detectable=-math.expm1(-(half + quantile * interval.error)),
@@ -198,7 +209,7 @@ def _jackknife(
     sums, counts = blocks.sums[:, :, places], blocks.counts
     total, windows = sums.sum(axis=1, keepdims=True), counts.sum()
     effective = _effective(sums, total, counts, _relative(total, windows, spread, floor))
-    if len(counts) < 2 or not blocks.usable(effective):
+    if len(counts) < 2 or effective < blocks.fewest:
         return Interval(math.nan, math.nan, effective, blocks.unit)
     left = (total - sums) / (windows - counts)[:, None]
     logs = np.log(_relative(left, 1.0, spread, floor).mean(axis=2))

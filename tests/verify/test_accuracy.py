@@ -92,9 +92,10 @@ def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
         low, high = found.intervals()[0][0]
         inside += low < 1.0 < high
         known += bool(np.isfinite(low))
-    # Where one error outweighs all others there is no interval: less than 3 independent episodes.
-    assert 370 <= known <= 390
-    assert 0.93 <= inside / known <= 0.97
+    # Where one error outweighs all others there is no interval: less than 2 independent episodes.
+    assert known > 390
+    # With a standard deviation of 1.1 %; wider than 95 % where few episodes have most of the error.
+    assert 0.93 <= inside / known <= 0.98
 
 
 def test_models_are_compared_after_one_step_at_the_horizon_and_between(pendulum):
