@@ -12,6 +12,7 @@ CHAIN = {
     "validate": "episodes",
     "dataset": "dataset",
     "augment": "training_set",
+    "references": "references",
     "train": "model",
     "export": "onnx_model",
     "verify": "verification",
@@ -19,9 +20,14 @@ CHAIN = {
 }
 
 _OF_LOGS = ("ingest", "validate", "augment")
+_OF_DYNAMICS = ("references",)
 
 
 def stages_of(task: Task) -> dict[str, str]:
-    """Return the part of `CHAIN` that a task has: what learns without logs begins at `dataset`."""
+    """Return the part of `CHAIN` that a task has.
+
+    What learns without logs begins at `dataset`; policies have no references.
+    """
     left_out = () if task.learn.from_logs else _OF_LOGS
+    left_out += () if task.learn.gives == "dynamics" else _OF_DYNAMICS
     return {stage: asset for stage, asset in CHAIN.items() if stage not in left_out}

@@ -13,9 +13,9 @@ from assets.vocabulary import say, table
 from kinemill.register.rules import RULES, is_of
 from kinemill.spec import Task
 from kinemill.store import Json, Ref
-from resources.io import LATEST, handed_on, note
+from resources.io import LATEST, generations, handed_on, note, noted_selections
 from resources.links import report_link, task_link, version_link
-from resources.mill import rules_of
+from resources.mill import Mill, rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
@@ -44,11 +44,12 @@ def make(task: Task) -> dg.AssetsDefinition:
         from resources.training import files_page, run_page, tracked_run, version_page
 
         mill = mill_of(context)
+        selection, trained = _selected(context, mill, model)
         registration = register(
             mill.task,
             mill.home,
-            Produced(verification, onnx_model, model, dataset),
-            run_id=tracked_run(mill, model),
+            Produced(verification, onnx_model, model, dataset, selection),
+            run_id=tracked_run(mill, trained),
         )
         note(mill.home, context.run.run_id, task.name, "registration", registration.to_json())
         yield from hand_on(
@@ -60,10 +61,10 @@ def make(task: Task) -> dg.AssetsDefinition:
                 decision=registration.summary["decision"],
                 gate=table(registration.gate),
                 report=report_link(mill.home, mill.home.root / registration.report),
-                files=files_page(mill, model, registration.summary["logged_model"]),
+                files=files_page(mill, trained, registration.summary["logged_model"]),
                 page=version_link(task.name, registration.version),
                 history=task_link(task.name),
-                mlflow_run=run_page(mill, model),
+                mlflow_run=run_page(mill, trained),
                 registry=version_page(task.name, registration.version),
             ),
             _answers(registration.gate),
@@ -72,6 +73,18 @@ def make(task: Task) -> dg.AssetsDefinition:
             note(mill.home, LATEST, task.name, "rules", rules_of(mill.task))
 
     return registered_model
+
+
+def _selected(context: dg.AssetExecutionContext, mill: Mill, model: Ref) -> tuple[Ref | None, Ref]:
+    """Return the comparison that chose the model, if one did, and the model that was trained."""
+    from kinemill.verify.selection import load_selection
+
+    runs = generations(context.instance, context.run)
+    for selection in noted_selections(mill.home, runs, mill.task.name):
+        found = load_selection(mill.home, selection)
+        if found.model == model:
+            return selection, found.trained
+    return None, model
 
 
 def _answers(gate: list[Json]) -> list[Answer]:

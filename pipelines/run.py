@@ -191,6 +191,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         episodes=_summary(home, refs["episodes"]),
         dataset=refs["dataset"].digest if refs["dataset"] else None,
         verification=_verification(home, refs["verification"]),
+        selection=_selection(home, task, run_id),
         registration=registration,
         report=str(home.root / registration["report"]) if registration else None,
         seconds=seconds(instance, run_id),
@@ -201,6 +202,17 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
 
 def _summary(home: Home, ref: Ref | None) -> Json | None:
     return summary_of(home, ref) if ref else None
+
+
+def _selection(home: Home, task: Task, run_id: str) -> Json | None:
+    """Return which model the run went on with, and why; None: it did not come to that."""
+    from kinemill.verify.selection import load_selection
+
+    noted = read_note(home, run_id, task.name, "selection")
+    if noted is None:
+        return None
+    found = load_selection(home, Ref.from_json(noted))
+    return {"chosen": found.chosen, "why": found.why}
 
 
 def _verification(home: Home, ref: Ref | None) -> Json | None:

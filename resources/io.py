@@ -6,6 +6,7 @@ by itself starts from. `refs/latest/<task>/rules.note.json` names the rules of t
 that registered a model. An asset whose blocking check failed hands nothing on, so no file moves.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kinemill.home import Home
 from kinemill.store import Ref, publish_json, read_json
 
 LATEST = "latest"
+_SELECTION = "selection"
 _GENERATIONS = 20  # retries of retries looked through for a reference
 
 
@@ -38,6 +40,19 @@ def read_note(home: Home, run: str, task: str, name: str) -> Any:
     """Return what was kept under `name` in a run, or None."""
     file = _file(home, run, task, f"{name}.note")
     return read_json(file) if file.is_file() else None
+
+
+def note_selection(home: Home, run: str, task: str, selection: Ref) -> None:
+    """Keep which comparison chose the model that a run handed on."""
+    for place in (run, LATEST):
+        note(home, place, task, _SELECTION, selection.to_json())
+
+
+def noted_selections(home: Home, runs: Sequence[str], task: str) -> Iterator[Ref]:
+    """Yield the comparisons of some runs, then the latest one."""
+    for run in (*runs, LATEST):
+        if found := read_note(home, run, task, _SELECTION):
+            yield Ref.from_json(found)
 
 
 def handed_on(home: Home, run: str, task: str, asset: str) -> Ref | None:

@@ -20,6 +20,7 @@ class RunFacts:
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
         verification: content of `verification.json`.
+        selection: `chosen`, the trained model or the name of a reference, and `why`.
         registration: a `Registration` as JSON.
         report: path of the report with the verdict.
         seconds: wall time by stage, s.
@@ -31,6 +32,7 @@ class RunFacts:
     episodes: Json | None = None
     dataset: str | None = None
     verification: Json | None = None
+    selection: Json | None = None
     registration: Json | None = None
     report: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -47,6 +49,7 @@ def run_document(facts: RunFacts) -> Json:
         "dataset": facts.dataset[:SHORT] if facts.dataset else None,
         "metrics": _metrics(facts.verification, registration.get("summary", {})),
         "verification": _verification(facts.verification),
+        "selection": facts.selection,
         "version": registration.get("version"),
         "alias": registration.get("alias"),
         "gate": registration.get("gate", []),

@@ -7,12 +7,14 @@ follow export, verify and register it like any other. The trained model stays in
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kinemill.formats import Format
 from kinemill.home import Home
+from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
-from kinemill.store import Json, Ref, open_ref, read_json
+from kinemill.store import Json, Outcome, Ref, once, open_ref, publish_json, read_json
 
 STAGE, VERSION = "selection", 1
 DOCUMENT = "selection.json"
@@ -38,6 +40,27 @@ class Selection:
     reference: str | None
     why: str
     document: Json
+
+    @property
+    def chosen(self) -> str:
+        """`trained`, or the name of the reference."""
+        return self.reference or TRAINED
+
+    def rows(self) -> list[Json]:
+        """Return the comparisons as rows of a table: the ratio of the errors, with its interval."""
+        against = self.document["comparison"] or {"horizons": {}}
+        return [
+            {
+                "steps": horizon,
+                "of": name,
+                "trained": one["error"],
+                "reference": one["reference"],
+                "ratio": one["ratio"],
+                "95 %": one["interval"],
+            }
+            for horizon, found in against["horizons"].items()
+            for name, one in {"nrmse": found["nrmse"], **found["channels"]}.items()
+        ]
 
 
 def load_selection(home: Home, ref: Ref) -> Selection:
@@ -68,3 +91,46 @@ def why_no_reference(task: Task) -> str:
         f"learn.robots: {learn.robots}": learn.robots != "none",
     }
     return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
+
+
+def select(
+    task: Task,
+    home: Home,
+    model: Ref,
+    dataset: Ref,
+    references: Ref,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Publish which model a run goes on with: the trained one, or the best reference.
+
+    Args:
+        task: its `promote` part says what counts.
+        home: where the refs lie.
+        model: the trained model.
+        dataset: its validation split is what both are measured on.
+        references: see `kinemill.verify.references`.
+        progress: hears which one was chosen.
+
+    Returns:
+        The outcome `selection`; `load_selection` reads it.
+    """
+    counted = ("allow_reference", "channels", "horizons", "interval", "margin", "metric")
+    inputs = {
+        "model": model.digest,
+        "dataset": dataset.digest,
+        "references": references.digest,
+        "promote": task.promote.model_dump(mode="json", include=set(counted)),
+        "verify": task.verify.model_dump(mode="json", include={"horizon", "stride"}),
+        "version": VERSION,
+    }
+
+    def build(folder: Path) -> Json:
+        from kinemill.verify.candidates import choose
+
+        found = choose(task, home, model, dataset, references)
+        publish_json(folder / DOCUMENT, FORMAT.stamp(found))
+        return {name: found[name] for name in ("chosen", "why")}
+
+    outcome = once(home, STAGE, task.name, inputs, build)
+    (progress or Silence()).say(f"{outcome.summary['chosen']}: {outcome.summary['why']}")
+    return outcome

@@ -36,7 +36,7 @@ learn:
   eval_every: 30
   save_every: 10
 verify: {horizon: 6, stride: 20}
-promote: {beats: [champion], margin: 0.0, interval: false}
+promote: {beats: [champion], margin: 0.0, interval: false, allow_reference: false}
 retrain: {cron: null}
 """
 

@@ -27,7 +27,7 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     place, document = first_run
     assert set(document) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
-        "gate", "report", "seconds", "warnings",
+        "gate", "report", "seconds", "warnings", "selection",
     }  # fmt: skip
     assert (document["task"], document["status"]) == (TASK, "done")
     assert document["episodes"]["accepted"] >= 5

@@ -8,7 +8,9 @@ import pytest
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import register, show, start_of, tags
 from kinemill.spec import load_task
-from kinemill.store import once
+from kinemill.store import once, publish_json
+from kinemill.verify.selection import DOCUMENT, FORMAT
+from tests.register.conftest import Claims
 
 
 def starting(task, address):
@@ -71,3 +73,30 @@ def test_a_version_says_what_its_training_started_from(chain):
     assert show("cart", chain.home)["lineage"]["started_from"] == "models:/cart/3"
     chain.register(0.05, gain=0.6)
     assert show("cart", chain.home, ":2")["lineage"]["started_from"] is None
+
+
+def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain, task):
+    """A network cannot start from a closed-form fit; the one that lost is kept for that."""
+    produced = chain.produce(0.1)
+    trained = once(chain.home, "model", "cart", {"trained": 1}, lambda _: {}).ref
+
+    def choose(folder):
+        document = {
+            "reference": "linear",
+            "why": "",
+            "model": produced.model.to_json(),
+            "trained": trained.to_json(),
+        }
+        publish_json(folder / DOCUMENT, FORMAT.stamp(document))
+        return {}
+
+    selection = once(chain.home, "selection", "cart", {"of": trained.digest}, choose).ref
+    register(task, chain.home, replace(produced, selection=selection), evidence=Claims(0.1))
+    start = start_of(starting(task, "models:/cart/1"), chain.home)
+    assert start.digest == trained.digest
+    assert start.folder == str(chain.home.root / trained.path)
+    assert start.note == (
+        "models:/cart/1 is the reference 'linear'; training starts from the network that was "
+        "trained in the same run and not chosen"
+    )
+    assert show("cart", chain.home)["tags"][tags.REFERENCE] == "linear"
