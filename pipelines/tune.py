@@ -21,7 +21,7 @@ from kinemill.spec.ports import Progress
 from kinemill.store import Json
 from resources.mill import Mill
 
-_OF_CHAIN = ("status", "version", "alias", "gate")
+_OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
 
 @dataclass(frozen=True)

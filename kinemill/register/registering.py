@@ -252,9 +252,10 @@ def _selected(home: Home, selection: Ref | None) -> dict[str, str]:
     """Return the tags that name the comparison with a reference, and the reference if it won."""
     if selection is None:
         return {}
-    reference = load_selection(home, selection).reference
+    found = load_selection(home, selection)
     return {
-        **({tags.REFERENCE: reference} if reference else {}),
+        **({tags.REFERENCE: found.reference} if found.reference else {}),
+        tags.CHOSEN: f"{found.chosen}: {found.why}",
         tags.SELECTION: selection.digest,
         tags.SELECTION_FOLDER: selection.path,
     }
@@ -270,6 +271,6 @@ def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE):
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.CHOSEN):
         if name in version.tags:
             client.set_tag(run_id, name, version.tags[name])

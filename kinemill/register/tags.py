@@ -9,6 +9,7 @@ DATASET = "kinemill.dataset"
 MODEL = "kinemill.model"
 MODEL_FOLDER = "kinemill.model_folder"  # of its weights, relative to the home
 REFERENCE = "kinemill.reference"  # name of the reference that the version is; absent: trained
+CHOSEN = "kinemill.chosen"  # the trained model or a reference, and why
 SELECTION = "kinemill.selection"  # digest of the comparison of trained model and reference
 SELECTION_FOLDER = "kinemill.selection_folder"  # of that comparison, relative to the home
 STARTED_FROM = "kinemill.started_from"  # the version, or folder, whose weights came first
