@@ -22,12 +22,13 @@ from kinemill.spec.task import Task
 from kinemill.store import Json, Ref, digest, file_digest, once, open_ref, read_json
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import Comparisons, against, compare
+from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.free_run import free_run
 from kinemill.verify.losses import FREE_RUN, GROSS, Loss, counted_horizons, losses
 from kinemill.verify.references import References, load_references
-from kinemill.verify.selection import SPLIT, TRAINED, why_no_reference
-from kinemill.verify.significance import NRMSE, Comparison
 
+SPLIT = "validation"
+TRAINED = "trained"  # what `chosen` states of the trained model; else it is the name of a reference
 PUBLISHED = 1  # version of how a reference is published as a model
 _COUNTS = "promote.horizons and promote.channels say what counts"
 NAMED = 3  # losses that a reason names
@@ -103,6 +104,19 @@ def choose(task: Task, home: Home, model: Ref, dataset: Ref, references: Ref) ->
         "trained": model.to_json(),
         "references": references.to_json(),
     }
+
+
+def why_no_reference(task: Task) -> str:
+    """Return why no reference can take the place of this task's model; "" where one can."""
+    learn: Any = task.learn
+    if not task.promote.allow_reference:
+        return "promote.allow_reference is false"
+    asked = {
+        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
+        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
+        f"learn.robots: {learn.robots}": learn.robots != "none",
+    }
+    return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
 
 
 def exportable(known: References) -> str | None:

@@ -8,7 +8,6 @@ follow export, verify and register it like any other. The trained model stays in
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinemill.formats import Format
 from kinemill.home import Home
@@ -18,8 +17,6 @@ from kinemill.store import Json, Outcome, Ref, once, open_ref, publish_json, rea
 
 STAGE, VERSION = "selection", 1
 DOCUMENT = "selection.json"
-SPLIT = "validation"
-TRAINED = "trained"  # what `chosen` states of the trained model; else it is the name of a reference
 FORMAT = Format("selection", 1)
 
 
@@ -44,7 +41,7 @@ class Selection:
     @property
     def chosen(self) -> str:
         """`trained`, or the name of the reference."""
-        return self.reference or TRAINED
+        return self.document["chosen"]
 
     def rows(self) -> list[Json]:
         """Return the comparisons as rows of a table: the ratio of the errors, with its interval."""
@@ -78,19 +75,6 @@ def load_selection(home: Home, ref: Ref) -> Selection:
         why=found["why"],
         document=found,
     )
-
-
-def why_no_reference(task: Task) -> str:
-    """Return why no reference can take the place of this task's model; "" where one can."""
-    learn: Any = task.learn
-    if not task.promote.allow_reference:
-        return "promote.allow_reference is false"
-    asked = {
-        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
-        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
-        f"learn.robots: {learn.robots}": learn.robots != "none",
-    }
-    return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
 
 
 def select(

@@ -82,6 +82,7 @@ def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain,
 
     def choose(folder):
         document = {
+            "chosen": "linear",
             "reference": "linear",
             "why": "",
             "model": produced.model.to_json(),

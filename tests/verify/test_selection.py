@@ -18,9 +18,9 @@ from kinemill.store import once, open_ref, read_json
 from kinemill.train import find_model, load_model, train
 from kinemill.train.start import DESCRIPTION, WEIGHTS
 from kinemill.verify.candidates import decide
+from kinemill.verify.comparison import Comparison
 from kinemill.verify.references import build_references
 from kinemill.verify.selection import load_selection, select
-from kinemill.verify.significance import Comparison
 
 DT, NAME = 0.02, "mass"
 QUIET = (Silence(), Silence())

@@ -1,0 +1,160 @@
+"""Where a model is surely worse than a reference: every horizon and every channel that counts.
+
+Each pair of horizon and channel is a hypothesis of its own, so some look bad by chance. The
+procedure of Holm (1979) bounds the chance of a single false one among all of them, however they
+depend on each other.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kinemill.spec.promoting import FREE_RUN, Promote
+from kinemill.verify.comparison import NRMSE, Comparison
+
+# By horizon, "1" or "25" steps or "free_run", and by channel or "nrmse", the mean over channels.
+Horizons = Mapping[str, Mapping[str, Comparison]]
+Why = Literal["significant", "gross", "diverges", "not measured"]
+
+SIGNIFICANCE = 0.05  # chance of one false loss among all comparisons
+# Without an interval, or with a wide one that hardly excludes a tie, such a ratio is a loss.
+GROSS = 2.0
+# Whole episodes on own predictions drift apart: where no reference is closer to the truth than this
+# share of the training spread, predictions tell little, and only gross failure counts.
+SKILL, GROSS_WITHOUT_SKILL = 0.8, 3.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One comparison in which the model is worse.
+
+    Attributes:
+        reference: with what it was compared.
+        horizon: `1`, `25`, ... steps, or `free_run`.
+        channel: a state, or `nrmse`.
+        why: significantly worse; grossly, which needs no interval; it diverges where the reference
+            does not; or there is no such comparison.
+        comparison: with the numbers; None where there is none.
+    """
+
+    reference: str
+    horizon: str
+    channel: str
+    why: Why
+    comparison: Comparison | None = None
+
+
+def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
+    """Return the horizons at which a model may not be worse, in their order, `free_run` last.
+
+    Args:
+        promote: names them, or none for the default.
+        horizon: `verify.horizon`, T: the default is 1, the square root of T, T and whole episodes.
+    """
+    if promote.horizons is None:
+        steps = {1, round(math.sqrt(horizon)), horizon}
+        return (*map(str, sorted(steps)), FREE_RUN)
+    steps = {int(one) for one in promote.horizons if one != FREE_RUN}
+    whole = (FREE_RUN,) if FREE_RUN in promote.horizons else ()
+    return (*map(str, sorted(steps)), *whole)
+
+
+def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
+    """Return which hypotheses are rejected, with at most `level` as the chance of a false one.
+
+    The smallest of m p-values is held against level / m, the next one against level / (m - 1), and
+    so on; the first that is larger ends it. Source: Holm (1979), A simple sequentially rejective
+    multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    rejected = [False] * len(p_values)
+    known = [1.0 if math.isnan(value) else value for value in p_values]
+    order = sorted(range(len(known)), key=lambda place: known[place])
+    for rank, place in enumerate(order):
+        if known[place] > level / (len(order) - rank):
+            break
+        rejected[place] = True
+    return rejected
+
+
+def losses(
+    compared: Mapping[str, Horizons],
+    horizons: Sequence[str],
+    channels: Sequence[str] | None = None,
+) -> dict[str, list[Loss]]:
+    """Return where a model is worse than each of several references.
+
+    A reference that diverges somewhere is none there, and a channel that never moves in training
+    has no error; everything else that was not compared is a loss.
+
+    Args:
+        compared: the model with each reference, by its name.
+        horizons: those that count, see `counted_horizons`.
+        channels: those that count; None for all of them and their mean.
+    """
+    found: dict[str, list[Loss]] = {name: [] for name in compared}
+    tested = list[Loss]()
+    for name, known in compared.items():
+        for line in _compared(name, known, horizons, channels):
+            loss = _certain(line)
+            if loss is not None:
+                found[name].append(loss)
+            elif line.comparison is not None and _is_testable(line):
+                tested.append(line)
+    p_values = [line.comparison.p_worse for line in tested if line.comparison]
+    for line, rejected in zip(tested, holm(p_values), strict=True):
+        if rejected:
+            found[line.reference].append(line)
+    return found
+
+
+def _compared(
+    name: str, known: Horizons, horizons: Sequence[str], channels: Sequence[str] | None
+) -> Iterator[Loss]:
+    """Yield every comparison that counts, as the loss that it would be."""
+    for horizon in horizons:
+        by_channel = known.get(horizon, {})
+        whole = by_channel.get(NRMSE)
+        if whole is None or math.isnan(whole.reference):
+            yield Loss(name, horizon, NRMSE, "not measured")
+            continue
+        for channel in channels or by_channel:
+            comparison = by_channel.get(channel)
+            why: Why = "not measured" if comparison is None else "significant"
+            yield Loss(name, horizon, channel, why, comparison)
+
+
+def _certain(line: Loss) -> Loss | None:
+    """Return a loss for which no test is needed."""
+    found = line.comparison
+    if found is None:
+        return line
+    if not math.isfinite(found.reference):
+        return None
+    if found.error <= found.reference:
+        return None
+    if not math.isfinite(found.error):
+        return Loss(line.reference, line.horizon, line.channel, "diverges", found)
+    return (
+        Loss(line.reference, line.horizon, line.channel, "gross", found) if _gross(line) else None
+    )
+
+
+def _gross(line: Loss) -> bool:
+    found = line.comparison
+    if found is None:
+        return False
+    if not _has_skill(line):
+        return not found.error <= GROSS_WITHOUT_SKILL * found.reference
+    return not found.ratio <= GROSS and not found.low <= 1.0
+
+
+def _has_skill(line: Loss) -> bool:
+    """Tell whether the reference is closer to the truth than guessing; always within windows."""
+    found = line.comparison
+    return line.horizon != FREE_RUN or (found is not None and found.reference <= SKILL)
+
+
+def _is_testable(line: Loss) -> bool:
+    found = line.comparison
+    return found is not None and math.isfinite(found.p_worse) and _has_skill(line)
