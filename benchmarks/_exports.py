@@ -123,8 +123,10 @@ class Export:
         return describe(DESCRIPTION, self.step)
 
     def write(self, step: Any = None, interface: Interface | None = None) -> None:
-        """Export a step as if it were the trained one."""
+        """Export a step as if it were the trained one, in the place of what was exported before."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            path.unlink()
         step = copy.deepcopy(self.step if step is None else step)
         write_model(step, interface or self.interface, self.folder)
 

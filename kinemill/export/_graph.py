@@ -97,14 +97,40 @@ def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.Te
     return nodes, integers("members.axis", [axis])
 
 
+def widen(graph: onnx.GraphProto) -> None:
+    """Turn float32 into float64 in a graph and in those inside it: tensors, constants, casts."""
+    for item in (*graph.input, *graph.output, *graph.value_info):
+        if item.type.tensor_type.elem_type == TensorProto.FLOAT:
+            item.type.tensor_type.elem_type = TensorProto.DOUBLE
+    for tensor in graph.initializer:
+        _widen_tensor(tensor)
+    for node in graph.node:
+        for item in node.attribute:
+            _widen_tensor(item.t)
+            if node.op_type == "Cast" and item.name == "to" and item.i == TensorProto.FLOAT:
+                item.i = TensorProto.DOUBLE
+            for inner in (*item.graphs, *([item.g] if item.HasField("g") else [])):
+                widen(inner)
+
+
+def _widen_tensor(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == TensorProto.FLOAT:
+        values = numpy_helper.to_array(tensor).astype(np.float64)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
 def finished(
     graph: onnx.GraphProto, properties: Mapping[str, str], version: str
 ) -> onnx.ModelProto:
     """Wrap a graph as a model with metadata, check it fully, and return it.
 
+    Where the metadata say so, all of it is in float64.
+
     Raises:
         onnx.checker.ValidationError: the graph is not valid; shapes do not fit.
     """
+    if properties.get("dtype") == '"float64"':
+        widen(graph)
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -2,7 +2,7 @@
 
 At small batches a rollout costs what its operations cost to start, some 0.5 µs each, whatever they
 do. So scales are folded into the layer before them, and what adds zero, multiplies by one or takes
-all of a tensor goes. Rounding differs in the last bit of float32; verification compares as always.
+all of a tensor goes. Rounding differs in the last bit; verification compares as always.
 """
 
 import copy
@@ -35,6 +35,8 @@ class _Folding:
         self._core = core
         self.nodes = [copy.copy(node) for node in core.node]  # a message is copied whole
         self._values = {item.name: numpy_helper.to_array(item) for item in core.initializer}
+        kinds = {value.dtype for value in self._values.values()}
+        self._dtype = np.float64 if np.dtype(np.float64) in kinds else np.float32
         self._shapes = _shapes(core)
         self._zeros = {name for name, value in self._values.items() if not value.any()}
         self._outputs = {item.name for item in core.output}
@@ -139,7 +141,7 @@ class _Folding:
         weight, bias = _folded(node.op_type, weight, bias.reshape(-1), constant.astype(np.float64))
         names = [self._own(name, node.output[0]) for name in layer.input[1:3]]
         for name, value in zip(names, (weight, bias), strict=True):
-            self._values[name] = np.ascontiguousarray(value, dtype=np.float32)
+            self._values[name] = np.ascontiguousarray(value, dtype=self._dtype)
             self._zeros.discard(name)
         made = helper.make_node("Gemm", [layer.input[0], *names], [node.output[0]], name=layer.name)
         self.nodes[self.nodes.index(layer)] = made
@@ -165,7 +167,7 @@ class _Folding:
             return False
         names = [f"{node.output[0]}.{what}" for what in ("scale", "shift")]
         for name, value in zip(names, (np.diag(factor), -mean * factor), strict=True):
-            self._values[name] = value.astype(np.float32)
+            self._values[name] = value.astype(self._dtype)
         made = helper.make_node("Gemm", [shift.input[0], *names], [node.output[0]], name=node.name)
         self.nodes[self.nodes.index(node)] = made
         self.nodes.remove(shift)
@@ -202,11 +204,11 @@ class _Folding:
             maker = self._maker(name)
             index, parts = self._chosen(maker) if maker and self._once(name) else (None, [])
             if index is not None:
-                wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), np.float32)
+                wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), self._dtype)
                 wide[index] = weight[start : start + len(index)]
                 rows = [weight[:start], wide, weight[start + len(index) :]]
                 own = f"{layer.output[0]}.choosing"
-                self._values[own] = np.ascontiguousarray(np.concatenate(rows), dtype=np.float32)
+                self._values[own] = np.ascontiguousarray(np.concatenate(rows), dtype=self._dtype)
                 made = [layer.input[0], own, layer.input[2]]
                 new = helper.make_node("Gemm", made, [layer.output[0]], name=layer.name)
                 self.nodes[self.nodes.index(layer)] = new

@@ -95,12 +95,12 @@ def _step(interface: Interface) -> Json:
     states, actions, carry = _tensors(interface)
     return {
         "inputs": [
-            _shaped(states, "state", ["batch"], "state at step k"),
-            _shaped(actions, "action", ["batch"], "acts from step k to k+1"),
+            _shaped(interface, states, "state", ["batch"], "state at step k"),
+            _shaped(interface, actions, "action", ["batch"], "acts from step k to k+1"),
             *carry,
         ],
         "outputs": [
-            _shaped(states, "next_state", ["batch"], "state at step k+1"),
+            _shaped(interface, states, "next_state", ["batch"], "state at step k+1"),
             *_next(carry, "carry for the step after"),
             *_disagreement(interface, states, ["batch"]),
         ],
@@ -112,12 +112,18 @@ def _rollout(interface: Interface) -> Json:
     known = interface.history
     return {
         "inputs": [
-            _shaped(states, "states", ["batch", known], "known states, the last is now"),
-            _shaped(actions, "past_actions", ["batch", known - 1], "actions between them"),
-            _shaped(actions, "actions", ["batch", "horizon"], "the first acts from now on"),
+            _shaped(interface, states, "states", ["batch", known], "known states, the last is now"),
+            _shaped(
+                interface, actions, "past_actions", ["batch", known - 1], "actions between them"
+            ),
+            _shaped(
+                interface, actions, "actions", ["batch", "horizon"], "the first acts from now on"
+            ),
         ],
         "outputs": [
-            _shaped(states, "next_states", ["batch", "horizon"], "state after each action"),
+            _shaped(
+                interface, states, "next_states", ["batch", "horizon"], "state after each action"
+            ),
             *_next(carry, "carry after the last action, to go on with step.onnx"),
             *(
                 {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
@@ -132,7 +138,7 @@ def _rollout(interface: Interface) -> Json:
 
 def _disagreement(interface: Interface, states: Json, leading: list[str | int]) -> list[Json]:
     meaning = "standard deviation of that state between the members"
-    return [_shaped(states, DISAGREEMENT, leading, meaning)] if interface.belief else []
+    return [_shaped(interface, states, DISAGREEMENT, leading, meaning)] if interface.belief else []
 
 
 def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:
@@ -141,7 +147,7 @@ def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:
     carry: list[Json] = [
         {
             "name": item.name,
-            "dtype": "float32",
+            "dtype": interface.dtype,
             "shape": ["batch", *item.shape],
             "meaning": "carry from the step before; zeros before the first",
         }
@@ -154,9 +160,11 @@ def _columns(interface: Interface, names: tuple[str, ...]) -> Json:
     return {"channels": list(names), "units": [interface.units[name] for name in names]}
 
 
-def _shaped(columns: Json, name: str, leading: list[str | int], meaning: str) -> Json:
+def _shaped(
+    interface: Interface, columns: Json, name: str, leading: list[str | int], meaning: str
+) -> Json:
     shape = [*leading, len(columns["channels"])]
-    return {"name": name, "dtype": "float32", "shape": shape, "meaning": meaning, **columns}
+    return {"name": name, "dtype": interface.dtype, "shape": shape, "meaning": meaning, **columns}
 
 
 def _next(carry: list[Json], meaning: str) -> list[Json]:

@@ -7,14 +7,14 @@ Symbols: N cases, T steps, A actions.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from kinemill.export.rounding import FACTOR, UNIT, Rounding, rounded
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.runtime.observing import Inputs
 from kinemill.runtime.policy import step_seed
@@ -24,8 +24,8 @@ from kinemill.train.policy import PolicyModule
 
 CASES, STEPS = 8, 25
 PICTURED = (4, 5)  # cases and steps of a policy that sees pictures: they fill the file
-TOLERANCE, FACTOR = 1e-5, 10.0  # as of a step: of an action's spread, times what float32 rounds
-_BIT = 2.0**-23  # what float32 rounds by
+TOLERANCE = 1e-5  # as of a step: of an action's spread, whatever rounding explains
+_BIT = 2.0 * UNIT["float32"]
 _WORDS = "pick up the red cube and put it on the left green plate "
 
 Arrays = dict[str, NDArray[Any]]
@@ -73,7 +73,9 @@ def make_cases(
     given = dict(inputs) if inputs is not None else drawn(interface)
     plain = copy.deepcopy(module).cpu().float().eval()
     action = played(as_policy(plain, finite=False), given)
-    nudged = played(as_policy(rounded(plain), finite=False), _nudged(given))
+    nudged = [played(as_policy(rounded(plain), finite=False), _nudged(given))]
+    with Rounding(0):
+        nudged.append(played(as_policy(plain, finite=False), given))
     return Cases(given, action, allowed_of(action, nudged, interface))
 
 
@@ -88,20 +90,6 @@ def played(policy: Policy, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.flo
     return np.stack(found, axis=1)
 
 
-def rounded(module: PolicyModule) -> PolicyModule:
-    """Return the policy with each weight off by one bit, up or down.
-
-    What that changes in an action is what float32 leaves open: another order of a sum may.
-    """
-    other, random = copy.deepcopy(module), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in other.parameters():
-            if weight.is_floating_point():
-                sign = torch.randint(0, 2, weight.shape, generator=random) * 2 - 1
-                weight.mul_(1.0 + _BIT * sign)
-    return other
-
-
 def _nudged(inputs: Arrays) -> Arrays:
     numbers = inputs.get(OBSERVATION)
     if numbers is None:
@@ -111,14 +99,22 @@ def _nudged(inputs: Arrays) -> Arrays:
 
 
 def allowed_of(
-    action: NDArray[np.float32], nudged: NDArray[np.float32], interface: PolicyInterface
+    action: NDArray[np.float32],
+    nudged: Sequence[NDArray[np.float32]],
+    interface: PolicyInterface,
 ) -> NDArray[np.float32]:
-    """Return how far off each number (N, T, A) may be, from what one bit of rounding does to it.
+    """Return how far off each number (N, T, A) may be, from what rounding does to it.
+
+    Args:
+        action: what the policy does.
+        nudged: what it does under rounding: with each weight and number off by one bit, and with
+            the result of each operation moved (`kinemill.export.rounding`).
+        interface: of the policy.
 
     A choice has to be the same, unless one bit already turns it.
     """
     spread = spread_of(action, interface)
-    apart = np.abs(action.astype(np.float64) - nudged)
+    apart = np.max([np.abs(action.astype(np.float64) - one) for one in nudged], axis=0)
     floor = np.maximum(TOLERANCE * spread, np.spacing(np.abs(action)))
     allowed = np.maximum(FACTOR * apart, floor)
     choices = np.array(interface.choices)

@@ -20,6 +20,7 @@ from kinemill.export._graph import (
     finished,
     shape_of,
     value,
+    widen,
 )
 from kinemill.export.folding import fold
 from kinemill.runtime import Carry, Interface
@@ -68,13 +69,14 @@ def carries(step: Any) -> tuple[Carry, ...]:
 def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.GraphProto:
     """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
     whole = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap has no graph
-    module = WithoutEmptyCarry(whole.cpu().float()).eval()
+    dtype = getattr(torch, interface.dtype)
+    module = WithoutEmptyCarry(whole.cpu().to(dtype)).eval()
     batch = torch.export.Dim("batch")
     sizes = [(len(interface.states),), (len(interface.actions),)]
     sizes += [item.shape for item in interface.carry]
     names = [item.name for item in interface.carry]
     carried = [tuple({0: batch} for _ in names)] if names else []
-    example = tuple(torch.zeros(2, *size) for size in sizes)
+    example = tuple(torch.zeros(2, *size, dtype=dtype) for size in sizes)
     program = export_any(
         module,
         example,
@@ -91,6 +93,8 @@ def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.Gra
         given + [value(name, "batch", *shape) for name, shape in carry],
         found + [value(f"next_{name}", "batch", *shape) for name, shape in carry],
     )
+    if interface.dtype == "float64":
+        widen(core)
     return fold(core) if optimise else core
 
 

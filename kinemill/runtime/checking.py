@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,16 @@ class Axis:
     limits: tuple[tuple[float, float], ...] = ()
 
 
-def as_input(name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool) -> Array:
-    """Return `value` as a contiguous float32 array with these axes.
+def as_input(
+    name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool, dtype: str = "float32"
+) -> Array:
+    """Return `value` as a contiguous array of `dtype` with these axes.
 
     Raises:
         BadInput: another kind of number, another shape, or, if `finite`, a NaN or infinity, or a
             value beyond the limits of the last axis.
     """
-    array = _as_float32(name, value)
+    array = _as_floats(name, value, dtype)
     if not _fits(array, axes):
         _check_shape(name, array, axes)
     if finite and not np.isfinite(array).all():
@@ -44,7 +46,7 @@ def as_input(name: str, value: ArrayLike, axes: Sequence[Axis], *, finite: bool)
 
 
 def _check_limits(name: str, array: Array, axes: Sequence[Axis]) -> None:
-    low, high = np.array(axes[-1].limits, dtype=np.float32).T
+    low, high = np.array(axes[-1].limits, dtype=array.dtype).T
     beyond = (array < low) | (array > high)  # NaN is not: that is for `finite`
     if not beyond.any():
         return
@@ -94,12 +96,12 @@ def to_array(name: str, value: Any) -> NDArray[Any]:
         ) from error
 
 
-def _as_float32(name: str, value: ArrayLike) -> Array:
+def _as_floats(name: str, value: ArrayLike, dtype: str) -> Array:
     array = to_array(name, value)
     if array.dtype.kind not in "fiu":
         raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is found so
-        return np.asarray(array, dtype=np.float32, order="C")
+        return np.asarray(array, dtype=dtype, order="C")
 
 
 def _check_shape(name: str, array: Array, axes: Sequence[Axis]) -> None:

@@ -28,8 +28,8 @@ def hold(
         BadInput: a name that the model does not know, or a value that is not finite.
     """
     rows = interface.history
-    states = np.zeros((1, rows, len(interface.states)), dtype=np.float32)
-    actions = np.zeros((1, rows - 1, len(interface.actions)), dtype=np.float32)
+    states = np.zeros((1, rows, len(interface.states)), dtype=interface.dtype)
+    actions = np.zeros((1, rows - 1, len(interface.actions)), dtype=interface.dtype)
     for name, value in state.items():
         states[..., place("state", name, interface.states)] = _number(name, value)
     for name, value in (action or {}).items():

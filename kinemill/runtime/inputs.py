@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 from kinemill.runtime.checking import Array, Axis, as_input
 from kinemill.runtime.interface import Interface
 
-_FLOAT = np.dtype(np.float32)
-
 
 class Inputs:
     """Reads the inputs of one model; each refuses what cannot be used with `BadInput`.
@@ -23,6 +21,7 @@ class Inputs:
 
     def __init__(self, interface: Interface, *, finite: bool, bounded: bool) -> None:
         self.interface, self.finite = interface, finite
+        self.dtype, self._float = interface.dtype, np.dtype(interface.dtype)
         self._bounded, self._batch = bounded, Axis("batch")
         known = interface.limits if bounded else {}
         self._state = _axis("states", interface.states, known)
@@ -36,29 +35,29 @@ class Inputs:
 
     def states(self, value: ArrayLike) -> Array:
         """Return states (B, H, S)."""
-        return as_input("states", value, self._known, finite=self.finite)
+        return as_input("states", value, self._known, finite=self.finite, dtype=self.dtype)
 
     def past_actions(self, value: ArrayLike) -> Array:
         """Return past actions (B, H-1, A)."""
-        return as_input("past_actions", value, self._past, finite=self.finite)
+        return as_input("past_actions", value, self._past, finite=self.finite, dtype=self.dtype)
 
     def actions(self, value: ArrayLike) -> Array:
         """Return actions (B, T, A)."""
-        return as_input("actions", value, self._future, finite=self.finite)
+        return as_input("actions", value, self._future, finite=self.finite, dtype=self.dtype)
 
     def state(self, value: ArrayLike) -> Array:
         """Return one state (S,)."""
-        return as_input("state", value, [self._state], finite=self.finite)
+        return as_input("state", value, [self._state], finite=self.finite, dtype=self.dtype)
 
     def measured(self, value: ArrayLike) -> Array:
         """Return one state (S,), the caller's own; NaN, and what is beyond limits, passes."""
         channels = self._state.channels
         axes = [Axis("states", len(channels), channels)]
-        return as_input("state", value, axes, finite=False).copy()
+        return as_input("state", value, axes, finite=False, dtype=self.dtype).copy()
 
     def action(self, value: ArrayLike) -> Array:
         """Return one action (A,)."""
-        return as_input("action", value, [self._action], finite=self.finite)
+        return as_input("action", value, [self._action], finite=self.finite, dtype=self.dtype)
 
     def now(self, state: ArrayLike, action: ArrayLike) -> tuple[Array, Array]:
         """Return states (B, S) and actions (B, A) of one moment."""
@@ -66,14 +65,18 @@ class Inputs:
 
     def part(self, name: str, value: ArrayLike, *axes: Axis) -> Array:
         """Return a part of a step's input, (B, ...)."""
-        return as_input(name, value, [self._batch, *axes], finite=self.finite)
+        return as_input(name, value, [self._batch, *axes], finite=self.finite, dtype=self.dtype)
 
     def ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
         """Tell whether nothing has to be converted: what a control loop hands in every time."""
         if self._bounded:
             return False  # every value is looked at
         for part in (states, past_actions, actions):
-            if type(part) is not np.ndarray or part.dtype != _FLOAT or not part.flags.c_contiguous:
+            if (
+                type(part) is not np.ndarray
+                or part.dtype != self._float
+                or not part.flags.c_contiguous
+            ):
                 return False
         shapes = np.shape(states), np.shape(past_actions), np.shape(actions)
         if len(shapes[0]) != 3 or len(shapes[1]) != 3 or len(shapes[2]) != 3:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 
 FORMAT = 1
+_LATER = {"belief": "null", "dtype": '"float32"'}  # later additions, and what holds without them
+
+Dtype = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Interface:
         dataset: digest of the dataset it was trained on.
         versions: of the libraries that made it.
         belief: how sure it says to be; None for a model that does not say.
+        dtype: what its tensors hold and it computes in.
     """
 
     task: str
@@ -73,6 +77,7 @@ class Interface:
     dataset: str
     versions: dict[str, str]
     belief: Belief | None = None
+    dtype: Dtype = "float32"
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata properties, each value as JSON."""
@@ -91,6 +96,7 @@ class Interface:
             "dataset": self.dataset,
             "versions": self.versions,
             "belief": asdict(self.belief) if self.belief else None,
+            "dtype": self.dtype,
         }
         return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
 
@@ -103,7 +109,7 @@ class Interface:
         """
         try:
             values = {name: json.loads(properties[name]) for name in cls._properties()}
-            values["belief"] = json.loads(properties.get("belief", "null"))  # a later addition
+            values |= {name: json.loads(properties.get(name, old)) for name, old in _LATER.items()}
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
@@ -117,6 +123,8 @@ class Interface:
                 expected=f"format {FORMAT}",
                 fix="install the kinemill that exported it",
             )
+        if values["dtype"] not in ("float32", "float64"):
+            raise BadInput(where, f"holds {values['dtype']}", expected="float32 or float64")
         found = cls._from_values(values)
         dt: object = values["dt"]
         if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
@@ -126,7 +134,7 @@ class Interface:
 
     @classmethod
     def _properties(cls) -> tuple[str, ...]:
-        return ("format", *(name for name in cls.__dataclass_fields__ if name != "belief"))
+        return ("format", *(name for name in cls.__dataclass_fields__ if name not in _LATER))
 
     @classmethod
     def _from_values(cls, values: Mapping[str, Any]) -> "Interface":
@@ -143,6 +151,7 @@ class Interface:
             dataset=values["dataset"],
             versions=values["versions"],
             belief=_belief(values["belief"]),
+            dtype=values["dtype"],
         )
 
 

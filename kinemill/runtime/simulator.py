@@ -156,8 +156,8 @@ class Simulator:
                 history of that state is shifted by as much.
 
         Returns:
-            (B, T, S) float32, the states after each of `actions`; angles within [-π, π]. It is
-            the caller's own: no later call writes into it.
+            (B, T, S) of `interface.dtype`, the states after each of `actions`; angles within
+            [-π, π]. It is the caller's own: no later call writes into it.
 
         Raises:
             BadInput: a shape, a kind of number, or a value that cannot be used.
@@ -247,7 +247,8 @@ class Simulator:
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
         """Return the carry before anything was seen: zeros."""
-        return tuple(np.zeros((batch, *one.shape), np.float32) for one in self.interface.carry)
+        dtype = self.interface.dtype
+        return tuple(np.zeros((batch, *one.shape), dtype) for one in self.interface.carry)
 
     def step(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> tuple[Array, ...]:
         """Advance by one time step.

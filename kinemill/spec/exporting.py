@@ -27,6 +27,11 @@ class Export(Settings):
         description="the same model with its layers in half precision, or in 8 bits scaled on "
         "training windows, as rollout.fp16.onnx and so on",
     )
+    precision: Literal["float32", "float64"] = Field(
+        default="float32",
+        description="what the exported model computes in, and what its tensors hold; float64 where "
+        "the line `precision` of the verification says that float32 loses too much",
+    )
     loss: PositiveFloat = Field(
         default=0.05, description="relative growth of the error that such a variant may cost"
     )
@@ -40,11 +45,15 @@ class Export(Settings):
         """Return what a policy cannot be exported as."""
         what = "is for models of dynamics; a policy is exported as policy.onnx alone"
         found: list[Problem] = [(("c99",), what)] if self.c99 else []
+        found += [(("precision",), what)] if self.precision != "float32" else []
         return found + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
-        """Say which safe actions are of no action, or beyond its limits."""
+        """Say what float64 cannot be, and which safe actions are of no action or beyond limits."""
         found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
+        for name in ("c99", "also") if self.precision == "float64" else ():
+            if getattr(self, name):
+                found.append(((name,), "is made of a model in float32; precision is float64"))
         if not channels:
             return found  # names are those of the environment, which export compares with
         for name, value in self.safe_action.items():

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.runtime import Interface, Simulator
-from kinemill.verify.parity import Pair, Parity, compare_both
-from kinemill.verify.probes import Probe
+from kinemill.verify.parity import Pair, Parity, Reference, compare_both
 
 # Those that count in float32 as a CPU does; Core ML and NPUs round to half precision.
 ACCELERATORS = {"CUDAExecutionProvider": "CUDA", "ROCMExecutionProvider": "ROCm"}
@@ -30,26 +29,38 @@ class Sessions:
     def rollout(self, states: Any, past_actions: Any, actions: Any) -> NDArray[Any]:
         """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
         feed = {"states": states, "past_actions": past_actions, "actions": actions}
-        return self.rollout_session.run(["next_states"], _contiguous(feed))[0]
+        return self.rollout_session.run(["next_states"], self._contiguous(feed))[0]
 
     def step(self, state: Any, action: Any, *carry: Any) -> tuple[NDArray[Any], ...]:
         """(N, S), (N, A), carry -> (N, S), carry."""
         names = [item.name for item in self.interface.carry]
         feed = {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
         wanted = ["next_state", *(f"next_{name}" for name in names)]
-        return tuple(self.step_session.run(wanted, _contiguous(feed)))
+        return tuple(self.step_session.run(wanted, self._contiguous(feed)))
+
+    def _contiguous(self, feed: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        dtype = self.interface.dtype
+        return {name: np.ascontiguousarray(value, dtype) for name, value in feed.items()}
 
 
-def compare_elsewhere(folder: Path, threaded: Simulator, pair: Pair, probe: Probe) -> list[Parity]:
+def compare_elsewhere(
+    folder: Path, threaded: Simulator, pair: Pair, reference: Reference
+) -> list[Parity]:
     """Compare again with THREADS threads, and on every accelerator that is present."""
-    told = replace(probe, name=f"{probe.name}, {THREADS} threads")
-    found = compare_both(replace(pair, simulator=threaded), told)
+    found = compare_both(
+        replace(pair, simulator=threaded), _called(reference, f"{THREADS} threads")
+    )
     for provider in present():
-        told = replace(probe, name=f"{probe.name}, {ACCELERATORS[provider]}")
+        told = _called(reference, ACCELERATORS[provider])
         sessions = open_on(folder, pair.simulator.interface, provider)
         if sessions is not None:
             found += compare_both(replace(pair, simulator=sessions), told)
     return found
+
+
+def _called(reference: Reference, where: str) -> Reference:
+    probe = reference.probe
+    return replace(reference, probe=replace(probe, name=f"{probe.name}, {where}"))
 
 
 def present() -> Sequence[str]:
@@ -73,7 +84,3 @@ def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | Non
     if any(session.get_providers()[0] != provider for session in opened):
         return None  # built for it, but the machine has none
     return Sessions(interface, *opened)
-
-
-def _contiguous(feed: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
-    return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in feed.items()}

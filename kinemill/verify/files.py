@@ -74,13 +74,13 @@ def structures(models: Mapping[Path, onnx.ModelProto]) -> list[Structure]:
 
 
 def _unlike_trained(found: Interface, trained: Interface | None) -> list[str]:
-    """Name the fields in which a file differs from the trained model; versions may."""
+    """Name the fields in which a file differs from the trained model; versions and dtype may."""
     if trained is None:
         return []
     return [
         name
         for name in Interface.__dataclass_fields__
-        if name != "versions" and getattr(found, name) != getattr(trained, name)
+        if name not in ("versions", "dtype") and getattr(found, name) != getattr(trained, name)
     ]
 
 

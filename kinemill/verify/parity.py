@@ -1,10 +1,13 @@
-"""The ONNX files against the trained step in torch, and against NaN.
+"""The ONNX files against the trained step in float64, and against NaN.
+
+How far off a sound file may be is a matter of rounding, which depends on the model and its inputs:
+it is sampled, see `kinemill.export.rounding`. So a difference that rounding explains is never
+blamed on the export; whether rounding costs too much is another question, see `precision`.
 
 Every gate reads `found <= allowed and finite`, so that NaN fails it.
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -14,16 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kinemill.export.rounding import FACTOR, Evaluations, evaluate, rollout
 from kinemill.export.step import WithoutEmptyCarry
 from kinemill.runtime import Interface, wrapped
+from kinemill.runtime.interface import Dtype
 from kinemill.runtime.windows import Floats
 from kinemill.verify.probes import Probe
 
-STEP_TOLERANCE = 1e-5  # of each channel's standard deviation in training
-ROLLOUT_FACTOR = 10.0  # times the difference between torch in float32 and in float64
+# Of each channel's spread in training: less matters to nobody, whatever rounding explains.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 BATCHES = (1, 7, 256)
 LONG, LONG_ROWS = 200, 16
-COPIES = 4  # of a long rollout, each started a rounding apart
 FAR = 1e3  # spreads from its start: a rollout beyond that has run away, and is compared no more
 
 
@@ -41,6 +45,7 @@ class Parity:
         finite: whether all numbers are.
         passed: found <= allowed, and finite.
         trouble: why it could not be made, if it could not.
+        diverged: the trained step itself gives numbers that are not finite.
     """
 
     what: str
@@ -52,6 +57,7 @@ class Parity:
     finite: bool
     passed: bool
     trouble: str = ""
+    diverged: bool = False
 
 
 class Runner(Protocol):
@@ -88,29 +94,101 @@ class Pair:
     spread: Floats
     angle: NDArray[np.bool_]
 
+    @property
+    def precision(self) -> Dtype:
+        """What the files compute in."""
+        return self.simulator.interface.dtype
+
     def floor(self, values: Floats) -> Floats:
-        """Return what one step to `values` (..., S) may differ by.
+        """Return what `values` (..., S) may differ by whatever the model is.
 
-        Where a channel lies so far from zero that float32 cannot tell 1e-5 of its spread, it is
-        the distance to the next float32: no two runtimes agree on the last bit.
+        Where a channel lies so far from zero that 1e-5 of its spread is less than the distance to
+        the next float32, it is that distance: no two runtimes agree on the last bit.
         """
-        last_bit = np.spacing(np.abs(values).astype(np.float32))
-        return np.maximum(STEP_TOLERANCE * self.spread, last_bit)
+        last_bit = np.spacing(np.abs(values).astype(self.precision)).astype(np.float64)
+        return np.maximum(TOLERANCE[self.precision] * self.spread, last_bit)
 
 
-def compare(pair: Pair, probes: Sequence[Probe]) -> list[Parity]:
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the trained step makes of a probe, and how far sound runtimes are from that.
+
+    Attributes:
+        probe: the inputs.
+        carry: after the known rows, in float32, what a step begins with.
+        step: evaluations of one step: (N, S), then the next carry.
+        rollout: of the rollout, (N, T, S).
+    """
+
+    probe: Probe
+    carry: tuple[NDArray[np.float32], ...]
+    step: Evaluations
+    rollout: Evaluations
+
+    def first(self, rows: int) -> "Reference":
+        """Return `rows` rows, repeated from the start when there are fewer."""
+        which = np.arange(rows) % len(self.probe.states)
+        return self._of(self.probe.first(rows), which)
+
+    def _of(self, probe: Probe, which: NDArray[np.int64]) -> "Reference":
+        return Reference(
+            probe,
+            tuple(part[which] for part in self.carry),
+            *(_rows(one, which) for one in (self.step, self.rollout)),
+        )
+
+    def apart(self, probes: Sequence[Probe]) -> "list[Reference]":
+        """Return the part of each probe, of which this one is made."""
+        ends = np.cumsum([len(probe.states) for probe in probes])
+        return [
+            self._of(probe, np.arange(end - len(probe.states), end))
+            for probe, end in zip(probes, ends, strict=True)
+        ]
+
+
+def _rows(found: Evaluations, which: NDArray[np.int64]) -> Evaluations:
+    exact, *others = (tuple(p[which] for p in each) for each in (found.exact, *found.others))
+    return Evaluations(exact, others)
+
+
+def refer(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
+    """Evaluate the trained step on probes of one horizon, all in one batch."""
+    parts = zip(*(probe.inputs for probe in probes), strict=True)
+    probe = Probe("all", *(np.concatenate(part) for part in parts))
+    carry = _warm(pair.step, probe)
+    inputs = [probe.states[:, -1], probe.actions[:, 0], *carry]
+
+    def one(step: Any, *given: Tensor) -> tuple[Tensor, ...]:
+        return WithoutEmptyCarry(step)(*given)
+
+    stepped = evaluate(pair.step, one, inputs, pair.precision)
+    rolled = evaluate(pair.step, rollout, probe.inputs, pair.precision)
+    return Reference(probe, carry, stepped, rolled).apart(probes)
+
+
+def _warm(step: Any, probe: Probe) -> tuple[NDArray[np.float32], ...]:
+    """Return the carry after the known rows, empty tensors left out."""
+    states, past, _ = (torch.from_numpy(part) for part in probe.inputs)
+    with torch.no_grad():
+        carry = step.warm_up(states, past)
+    return tuple(part.numpy() for part in carry if 0 not in part.shape)
+
+
+def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
     """Compare on every probe, on the first at several batch sizes."""
+    first, *others = references
     found: list[Parity] = []
-    for probe in (*(probes[0].first(batch) for batch in BATCHES), *probes[1:]):
-        found += compare_both(pair, probe)
+    for reference in (*(first.first(batch) for batch in BATCHES), *others):
+        found += compare_both(pair, reference)
     return found
 
 
-def compare_both(pair: Pair, probe: Probe) -> list[Parity]:
+def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
     """Compare step and rollout on one probe; what cannot be run has failed."""
+    probe = reference.probe
     return [
-        *tried("step", probe, lambda: compare_step(pair, probe)),
-        *tried("rollout", probe, lambda: [compare_rollout(pair, probe)]),
+        *tried("step", probe, lambda: compare_step(pair, reference)),
+        *tried("rollout", probe, lambda: [compare_rollout(pair, reference)]),
     ]
 
 
@@ -119,124 +197,82 @@ def tried(what: str, probe: Probe, compared: Callable[[], list[Parity]]) -> list
     try:
         return compared()
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-        told = str(error).strip().splitlines()
-        batch, trouble = len(probe.states), told[0] if told else type(error).__name__
-        return [Parity(what, probe.name, batch, "", np.inf, 0.0, False, False, trouble)]
+        return [not_made(what, probe, error)]
 
 
-def compare_step(pair: Pair, probe: Probe) -> list[Parity]:
+def not_made(what: str, probe: Probe, error: Exception) -> Parity:
+    """Return the comparison that an error kept from being made."""
+    told = str(error).strip().splitlines()
+    trouble = told[0] if told else type(error).__name__
+    return Parity(what, probe.name, len(probe.states), "", np.inf, 0.0, False, False, trouble)
+
+
+def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
     """Compare one step from the end of each window, with the carry that torch warmed up."""
-    module, state = WithoutEmptyCarry(pair.step), torch.tensor(probe.states[:, -1])
-    with torch.no_grad():
-        carry = _warm(module, pair.step, probe)
-        wanted = module(state, torch.tensor(probe.actions[:, 0]), *carry)
-    found = pair.simulator.step(
-        probe.states[:, -1], probe.actions[:, 0], *(part.numpy() for part in carry)
-    )
-    expected = _array(wanted[0])
-    difference = wrapped(found[0] - expected, pair.angle)
-    allowed = pair.floor(expected)
-    if probe.beyond:  # numbers there may be so large that float32 has no 1e-5 of a spread left
-        allowed = np.maximum(allowed, _step_rounding(pair, probe, expected))
+    probe, evaluated = reference.probe, reference.step
+    found = pair.simulator.step(probe.states[:, -1], probe.actions[:, 0], *reference.carry)
+    exact, others = evaluated.part(0)
+    near = np.ones((len(exact), 1), dtype=bool)
+    difference = wrapped(found[0].astype(np.float64) - exact, pair.angle)
+    rounding = _rounding(pair, near, [one[:, None] for one in others], exact[:, None])
+    allowed = np.maximum(FACTOR * rounding, pair.floor(exact))
     rows = [_worst("step", probe, difference, allowed, pair)]
-    for item, mine, other in zip(
-        pair.simulator.interface.carry, found[1:], wanted[1:], strict=True
-    ):
-        reference = _array(other)
-        scale = np.abs(reference).max(initial=1.0)  # a carry has no unit: of its largest value
-        distance = float(np.abs(mine - reference).max())
-        allowed, finite = STEP_TOLERANCE * float(scale), bool(np.isfinite(mine).all())
-        passed = distance <= allowed and finite
-        rows.append(
-            Parity("step", probe.name, len(mine), item.name, distance, allowed, finite, passed)
-        )
+    for index, item in enumerate(pair.simulator.interface.carry, 1):
+        rows.append(_carried(pair, probe, item.name, found[index], evaluated.part(index)))
     return rows
 
 
-def _step_rounding(pair: Pair, probe: Probe, single: Floats) -> Floats:
-    """Return ROLLOUT_FACTOR times what a step in float64 differs by from one in float32, (N, S)."""
-    precise = copy.deepcopy(pair.step).double()
-    module = WithoutEmptyCarry(precise)
-    with torch.no_grad():
-        carry = _warm(module, precise, probe, torch.float64)
-        state, action = torch.tensor(probe.states[:, -1]), torch.tensor(probe.actions[:, 0])
-        double = _array(module(state.double(), action.double(), *carry)[0])
-    rounding = np.abs(wrapped(single - double, pair.angle)) / pair.spread
-    return ROLLOUT_FACTOR * rounding.max(axis=1, keepdims=True) * pair.spread
+def _carried(
+    pair: Pair, probe: Probe, name: str, found: NDArray[Any], part: tuple[Floats, list[Floats]]
+) -> Parity:
+    """Compare a carry; it has no unit, so the floor is of its largest value."""
+    exact, others = part
+    scale = float(np.abs(exact).max(initial=1.0))
+    rounding = max(float(np.abs(one - exact).max(initial=0.0)) for one in others)
+    allowed = max(TOLERANCE[pair.precision] * scale, FACTOR * rounding)
+    distance = float(np.abs(found - exact).max(initial=0.0))
+    finite, sound = bool(np.isfinite(found).all()), bool(np.isfinite(exact).all())
+    passed = distance <= allowed and finite
+    many = len(found)
+    return Parity("step", probe.name, many, name, distance, allowed, finite, passed, "", not sound)
 
 
-def _warm(
-    module: WithoutEmptyCarry, step: Any, probe: Probe, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, ...]:
-    states, past, _ = (torch.tensor(part, dtype=dtype) for part in probe.inputs)
-    carry = [part for part in step.initial_carry(len(states)) if 0 not in part.shape]
-    for index in range(past.shape[1]):
-        _, *carry = module(states[:, index], past[:, index], *carry)
-    return tuple(carry)
-
-
-def compare_rollout(pair: Pair, probe: Probe) -> Parity:
-    """Compare a rollout; rounding grows with the horizon, so torch in float64 tells how much.
+def compare_rollout(pair: Pair, reference: Reference, what: str = "rollout") -> Parity:
+    """Compare a rollout, row by row until it has run away.
 
     Channels of one rollout move each other: how much it is rounded is taken from the worst of them,
-    in spreads. One that happens to come out exactly says nothing of the next runtime; beyond what
-    may ever be, where luck decides most, it is the most that copies a rounding apart differ by.
+    in spreads.
     """
-    single, rounded, double = _rolled(pair, probe, probe.beyond)
-    near = _near(pair, probe, double) if probe.beyond else np.ones(double.shape[:2], dtype=bool)
-    difference = wrapped(pair.simulator.rollout(*probe.inputs) - single, pair.angle)
-    rounding = _rounding(pair, near, rounded, double)
-    most = np.maximum(ROLLOUT_FACTOR * rounding, pair.floor(_until(near, single).max(axis=1)))
-    return _worst("rollout", probe, _until(near, difference).max(axis=1), most, pair)
-
-
-def _rolled(pair: Pair, probe: Probe, copied: bool) -> tuple[Floats, list[Floats], Floats]:
-    """Roll out in torch.
-
-    Returns:
-        In float32 (N, T, S); that and, if `copied`, what COPIES started a rounding apart come to;
-        in float64.
-    """
-    states = _rounded(probe.states, pair.spread) if copied else [probe.states]
-    inputs = [torch.tensor(part) for part in probe.inputs]
-    others = [part.repeat(len(states), 1, 1) for part in inputs[1:]]
-    precise = copy.deepcopy(pair.step).double()
-    with torch.no_grad():
-        double = _array(precise.rollout(*(part.double() for part in inputs)))
-        every = _array(pair.step.rollout(torch.tensor(np.concatenate(states)), *others))
-    rounded = np.split(every, len(states))
-    return rounded[0], rounded, double
-
-
-def _rounding(
-    pair: Pair, near: NDArray[np.bool_], rounded: Sequence[Floats], double: Floats
-) -> Floats:
-    """Return by how much rounding moves each rollout while it is near, (N, S)."""
-    off = [_until(near, wrapped(one - double, pair.angle)).max(axis=1) for one in rounded]
-    return (np.max(off, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
-
-
-def _near(pair: Pair, probe: Probe, double: Floats) -> NDArray[np.bool_]:
-    """Tell until when rollouts (N, T, S) have not run away, (N, T); NaN has."""
-    off = np.abs(double - probe.states[:, -1:].astype(np.float64)) / pair.spread
-    return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
+    probe = reference.probe
+    exact, others = reference.rollout.part(0)
+    near = _near(pair, probe, exact)
+    found = pair.simulator.rollout(*probe.inputs).astype(np.float64)
+    difference = _until(near, wrapped(found - exact, pair.angle)).max(axis=1)
+    floor = pair.floor(_until(near, exact).max(axis=1))
+    allowed = np.maximum(FACTOR * _rounding(pair, near, others, exact), floor)
+    return _worst(what, probe, difference, allowed, pair, bool(np.isfinite(exact[:, 0]).all()))
 
 
 def compare_long(pair: Pair, probe: Probe) -> Parity:
-    """Compare a long rollout, in which a model may run away or be chaotic.
+    """Compare a long rollout, in which a model may run away or be chaotic."""
+    evaluated = evaluate(pair.step, rollout, probe.inputs, pair.precision)
+    found = compare_rollout(pair, Reference(probe, (), evaluated, evaluated), "long rollout")
+    ran = bool(_near(pair, probe, evaluated.exact[0])[:, 0].all())  # else nothing was compared
+    return replace(found, passed=found.passed and ran, finite=found.finite and ran)
 
-    How much rounding grows is luck along one trajectory, so it is the most that copies, started a
-    rounding apart, differ by from float64. A row is compared until it has run away.
-    """
-    single, rounded, double = _rolled(pair, probe, True)
-    near = _near(pair, probe, double)
-    found = pair.simulator.rollout(*probe.inputs).astype(np.float64)
-    difference = _until(near, wrapped(found - single, pair.angle)).max(axis=1)
-    most = _rounding(pair, near, rounded, double)
-    allowed = np.maximum(ROLLOUT_FACTOR * most, pair.floor(_until(near, double).max(axis=1)))
-    row = _worst("long rollout", probe, difference, allowed, pair)
-    ran = bool(near[:, 0].all())  # else nothing was compared
-    return replace(row, passed=row.passed and ran, finite=row.finite and ran)
+
+def _rounding(
+    pair: Pair, near: NDArray[np.bool_], others: Sequence[Floats], exact: Floats
+) -> Floats:
+    """Return by how much rounding moves each rollout (N, T, S) while it is near, (N, S)."""
+    off = [_until(near, wrapped(one - exact, pair.angle)).max(axis=1) for one in others]
+    return (np.max(off, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
+
+
+def _near(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
+    """Tell until when rollouts (N, T, S) have not run away, (N, T); NaN has."""
+    off = np.abs(exact - probe.states[:, -1:].astype(np.float64)) / pair.spread
+    return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
 
 
 def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
@@ -244,18 +280,12 @@ def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
     return np.where(near[:, :, None], np.abs(values), 0.0)
 
 
-def _rounded(states: NDArray[np.float32], spread: Floats) -> list[NDArray[np.float32]]:
-    """Return states (N, H, S) and COPIES of them that lie a rounding of float32 apart."""
-    rng = np.random.default_rng(0)
-    size = np.spacing(np.maximum(np.abs(states), spread).astype(np.float32))
-    moved = [states + size * rng.choice([-1.0, 1.0], states.shape) for _ in range(COPIES)]
-    return [states, *(one.astype(np.float32) for one in moved)]
-
-
-def _worst(what: str, probe: Probe, difference: Floats, allowed: Floats, pair: Pair) -> Parity:
+def _worst(
+    what: str, probe: Probe, difference: Floats, allowed: Floats, pair: Pair, sound: bool = True
+) -> Parity:
     """Return the row and channel where (N, S) `difference` is closest to, or over, `allowed`."""
     distance = np.abs(difference)
-    finite = bool(np.isfinite(distance).all() and np.isfinite(allowed).all())
+    finite = bool(np.isfinite(distance).all() and np.isfinite(allowed).all()) and sound
     ratio = np.where(np.isfinite(distance / allowed), distance / allowed, np.inf)
     row, column = np.unravel_index(np.argmax(ratio), ratio.shape)
     return Parity(
@@ -267,8 +297,5 @@ def _worst(what: str, probe: Probe, difference: Floats, allowed: Floats, pair: P
         allowed=float(allowed[row, column]),
         finite=finite,
         passed=bool((distance <= allowed).all()) and finite,
+        diverged=not sound,
     )
-
-
-def _array(tensor: Tensor) -> Floats:
-    return tensor.double().numpy()

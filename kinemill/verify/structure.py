@@ -23,6 +23,8 @@ RANDOM = (
     *("RandomUniform", "RandomUniformLike"),
 )
 
+_KINDS = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
+
 Shape = list[int | str]
 
 
@@ -106,7 +108,7 @@ def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
         interface = read_interface(path, model)
     except BadInput as error:
         return [*gates, Gate(f"{name} metadata", False, str(error), "kinemill metadata")]
-    wanted = "float32 tensors of the shapes that the metadata names, batch and horizon free"
+    wanted = f"{interface.dtype}, shapes as in the metadata, batch and horizon free"
     return [*gates, gate(f"{name} interface", _unlike_metadata(model.graph, interface), wanted)]
 
 
@@ -207,7 +209,7 @@ def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
             found.append(f"no {name}")
             continue
         kind = declared[name].type.tensor_type
-        if kind.elem_type != TensorProto.FLOAT:
+        if kind.elem_type != _KINDS[interface.dtype]:
             found.append(f"{name} holds {TensorProto.DataType.Name(kind.elem_type).lower()}")
         shape: Shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
         if not _fits(shape, wanted):

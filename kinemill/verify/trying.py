@@ -19,7 +19,17 @@ from kinemill.verify.elsewhere import THREADS, compare_elsewhere
 from kinemill.verify.files import check_files, read_models, structures
 from kinemill.verify.gates import Gate
 from kinemill.verify.manners import manners
-from kinemill.verify.parity import LONG, LONG_ROWS, Pair, Parity, compare, compare_long, tried
+from kinemill.verify.parity import (
+    LONG,
+    LONG_ROWS,
+    Pair,
+    Parity,
+    compare,
+    compare_long,
+    not_made,
+    refer,
+    tried,
+)
 from kinemill.verify.physics import Sense, physical_sense
 from kinemill.verify.poison import Poison, poison
 from kinemill.verify.probes import Probe, make_probes, stretched
@@ -27,6 +37,7 @@ from kinemill.verify.references import References
 from kinemill.verify.structure import Structure
 from kinemill.verify.variants import try_variants
 
+COMPARED = ("step", "rollout", "long rollout")
 STILL = 1e-12  # a smaller spread in training counts as 1, as in the step's own scaling
 
 
@@ -136,12 +147,16 @@ def try_out(subject: Subject) -> Trials:
 
 def compared(subject: Subject, probes: list[Probe]) -> list[Parity]:
     """Compare the files with the trained step: on all probes, far ahead, and run otherwise."""
-    pair, first = subject.pair, probes[0]
+    pair = subject.pair
+    try:
+        references = refer(pair, probes)
+    except Exception as error:  # noqa: BLE001 - files of another interface than the step's
+        return [not_made(what, probes[0], error) for what in COMPARED]
     far = stretched(subject.dataset, subject.simulator.interface, LONG_ROWS, LONG)
     return [
-        *compare(pair, probes),
+        *compare(pair, references),
         *tried("long rollout", far, lambda: [compare_long(pair, far)]),
-        *compare_elsewhere(subject.folder, subject.threaded, pair, first),
+        *compare_elsewhere(subject.folder, subject.threaded, pair, references[0]),
     ]
 
 
@@ -164,7 +179,7 @@ def runnable(task: str, gates: list[Gate], parity: list[Parity]) -> None:
 def parity_gates(parity: list[Parity]) -> list[Gate]:
     """Return a line for each kind of comparison, at its worst."""
     gates: list[Gate] = []
-    for what in ("step", "rollout", "long rollout"):
+    for what in COMPARED:
         rows = [row for row in parity if row.what == what]
         worst = max(rows, key=_ratio)
         found = f"{worst.found:.2e} in {worst.channel} ({worst.probe}, {len(rows)} comparisons)"

@@ -7,7 +7,7 @@ from torch import nn
 
 from kinemill.models._parts import activation
 from kinemill.runtime import load
-from kinemill.verify.parity import Pair, compare
+from kinemill.verify.parity import Pair, compare, refer
 from kinemill.verify.poison import poison
 from kinemill.verify.probes import Probe
 from tests.export.conftest import batch, published, random_step
@@ -50,7 +50,7 @@ def test_it_passes_the_gates_of_verify(way, tmp_path):
         for seed in (1, 2)
     ]
     pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
-    assert [item for item in compare(pair, probes) if not item.passed] == []
+    assert [item for item in compare(pair, refer(pair, probes)) if not item.passed] == []
     found = poison(simulator, probes[0])
     assert [item for item in found if not item.passed] == []
     assert len(found) >= 14  # every input of both files, at up to three places
@@ -87,5 +87,5 @@ def test_every_activation_is_exported_and_passes(tmp_path):
     simulator = load(published(step, tmp_path), non_finite="pass")
     probe = Probe("random", *(part.numpy() for part in batch(32, 1, 10)))
     pair = Pair(simulator, step, np.array([1.3, 2.0]), np.array([True, False]))
-    assert [item for item in compare(pair, [probe]) if not item.passed] == []
+    assert [item for item in compare(pair, refer(pair, [probe])) if not item.passed] == []
     assert all(item.passed for item in poison(simulator, probe))

@@ -3,6 +3,7 @@ import dataclasses
 import html.parser
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -138,7 +139,8 @@ def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(export
 
 def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
     """Near 101325 Pa float32 counts in 1/128 Pa, more than 1e-5 of a spread of 10 Pa."""
-    pair = Pair(None, None, np.array([10.0, 2.0]), np.array([False, False]))
+    simulator = SimpleNamespace(interface=SimpleNamespace(dtype="float32"))
+    pair = Pair(simulator, None, np.array([10.0, 2.0]), np.array([False, False]))
     found = pair.floor(np.array([[101325.0, -3.0]]))
     np.testing.assert_allclose(found, [[1 / 128, 2e-5]])
 

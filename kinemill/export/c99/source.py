@@ -60,12 +60,15 @@ def read(model: bytes) -> Parts:
     """Translate a step.onnx.
 
     Raises:
-        BadInput: it holds an operation that is not translated, needs too much stack, or is none
-            of kinemill's.
+        BadInput: it holds an operation that is not translated, needs too much stack, is not in
+            float32, or is none of kinemill's.
     """
     proto = onnx.load_from_string(model)
     properties = {item.key: item.value for item in proto.metadata_props}
     interface = Interface.from_metadata("step.onnx", properties)
+    if interface.dtype != "float32":
+        fix = "leave `export.precision` at float32, or run it with ONNX Runtime"
+        raise BadInput("C99", f"the step is in {interface.dtype}", expected="float32", fix=fix)
     graph = proto.graph
     made = {name for node in graph.node for name in node.output}
     guarded = f"{BARE}next_state" in made

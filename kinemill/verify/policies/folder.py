@@ -73,7 +73,7 @@ def _alike(name: str, policy: Policy, other: Policy, probe: Probe) -> Gate:
 
 def _same(name: str, policy: Policy, one: np.ndarray, other: np.ndarray) -> Gate:
     off = np.abs(one.astype(np.float64) - other)
-    allowed = NEAR * allowed_of(other, other, policy.interface)
+    allowed = NEAR * allowed_of(other, [other], policy.interface)
     passed = bool((off <= allowed).all())
     return Gate(name, passed, f"{float(off.max()):.1e} apart", "but for rounding the same")
 

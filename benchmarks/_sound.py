@@ -1,0 +1,214 @@
+"""Sound models whose float32 rounding is far from that of a small network.
+
+Linear and polynomial models of many lags, fitted to data sampled much faster than the robot moves,
+are sums of large terms that cancel. Coordinates that lie 1e4 spreads from zero leave float32 three
+digits. Stiff robots live on small differences of large numbers, and unstable ones amplify whatever
+rounding there is. None of it is a fault of an export.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.spec.task import Task
+from kinemill.train.data import make_windows, scale_of
+from kinemill.train.layout import layout_of
+from kinemill.train.objectives._preparing import fit_network
+from kinemill.train.step import make_step
+
+Rows = NDArray[np.float64]
+Simulate = Callable[[int, np.random.Generator], Rows]
+SPLITS = (("train", 3, 400), ("validation", 1, 300), ("test", 3, 300))
+DT = 0.002  # s
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A synthetic robot.
+
+    Attributes:
+        name: of the task.
+        states: names of its states; `simulate` gives them in this order, then the force.
+        simulate: (rows, random) -> (rows, S + 1).
+    """
+
+    name: str
+    states: tuple[str, ...]
+    simulate: Simulate
+
+    def task(self, model: Mapping[str, Any], history: int) -> Task:
+        """Return its task with this model."""
+        channels: dict[str, Any] = {name: {"role": "state", "unit": "m"} for name in self.states}
+        channels["force"] = {"role": "action", "unit": "N"}
+        learn = {"type": "dynamics", "model": {**model}, "history": history, "horizon": 2}
+        given = {"task": self.name, "dt": DT, "channels": channels, "learn": learn}
+        return Task.model_validate(given)
+
+    @cached_property
+    def dataset(self) -> PackedDataset:
+        """Three training, one validation and three test episodes."""
+        random, start = np.random.default_rng(0), 0
+        episodes, parts = list[PackedEpisode](), list[Rows]()
+        for split, count, rows in SPLITS:
+            for index in range(count):
+                name, stop = f"{split}{index}", start + rows
+                episodes.append(PackedEpisode(name, name, f"{name}.csv", split, start, stop))
+                parts.append(self.simulate(rows, random))
+                start = stop
+        values = np.concatenate(parts).astype(np.float32)
+        train = np.concatenate(parts[:3]).astype(np.float32).astype(np.float64)
+        return PackedDataset(
+            task=self.name,
+            dt=DT,
+            states=list(self.states),
+            actions=["force"],
+            units={**dict.fromkeys(self.states, "m"), "force": "N"},
+            angles=[],
+            episodes=episodes,
+            values=values,
+            mean=train.mean(axis=0),
+            std=train.std(axis=0),
+            delta_std=np.diff(train[:, : len(self.states)], axis=0).std(axis=0),
+        )
+
+    def fitted(self, model: Mapping[str, Any], history: int) -> Any:
+        """Return the step of a model that is fitted in closed form."""
+        task = self.task(model, history)
+        layout = layout_of(task)
+        step = make_step(task.learn.model, layout, scale_of(self.dataset, layout)).eval()
+        windows = make_windows(self.dataset, "train", layout, 1)
+        fit_network(step, windows, torch.arange(len(windows)))
+        return step
+
+    def description(self) -> dict[str, Any]:
+        """Return what `model.json` says of its models."""
+        names = [*self.states, "force"]
+        units = self.dataset.units
+        limits = dict.fromkeys(names)
+        return {"task": self.name, "dataset": "d" * 64, "units": units, "limits": limits}
+
+
+def _forces(rows: int, random: np.random.Generator, hold: int = 10) -> Rows:
+    return np.repeat(random.uniform(-1.0, 1.0, rows // hold + 1), hold)[:rows]
+
+
+def _linear(matrix: Rows, gain: Rows, seen: Rows) -> Simulate:
+    """Return x' = A x + B u (1/s), seen through C, sampled exactly; the force is held."""
+    size = len(matrix)
+    whole = np.zeros((size + 1, size + 1))
+    whole[:size, :size], whole[:size, size] = matrix * DT, gain * DT
+    step = torch.linalg.matrix_exp(torch.from_numpy(whole)).numpy()
+
+    def simulate(rows: int, random: np.random.Generator) -> Rows:
+        state, found = np.zeros(size), np.zeros((rows, len(seen) + 1))
+        for index, force in enumerate(_forces(rows, random)):
+            found[index] = *(seen @ state), force
+            state = step[:size, :size] @ state + step[:size, size] * force
+        return found
+
+    return simulate
+
+
+def structure(sensors: int = 3, modes: int = 9) -> Robot:
+    """Return a lightly damped structure: accelerations at some places, one force at another."""
+    random = np.random.default_rng(1)
+    stiffness = (2 * np.pi * np.linspace(3.0, 30.0, modes)) ** 2
+    damping = 0.02 * np.sqrt(stiffness)
+    still, whole = np.zeros((modes, modes)), np.eye(modes)
+    matrix = np.block([[still, whole], [np.diag(-stiffness), np.diag(-damping)]])
+    gain = np.concatenate([np.zeros(modes), random.uniform(0.5, 1.0, modes)])
+    seen = random.uniform(-1.0, 1.0, (sensors, modes)) @ matrix[modes:]
+    names = tuple(f"a{index}" for index in range(sensors))
+    return Robot("structure", names, _linear(matrix, gain, seen))
+
+
+def axis() -> Robot:
+    """Return a positioning drive: motor and load on a soft shaft, seen by their positions."""
+    k, motor, load = 900.0, 1.0, 0.5
+    matrix = np.zeros((4, 4))
+    matrix[0, 2] = matrix[1, 3] = 1.0
+    matrix[2] = -k / motor - 1.0, k / motor, -2.0, 0.5
+    matrix[3] = k / load, -k / load, 0.5, -2.0
+    gain = np.array([0.0, 0.0, 50.0, 0.0])
+    return Robot("axis", ("motor", "load"), _linear(matrix, gain, np.eye(4)[:2]))
+
+
+def stiff() -> Robot:
+    """Return two masses on a spring a thousand times as fast as what moves them."""
+    k = 2e5
+    matrix = np.zeros((4, 4))
+    matrix[0, 2] = matrix[1, 3] = 1.0
+    matrix[2] = -k - 4.0, k, -400.0, 390.0
+    matrix[3] = k, -k - 4.0, 390.0, -400.0
+    gain = np.array([0.0, 0.0, 50.0, 0.0])
+    return Robot("stiff", ("p1", "p2", "v1", "v2"), _linear(matrix, gain, np.eye(4)))
+
+
+def far(offset: float = 1e4) -> Robot:
+    """Return the positioning drive `offset` spreads from where its coordinates count from."""
+    near = axis().simulate
+
+    def simulate(rows: int, random: np.random.Generator) -> Rows:
+        found = near(rows, random)
+        return found + np.array([offset, offset, 0.0]) * FAR_SPREAD
+
+    return Robot("far", ("motor", "load"), simulate)
+
+
+FAR_SPREAD = 1.0  # m, about the spread of the positions of `axis`
+
+
+def unstable(growth: float = 1.5) -> Robot:
+    """Return a robot that a controller keeps from falling: x grows `growth`-fold a step without."""
+
+    def simulate(rows: int, random: np.random.Generator) -> Rows:
+        state, found = 0.0, np.zeros((rows, 2))
+        for index, push in enumerate(_forces(rows, random)):
+            force = push - (growth - 0.5) * state
+            found[index] = state, force
+            state = growth * state + force
+        return found
+
+    return Robot("unstable", ("tilt",), simulate)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One sound model: its title, its robot, its model, its history."""
+
+    title: str
+    robot: Robot
+    model: Mapping[str, Any]
+    history: int
+
+    def step(self) -> Any:
+        """Return it, fitted."""
+        return self.robot.fitted(self.model, self.history)
+
+
+def sound_models() -> Sequence[Sound]:
+    """Return all of them: twelve of many lags, then offsets, stiff and unstable ones."""
+    found, exact = list[Sound](), {"type": "linear", "ridge": 0.0}
+    for robot in (axis(), structure(), structure(1, 6)):
+        for history in (20, 40, 80, 120):
+            title = f"linear, {history} lags, {len(robot.states)} states of {robot.name}"
+            found.append(Sound(title, robot, exact, history))
+    polynomial = {"type": "polynomial", "degree": 2, "rows": 2, "ridge": 1e-16}
+    for history in (20, 40, 80, 120):
+        found.append(Sound(f"polynomial, {history} lags", structure(), polynomial, history))
+    for history in (1, 4, 20):
+        found.append(Sound(f"1e4 spreads from zero, {history} lags", far(), exact, history))
+    found += [
+        Sound("stiff", stiff(), exact, 1),
+        Sound("stiff, 10 lags", stiff(), exact, 10),
+        Sound("unstable, 1.2 a step", unstable(1.2), exact, 1),
+        Sound("unstable, 1.6 a step", unstable(1.6), exact, 1),
+        Sound("unstable, 1.6 a step, 10 lags", unstable(1.6), exact, 10),
+    ]
+    return found

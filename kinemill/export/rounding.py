@@ -1,0 +1,226 @@
+"""How far sound float32 evaluations of one module lie apart, on the same inputs.
+
+Two runtimes that evaluate one module in float32 agree to rounding only. How much that is follows
+from the module and its inputs: sums of large terms that cancel lose most digits, integrators next
+to nothing. It is sampled here by Monte Carlo arithmetic (Parker, Pierce and Eggert 2000): the
+module runs in float64, and the result of each operation is moved by a random amount of the size
+that float32 may be off there.
+
+The sizes are those of running error analysis (Higham 2002, section 3.3), with the unit roundoff
+u = 2^-24 and n terms:
+
+| operation | moved by up to | source |
+|---|---|---|
+| a + b, a - b | u (abs(a) + abs(b)) | Higham 2002, (2.4), operands rounded as well |
+| products, functions | 2 u abs(result) | Higham 2002, (2.4); functions to 2 ulp |
+| sums of n terms t, matrix products | sqrt(n) u (norm(t) + abs(sum)) | Higham and Mary 2019 |
+| others, such as a layer norm | u of each operand and 2 u of the result | backward error |
+
+The third line is their random model of rounding: the n partial sums of terms with random signs are
+of the size norm(t), whatever the order of summation. What the sizes grow to on their way through
+the module, a rollout included, is not bounded but observed. Exact operations (copies, indices,
+comparisons, rounding to integers) are left alone, and so is a result that is exactly 0, such as the
+difference of equal numbers.
+
+To these samples come the module in float32 as it is, and with parameters a bit apart, as an export
+may fold scales into them. `FACTOR` times the largest distance from float64 is what a sound runtime
+may be off: over 36 sound models of every architecture, 18 of them badly conditioned, ONNX Runtime
+was off by at most 1.3 times that distance (`python -m benchmarks.mutations` blames none of them).
+"""
+
+import copy
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from kinemill.runtime.interface import Dtype
+
+Floats = NDArray[np.float64]
+Run = Callable[..., tuple[Tensor, ...]]
+_Module = TypeVar("_Module", bound=nn.Module)
+
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
+FACTOR = 10.0  # times the largest sampled distance, see above
+COPIES, APART = 3, 1  # samples of moved results, of parameters a bit apart
+_POOL = (
+    1 << 16
+)  # random numbers, reused from random offsets: drawing them anew costs more than sums
+
+_ATEN = torch.ops.aten
+_PRODUCTS = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.mv: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}
+_SUMS = {_ATEN.sum, _ATEN.mean, _ATEN.cumsum}
+_DIFFERENCES = {_ATEN.add, _ATEN.sub, _ATEN.rsub}
+_EXACT = {
+    *(_ATEN.cat, _ATEN.stack, _ATEN.clone, _ATEN.index, _ATEN.index_select, _ATEN.gather),
+    *(_ATEN.where, _ATEN.neg, _ATEN.abs, _ATEN.relu, _ATEN.maximum, _ATEN.minimum, _ATEN.clamp),
+    *(_ATEN.clamp_min, _ATEN.clamp_max, _ATEN.round, _ATEN.floor, _ATEN.ceil, _ATEN.sign),
+    *(_ATEN.repeat, _ATEN.flip, _ATEN.roll, _ATEN.constant_pad_nd, _ATEN._to_copy),
+    *(_ATEN.max, _ATEN.min, _ATEN.amax, _ATEN.amin, _ATEN.masked_fill, _ATEN.scalar_tensor),
+    *(_ATEN.tril, _ATEN.triu, _ATEN.diagonal_copy, _ATEN.full_like, _ATEN.one_hot),
+    *(_ATEN.zeros_like, _ATEN.ones_like, _ATEN.new_zeros, _ATEN.new_ones, _ATEN.new_full),
+    *(_ATEN.zeros, _ATEN.ones, _ATEN.full, _ATEN.empty, _ATEN.empty_like, _ATEN.new_empty),
+    *(_ATEN.arange, _ATEN.eye, _ATEN.linspace, _ATEN.lift_fresh, _ATEN.lift_fresh_copy),
+}
+_ELEMENTWISE = {
+    *(_ATEN.mul, _ATEN.div, _ATEN.reciprocal, _ATEN.sqrt, _ATEN.rsqrt, _ATEN.pow, _ATEN.exp),
+    *(_ATEN.tanh, _ATEN.sigmoid, _ATEN.sin, _ATEN.cos, _ATEN.atan2, _ATEN.log, _ATEN.log1p),
+    *(_ATEN.silu, _ATEN.gelu, _ATEN.elu, _ATEN.softplus, _ATEN.erf, _ATEN.leaky_relu),
+}
+
+
+class Rounding(TorchDispatchMode):
+    """Moves the result of each operation by as much as float32 may be off there.
+
+    Args:
+        seed: of the random numbers.
+        precision: whose rounding.
+    """
+
+    def __init__(self, seed: int, precision: Dtype = "float32") -> None:
+        super().__init__()
+        self._unit = UNIT[precision]
+        self._random, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+        self._pool = torch.rand(_POOL, generator=generator, dtype=torch.float64) * 2.0 - 1.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operation; its float results come back moved."""
+        del types
+        kwargs, kind = kwargs or {}, func.overloadpacket
+        if func.is_view or kind in _EXACT or func._schema.is_mutable:
+            return func(*args, **kwargs)
+        if kind in _PRODUCTS:
+            return self._product(func, args, kwargs, _PRODUCTS[kind])
+        if kind in _SUMS:
+            found = func(*args, **kwargs)
+            terms = _terms(args[0], found)
+            size = func(args[0].square(), *args[1:], **kwargs).clamp_min(0.0).sqrt()
+            return self._moved(found, terms, size + found.abs())
+        if kind in _DIFFERENCES:
+            found = func(*args, **kwargs)
+            size = _sizes(_ATEN.add.Tensor, (args[0], args[1]), {}) if _floats(args[1]) else None
+            size = found.abs() if size is None else size
+            return self._moved(found, 1.0, torch.where(found == 0.0, 0.0, size))
+        if kind not in _ELEMENTWISE:
+            args = tree_map_only(Tensor, self._nudged, args)
+        found = func(*args, **kwargs)
+        return tree_map_only(Tensor, lambda one: self._nudged(one, 2.0), found)
+
+    def _product(self, func: Any, args: Any, kwargs: Any, first: int) -> Tensor:
+        """Run a matrix product; a bias in front of it is one more term."""
+        found = func(*args, **kwargs)
+        if not _floats(found):
+            return found
+        terms = float(args[first].shape[-1] + first)
+        squared = tree_map_only(Tensor, Tensor.square, args)
+        return self._moved(found, terms, func(*squared, **kwargs).sqrt() + found.abs())
+
+    def _nudged(self, value: Tensor, times: float = 1.0) -> Tensor:
+        if not _floats(value) or not value.numel():
+            return value
+        return torch.addcmul(value, self._drawn(value), value, value=times * self._unit)
+
+    def _moved(self, value: Tensor, terms: float, size: Tensor) -> Tensor:
+        """Return a value moved by up to sqrt(terms) u size."""
+        if not _floats(value) or not value.numel():
+            return value
+        return torch.addcmul(value, self._drawn(value), size, value=terms**0.5 * self._unit)
+
+    def _drawn(self, like: Tensor) -> Tensor:
+        """Return numbers within -1 and 1, from anywhere in the pool."""
+        count, start = like.numel(), self._random.randrange(_POOL)
+        while start + count > len(self._pool):
+            self._pool = torch.cat([self._pool, self._pool])
+        return self._pool[start : start + count].view(like.shape).to(like.dtype)
+
+
+def _floats(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _terms(given: Tensor, found: Tensor) -> float:
+    return given.numel() / max(found.numel(), 1)
+
+
+def _sizes(func: Callable[..., Tensor], args: Any, kwargs: Any) -> Tensor:
+    """Return what an operation makes of the sizes of its operands."""
+    return func(*tree_map_only(Tensor, Tensor.abs, args), **kwargs)
+
+
+def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:
+    """Return a copy whose parameters are off by one bit each, up or down.
+
+    An export may fold a scale into a layer, which rounds its weights anew, the same at every step.
+    """
+    other, generator = copy.deepcopy(module), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in other.parameters():
+            if weight.is_floating_point():
+                sign = torch.randint(0, 2, weight.shape, generator=generator) * 2 - 1
+                weight.mul_(1.0 + 2.0 * UNIT[precision] * sign)
+    return other
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """One module on the same inputs, evaluated several times.
+
+    Attributes:
+        exact: in float64, one array for each output.
+        others: as sound runtimes might evaluate it; the first is the module itself in torch.
+    """
+
+    exact: tuple[Floats, ...]
+    others: list[tuple[Floats, ...]]
+
+    def part(self, index: int) -> tuple[Floats, list[Floats]]:
+        """Return one output: in float64, and the others."""
+        return self.exact[index], [each[index] for each in self.others]
+
+
+def evaluate(
+    step: Any, run: Run, inputs: Sequence[NDArray[Any]], precision: Dtype = "float32"
+) -> Evaluations:
+    """Evaluate a step in float64 and as sound runtimes of a precision might.
+
+    Args:
+        step: trained.
+        run: (module, *inputs) -> outputs, each with the batch in front.
+        inputs: float32, each with the batch in front.
+        precision: of the runtimes.
+    """
+    plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap draws no numbers
+    precise, given = (
+        plain.cpu().double().eval(),
+        [torch.from_numpy(part).double() for part in inputs],
+    )
+    with torch.no_grad():
+        exact = _arrays(run(precise, *given))
+        others = [exact]
+        if precision == "float32":
+            single = copy.deepcopy(step).cpu().float().eval()
+            others = [_arrays(run(single, *(part.float() for part in given)))]
+        for seed in range(APART):
+            others.append(_arrays(run(rounded(precise, seed, precision), *given)))
+        with Rounding(0, precision):
+            moved = run(precise, *(torch.cat([part] * COPIES) for part in given))
+    split = [np.split(part, COPIES) for part in _arrays(moved)]
+    return Evaluations(exact, [*others, *zip(*split, strict=True)])
+
+
+def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Floats, ...]:
+    return tuple(part.double().numpy() for part in tensors)
+
+
+def rollout(module: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """Roll a step out: what `evaluate` runs for (N, H, S), (N, H-1, A), (N, T, A)."""
+    return (module.rollout(*inputs),)
