@@ -20,6 +20,7 @@ from kinemill.verify.significance import (
     Interval,
     block_lengths,
     compare_squares,
+    leave_out,
     widest,
 )
 
@@ -110,11 +111,9 @@ class Errors:
     def sureness(self) -> tuple[list[Interval], Interval]:
         """How sure the RMSE of each channel is (S), and how sure nrmse is, on a log scale."""
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
-        moves = np.flatnonzero(moving(self.spread))
-        apart = [
-            widest(lengths, self.scale, np.array([place])) for place in range(len(self.channels))
-        ]
-        return apart, widest(lengths, self.scale, moves)
+        left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(moving(self.spread))
+        apart = [widest(left_out, np.array([place])) for place in range(len(self.channels))]
+        return apart, widest(left_out, moves)
 
     @property
     def effective_n(self) -> float:

@@ -144,23 +144,59 @@ def compare_blocks(
     """Compare a model with a reference; see `compare_squares`."""
     moving = np.flatnonzero(scale.spread > 0.0)
     chosen = [moving, *(np.array([place]) for place in range(len(scale.spread)))]
-    return [_compare(lengths, scale, places, margin) for places in chosen]
+    left_out = leave_out(lengths, scale)
+    return [_compare(left_out, places, margin) for places in chosen]
 
 
-def _compare(
-    lengths: Sequence[Blocks], scale: Scale, places: NDArray[np.int64], margin: float
-) -> Comparison:
+@dataclass(frozen=True)
+class LeftOut:
+    """Errors of each model without one block after the other, in training spreads.
+
+    Attributes:
+        whole: RMS error over all blocks, (M, S).
+        left: RMS error without each block, (M, B, S).
+        share: of the squared error that lies in each block, (M, B, S).
+        spread: in training, (S,); NaN of a channel that never moves.
+        blocks: that were left out.
+    """
+
+    whole: Floats
+    left: Floats
+    share: Floats
+    spread: Floats
+    blocks: Blocks
+
+
+@np.errstate(all="ignore")
+def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
+    """Return the errors without one block after the other, for blocks of each length.
+
+    An error below what the sensor resolves counts as its floor.
+    """
+    spread = np.where(scale.spread > 0.0, scale.spread, np.nan)
+    least, found = scale.floor**2, list[LeftOut]()
+    for blocks in lengths:
+        total, windows = blocks.sums.sum(axis=1, keepdims=True), blocks.counts.sum()
+        left = (total - blocks.sums) / (windows - blocks.counts)[:, None]
+        whole, left = (
+            np.sqrt(np.maximum(squares, least)) / spread for squares in (total / windows, left)
+        )
+        share = np.nan_to_num(blocks.sums / total)
+        found.append(LeftOut(whole[:, 0], left, share, spread, blocks))
+    return found
+
+
+def _compare(left_out: Sequence[LeftOut], places: NDArray[np.int64], margin: float) -> Comparison:
     """Compare by the mean over the channels at `places`."""
-    spread, floor = scale.spread[places], scale.floor[places]
-    if not len(places) or not (spread > 0.0).all():
+    whole = left_out[-1].whole[:, places]
+    if not len(places) or np.isnan(left_out[-1].spread[places]).any():
         return _without_interval(math.nan, math.nan)
     error, reference = (
-        value if math.isfinite(value) else math.inf
-        for value in _totals(lengths[-1], places, spread, floor).tolist()
+        value if math.isfinite(value) else math.inf for value in whole.mean(axis=1).tolist()
     )
     if math.isinf(error) or math.isinf(reference):
         return _without_interval(error, reference)
-    interval = widest(lengths, scale, places)
+    interval = widest(left_out, places)
     middle, half = math.log(error / reference), interval.half
     beyond = middle - math.log1p(margin)
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
@@ -188,57 +224,42 @@ def _without_interval(error: float, reference: float) -> Comparison:
 
 
 @np.errstate(all="ignore")
-def widest(lengths: Sequence[Blocks], scale: Scale, places: NDArray[np.int64]) -> Interval:
+def widest(left_out: Sequence[LeftOut], places: NDArray[np.int64]) -> Interval:
     """Return the widest interval of all block lengths with enough independent blocks.
 
-    Of log(error) where `lengths` hold one model, of log(error of the first / error of the second)
-    where they hold two; errors are averaged over the channels at `places` (S,).
+    Of log(error) of one model, of log(error of the first / error of the second) of two; errors are
+    averaged over the channels at `places`.
     """
-    spread, floor = scale.spread[places], scale.floor[places]
-    found = [_jackknife(blocks, places, spread, floor) for blocks in lengths]
+    found = [_jackknife(one, places) for one in left_out]
     usable = [one for one in found if math.isfinite(one.half)]
     if usable:
         return max(usable, key=lambda one: one.half)
     return max(found, key=lambda one: one.effective_n)
 
 
-def _jackknife(
-    blocks: Blocks, places: NDArray[np.int64], spread: Floats, floor: Floats
-) -> Interval:
+def _jackknife(left_out: LeftOut, places: NDArray[np.int64]) -> Interval:
     """Return the interval by leaving out one block after the other (Efron 1982, eq. 3.3)."""
-    sums, counts = blocks.sums[:, :, places], blocks.counts
-    total, windows = sums.sum(axis=1, keepdims=True), counts.sum()
-    effective = _effective(sums, total, counts, _relative(total, windows, spread, floor))
-    if len(counts) < 2 or effective < blocks.fewest:
+    blocks, count = left_out.blocks, len(left_out.blocks.counts)
+    effective = _effective(left_out, places)
+    if count < 2 or effective < blocks.fewest:
         return Interval(math.nan, math.nan, effective, blocks.unit)
-    left = (total - sums) / (windows - counts)[:, None]
-    logs = np.log(_relative(left, 1.0, spread, floor).mean(axis=2))
+    logs = np.log(left_out.left[:, :, places].mean(axis=2))
     statistic = logs[0] - logs[1] if len(logs) > 1 else logs[0]
     apart = statistic - statistic.mean()
-    error = math.sqrt((len(counts) - 1) / len(counts) * float((apart**2).sum()))
+    error = math.sqrt((count - 1) / count * float(apart @ apart))
     half = float(stdtrit(effective - 1.0, CONFIDENCE)) * error
     return Interval(half, error, effective, blocks.unit)
 
 
-def _effective(sums: Floats, total: Floats, counts: Floats, relative: Floats) -> float:
+def _effective(left_out: LeftOut, places: NDArray[np.int64]) -> float:
     """Return how many independent blocks there are, (sum m)² / sum m².
 
     The share m of a block is that of the squared error in it, of each channel as much as it weighs
     in the average, and of each model alike: what a model did there at all can change the ratio.
     """
-    weight = relative / relative.sum(axis=2, keepdims=True)
-    share = (weight * np.nan_to_num(sums / total)).sum(axis=(0, 2))
+    weight = left_out.whole[:, places]
+    weight = weight / weight.sum(axis=1, keepdims=True)
+    share = (weight[:, None] * left_out.share[:, :, places]).sum(axis=(0, 2))
     if not share.sum() > 0.0:
-        share = counts
-    return round(float(share.sum() ** 2 / (share**2).sum()), _DIGITS)
-
-
-def _totals(blocks: Blocks, places: NDArray[np.int64], spread: Floats, floor: Floats) -> Floats:
-    """Return the error of each model over all blocks, (M,)."""
-    total = blocks.sums[:, :, places].sum(axis=1)
-    return _relative(total, blocks.counts.sum(), spread, floor).mean(axis=1)
-
-
-def _relative(sums: Floats, windows: float, spread: Floats, floor: Floats) -> Floats:
-    """Return RMS errors over the spread; what the sensor does not resolve counts as its floor."""
-    return np.sqrt(np.maximum(sums / windows, floor**2)) / spread
+        share = left_out.blocks.counts
+    return round(float(share.sum() ** 2 / (share @ share)), _DIGITS)
