@@ -167,7 +167,6 @@ def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str], Any]:
     if training is None:
         rivals: dict[str, Any] = {"persistence": Persistence()}
         notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
-        notes.append("errors are normalized by the spread of these logs, not of the training rows")
     else:
         rivals = contestants(training, chosen.simulator.history)
     champion, why = _champion(chosen)
@@ -175,7 +174,20 @@ def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str], Any]:
         rivals["champion"] = champion
     elif why:
         notes.append(f"no champion beside it: {why}")
-    return rivals, notes, training_scale(training) if training is not None else None
+    scale = training_scale(training) if training is not None else _stated_scale(chosen)
+    if scale is None:
+        notes.append("errors are normalized by the spread of these logs, not of the training rows")
+    return rivals, notes, scale
+
+
+def _stated_scale(chosen: Chosen) -> Any:
+    """Return the scale of errors that the bundle of a model states, or None."""
+    from kinemill.store import read_json
+    from kinemill.verify.scale import stated_scale
+
+    document = chosen.folder / "verification.json"
+    states = chosen.simulator.interface.states
+    return stated_scale(read_json(document), states) if document.is_file() else None
 
 
 def _training_rows(chosen: Chosen) -> tuple[Any, str]:

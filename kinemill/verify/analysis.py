@@ -216,6 +216,8 @@ def accuracy(errors: Errors) -> Json:
         "channels": {
             name: {
                 "unit": errors.units[index],
+                "spread": float(errors.scale.spread[index]),
+                "resolution": float(errors.scale.resolution[index]),
                 "rmse": float(errors.rmse[index]),
                 "interval": by_channel[index].tolist(),
                 "mean": float(errors.mean[index]),

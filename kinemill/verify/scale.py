@@ -7,6 +7,7 @@ the sensor resolves.
 Symbols: N rows, S states, E episodes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import Floats
+from kinemill.store import Json
 
 # Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.
 RESOLUTION_ROWS = 100_000
@@ -56,6 +58,15 @@ def training_scale(dataset: PackedDataset) -> Scale:
         angle = np.array([name in dataset.angles for name in dataset.states])
         known = _KNOWN[dataset] = scale_of(dataset, np.arange(len(dataset.states)), angle)
     return known
+
+
+def stated_scale(verification: Json, states: Sequence[str]) -> Scale | None:
+    """Return the scale that verification.json of a model states; None if it does not."""
+    known = verification.get("accuracy", {}).get("model", {}).get("channels", {})
+    found = [[known.get(name, {}).get(key) for name in states] for key in ("spread", "resolution")]
+    if any(value is None for values in found for value in values):
+        return None
+    return Scale(*(np.array(values, dtype=np.float64) for values in found))
 
 
 def training_spread(dataset: PackedDataset) -> Floats:

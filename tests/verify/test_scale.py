@@ -1,9 +1,14 @@
 """What errors count in: the spread of the training rows, and what the sensor resolves."""
 
+import json
+
 import numpy as np
 import pytest
 
-from kinemill.verify.scale import training_scale, training_spread
+from kinemill.verify import evaluate
+from kinemill.verify.analysis import accuracy
+from kinemill.verify.references import Persistence
+from kinemill.verify.scale import stated_scale, training_scale, training_spread
 from tests.verify.conftest import pack, swing
 
 
@@ -41,6 +46,18 @@ def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
     assert scale.resolution[1] == 0.5
     assert scale.spread[1] == 0.5  # its standard deviation is 0.08
     assert scale.spread[0] == 0.0  # never moves
+
+
+def test_the_scale_of_a_model_is_read_from_its_verification():
+    dataset = pack({"train": [swing(200, 0)], "test": [swing(200, 1)]})
+    errors = evaluate(Persistence(), dataset, "test", 10)
+    document = json.loads(json.dumps({"accuracy": {"model": accuracy(errors)}}))
+    found = stated_scale(document, dataset.states)
+    assert found is not None
+    np.testing.assert_array_equal(found.spread, errors.spread)
+    np.testing.assert_array_equal(found.resolution, errors.scale.resolution)
+    assert stated_scale(document, ["angle", "height"]) is None
+    assert stated_scale({}, ["angle"]) is None
 
 
 def test_two_levels_are_a_mode_and_no_resolution():
