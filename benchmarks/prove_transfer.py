@@ -71,7 +71,7 @@ def prove(name: str, seed: int) -> dict[str, dict[str, Any]]:
     """Train on A.0, then on C.0 anew and from there; return the documents of the latter two."""
     home = HOMES / f"transfer-{name.replace(' ', '-')}-{seed}"
     home.mkdir(parents=True, exist_ok=True)
-    own = MODELS[name] | {"learn.seed": seed, "promote.allow_reference": False}
+    own = MODELS[name] | {"learn.seed": seed}
     old = run(home / "old.json", home, OLD, "double_pendulum_sysid", own)
     rate = own.get("learn.optimizer.lr") or _rate(home)
     start = {

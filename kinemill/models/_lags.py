@@ -18,7 +18,7 @@ def relative_columns(layout: Any, named: Sequence[str] | None) -> tuple[bool, ..
     columns = [*layout.states, *layout.actions]
     if named is not None:
         return tuple(name in named for name in columns)
-    return tuple(encoding.origin is not None for encoding in layout.encodings)
+    return tuple(encoding.type == "relative" for encoding in layout.encodings)
 
 
 class Lags(Terms):
@@ -55,7 +55,12 @@ class Lags(Terms):
         self.register_buffer("straight", columns[shown], persistent=False)
         turned = 2 * int(angle.sum()) if self.trigonometric else 0
         first, more = int(shown.sum()) + turned, len(angle) + turned
+        self.columns = len(angle)
         self.counts = tuple(first + more * rows for rows in range(history))
+
+    def centre_on(self, mean: Tensor) -> None:
+        """Take a mean (C,) off the levels."""
+        self.centre.copy_(mean)
 
     def wrap(self, values: Tensor) -> Tensor:
         """Bring angles into [-π, π]."""

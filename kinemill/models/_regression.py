@@ -21,11 +21,15 @@ class Terms(nn.Module):
 
     Attributes:
         counts: number of terms by history, 1 to H.
-        centre: taken off the columns, (C,), where it matters for rounding.
+        columns: C.
     """
 
     counts: tuple[int, ...]
-    centre: Tensor
+    columns: int
+
+    def centre_on(self, mean: Tensor) -> None:
+        """Take a mean (C,) off the columns from now on: large offsets would cost digits."""
+        raise NotImplementedError
 
 
 class Regression(nn.Module):
@@ -52,8 +56,7 @@ class Regression(nn.Module):
         self.head: nn.Module = nn.Linear(count, len(output_std))
         self.register_buffer("gain", torch.ones(count))
         self.register_buffer("output_std", output_std.float())
-        columns = len(terms.centre)
-        self.carry_shapes = ((history - 1, columns),) if history > 1 else ()
+        self.carry_shapes = ((history - 1, terms.columns),) if history > 1 else ()
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
         """Return the window after rows (B, K, ...), the oldest first; rows before them are 0."""
@@ -61,7 +64,8 @@ class Regression(nn.Module):
         if self.history == 1:
             return ()
         rows = torch.cat([states, actions], dim=-1).flip(1)[:, : self.history - 1]
-        return (functional.pad(rows, (0, 0, 0, self.history - 1 - rows.shape[1])),)
+        missing = self.history - 1 - rows.shape[1]
+        return (functional.pad(rows, (0, 0, 0, missing)) if missing else rows,)
 
     def forward(
         self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
@@ -81,7 +85,7 @@ class Regression(nn.Module):
             for number, (states, actions, _, wanted) in enumerate(batches):
                 rows = torch.cat([states, actions], dim=-1).double().cpu()
                 if number == 0:
-                    self.terms.centre.copy_(rows.mean((0, 1)))
+                    self.terms.centre_on(rows.mean((0, 1)))
                 triangle.add(self.terms.cpu().double()(rows.flip(1)), wanted.double().cpu())
             self.terms.to(self.gain)
             self.set(triangle.solution(self.terms.counts[self.history - 1], self.ridge))
@@ -141,7 +145,7 @@ class Triangle:
         moves = spread > STILL * (1.0 + mean[1:count].abs())
         gain = torch.where(moves, 1.0 / torch.where(moves, spread, 1.0), 0.0)
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
-        stack = torch.cat([left * gain, penalty[:, :]])
+        stack = torch.cat([left * gain, penalty])
         target = torch.cat([right, right.new_zeros(terms, self.outputs)])
         weight = torch.linalg.lstsq(stack, target, driver="gelsy").solution
         bias = mean[width:] - (mean[1:count] * gain) @ weight

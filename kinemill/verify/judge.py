@@ -59,9 +59,15 @@ def judge(subject: Subject) -> Verdict:
     """
     simulator, dataset, settings = subject.simulator, subject.dataset, subject.settings
     trials = try_out(subject)
-    rivals = subject.references.predictors() if subject.references else {}
-    predictors = {"model": simulator, **(rivals or {"persistence": Persistence()})}
-    analysis = analyse(predictors, dataset, "test", Measurement(settings.horizon, settings.stride))
+    found = subject.references
+    over_windows = found.predictors() if found else {"persistence": Persistence()}
+    analysis = analyse(
+        {"model": simulator, **over_windows},
+        dataset,
+        "test",
+        Measurement(settings.horizon, settings.stride),
+        {"model": simulator, **(found.free_run() if found else over_windows)},
+    )
     probe = trials.probes[0]
     times = latency(simulator, probe, whole=settings.latency_p99_ms is not None)
     gates = [

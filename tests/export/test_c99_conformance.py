@@ -39,6 +39,7 @@ WINDOWS, HISTORIES = get_args(Window), (1, 4)
 ACTION = {"torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]}}
 # What a member of a family needs beyond its defaults.
 NEEDS = {"dead_zone": {"width": 0.3}, "cos_sin": {"period": 3.0}}
+EQUATIONS = {"rigid_body", "physics"}  # want accelerations
 ALPHA = {"alpha": {"relation": "derivative", "of": "speed"}}
 
 
@@ -59,7 +60,7 @@ def settings_of(model: str) -> dict:
 
 def make(settings: dict, channels: dict, *, members: int = 0, **learn):
     """Return a step with random weights, or an ensemble of such, and its interface."""
-    if settings["type"] == "rigid_body":
+    if settings["type"] in EQUATIONS:
         learn = {"outputs": ALPHA, **learn}
     given = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
     raw = {"task": "robot", "dt": 0.02, "channels": channels, "learn": given}
@@ -210,7 +211,7 @@ def agree_rollout(files: Files, found, angles) -> None:
 
 def takes(model: str, kind: str) -> bool:
     """Equations of motion want one coordinate for each velocity, which four elements are not."""
-    return (model, kind) != ("rigid_body", "quaternion")
+    return model not in EQUATIONS or kind != "quaternion"
 
 
 def cross():

@@ -1,7 +1,7 @@
 """Each architecture with every option away from its default, as conformance tests take it."""
 
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
-LEARN = {"rigid_body": {"outputs": ALPHA}}  # what else a task has to say for a model
+LEARN = {"rigid_body": {"outputs": ALPHA}, "physics": {"outputs": ALPHA}}  # what else a task has to say for a model
 
 RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
 OPTIONS = {
@@ -39,6 +39,8 @@ OPTIONS = {
         "observer": True,
         "residual": {"type": "gru", "hidden_size": 5},
     },
+    "arx": {"ridge": 1e-3, "angles": "wrapped"},
+    "physics": {"ridge": 1e-3, "coupling": False},
     "latent": {"size": 3, "hidden_size": 5, "activation": "elu"},
 }
 

@@ -6,11 +6,11 @@ they are the derivative of, `constant_velocity`, `persistence`. Test rows choose
 """
 
 from kinemill.verify.references.family import Member, Reference, References
+from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.simple import ConstantVelocity, Persistence
 from kinemill.verify.references.stage import (
     VERSION,
     build_references,
-    fit_references,
     load_references,
 )
 from kinemill.verify.references.stepping import StepPredictor

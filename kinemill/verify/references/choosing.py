@@ -20,6 +20,7 @@ LEAST = 100  # windows that a member is ranked by in any case, where there are s
 LONGEST = 3000  # steps of a whole validation episode
 EPISODES = 16  # whole validation episodes, the longest
 BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
+RESTING = 0.5  # of the error of persistence in training: validation rows with less hardly move
 WORSE = 2.0  # or so many times the error of persistence
 
 
@@ -46,10 +47,17 @@ class Ground:
     split: str
 
     @QUIETLY
-    def error(self, predictor: Predictor, copies: int = 1) -> Floats:
-        """Return the nrmse at the horizon, (M,); predictors of M members give M times W rows."""
-        truth = self.windows.truth[:, -1]
-        found = predict(predictor, _repeated(self.windows, copies))[:, -1]
+    def error(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
+        """Return the nrmse at the horizon, (M,).
+
+        Args:
+            predictor: of M members; it takes and gives M times W rows.
+            copies: M.
+            every: look at each so-manieth window alone.
+        """
+        windows = _repeated(self.windows, copies, every)
+        truth = windows.truth[:, -1]
+        found = predict(predictor, windows)[:, -1]
         off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
         return np.asarray(normalised(np.sqrt((off**2).mean(axis=1)), self.spread))
 
@@ -72,22 +80,51 @@ class Ground:
 def ground_of(
     dataset: PackedDataset, history: int, horizon: int, stride: int, spread: Floats
 ) -> Ground:
-    """Return validation rows; of a dataset without, training rows."""
-    split = "validation"
-    if not len(dataset.window_starts(split, history + horizon)):
-        split = "train"
-    starts = dataset.window_starts(split, history + horizon, stride)
-    most = max(LEAST, ROLLED // horizon)
-    if len(starts) > most:
-        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    """Return validation rows; of a dataset without, training rows.
+
+    Where validation rows rest, as the tails of recordings often do, they rank nothing: then as many
+    training windows rank members, too.
+    """
+    split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
+    windows = _windows(dataset, split, (history, horizon, stride))
     long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
     long = [one for one in long if one.rows > history]
     whole, steps = _whole(dataset, long, history)
     angle, none = is_angle(dataset), np.zeros(len(spread))
-    windows = gather(dataset, starts, history, horizon)
-    first = Ground(windows, whole, steps, angle, spread, none, split)
+
+    def ground(windows: Windows, bound: Floats, split: str) -> Ground:
+        return Ground(windows, whole, steps, angle, spread, bound, split)
+
+    first = ground(windows, none, split)
     bound = np.maximum(BOUNDED, WORSE * first.far(Persistence())[0])
-    return Ground(windows, whole, steps, angle, spread, bound, split)
+    if split == "validation":
+        learned = _windows(dataset, "train", (history, horizon, stride))
+        moved = ground(learned, none, "train").error(Persistence())[0]
+        if first.error(Persistence())[0] < RESTING * moved:
+            return ground(_joined(windows, learned), bound, "validation and train")
+    return ground(windows, bound, split)
+
+
+def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> Windows:
+    """Return evenly spread windows of a split; size is history, horizon, stride."""
+    history, horizon, stride = size
+    starts = dataset.window_starts(split, history + horizon, stride)
+    most = max(LEAST, ROLLED // horizon)
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    return gather(dataset, starts, history, horizon)
+
+
+def _joined(one: Windows, other: Windows) -> Windows:
+    """Return all windows of one, and as many of the other, evenly spread."""
+    count = len(other.states)
+    picked = np.linspace(0, count - 1, min(len(one.states), count)).astype(np.int64)
+    return Windows(
+        np.concatenate([one.states, other.states[picked]]),
+        np.concatenate([one.past_actions, other.past_actions[picked]]),
+        np.concatenate([one.actions, other.actions[picked]]),
+        np.concatenate([one.truth, other.truth[picked]]),
+    )
 
 
 def _whole(
@@ -103,12 +140,10 @@ def _whole(
     return Windows(states[:, :history], past, acting, states[:, history:]), steps
 
 
-def _repeated(windows: Windows, copies: int) -> Windows:
-    if copies == 1:
-        return windows
+def _repeated(windows: Windows, copies: int, every: int = 1) -> Windows:
     return Windows(
-        np.concatenate([windows.states] * copies),
-        np.concatenate([windows.past_actions] * copies),
-        np.concatenate([windows.actions] * copies),
-        windows.truth,
+        np.concatenate([windows.states[::every]] * copies),
+        np.concatenate([windows.past_actions[::every]] * copies),
+        np.concatenate([windows.actions[::every]] * copies),
+        windows.truth[::every],
     )

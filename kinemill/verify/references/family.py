@@ -8,6 +8,9 @@ from typing import Any
 from kinemill.runtime.windows import Predictor
 from kinemill.store import Json
 
+TIE = 0.01  # relative difference of two errors that chooses nothing
+EXACT = 1e-6  # an nrmse that is as good as none: rows are kept in float32
+
 
 @dataclass(frozen=True)
 class Member:
@@ -88,8 +91,13 @@ class References:
 
     @property
     def best(self) -> str:
-        """The family with the smallest error at the horizon, on validation rows."""
-        return min(self.items, key=lambda name: self.items[name].best.nrmse)
+        """The family with the smallest error at the horizon, on validation rows.
+
+        Of errors that are all but the same, that of the simplest family.
+        """
+        errors = {name: item.best.nrmse for name, item in self.items.items()}
+        level = (1.0 + TIE) * max(min(errors.values()), EXACT)
+        return next(name for name, error in errors.items() if error <= level)
 
     def predictors(self) -> dict[str, Predictor]:
         """Return what models are compared with over windows."""
