@@ -1,7 +1,8 @@
 """Each architecture with every option away from its default, as conformance tests take it."""
 
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
-LEARN = {"rigid_body": {"outputs": ALPHA}, "physics": {"outputs": ALPHA}}  # what else a task has to say for a model
+# What else a task has to say for a model.
+LEARN = {"rigid_body": {"outputs": ALPHA}, "physics": {"outputs": ALPHA}}
 
 RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
 OPTIONS = {
