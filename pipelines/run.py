@@ -219,11 +219,10 @@ def _verification(home: Home, ref: Ref | None) -> Json | None:
     return read_json(open_ref(home, ref) / "verification.json") if ref else None
 
 
-def errors_by_step(task: str) -> Json:
-    """Return the errors of the model last verified and of the baselines, by channel and step."""
+def last_verification(task: str) -> Json:
+    """Return the last `verification.json` of a task; empty if there is none."""
     home = Home.resolve()
-    found = _verification(home, latest(home, load_task(task).name, "verification"))
-    return found["accuracy"] if found else {}
+    return _verification(home, latest(home, load_task(task).name, "verification")) or {}
 
 
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.chosen import Chosen, ModelFolder, ModelName, address_of, choose, choose_policy
-from kinemill.cli.say import Json, Overrides, document, logs_path, news, quantity, table
+from kinemill.cli.say import Json, Overrides, document, logs_path, news, quantity, table, wrapped
 
 
 def evaluate(
@@ -231,26 +231,24 @@ def _champion(chosen: Chosen) -> tuple[Any, str]:
 
 def _tell(found: dict[str, Any]) -> None:
     """Print the errors at the horizon, how they grow, and where all the rest is."""
-    from kinemill.cli.summary import growth_table, tell_notes
-    from kinemill.verify.labels import label
+    from kinemill.cli.summary import comparison_table, errors_table, growth_table
+    from kinemill.verify.findings import best_reference
+    from kinemill.verify.headline import headline
+    from kinemill.verify.phrases import counted
 
-    names = list(found["nrmse"])
-    rows = [
-        [channel, line["unit"], *(quantity(line[name]) for name in names)]
-        for channel, line in found["metrics"].items()
-    ]
-    rows.append(["nrmse", "", *(quantity(found["nrmse"][name]) for name in names)])
     windows, logs = found["windows"], found["logs"]
+    typer.echo(wrapped(headline(found).text))
     title = f"{found['task']}{found['model']['name']}, RMSE {windows['seconds']:.4g} s ahead"
-    table(title, ["channel", "unit", *(label(name) for name in names)], rows)
-    tell_notes(found["metrics"])
-    growth_table(found["accuracy"])
+    errors_table({"test": found["metrics"], "nrmse": found["nrmse"]}, title=title)
+    comparison_table(found)
+    growth_table(found["accuracy"], best_reference(found))
     _tell_model(found)
     for note in found["notes"]:
         news(note)
+    worth = counted(windows["effective_n"], f"independent {windows['unit']}")
     typer.echo(
         f"{windows['count']} windows of {logs['episodes']} episodes, {logs['rows']} rows; "
-        f"worth {windows['effective_n']:.0f} independent {windows['unit']}\n"
+        f"worth {worth}\n"
         f"report  {found['folder']}/report.html"
     )
 

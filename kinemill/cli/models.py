@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, quantity, table
+from kinemill.cli.say import Json, TaskName, document, quantity, table, wrapped
 
 _SHORT = 16  # characters of a digest that people get to see
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
@@ -71,8 +71,9 @@ def _print(found: dict[str, Any]) -> None:
     from kinemill.cli.summary import errors_table, gate_table, tried_table
 
     aliases = "".join(f"@{alias}" for alias in found["aliases"])
+    typer.echo(wrapped(found["headline"]))
     typer.echo(f"{found['address']} {aliases}  {found['created']}  {found['decision'] or ''}")
-    errors_table(found["metrics"])
+    errors_table(found["metrics"], found["tags"].get("kinemill.reference"))
     tried_table(found["metrics"])
     gate_table(found["gate"])
     table(

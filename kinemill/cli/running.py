@@ -102,7 +102,7 @@ def _run(
     if as_json:
         document(found)
     else:
-        run_summary(found, project("pipelines.run").errors_by_step(task))
+        run_summary(found, project("pipelines.run").last_verification(task))
     if found["status"] == "refused":
         raise typer.Exit(_REFUSED)
 

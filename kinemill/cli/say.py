@@ -89,11 +89,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(spell(cell) for cell in row))
+        drawn.add_row(*(_drawn(cell) for cell in row))
     console = Console()
     if not console.is_terminal:  # of a file or a pipe nobody knows how wide it is
         console.width = max(console.width, PIPED)
     console.print(drawn)
+
+
+class Bad(str):
+    """Text of a cell that is bad news: red where the terminal has colors."""
+
+
+def _drawn(cell: Any) -> Any:
+    from rich.text import Text
+
+    return Text(cell, style="bold red") if isinstance(cell, Bad) else spell(cell)
 
 
 def wrapped(text: str) -> str:

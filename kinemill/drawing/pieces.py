@@ -41,10 +41,10 @@ def table(
     return f'<div class="panel">{whole}</div>'
 
 
-def card(what: str, big: str, small: str, more: str) -> str:
-    """Return a card with one big number."""
+def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:
+    """Return a card with one big number; `tone` colors it: `good` or `bad`."""
     return (
-        f'<div class="card"><div class="what">{what}</div>'
+        f'<div class="card {tone}-card"><div class="what">{what}</div>'
         f'<div class="big">{big} <small>{small}</small></div><div class="more">{more}</div></div>'
     )
 
@@ -59,16 +59,25 @@ def name_of(name: str, after: str = "") -> str:
     return f'<span class="name">{escape(name)}</span> <span class="unit">{escape(after)}</span>'
 
 
-def contest(values: dict[str, float], intervals: dict[str, list[float]]) -> list[str]:
-    """Return a cell for each contestant: value, bar and interval if known; the best in bold."""
+def contest(
+    values: dict[str, float], intervals: dict[str, list[float]], *, worse: bool = False
+) -> list[str]:
+    """Return a cell for each contestant: value, bar and interval if known; the best in bold.
+
+    Args:
+        values: by contestant, the model first.
+        intervals: of those where it is known.
+        worse: whether another contestant is significantly better: the model is red then.
+    """
     finite = [value for value in values.values() if np.isfinite(value)]
     best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0
     cells: list[str] = []
     for name, value in values.items():
         low, high = intervals.get(name, [np.nan, np.nan])
         width = 100 * value / most if np.isfinite(value) else 100
+        style = "best" if value == best else "bad" if worse and name == "model" else ""
         cells.append(
-            f'<span class="{"best" if value == best else ""}">{number(value)}</span>'
+            f'<span class="{style}">{number(value)}</span>'
             f'<span class="bar fill-{name}" style="width:{width:.0f}%"></span>'
             + (
                 f'<span class="interval">{number(low)} – {number(high)}</span>'

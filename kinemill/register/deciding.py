@@ -128,7 +128,10 @@ def _write_down(
 ) -> Change:
     """Publish the verdict with the version's files; return its tags and description."""
     home, client = tracking.home, tracking.client
-    papers = decision.make_decision(home, facts, verdicts, bundle_folder(tracking.home, version))
+    told = version.tags.get(tags.PERFORMANCE, "")
+    papers = decision.make_decision(
+        home, facts, verdicts, bundle_folder(tracking.home, version), told
+    )
     folder = open_ref(home, papers.ref)
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
@@ -142,5 +145,5 @@ def _write_down(
         tags.BETTER: "yes" if better else "no",
         tags.SERVES: "yes" if held.get("serves") else "no",
     }
-    described = decision.markdown(facts, verdicts, version.tags.get(tags.PERFORMANCE, ""))
+    described = decision.markdown(facts, verdicts, told)
     return Change(tags={version.number: stamped}, descriptions={version.number: described})

@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kinemill.drawing.pieces import mark, name_of, table
@@ -10,13 +11,16 @@ from kinemill.home import Home
 from kinemill.register.rules import Value, Verdict
 from kinemill.register.ruling import failed_causes
 from kinemill.store import Json, Outcome, once
+from kinemill.verify.comparison_sections import DECISION as MARKER
+from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import Headline, Ruling, ruling_words
 
-MARKER = "<!-- kinemill:decision -->"  # where the report of `verify` leaves room for the verdict
 VERSION = 3
 
 
-def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path) -> Outcome:
+def make_decision(
+    home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
+) -> Outcome:
     """Publish `decision.json` and the report with the verdict in it.
 
     Args:
@@ -24,12 +28,16 @@ def make_decision(home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: 
         facts: task, version, decision and what else belongs into `decision.json`.
         verdicts: the gate's lines.
         bundle: folder of the bundle, whose report is completed.
+        performance: the sentence about errors and the best reference.
     """
-    content = {**facts, "gate": [verdict.to_json() for verdict in verdicts]}
+    gate = [verdict.to_json() for verdict in verdicts]
+    told = headline(facts, verdicts, performance)
+    content = {**facts, "headline": told.text, "gate": gate}
 
     def build(folder: Path) -> Json:
         (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
         page = (bundle / "report.html").read_text(encoding="utf-8")
+        page = retitle(page, told, _word(facts))
         (folder / "report.html").write_text(
             insert(page, section(facts, verdicts)), encoding="utf-8"
         )
@@ -47,6 +55,18 @@ def insert(page: str, piece: str) -> str:
     return page + piece
 
 
+def retitle(page: str, told: Headline, word: str) -> str:
+    """Put the decision in the place of the badge and the first line that verification wrote."""
+    before, start, rest = page.partition(HEAD[0])
+    _, end, after = rest.partition(HEAD[1])
+    return f"{before}{head_section(told, word)}{after}" if start and end else page
+
+
+def _word(facts: Json) -> str:
+    """Return the badge: provisional champion, champion, waiting, refused."""
+    return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
+
+
 def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
     rows = [
@@ -58,11 +78,19 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
         ]
         for item in verdicts
     ]
-    lines = table(["", "Rule", "Found", "Wanted"], rows, fixed=True)
+    heads = ["", "Rule", "Found", "Wanted"]
+    failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
+    every = table(heads, rows, fixed=True)
+    if len(failed) < len(rows):
+        count = len(rows) - len(failed)
+        every = (
+            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{every}</details>"
+        )
+        every = (table(heads, failed, fixed=True) if failed else "") + every
     told = headline(facts, verdicts)
     return (
-        f'<section id="decision"><h2>Decision of the gate</h2><p class="{told.tone}">'
-        f"{html.escape(told.text)}</p>{lines}</section>\n"
+        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(told.verdict)}</p>'
+        f"{every}</section>\n"
     )
 
 
@@ -80,22 +108,22 @@ def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
         for item in verdicts
     ]
     head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
-    first = f"**{headline(facts, verdicts).text}** {performance}".strip()
+    told = headline(facts, verdicts, performance)
+    first = f"{told.performance} **{told.verdict}**".strip()
     return "\n".join([first, "", *head, *rows])
 
 
-def headline(facts: Json, verdicts: Sequence[Verdict]) -> Headline:
-    """Return the decision as one sentence."""
+def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
+    """Return the first line: what the model achieves, and the decision."""
     gate = [verdict.to_json() for verdict in verdicts]
-    return ruling_words(
-        Ruling(
-            facts["decision"],
-            failed_causes(gate),
-            provisional=bool(facts.get("provisional")),
-            address=f"{facts['task']}:{facts['version']}",
-            champion=facts["previous_champion"],
-        )
+    ruling = Ruling(
+        facts["decision"],
+        failed_causes(gate),
+        provisional=str(facts.get("provisional") or ""),
+        address=f"{facts['task']}:{facts['version']}",
+        champion=facts["previous_champion"],
     )
+    return replace(ruling_words(ruling), performance=performance)
 
 
 def line(verdict: Verdict) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
+from kinemill.register.ruling import headline_of
 from kinemill.register.versions import (
     SHORT,
     Version,
@@ -52,6 +53,7 @@ def show(task: str, home: Home, which: str = "") -> Json:
         "task": task,
         **_line(item),
         "decision": item.decision,
+        "headline": headline_of(item).text,
         "run_id": item.run_id,
         "address": item.name,
         "description": item.description,

@@ -1,5 +1,7 @@
 """The first line about a registered version: what the model achieves, and what it is now."""
 
+from dataclasses import replace
+
 from kinemill.register import tags
 from kinemill.register.ranking import is_diverged, ranked
 from kinemill.register.versions import CHAMPION, Version
@@ -14,7 +16,7 @@ def ruling_of(version: Version) -> Ruling:
     return Ruling(
         version.decision,
         failed_causes(version.gate),
-        provisional=version.is_provisional,
+        provisional="there is too little test data" if version.is_provisional else "",
         address=f"{version.task}:{version.number}",
         champion=int(version.tags.get(tags.PREVIOUS, "0")) or None,
         former=version.decision == CHAMPION and CHAMPION not in version.aliases,
@@ -29,6 +31,5 @@ def failed_causes(gate: list[Json]) -> list[Json]:
 
 def headline_of(version: Version) -> Headline:
     """Return the first line about a version."""
-    ruling = ruling_words(ruling_of(version))
     told = version.tags.get(tags.PERFORMANCE, "")
-    return Headline(f"{told} {ruling.text}".strip(), ruling.tone)
+    return replace(ruling_words(ruling_of(version)), performance=told)

@@ -20,6 +20,7 @@ from kinemill.register.custody import Link, custody
 from kinemill.register.versions import CHAMPION, SHORT, Version
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Ref, read_json
+from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.learning_curves import HEADING, training_section
 from kinemill.verify.sections import document
@@ -256,9 +257,8 @@ def _verified(home: Home, version: Version) -> str:
     report = home.inside(version.tags.get(tags.BUNDLE, ""), version.name) / "report.html"
     if not report.is_file():
         return ""
-    body = report.read_text(encoding="utf-8").partition('<p class="lead">')[2]
-    body = body.partition("<footer>")[0]
-    return f'<h2>Verification</h2><p class="lead">{body}' if body else ""
+    body = report.read_text(encoding="utf-8").partition(HEAD[1])[2].partition("<footer>")[0]
+    return f"<h2>Verification</h2>{body}" if body else ""
 
 
 def _cell(value: object) -> str:

@@ -6,13 +6,28 @@ torch over one step, the horizon and 200 steps, what NaN and nonsense do, finite
 and physical sense where the task says what that is. Measured, for the gate to judge, is the error
 on the test split per channel, in its unit, beside persistence and two linear models; stability over
 1,000 steps, sensitivity to noise, throughput, and the closed loop where there is a simulator.
+
+A name is imported on first use: `kinemill show` reads a sentence and needs no polars.
 """
 
-from kinemill.runtime.windows import Predictor
-from kinemill.verify.accuracy import evaluate
-from kinemill.verify.comparison import Comparison
-from kinemill.verify.errors import Errors
-from kinemill.verify.scale import training_spread
-from kinemill.verify.verify import VERSION, verify
+import importlib
+from typing import Any
 
-__all__ = ["VERSION", "Comparison", "Errors", "Predictor", "evaluate", "training_spread", "verify"]
+from kinemill.verify.verify import VERSION, verify  # the module of that name would hide it
+
+_MODULES = {
+    "Comparison": "kinemill.verify.comparison",
+    "Errors": "kinemill.verify.errors",
+    "Predictor": "kinemill.runtime.windows",
+    "evaluate": "kinemill.verify.accuracy",
+    "training_spread": "kinemill.verify.scale",
+}
+
+__all__ = ["VERSION", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

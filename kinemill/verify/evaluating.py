@@ -22,16 +22,16 @@ from kinemill.verify.analysis import (
     analysis_document,
     plain,
 )
+from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
 from kinemill.verify.figures import Example, unwrapped
 from kinemill.verify.files import unlike
+from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.plots import plot_examples, plot_growth
 from kinemill.verify.sections import (
     accuracy_card,
     analysis_sections,
     document,
-    lead,
-    rival_card,
     windows_card,
 )
 
@@ -106,7 +106,7 @@ def write_evaluation(found: Evaluation, out: Path) -> Json:
     if found.examples:
         plot_examples(found.analysis, found.examples, out / "examples.png")
         _write_examples(found, out / "examples.csv")
-    publish_file(out / "report.html", _page(found).encode())
+    publish_file(out / "report.html", _page(found, summary).encode())
     publish_json(out / "evaluation.json", summary)
     return summary | {"folder": str(out)}
 
@@ -181,20 +181,20 @@ def _rows(found: Evaluation, start: int) -> list[list[float]]:
     return rows.tolist()
 
 
-def _page(found: Evaluation) -> str:
+def _page(found: Evaluation, summary: Json) -> str:
     analysis, task = found.analysis, found.logs.rows.task
     title = f"{task} {found.model['name']}"
     where = f"{len(found.logs.rows.episodes)} episodes of the logs"
     cards = [accuracy_card(analysis)]
     if len(analysis.errors) > 1:
-        cards.append(rival_card(analysis, analysis_document(analysis)["against"]))
+        cards += [best_card(summary), horizons_card(summary)]
     cards.append(windows_card(analysis, "Windows"))
     told = "They are spread evenly over all windows, from the best predicted to the worst."
     sections = [
         f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
-        f'</header><p class="lead">{lead(analysis)}</p>',
+        f"</header>{lead_section(headline(summary))}",
         f'<div class="cards">{"".join(cards)}</div>',
-        *analysis_sections(analysis, where, found.examples, told),
+        *analysis_sections(analysis, summary, where, found.examples, told),
         _logs(found),
     ]
     footer = (

@@ -18,6 +18,7 @@ from kinemill.verify.calibration import Calibration
 from kinemill.verify.errors import Errors, moving
 from kinemill.verify.labels import label
 
+_DRAWN = ("champion", "model")  # in rollouts, beside the best reference
 MOST = 12  # channels pictured; of more, those with the largest error
 
 
@@ -99,7 +100,7 @@ def _ranked(errors: Errors) -> tuple[NDArray[np.int64], int]:
 
 
 def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
-    """Draw windows side by side: truth, model, and the best linear model where there is one."""
+    """Draw windows side by side: truth, model, champion, and the best reference."""
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
@@ -125,8 +126,11 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
 
 
 def shown_in_rollouts(analysis: Analysis) -> list[str]:
-    """Return who is drawn beside the truth, the model last so that it lies on top."""
-    return [name for name in ("linear_sincos", "champion", "model") if name in analysis.predictors]
+    """Return who is drawn: the best reference, the champion, and on top of them the model."""
+    errors = {name: one.nrmse for name, one in analysis.errors.items()}
+    finite = [name for name in errors if name not in _DRAWN and np.isfinite(errors[name])]
+    best = min(finite, key=lambda name: errors[name], default=None)
+    return [name for name in (best, *_DRAWN) if name in analysis.predictors]
 
 
 def unwrapped(analysis: Analysis, name: str, windows: Windows) -> Floats:

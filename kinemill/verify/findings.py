@@ -4,41 +4,51 @@ Reads `verification.json` and `evaluation.json`; numbers that are not finite are
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from kinemill.store import Json
+from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons, read_against
 from kinemill.verify.labels import spoken
+from kinemill.verify.losses import SKILL, Loss, losses
 from kinemill.verify.phrases import interval_words, known, less_or_more
 
-MODEL, CHAMPION, NRMSE, FREE_RUN = "model", "champion", "nrmse", "free_run"
+MODEL, CHAMPION = "model", "champion"
+# better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
+# less than the margin. even: within chance. uncounted: no reference predicts so far.
+State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One comparison that a reference wins significantly.
+class Cell:
+    """The model beside the strongest reference at one horizon and on one channel.
 
     Attributes:
-        reference: name of the reference.
         horizon: steps ahead as text, or `free_run`.
         channel: name of a channel, or `nrmse` for their mean.
-        ratio: error of the model / error of the reference; NaN where the model diverges.
-        low, high: 95 % interval of the ratio; NaN without one.
+        reference: the one with the smallest error; where the model is worse, that by most.
+        comparison: with it.
+        state: how they compare, and whether it counts in the gate.
     """
 
-    reference: str
     horizon: str
     channel: str
-    ratio: float
-    low: float
-    high: float
+    reference: str
+    comparison: Comparison
+    state: State
+
+    def where(self) -> str:
+        """Return the place as a phrase: `on angle 1 step ahead`."""
+        channel = "" if self.channel == NRMSE else f"on {self.channel} "
+        return f"{channel}{horizon_words(self.horizon)}"
 
     def words(self) -> str:
-        """Return it as a phrase: `2.1 times the error of persistence on angle 1 step ahead`."""
-        size = less_or_more(self.ratio) if math.isfinite(self.ratio) else "diverged, unlike"
-        where = "" if self.channel == NRMSE else f" on {self.channel}"
-        inside = interval_words(self.low, self.high)
-        told = f"{size} {spoken(self.reference)}{where} {horizon_words(self.horizon)}"
-        return f"{told} ({inside})" if inside else told
+        """Return the comparison as a phrase: `2.1 times the error of persistence, 95 % ...`."""
+        one = self.comparison
+        size = less_or_more(one.ratio) if math.isfinite(one.ratio) else "diverged, unlike"
+        inside = interval_words(one.low, one.high)
+        return ", ".join(filter(None, [f"{size} {spoken(self.reference)}", inside]))
 
 
 def horizon_words(horizon: str) -> str:
@@ -56,14 +66,16 @@ def errors_of(document: Json) -> tuple[Json, Json]:
     return metrics.get("test", {}), metrics.get("nrmse", {})
 
 
+def own_reference(document: Json) -> str | None:
+    """Return the name of the reference that the model is; None for a trained one."""
+    return (document.get("model") or {}).get("reference")
+
+
 def references_in(document: Json) -> list[str]:
     """Return the references that stay finite at the horizon; the model itself is not one."""
-    own = (document.get("model") or {}).get("reference")
-    return [
-        name
-        for name, error in errors_of(document)[1].items()
-        if name not in (MODEL, CHAMPION, own) and error is not None
-    ]
+    left_out = (MODEL, CHAMPION, own_reference(document))
+    nrmse = errors_of(document)[1]
+    return [name for name, error in nrmse.items() if name not in left_out and error is not None]
 
 
 def best_reference(document: Json) -> str | None:
@@ -72,21 +84,82 @@ def best_reference(document: Json) -> str | None:
     return min(references_in(document), key=lambda name: known(nrmse[name]), default=None)
 
 
-def worse_findings(document: Json) -> list[Finding]:
-    """Return the comparisons whose interval lies above 1, the largest ratio first.
+def facts_of(document: Json, reference: str) -> Json:
+    """Return how a reference was chosen: history, ridge, error on validation rows."""
+    families = (document.get("references") or {}).get("families") or {}
+    return (families.get(reference) or {}).get("strongest") or {}
 
-    At the horizon of verification a reference also wins where the model alone diverges.
-    """
-    found: list[Finding] = []
-    for reference, item in document.get("against", {}).items():
-        if reference == (document.get("model") or {}).get("reference"):
-            continue
-        for horizon, line in (item.get("horizons") or {}).items():
-            lines = {NRMSE: line[NRMSE], **line.get("channels", {})}
-            for channel, one in lines.items():
-                low, high = known(one.get("low")), known(one.get("high"))
-                if low > 1.0:
-                    found.append(
-                        Finding(reference, horizon, channel, known(one["ratio"]), low, high)
-                    )
-    return sorted(found, key=lambda one: -one.ratio if math.isfinite(one.ratio) else 0.0)
+
+def compared_with(document: Json) -> dict[str, Comparisons]:
+    """Return the model compared with each reference but itself, at every horizon."""
+    own = own_reference(document)
+    return {
+        name: read_against(item)
+        for name, item in document.get("against", {}).items()
+        if name != own and item.get("horizons")
+    }
+
+
+def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
+    """Return the comparison that matters most at each horizon and on each channel."""
+    compared = compared_with(document)
+    horizons = list(dict.fromkeys(key for found in compared.values() for key in found))
+    lost = _losses(compared, horizons)
+    places = dict.fromkeys(
+        (horizon, channel)
+        for horizon in horizons
+        for found in compared.values()
+        for channel in found.get(horizon, {})
+    )
+    found = {place: _cell(place, compared, lost) for place in places}
+    return {place: cell for place, cell in found.items() if cell is not None}
+
+
+def worse_findings(document: Json) -> list[Cell]:
+    """Return where a reference is surely better, as the gate counts it; the largest ratio first."""
+    worse = [cell for cell in cells_of(document).values() if cell.state == "worse"]
+    return sorted(worse, key=lambda cell: -cell.comparison.ratio)
+
+
+def _losses(
+    compared: Mapping[str, Comparisons], horizons: list[str]
+) -> dict[tuple[str, str], list[Loss]]:
+    """Return by horizon and channel what the gate counts as lost, if nothing is left out of it."""
+    found: dict[tuple[str, str], list[Loss]] = {}
+    for one in (loss for lines in losses(compared, horizons).values() for loss in lines):
+        if one.comparison is not None:
+            found.setdefault((one.horizon, one.channel), []).append(one)
+    return found
+
+
+def _cell(
+    place: tuple[str, str],
+    compared: Mapping[str, Comparisons],
+    lost: Mapping[tuple[str, str], list[Loss]],
+) -> Cell | None:
+    horizon, channel = place
+    worst = max(lost.get(place, []), key=lambda loss: _ratio(loss.comparison), default=None)
+    if worst is not None and worst.comparison is not None:
+        return Cell(horizon, channel, worst.reference, worst.comparison, "worse")
+    rivals = {
+        name: found[horizon][channel]
+        for name, found in compared.items()
+        if channel in found.get(horizon, {})
+    }
+    finite = {name: one for name, one in rivals.items() if math.isfinite(one.reference)}
+    if not finite:
+        return None
+    name = min(finite, key=lambda rival: finite[rival].reference)
+    return Cell(horizon, channel, name, finite[name], _state(finite[name], horizon))
+
+
+def _state(found: Comparison, horizon: str) -> State:
+    if found.high < 1.0:
+        return "better"
+    if horizon == FREE_RUN and found.reference > SKILL:
+        return "uncounted"
+    return "behind" if found.low > 1.0 else "even"
+
+
+def _ratio(found: Comparison | None) -> float:
+    return found.ratio if found is not None and not math.isnan(found.ratio) else math.inf

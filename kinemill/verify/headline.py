@@ -6,11 +6,19 @@ that the terminal, the report, MLflow and Dagster all begin with the same words.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kinemill.store import Json
-from kinemill.verify.findings import MODEL, Finding, best_reference, errors_of, worse_findings
+from kinemill.verify.findings import (
+    MODEL,
+    Cell,
+    best_reference,
+    cells_of,
+    errors_of,
+    facts_of,
+    worse_findings,
+)
 from kinemill.verify.labels import kind_of, spoken
 from kinemill.verify.phrases import (
     amount,
@@ -51,12 +59,19 @@ class Headline:
     """One or two sentences, and whether they are good news.
 
     Attributes:
-        text: plain text.
+        performance: what the model is, its errors, the best reference; plain text.
+        verdict: whether to trust it, and why; plain text.
         tone: `good` if the model can be trusted, `warning` if that is open, `bad` if not.
     """
 
-    text: str
+    performance: str
+    verdict: str
     tone: Tone
+
+    @property
+    def text(self) -> str:
+        """Both sentences."""
+        return f"{self.performance} {self.verdict}".strip()
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Ruling:
     Attributes:
         decision: `champion`, `refused` or `waiting` (for approval); None while undecided.
         failed: lines of the gate that failed (`rule`, `found`), the fundamental causes first.
-        provisional: whether it is champion only until there is enough test data.
+        provisional: what a champion with too little test data lacks, and what to do; else empty.
         address: of the version, as `cart_pole:3`.
         champion: the version that was champion at the decision; None without one.
         former: whether another version has become champion since.
@@ -74,7 +89,7 @@ class Ruling:
 
     decision: str | None
     failed: Sequence[Mapping[str, Any]] = ()
-    provisional: bool = False
+    provisional: str = ""
     address: str = ""
     champion: int | None = None
     former: bool = False
@@ -87,8 +102,7 @@ def headline(document: Json, ruling: Ruling | None = None) -> Headline:
         document: `verification.json` or `evaluation.json`.
         ruling: what the registry decided; None before that, and for an evaluation.
     """
-    verdict = verdict_of(document, ruling)
-    return Headline(" ".join(filter(None, [performance(document), verdict.text])), verdict.tone)
+    return replace(verdict_of(document, ruling), performance=performance(document))
 
 
 def performance(document: Json) -> str:
@@ -108,38 +122,39 @@ def performance(document: Json) -> str:
 
 
 def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
-    """Return the sentence that says whether to trust a model."""
+    """Return the sentence that says whether to trust a model, alone."""
     if ruling is not None and ruling.decision is not None:
         return ruling_words(ruling)
     failed = [str(gate["name"]) for gate in document.get("gates", []) if not gate["passed"]]
     if failed:
         more = f" and {counted(len(failed) - 3, 'more checks')}" if len(failed) > 3 else ""
-        return Headline(f"Do not use it: {listed(failed[:3])}{more} failed.", "bad")
+        return Headline("", f"Do not use it: {listed(failed[:3])}{more} failed.", "bad")
     diverged = errors_of(document)[1].get(MODEL, 0.0) is None
     if found := worse_findings(document):
-        return Headline(_worse(found), "bad")
+        return Headline("", _worse(document, found), "bad")
     if diverged:
-        return Headline("Do not use it.", "bad")
+        return Headline("", "Do not use it.", "bad")
     if document.get("passed") is None:
-        return Headline("", "good")
-    return Headline("All checks of the exported files passed; the gate has not decided.", "warning")
+        return Headline("", "", "good")
+    told = "All checks of the exported files passed; the gate has not decided."
+    return Headline("", told, "warning")
 
 
 def ruling_words(ruling: Ruling) -> Headline:
-    """Return what the registry decided, and why, in one sentence."""
+    """Return what the registry decided, and why, in one sentence, alone."""
     name = ruling.address or "It"
     if ruling.decision == "waiting":
-        return Headline(f"{name} waits for approval: kinemill approve {name}.", "warning")
+        return Headline("", f"{name} waits for approval: kinemill approve {name}.", "warning")
     if ruling.decision == "champion" and ruling.former:
-        return Headline(f"{name} was champion; another version is now.", "warning")
+        return Headline("", f"{name} was champion; another version is now.", "warning")
     if ruling.decision == "champion" and ruling.provisional:
-        why = _found(ruling, "evidence")
-        told = f"{name} is provisional champion: {why or 'there is too little test data'}"
-        return Headline(f"{told}. Record more test episodes before you rely on it.", "warning")
+        told = f"{name} is provisional champion: {ruling.provisional.rstrip('.')}."
+        return Headline("", told, "warning")
     if ruling.decision == "champion":
         instead = f" instead of version {ruling.champion}" if ruling.champion else ""
-        return Headline(f"{name} is champion{instead}: it passed every rule of the gate.", "good")
-    return Headline(f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
+        told = f"{name} is champion{instead}: it passed every rule of the gate."
+        return Headline("", told, "good")
+    return Headline("", f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
 
 
 def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
@@ -159,10 +174,6 @@ def _cause(line: str) -> str:
 
 def _kept(ruling: Ruling) -> str:
     return f"; version {ruling.champion} stays champion" if ruling.champion else ""
-
-
-def _found(ruling: Ruling, rule: str) -> str:
-    return next((str(line["found"]) for line in ruling.failed if line["rule"] == rule), "")
 
 
 def _errors(document: Json, test: Json) -> str:
@@ -192,11 +203,12 @@ def _compared(document: Json) -> str:
     if math.isnan(ratio):
         ratio = known(nrmse[MODEL]) / (known(nrmse[best]) or 1.0)
     low, high = (known(end) for end in against.get("interval") or (None, None))
-    name = f"the best reference, {spoken(best, document.get('references', {}).get(best))}"
-    inside = "; ".join(filter(None, [interval_words(low, high), evidence_words(against)]))
-    inside = f" ({inside})" if inside else ""
+    name = f"the best reference, {spoken(best, facts_of(document, best))}"
     if low <= 1.0 <= high:
-        return f"which is not significantly different from {name}: {_bare(ratio)}{inside}"
+        inside = f"{interval_words(low, high)}; {evidence_words(against)}"
+        return f"which is not significantly different from {name}: {_bare(ratio)} ({inside})"
+    size = interval_words(low, high) or evidence_words(against)
+    inside = f" ({size})" if size else ""
     return f"{less_or_more(ratio)} {name}{inside}"
 
 
@@ -204,11 +216,12 @@ def _bare(ratio: float) -> str:
     return less_or_more(ratio).removesuffix(" than").removesuffix(" as").removesuffix(" of")
 
 
-def _worse(found: Sequence[Finding]) -> str:
-    """Name the worst comparison that a reference wins."""
+def _worse(document: Json, found: Sequence[Cell]) -> str:
+    """Say in how many comparisons a reference is better, and name the worst."""
+    every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
     worst = found[0]
-    more = f", and in {counted(len(found) - 1, 'more comparisons')}" if len(found) > 1 else ""
-    return f"Do not rely on it: it has {worst.words()}{more}."
+    told = f"a reference is better in {len(found)} of {counted(every, 'comparisons')}"
+    return f"Do not rely on it: {told}, most {worst.where()} ({worst.words()})."
 
 
 def _diverging(document: Json) -> str:

@@ -7,6 +7,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.store import Json, publish_json
+from kinemill.verify.comparison_sections import DECISION, best_card, horizons_card, verified_head
 from kinemill.verify.curves import fitting_section
 from kinemill.verify.figures import three_examples
 from kinemill.verify.judge import Verdict
@@ -14,8 +15,6 @@ from kinemill.verify.sections import (
     accuracy_card,
     analysis_sections,
     document,
-    lead,
-    rival_card,
     windows_card,
 )
 from kinemill.verify.trials import trial_sections
@@ -32,9 +31,10 @@ def page(verdict: Verdict, found: Json, dataset: PackedDataset) -> str:
     task, analysis = verdict.subject.simulator.interface.task, verdict.analysis
     told = "Typical is the median window; nine of ten are better than the hard one."
     sections = [
-        _header(verdict, escape(task)),
+        _header(found, escape(task)),
         _cards(verdict, found),
-        *analysis_sections(analysis, "the test split", three_examples(analysis.model), told),
+        DECISION,
+        *analysis_sections(analysis, found, "the test split", three_examples(analysis.model), told),
         fitting_section(verdict.subject.fitting),
         _gates(verdict),
         *trial_sections(found, verdict.subject.motion),
@@ -47,35 +47,22 @@ def page(verdict: Verdict, found: Json, dataset: PackedDataset) -> str:
     return document(f"{task}: verification", sections, footer)
 
 
-def _header(verdict: Verdict, task: str) -> str:
-    passed = verdict.passed
-    style, word = ("good", "Verified") if passed else ("bad", "Not verified")
+def _header(found: Json, task: str) -> str:
     return (
         f'<header><div><div class="eyebrow">Model verification</div><h1>{task}</h1></div>'
-        f'<div class="verdict {style}">{"✓" if passed else "✕"} {word}</div></header>'
-        f'<p class="lead">{_lead(verdict)}</p>'
+        f"{verified_head(found)}"
     )
-
-
-def _lead(verdict: Verdict) -> str:
-    failed = [gate.name for gate in verdict.gates if not gate.passed]
-    if failed:
-        return f"This model must not be used: <b>{escape(', '.join(failed))}</b> failed."
-    return lead(verdict.analysis)
 
 
 def _cards(verdict: Verdict, found: Json) -> str:
     model, times = verdict.analysis.model, verdict.latency["rollout"]
     ahead_ms = model.horizon * model.dt * 1000
-    ratio = max(
-        (row.found / row.allowed for row in verdict.trials.parity if row.allowed), default=0.0
-    )
     speed = f"p99 {number(times.p99)} ms, {number(ahead_ms / times.p50)} × real time"
     cards = [
         accuracy_card(verdict.analysis),
-        rival_card(verdict.analysis, found["against"]),
+        best_card(found),
+        horizons_card(found),
         card(f"Rollout, {model.horizon} steps", number(times.p50), "ms", speed),
-        card("Parity with torch", f"{ratio:.0%}", "of allowed", "at its worst, over all inputs"),
         windows_card(verdict.analysis, "Held-out windows"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
@@ -95,9 +82,9 @@ def _gates(verdict: Verdict) -> str:
         for row in verdict.trials.parity
     ]
     return (
-        "<h2>Verdict, line by line</h2><p>Judged in a process of its own from the published files. "
-        "Accuracy does not decide here; the gate compares it with the champion.</p>"
-        + table(["", "Check", "Found", "Wanted"], gates)
+        "<h2>Checks of the exported files</h2><p>Run in a separate process on the published files. "
+        "Accuracy does not decide here; the gate compares it with references and champion.</p>"
+        + table(["", "Check", "Found", "Wanted"], gates, fixed=True)
         + f"<details><summary>All {len(parity)} comparisons with torch</summary>"
         "<p>Largest difference, in the channel's unit. A step may differ by 1e-5 of the channel's "
         "standard deviation in training or the last bit of float32, a rollout by ten times what "

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-
 from kinemill.drawing.charts import number
 from kinemill.drawing.pieces import card, contest, name_of, style, table
+from kinemill.store import Json
 from kinemill.verify.analysis import Analysis, worst_episodes
+from kinemill.verify.comparison import FREE_RUN, NRMSE
+from kinemill.verify.comparison_sections import comparison_section, free_run_words
 from kinemill.verify.errors import Errors
 from kinemill.verify.figures import (
     Example,
@@ -20,7 +21,9 @@ from kinemill.verify.figures import (
     rollouts,
     shown_in_rollouts,
 )
-from kinemill.verify.labels import label, spoken
+from kinemill.verify.findings import cells_of
+from kinemill.verify.labels import label
+from kinemill.verify.phrases import counted
 
 WORST = 10  # episodes listed
 
@@ -36,22 +39,24 @@ def document(title: str, sections: Sequence[str], footer: str) -> str:
 
 
 def analysis_sections(
-    analysis: Analysis, where: str, examples: Sequence[Example], told: str
+    analysis: Analysis, found: Json, where: str, examples: Sequence[Example], told: str
 ) -> list[str]:
     """Return what every report shows of an analysis, one section after the other.
 
     Args:
-        analysis: of the model and its rivals.
+        analysis: of the model and its references.
+        found: the document that says the same.
         where: which data it was made on, in words.
         examples: rollouts to draw; none: no such section.
         told: how the examples were chosen, in words.
     """
     return [
-        _errors(analysis, where),
+        comparison_section(found),
+        _errors(analysis, found, where),
         _growth(analysis),
         _rollouts(analysis, examples, told) if examples else "",
         _worst(analysis),
-        _free_run(analysis),
+        _free_run(analysis, found),
         _residuals(analysis),
         _calibration(analysis),
     ]
@@ -64,35 +69,25 @@ def accuracy_card(analysis: Analysis) -> str:
     return card("Error, nRMSE", number(analysis.model.nrmse), "", more)
 
 
-def rival_card(analysis: Analysis, against: dict[str, dict[str, object]]) -> str:
-    """Return the card about the rival that is hardest to beat."""
-    rivals = {name: item["ratio"] for name, item in against.items()}
-    known = {name: ratio for name, ratio in rivals.items() if isinstance(ratio, float)}
-    if not known:
-        return card("Rivals", "–", "", "none stays finite")
-    name = max(known, key=lambda rival: known[rival])
-    found = analysis.model.against(analysis.errors[name])
-    more = f"95 % interval {number(found.low)} to {number(found.high)}"
-    return card(f"Against {label(name)}", number(known[name]), "× its error", more)
-
-
 def windows_card(analysis: Analysis, title: str) -> str:
     """Return the card about how much was looked at."""
     model = analysis.model
-    more = f"worth {model.effective_n:.0f} independent {model.unit}"
+    more = f"worth {counted(model.effective_n, f'independent {model.unit}')}"
     return card(title, str(len(model.starts)), "", more)
 
 
-def _errors(analysis: Analysis, where: str) -> str:
+def _errors(analysis: Analysis, found: Json, where: str) -> str:
     """Return the table of errors at the horizon with intervals; `where` names the episodes."""
     model = analysis.model
-    intervals = {name: found.intervals() for name, found in analysis.errors.items()}
+    worse = _worse(found, str(model.horizon))
+    intervals = {name: one.intervals() for name, one in analysis.errors.items()}
     rows = [
         [
             name_of(channel, model.units[index]),
             *contest(
-                {name: float(found.rmse[index]) for name, found in analysis.errors.items()},
+                {name: float(one.rmse[index]) for name, one in analysis.errors.items()},
                 {name: pair[0][index].tolist() for name, pair in intervals.items()},
+                worse=channel in worse,
             ),
         ]
         for index, channel in enumerate(model.channels)
@@ -101,8 +96,9 @@ def _errors(analysis: Analysis, where: str) -> str:
         [
             name_of("nRMSE", "mean of RMSE / spread"),
             *contest(
-                {name: found.nrmse for name, found in analysis.errors.items()},
+                {name: one.nrmse for name, one in analysis.errors.items()},
                 {name: pair[1].tolist() for name, pair in intervals.items()},
+                worse=NRMSE in worse,
             ),
         ]
     )
@@ -111,9 +107,16 @@ def _errors(analysis: Analysis, where: str) -> str:
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
         f"{model.horizon} steps of own predictions under the true actions; below it the 95 % "
-        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
+        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is "
+        "best; red: a reference is significantly better.</p>"
         + table(heads, rows, numbers_from=1, even=True)
     )
+
+
+def _worse(found: Json, horizon: str) -> set[str]:
+    """Return the channels, or `nrmse`, on which a reference is significantly better."""
+    cells = cells_of(found).values()
+    return {one.channel for one in cells if one.horizon == horizon and one.state == "worse"}
 
 
 def _growth(analysis: Analysis) -> str:
@@ -144,29 +147,33 @@ def _rollouts(analysis: Analysis, examples: Sequence[Example], told: str) -> str
     )
 
 
-def _free_run(analysis: Analysis) -> str:
-    """Return the table of errors over whole episodes."""
+def _free_run(analysis: Analysis, found: Json) -> str:
+    """Return the table of errors over whole episodes, and which of them count."""
     model = analysis.model
-    runs = analysis.free_runs
+    runs, worse = analysis.free_runs, _worse(found, FREE_RUN)
     rows = [
         [
             name_of(channel, model.units[index]),
-            *contest({name: float(run.rmse[index]) for name, run in runs.items()}, {}),
+            *contest(
+                {name: float(run.rmse[index]) for name, run in runs.items()},
+                {},
+                worse=channel in worse,
+            ),
         ]
         for index, channel in enumerate(model.channels)
     ]
     rows.append(
         [
             name_of("nRMSE", "mean of RMSE / spread"),
-            *contest({n: run.nrmse for n, run in runs.items()}, {}),
+            *contest({n: run.nrmse for n, run in runs.items()}, {}, worse=NRMSE in worse),
         ]
     )
     longest = runs["model"].steps.max() * model.dt
     return (
         "<h2>Free run</h2><p>Root mean square error over whole episodes, simulated from their "
         f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
-        f"episodes, up to {longest:.4g} s. What is unstable cannot be followed for so long by any "
-        "model.</p>"
+        f"episodes, up to {longest:.4g} s. Of each family of references the "
+        f"best one that stays bounded is shown.{free_run_words(found)}</p>"
         + table(["Channel", *(label(n) for n in runs)], rows, numbers_from=1, even=True)
     )
 
@@ -243,29 +250,3 @@ def _calibration(analysis: Analysis) -> str:
         "the error that it makes:</p>"
         + table([*heads, "given deviation", "RMSE"], rows, numbers_from=1, even=True)
     )
-
-
-def compared(mine: float, other: float) -> str:
-    """Say how much less or more one error is than another, HTML."""
-    if not np.isfinite(other):
-        return "where nothing sensible comes from"
-    if mine > 2 * other:
-        return f"<b>{number(mine / other) if other else 'infinitely many'} times</b> the error of"
-    share = 1 - mine / other if other else 0.0
-    return f"<b>{abs(share):.0%}</b> {'less' if share >= 0 else 'more'} than"
-
-
-def lead(analysis: Analysis) -> str:
-    """Say in one sentence what the numbers mean."""
-    model = analysis.model
-    ahead = model.horizon * model.dt
-    off = f"Fed with its own predictions for <b>{ahead:.4g} s</b> ({model.horizon} steps), "
-    off += f"it is off by <b>{number(model.nrmse)}</b> of a channel's spread on average"
-    against = [
-        f"{compared(model.nrmse, analysis.errors[name].nrmse)} {spoken(name)}"
-        for name in ("linear", "linear_sincos", "champion")
-        if name in analysis.errors
-    ]
-    told = f"{off}: {' and '.join(against)}." if against else f"{off}."
-    notes = [f"<b>{escape(name)}</b> is {note}." for name, note in model.notes().items()]
-    return " ".join([told, *notes])

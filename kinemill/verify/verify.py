@@ -13,7 +13,6 @@ from kinemill.home import Home
 from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
-from kinemill.verify.references import build_references
 
 VERSION = 9
 POLICIES = 2  # version of how policies are judged
@@ -50,6 +49,8 @@ def verify(
         told = task.part("environment", "channels", "dt") | {"policies": POLICIES}
     refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
     if gives == "dynamics":
+        from kinemill.verify.references import build_references  # which imports polars
+
         refs["references"] = build_references(task, home, dataset).ref
     inputs = {
         **{name: ref.digest for name, ref in refs.items()},

@@ -36,11 +36,11 @@ ACCURACY = {"model": grown(0.1, 0.2, None, None), "linear": grown(0.1, 0.1, 0.1,
 
 
 def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
-    run_summary(DIVERGED, ACCURACY)
+    run_summary(DIVERGED, {"accuracy": ACCURACY})
     told = capsys.readouterr().out
     assert "predictions of angle are not finite from 3 steps ahead on" in told
     lines = [" ".join(line.split()) for line in told.splitlines()]
-    assert "angle rad not finite 0.5 0.25" in lines
+    assert "angle rad not finite 0.25 0.5" in lines
     assert "angle rad 0.1 / 0.1 0.2 / 0.1 not finite / 0.25" in lines
     assert "latency p50 0.1 ms, p99 not finite ms" in lines
     assert "gate refused: verified" in lines
@@ -80,5 +80,7 @@ def test_a_number_has_four_digits_unless_asked():
 def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
     note = "constant in the training rows, left out of nrmse"
     test = {"angle": {"unit": "rad", "model": 0.1}, "lift": {"unit": "m", "model": 0, "note": note}}
-    run_summary(DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, ACCURACY)
+    run_summary(
+        DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, {"accuracy": ACCURACY}
+    )
     assert f"\nlift: {note}\n" in capsys.readouterr().out

@@ -36,6 +36,7 @@ from kinemill.register.versions import find_version, versions_of
 from kinemill.spec import load_task
 from kinemill.store import once
 from kinemill.tracking import open_tracking
+from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.learning_curves import HEADING
 
 EPISODES = 8
@@ -401,7 +402,7 @@ def test_the_page_of_a_version_shows_its_training_once(reigned):
     (model / "summary.json").write_text(json.dumps(told))
     assert version_page(reigned.home, version).count(HEADING) == 1
     report = reigned.home.root / version.tags["kinemill.bundle"] / "report.html"
-    report.write_text(f'<p class="lead">It brings 30.</p>{HEADING}<footer></footer>')
+    report.write_text(f"{HEAD[1]}<p>It brings 30.</p>{HEADING}<footer></footer>")
     page = version_page(reigned.home, version)
     assert page.index("It brings 30.") < page.index(HEADING)
     assert page.count(HEADING) == 1

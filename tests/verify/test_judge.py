@@ -120,7 +120,7 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
     }
     assert document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
     written(verdict, pendulum, tmp_path)
-    assert "This model must not be used" in (tmp_path / "report.html").read_text()
+    assert "Do not use it: " in (tmp_path / "report.html").read_text()
 
 
 def test_weights_off_by_a_thousandth_fail_parity(exported, step, pendulum, tmp_path):
@@ -203,7 +203,12 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     assert not links.tags & {"script", "link", "iframe", "object", "img"}
     assert "@import" not in page
     assert "http" not in page
-    for words in ("How errors grow", "Rollouts against the truth", "Worst episodes", "Verified"):
+    for words in (
+        "How errors grow",
+        "Rollouts against the truth",
+        "Worst episodes",
+        "A reference is better",
+    ):
         assert words in page
     # Two states: error growth, three rollouts each, and three of the action; then residuals by
     # themselves and with the input.

@@ -11,6 +11,7 @@ from kinemill.drawing.pieces import card, contest, mark, name_of, table
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.windows import Floats
 from kinemill.store import Json, publish_json
+from kinemill.verify.comparison_sections import DECISION, verified_head
 from kinemill.verify.files import read_model
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import network_section
@@ -33,8 +34,9 @@ def page(verdict: Verdict, found: Json) -> str:
     """Return the whole report as one HTML document without links to anything outside."""
     task = verdict.subject.trained.task
     sections = [
-        _header(verdict, found, escape(task)),
+        _header(found, escape(task)),
         _cards(verdict, found),
+        DECISION,
         _returns(verdict, found),
         _film(verdict),
         _actions(verdict),
@@ -51,39 +53,11 @@ def page(verdict: Verdict, found: Json) -> str:
     return document(f"{task}: verification", sections, footer)
 
 
-def _header(verdict: Verdict, found: Json, task: str) -> str:
-    passed = verdict.passed
-    style, word = ("good", "Verified") if passed else ("bad", "Not verified")
+def _header(found: Json, task: str) -> str:
     return (
         f'<header><div><div class="eyebrow">Policy verification</div><h1>{task}</h1></div>'
-        f'<div class="verdict {style}">{"✓" if passed else "✕"} {word}</div></header>'
-        f'<p class="lead">{_lead(verdict, found)}</p>'
+        f"{verified_head(found)}"
     )
-
-
-def _lead(verdict: Verdict, found: Json) -> str:
-    failed = [line.name for line in verdict.gates if not line.passed]
-    if failed:
-        return f"This policy must not be used: <b>{escape(', '.join(failed))}</b> failed."
-    told: list[str] = []
-    if verdict.looped:
-        own, chance = verdict.looped.model, verdict.looped.random
-        told.append(
-            f"From <b>{len(own.returns)}</b> starts it brings <b>{number(own.mean_return)}</b> on "
-            f"average, actions drawn at random {number(chance.mean_return)}"
-        )
-        if own.success is not None:
-            told.append(f"<b>{own.success:.0%}</b> of the episodes succeed")
-    if verdict.held_out:
-        errors = found["metrics"]["nrmse"]
-        others = [
-            f"{number(value)} {HEADS[who]}" for who, value in errors.items() if who != "model"
-        ]
-        told.append(
-            f"On held-out logs its actions are off by <b>{number(errors['model'])}</b> of their "
-            f"spread, against {' and '.join(others)}"
-        )
-    return f"{'; '.join(told)}." if told else "There was nothing to try it in."
 
 
 def _cards(verdict: Verdict, found: Json) -> str:
@@ -236,9 +210,9 @@ def _gates(verdict: Verdict) -> str:
     ]
     heads = ["", "Inputs", "Worst in", "Batch", "Steps", "Threads", "Found", "Allowed"]
     return (
-        "<h2>Verdict, line by line</h2><p>Judged in a process of its own from the published file. "
-        "What it brings does not decide here; the gate compares it with the champion.</p>"
-        + table(["", "Check", "Found", "Wanted"], gates)
+        "<h2>Checks of the exported file</h2><p>Run in a separate process on the published file. "
+        "Returns do not decide here; the gate compares them with the champion's.</p>"
+        + table(["", "Check", "Found", "Wanted"], gates, fixed=True)
         + f"<details><summary>All {len(parity)} comparisons with torch</summary><p>Largest "
         "difference, in the action's unit. It may be 1e-5 of the action's scale, or ten times what "
         "one bit more or less in each weight and input makes of it.</p>"

@@ -1,0 +1,245 @@
+"""Sections of a report about the comparison with references: HTML, from its document."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape
+
+from kinemill.drawing.charts import number
+from kinemill.drawing.pieces import card, name_of, table
+from kinemill.store import Json
+from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
+from kinemill.verify.findings import (
+    Cell,
+    best_reference,
+    cells_of,
+    compared_with,
+    errors_of,
+    own_reference,
+)
+from kinemill.verify.headline import Headline, headline
+from kinemill.verify.labels import label
+from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
+from kinemill.verify.phrases import amount, evidence_words, interval_words, known, less_or_more
+
+DECISION = "<!-- kinemill:decision -->"  # where the registry puts the lines of the gate
+HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")
+_KEY = (
+    ("better", "significantly better than every reference"),
+    ("even", "no significant difference"),
+    ("behind", "worse, but not significantly so among all comparisons, or within the margin"),
+    ("worse", "a reference is significantly better: the gate refuses the model"),
+    ("uncounted", "not counted"),
+)
+
+
+def verified_head(document: Json) -> str:
+    """Return the head of a verification: green if all checks passed and no reference is better."""
+    told, passed = headline(document), document["passed"]
+    worse = "A reference is better" if passed and told.tone == "bad" else ""
+    word = worse or ("Verified" if passed else "Not verified")
+    return head_section(replace(told, tone="good") if told.tone == "warning" else told, word)
+
+
+def head_section(told: Headline, word: str) -> str:
+    """Return the badge of a page and its first line, between the marks of `HEAD`.
+
+    The registry puts its decision in its place, see `kinemill.register.decision`.
+    """
+    sign = {"good": "✓", "warning": "…", "bad": "✕"}[told.tone]
+    badge = f'<div class="verdict {told.tone}">{sign} {escape(word)}</div></header>'
+    return f"{HEAD[0]}{badge}{lead_section(told)}{HEAD[1]}"
+
+
+def lead_section(told: Headline) -> str:
+    """Return the first line of a page; its color says whether it is good news."""
+    verdict = f" <b>{escape(told.verdict)}</b>" if told.verdict else ""
+    return f'<p class="lead {told.tone}-lead">{escape(told.performance)}{verdict}</p>'
+
+
+def comparison_section(document: Json) -> str:
+    """Return the table of horizons and channels: the model beside the best reference in each."""
+    cells = cells_of(document)
+    if not cells:
+        return ""
+    horizons = list(dict.fromkeys(horizon for horizon, _ in cells))
+    channels = list(dict.fromkeys(channel for _, channel in cells))
+    rows = [
+        [_named(channel, document), *(_cell(cells.get((one, channel))) for one in horizons)]
+        for channel in [*(name for name in channels if name != NRMSE), NRMSE]
+    ]
+    heads = ["Channel", *(_head(horizon, document) for horizon in horizons)]
+    states = {cell.state for cell in cells.values()}
+    key = "".join(
+        f'<span><i class="state {state}"></i>{words}</span>'
+        for state, words in _KEY
+        if state in states
+    )
+    return (
+        "<h2>Against the best reference</h2><p>Error of this model / error of the best reference "
+        "at each horizon and on each channel; below 1 this model is better. Below it the 95 % "
+        f"interval and the reference.{_counting(states)}{_left_out(document)}</p>"
+        f'<div class="legend">{key}</div>'
+        + table(heads, rows, numbers_from=1, even=True)
+        + _every_reference(document)
+    )
+
+
+def best_card(document: Json) -> str:
+    """Return the card about the best reference, red where that is better than the model."""
+    best = best_reference(document)
+    if best is None:
+        return card("Best reference", "–", "", "none stays finite")
+    found = document.get("against", {}).get(best, {})
+    low, high = (known(end) for end in found.get("interval") or (None, None))
+    more = "; ".join(filter(None, [interval_words(low, high), evidence_words(found)]))
+    ratio = known(found.get("ratio"))
+    tone = "bad" if low > 1.0 else "good" if high < 1.0 else ""
+    big = number(ratio) if math.isfinite(ratio) else "–"
+    return card(f"Against {label(best)}", big, "× its error", escape(more), tone)
+
+
+def horizons_card(document: Json) -> str:
+    """Return the card that counts the comparisons that a reference wins."""
+    cells = [cell for cell in cells_of(document).values() if cell.state != "uncounted"]
+    worse = sum(cell.state == "worse" for cell in cells)
+    better = sum(cell.state == "better" for cell in cells)
+    tone = "bad" if worse else "good" if better == len(cells) else ""
+    told = f"of {len(cells)} comparisons over horizons and channels"
+    if worse:
+        return card("Worse than a reference", str(worse), "", told, tone)
+    return card("Better than every reference", str(better), "", told, tone)
+
+
+def free_run_words(document: Json) -> str:
+    """Say over which channels whole episodes count in the gate, and why not over the others."""
+    cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
+    left = [cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE]
+    if not left:
+        return ""
+    return (
+        f" On {escape(', '.join(left))} no reference predicts whole episodes (error above "
+        f"{SKILL:g} of the spread in training), so that only an error above "
+        f"{GROSS_WITHOUT_SKILL:g} times the best reference's counts in the gate."
+    )
+
+
+def _head(horizon: str, document: Json) -> str:
+    if horizon == FREE_RUN:
+        return "free run"
+    windows = document.get("windows", {})
+    steps, seconds = int(horizon), known(windows.get("seconds"))
+    dt = seconds / (windows.get("horizon") or 1)
+    after = f"<span class='interval'>{amount(steps * dt)} s</span>" if math.isfinite(dt) else ""
+    return f"{steps} step{'s' * (steps != 1)}{after}"
+
+
+def _named(channel: str, document: Json) -> str:
+    if channel == NRMSE:
+        return name_of("nRMSE", "mean over channels")
+    unit = errors_of(document)[0].get(channel, {}).get("unit", "")
+    return name_of(channel, str(unit))
+
+
+def _cell(cell: Cell | None) -> str:
+    """Return ratio, interval and name of the reference, colored by who is better."""
+    if cell is None:
+        return '<span class="state">–</span>'
+    found = cell.comparison
+    ratio = f"{number(found.ratio)} ×" if math.isfinite(found.ratio) else "diverges"
+    inside = f"{number(found.low)} – {number(found.high)}" if math.isfinite(found.high) else ""
+    told = f"{less_or_more(found.ratio)} {label(cell.reference)}"
+    return (
+        f'<span class="state {cell.state}" title="{escape(told)}">{ratio}</span>'
+        f'<span class="interval">{inside or "no interval"}</span>'
+        f'<span class="interval">{escape(label(cell.reference))}</span>'
+    )
+
+
+def _counting(states: set[str]) -> str:
+    """Say which of the comparisons count in the gate."""
+    told = (
+        " The gate counts each of them, and leaves out what promote.horizons and promote.channels "
+        "of the task leave out."
+    )
+    if "uncounted" in states:
+        told += (
+            f" In free run it does not count where the best reference's error is above {SKILL:g} "
+            "of the spread in training: nothing predicts so far."
+        )
+    return told
+
+
+def _left_out(document: Json) -> str:
+    notes = {name: line["note"] for name, line in errors_of(document)[0].items() if "note" in line}
+    return "".join(f" <b>{escape(name)}</b> is {escape(note)}." for name, note in notes.items())
+
+
+def _every_reference(document: Json) -> str:
+    """Return how each reference was chosen, and the model beside each of them, folded away."""
+    compared = compared_with(document)
+    tables = "".join(_one_reference(name, found) for name, found in compared.items())
+    chosen = _chosen(document)
+    return (
+        f"<details><summary>Each reference: how it was chosen, and every comparison</summary>"
+        f"{chosen}{tables}</details>"
+    )
+
+
+def _one_reference(name: str, found: Comparisons) -> str:
+    horizons = list(found)
+    channels = list(dict.fromkeys(channel for line in found.values() for channel in line))
+    rows = [
+        [
+            name_of("nRMSE" if channel == NRMSE else channel),
+            *(_plain(found[horizon].get(channel)) for horizon in horizons),
+        ]
+        for channel in channels
+    ]
+    heads = ["Channel", *("free run" if h == FREE_RUN else f"{h} steps" for h in horizons)]
+    return f"<h3>{escape(label(name))}</h3>" + table(heads, rows, numbers_from=1, even=True)
+
+
+def _plain(found: Comparison | None) -> str:
+    if found is None or not math.isfinite(found.ratio):
+        return "–"
+    style = "bad" if found.low > 1.0 else "good" if found.high < 1.0 else ""
+    inside = f"{number(found.low)} – {number(found.high)}" if math.isfinite(found.high) else ""
+    return (
+        f'<span class="{style}">{number(found.ratio)}</span><span class="interval">{inside}</span>'
+    )
+
+
+def _chosen(document: Json) -> str:
+    """Return what was chosen of each family on validation rows, and what is left out."""
+    references: Mapping[str, Json] = document.get("references") or {}
+    rows: list[list[str]] = []
+    own = own_reference(document)
+    for name, family in (references.get("families") or {}).items():
+        for kind in ("strongest", "stable"):
+            facts = family.get(kind)
+            if facts is None or (kind == "stable" and facts == family.get("strongest")):
+                continue
+            rows.append(
+                [name_of(label(name), "this model" if name == own else ""), *_facts(kind, facts)]
+            )
+    for name, why in (references.get("left_out") or {}).items():
+        rows.append([name_of(label(name)), "left out", escape(str(why)), "–"])
+    if not rows:
+        return ""
+    heads = ["Reference", "Used", "Settings", "Validation nRMSE"]
+    split = escape(str(references.get("chosen_on") or "validation"))
+    told = f"<p>Fitted on training rows, chosen on {split} rows; test rows choose nothing.</p>"
+    return told + table(heads, rows, numbers_from=3, fixed=True)
+
+
+def _facts(kind: str, facts: Json) -> list[str]:
+    where = "over windows" if kind == "strongest" else "in free run"
+    settings = [
+        f"{name} {value:g}"
+        for name, value in facts.items()
+        if name not in ("validation_nrmse", "stable", "model") and isinstance(value, int | float)
+    ]
+    if facts.get("stable") is False:
+        settings.append("unstable over whole episodes")
+    return [where, escape(", ".join(settings) or "–"), number(known(facts.get("validation_nrmse")))]
