@@ -23,6 +23,8 @@ from kinemill.store import Json
 RESOLUTION_ROWS = 100_000
 # Two or three levels are a mode, such as contact, whose steps say nothing about a sensor.
 FEWEST_LEVELS = 4
+# Quantile of the gaps between levels that is a small one, though not an outlier.
+SMALLEST = 0.02
 # Shares of a step: how far from a multiple of it levels may lie, and how many of them have to.
 ON_GRID, MOST = 0.05, 0.95
 # A grid is only told from rounding where its step is this many float32 steps.
@@ -128,8 +130,16 @@ def _resolution(values: NDArray[np.float32]) -> float:
     gaps = gaps[gaps > ABOVE_ROUNDING * rounding]
     if len(gaps) < FEWEST_LEVELS - 1:
         return rounding
-    # The smallest gap is one step or, of an outlier, less; of most gaps a low quantile is a step.
-    step = float(np.quantile(gaps, 0.02, method="lower"))
+    # The smallest gaps are one step or, where levels were converted to other units, two or three.
+    smallest = gaps.min(), np.quantile(gaps, SMALLEST, method="lower")
+    steps = {float(gap) / count for gap in smallest for count in (1, 2, 3)}
+    on_grid = [step for step in steps if _is_grid(gaps, step)]
+    return max([rounding, *on_grid])
+
+
+def _is_grid(gaps: Floats, step: float) -> bool:
+    """Tell whether gaps between levels are multiples of a step."""
     counted = gaps / step
-    on_grid = np.abs(counted - np.round(counted)) <= ON_GRID * np.maximum(1.0, counted * ON_GRID)
-    return step if on_grid.mean() >= MOST else rounding
+    # The error of the step adds up over a gap; from a quarter of a step on all is a coincidence.
+    allowed = np.clip(ON_GRID**2 * counted, ON_GRID, 0.25)
+    return bool((np.abs(counted - np.round(counted)) <= allowed).mean() >= MOST)

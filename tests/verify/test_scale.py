@@ -39,6 +39,14 @@ def test_an_encoder_has_the_resolution_of_its_counts_and_a_simulator_that_of_flo
     assert training_scale(pack({"train": [smooth]})).resolution[0] < 1e-6
 
 
+def test_levels_two_and_three_steps_apart_lie_on_the_grid_of_one():
+    """A velocity in counts of another clock: no two levels are one step apart."""
+    rows = swing(400, 2)
+    counts = np.cumsum(np.random.default_rng(0).choice([2, 3], size=60)) - 70
+    rows[:, 1] = 0.011 * np.random.default_rng(1).choice(counts, size=400)
+    assert training_scale(pack({"train": [rows]})).resolution[1] == pytest.approx(0.011, rel=1e-3)
+
+
 def test_a_sensor_that_hardly_leaves_its_codes_is_divided_by_its_resolution():
     rows = np.zeros((500, 3))
     rows[100:103, 1] = [0.5, 1.0, 1.5]
