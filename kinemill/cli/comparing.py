@@ -72,9 +72,11 @@ def _tell(found: dict[str, Any]) -> None:
     title = f"{found['task']}, RMSE {found['windows']['seconds']:.4g} s ahead"
     table(title, ["channel", "unit", *names, "ratio"], rows)
     _tell_growth(found, names)
+    _tell_horizons(found, names)
     better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
     ends = interval(nrmse["interval"])
-    typer.echo(f"better: {better} (ratio, paired over test episodes: {ends})")
+    amount = f"{found['windows']['effective_n']:.2g} independent {found['windows']['unit']}"
+    typer.echo(f"better: {better} (ratio on the same rows: {ends}, {amount})")
     for line in found["differs"]:
         typer.echo(f"differs: {line}")
     if "folder" in found:
@@ -90,6 +92,28 @@ def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
     ]
     heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
     table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
+
+
+def _tell_horizons(found: dict[str, Any], names: list[str]) -> None:
+    from kinemill.register.rules.no_worse import at_horizon
+
+    rows = [
+        [at_horizon(key), _ratio(by["nrmse"]), *map(_ratio, by["channels"].values())]
+        for key, by in found["horizons"].items()
+    ]
+    heads = ["", "nrmse", *next(iter(found["horizons"].values()))["channels"]]
+    table(f"error of {names[1]} / {names[0]}", heads, rows)
+
+
+def _ratio(one: dict[str, Any]) -> str:
+    """Spell a ratio; with a word for one that is surely worse or better."""
+    if one["ratio"] is None:
+        return "diverges"
+    low, high = one["interval"]
+    told = quantity(one["ratio"], 3)
+    if low is None:
+        return told
+    return f"{told} worse" if low > 1.0 else f"{told} better" if high < 1.0 else told
 
 
 def _beside(line: dict[str, Any], step: int) -> str:

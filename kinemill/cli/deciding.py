@@ -128,6 +128,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     before = found["champion_before"]
     replaced = f", in place of version {before}" if before and "@champion" in held else ""
     typer.echo(f"{found['task']}:{found['version']}{held}{replaced}")
+    if found["provisional"]:
+        news(f"provisional champion: {found['provisional']}")
     for line in found.get("differs", []):
         news(f"programs that ran version {before}: {line}")
     _tell_gate([line for line in found["gate"] if not line["passed"]])

@@ -13,7 +13,6 @@ _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 def models(task: TaskName, as_json: Json = False) -> None:
     """List the registered versions of a task, newest first."""
-    from kinemill.cli.summary import spell_gate
     from kinemill.home import Home
     from kinemill.register.lookup import list_versions
     from kinemill.spec import task_name
@@ -30,15 +29,27 @@ def models(task: TaskName, as_json: Json = False) -> None:
         [
             [
                 line["version"],
-                ", ".join(line["aliases"]),
+                _standing(line),
                 line["created"][:16].replace("T", " "),
                 line["dataset"][:12],
                 _error(line["metrics"].get(what, {})),
-                spell_gate(line["gate"]),
+                _verdict(line),
             ]
             for line in found["versions"]
         ],
     )
+
+
+def _standing(line: dict[str, Any]) -> str:
+    """Spell the aliases; a champion with too little test data is a provisional one."""
+    kind = "provisional " if line["provisional"] else ""
+    return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line["aliases"])
+
+
+def _verdict(line: dict[str, Any]) -> str:
+    from kinemill.cli.summary import spell_gate
+
+    return "provisional" if line["provisional"] else spell_gate(line["gate"])
 
 
 def _error(measured: dict[str, Any]) -> str:

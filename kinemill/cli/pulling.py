@@ -68,6 +68,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         document(found)
         return
     typer.echo(f"{found['folder']}: version {found['version'] or 'none'}, {found['status']}")
+    if found.get("provisional"):
+        news(f"provisional champion: {found['provisional']}")
     if "why" in found:
         news(found["why"])
 

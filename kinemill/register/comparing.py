@@ -5,47 +5,49 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.comparing_policies import TriedBoth, tried_document
 from kinemill.register.consistency import open_registry
-from kinemill.register.evidence import SPLIT
 from kinemill.register.gate import differences
 from kinemill.register.metric import metric_of
+from kinemill.register.pairing import SPLIT, roll_out
 from kinemill.register.policies import PolicyEvidence
 from kinemill.register.recorded import task_of
 from kinemill.register.versions import Version, bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.spec import Task
 from kinemill.store import Json
-from kinemill.verify import Errors, evaluate
+from kinemill.verify import Errors
 from kinemill.verify.analysis import accuracy, plain
+from kinemill.verify.analysis import compare as compare_errors
+from kinemill.verify.comparison import NRMSE, Comparisons, against
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedVersions:
     """Two versions, `a` and `b`, on the same windows.
 
     Attributes:
         a, b: the versions.
-        errors: of both, on the test split of `dataset`.
-        dataset: the newer one of the two that they learned from.
-        number: its number in the catalogue.
+        errors: of both, on the test split of the newer dataset of the two.
+        horizons: `b` against `a` at every horizon and, of models of dynamics, over whole episodes.
+        number: of that dataset in the catalogue.
         differs: in what their interfaces are not the same.
     """
 
     a: Version
     b: Version
     errors: tuple[Errors, Errors]
-    dataset: PackedDataset
+    horizons: Comparisons
     number: int
     differs: list[str]
 
 
-def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
+def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedBoth:
     """Measure two versions on the test split of the newer dataset of the two.
 
     Policies are tried from the same starts instead, where there is an environment to try them in.
@@ -75,29 +77,31 @@ def compare(task: Task, home: Home, a: str, b: str) -> Comparison | TriedBoth:
     if metric_of(task).larger:
         tried = evidence.trials(models[0]), evidence.trials(models[1])
         return TriedBoth(first, second, tried, newer.number, differs)
-    rows = load_dataset(home, newer.ref)
+    margin = task.promote.margin
     if task.learn.gives == "policy":
-        off = evidence.errors(models[0]), evidence.errors(models[1])
-        return Comparison(first, second, off, rows, newer.number, differs)
-    history, wanted = max(model.history for model in models), task.verify
-    measured = [
-        evaluate(model, rows, SPLIT, wanted.horizon, wanted.stride, history) for model in models
-    ]
-    return Comparison(first, second, (measured[0], measured[1]), rows, newer.number, differs)
+        one, other = evidence.errors(models[0]), evidence.errors(models[1])
+        horizons = other.compare(one, margin)
+        return ComparedVersions(first, second, (one, other), horizons, newer.number, differs)
+    rows, history = load_dataset(home, newer.ref), max(model.history for model in models)
+    a_run, b_run = (roll_out(model, rows, task, history) for model in models)
+    horizons = compare_errors((b_run.errors, b_run.run), (a_run.errors, a_run.run), margin)
+    errors = a_run.errors, b_run.errors
+    return ComparedVersions(first, second, errors, horizons, newer.number, differs)
 
 
-def comparison_document(found: Comparison | TriedBoth) -> Json:
+def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
     """Return what was compared, as JSON; of policies see `comparing_policies`.
 
     Returns:
         task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,
         ratio b / a with its paired 95 % interval), `channels` (unit; a and b with rmse, interval,
-        by_step; ratio), differs, `better` (a, b, or null where the interval holds 1).
+        by_step; ratio), `horizons` (b against a by steps or `free_run`: `nrmse` and `channels`, see
+        `kinemill.verify.comparison`), differs, `better` (a, b, or null where the interval holds 1).
     """
     if isinstance(found, TriedBoth):
         return tried_document(found) | {"a": _about(found.a), "b": _about(found.b)}
     first, second = found.errors
-    ratio = second.against(first)
+    ratio = found.horizons[str(first.horizon)][NRMSE]
     both = accuracy(first), accuracy(second)
     channels = {
         name: {
@@ -129,6 +133,7 @@ def comparison_document(found: Comparison | TriedBoth) -> Json:
                 "detectable": ratio.detectable,
             },
             "channels": channels,
+            "horizons": against({"a": found.horizons})["a"]["horizons"],
             "differs": found.differs,
             "better": "b" if ratio.high < 1.0 else "a" if ratio.low > 1.0 else None,
         }
@@ -144,6 +149,7 @@ def _about(version: Version) -> dict[str, Any]:
         "version": version.number,
         "aliases": list(version.aliases),
         "standing": version.standing,
+        "provisional": version.provisional,
         "created": version.created,
         "decision": version.decision,
         "gate": version.gate,

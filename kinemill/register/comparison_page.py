@@ -8,7 +8,9 @@ import numpy as np
 from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.register.comparing_policies import tried_page
+from kinemill.register.rules.no_worse import at_horizon
 from kinemill.store import Json
+from kinemill.verify.comparison import NRMSE
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
 
@@ -25,6 +27,7 @@ def comparison_page(found: Json) -> str:
         f'</header><p class="lead">{_lead(found)}</p>',
         f'<div class="cards">{_cards(found)}</div>',
         _errors(found),
+        _horizons(found),
         _growth(found),
         _gates(found),
     ]
@@ -91,6 +94,39 @@ def _error(line: Json) -> str:
     low, high = line["interval"]
     below = "" if low is None else f"<span class='interval'>{number(low)} to {number(high)}</span>"
     return f"{_number(line['rmse'])}{below}"
+
+
+def _horizons(found: Json) -> str:
+    """Return the ratios of errors by horizon and channel, red where the second version is worse."""
+    names = [NRMSE, *found["channels"]]
+    rows = [
+        [at_horizon(key), *(_ratio(_of(by, name)) for name in names)]
+        for key, by in found["horizons"].items()
+    ]
+    told = (
+        f"<p>Error of version {found['b']['version']} over that of version {found['a']['version']} "
+        "with its 95 % interval: red is surely worse, green surely better.</p>"
+    )
+    heads = ["Horizon", "nRMSE", *map(name_of, found["channels"])]
+    return f"<h2>At every horizon</h2>{told}{table(heads, rows, numbers_from=1)}"
+
+
+def _of(by: Json, name: str) -> Json | None:
+    return by[NRMSE] if name == NRMSE else by["channels"].get(name)
+
+
+def _ratio(one: Json | None) -> str:
+    """Spell a ratio; of a channel that never moves in training there is none."""
+    if one is None or one["reference"] is None:
+        return "–"
+    if one["ratio"] is None:
+        return "<span class='bad'>diverges</span>"
+    low, high = one["interval"]
+    if low is None:
+        return number(one["ratio"])
+    kind = "bad" if low > 1.0 else "good" if high < 1.0 else ""
+    below = f"<span class='interval'>{number(low)} to {number(high)}</span>"
+    return f"<span class='{kind}'>{number(one['ratio'])}</span>{below}"
 
 
 def _growth(found: Json) -> str:

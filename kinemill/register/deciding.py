@@ -4,14 +4,20 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.faultpoints import fault_point
 from kinemill.register import decision, tags
 from kinemill.register.commit import commit
 from kinemill.register.evidence import Evidence, Serve
-from kinemill.register.gate import Challenger, Reigning, judge, make_contest
+from kinemill.register.gate import (
+    Challenger,
+    Conclusion,
+    Reigning,
+    conclude,
+    judge,
+    make_contest,
+)
 from kinemill.register.ledger import Change
 from kinemill.register.rules import Approval, Verdict
 from kinemill.register.switching import Event, crown, last_champion
@@ -41,12 +47,13 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence)
         ChampionChanged: another MLflow client moved the champion while the version was evaluated.
     """
     commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
-    verdicts, held, before = _judge(tracking, task, version, evidence)
-    outcome = _conclude(verdicts)
+    verdicts, ended, held, before = _judge(tracking, task, version, evidence)
+    outcome = ended.decision
     facts: Json = {
         "task": task.name,
         "version": version.number,
         "decision": outcome,
+        "provisional": ended.provisional,
         "previous_champion": held,
         "key": version.tags[tags.KEY],
     }
@@ -57,19 +64,14 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence)
     if outcome == CHAMPION:
         moved = crown(tracking, task.name, version.number, held)
         change = replace(change, aliases=moved.aliases, notes=moved.notes)
-    event = Event.of(outcome, version.number, held, _why(verdicts))
+    event = Event.of(outcome, version.number, held, _why(verdicts, ended.provisional))
     commit(tracking, task.name, change, event)
     fault_point("register.switched")
 
 
-def _conclude(verdicts: list[Verdict]) -> Literal["champion", "waiting", "refused"]:
-    failed = {item.rule for item in verdicts if not item.passed}
-    if not failed and verdicts:
-        return "champion"
-    return "waiting" if failed == {"approval"} else "refused"
-
-
-def _why(verdicts: list[Verdict]) -> str:
+def _why(verdicts: list[Verdict], provisional: str) -> str:
+    if provisional:
+        return f"provisional: {provisional}"
     failed = [
         f"{item.rule}: {decision.show_value(item.found)}" for item in verdicts if not item.passed
     ]
@@ -78,8 +80,8 @@ def _why(verdicts: list[Verdict]) -> str:
 
 def _judge(
     tracking: Tracking, task: Task, version: Version, evidence: Evidence
-) -> tuple[list[Verdict], int | None, str]:
-    """Return the gate's verdicts, and the champion and its numbers."""
+) -> tuple[list[Verdict], Conclusion, int | None, str]:
+    """Return the gate's verdicts and what follows, and the champion and its numbers."""
     held = aliases_of(tracking.home, task.name).get(CHAMPION)
     folder = bundle_folder(tracking.home, version)
     challenger = Challenger(
@@ -90,7 +92,8 @@ def _judge(
     )
     contest = make_contest(task, challenger, _reigning(tracking, task.name, held), evidence)
     theirs = contest.champion.measured if contest.champion else None
-    return judge(contest), held, json.dumps(plain(theirs.channels if theirs else {}))
+    verdicts, channels = judge(contest), plain(theirs.channels if theirs else {})
+    return verdicts, conclude(contest, verdicts), held, json.dumps(channels)
 
 
 def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | None:
@@ -136,13 +139,16 @@ def _write_down(
     for name in ("decision.json", "report.html"):
         client.log_model_artifact(version.logged_model, str(folder / name), "decision")
     held = {item.rule: item.passed for item in verdicts}
-    better = all(passed for rule, passed in held.items() if rule != "serves")
+    better = bool(facts["provisional"]) or all(
+        passed for rule, passed in held.items() if rule != "serves"
+    )
     stamped = {f"{tags.GATE}.{item.rule}": decision.line(item) for item in verdicts}
     stamped |= {
         tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),
         tags.PREVIOUS: str(facts["previous_champion"] or 0),
         tags.REPORT: f"{papers.ref.path}/report.html",
         tags.BETTER: "yes" if better else "no",
+        tags.PROVISIONAL: facts["provisional"] or tags.NO,
         tags.SERVES: "yes" if held.get("serves") else "no",
     }
     described = decision.markdown(facts, verdicts, told)

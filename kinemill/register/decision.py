@@ -71,7 +71,7 @@ def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
     rows = [
         [
-            mark(item.passed),
+            "provisional" if item.undecided else mark(item.passed),
             name_of(item.rule),
             html.escape(show_value(item.found)),
             html.escape(show_value(item.wanted)),
@@ -103,14 +103,19 @@ def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
         performance: the sentence about errors and the best reference.
     """
     rows = [
-        f"| {item.rule} | {'yes' if item.passed else '**no**'} | {show_value(item.found)} "
-        f"| {show_value(item.wanted)} |"
+        f"| {item.rule} | {_answer(item)} | {show_value(item.found)} | {show_value(item.wanted)} |"
         for item in verdicts
     ]
     head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
     told = headline(facts, verdicts, performance)
     first = f"{told.performance} **{told.verdict}**".strip()
     return "\n".join([first, "", *head, *rows])
+
+
+def _answer(item: Verdict) -> str:
+    if item.undecided:
+        return "**too little data**"
+    return "yes" if item.passed else "**no**"
 
 
 def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
@@ -129,7 +134,8 @@ def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") ->
 def line(verdict: Verdict) -> str:
     """Return one verdict as the text of a tag."""
     found, wanted = show_value(verdict.found), show_value(verdict.wanted)
-    return f"{'passed' if verdict.passed else 'refused'}: found {found}, wanted {wanted}"
+    outcome = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
+    return f"{outcome}: found {found}, wanted {wanted}"
 
 
 def show_value(value: Value) -> str:

@@ -52,6 +52,7 @@ def run_document(facts: RunFacts) -> Json:
         "selection": facts.selection,
         "version": registration.get("version"),
         "alias": registration.get("alias"),
+        "provisional": registration.get("summary", {}).get("provisional", ""),
         "gate": registration.get("gate", []),
         "report": facts.report,
         "warnings": list(facts.warnings),

@@ -1,9 +1,8 @@
 """What the gate looks at itself: models measured on the test split, and served as robots do it."""
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +15,27 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput
 from kinemill.home import Home
 from kinemill.register.metric import error_of
-from kinemill.register.rules import Measured, Repeated
+from kinemill.register.pairing import (
+    SPLIT,
+    RolledOut,
+    answers_alike,
+    errors_of,
+    pair,
+    roll_out,
+)
+from kinemill.register.rules import Measured, Paired, Repeated
 from kinemill.register.serving import ask, serve_policy
 from kinemill.runtime import load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.windows import Windows
 from kinemill.spec import Task
 from kinemill.store import Ref, summary_of
-from kinemill.verify import Errors, evaluate
+from kinemill.verify import Errors
 from kinemill.verify.accuracy import gather, window_starts
 
 PATIENCE = 60.0  # s that a model may take to load and answer
-SPLIT = "test"
 _STEPS = 25  # that a model is asked for where no task says how many
+_RUNS_AWAY = 3.0  # times the error of the stable member of a family
 _TOLERANCE = 1e-5  # of the largest answer; the same arithmetic in two processes
 _ANSWER = """
 import sys
@@ -42,12 +49,30 @@ np.save(answered, load(folder).rollout(*feed))
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What the gate found of a challenger itself.
+
+    Attributes:
+        measured: its errors; None if it could not be measured.
+        references: compared with each reference on the same rows, by name; none of a policy, whose
+            verification says it.
+        absent: references that this data has none of, and why.
+        problem: why it could not be measured.
+    """
+
+    measured: Measured | None = None
+    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
+    absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Duel:
-    """Two models on the same windows; the second one and the interval of the ratio may lack."""
+    """Challenger and champion on the same rows, or from the same starts."""
 
     challenger: Measured
-    champion: Measured | None = None
-    interval: tuple[float, float] = (math.nan, math.nan)
+    champion: Measured
+    paired: Paired
 
 
 # From the folder of a bundle to whether it loads and answers, and what came of it.
@@ -57,8 +82,16 @@ Serve = Callable[[Path], tuple[bool, str]]
 class Evidence(Protocol):
     """Where the gate's own numbers come from."""
 
-    def measure(self, challenger: Any, champion: Any | None = None) -> Duel:
-        """Measure a loaded model, and another one on the same windows.
+    def measure(self, challenger: Any) -> Findings:
+        """Measure a loaded model, and compare it with the references.
+
+        Raises:
+            BadInput: it cannot be measured on this test split.
+        """
+        ...
+
+    def compare(self, challenger: Any, champion: Any) -> Duel:
+        """Compare two loaded models.
 
         Raises:
             BadInput: they cannot be measured on this test split.
@@ -88,17 +121,29 @@ class TestSplit:
     home: Home
     dataset: Ref
 
-    def measure(self, challenger: Any, champion: Any | None = None) -> Duel:
-        """Measure on all windows of the test split, from as late as the longer history starts."""
-        models = [challenger] if champion is None else [challenger, champion]
-        history = max(model.history for model in models)
-        found = [self._errors(model, history) for model in models]
-        channel = self.task.promote.channel
-        measured = [measured_of(errors, self._rows, channel) for errors in found]
-        if champion is None:
-            return Duel(measured[0])
-        ratio = found[0].against(found[1], channel)
-        return Duel(measured[0], measured[1], (ratio.low, ratio.high))
+    def measure(self, challenger: Any) -> Findings:
+        """Measure on all windows and whole episodes of the test split, beside the references.
+
+        All know as many rows as the one with the longest history.
+        """
+        own = self._roll_out(challenger, self._history(challenger))
+        pairs = {
+            name: self._against(own, reference)
+            for name, reference in self._references.items.items()
+        }
+        measured = measured_of(own.errors, self._rows, self.task.promote.channel)
+        return Findings(measured, pairs, self._references.left_out)
+
+    def compare(self, challenger: Any, champion: Any) -> Duel:
+        """Measure both on the same windows and whole episodes of the test split."""
+        history, promote = self._history(challenger, champion), self.task.promote
+        own, other = (self._roll_out(one, history) for one in (challenger, champion))
+        mine, theirs = (
+            measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
+        )
+        # What the task allows a channel to lose against the champion is no loss.
+        margin = max(promote.margin, promote.max_channel_loss or 0.0)
+        return Duel(mine, theirs, pair(own, other, promote.channel, margin))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a process of its own and ask it about the first test window."""
@@ -124,9 +169,36 @@ class TestSplit:
     def _rows(self) -> PackedDataset:
         return load_dataset(self.home, self.dataset)
 
-    def _errors(self, model: Any, history: int) -> Errors:
-        wanted = self.task.verify
-        return evaluate(model, self._rows, SPLIT, wanted.horizon, wanted.stride, history)
+    @cached_property
+    def _references(self) -> Any:
+        from kinemill.verify.references import build_references, load_references  # import torch
+
+        built = build_references(self.task, self.home, self.dataset)
+        return load_references(self.home, built.ref)
+
+    def _history(self, *models: Any) -> int:
+        """Return how many rows are known at the start of each window: the longest history."""
+        known = (*self._references.predictors().values(), *self._references.free_run().values())
+        return max(one.history for one in (*models, *known))
+
+    def _roll_out(self, model: Any, history: int) -> RolledOut:
+        return roll_out(model, self._rows, self.task, history)
+
+    def _against(self, own: RolledOut, reference: Any) -> Paired:
+        """Compare with a family of references: its strongest member, in free run its stable one.
+
+        A strongest member that runs away on these rows is no reference: the stable one is. A
+        challenger that is the stable one is compared with that alone.
+        """
+        promote, history = self.task.promote, own.errors.history
+        stable = self._roll_out(reference.stable, history) if reference.stable else None
+        if stable is not None and reference.folder is not None and answers_alike(own, stable):
+            return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
+        errors = errors_of(reference.strongest, self._rows, self.task, history)
+        if stable is not None and not errors.nrmse <= _RUNS_AWAY * stable.errors.nrmse:
+            errors = stable.errors
+        other = RolledOut(errors, stable.run if stable else None)
+        return pair(own, other, promote.channel, promote.margin)
 
 
 def repeated_in(home: Home, dataset: Ref) -> Repeated:
@@ -145,6 +217,7 @@ def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = No
         channels=dict(zip(errors.channels, errors.rmse.tolist(), strict=True)),
         windows=len(errors.starts),
         episodes=len(np.unique(np.searchsorted(first_rows, errors.starts, side="right"))),
+        history=errors.history,
     )
 
 

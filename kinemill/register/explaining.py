@@ -28,8 +28,8 @@ def why(home: Home, task: str, which: str = "") -> Json:
         which: `:number`, `@alias`, or "" for the newest version.
 
     Returns:
-        task, version, aliases, decision, provisional, `headline` (first line), `told` (one
-        sentence), `causes` (rule, found, wanted, fix, `follows`; the fundamental ones first),
+        task, version, aliases, decision, `provisional` (why, or ""), `headline` (first line),
+        `told` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
         `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
         that failed `fix`), report.
 
@@ -44,7 +44,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         "version": version.number,
         "aliases": list(version.aliases),
         "decision": version.decision,
-        "provisional": version.is_provisional,
+        "provisional": version.provisional,
         "headline": headline_of(version).text,
         "told": _told(version),
         "causes": causes(version.gate),
@@ -96,7 +96,7 @@ def _told(version: Version) -> str:
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"
     if version.is_provisional:
-        lines = "too little test data; it passed every other rule of the gate"
+        lines = f"{version.provisional}; it passed every other rule of the gate"
     if CHAMPION in version.aliases:
         return f"{'provisional ' * version.is_provisional}champion: {lines}"
     return f"was champion: {lines}, and another version is champion now"

@@ -1,13 +1,16 @@
 """The gate: every rule of the family asked about one challenger."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register.amount import amount_of
 from kinemill.register.bundle import model_digest, model_files
-from kinemill.register.evidence import Evidence
-from kinemill.register.rules import RULES, Approval, Champion, Contest, Measured, Verdict
+from kinemill.register.evidence import Evidence, Findings
+from kinemill.register.policies import claims
+from kinemill.register.rules import RULES, Approval, Champion, Contest, Verdict
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import PolicyInterface
 from kinemill.spec import Task
@@ -26,6 +29,11 @@ class Reigning:
     number: int
     version: Version | None
 
+    @property
+    def is_provisional(self) -> bool:
+        """Whether there was too little test data when it became champion."""
+        return self.version is not None and bool(self.version.provisional)
+
 
 @dataclass(frozen=True)
 class Challenger:
@@ -37,9 +45,48 @@ class Challenger:
     approval: Approval | None
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What follows from the verdicts.
+
+    Attributes:
+        decision: `waiting` if nothing but a person's approval is missing.
+        provisional: why a champion is one for the time being, and what to do; empty if it is not.
+    """
+
+    decision: Literal["champion", "waiting", "refused"]
+    provisional: str = ""
+
+
 def judge(contest: Contest) -> list[Verdict]:
     """Return the verdicts of all rules, in the order of their names."""
     return [verdict for name in RULES for verdict in RULES[name](contest)]
+
+
+def conclude(contest: Contest, verdicts: Sequence[Verdict]) -> Conclusion:
+    """Return what follows from the verdicts.
+
+    Where nothing fails but lines for which there is too little test data, the challenger becomes
+    champion provisionally, unless that would replace an established champion.
+    """
+    failed = [item for item in verdicts if not item.passed]
+    waits = any(item.rule == "approval" for item in failed)
+    left = [item for item in failed if item.rule != "approval"]
+    established = contest.champion is not None and not contest.champion.provisional
+    if not verdicts or any(not item.undecided for item in left) or (left and established):
+        return Conclusion("refused")
+    provisional = _provisional(contest, left) if left else ""
+    return Conclusion("waiting" if waits else "champion", provisional)
+
+
+def _provisional(contest: Contest, undecided: Sequence[Verdict]) -> str:
+    lacks = amount_of(contest).lacks(contest) or [
+        f"{item.rule}: {item.found}" for item in undecided
+    ]
+    return (
+        f"{', '.join(lacks)}: record more test episodes, or give dataset.test a larger share; if "
+        "this is all there will be, lower promote.min_test_episodes and promote.min_independent"
+    )
 
 
 def make_contest(
@@ -55,12 +102,18 @@ def make_contest(
     """
     folder = challenger.folder
     # What does not answer in a process of its own is not run in this one: it might end it.
-    model, measured = _own(folder, evidence) if challenger.served[0] else (None, None)
+    model, found = None, Findings(problem=challenger.served[1])
+    if challenger.served[0]:
+        model, found = _own(folder, evidence)
+    claimed = task.learn.gives == "policy"
     return Contest(
         task,
         challenger.verification,
         champion=_champion(reigning, folder, model, evidence) if reigning else None,
-        measured=measured,
+        measured=found.measured,
+        references=claims(task, challenger.verification) if claimed else found.references,
+        absent=found.absent,
+        problem=found.problem,
         size=sum((folder / name).stat().st_size for name in model_files(folder)),
         age=evidence.age(),
         served=challenger.served,
@@ -69,16 +122,16 @@ def make_contest(
     )
 
 
-def _own(folder: Path, evidence: Evidence) -> tuple[Any, Measured | None]:
-    """Load and measure the challenger; what keeps that from happening, its rules say."""
+def _own(folder: Path, evidence: Evidence) -> tuple[Any, Findings]:
+    """Load and measure the challenger; what keeps that from happening is the `problem`."""
     from kinemill import runtime
 
     model = None
     try:
         model = runtime.load(folder, non_finite="pass")
-        return model, evidence.measure(model).challenger
-    except (CorruptArtifact, BadInput):
-        return model, None
+        return model, evidence.measure(model)
+    except (CorruptArtifact, BadInput) as error:
+        return model, Findings(problem=str(error))
 
 
 def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) -> Champion:
@@ -92,17 +145,16 @@ def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) 
     if model is None:
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
+    about = Champion(number, differs=differs, provisional=reigning.is_provisional)
     if model_digest(theirs) == model_digest(folder):
-        return Champion(number, same=True, differs=differs)
+        return replace(about, same=True)
     if any(not line.startswith("history ") for line in differs):
-        problem = f"cannot be compared: {'; '.join(differs)}"
-        return Champion(number, problem=problem, differs=differs)
+        return replace(about, problem=f"cannot be compared: {'; '.join(differs)}")
     try:
-        duel = evidence.measure(model, champion)
+        duel = evidence.compare(model, champion)
     except BadInput as error:
-        problem = f"champion version {number} cannot be tried: {error}"
-        return Champion(number, problem=problem, differs=differs)
-    return Champion(number, duel.champion, duel.challenger, duel.interval, differs=differs)
+        return replace(about, problem=f"champion version {number} cannot be tried: {error}")
+    return replace(about, measured=duel.champion, rival=duel.challenger, paired=duel.paired)
 
 
 def _load(reigning: Reigning) -> tuple[Path, Any]:

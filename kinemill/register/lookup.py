@@ -29,6 +29,7 @@ def _line(item: Version) -> Json:
     return {
         "version": item.number,
         "aliases": list(item.aliases),
+        "provisional": item.provisional,
         "created": item.created,
         "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
         "metrics": item.metrics,

@@ -19,19 +19,21 @@ class Metric:
         channel: the state whose error it is; None for all of them.
         larger: whether more of it is better.
         rivals: who is to be beaten.
+        steps: whether it is of a model that predicts steps, and not of a policy.
     """
 
     name: str
     channel: str | None
     larger: bool
     rivals: tuple[str, ...]
+    steps: bool = False
 
 
 def metric_of(task: Task) -> Metric:
     """Return what a task wants to be compared, with what its defaults mean for what it learns."""
     wanted = task.promote
     if task.learn.gives == "dynamics":
-        return Metric("nrmse", wanted.channel, False, tuple(wanted.beats))
+        return Metric("nrmse", wanted.channel, False, tuple(wanted.beats), steps=True)
     tried = wanted.metric != ACTIONS and task.environment is not None
     usual = ("random", "champion") if tried else ("repeat", "linear", "champion")
     # The default of all tasks names what only a dynamics model can beat.
@@ -80,3 +82,13 @@ def claimed_interval(verification: Mapping[str, Any], metric: Metric, rival: str
 def claimed_count(verification: Mapping[str, Any], metric: Metric) -> int:
     """Return on how many windows or episodes a verification says that it measured; -1: not said."""
     return int(verification.get("windows", {}).get("episodes" if metric.larger else "count", -1))
+
+
+def claimed_history(verification: Mapping[str, Any], metric: Metric) -> int:
+    """Return how many rows a verification says were known in each window; -1: not said.
+
+    Of policies 0: they remember what they want themselves.
+    """
+    if not metric.steps:
+        return 0
+    return int(verification.get("windows", {}).get("history", -1))

@@ -18,14 +18,21 @@ from kinemill.environments.card import open_card
 from kinemill.environments.trials import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
 from kinemill.home import Home
-from kinemill.register.evidence import PATIENCE, Duel, Evidence, TestSplit, repeated_in
-from kinemill.register.metric import metric_of
-from kinemill.register.rules import Measured, Repeated
+from kinemill.register.evidence import (
+    PATIENCE,
+    Duel,
+    Evidence,
+    Findings,
+    TestSplit,
+    repeated_in,
+)
+from kinemill.register.metric import claimed, claimed_interval, metric_of
+from kinemill.register.rules import Measured, Paired, Repeated, number
 from kinemill.register.serving import serve_policy
 from kinemill.runtime import Policy
 from kinemill.spec import Task
 from kinemill.spec.promoting import RETURN, SUCCESS
-from kinemill.store import Ref
+from kinemill.store import Json, Ref
 from kinemill.verify import Errors
 
 
@@ -46,10 +53,17 @@ class PolicyEvidence:
         default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
     )
 
-    def measure(self, challenger: Any, champion: Any | None = None) -> Duel:
-        """Try policies from the same starts; or measure their actions at the same held-out rows."""
+    def measure(self, challenger: Any) -> Findings:
+        """Try a policy from the starts, or measure its actions at held-out rows."""
+        metric = metric_of(self.task)
+        if metric.larger:
+            return Findings(_measured(self.trials(challenger), metric.name))
+        return Findings(_errors(self.errors(challenger), self._logs))
+
+    def compare(self, challenger: Any, champion: Any) -> Duel:
+        """Try policies from the same starts, or measure their actions at the same rows."""
         if metric_of(self.task).larger:
-            return self._duel(*(self.trials(one) for one in (challenger, champion) if one))
+            return self._duel(self.trials(challenger), self.trials(champion))
         return self._errors_of(challenger, champion)
 
     def serve(self, folder: Path) -> tuple[bool, str]:
@@ -79,22 +93,18 @@ class PolicyEvidence:
             return self.task
         return open_card(self.home, self.dataset).task(self.task)
 
-    def _duel(self, challenger: Trials, champion: Trials | None = None) -> Duel:
+    def _duel(self, challenger: Trials, champion: Trials) -> Duel:
         name = metric_of(self.task).name
-        mine = _measured(challenger, name)
-        if champion is None:
-            return Duel(mine)
+        mine, theirs = (_measured(one, name) for one in (challenger, champion))
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return Duel(mine, _measured(champion, name), interval)
+        return Duel(mine, theirs, Paired(mine.error, theirs.error, interval=interval))
 
-    def _errors_of(self, challenger: Policy, champion: Policy | None) -> Duel:
-        own, data = self.errors(challenger), self._logs
-        if champion is None:
-            return Duel(_errors(own, data))
-        theirs = self.errors(champion)
-        ratio = own.against(theirs)
-        return Duel(_errors(own, data), _errors(theirs, data), (ratio.low, ratio.high))
+    def _errors_of(self, challenger: Policy, champion: Policy) -> Duel:
+        own, theirs = self.errors(challenger), self.errors(champion)
+        mine, other = (_errors(one, self._logs) for one in (own, theirs))
+        headline = own.against(theirs, margin=self.task.promote.margin)
+        return Duel(mine, other, Paired.of(mine.error, other.error, headline, {}))
 
     def errors(self, policy: Policy) -> Errors:
         """Return how far a policy's actions are off those of the test split.
@@ -151,3 +161,25 @@ def evidence_of(task: Task, home: Home, dataset: Ref) -> Evidence:
     """Return where the gate's own numbers about what a task learns come from."""
     kind = PolicyEvidence if task.learn.gives == "policy" else TestSplit
     return kind(task, home, dataset)
+
+
+def claims(task: Task, verification: Json) -> dict[str, Paired]:
+    """Return a policy against each reference as its verification says.
+
+    What is not said is NaN, which passes no rule. A null error is one that diverged; of returns
+    there is nothing that null could stand for.
+    """
+    metric = metric_of(task)
+    said = claimed(verification, metric)
+    found = dict[str, Paired]()
+    for name in metric.rivals:
+        if name == "champion":
+            continue
+        diverged = not metric.larger and name in said and said[name] is None
+        reference = math.inf if diverged else number(said.get(name))
+        interval = claimed_interval(verification, metric, name)
+        low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
+        found[name] = Paired(
+            number(said.get("model")), reference, interval=(number(low), number(high))
+        )
+    return found

@@ -233,6 +233,7 @@ def _document(version: Version, before: int | None) -> Json:
         "version": version.number,
         "aliases": list(version.aliases),
         "decision": version.decision,
+        "provisional": version.provisional,
         "champion_before": before,
         "gate": version.gate,
     }

@@ -46,7 +46,7 @@ class OfHome:
             raise Unreachable(
                 self.task, f"the registry does not answer: {str(error).splitlines()[0]}"
             ) from error
-        return Sight(version.number, version.tags[tags.SUMS])
+        return Sight(version.number, version.tags[tags.SUMS], version.provisional)
 
     def copy(self, sight: Sight, folder: Path) -> None:
         """Copy the bundle, from the store or from MLflow's copy."""

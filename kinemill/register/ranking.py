@@ -93,6 +93,8 @@ def _explained_by(line: Json, failed: Sequence[Json]) -> str | None:
 def _roots(line: Json) -> list[str]:
     """Return the lines that would explain this one, the strongest first."""
     rule = str(line["rule"])
+    if line.get("undecided") and rule != "evidence":
+        return ["evidence"]  # there is no interval for want of test data
     if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
         return list(_EXPORTED)
     if rule == "parity":

@@ -37,7 +37,7 @@ from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
 from kinemill.verify.headline import performance
 from kinemill.verify.selection import load_selection
 
-VERSION = 2
+VERSION = 3
 Status = Literal["done", "refused", "unchanged"]
 
 
@@ -73,7 +73,7 @@ class Registration:
         gate: verdicts as JSON objects: rule, passed, found, wanted.
         run_id: the run it came from.
         report: the report with the verdict in it, relative to the home.
-        summary: decision, provisional, headline (first line), nrmse, bundle (relative to the
+        summary: decision, provisional (why), headline (first line), nrmse, bundle (relative to the
             home), MLflow's logged model, previous champion.
     """
 
@@ -179,7 +179,7 @@ def _registration(version: Version, status: Status) -> Registration:
         report=version.tags[tags.REPORT],
         summary={
             "decision": version.decision,
-            "provisional": version.is_provisional,
+            "provisional": version.provisional,
             "headline": headline_of(version).text,
             "nrmse": version.metrics["nrmse"],
             **{

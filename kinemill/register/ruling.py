@@ -16,7 +16,7 @@ def ruling_of(version: Version) -> Ruling:
     return Ruling(
         version.decision,
         failed_causes(version.gate),
-        provisional="there is too little test data" if version.is_provisional else "",
+        provisional=version.provisional,
         address=f"{version.task}:{version.number}",
         champion=int(version.tags.get(tags.PREVIOUS, "0")) or None,
         former=version.decision == CHAMPION and CHAMPION not in version.aliases,

@@ -57,7 +57,10 @@ def _champion(versions: Sequence[Version]) -> Version | None:
 
 
 def _of(version: Version | None) -> str:
-    return f"version {version.number}, {escape(version.created[:10])}" if version else "none"
+    if version is None:
+        return "none"
+    kind = "provisional, " if version.provisional else ""
+    return f"{kind}version {version.number}, {escape(version.created[:10])}"
 
 
 def _nrmse(version: Version, who: str = "model") -> float | None:
@@ -85,9 +88,10 @@ def _lead(versions: Sequence[Version]) -> str:
         return "No version is champion yet: none passed the gate."
     refused = sum(1 for one in versions if one.decision == "refused")
     more = f"; the gate refused {refused} of {len(versions)} versions" if refused else ""
-    return (
-        f"Robots load <b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
-    )
+    told = f"<b>version {champion.number}</b>, made {escape(champion.created[:10])}{more}."
+    if champion.provisional:
+        return f"Robots load {told} It is provisional: {escape(champion.provisional)}."
+    return f"Robots load {told}"
 
 
 def _cards(versions: Sequence[Version]) -> str:
@@ -149,4 +153,6 @@ def _why(version: Version) -> str:
     failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
     if version.decision is None:
         return ""
+    if version.provisional:
+        return f"provisional: {escape(', '.join(failed))}"
     return f"{mark(not failed)} {escape(', '.join(failed))}"

@@ -70,6 +70,8 @@ def _lead(version: Version) -> str:
     failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
     if version.decision is None:
         return "The gate has not decided on this version yet."
+    if version.provisional:
+        return f"<b>Provisional champion</b>: {escape(version.provisional)}."
     if failed:
         return f"The gate kept the champion: <b>{escape(', '.join(failed))}</b> did not hold."
     return "It passed every rule of the gate."
@@ -108,7 +110,7 @@ def _tried(version: Version) -> str:
 def _gate(version: Version) -> str:
     rows = [
         [
-            mark(bool(line["passed"])),
+            "provisional" if line.get("undecided") else mark(bool(line["passed"])),
             name_of(str(line["rule"])),
             _cell(line["found"]),
             _cell(line["wanted"]),

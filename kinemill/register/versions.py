@@ -42,17 +42,24 @@ class Version:
         return self.tags.get(tags.DECISION)
 
     @property
+    def provisional(self) -> str:
+        """Why the gate made it champion for the time being, and what to do; empty if it did not."""
+        told = self.tags.get(tags.PROVISIONAL, tags.NO)
+        return told if told != tags.NO and self.decision == CHAMPION else ""
+
+    @property
     def standing(self) -> str:
         """What the version is now: its aliases, or without any what the gate decided on it."""
         if self.aliases:
-            return ", ".join(self.aliases)
+            spelled = {CHAMPION: f"provisional {CHAMPION}"} if self.provisional else {}
+            return ", ".join(spelled.get(alias, alias) for alias in self.aliases)
         former = {CHAMPION: f"former {CHAMPION}", None: "undecided"}
         return former.get(self.decision, self.decision or "")
 
     @property
     def is_provisional(self) -> bool:
         """Whether too little test data stood behind the decision that made it champion."""
-        return self.tags.get(tags.PROVISIONAL) == "yes"
+        return bool(self.provisional)
 
     @property
     def gate(self) -> list[Json]:

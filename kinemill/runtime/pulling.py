@@ -74,7 +74,8 @@ def pull(source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = 
 
     Returns:
         folder, version, `status`: `pulled`, `unchanged`, or `kept` when the registry could not be
-        reached, or the files are no good; then with `why`.
+        reached, or the files are no good; then with `why`. Of the first two also `provisional`:
+        what the gate had too little test data of, or "".
 
     Raises:
         BadInput: there is no such version, or `to` is something else.
@@ -87,13 +88,13 @@ def pull(source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = 
     try:
         sight = source.look()
         if present and _name(sight) == present.name:
-            return _told(to, "unchanged")
+            return _told(to, "unchanged") | {"provisional": sight.provisional}
         _bring(source, sight, to, try_it)
     except (KinemillError, OSError) as error:
         if present is None or isinstance(error, BadInput):
             raise
         return _told(to, "kept") | {"why": str(error)}
-    return _told(to, "pulled")
+    return _told(to, "pulled") | {"provisional": sight.provisional}
 
 
 def watch(

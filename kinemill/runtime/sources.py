@@ -13,15 +13,23 @@ from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.integrity import SUMS, read_sums
 
 SUMS_TAG = "kinemill.sums"  # of a version: sha256 of the bundle's `sha256sums`
+PROVISIONAL_TAG = "kinemill.provisional"  # of a version: what it lacks, or `no`
 _PATIENCE = 30.0  # s for an answer of a server
 
 
 @dataclass(frozen=True)
 class Sight:
-    """Which version an alias names now, and the sha256 of its `sha256sums`."""
+    """Which version an alias names now.
+
+    Attributes:
+        version: its number.
+        sums: sha256 of its `sha256sums`.
+        provisional: what its gate had too little test data of; empty if it had enough.
+    """
 
     version: int
     sums: str
+    provisional: str = ""
 
 
 class Source(Protocol):
@@ -65,7 +73,10 @@ class OfServer:
         stamped = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
         if SUMS_TAG not in stamped:
             raise BadInput(f"{self.task}{self.which}", "was not registered by kinemill")
-        return Sight(int(version["version"]), stamped[SUMS_TAG])
+        provisional = stamped.get(PROVISIONAL_TAG, "no")
+        return Sight(
+            int(version["version"]), stamped[SUMS_TAG], "" if provisional == "no" else provisional
+        )
 
     def copy(self, sight: Sight, folder: Path) -> None:
         """Download every file that `sha256sums` names."""

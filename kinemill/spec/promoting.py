@@ -51,7 +51,7 @@ class Promote(Settings):
             "champion",
         ]
     ] = Field(
-        default=["persistence", "linear", "champion"],
+        default=[*REFERENCES, "champion"],
         description="the references that a model has to beat; by default for policies random and "
         "champion, or repeat, which repeats the action of the row before, linear and champion",
     )
@@ -98,7 +98,7 @@ class Promote(Settings):
         default=None, description="of the dataset at the decision, s or `30 days`"
     )
     min_test_episodes: PositiveInt = Field(
-        default=1, description="test episodes; with fewer a champion is provisional"
+        default=5, description="test episodes; with fewer a champion is provisional"
     )
     min_independent: PositiveInt = Field(
         default=6,

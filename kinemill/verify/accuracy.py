@@ -3,7 +3,7 @@
 Symbols: W windows, H history, T horizon, S states, A actions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def evaluate(
     predictor: Predictor,
     dataset: PackedDataset,
     split: str = "test",
-    horizon: int = 25,
+    horizon: int | Sequence[int] = 25,
     stride: int = 5,
     history: int | None = None,
 ) -> Errors:
@@ -69,7 +69,8 @@ def evaluate(
         predictor: a `Simulator` or a baseline.
         dataset: what to measure on; channels in the predictor's order.
         split: `train`, `validation` or `test`.
-        horizon: steps of its own predictions, T.
+        horizon: steps of its own predictions, T; or the steps after which errors are kept, T among
+            them. Default those of `horizons_of`.
         stride: rows between the starts of windows.
         history: rows known in each window, default the predictor's own; give the longest of several
             predictors to measure all on the same windows.
@@ -79,12 +80,14 @@ def evaluate(
     """
     _same_channels(predictor, dataset)
     known = max(history or 0, predictor.history)
-    starts = window_starts(dataset, split, known + horizon, stride)
-    squares, horizons = np.zeros((horizon, len(dataset.states))), horizons_of(horizon)
+    horizons = horizons_of(horizon) if isinstance(horizon, int) else sorted(set(horizon))
+    last = horizons[-1]
+    starts = window_starts(dataset, split, known + last, stride)
+    squares = np.zeros((last, len(dataset.states)))
     kept: dict[int, list[Floats]] = {steps: [] for steps in horizons}
     sizes = np.zeros_like(squares)
     for part in _chunks(starts):
-        windows = gather(dataset, part, known, horizon)
+        windows = gather(dataset, part, known, last)
         error = deviations(predictor, windows, is_angle(dataset))
         squares += (error**2).sum(axis=0)
         sizes += np.abs(error).sum(axis=0)

@@ -193,6 +193,7 @@ def analysis_document(analysis: Analysis) -> Json:
         "against": against(analysis.comparisons),
         "windows": {
             "count": len(model.starts),
+            "history": model.history,
             "horizon": model.horizon,
             "stride": model.stride,
             "seconds": model.horizon * model.dt,

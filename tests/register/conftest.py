@@ -15,14 +15,16 @@ from kinemill.export.bundle import write_interface
 from kinemill.home import Home
 from kinemill.register import Produced, register
 from kinemill.register.commit import commit
-from kinemill.register.evidence import Duel
+from kinemill.register.evidence import Duel, Findings
 from kinemill.register.ledger import Change
-from kinemill.register.rules import Measured, Repeated
+from kinemill.register.rules import Measured, Paired, Repeated
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.spec import Task, load_task
+from kinemill.spec.promoting import FREE_RUN
 from kinemill.store import Ref, once, publish_json
 from kinemill.tracking import open_tracking
+from kinemill.verify.comparison import NRMSE, Comparison
 
 TASK = """
 task: cart
@@ -33,7 +35,12 @@ channels:
   force: {role: action, unit: N}
 learn: {type: dynamics, model: {type: mlp}, history: 3}
 """
-BASELINES = {"persistence": 0.9, "linear": 0.3, "linear_sincos": 0.25}
+BASELINES = {
+    "persistence": 0.9,
+    "constant_velocity": 0.6,
+    "linear": 0.3,
+    "linear_sincos": 0.25,
+}
 
 
 @pytest.fixture
@@ -115,6 +122,27 @@ def _tensor(name, shape):
 WINDOWS = 12
 
 
+HISTORY = 3  # rows known in each window
+HORIZONS = ("1", "2", "4", "5", "25", FREE_RUN)
+CHANNELS = ("position", "velocity")
+EPISODES = 6  # of the test split, unless a test says otherwise
+
+
+def comparison(model, reference, interval=None, p_worse=0.99, **changes) -> Comparison:
+    """A comparison of two errors, by default one that is sure to a tenth of the ratio."""
+    ratio = model / reference if math.isfinite(reference) and reference else math.nan
+    low, high = (0.9 * ratio, 1.1 * ratio) if interval is None else interval
+    fields = {"effective_n": 12.0, "unit": "episodes", "detectable": 0.09} | changes
+    return Comparison(model, reference, ratio, low, high, p_worse=p_worse, **fields)
+
+
+def paired(model, reference, interval=None, channel=None, **changes) -> Paired:
+    """The challenger against a model with this error, alike at every horizon and channel."""
+    one = comparison(model, reference, interval, **changes)
+    every = {key: dict.fromkeys((NRMSE, *CHANNELS), one) for key in HORIZONS}
+    return Paired.of(model, reference, one, every)
+
+
 @dataclass(frozen=True)
 class Claims:
     """Evidence that finds the numbers a test has chosen; every model serves."""
@@ -124,17 +152,29 @@ class Claims:
     interval: tuple[float, float] = (0.5, 0.9)
     channels: dict[str, float] = field(default_factory=dict)  # of the challenger, m
     windows: int = WINDOWS
-    episodes: int = 2
+    episodes: int = EPISODES
+    history: int = HISTORY
     days: float = 1.0
     served: tuple[bool, str] = (True, "answered 25 steps")
+    references: dict[str, float] = field(default_factory=lambda: BASELINES)
+    blocks: float = 12.0  # independent ones of each comparison
 
-    def measure(self, challenger, champion=None):
-        own = {"position": 0.01, "velocity": 0.02} | self.channels
-        measured = Measured(self.challenger, own, self.windows, self.episodes)
-        if champion is None:
-            return Duel(measured)
-        theirs = Measured(self.champion, {"position": 0.01, "velocity": 0.02}, self.windows, 2)
-        return Duel(measured, theirs, self.interval)
+    def measure(self, challenger):
+        found = {
+            name: paired(self.challenger, error, effective_n=self.blocks, unit=self._unit)
+            for name, error in self.references.items()
+        }
+        absent = {"physics": "no velocity says what it is the derivative of"}
+        return Findings(self._measured(), found, absent)
+
+    def compare(self, challenger, champion):
+        theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
+        fields = {"effective_n": self.blocks, "unit": self._unit}
+        return Duel(
+            self._measured(),
+            theirs,
+            paired(self.challenger, self.champion, self.interval, **fields),
+        )
 
     def serve(self, folder):
         assert (folder / "rollout.onnx").is_file()
@@ -145,6 +185,18 @@ class Claims:
 
     def repeated(self):
         return Repeated(0.0, 0.0, 0.0)
+
+    def _measured(self):
+        own = self._channels | self.channels
+        return Measured(self.challenger, own, self.windows, self.episodes, self.history)
+
+    @property
+    def _channels(self):
+        return {"position": 0.01, "velocity": 0.02}
+
+    @property
+    def _unit(self):
+        return "episodes" if self.blocks == 12.0 else "blocks"
 
 
 @dataclass(frozen=True)
@@ -222,7 +274,7 @@ def verification(nrmse, passed=True, p99=0.4):
             | {"horizons": {"25": {"channels": dict.fromkeys(("position", "velocity"), apart)}}}
             for name in BASELINES
         },
-        "windows": {"count": WINDOWS, "horizon": 25},
+        "windows": {"count": WINDOWS, "horizon": 25, "history": HISTORY},
         "stability": {"diverged": 0.0},
         "gates": [{"name": "step parity", "passed": passed, "found": "", "wanted": ""}],
     }

@@ -18,4 +18,4 @@ def test_every_line_of_a_decision_answers_its_own_rule(chain):
     assert "beats_linear: found 0.31" in answers["gate_beats"].description
     lines = [line for answer in answers.values() for line in answer.values["lines"]]
     assert sorted(line["rule"] for line in lines) == sorted(line["rule"] for line in found.gate)
-    assert all(answers[name].passed for name in answers if name != "gate_beats")
+    assert {name for name in answers if not answers[name].passed} == {"gate_beats", "gate_interval"}

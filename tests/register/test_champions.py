@@ -34,12 +34,17 @@ def test_the_champion_that_is_measured_is_the_registered_file(chain):
     seen = []
 
     class Watching(Claims):
-        def measure(self, challenger, champion=None):
+        def measure(self, challenger):
+            self._look(challenger)
+            return super().measure(challenger)
+
+        def compare(self, challenger, champion):
+            self._look(challenger, champion)
+            return super().compare(challenger, champion)
+
+        def _look(self, *models):
             zeros = np.zeros((1, 3, 2)), np.zeros((1, 2, 1))
-            for model in (challenger, champion):
-                if model is not None:
-                    seen.append(model.rollout(*zeros, np.full((1, 1, 1), 4.0)))
-            return super().measure(challenger, champion)
+            seen.extend(model.rollout(*zeros, np.full((1, 1, 1), 4.0)) for model in models)
 
     chain.register(0.05, gain=0.9, evidence=Watching(0.05))
     assert [float(answer[0, 0, 0]) for answer in seen] == pytest.approx([3.6, 3.6, 2.0])
@@ -58,7 +63,7 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     test = TestSplit(task, chain.home, chain.produce().dataset)
     registration = chain.register(0.5, gain=0.7, task=task, evidence=test)
     (verdict,) = [item for item in registration.gate if item["rule"] == "beats_champion"]
-    assert "cannot be tried: test split: its longest episode has 40 rows" in verdict["found"]
+    assert "cannot be tried: train split: its longest episode has 40 rows" in verdict["found"]
 
 
 @pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])

@@ -11,17 +11,32 @@ from kinemill.register.evidence import TestSplit
 from kinemill.register.protecting import release
 from kinemill.spec import load_task
 from kinemill.tracking import open_tracking
-from tests.register.conftest import Claims, verification
+from tests.register.conftest import BASELINES, Claims, verification
 
 BETTER = {"nrmse": 0.05, "gain": 0.6}  # than the champion, which the gate finds at 0.1
+
+BY_GATE = Claims(0.05, 0.1)
+BETTER_LINEAR = BASELINES | {"linear": 0.05}
 
 # What is done, and which lines of the gate refuse it.
 TRICKS = {
     "its error is NaN": ({"evidence": Claims(math.nan, 0.1)}, "beats_champion"),
-    "its error is null in the verification": ({"nrmse": None}, "beats_linear"),
-    "the metric is missing": ({"without": ("metrics", "nrmse", "model")}, "beats_linear"),
-    "all metrics are missing": ({"without": ("metrics",)}, "beats_linear"),
-    "the baselines are missing": ({"without": ("metrics", "nrmse", "linear")}, "beats_linear"),
+    "its error is null in the verification": ({"nrmse": None, "evidence": BY_GATE}, "measured"),
+    "the metric is missing": ({"without": ("metrics", "nrmse", "model")}, "measured"),
+    "all metrics are missing": ({"without": ("metrics",)}, "measured"),
+    "the references were not measured": (
+        {"evidence": Claims(0.05, 0.1, references={"persistence": 0.9})},
+        "beats_linear",
+    ),
+    "a reference is better": (
+        {"evidence": Claims(0.05, 0.1, references=BETTER_LINEAR)},
+        "beats_linear",
+    ),
+    "a reference is not a number": (
+        {"evidence": Claims(0.05, 0.1, references=BASELINES | {"linear": math.nan})},
+        "beats_linear",
+    ),
+    "it was verified from other rows on": ({"evidence": Claims(0.05, 0.1, history=40)}, "measured"),
     "it was verified on fewer rows": ({"evidence": Claims(0.05, 0.1, windows=13)}, "measured"),
     "it was verified on other data": ({"evidence": Claims(0.08, 0.1)}, "measured"),
     "it is as good as the champion": ({"evidence": Claims(0.05, 0.05)}, "beats_champion"),
@@ -61,7 +76,8 @@ def test_without_a_trick_the_same_challenger_wins(reigned):
 def test_better_in_the_channel_that_counts_wins(reigned):
     chain = reigned()
     task = load_task(chain.task.path, {"promote.metric": "test/position"})
-    found = chain.register(0.09, gain=0.6, evidence=Claims(0.01, 0.05), task=task)
+    found_by_gate = Claims(0.01, 0.05, references={name: e / 10 for name, e in BASELINES.items()})
+    found = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
     assert found.status == "done"
     (line,) = [item for item in found.gate if item["rule"] == "beats_linear"]
     assert line["wanted"] == "<= 0.0294 (linear, position: 0.03, margin 0.02)"
@@ -114,7 +130,7 @@ def test_numbers_that_the_files_do_not_bear_out_are_found_out_by_measuring(chain
     claimed = chain.register(0.01, task=task, evidence=test)
     (line,) = [item for item in claimed.gate if item["rule"] == "measured"]
     assert (claimed.status, line["passed"]) == ("refused", False)
-    assert line["found"] == "1 over 7 windows"
+    assert line["found"] == "1 over 7 windows after 3 known rows"
 
 
 def test_the_documents_of_tests_hold_what_rules_read():

@@ -13,17 +13,16 @@ from tests.register.conftest import Claims, verification
 # done, and which line refuses it.
 TRICKS = {
     "its error is NaN": ({"evidence": Claims(math.nan, 0.05)}, "beats_champion"),
-    "the channel is missing": ({"without": ("metrics", "test", "position")}, "beats_linear"),
+    "the channel is missing": ({"without": ("metrics", "test", "position")}, "measured"),
     "its error in it is missing": (
         {"without": ("metrics", "test", "position", "model")},
+        "measured",
+    ),
+    "the baseline was not measured": (
+        {"evidence": Claims(0.01, 0.05, references={})},
         "beats_linear",
     ),
-    "the baseline is missing": ({"without": ("metrics", "nrmse", "linear")}, "beats_linear"),
-    "another channel diverged": ({"nrmse": None}, "beats_linear"),
-    "no interval of the channel": (
-        {"without": ("against", "linear", "horizons")},
-        "interval_linear",
-    ),
+    "another channel diverged": ({"nrmse": None}, "measured"),
     "it errs otherwise than verified": ({"evidence": Claims(0.02, 0.05)}, "measured"),
     "it is as good as the champion": ({"evidence": Claims(0.01, 0.01)}, "beats_champion"),
     "the metric is reversed": ({"evidence": Claims(-0.01, 0.05)}, "beats_champion"),
@@ -38,14 +37,16 @@ def lines(task, evidence, nrmse=0.29, without=()):
         inner = inner[key]
     for key in without[-1:]:
         del inner[key]
-    duel = evidence.measure("challenger", "champion")
-    champion = Champion(1, duel.champion, duel.challenger, duel.interval)
+    duel, found = evidence.compare(None, None), evidence.measure(None)
+    champion = Champion(1, duel.champion, duel.challenger, duel.paired)
     asked = load_task(task.path, {"promote.metric": "test/position"})
     contest = Contest(
         asked,
         document,
         champion,
-        duel.challenger,
+        found.measured,
+        found.references,
+        found.absent,
         served=(True, "answered"),
         repeated=Repeated(0.0, 0.0, 0.0),
     )

@@ -24,12 +24,12 @@ from kinemill.register import Produced, register, rollback
 from kinemill.register.comparing import compare, comparison_document
 from kinemill.register.comparison_page import comparison_page
 from kinemill.register.document import RunFacts, run_document
-from kinemill.register.evidence import Duel, serve_still
+from kinemill.register.evidence import Duel, Findings, serve_still
 from kinemill.register.gate import judge
 from kinemill.register.lookup import list_versions, show
-from kinemill.register.policies import PolicyEvidence
+from kinemill.register.policies import PolicyEvidence, claims
 from kinemill.register.publish import save
-from kinemill.register.rules import Champion, Contest, Measured, Repeated
+from kinemill.register.rules import Champion, Contest, Measured, Paired, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
@@ -73,12 +73,14 @@ class Claims:
     episodes: int = EPISODES
     served: tuple[bool, str] = (True, "acted for 25 steps")
 
-    def measure(self, challenger, champion=None):
-        own = Measured(self.challenger, {"return": self.challenger}, self.episodes, self.episodes)
-        if champion is None:
-            return Duel(own)
+    def measure(self, challenger):
+        brought = self.challenger
+        return Findings(Measured(brought, {"return": brought}, self.episodes, self.episodes))
+
+    def compare(self, challenger, champion):
         theirs = Measured(self.champion, {"return": self.champion}, EPISODES, EPISODES)
-        return Duel(own, theirs, self.interval)
+        pair = Paired(self.challenger, self.champion, interval=self.interval)
+        return Duel(self.measure(challenger).measured, theirs, pair)
 
     def serve(self, folder):
         return self.served
@@ -261,12 +263,13 @@ TRICKS = {
 
 def judged(task, returned, evidence, **changes):
     """Judge as `decide` does, without a registry: the lines that do not hold."""
-    own, duel = evidence.measure(None), evidence.measure(None, object())
+    duel, document = evidence.compare(None, None), verification(returned, **changes)
     contest = Contest(
         task,
-        verification(returned, **changes),
-        champion=Champion(1, duel.champion, duel.challenger, duel.interval),
-        measured=own.challenger,
+        document,
+        champion=Champion(1, duel.champion, duel.challenger, duel.paired),
+        measured=evidence.measure(None).measured,
+        references=claims(task, document),
         size=1e4,
         age=evidence.age(),
         served=evidence.served,
@@ -298,9 +301,8 @@ def test_success_wants_no_more_than_all_of_it(task):
 
 
 def lines_of(task, own, champion, low=1.0):
-    claims = Claims(own, champion, (low, 20.0))
-    duel = claims.measure(None, object())
-    champion = Champion(1, duel.champion, duel.challenger, duel.interval)
+    duel = Claims(own, champion, (low, 20.0)).compare(None, None)
+    champion = Champion(1, duel.champion, duel.challenger, duel.paired)
     contest = Contest(task, verification(own), champion=champion)
     return {line.rule: line for line in judge(contest)}
 
@@ -350,13 +352,13 @@ def test_another_interface_is_told(reigned, tmp_path):
 def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     test = PolicyEvidence(chain.task, chain.home, make_card(chain.task, chain.home).ref)
     holds, weak, weaker = (runtime.load(by_gain[gain]) for gain in (HOLDS, WEAK, WEAKER))
-    own = test.measure(holds).challenger
+    own = test.measure(holds).measured
     assert (own.error, own.windows, own.episodes) == (60.0, EPISODES, EPISODES)
     assert own.channels == {"return": 60.0, "success": 1.0}
-    duel = test.measure(weak, weaker)
-    assert 0.0 < duel.interval[0] <= duel.challenger.error - duel.champion.error
+    duel = test.compare(weak, weaker)
+    assert 0.0 < duel.paired.interval[0] <= duel.challenger.error - duel.champion.error
     # from the same starts: a policy differs from itself by nothing, at any start
-    assert test.measure(weak, runtime.load(by_gain[WEAK])).interval == (0.0, 0.0)
+    assert test.compare(weak, runtime.load(by_gain[WEAK])).paired.interval == (0.0, 0.0)
     assert test.age() < 600.0
 
 

@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 
 from kinemill.register.explaining import advice
-from kinemill.register.gate import judge
+from kinemill.register.gate import conclude, judge
 from kinemill.register.rules import (
     RULES,
     Approval,
     Champion,
     Contest,
     Measured,
+    Paired,
     Repeated,
     is_of,
     shown,
 )
+from tests.register.conftest import BASELINES, HISTORY, paired
 
 NAN = math.nan
 # Every rule that a task may ask for, asked for.
@@ -29,19 +31,30 @@ ALL = {
 }
 
 
-def _contest(task, nrmse=None, passed=True, p99=0.1, champion=None, **promote):
+def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
+    """A contest of a model with this error at every horizon and channel."""
     changed = task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
     document = {
-        "passed": passed,
-        "metrics": {"test": {}, "nrmse": nrmse or {}},
-        "verification": {"latency_ms": {"p99": p99}},
+        "passed": True,
+        "metrics": {"test": {}, "nrmse": {"model": model}},
+        "verification": {"latency_ms": {"p99": 0.1}},
         "gates": [],
     }
-    return Contest(changed, document, champion)
+    found = {name: paired(model, error) for name, error in references.items()}
+    return Contest(changed, document, champion, references=found)
 
 
-def _errs(error, windows=12, **channels):
-    return Measured(error, channels, windows, 3)
+def _errs(error, windows=12, episodes=3, **channels):
+    return Measured(error, channels, windows, episodes, HISTORY)
+
+
+def _champion(model=0.1, reference=0.2, interval=(0.4, 0.6), **changes):
+    fields = {
+        "measured": _errs(reference, position=1.0, velocity=2.0),
+        "rival": _errs(model, position=1.0, velocity=1.0),
+        "paired": paired(model, reference, interval),
+    }
+    return Champion(4, **(fields | changes))
 
 
 def _good(task, **changes):
@@ -51,24 +64,19 @@ def _good(task, **changes):
     task = task.model_copy(update={"verify": settings, "promote": wanted})
     document = {
         "passed": True,
-        "metrics": {"test": {}, "nrmse": {"model": 0.1, "persistence": 0.9, "linear": 0.3}},
+        "metrics": {"test": {}, "nrmse": {"model": 0.1, **BASELINES}},
         "verification": {"passed": True, "parity": True, "latency_ms": {"p99": 0.5}},
         "gates": [],
-        "against": {who: {"interval": [0.2, 0.4]} for who in ("persistence", "linear")},
-        "windows": {"count": 12},
+        "windows": {"count": 12, "history": HISTORY},
         "stability": {"diverged": 0.0},
     }
-    champion = Champion(
-        4,
-        _errs(0.2, position=1.0, velocity=2.0),
-        _errs(0.1, position=1.0, velocity=1.0),
-        (0.4, 0.6),
-    )
     whole = Contest(
         task,
         document,
-        champion,
+        _champion(),
         _errs(0.1),
+        references={name: paired(0.1, error) for name, error in BASELINES.items()},
+        absent={"physics": "no velocity says what it is the derivative of"},
         size=1e5,
         age=3600.0,
         served=(True, "answered"),
@@ -76,6 +84,10 @@ def _good(task, **changes):
         repeated=Repeated(0.0, 0.0, 0.0),
     )
     return replace(whole, **changes)
+
+
+def _refused(contest):
+    return [verdict.rule for verdict in judge(contest) if not verdict.passed]
 
 
 def test_what_passes_every_rule_passes_the_gate(task):
@@ -89,20 +101,20 @@ def test_what_passes_every_rule_passes_the_gate(task):
 @pytest.mark.parametrize("name", list(RULES))
 def test_no_rule_passes_what_was_not_measured(name, task):
     good = _good(task)
-    for nothing in (None, NAN):
-        errors = {"model": nothing, "persistence": NAN, "linear": NAN}
-        document = {
-            "passed": nothing,
-            "metrics": {"nrmse": errors},
-            "verification": {"parity": nothing, "latency_ms": {"p99": nothing}},
-            "against": {"linear": {"interval": [nothing, nothing]}},
-            "stability": {"diverged": nothing},
-        }
-        unknown = Champion(1, _errs(NAN), _errs(NAN), differs=None)
-        contest = Contest(good.task, document, unknown)
+    nothing = {"p_worse": NAN, "effective_n": NAN, "detectable": NAN}
+    unknown = {
+        "nothing": {},
+        "NaN": {"linear": paired(NAN, NAN, (NAN, NAN), **nothing), "persistence": Paired(NAN, NAN)},
+        "a model of NaN": {"linear": paired(NAN, 0.3, (NAN, NAN), **nothing)},
+        "a reference of NaN": {"linear": paired(0.1, NAN, (NAN, NAN), **nothing)},
+        "a pair without horizons": {"linear": Paired(NAN, 0.3)},
+    }
+    for references in unknown.values():
+        champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
+        contest = Contest(good.task, {}, champion, references=references)
         assert [verdict.passed for verdict in RULES[name](contest)].count(True) == 0
         assert RULES[name](contest)
-        assert not any(v.passed for v in RULES[name](replace(contest, verification={})))
+        assert conclude(contest, judge(contest)).decision == "refused"
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -119,10 +131,17 @@ def _with(good, **promote):
     )
 
 
+UNMEASURED = [
+    "beats_champion",
+    "channels",
+    "interface",
+    "interval_champion",
+    "no_worse_champion",
+]  # what a champion refuses that cannot be measured
 REFUSALS = {
     "size": {"size": 1.1e6},
     "freshness": {"age": 86401.0},
-    "episodes": {"measured": Measured(0.1, {}, 12, 1)},
+    "evidence": {"measured": Measured(0.1, {}, 12, 1, HISTORY)},
     "approval": {"approval": None},
     "serves": {"served": (False, "ended with code -11")},
     "measured": {"measured": _errs(0.102)},
@@ -137,8 +156,9 @@ def test_each_rule_refuses_what_is_beyond_its_bound_and_no_other_rule_does(rule,
 
 def test_fewer_windows_than_the_gate_itself_finds_are_no_verification(task):
     good = _good(task)
-    fewer = replace(good, verification=good.verification | {"windows": {"count": 11}})
-    assert [v.rule for v in judge(fewer) if not v.passed] == ["measured"]
+    for windows in ({"count": 11, "history": HISTORY}, {"count": 12, "history": 4}, {"count": 12}):
+        other = replace(good, verification=good.verification | {"windows": windows})
+        assert _refused(other) == ["measured"]
 
 
 def test_one_channel_may_not_pay_for_the_others(task):
@@ -156,19 +176,17 @@ def test_one_channel_may_not_pay_for_the_others(task):
     [((0.4, 0.99), True), ((0.4, 1.0), False), ((0.9, 1.1), False), ((NAN, NAN), False)],
 )
 def test_a_win_within_the_interval_of_chance_is_none(task, interval, passed):
-    good = _good(task)
-    champion = replace(good.champion, interval=interval)
-    refused = [v.rule for v in judge(replace(good, champion=champion)) if not v.passed]
+    contest = replace(_good(task), champion=_champion(interval=interval))
+    refused = _refused(contest)
     assert refused == ([] if passed else ["interval_champion"])
-    assert judge(_with(replace(good, champion=champion), interval=False))
+    assert _refused(_with(contest, interval=False)) == []
 
 
 def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
     good = _good(task)
     champion = Champion(4, problem="cannot be compared: dt ...", differs=("dt ...",))
     other = replace(good, champion=champion)
-    refused = ["beats_champion", "channels", "interface", "interval_champion"]
-    assert [v.rule for v in judge(other) if not v.passed] == refused
+    assert _refused(other) == UNMEASURED
     breaking = replace(other, approval=Approval("ann", "2026", breaking=True))
     assert [v.rule for v in judge(breaking) if not v.passed] == []
 
@@ -176,16 +194,15 @@ def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
 def test_a_broken_or_absent_champion_cannot_be_beaten_not_even_by_breaking(task):
     gone = Champion(4, problem="version 4: was champion, and its alias is gone", differs=None)
     contest = _good(task, champion=gone, approval=Approval("ann", "2026", breaking=True))
-    refused = ["beats_champion", "channels", "interface", "interval_champion"]
-    assert [v.rule for v in judge(contest) if not v.passed] == refused
+    assert _refused(contest) == UNMEASURED
 
 
 def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
     contest = _good(task, champion=None)
     assert [v.rule for v in judge(contest) if not v.passed] == []
-    worse = contest.verification | {"metrics": {"nrmse": {"model": 0.1, "linear": 0.1}}}
-    refused = [v.rule for v in judge(replace(contest, verification=worse)) if not v.passed]
-    assert refused == ["beats_persistence", "beats_linear"]
+    equal = contest.references | {"linear": paired(0.3, 0.3)}
+    refused = ["beats_linear", "interval_linear"]
+    assert _refused(replace(contest, references=equal)) == refused
 
 
 @pytest.mark.parametrize(
@@ -199,30 +216,25 @@ def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
         (float("inf"), float("inf"), False),
         (0.5, float("nan"), False),
         (0.5, float("inf"), True),  # the reference diverged
-        (0.5, None, True),  # as verification.json spells that
         (-float("inf"), 1.0, False),
     ],
 )
 def test_the_margin_is_relative_and_only_finite_models_beat(task, model, reference, passed):
-    errors = {"model": model, "linear": reference}
-    (verdict,) = RULES["beats"](_contest(task, errors, beats=["linear"], margin=0.02))
+    contest = _contest(task, model, references={"linear": reference}, beats=["linear"], margin=0.02)
+    (verdict,) = RULES["beats"](contest)
     assert verdict.passed is passed
 
 
 def test_only_the_named_references_are_asked_about(task):
-    errors = {"model": 0.1, "linear_sincos": 1.0}
-    verdicts = judge(_contest(task, errors, beats=["linear_sincos"], champion=Champion(1)))
-    asked = ["beats_linear_sincos", "interval_linear_sincos"]
-    assert [item.rule for item in verdicts if item.rule[:2] in ("be", "in")] == [
-        asked[0],
-        "independent",
-        "interface",
-        asked[1],
+    verdicts = judge(_contest(task, beats=["linear_sincos"], champion=Champion(1)))
+    named = ("beats", "interval", "no_worse")
+    assert [item.rule for item in verdicts if any(is_of(name, item.rule) for name in named)] == [
+        f"{name}_linear_sincos" for name in named
     ]
 
 
 def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
-    contest = _contest(task, {"model": 0.1}, beats=["champion"], champion=Champion(4, same=True))
+    contest = _contest(task, beats=["champion"], champion=Champion(4, same=True))
     (verdict,) = RULES["beats"](contest)
     assert (verdict.passed, verdict.found) == (True, "champion version 4 is this very model")
 

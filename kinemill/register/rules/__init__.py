@@ -7,12 +7,14 @@ docstring of a rule is shown in Dagster; what follows `Refused:` is what `kinemi
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kinemill.registry import Registry
 from kinemill.spec import Task
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.losses import Horizons
 
 Value = str | float
 NOBODY = "no champion"
@@ -20,12 +22,21 @@ NOBODY = "no champion"
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of a decision: what was asked, what was found, and whether it is enough."""
+    """One line of a decision: what was asked, what was found, and whether it is enough.
+
+    Attributes:
+        rule: name of the line.
+        passed: whether it holds.
+        found: what was found.
+        wanted: what was asked.
+        undecided: whether it fails for want of test data alone, which makes a champion provisional.
+    """
 
     rule: str
     passed: bool
     found: Value
     wanted: Value
+    undecided: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as a JSON object."""
@@ -34,6 +45,7 @@ class Verdict:
             "passed": self.passed,
             "found": self.found,
             "wanted": self.wanted,
+            "undecided": self.undecided,
         }
 
 
@@ -46,12 +58,44 @@ class Measured:
         channels: RMSE at the horizon by channel, in its unit.
         windows: how many were looked at.
         episodes: of the test split that they begin in.
+        history: rows known at the start of each window; of trials 0.
     """
 
     error: float
     channels: dict[str, float]
     windows: int
     episodes: int
+    history: int = 0
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The challenger and one other model on the same rows, or from the same starts.
+
+    Attributes:
+        model: `promote.metric` of the challenger; infinite where its rollouts diverge.
+        reference: of the other one.
+        headline: the two compared by `promote.metric` at the horizon; None where it is a return, a
+            share of successes, or only claimed.
+        interval: 95 % of model / reference, or of model - reference where more is better.
+        horizons: the two compared at every horizon and on every channel; none of policies.
+        itself: whether the challenger answers as this reference does.
+    """
+
+    model: float
+    reference: float
+    headline: Comparison | None = None
+    interval: tuple[float, float] = (math.nan, math.nan)
+    horizons: Horizons = field(default_factory=dict[str, Mapping[str, Comparison]])
+    itself: bool = False
+
+    @classmethod
+    def of(
+        cls, model: float, reference: float, headline: Comparison, horizons: Horizons
+    ) -> "Paired":
+        """Pair two models by a comparison of their errors."""
+        interval = headline.low, headline.high
+        return cls(model, reference, headline, interval, horizons)
 
 
 @dataclass(frozen=True)
@@ -62,19 +106,21 @@ class Champion:
         version: its version in the registry.
         measured: its errors on the same windows as `rival`, or None when there are none.
         rival: the challenger's errors on those windows.
-        interval: of the challenger's `promote.metric` over the champion's, 95 %, paired.
+        paired: the challenger compared with it, or None.
         problem: why it could not be measured, for a person to read.
         same: whether it is the very model that challenges it.
         differs: in what its interface is another; None where that cannot be told.
+        provisional: whether there was too little test data when it became champion.
     """
 
     version: int
     measured: Measured | None = None
     rival: Measured | None = None
-    interval: tuple[float, float] = (math.nan, math.nan)
+    paired: Paired | None = None
     problem: str | None = None
     same: bool = False
     differs: tuple[str, ...] | None = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +161,9 @@ class Contest:
         verification: what the verification says of the challenger.
         champion: None if there never was one.
         measured: the challenger's errors, taken again from the registered files.
+        references: the challenger compared with each reference there is on this data, by name.
+        absent: references that this data has none of, and why.
+        problem: why the challenger could not be measured.
         size: of the challenger's ONNX files, bytes.
         age: of its dataset, s.
         served: whether the serving runtime loaded it and got an answer, and what came of it.
@@ -126,6 +175,9 @@ class Contest:
     verification: dict[str, Any]
     champion: Champion | None = None
     measured: Measured | None = None
+    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
+    absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    problem: str = ""
     size: float = math.nan
     age: float = math.nan
     served: tuple[bool, str] = (False, "was not tried")
@@ -159,6 +211,7 @@ __all__ = [
     "Champion",
     "Contest",
     "Measured",
+    "Paired",
     "Repeated",
     "Rule",
     "Verdict",

@@ -5,6 +5,7 @@ Errors are RMSE at the horizon by channel, in its unit, of both on the same wind
 
 import math
 
+from kinemill.register.rivals import agreed_to_break
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Measured, Verdict
 
 
@@ -29,8 +30,7 @@ def judge(contest: Contest) -> list[Verdict]:
 
 
 def _unknown(champion: Champion, contest: Contest, wanted: str) -> Verdict:
-    breaking = contest.approval is not None and contest.approval.breaking
-    agreed = breaking and bool(champion.differs)
+    agreed = agreed_to_break(champion, contest)
     found = "approved as breaking" if agreed else champion.problem or "was not measured"
     return Verdict("channels", agreed, found, wanted)
 

@@ -1,74 +1,105 @@
 """The win is larger than chance: the whole interval of model / reference is below 1.
 
-The interval is the 95 % bootstrap interval of the ratio of `promote.metric`, drawn over test
-episodes (over blocks of time where there are fewer than five), the same draws for both. Of returns
-and successes it is that of the difference, start by start, and has to be above 0.
+The interval is the 95 % interval of the ratio of `promote.metric` on the same rows, over blocks of
+rows or whole episodes (see kinemill.verify.significance). Of returns and successes it is that of
+the difference, start by start, and has to be above 0.
 """
 
 import math
 
-from kinemill.register.metric import claimed, claimed_interval, metric_of
-from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict, number
+from kinemill.register.amount import is_enough
+from kinemill.register.metric import metric_of
+from kinemill.register.rivals import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
+from kinemill.register.rules import NOBODY, RULES, Contest, Paired, Verdict
+from kinemill.verify.comparison import Comparison
 
 
 @RULES.register("interval")
 def judge(contest: Contest) -> list[Verdict]:
     """Pass when the paired 95 % interval of model / reference is below 1, for each of `beats`.
 
+    A smaller error without any interval, for want of test data, makes a champion provisional at
+    most.
+
     Refused: the test split is too small to tell the two apart; more or longer test episodes narrow
     the interval. `promote.interval: false` takes the numbers as they are.
     """
-    wanted, rivals = contest.task.promote, metric_of(contest.task).rivals
-    return [_against(name, contest) for name in rivals] if wanted.interval else []
+    if not contest.task.promote.interval:
+        return []
+    return [_against(name, contest) for name in to_beat(contest) if not _is_waived(name, contest)]
+
+
+def _is_waived(name: str, contest: Contest) -> bool:
+    """Tell whether there is no such reference, or the challenger is it; `beats` says so."""
+    return name == own_reference(contest) or is_absent(contest, name)
 
 
 def _against(name: str, contest: Contest) -> Verdict:
     rule = f"interval_{name}"
-    if name != "champion":
-        metric = metric_of(contest.task)
-        interval = _known(claimed_interval(contest.verification, metric, name))
-        if metric.larger:
-            return _above_zero(rule, *interval)
-        errors = claimed(contest.verification, metric)
-        if name in errors and errors[name] is None:
-            return _endless(rule, name)
-        return _below_one(rule, *interval)
-    if contest.champion is None:
+    if name == CHAMPION:
+        return _against_champion(rule, contest)
+    found = contest.references.get(name)
+    if found is None:
+        return Verdict(rule, False, "was not measured", f"{name} surely beaten")
+    return _sure(contest, rule, found, name)
+
+
+def _against_champion(rule: str, contest: Contest) -> Verdict:
+    champion = contest.champion
+    if champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or surely beaten")
-    return _against_champion(rule, contest.champion, contest)
-
-
-def _against_champion(rule: str, champion: Champion, contest: Contest) -> Verdict:
     if champion.same:
         return Verdict(rule, passed=True, found="this very model", wanted="not worse")
-    if champion.measured is None:
-        breaking = contest.approval is not None and contest.approval.breaking
-        agreed = breaking and bool(champion.differs)
+    if champion.paired is None:
+        agreed = agreed_to_break(champion, contest)
         found = "approved as breaking" if agreed else "the champion was not measured"
         return Verdict(rule, passed=agreed, found=found, wanted="surely beaten")
+    if champion.provisional and is_enough(contest):
+        return _not_surely_worse(contest, rule, champion.paired)
+    return _sure(contest, rule, champion.paired, CHAMPION)
+
+
+def _sure(contest: Contest, rule: str, found: Paired, name: str) -> Verdict:
     if metric_of(contest.task).larger:
-        return _above_zero(rule, *champion.interval)
-    if champion.measured.error == math.inf:
-        return _endless(rule, "champion")
-    return _below_one(rule, *champion.interval)
+        return _above_zero(rule, *found.interval)
+    if found.reference == math.inf:
+        passed = math.isfinite(found.model)
+        return Verdict(rule, passed, f"{name} diverges", "surely beaten")
+    return _below_one(rule, found)
 
 
-def _endless(rule: str, name: str) -> Verdict:
-    return Verdict(rule, passed=True, found=f"{name} diverges", wanted="surely beaten")
+def _not_surely_worse(contest: Contest, rule: str, found: Paired) -> Verdict:
+    (low, high), larger = found.interval, metric_of(contest.task).larger
+    passed = high >= 0.0 if larger else 0.0 <= low <= 1.0
+    if not larger and found.reference == math.inf:
+        passed = math.isfinite(found.model)
+    wanted = "not surely worse: the champion is provisional"
+    return Verdict(rule, passed, _told(low, high, found.headline), wanted)
 
 
-def _known(interval: object) -> tuple[float, float]:
-    low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
-    return number(low), number(high)
-
-
-def _below_one(rule: str, low: float, high: float) -> Verdict:
-    passed = 0.0 <= low <= high < 1.0  # never true for a NaN: too few episodes to draw from
-    found = f"{low:.4g} to {high:.4g}" if math.isfinite(high) else "no interval: too few episodes"
-    return Verdict(rule, passed, found, "below 1: 95 % interval of model / reference")
+def _below_one(rule: str, found: Paired) -> Verdict:
+    low, high = found.interval
+    passed = 0.0 <= low <= high < 1.0  # never true for a NaN: too little to tell by
+    undecided = math.isnan(high) and 0.0 <= found.model < found.reference < math.inf
+    wanted = "below 1: 95 % interval of model / reference"
+    return Verdict(rule, passed, _told(low, high, found.headline), wanted, undecided)
 
 
 def _above_zero(rule: str, low: float, high: float) -> Verdict:
     passed = 0.0 < low <= high < math.inf  # never true for a NaN
-    found = f"{low:.4g} to {high:.4g}" if math.isfinite(high) else "no interval"
-    return Verdict(rule, passed, found, "above 0: 95 % interval of model - reference")
+    wanted = "above 0: 95 % interval of model - reference"
+    return Verdict(rule, passed, _told(low, high, None), wanted)
+
+
+def _told(low: float, high: float, found: Comparison | None) -> str:
+    """Say the interval, what it stands on, and how small a difference it could have shown."""
+    amount = f"{found.effective_n:.2g} independent {found.unit}" if found is not None else ""
+    if not math.isfinite(high):
+        return f"no interval: {amount or 'too few episodes'}"
+    told = f"{low:.4g} to {high:.4g}"
+    if found is None:
+        return told
+    told += f", {amount}"
+    if math.isfinite(found.detectable):
+        told += f"; a difference of {100.0 * found.detectable:.2g} % would have been found"
+    return told

@@ -11,7 +11,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
-from kinemill.verify.accuracy import gather, is_angle
+from kinemill.verify.accuracy import gather, is_angle, window_starts
 from kinemill.verify.errors import moving, normalised
 from kinemill.verify.references.simple import Persistence
 
@@ -86,6 +86,7 @@ def ground_of(
     training windows rank members, too.
     """
     split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
+    window_starts(dataset, split, history + horizon, stride)  # which raises where there is none
     windows = _windows(dataset, split, (history, horizon, stride))
     long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
     long = [one for one in long if one.rows > history]

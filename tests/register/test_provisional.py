@@ -1,0 +1,156 @@
+"""Champions with too little test data: provisional, marked everywhere, and replaced more easily."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.register import list_versions, promote, rollback, show, why
+from kinemill.register.gate import conclude, judge
+from kinemill.register.rules import Champion, Contest, Measured, Repeated
+from kinemill.register.task_page import task_page
+from kinemill.register.version_page import version_page
+from kinemill.register.versions import find_version, versions_of
+from kinemill.spec import load_task
+from tests.register.conftest import BASELINES, HISTORY, WINDOWS, Claims, paired, verification
+from tests.register.found import gate_of
+
+NAN = math.nan
+LACKS = "1 test episode of 5: record more test episodes"
+
+
+def few(error=0.1, champion=0.5, **changes):
+    """Evidence from one test episode."""
+    return Claims(error, champion, **({"episodes": 1} | changes))
+
+
+def contest(task, champion=None, episodes=6, **changes):
+    found = {name: paired(0.1, error, **changes) for name, error in BASELINES.items()}
+    return Contest(
+        task,
+        verification(0.1),
+        champion,
+        Measured(0.1, {}, WINDOWS, episodes, HISTORY),
+        found,
+        {"physics": "no velocities"},
+        served=(True, "answered"),
+        repeated=Repeated(0.0, 0.0, 0.0),
+    )
+
+
+def concluded(found):
+    ended = conclude(found, judge(found))
+    return ended.decision, bool(ended.provisional)
+
+
+NONE = {"interval": (NAN, NAN), "p_worse": NAN, "effective_n": 2.0, "unit": "blocks"}
+ESTABLISHED = Champion(4, paired=paired(0.1, 0.2))
+
+
+def test_with_enough_test_data_a_champion_is_established(task):
+    assert concluded(contest(task)) == ("champion", False)
+    assert concluded(contest(task, ESTABLISHED)) == ("champion", False)
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [{"episodes": 4}, {"effective_n": 5.9, "unit": "blocks"}, NONE],
+    ids=["episodes", "blocks", "no interval"],
+)
+def test_with_less_it_is_provisional_and_never_replaces_an_established_one(task, lacks):
+    assert concluded(contest(task, **lacks)) == ("champion", True)
+    assert concluded(contest(task, replace(ESTABLISHED, provisional=True), **lacks)) == (
+        "champion",
+        True,
+    )
+    assert concluded(contest(task, ESTABLISHED, **lacks)) == ("refused", False)
+    waits = load_task(task.path, {"promote.approval": True})
+    assert concluded(contest(waits, **lacks)) == ("waiting", True)
+
+
+def test_six_blocks_or_whole_episodes_are_enough(task):
+    assert concluded(contest(task, effective_n=6.0, unit="blocks")) == ("champion", False)
+    assert concluded(contest(task, effective_n=4.2, unit="episodes")) == ("champion", False)
+    asked = load_task(task.path, {"promote.min_test_episodes": 1, "promote.min_independent": 3})
+    assert concluded(contest(asked, episodes=1, effective_n=3.0, unit="blocks")) == (
+        "champion",
+        False,
+    )
+
+
+def test_without_any_test_episode_nothing_is_champion(task):
+    assert concluded(contest(task, episodes=0)) == ("refused", False)
+    assert concluded(replace(contest(task), measured=None)) == ("refused", False)
+
+
+def test_all_else_has_to_hold(task):
+    worse = contest(task, episodes=1)
+    equal = worse.references | {"linear": paired(0.1, 0.1)}
+    assert concluded(replace(worse, references=equal)) == ("refused", False)
+    wide = worse.references | {"linear": paired(0.1, 0.12, (0.5, 1.4))}  # an interval that holds 1
+    assert concluded(replace(worse, references=wide)) == ("refused", False)
+    assert concluded(replace(worse, served=(False, "ended"))) == ("refused", False)
+
+
+def test_than_a_provisional_champion_enough_data_has_to_show_no_more_than_that_it_is_as_good(task):
+    tie = paired(0.1, 0.1, (0.9, 1.1))
+    provisional = Champion(4, paired=tie, provisional=True)
+    assert concluded(contest(task, provisional)) == ("champion", False)
+    assert concluded(contest(task, provisional, episodes=2)) == ("refused", False)
+    assert concluded(contest(task, replace(provisional, provisional=False))) == ("refused", False)
+    for worse in (paired(0.1, 0.09, (0.9, 1.3)), paired(0.1, 0.099, (1.01, 1.02), p_worse=0.9)):
+        assert concluded(contest(task, replace(provisional, paired=worse))) == ("refused", False)
+
+
+def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatch):
+    found = chain.register(0.1, evidence=few())
+    assert (found.status, found.alias) == ("done", "champion")
+    assert found.summary["provisional"].startswith(LACKS)
+    assert gate_of(found)["evidence"] is False
+    (line,) = list_versions("cart", chain.home)["versions"]
+    assert line["provisional"].startswith(LACKS)
+    shown = show("cart", chain.home)
+    assert (shown["decision"], shown["provisional"][:5]) == ("champion", LACKS[:5])
+    assert "cart:1 is provisional champion" in shown["description"]
+    assert LACKS in shown["description"]
+    assert shown["tags"]["kinemill.provisional"].startswith(LACKS)
+    told = why(chain.home, "cart")
+    assert told["told"].startswith(f"provisional champion: {LACKS}")
+    assert [one["rule"] for one in told["causes"]] == ["evidence"]
+    version = find_version(chain.home, "cart", ":1")
+    assert version.standing == "provisional champion"
+    assert "Provisional champion" in version_page(chain.home, version)
+    assert f"It is provisional: {LACKS}" in task_page("cart", versions_of(chain.home, "cart"))
+    monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
+    monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
+    for asked in (["models", "cart"], ["show", "cart"], ["why", "cart"]):
+        printed = CliRunner().invoke(app, asked)
+        assert "rovisional" in printed.stdout, printed.stdout
+    decision = (chain.home.root / found.report).parent / "decision.json"
+    assert json.loads(decision.read_text())["provisional"].startswith(LACKS)
+
+
+def test_an_established_champion_is_not_replaced_on_one_episode(reigned):
+    chain = reigned()
+    found = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
+    assert found.status == "refused"
+    assert [name for name, passed in gate_of(found).items() if not passed] == ["evidence"]
+    assert found.summary["provisional"] == ""
+
+
+def test_provisional_champions_follow_one_another_until_one_is_established(chain):
+    first = chain.register(0.1, evidence=few())
+    second = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
+    assert [bool(one.summary["provisional"]) for one in (first, second)] == [True, True]
+    equal = Claims(0.05, 0.05, interval=(0.95, 1.05))
+    third = chain.register(0.05, gain=0.7, evidence=equal)
+    assert (third.status, third.summary["provisional"]) == ("done", "")
+    fourth = chain.register(0.01, gain=0.8, evidence=few(0.01, 0.05))
+    assert fourth.status == "refused"
+    rollback(chain.task, chain.home)
+    assert show("cart", chain.home)["provisional"].startswith(LACKS)
+    promote(chain.task, chain.home, ":3")
+    assert show("cart", chain.home)["provisional"] == ""
