@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from kinemill.register.contest import Contest
 from kinemill.register.rivals import headlines
-from kinemill.register.rules import Contest
 
 _ROUNDING = 1e-9  # effective numbers are sums of rounded shares
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import PackedDataset
+from kinemill.register.contest import Paired
 from kinemill.register.metric import error_of
-from kinemill.register.rules import Paired
 from kinemill.runtime.windows import QUIETLY, Floats
 from kinemill.spec import Task
 from kinemill.spec.promoting import FREE_RUN

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from kinemill.register.contest import Champion, Contest, Paired
 from kinemill.register.metric import metric_of
-from kinemill.register.rules import Champion, Contest, Paired
 from kinemill.spec.promoting import REFERENCES
 from kinemill.verify.losses import Horizons
 

@@ -95,7 +95,7 @@ print(json.dumps([found.version, found.status]))
 
 
 def _elsewhere(chain, produced, die=""):
-    refs = {name: ref.to_json() for name, ref in vars(produced).items()}
+    refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
     where = [str(chain.task.path), str(chain.home.root), json.dumps(refs), die]
     return subprocess.Popen(
         [sys.executable, "-c", ANOTHER_PROCESS, *where],
