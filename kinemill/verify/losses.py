@@ -17,6 +17,7 @@ from kinemill.verify.comparison import NRMSE, Comparison
 Horizons = Mapping[str, Mapping[str, Comparison]]
 Why = Literal["significant", "gross", "diverges", "not measured"]
 
+CHAMPION = "champion"  # its name among the references
 SIGNIFICANCE = 0.05  # chance of one false loss among all comparisons
 # Without an interval, or with a wide one that hardly excludes a tie, such a ratio is a loss.
 GROSS = 2.0
@@ -85,7 +86,8 @@ def losses(
     """Return where a model is worse than each of several references.
 
     A reference that diverges somewhere is none there, and a channel that never moves in training
-    has no error; everything else that was not compared is a loss.
+    has no error; everything else that was not compared is a loss. Significance is tested against
+    the strongest reference at each horizon and on each channel.
 
     Args:
         compared: the model with each reference, by its name.
@@ -101,11 +103,31 @@ def losses(
                 found[name].append(loss)
             elif line.comparison is not None and _is_testable(line):
                 tested.append(line)
+    tested = _strongest(tested)
     p_values = [line.comparison.p_worse for line in tested if line.comparison]
     for line, rejected in zip(tested, holm(p_values), strict=True):
         if rejected:
             found[line.reference].append(line)
     return found
+
+
+def _strongest(tested: Sequence[Loss]) -> list[Loss]:
+    """Return the comparison with the strongest reference at each horizon and on each channel.
+
+    Weaker references there would only ask for more evidence of every loss: of six references, twice
+    the error on one channel would be found in 8 episodes in 39 % of the cases instead of 68 %. The
+    champion has a margin of its own, and is tested apart.
+    """
+    found: dict[tuple[str, str, bool], Loss] = {}
+    for line in tested:
+        place = line.horizon, line.channel, line.reference == CHAMPION
+        if place not in found or _ratio(line) > _ratio(found[place]):
+            found[place] = line
+    return list(found.values())
+
+
+def _ratio(line: Loss) -> float:
+    return line.comparison.ratio if line.comparison else math.nan
 
 
 def _compared(

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kinemill.verify.analysis import plain
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.losses import losses
 from kinemill.verify.scale import Scale
 from kinemill.verify.significance import compare_squares
 
@@ -107,6 +109,23 @@ def test_fewer_than_six_blocks_or_three_episodes_have_no_interval():
     assert math.isnan(compare_squares((model, reference), SCALE, np.zeros(5, int))[0].low)
     two = np.repeat([0, 1], [3, 2])
     assert math.isnan(compare_squares((model, reference), SCALE, two)[0].low)
+
+
+def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
+    """One loss at p = 0.004 among 12 comparisons counts, whatever other references there are."""
+    model, reference, episode = paired(12, 4)
+    (tie, *_) = compare_squares((model, reference), SCALE, episode)
+    fine = replace(tie, error=0.2, reference=0.2, ratio=1.0, p_worse=0.6)
+    lost = replace(fine, error=0.3, ratio=1.5, low=1.1, p_worse=0.004)
+    weak = replace(fine, reference=0.6, ratio=0.5, p_worse=1.0)
+    steps = ("1", "5", "25")
+    strong = {key: dict.fromkeys(("nrmse", "a", "b", "c"), fine) for key in steps}
+    strong["1"] = strong["1"] | {"c": lost}
+    others = {key: dict.fromkeys(("nrmse", "a", "b", "c"), weak) for key in steps}
+    known = {"linear": strong} | {f"weak{k}": others for k in range(5)}
+    found = losses(known, steps)
+    assert [(one.horizon, one.channel) for one in found["linear"]] == [("1", "c")]
+    assert not any(found[name] for name in known if name != "linear")
 
 
 def test_the_detectable_improvement_is_found_four_times_in_five():
