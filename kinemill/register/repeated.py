@@ -20,7 +20,7 @@ from kinemill.spec import Task
 from kinemill.store import Json, digest, read_json
 from kinemill.tracking import Tracking
 
-_ON_PAPER = ("verified", "parity", "latency", "stability")
+_ON_PAPER = ("verified", "parity", "precision", "latency", "stability")
 _VERDICTS = ("verification.json", "report.html", "cases.npz", SUMS)  # not of the model itself
 
 

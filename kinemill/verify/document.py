@@ -34,10 +34,12 @@ def verdict_document(verdict: Verdict) -> Json:
             "verification": {
                 "passed": verdict.passed,
                 "parity": parity,
+                "precision": verdict.trials.precision.passed,
                 "latency_ms": {"p50": rollout.p50, "p99": rollout.p99},
             },
             "gates": [asdict(gate) for gate in verdict.gates],
             **analysis_document(verdict.analysis),
+            "precision": verdict.trials.precision.to_json(),
             "parity": [asdict(row) for row in verdict.trials.parity],
             "nan": [asdict(row) | {"passed": row.passed} for row in verdict.trials.poisoned],
             "files": [asdict(one) for one in verdict.trials.structures],

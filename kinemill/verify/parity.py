@@ -153,8 +153,9 @@ def _rows(found: Evaluations, which: NDArray[np.int64]) -> Evaluations:
 
 def refer(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
     """Evaluate the trained step on probes of one horizon, all in one batch."""
-    parts = zip(*(probe.inputs for probe in probes), strict=True)
-    probe = Probe("all", *(np.concatenate(part) for part in parts))
+    states, past, actions = zip(*(probe.inputs for probe in probes), strict=True)
+    whole = (np.concatenate(part) for part in (states, past, actions))
+    probe = Probe("all", *whole, beyond=False)
     carry = _warm(pair.step, probe)
     inputs = [probe.states[:, -1], probe.actions[:, 0], *carry]
 
@@ -245,7 +246,7 @@ def compare_rollout(pair: Pair, reference: Reference, what: str = "rollout") -> 
     """
     probe = reference.probe
     exact, others = reference.rollout.part(0)
-    near = _near(pair, probe, exact)
+    near = near_start(pair, probe, exact)
     found = pair.simulator.rollout(*probe.inputs).astype(np.float64)
     difference = _until(near, wrapped(found - exact, pair.angle)).max(axis=1)
     floor = pair.floor(_until(near, exact).max(axis=1))
@@ -257,7 +258,7 @@ def compare_long(pair: Pair, probe: Probe) -> Parity:
     """Compare a long rollout, in which a model may run away or be chaotic."""
     evaluated = evaluate(pair.step, rollout, probe.inputs, pair.precision)
     found = compare_rollout(pair, Reference(probe, (), evaluated, evaluated), "long rollout")
-    ran = bool(_near(pair, probe, evaluated.exact[0])[:, 0].all())  # else nothing was compared
+    ran = bool(near_start(pair, probe, evaluated.exact[0])[:, 0].all())  # else nothing was compared
     return replace(found, passed=found.passed and ran, finite=found.finite and ran)
 
 
@@ -269,7 +270,7 @@ def _rounding(
     return (np.max(off, axis=0) / pair.spread).max(axis=1, keepdims=True) * pair.spread
 
 
-def _near(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
+def near_start(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
     """Tell until when rollouts (N, T, S) have not run away, (N, T); NaN has."""
     off = np.abs(exact - probe.states[:, -1:].astype(np.float64)) / pair.spread
     return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import Interface
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.windows import Floats, Windows
 from kinemill.verify.accuracy import gather, window_starts
 
 MOST = 256
@@ -68,11 +68,16 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
     return probes
 
 
-def measured(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
-    """Return windows of the test split, spread evenly over it."""
+def held_out(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
+    """Return the windows of `measured`, with what was measured after them."""
     starts = window_starts(dataset, "test", interface.history + horizon, 1)
     chosen = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
-    windows = gather(dataset, starts[chosen], interface.history, horizon)
+    return gather(dataset, starts[chosen], interface.history, horizon)
+
+
+def measured(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
+    """Return windows of the test split, spread evenly over it."""
+    windows = held_out(dataset, interface, horizon)
     every = np.concatenate([windows.past_actions, windows.actions], axis=1)
     return _probe("held-out", windows.states, every, interface.history, horizon)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import Blocked
-from kinemill.runtime import Interface, Simulator, load
+from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.windows import Floats
 from kinemill.spec.verifying import Verify
 from kinemill.store import Json
@@ -24,16 +24,20 @@ from kinemill.verify.parity import (
     LONG_ROWS,
     Pair,
     Parity,
+    Reference,
     compare,
     compare_long,
+    near_start,
     not_made,
     refer,
     tried,
 )
 from kinemill.verify.physics import Sense, physical_sense
 from kinemill.verify.poison import Poison, poison
-from kinemill.verify.probes import Probe, make_probes, stretched
+from kinemill.verify.precision import Precision, matters, rms_at
+from kinemill.verify.probes import Probe, held_out, make_probes, stretched
 from kinemill.verify.references import References
+from kinemill.verify.scale import training_scale
 from kinemill.verify.structure import Structure
 from kinemill.verify.variants import try_variants
 
@@ -108,6 +112,7 @@ class Trials:
         structures: what each file is made of.
         probes: what was tried on, measured windows first.
         variants: error on the test split, nrmse, of each variant and of `fp32`.
+        precision: what rounding costs.
     """
 
     gates: list[Gate]
@@ -117,6 +122,7 @@ class Trials:
     structures: list[Structure]
     probes: list[Probe]
     variants: dict[str, float]
+    precision: Precision
 
 
 def try_out(subject: Subject) -> Trials:
@@ -129,31 +135,54 @@ def try_out(subject: Subject) -> Trials:
     models = read_models(subject.folder, every=True)
     gates = check_files(models, dataset, subject.trained)
     probes = make_probes(dataset, simulator.interface, settings.horizon)
-    parity = compared(subject, probes)
+    references, parity = compared(subject, probes)
     gates += parity_gates(parity)
     runnable(simulator.interface.task, gates, parity)
+    lost = precision(subject, references[0])
     poisoned = poison(simulator, probes[0])
     sense = physical_sense(simulator, probes[0], subject.spread, settings)
     behaving, errors = try_variants(subject.folder, simulator, dataset, settings.horizon)
     gates += [
+        lost.gate(),
         *behaving,
         _contained(poisoned),
         finite("finite", all(row.finite for row in parity)),
         *manners(simulator, load(subject.folder, out_of_limits="raise"), probes),
         *(one.gate() for one in sense),
     ]
-    return Trials(gates, parity, poisoned, sense, structures(models), probes, errors)
+    return Trials(gates, parity, poisoned, sense, structures(models), probes, errors, lost)
 
 
-def compared(subject: Subject, probes: list[Probe]) -> list[Parity]:
-    """Compare the files with the trained step: on all probes, far ahead, and run otherwise."""
+def precision(subject: Subject, reference: Reference) -> Precision:
+    """Measure what rounding costs on held-out windows, whose evaluation in float64 is known."""
+    simulator, steps = subject.simulator, subject.settings.horizon
+    exact, _ = reference.rollout.part(0)
+    truth = held_out(subject.dataset, simulator.interface, steps).truth
+    near = near_start(subject.pair, reference.probe, exact)
+    last = np.maximum(near.sum(axis=1), 1) - 1
+    found = simulator.rollout(*reference.probe.inputs).astype(np.float64)
+    loss = rms_at(wrapped(found - exact, subject.angle), last)
+    error = rms_at(wrapped(exact - truth, subject.angle), last)
+    allowed = matters(error, training_scale(subject.dataset).resolution, subject.spread)
+    units = [simulator.units[name] for name in simulator.states]
+    dtype = simulator.interface.dtype
+    return Precision(dtype, steps, simulator.states, units, loss, error, allowed)
+
+
+def compared(subject: Subject, probes: list[Probe]) -> tuple[list[Reference], list[Parity]]:
+    """Compare the files with the trained step: on all probes, far ahead, and run otherwise.
+
+    Returns:
+        What the trained step gives for each probe, none where it cannot be run on them; and the
+        comparisons.
+    """
     pair = subject.pair
     try:
         references = refer(pair, probes)
     except Exception as error:  # noqa: BLE001 - files of another interface than the step's
-        return [not_made(what, probes[0], error) for what in COMPARED]
+        return [], [not_made(what, probes[0], error) for what in COMPARED]
     far = stretched(subject.dataset, subject.simulator.interface, LONG_ROWS, LONG)
-    return [
+    return references, [
         *compare(pair, references),
         *tried("long rollout", far, lambda: [compare_long(pair, far)]),
         *compare_elsewhere(subject.folder, subject.threaded, pair, references[0]),
@@ -183,6 +212,8 @@ def parity_gates(parity: list[Parity]) -> list[Gate]:
         rows = [row for row in parity if row.what == what]
         worst = max(rows, key=_ratio)
         found = f"{worst.found:.2e} in {worst.channel} ({worst.probe}, {len(rows)} comparisons)"
+        if any(row.diverged for row in rows):
+            found = "the trained model itself gives numbers that are not finite"
         if worst.trouble:
             found = f"batch of {worst.batch}, {worst.probe}: {worst.trouble}"
         passed, wanted = all(row.passed for row in rows), f"at most {worst.allowed:.2e}"

@@ -267,6 +267,7 @@ def verification(nrmse, passed=True, p99=0.4):
         "verification": {
             "passed": passed,
             "parity": passed,
+            "precision": passed,
             "latency_ms": {"p50": 0.2, "p99": p99},
         },
         "against": {

@@ -65,7 +65,12 @@ def _good(task, **changes):
     document = {
         "passed": True,
         "metrics": {"test": {}, "nrmse": {"model": 0.1, **BASELINES}},
-        "verification": {"passed": True, "parity": True, "latency_ms": {"p99": 0.5}},
+        "verification": {
+            "passed": True,
+            "parity": True,
+            "precision": True,
+            "latency_ms": {"p99": 0.5},
+        },
         "gates": [],
         "windows": {"count": 12, "history": HISTORY},
         "stability": {"diverged": 0.0},

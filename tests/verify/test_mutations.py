@@ -7,7 +7,8 @@ from benchmarks._exports import pendulum_data
 from benchmarks._mutating import FAULTS
 from benchmarks._mutating_policies import FAULTS as OF_POLICIES
 from benchmarks._mutating_policies import sound_policies
-from benchmarks.mutations import SOUND, clean, page, plant, plant_in_policies
+from benchmarks._sound import sound_models
+from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant, plant_in_policies
 
 FEW = [
     "half precision that overflows",
@@ -55,6 +56,31 @@ def test_every_planted_fault_is_caught_and_named(data, tmp_path, title):
 def test_no_sound_export_is_blamed(data, tmp_path, title):
     (found,) = clean([title], data, tmp_path)
     assert found.told == []
+
+
+FITTED = [one.title for one in sound_models()]
+QUICK = (  # one of each kind; the others are slow only by their number
+    "linear, 120 lags, 3 states of structure",
+    "linear, 20 lags, 1 states of structure",
+    "polynomial, 40 lags",
+    "1e4 spreads from zero, 4 lags",
+    "stiff",
+    "unstable, 1.6 a step",
+)
+
+
+@pytest.mark.parametrize(
+    "title", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in FITTED]
+)
+def test_no_sound_model_is_blamed_for_its_rounding_and_a_real_loss_is_named(tmp_path, title):
+    (found,) = clean_fitted([title], tmp_path)
+    assert found.told == []
+
+
+def test_there_are_twelve_models_of_many_lags_far_stiff_and_unstable_ones():
+    every = sound_models()
+    assert len([one for one in every if one.history >= 20]) >= 12
+    assert {one.robot.name for one in every} >= {"structure", "axis", "far", "stiff", "unstable"}
 
 
 @pytest.mark.parametrize("title", ["normalisation of observations lost", "NaN taken for 0"])
