@@ -11,7 +11,7 @@ import onnx
 import torch
 
 from kinemill.dataset import PackedDataset
-from kinemill.errors import Blocked
+from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.checking import write_c99
@@ -61,6 +61,7 @@ def write_model(
     told = _told(interface, extras)
     files = _models(core, interface, told)
     _write(folder, files)
+    _runs(interface, folder)
     _compare(step, folder)
     np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
     variants: Json = {}
@@ -141,6 +142,26 @@ def _variant(
 def warm_up() -> None:
     """Have torch import and set up what a process's first export needs, by a small one."""
     export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
+
+
+def _runs(interface: Interface, folder: Path) -> None:
+    """Refuse float64 where ONNX Runtime has no such operation, as of Erf and Elu.
+
+    Raises:
+        BadInput: naming what it does not find.
+    """
+    try:
+        load(folder / ROLLOUT)
+    except BadInput as error:
+        if interface.dtype != "float64" or "NOT_IMPLEMENTED" not in str(error):
+            raise
+        lacks = str(error).partition("implementation for ")[2].partition(" ")[0]
+        raise BadInput(
+            "export.precision",
+            f"float64 is not possible: ONNX Runtime lacks {lacks or 'an operation'} in it",
+            expected="a model of operations that it has in float64",
+            fix="another activation, such as tanh or silu, or float32",
+        ) from error
 
 
 def _compare(step: Any, folder: Path) -> None:

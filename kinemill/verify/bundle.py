@@ -18,7 +18,6 @@ import onnx
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.export.rounding import FACTOR
 from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.refusing import refuse_folder, refuse_model
@@ -40,6 +39,7 @@ BITS = {"fp16": 11, "int8": 7}  # what a layer's inputs are rounded to, of their
 ADDS_UP = 32.0  # times: ranges are not filled, and layers follow each other
 TINY = 1e-9  # of a channel that rests
 COPIES, BIT = 3, 2.0**-23  # of windows whose numbers are a bit of float32 apart
+TIMES = 10.0  # what they differ by, as in parity with the trained step
 UNKNOWN = 1.0  # what a channel without limits is tried up to, in its unit
 
 
@@ -239,7 +239,7 @@ def _same(
     angle = np.array([state in simulator.interface.angles for state in simulator.states])
     reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
     off = np.abs(wrapped(one.astype(np.float64) - other, angle)) / reach
-    passed = bool((off <= np.maximum(SAME, FACTOR * apart / reach)).all())
+    passed = bool((off <= np.maximum(SAME, TIMES * apart / reach)).all())
     found = f"{float(off.max()):.1e} of a channel's reach apart"
     return Gate(name, passed, found, f"at most {SAME:g}, or what rounding explains")
 
