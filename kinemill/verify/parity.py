@@ -4,7 +4,7 @@ How far off a sound file may be is a matter of rounding, which depends on the mo
 it is sampled, see `kinemill.export.rounding`. So a difference that rounding explains is never
 blamed on the export; whether rounding costs too much is another question, see `precision`.
 
-Every gate reads `found <= allowed and finite`, so that NaN fails it.
+Every gate reads `found <= allowed and finite`: NaN fails it.
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
@@ -103,8 +103,7 @@ class Pair:
     def floor(self, values: Floats) -> Floats:
         """Return what `values` (..., S) may differ by whatever the model is.
 
-        Where a channel lies so far from zero that 1e-5 of its spread is less than the distance to
-        the next float32, it is that distance: no two runtimes agree on the last bit.
+        Far from zero it is the distance to the next float32: no runtimes agree on the last bit.
         """
         last_bit = np.spacing(np.abs(values).astype(self.precision)).astype(np.float64)
         return np.maximum(TOLERANCE[self.precision] * self.spread, last_bit)
@@ -242,8 +241,7 @@ def _carried(
 def compare_rollout(pair: Pair, reference: Reference, what: str = "rollout") -> Parity:
     """Compare a rollout, row by row until it has run away.
 
-    Channels of one rollout move each other: how much it is rounded is taken from the worst of them,
-    in spreads.
+    Channels of a rollout move each other: its rounding is that of the worst of them, in spreads.
     """
     probe = reference.probe
     exact, others = reference.rollout.part(0)
