@@ -24,8 +24,7 @@ from kinemill.runtime.interface import Dtype
 from kinemill.runtime.windows import Floats
 from kinemill.verify.probes import Probe
 
-# Of each channel's spread in training: less matters to nobody, whatever rounding explains. In
-# float64, torch itself leaves out 2e-9 of a softplus above its threshold, step after step.
+# Of a channel's spread in training: less does not matter. Torch leaves 2e-9 of a softplus out.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
 BATCHES = (1, 7, 256)
 LONG, LONG_ROWS = 200, 16
