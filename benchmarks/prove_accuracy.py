@@ -24,7 +24,7 @@ from kinemill.ingest import ingest
 from kinemill.spec import load_task
 from kinemill.validate import validate
 from kinemill.verify import Errors, evaluate
-from kinemill.verify.baselines import contestants
+from kinemill.verify.references import fit_references
 
 DATA = ROOT.parent / "shared" / "data"
 SETS = {
@@ -38,6 +38,7 @@ SEEDS = range(int(os.environ.get("SEEDS", "3")))
 OTHER_DAY = ("055903", "060143", "060245", "060329", "055032", "055640")
 REPLAYED = ("055032", "055640")  # the torques of the training runs, once more
 JOINTS = {"left arm": (0, 7), "right arm": (7, 14), "left hand": (14, 20), "right hand": (20, 26)}
+FAMILIES = ("persistence", "linear", "linear_sincos")  # in the tables
 UNKNOWING = 32000  # rows of the arrow within the amplitudes of training
 
 Lines = list[str]
@@ -89,6 +90,11 @@ def pack(task: str, changed: dict[str, Any] | None = None) -> PackedDataset:
     )
 
 
+def references(task: str, dataset: PackedDataset) -> dict[str, Any]:
+    """Return the strongest reference of each family."""
+    return fit_references(load_task(task), dataset).predictors()
+
+
 def spread(found: list[float], digits: int = 3) -> str:
     """Spell the mean over seeds and their standard deviation."""
     deviation = statistics.stdev(found) if len(found) > 1 else 0.0
@@ -98,20 +104,18 @@ def spread(found: list[float], digits: int = 3) -> str:
 def by_channel(task: str) -> Lines:
     """Return the errors at the horizon, by channel: rows of a table."""
     dataset, models = pack(task), simulators(task)
-    history = models[0].history
-    errors = [evaluate(model, dataset) for model in models]
-    others = {
-        name: evaluate(one, dataset, history=history)
-        for name, one in contestants(dataset, history).items()
-    }
+    rivals = references(task, dataset)
+    history = max(one.history for one in (*models, *rivals.values()))
+    errors = [evaluate(model, dataset, history=history) for model in models]
+    others = {name: evaluate(rivals[name], dataset, history=history) for name in FAMILIES}
     rows: Lines = []
     for index, name in enumerate(dataset.states):
         own = [float(one.rmse[index]) for one in errors]
-        references = [float(one.rmse[index]) for one in others.values()]
-        ratio = [value / references[-1] for value in own]
-        known = " | ".join(f"{value:.3g}" for value in references)
+        known = [float(one.rmse[index]) for one in others.values()]
+        ratio = [value / known[-1] for value in own]
+        told = " | ".join(f"{value:.3g}" for value in known)
         unit = dataset.units[name]
-        rows.append(f"| {task} | {name} | {unit} | {spread(own)} | {known} | {spread(ratio, 2)} |")
+        rows.append(f"| {task} | {name} | {unit} | {spread(own)} | {told} | {spread(ratio, 2)} |")
     sincos = others["linear_sincos"]
     ratio = [float((one.rmse / sincos.rmse).mean()) for one in errors]
     return [*rows, f"| {task} | mean over channels | | | | | | {spread(ratio, 2)} |"]
@@ -124,10 +128,10 @@ def other_days() -> Lines:
         rest = [f"*{one}*" for one in OTHER_DAY if one != run]
         changed = {"dataset.test": [f"*{run}*"], "dataset.unused": ["*traj03*", *rest]}
         dataset, models = pack("double_pendulum", changed), simulators("double_pendulum")
-        history = models[0].history
-        linear = contestants(dataset, history)["linear_sincos"]
-        reference = evaluate(linear, dataset, history=history)
-        ratios = [evaluate(model, dataset).rmse / reference.rmse for model in models]
+        linear = references("double_pendulum", dataset)["linear_sincos"]
+        history = max(models[0].history, linear.history)
+        reference = evaluate(linear, dataset, history=history).rmse
+        ratios = [evaluate(one, dataset, history=history).rmse / reference for one in models]
         columns = " | ".join(spread([float(one[i]) for one in ratios], 2) for i in range(4))
         mean = spread([float(one.mean()) for one in ratios], 2)
         rows.append(f"| {run}{' (replayed)' if run in REPLAYED else ''} | {columns} | {mean} |")
@@ -137,9 +141,10 @@ def other_days() -> Lines:
 def by_limb() -> Lines:
     """Return the humanoid's errors, mean over 25 steps and over the joints of each limb."""
     dataset, models = pack("g1"), simulators("g1")
-    linear = contestants(dataset, models[0].history)["linear"]
-    reference = evaluate(linear, dataset, history=models[0].history)
-    errors = [evaluate(model, dataset) for model in models]
+    linear = references("g1", dataset)["linear"]
+    history = max(models[0].history, linear.history)
+    reference = evaluate(linear, dataset, history=history)
+    errors = [evaluate(model, dataset, history=history) for model in models]
 
     def of(one: Errors, joints: slice) -> float:
         return float(one.mean[joints].mean())
@@ -190,7 +195,7 @@ def rms(errors: Any) -> float:
 
 def report() -> str:
     """Return the tables of the section `accuracy`, as far as seeds are proven."""
-    names = "task | channel | unit | kinemill | persistence | linear | linear_sincos"
+    names = f"task | channel | unit | kinemill | {' | '.join(FAMILIES)}"
     joints = "shoulder | elbow | shoulder velocity | elbow velocity"
     tables = {
         f"| {names} | of linear_sincos |": [

@@ -81,15 +81,16 @@ def _evaluate(
 
     chosen = choose(model, folder, parse_overrides(overrides))
     read = read_logs(chosen.task, chosen.home, logs_path(asked.logs, "--logs"))
-    rivals, notes, scale = _rivals(chosen)
     verify = chosen.task.verify
+    horizon = asked.horizon or verify.horizon
+    (rivals, whole), notes, scale = _rivals(chosen, read, horizon)
     measurement = Measurement(
-        asked.horizon or verify.horizon,
+        horizon,
         asked.stride or verify.stride,
         chosen.task.promote.margin,
         scale,
     )
-    analysis = evaluate_logs(chosen.simulator, rivals, read, measurement)
+    analysis = evaluate_logs(chosen.simulator, rivals, read, measurement, whole)
     picked = ranked_examples(analysis.model, asked.examples) if asked.examples else []
     notes += refusal_note(read)
     found = Evaluation(read, analysis, picked, chosen.to_json(), notes)
@@ -154,30 +155,39 @@ def _tell_policy(found: dict[str, Any]) -> None:
         table(f"{title}, {tried['episodes']} episodes in its environment", ["mean", ""], rows)
 
 
-def _rivals(chosen: Chosen) -> tuple[dict[str, Any], list[str], Any]:
-    """Return what the model is compared with, by name, what has to be said about it, and the scale.
+Rivals = dict[str, Any]
 
-    The scale of errors is that of the training rows, or None where these are not known.
+
+def _rivals(
+    chosen: Chosen, logs: Any, horizon: int
+) -> tuple[tuple[Rivals, Rivals], list[str], Any]:
+    """Return what the model is compared with, what has to be said about it, and the scale.
+
+    What it is compared with is by name: over windows, then over whole episodes. The scale of errors
+    is that of the training rows, or None where these are not known.
     """
-    from kinemill.verify.baselines import Persistence, contestants
+    from kinemill.verify.evaluating import references_for
+    from kinemill.verify.references import Persistence
     from kinemill.verify.scale import training_scale
 
     notes = list[str]()
     training, why = _training_rows(chosen)
     if training is None:
-        rivals: dict[str, Any] = {"persistence": Persistence()}
+        rivals: Rivals = {"persistence": Persistence()}
+        whole = dict(rivals)
         notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
     else:
-        rivals = contestants(training, chosen.simulator.history)
+        found = references_for(chosen.task, chosen.home, training[0], logs, horizon)
+        rivals, whole = found.predictors(), found.free_run()
     champion, why = _champion(chosen)
     if champion is not None:
-        rivals["champion"] = champion
+        rivals["champion"] = whole["champion"] = champion
     elif why:
         notes.append(f"no champion beside it: {why}")
-    scale = training_scale(training) if training is not None else _stated_scale(chosen)
+    scale = training_scale(training[1]) if training is not None else _stated_scale(chosen)
     if scale is None:
         notes.append("errors are normalized by the spread of these logs, not of the training rows")
-    return rivals, notes, scale
+    return (rivals, whole), notes, scale
 
 
 def _stated_scale(chosen: Chosen) -> Any:
@@ -191,7 +201,7 @@ def _stated_scale(chosen: Chosen) -> Any:
 
 
 def _training_rows(chosen: Chosen) -> tuple[Any, str]:
-    """Return the dataset that the model learned from, or None and why it cannot be used."""
+    """Return the dataset that the model learned from: ref and rows; or None and why it is not."""
     from kinemill.dataset import find_version, load_dataset
     from kinemill.errors import BadInput, CorruptArtifact
     from kinemill.verify.files import unlike
@@ -204,7 +214,7 @@ def _training_rows(chosen: Chosen) -> tuple[Any, str]:
         return None, str(error)
     if differing := unlike(interface, rows):
         return None, f"the dataset has other {'; '.join(differing)}"
-    return rows, ""
+    return (found.ref, rows), ""
 
 
 def _champion(chosen: Chosen) -> tuple[Any, str]:

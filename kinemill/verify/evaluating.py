@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.dataset import load_dataset
 from kinemill.drawing.pieces import name_of, table
 from kinemill.errors import BadInput
+from kinemill.home import Home
 from kinemill.runtime import Simulator
 from kinemill.runtime.windows import Predictor
-from kinemill.store import Json, publish_file, publish_json
+from kinemill.spec.task import Task
+from kinemill.store import Json, Ref, publish_file, publish_json
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import (
     MODEL,
@@ -28,6 +31,12 @@ from kinemill.verify.files import unlike
 from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.plots import plot_examples, plot_growth
+from kinemill.verify.references import (
+    References,
+    find_references,
+    fit_references,
+    histories_of,
+)
 from kinemill.verify.sections import (
     accuracy_card,
     analysis_sections,
@@ -58,11 +67,31 @@ class Evaluation:
     notes: list[str]
 
 
+def references_for(task: Task, home: Home, dataset: Ref, logs: Logs, horizon: int) -> References:
+    """Return the references of a dataset for logs, which may be too short for some of them.
+
+    The published ones are taken where the logs are long enough; others are fitted, and not kept.
+
+    Args:
+        task: whose channels and horizon.
+        home: where the dataset is; nothing is written to it.
+        dataset: whose training and validation rows make the references.
+        logs: what they are measured on.
+        horizon: over how many steps.
+    """
+    published = find_references(task, home, dataset)
+    longest = max(histories_of(logs.rows, horizon), default=1)
+    if published is not None and published.history <= longest:
+        return published
+    return fit_references(task, load_dataset(home, dataset), longest=longest)
+
+
 def evaluate_logs(
     simulator: Simulator,
     rivals: Mapping[str, Predictor],
     logs: Logs,
     measurement: Measurement,
+    whole: Mapping[str, Predictor] | None = None,
 ) -> Analysis:
     """Measure a model and its rivals on logs.
 
@@ -71,6 +100,7 @@ def evaluate_logs(
         rivals: by name, see `labels.LABELS`.
         logs: see `read_logs`.
         measurement: over which horizon; in the training spread, where the training rows are known.
+        whole: rivals over whole episodes; default: `rivals`.
 
     Raises:
         BadInput: the model speaks of other channels, or no episode is long enough.
@@ -89,7 +119,8 @@ def evaluate_logs(
             expected=f"at least history + horizon = {rows}",
             fix="take a smaller --horizon, or longer logs",
         )
-    return analyse(predictors, logs.rows, SPLIT, measurement)
+    far = {MODEL: simulator, **(rivals if whole is None else whole)}
+    return analyse(predictors, logs.rows, SPLIT, measurement, far)
 
 
 def write_evaluation(found: Evaluation, out: Path) -> Json:

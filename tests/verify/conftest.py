@@ -4,8 +4,26 @@ import numpy as np
 import pytest
 
 from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.spec.task import Task
 
 DT = 0.02
+
+
+def pendulum_task(kind="angle", **verify) -> Task:
+    """Return the task of what `pack` packs."""
+    return Task.model_validate(
+        {
+            "task": "pendulum",
+            "dt": 0.02,
+            "channels": {
+                "angle": {"role": "state", "kind": kind, "unit": "rad"},
+                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
+                "torque": {"role": "action", "unit": "N*m"},
+            },
+            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+            "verify": verify,
+        }
+    )
 
 
 def pack(runs: dict[str, list[np.ndarray]], angles=("angle",)) -> PackedDataset:

@@ -6,29 +6,12 @@ import torch
 
 from kinemill.dataset import create_values, write_description
 from kinemill.runtime.windows import predict
-from kinemill.spec.task import Task
 from kinemill.store import once
 from kinemill.train import load_model
 from kinemill.verify import evaluate
 from kinemill.verify.accuracy import gather
 from kinemill.verify.references import build_references, fit_references, load_references
-from tests.verify.conftest import pack, swing
-
-
-def pendulum_task(kind="angle", **verify) -> Task:
-    return Task.model_validate(
-        {
-            "task": "pendulum",
-            "dt": 0.02,
-            "channels": {
-                "angle": {"role": "state", "kind": kind, "unit": "rad"},
-                "velocity": {"role": "state", "unit": "rad/s", "derivative_of": "angle"},
-                "torque": {"role": "action", "unit": "N*m"},
-            },
-            "learn": {"type": "dynamics", "model": {"type": "mlp"}},
-            "verify": verify,
-        }
-    )
+from tests.verify.conftest import pack, pendulum_task, swing
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +53,7 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
 
 
 def test_a_member_is_a_trained_model(home, pendulum, tmp_path):
-    found = fit_references(pendulum_task(), pendulum, tmp_path, "d" * 64)
+    found = fit_references(pendulum_task(), pendulum, tmp_path, digest="d" * 64)
     folder = found.items["linear"].folder
     step = load_model(folder)
     assert next(step.parameters()).dtype == torch.float32

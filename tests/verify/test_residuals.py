@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from kinemill.verify.baselines import Persistence, fit_linear
 from kinemill.verify.free_run import free_run
+from kinemill.verify.references import Persistence, fit_references
 from kinemill.verify.residuals import Series, ljung_box, residuals_of, whiteness
-from tests.verify.conftest import DT, pack, swing
+from tests.verify.conftest import DT, pack, pendulum_task, swing
 
 
 def series(errors, actions=None):
@@ -86,6 +86,7 @@ def test_a_free_run_goes_from_the_first_rows_to_the_end_whatever_the_length():
 
 def test_a_linear_system_is_followed_freely_by_its_linear_model():
     runs = [swing(200, seed, linear=True) for seed in range(4)]
-    dataset = pack({"train": runs[:3], "test": runs[3:]}, angles=())
-    found = free_run(fit_linear(dataset, 2, sincos=False), dataset, "test", 2)
+    dataset = pack({"train": runs[:2], "validation": runs[2:3], "test": runs[3:]}, angles=())
+    linear = fit_references(pendulum_task("linear"), dataset).free_run()["linear"]
+    found = free_run(linear, dataset, "test", linear.history)
     assert found.rmse.max() < 1e-3  # float32 rows, 198 steps

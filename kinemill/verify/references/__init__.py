@@ -7,10 +7,12 @@ they are the derivative of, `constant_velocity`, `persistence`. Test rows choose
 
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
+from kinemill.verify.references.fitting import histories_of
 from kinemill.verify.references.simple import ConstantVelocity, Persistence
 from kinemill.verify.references.stage import (
     VERSION,
     build_references,
+    find_references,
     load_references,
 )
 from kinemill.verify.references.stepping import StepPredictor
@@ -24,6 +26,8 @@ __all__ = [
     "References",
     "StepPredictor",
     "build_references",
+    "find_references",
     "fit_references",
+    "histories_of",
     "load_references",
 ]

@@ -99,6 +99,12 @@ class References:
         level = (1.0 + TIE) * max(min(errors.values()), EXACT)
         return next(name for name, error in errors.items() if error <= level)
 
+    @property
+    def history(self) -> int:
+        """The longest history that one of them knows, rows."""
+        every = [*self.predictors().values(), *self.free_run().values()]
+        return max(one.history for one in every)
+
     def predictors(self) -> dict[str, Predictor]:
         """Return what models are compared with over windows."""
         return {name: item.strongest for name, item in self.items.items()}

@@ -21,7 +21,13 @@ from kinemill.verify.references.family import (
     References,
     smallest,
 )
-from kinemill.verify.references.fitting import Fitted, fit_groups, histories_of, make_step
+from kinemill.verify.references.fitting import (
+    HISTORIES,
+    Fitted,
+    fit_groups,
+    histories_of,
+    make_step,
+)
 from kinemill.verify.references.simple import Persistence, constant_velocities
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.stepping import StepPredictor
@@ -34,7 +40,12 @@ Chosen = tuple[Member, Member | None]  # the strongest, and the strongest that l
 
 
 def fit_references(
-    task: Task, dataset: PackedDataset, folder: Path | None = None, digest: str = ""
+    task: Task,
+    dataset: PackedDataset,
+    folder: Path | None = None,
+    *,
+    digest: str = "",
+    longest: int | None = None,
 ) -> References:
     """Fit and choose the references.
 
@@ -43,11 +54,13 @@ def fit_references(
         dataset: rows in the order of its channels.
         folder: where members are written as trained models; None: nowhere.
         digest: of the dataset.
+        longest: rows of history at most; None: as many as the splits allow.
 
     Raises:
         BadInput: no episode is long enough for one window.
     """
-    histories, verify = histories_of(dataset, task.verify.horizon), task.verify
+    verify, most = task.verify, longest or HISTORIES[-1]
+    histories = [rows for rows in histories_of(dataset, verify.horizon) if rows <= most]
     if not histories:
         raise BadInput(
             f"references of {task.name}",

@@ -10,7 +10,7 @@ from kinemill.dataset import load_dataset
 from kinemill.formats import Format
 from kinemill.home import Home
 from kinemill.spec.task import Task
-from kinemill.store import Json, Outcome, Ref, once, open_ref, read_json
+from kinemill.store import Json, Outcome, Ref, digest, find, once, open_ref, read_json
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.simple import ConstantVelocity, Persistence
@@ -33,21 +33,32 @@ def build_references(task: Task, home: Home, dataset: Ref) -> Outcome:
     Raises:
         BadInput: no episode is long enough for one window.
     """
-    inputs = {
+
+    def build(folder: Path) -> Json:
+        references = fit_references(
+            task, load_dataset(home, dataset), folder, digest=dataset.digest
+        )
+        document = FORMAT.stamp(references.to_json() | {"simple": _simple_json(references)})
+        (folder / FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        return references.to_json()
+
+    return once(home, STAGE, task.name, _inputs(task, dataset), build)
+
+
+def find_references(task: Task, home: Home, dataset: Ref) -> References | None:
+    """Return the references of a dataset if they are published, or None; nothing is built."""
+    found = find(home, STAGE, task.name, digest(_inputs(task, dataset)))
+    return load_references(home, found.ref) if found is not None else None
+
+
+def _inputs(task: Task, dataset: Ref) -> Json:
+    return {
         "version": VERSION,
         "dataset": dataset.digest,
         **task.part("channels", "dt"),
         "horizon": task.verify.horizon,
         "stride": task.verify.stride,
     }
-
-    def build(folder: Path) -> Json:
-        references = fit_references(task, load_dataset(home, dataset), folder, dataset.digest)
-        document = FORMAT.stamp(references.to_json() | {"simple": _simple_json(references)})
-        (folder / FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-        return references.to_json()
-
-    return once(home, STAGE, task.name, inputs, build)
 
 
 def load_references(home: Home, ref: Ref) -> References:
