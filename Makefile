@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrit
 
 prove-calibration: setup ## how sure models are of hardware logs; rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_calibration
+
+prove-gate: setup ## the gate on 24,000 pairs of models of known truth, rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_gate
 
 prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_scale

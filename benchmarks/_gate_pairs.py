@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.special import stdtr, stdtrit
 
@@ -164,8 +163,3 @@ def scale_all(
         }
         for horizon, by_channel in found.items()
     }
-
-
-def seeds(*parts: int) -> NDArray[np.uint32]:
-    """Return the seed of one cell of the simulation."""
-    return np.array(parts, dtype=np.uint32)
