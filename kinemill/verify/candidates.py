@@ -187,7 +187,7 @@ def decide(found: Comparisons, promote: Promote, horizon: int, name: str) -> Dec
         return Decision(False, why, found)
     counted = counted_horizons(promote, horizon)
     worse = losses({name: found}, counted, promote.channels)[name]
-    told = f"{head.ratio:.3g} times the error of {name} {horizon} steps ahead{_interval(head)}"
+    told = f"{head.ratio:.3g} times the error of {name} {_ahead(str(horizon))}{_interval(head)}"
     better = is_better(head, promote)
     if worse:
         but = f"; it has {told}: {_COUNTS}" if better else ""
@@ -223,8 +223,14 @@ def _worse(found: Sequence[Loss], name: str) -> str:
     return f"significantly worse than {name}: {', '.join(told)}{more}"
 
 
+def _ahead(horizon: str) -> str:
+    if horizon == FREE_RUN:
+        return "over whole episodes"
+    return f"{horizon} step{'s' * (horizon != '1')} ahead"
+
+
 def _place(loss: Loss) -> str:
-    where = "over whole episodes" if loss.horizon == FREE_RUN else f"{loss.horizon} steps ahead"
+    where = _ahead(loss.horizon)
     what = "its error" if loss.channel == NRMSE else f"its error of {loss.channel}"
     if loss.comparison is None:
         return f"not measured {where}"

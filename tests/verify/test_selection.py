@@ -264,7 +264,7 @@ def test_one_horizon_or_channel_where_it_is_worse_decides_unless_it_does_not_cou
     assert not said.trained
     assert said.why == (
         "the trained model is significantly worse than linear: 1.4 times its error of position "
-        "1 steps ahead; it has 0.5 times the error of linear 10 steps ahead (95 % interval 0.4 to "
+        "1 step ahead; it has 0.5 times the error of linear 10 steps ahead (95 % interval 0.4 to "
         "0.6): promote.horizons and promote.channels say what counts"
     )
     later = promote.model_copy(update={"horizons": [10, "free_run"]})
