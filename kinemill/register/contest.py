@@ -104,6 +104,7 @@ class Champion:
         same: whether it is the very model that challenges it.
         differs: in what its interface is another; None where that cannot be told.
         provisional: whether there was too little test data when it became champion.
+        reference: whether it is a reference instead of a trained model.
     """
 
     version: int
@@ -114,6 +115,7 @@ class Champion:
     same: bool = False
     differs: tuple[str, ...] | None = ()
     provisional: bool = False
+    reference: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import tags
 from kinemill.register.amount import amount_of
 from kinemill.register.bundle import model_digest, model_files
 from kinemill.register.evidence import Evidence, Findings
@@ -33,6 +34,11 @@ class Reigning:
     def is_provisional(self) -> bool:
         """Whether there was too little test data when it became champion."""
         return self.version is not None and bool(self.version.provisional)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is a reference instead of a trained model."""
+        return self.version is not None and tags.REFERENCE in self.version.tags
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,12 @@ def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) 
     if model is None:
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
-    about = Champion(number, differs=differs, provisional=reigning.is_provisional)
+    about = Champion(
+        number,
+        differs=differs,
+        provisional=reigning.is_provisional,
+        reference=reigning.is_reference,
+    )
     if model_digest(theirs) == model_digest(folder):
         return replace(about, same=True)
     if any(not line.startswith("history ") for line in differs):

@@ -196,6 +196,25 @@ def test_another_interface_needs_a_person_who_says_that_it_breaks(task):
     assert [v.rule for v in judge(breaking) if not v.passed] == []
 
 
+def test_another_history_breaks_nobody_where_one_of_the_two_is_a_reference(task):
+    line = "history of the champion 40, of the challenger 10"
+    good = _good(task)
+    differs = replace(good.champion, differs=(line,))
+    assert _refused(replace(good, champion=differs)) == ["interface"]
+    reigns = replace(good, champion=replace(differs, reference=True))
+    challenges = replace(
+        good,
+        champion=differs,
+        verification=good.verification | {"model": {"reference": "linear"}},
+    )
+    for contest in (reigns, challenges):
+        assert _refused(contest) == []
+        (verdict,) = [one for one in judge(contest) if one.rule == "interface"]
+        assert verdict.found == f"{line}; a reference has a history of its own"
+    other = replace(differs, reference=True, differs=(line, "dt ..."))
+    assert _refused(replace(good, champion=other)) == ["interface"]
+
+
 def test_a_broken_or_absent_champion_cannot_be_beaten_not_even_by_breaking(task):
     gone = Champion(4, problem="version 4: was champion, and its alias is gone", differs=None)
     contest = _good(task, champion=gone, approval=Approval("ann", "2026", breaking=True))
