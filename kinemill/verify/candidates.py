@@ -157,9 +157,11 @@ def measure(
         BadInput: no validation episode is long enough.
     """
     verify, history = task.verify, max(trained.history, reference.history)
+    counted = {int(one) for one in counted_horizons(task.promote, verify.horizon) if one.isdigit()}
+    steps = sorted(counted | {verify.horizon})
     pairs = [
         (
-            evaluate(one, dataset, SPLIT, verify.horizon, verify.stride, history),
+            evaluate(one, dataset, SPLIT, steps, verify.stride, history),
             free_run(one, dataset, SPLIT, history),
         )
         for one in (trained, reference)

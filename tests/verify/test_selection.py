@@ -204,6 +204,12 @@ def test_another_margin_chooses_anew_but_trains_nothing_and_gives_the_same_refer
     assert first.model == second.model
 
 
+def test_horizons_that_the_task_names_are_measured(home):
+    made = Made(home, a_task(promote={"horizons": [7, "free_run"]}), packed(0.0))
+    _, found = made.select()
+    assert {row["steps"] for row in found.rows()} == {"7", "10", "free_run"}
+
+
 def test_validation_without_one_long_enough_episode_leaves_the_trained_model(home):
     data = packed(0.0)
     short = [
