@@ -56,6 +56,7 @@ def make(task: Task) -> dg.AssetsDefinition:
             context,
             outcome_of(mill.home, registration),
             say(
+                summary=registration.summary["headline"],
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.summary["decision"],

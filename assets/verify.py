@@ -51,6 +51,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, onnx_model: Ref, model: Ref, dataset: Ref
     ) -> Events:
         from kinemill.verify import verify
+        from kinemill.verify.headline import headline
 
         mill = mill_of(context)
         outcome = verify(mill.task, mill.home, onnx_model, model, dataset, Lines(context))
@@ -60,11 +61,12 @@ def make(task: Task) -> dg.AssetsDefinition:
             context,
             outcome,
             say(
+                summary=headline(found).text,
                 **(_tried(found) if policy else _predicted(mill, outcome.ref, found)),
-                parity=table(found["parity"]),
-                latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
                 gates=table(found["gates"]),
                 report=report_link(mill.home, folder / "report.html"),
+                latency=table([{"what": k, **v} for k, v in found["latency_ms"].items()]),
+                parity=table(found["parity"]),
             ),
             _answers(found["gates"], checks),
         )

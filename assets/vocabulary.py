@@ -10,6 +10,7 @@ import dagster as dg
 _SHOWN = 50  # rows of a table in the catalogue
 
 WORDS = {
+    "summary": "what the model is, its errors in units, the best reference, whether to trust it",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings of which nothing was accepted",
     "tracks": "continuous stretches found in the recordings",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from kinemill.register.versions import SHORT
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json
+from kinemill.verify.headline import headline
 
 _METRICS = ("test", "nrmse", "return", "success")  # the last two of policies
 
@@ -45,6 +46,7 @@ def run_document(facts: RunFacts) -> Json:
     return {
         "task": facts.task,
         "status": registration.get("status", "failed"),
+        "headline": _headline(facts),
         "episodes": _episodes(facts),
         "dataset": facts.dataset[:SHORT] if facts.dataset else None,
         "metrics": _metrics(facts.verification, registration.get("summary", {})),
@@ -58,6 +60,13 @@ def run_document(facts: RunFacts) -> Json:
         "warnings": list(facts.warnings),
         "seconds": {stage: round(value, 3) for stage, value in facts.seconds.items()},
     }
+
+
+def _headline(facts: RunFacts) -> str:
+    """Return the first line about the model; empty if none was verified."""
+    if facts.registration:
+        return facts.registration["summary"].get("headline", "")
+    return headline(facts.verification).text if facts.verification else ""
 
 
 def _episodes(facts: RunFacts) -> Json:

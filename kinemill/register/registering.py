@@ -240,7 +240,7 @@ def _tags(
         tags.BUNDLE: bundle.ref.path,
         tags.BUNDLE_DIGEST: bundle.ref.digest,
         tags.SUMS: bundle.summary["sums"],
-        tags.PERFORMANCE: performance(verification),
+        **({tags.PERFORMANCE: told} if (told := performance(verification)) else {}),
         tags.METRICS: json.dumps(
             {name: metrics.get(name, {}) for name in ("test", "nrmse")}
             | {name: metrics[name] for name in (RETURN, SUCCESS) if name in metrics}
@@ -267,10 +267,13 @@ def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     summary = summary_of(tracking.home, dataset)
     log_dataset(client, run_id, version.task, dataset.digest, summary)
     client.set_tag(run_id, tags.VERSION, version.name)
+    told = version.tags.get(tags.PERFORMANCE)
+    if told and tags.NOTE not in client.get_run(run_id).data.tags:  # what a user wrote stays
+        client.set_tag(run_id, tags.NOTE, told)
     registered = [{"name": version.task, "version": str(version.number)}]
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.CHOSEN):
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.CHOSEN, tags.PERFORMANCE):
         if name in version.tags:
             client.set_tag(run_id, name, version.tags[name])

@@ -31,6 +31,7 @@ PROVISIONAL = sources.PROVISIONAL_TAG  # no, or what a champion with too little 
 NO = "no"  # MLflow shows an empty tag as none
 SERVES = "kinemill.blessing.serves"  # yes or no: loads and answers in the serving runtime
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
+NOTE = "mlflow.note.content"  # on the run: the description that MLflow shows
 CHAMPION = "kinemill.champion"  # on the registered model: who is champion, should its alias go
 NAME = "kinemill.task"  # on the registered model: whose it is
 EVENT = "kinemill.event."  # on the registered model: one line of the audit trail each, JSON

@@ -20,7 +20,7 @@ REGISTRATION = {
     "gate": [{"rule": "verified", "passed": True, "found": "passed", "wanted": "passed"}],
     "run_id": "r",
     "report": "store/decision/x/report.html",
-    "summary": {},
+    "summary": {"headline": "This MLP has an RMSE of 0.1 rad."},
 }
 
 
@@ -42,6 +42,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
     assert document == {
         "task": "pendulum",
         "status": "done",
+        "headline": "This MLP has an RMSE of 0.1 rad.",
         "episodes": {"accepted": 5, "quarantined": 1, "known": 2},
         "dataset": "0123456789ab",
         "metrics": VERIFICATION["metrics"],
@@ -76,4 +77,10 @@ def test_what_a_rule_found_is_text_in_the_report_never_markup():
     facts = {"task": "cart", "version": 2, "decision": "refused", "previous_champion": 1}
     piece = section(facts, [Verdict("a", passed=False, found="<script>", wanted="<= 1")])
     assert "<script>" not in piece
-    assert "cart:2 is refused" in piece
+    assert "cart:2 is refused: rule a failed; version 1 stays champion." in piece
+
+
+def test_a_run_without_a_version_says_what_was_verified():
+    told = run_document(RunFacts("pendulum", verification=VERIFICATION))["headline"]
+    assert told.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
+    assert run_document(RunFacts("pendulum"))["headline"] == ""
