@@ -20,6 +20,7 @@ def ruling_of(version: Version) -> Ruling:
         address=f"{version.task}:{version.number}",
         champion=int(version.tags.get(tags.PREVIOUS, "0")) or None,
         former=version.decision == CHAMPION and CHAMPION not in version.aliases,
+        override=version.decision == "refused" and CHAMPION in version.aliases,
     )
 
 

@@ -9,11 +9,14 @@ import numpy as np
 from kinemill.drawing.charts import Line, line_chart, number
 from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.register import tags
+from kinemill.register.ruling import headline_of
 from kinemill.register.versions import CHAMPION, SHORT, Version
 from kinemill.spec.promoting import RETURN
+from kinemill.verify.comparison_sections import lead_section
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
 
+_TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
 _SHOWN = 200  # versions listed
 _HOUR, _DAY = 3600.0, 86400.0  # s
 
@@ -28,7 +31,8 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
     """
     sections = [
         f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>',
-        f'<p class="lead">{_lead(versions)}</p>',
+        _first(versions),
+        f"<p>{_lead(versions)}</p>",
         _cards(versions),
         _course(versions),
         _list(versions, address),
@@ -82,6 +86,12 @@ def _error(version: Version | None) -> str:
     return "–" if value is None else number(value)
 
 
+def _first(versions: Sequence[Version]) -> str:
+    """Return the first line: the champion, or the newest version where there is none."""
+    shown = _champion(versions) or next(iter(versions), None)
+    return lead_section(headline_of(shown)) if shown else ""
+
+
 def _lead(versions: Sequence[Version]) -> str:
     champion = _champion(versions)
     if champion is None:
@@ -108,7 +118,11 @@ def _good(champion: Version | None) -> str:
     """Return the card that says how good the champion is."""
     if _what(champion) == RETURN:
         return card("What it brings, return", _error(champion), "", "in its own trials")
-    return card("Its error, nRMSE", _error(champion), "", "on its own test recordings")
+    if champion is None:
+        return card("Its error, nRMSE", "–", "", "no champion")
+    told = headline_of(champion)
+    more = "a reference is better, or a rule failed" if told.tone == "bad" else "test recordings"
+    return card("Its error, nRMSE", _error(champion), "", more, _TONES[told.tone])
 
 
 def _course(versions: Sequence[Version]) -> str:

@@ -3,6 +3,7 @@
 Self-contained: it opens without a server or a network, on a phone, light and dark.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -17,11 +18,14 @@ from kinemill.home import Home
 from kinemill.provenance import CHANGED
 from kinemill.register import tags
 from kinemill.register.custody import Link, custody
-from kinemill.register.versions import CHAMPION, SHORT, Version
+from kinemill.register.ruling import headline_of
+from kinemill.register.versions import SHORT, Version
 from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Ref, read_json
-from kinemill.verify.comparison_sections import HEAD
+from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.figures import figure, legend
+from kinemill.verify.findings import best_reference
+from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
 from kinemill.verify.sections import document
 
@@ -57,24 +61,11 @@ def version_page(home: Home, version: Version) -> str:
 
 
 def _header(version: Version) -> str:
-    good = CHAMPION in (*version.aliases, version.decision)
-    style = "good" if good else "bad"
     return (
         f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
-        f'{version.number}</h1></div><div class="verdict {style}">{escape(version.standing)}'
-        f'</div></header><p class="lead">{_lead(version)} {_made(version)}</p>'
+        f"{version.number}</h1></div>{head_section(headline_of(version), version.standing)}"
+        f"<p>{_made(version)}</p>"
     )
-
-
-def _lead(version: Version) -> str:
-    failed = [str(line["rule"]) for line in version.gate if not line["passed"]]
-    if version.decision is None:
-        return "The gate has not decided on this version yet."
-    if version.provisional:
-        return f"<b>Provisional champion</b>: {escape(version.provisional)}."
-    if failed:
-        return f"The gate kept the champion: <b>{escape(', '.join(failed))}</b> did not hold."
-    return "It passed every rule of the gate."
 
 
 def _made(version: Version) -> str:
@@ -85,16 +76,23 @@ def _cards(version: Version) -> str:
     if RETURN in version.metrics:
         return _tried(version)
     errors: Mapping[str, float | None] = version.metrics.get("nrmse", {})
-    model = errors.get("model")
-    rivals = {name: value for name, value in errors.items() if name != "model" and value}
+    model, own = errors.get("model"), version.tags.get(tags.REFERENCE)
+    best = best_reference({"metrics": version.metrics, "model": {"reference": own}})
+    others = dict.fromkeys(name for name in (best, "persistence") if name in errors and name != own)
+    worse = best is not None and model is not None and model > (errors[best] or math.inf)
+    told = "on recordings it has never seen"
     cards = [
-        card("Error, nRMSE", _number(model), "", "on recordings it has never seen"),
+        card("Error, nRMSE", _number(model), "", told, "bad" if worse else ""),
         *(
-            card(f"{name.replace('_', ' ')}", _number(value), "", "on the same recordings")
-            for name, value in list(rivals.items())[:3]
+            card(label(str(name)), _number(errors[str(name)]), "", _beside(name == best))
+            for name in others
         ),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _beside(best: bool) -> str:
+    return f"{'the best reference, ' * best}on the same recordings"
 
 
 def _tried(version: Version) -> str:
@@ -117,7 +115,8 @@ def _gate(version: Version) -> str:
         ]
         for line in version.gate
     ]
-    return f"<h2>The gate's verdict</h2>{table(['', 'Rule', 'Found', 'Wanted'], rows)}"
+    lines = table(["", "Rule", "Found", "Wanted"], rows, fixed=True)
+    return f"<h2>Decision of the gate</h2>{lines}"
 
 
 def _custody(version: Version, links: Sequence[Link]) -> str:

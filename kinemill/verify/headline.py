@@ -85,6 +85,7 @@ class Ruling:
         address: of the version, as `cart_pole:3`.
         champion: the version that was champion at the decision; None without one.
         former: whether another version has become champion since.
+        override: whether a user made it champion although the gate refused it.
     """
 
     decision: str | None
@@ -93,6 +94,7 @@ class Ruling:
     address: str = ""
     champion: int | None = None
     former: bool = False
+    override: bool = False
 
 
 def headline(document: Json, ruling: Ruling | None = None) -> Headline:
@@ -143,18 +145,30 @@ def verdict_of(document: Json, ruling: Ruling | None = None) -> Headline:
 def ruling_words(ruling: Ruling) -> Headline:
     """Return what the registry decided, and why, in one sentence, alone."""
     name = ruling.address or "It"
+    if ruling.decision == "champion":
+        return _champion_words(ruling, name)
     if ruling.decision == "waiting":
         return Headline("", f"{name} waits for approval: kinemill approve {name}.", "warning")
-    if ruling.decision == "champion" and ruling.former:
+    if ruling.decision is None:
+        told = (
+            "the gate has not decided; its registration was interrupted, kinemill run completes it"
+        )
+        return Headline("", f"{name}: {told}.", "warning")
+    if ruling.override:
+        told = f"{name} is champion by manual override; the gate refused it"
+        return Headline("", f"{told}: {causes(ruling.failed)}.", "bad")
+    return Headline("", f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
+
+
+def _champion_words(ruling: Ruling, name: str) -> Headline:
+    if ruling.former:
         return Headline("", f"{name} was champion; another version is now.", "warning")
-    if ruling.decision == "champion" and ruling.provisional:
+    if ruling.provisional:
         told = f"{name} is provisional champion: {ruling.provisional.rstrip('.')}."
         return Headline("", told, "warning")
-    if ruling.decision == "champion":
-        instead = f" instead of version {ruling.champion}" if ruling.champion else ""
-        told = f"{name} is champion{instead}: it passed every rule of the gate."
-        return Headline("", told, "good")
-    return Headline("", f"{name} is refused: {causes(ruling.failed)}{_kept(ruling)}.", "bad")
+    instead = f" instead of version {ruling.champion}" if ruling.champion else ""
+    told = f"{name} is champion{instead}: it passed every rule of the gate."
+    return Headline("", told, "good")
 
 
 def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:

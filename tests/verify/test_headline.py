@@ -170,6 +170,12 @@ def test_too_few_episodes_give_no_interval():
             "is refused: it is significantly worse than the linear model with sin/cos features.",
         ),
         (Ruling("champion", address="arm:2", former=True), "warning", "was champion; another"),
+        (Ruling(None, address="arm:2"), "warning", "arm:2: the gate has not decided"),
+        (
+            Ruling("refused", [line("latency")], address="arm:2", override=True),
+            "bad",
+            "arm:2 is champion by manual override; the gate refused it: it is too slow.",
+        ),
     ],
 )
 def test_what_the_registry_decided_is_the_second_sentence(ruling, tone, words):
