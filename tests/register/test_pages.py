@@ -38,7 +38,7 @@ def test_the_page_of_a_version_tells_where_it_comes_from_and_why_it_is_what_it_i
     version = find_version(home, task, f":{second.version}")
     page = version_page(home, version)
     assert Balanced(page).fetched == []
-    assert "kept the champion" in page
+    assert "is refused: " in page
     for line in version.gate:
         assert line["rule"] in page
     for link in custody(home, version):

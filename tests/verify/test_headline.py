@@ -3,7 +3,7 @@
 import pytest
 
 from kinemill.verify.findings import best_reference, worse_findings
-from kinemill.verify.headline import Ruling, causes, headline
+from kinemill.verify.headline import Ruling, causes, headline, ruling_words
 
 UNITS = {"angle": "rad", "velocity": "rad/s"}
 
@@ -170,7 +170,6 @@ def test_too_few_episodes_give_no_interval():
             "is refused: it is significantly worse than the linear model with sin/cos features.",
         ),
         (Ruling("champion", address="arm:2", former=True), "warning", "was champion; another"),
-        (Ruling(None, address="arm:2"), "warning", "arm:2: the gate has not decided"),
         (
             Ruling("refused", [line("latency")], address="arm:2", override=True),
             "bad",
@@ -240,3 +239,8 @@ def test_a_policy_from_logs_is_told_by_its_actions():
 @pytest.mark.parametrize("partial", [{}, {"metrics": {"nrmse": {}, "test": {}}}])
 def test_a_document_without_numbers_has_no_first_line(partial):
     assert headline({"passed": True} | partial).text.startswith("All checks")
+
+
+def test_a_version_whose_registration_was_interrupted_is_not_called_refused():
+    told = ruling_words(Ruling(None, address="arm:2"))
+    assert (told.tone, told.verdict[:34]) == ("warning", "arm:2: the gate has not decided; i")
