@@ -173,12 +173,16 @@ def _champion_words(ruling: Ruling, name: str) -> Headline:
 
 def causes(failed: Sequence[Mapping[str, Any]], most: int = 2) -> str:
     """Return why the gate refused a model: the first causes in words, the rest counted."""
-    told = list(dict.fromkeys(_cause(str(line["rule"])) for line in failed))
+    told = list(dict.fromkeys(map(_cause, failed)))
     more = len(told) - most
     return listed(told[:most] + ([counted(more, "more reasons")] if more > 0 else []))
 
 
-def _cause(line: str) -> str:
+def _cause(failed: Mapping[str, Any]) -> str:
+    line = str(failed["rule"])
+    if line == "verified":
+        checks = str(failed["found"]).removeprefix("failed: ")
+        return f"{_CAUSES[line]} ({checks})"
     for rule, words in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")

@@ -1,0 +1,88 @@
+"""The comparison in a report: red where the gate counts a reference as better."""
+
+import re
+
+from kinemill.cli.summary import comparison_table, errors_table
+from kinemill.verify.comparison_sections import (
+    best_card,
+    comparison_section,
+    free_run_words,
+    horizons_card,
+    verified_head,
+)
+from tests.verify.test_headline import UNITS, against, comparison, document
+
+STATE = re.compile(r'class="state (\w+)" title="[^"]*">([^<]+)<')
+
+
+def lines(angle, velocity):
+    """The two channels at one horizon; their mean is as the first of them."""
+    return {"nrmse": angle, "channels": {"angle": angle, "velocity": velocity}}
+
+
+BETTER, EVEN = comparison(0.5, 0.4, 0.6), comparison(0.9, 0.7, 1.1)
+WORSE, BEHIND = comparison(4.25, 3.69, 4.81), comparison(1.01, 1.005, 1.02)
+FAR = comparison(1.5, 1.2, 1.9, reference=0.9)  # 0.9 of the spread: no reference predicts so far
+
+
+def verified(**horizons):
+    return document(
+        against={"linear": against(0.5, 0.4, 0.6, {k[1:]: v for k, v in horizons.items()})}
+    )
+
+
+def test_each_cell_is_colored_by_what_the_gate_makes_of_it():
+    found = verified(_1=lines(WORSE, BEHIND), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
+    states = dict.fromkeys(state for state, _ in STATE.findall(comparison_section(found)))
+    assert set(states) == {"worse", "behind", "better", "even", "uncounted"}
+    assert "4.25 ×" in comparison_section(found)
+    assert "On angle, velocity no reference predicts whole episodes" in free_run_words(found)
+
+
+def test_a_model_that_beats_all_has_no_red_and_a_green_badge():
+    found = verified(_1=lines(BETTER, BETTER), _25=lines(BETTER, BETTER))
+    assert {state for state, _ in STATE.findall(comparison_section(found))} == {"better"}
+    assert "good-card" in horizons_card(found)
+    assert "good-card" in best_card(found)
+    assert "✓ Verified" in verified_head(found)
+
+
+def test_a_reference_that_is_better_makes_card_and_badge_red():
+    found = verified(_1=lines(WORSE, BETTER))
+    assert "bad-card" in horizons_card(found)
+    assert "✕ A reference is better" in verified_head(found)
+
+
+def test_references_that_were_left_out_are_named_with_the_reason():
+    found = verified(_1=lines(BETTER, BETTER)) | {
+        "references": {"left_out": {"physics": "no <velocity> says what it is of"}, "families": {}}
+    }
+    section = comparison_section(found)
+    assert "no &lt;velocity&gt; says what it is of" in section
+    assert "fitted physics" in section
+
+
+def test_a_channel_that_is_left_out_of_the_average_is_named():
+    found = verified(_1=lines(BETTER, BETTER))
+    found["metrics"]["test"]["velocity"]["note"] = (
+        "constant in the training rows, left out of nrmse"
+    )
+    assert "<b>velocity</b> is constant in the training rows" in comparison_section(found)
+
+
+def test_without_a_comparison_there_is_no_section():
+    assert comparison_section(document(against={})) == ""
+
+
+def test_the_tables_of_the_terminal_fit_80_columns(capsys):
+    names = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
+    nrmse = {"model": 0.1234567} | dict.fromkeys(names, 0.2345678)
+    test = {f"left_{name}": {"unit": unit} | nrmse for name, unit in UNITS.items()}
+    errors_table({"test": test, "nrmse": nrmse})
+    comparison_table(
+        verified(_1=lines(WORSE, EVEN), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
+    )
+    told = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
+    assert "4.25 worse" in told
+    assert "1.5 not counted" in told
