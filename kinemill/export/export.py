@@ -6,7 +6,7 @@ from kinemill.home import Home
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, open_ref
 
-VERSION = 3
+VERSION = 4
 
 
 def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Outcome:

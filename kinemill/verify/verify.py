@@ -14,8 +14,8 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
-VERSION = 9
-POLICIES = 2  # version of how policies are judged
+VERSION = 10
+POLICIES = 3  # version of how policies are judged
 
 
 def verify(
