@@ -86,9 +86,9 @@ def _gates(verdict: Verdict) -> str:
         "Accuracy does not decide here; the gate compares it with references and champion.</p>"
         + table(["", "Check", "Found", "Wanted"], gates, fixed=True)
         + f"<details><summary>All {len(parity)} comparisons with torch</summary>"
-        "<p>Largest difference from the trained step in float64, in the channel's unit. Allowed "
-        "are ten times what sound evaluations of the same step in the files' precision differ by on "
-        "the same inputs, at least 1e-5 of the channel's standard deviation in training.</p>"
+        "<p>Largest difference from the trained step in float64, in the channel's unit. At most "
+        "ten times what sound evaluations of the same step in the files' precision differ by on "
+        "the same inputs, or 1e-5 of the channel's standard deviation in training.</p>"
         + table(
             ["", "File", "Inputs", "Worst in", "Batch", "Found", "Allowed"], parity, numbers_from=4
         )
