@@ -16,6 +16,7 @@ from kinemill.verify.gates import Gate, gate
 from kinemill.verify.probes import Probe
 
 TURN = np.float32(np.pi) * (1 + 1e-6)  # rad, of a rounded half turn
+RUNAWAY = 1e3  # times the limits of a state: farther a rollout has run away
 SAME = 1e-4  # of a channel's reach, by which steps and rollouts may come apart
 
 
@@ -47,12 +48,29 @@ def _repeated(simulator: Simulator, probe: Probe) -> tuple[bool, str]:
 def _turned(simulator: Simulator, probes: Sequence[Probe]) -> list[str]:
     names = simulator.states
     within = [probe for probe in probes if not probe.beyond]
-    reached = np.max([_reach(simulator.rollout(*probe.inputs)) for probe in within], axis=0)
+    found = [simulator.rollout(*probe.inputs) for probe in within]
+    reached = np.max([_reach(bounded(states, simulator)) for states in found], axis=0)
     return [
         f"{name} reaches {reached[index]:.4g} rad"
         for index, name in enumerate(names)
         if name in simulator.interface.angles and not bool(reached[index] <= TURN)
     ]
+
+
+def bounded(states: NDArray[np.float32], simulator: Simulator) -> NDArray[np.float32]:
+    """Return rollouts (N, T, S) with NaN from where they have run away.
+
+    From inputs at their limits a sound model of physics may grow without bound. float32 has seven
+    digits, so of an angle that turns by 1e19 rad in a step no remainder within π is left. A row
+    counts until another state is `RUNAWAY` times beyond its limits.
+    """
+    interface = simulator.interface
+    names = list(simulator.states)
+    known = [n for n in names if n in interface.limits and n not in interface.angles]
+    most = np.array([max(map(abs, interface.limits[name])) for name in known])
+    size = np.abs(states[:, :, [names.index(name) for name in known]])
+    gone = np.logical_or.accumulate((size > RUNAWAY * most).any(axis=2), axis=1)
+    return np.where(gone[:, :, None], np.float32(np.nan), states)
 
 
 def _reach(states: NDArray[np.float32]) -> NDArray[np.float32]:
