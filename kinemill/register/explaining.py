@@ -91,7 +91,7 @@ def _told(version: Version) -> str:
     if version.decision == "waiting":
         return f"waits for a person's approval: kinemill approve {version.task}:{version.number}"
     if version.decision != CHAMPION:
-        failed = [cause.rule for cause in ranked(version.gate)]
+        failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
         stays = f"version {previous} stayed champion" if previous else "there was no champion"
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"

@@ -19,7 +19,7 @@ def kinemill(reigned, monkeypatch):
     chain = reigned(2)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     monkeypatch.setattr(promoting, "serve_still", lambda folder: (True, "answered"))
-    chain.register(0.31, gain=0.7)
+    chain.register(0.26, gain=0.7)
 
     def run(*args, code=0):
         done = CliRunner().invoke(app, [str(arg) for arg in args])
@@ -33,8 +33,8 @@ def kinemill(reigned, monkeypatch):
 
 def test_why_was_my_model_refused(kinemill):
     told = kinemill("why", "cart")
-    assert "cart:3  refused by beats_linear; version 2 stayed champion" in told
-    assert "beats_linear: train longer, on more logs" in told
+    assert "cart:3  refused by beats_linear_sincos; version 2 stayed champion" in told
+    assert "beats_linear_sincos: train longer, on more logs" in told
     found = json.loads(kinemill("why", "cart:3", "--json"))
     assert found["blessings"] == {"better": "no", "serves": "yes"}
 

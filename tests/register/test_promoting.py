@@ -204,12 +204,12 @@ def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned)
 
 def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     chain = reigned()
-    chain.register(0.31, gain=0.6)
+    chain.register(0.26, gain=0.6)
     found = why(chain.home, "cart", ":2")
     failed = {line["rule"]: line.get("fix") for line in found["gate"] if not line["passed"]}
-    assert list(failed) == ["beats_linear"]
-    assert failed["beats_linear"].startswith("train longer, on more logs")
-    assert found["told"] == "refused by beats_linear; version 1 stayed champion"
+    assert list(failed) == ["beats_linear_sincos", "interval_linear_sincos"]
+    assert failed["beats_linear_sincos"].startswith("train longer, on more logs")
+    assert found["told"] == "refused by beats_linear_sincos; version 1 stayed champion"
     assert found["blessings"] == {"better": "no", "serves": "yes"}
     assert why(chain.home, "cart", "@champion")["told"].startswith("champion: it passed all")
 
