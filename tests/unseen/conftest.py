@@ -1,0 +1,100 @@
+"""The whole chain on a synthetic system, in this process, in a home of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from kinemill.home import Home
+from kinemill.runtime import load
+from kinemill.store import open_ref, read_json
+from resources.io import latest
+from tests.unseen.systems import Array, System, write_csv, write_task
+
+Runs = Mapping[str, Sequence[Array]]  # episodes by split
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What a run of the chain says.
+
+    Attributes:
+        home: where it ran.
+        document: of the run.
+    """
+
+    home: Home
+    document: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """What a failed assertion shows: the selection and the rules that did not pass."""
+        lines = [line for line in self.document["gate"] if not line["passed"]]
+        return f"{self.document['selection']}, {self.document['metrics']}, {lines}"
+
+    @property
+    def refused(self) -> set[str]:
+        """Rules of the gate that did not pass."""
+        return {line["rule"] for line in self.document["gate"] if not line["passed"]}
+
+    @property
+    def chosen(self) -> str:
+        """`trained`, or the name of the reference that the run went on with."""
+        return self.document["selection"]["chosen"]
+
+    @property
+    def provisional(self) -> str:
+        """What the gate had too little test data of; empty if it had enough."""
+        return self.document["provisional"]
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the version of this run answers for the task."""
+        return self.document["alias"] == "champion"
+
+    @property
+    def history(self) -> int:
+        """Rows that the exported model wants to know."""
+        return load(open_ref(self.home, self._latest("onnx_model"))).history
+
+    def nrmse(self, name: str) -> float:
+        """Return the error at the horizon on the test split, of `model` or of a reference."""
+        return self._verification["accuracy"][name]["nrmse"]
+
+    def free_run(self, name: str) -> float:
+        """Return the error over whole test episodes."""
+        return self._verification["free_run"][name]["nrmse"]
+
+    @property
+    def _verification(self) -> dict[str, Any]:
+        return read_json(open_ref(self.home, self._latest("verification")) / "verification.json")
+
+    def _latest(self, asset: str) -> Any:
+        found = latest(self.home, self.document["task"], asset)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def verdict_on(tmp_path, monkeypatch) -> Callable[..., Verdict]:
+    """Run the chain: (system, episodes by split, settings of the task file) -> Verdict."""
+
+    def run(system: System, runs: Runs, settings: Mapping[str, Any]) -> Verdict:
+        from pipelines.run import run_chain
+
+        home, tasks = Home(tmp_path / "home"), tmp_path / "tasks"
+        for split, episodes in runs.items():
+            for index, values in enumerate(episodes):
+                write_csv(home.logs(system.name) / f"{split}-{index:02d}.csv", system, values)
+        shares = {"validation": ["*validation-*"], "test": ["*test-*"]}
+        write_task(
+            tasks / f"{system.name}.yaml",
+            system,
+            {"dataset": shares, "retrain": {"cron": None}, **settings},
+        )
+        monkeypatch.setenv("KINEMILL_HOME", str(home.root))
+        monkeypatch.setenv("KINEMILL_TASKS", str(tasks))
+        monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+        return Verdict(home, run_chain(system.name))
+
+    return run
