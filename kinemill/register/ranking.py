@@ -26,7 +26,6 @@ RANK = (
     "stability",
     "interface",
     "evidence",
-    "episodes",
     "latency",
     "size",
     "freshness",

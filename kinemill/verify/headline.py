@@ -186,7 +186,10 @@ def _cause(failed: Mapping[str, Any]) -> str:
     for rule, words in _CAUSES.items():
         if line == rule or line.startswith(f"{rule}_"):
             about = line.removeprefix(rule).removeprefix("_")
-            return words.format(spoken(about) if rule != "channels" else about)
+            name = about if rule == "channels" else spoken(about)
+            if str(failed["found"]) == "was not measured" and about:
+                return f"it was not compared with {name}"
+            return words.format(name)
     return f"rule {line} failed"
 
 

@@ -1,6 +1,6 @@
 """The sections that every report about a model has: HTML, from one analysis."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from kinemill.drawing.charts import number
@@ -21,7 +21,7 @@ from kinemill.verify.figures import (
     rollouts,
     shown_in_rollouts,
 )
-from kinemill.verify.findings import cells_of
+from kinemill.verify.findings import cells_of, own_reference
 from kinemill.verify.labels import label
 from kinemill.verify.phrases import counted
 
@@ -102,7 +102,7 @@ def _errors(analysis: Analysis, found: Json, where: str) -> str:
             ),
         ]
     )
-    heads = ["Channel", *(label(name) for name in analysis.errors)]
+    heads = ["Channel", *_heads(analysis.errors, found)]
     return (
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
@@ -111,6 +111,12 @@ def _errors(analysis: Analysis, found: Json, where: str) -> str:
         "best; red: a reference is significantly better.</p>"
         + table(heads, rows, numbers_from=1, even=True)
     )
+
+
+def _heads(names: Iterable[str], found: Json) -> list[str]:
+    """Return the heads of columns; the reference that the model is says so."""
+    own = own_reference(found)
+    return [f"{label(name)}{' (this model)' * (name == own)}" for name in names]
 
 
 def _worse(found: Json, horizon: str) -> set[str]:
@@ -174,7 +180,7 @@ def _free_run(analysis: Analysis, found: Json) -> str:
         f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
         f"episodes, up to {longest:.4g} s. Of each family of references the "
         f"best one that stays bounded is shown.{free_run_words(found)}</p>"
-        + table(["Channel", *(label(n) for n in runs)], rows, numbers_from=1, even=True)
+        + table(["Channel", *_heads(runs, found)], rows, numbers_from=1, even=True)
     )
 
 

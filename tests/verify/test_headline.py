@@ -183,6 +183,11 @@ def test_what_the_registry_decided_is_the_second_sentence(ruling, tone, words):
     assert words in told.text
 
 
+def test_a_reference_that_was_not_measured_is_not_called_better():
+    failed = [line("no_worse_physics", "was not measured")]
+    assert causes(failed) == "it was not compared with the fitted physics model"
+
+
 def test_causes_beyond_two_are_counted():
     failed = [line("beats_linear"), line("interval_linear"), line("latency"), line("size")]
     assert causes(failed) == (
