@@ -285,3 +285,26 @@ def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repea
     assert line.passed is passed
     assert "of the test rows" in str(line.wanted)
     assert "repeats: apart" in advice("independent")
+
+
+def _failing(good, name, found, what):
+    document = good.verification
+    told = {"name": name, "passed": False, "found": found, "wanted": "at most 0.002 m"}
+    part = document["verification"] | {what: False}
+    return replace(good, verification=document | {"verification": part, "gates": [told]})
+
+
+def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
+    lost = "float32 loses 0.0016 m of position over 25 steps; the model's own error is 0.002 m"
+    (line,) = RULES["precision"](_failing(_good(task), "precision", lost, "precision"))
+    assert (line.passed, line.found, line.wanted) == (False, lost, "at most 0.002 m")
+    assert "export.precision: float64" in advice("precision")
+    assert "fewer lags" in advice("precision")
+
+
+def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
+    spoilt = "the trained model itself gives numbers that are not finite"
+    (line,) = RULES["parity"](_failing(_good(task), "step parity", spoilt, "parity"))
+    assert (line.passed, line.found) == (False, f"out of parity: step parity: {spoilt}")
+    for cause in ("fault of the export", "diverged in training", "precision"):
+        assert cause in advice("parity")
