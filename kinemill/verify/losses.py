@@ -2,7 +2,8 @@
 
 Each pair of horizon and channel is a hypothesis of its own, so some look bad by chance. The
 procedure of Holm (1979) bounds the chance of a single false one among all of them, however they
-depend on each other.
+depend on each other. Of several references only the strongest at a horizon and on a channel is
+tested there, so that many references do not hide a loss.
 """
 
 import math

@@ -1,8 +1,9 @@
 """The challenger is not surely worse than any reference, at any horizon, on any channel.
 
 Compared are one step, several horizons and whole episodes on own predictions, each channel and
-their mean; the procedure of Holm keeps the chance of one false loss among all of them at 5 % (see
-kinemill.verify.losses). `promote.horizons` and `promote.channels` say what counts.
+their mean, each against the strongest reference there and the champion; the procedure of Holm keeps
+the chance of one false loss among all of them at 5 % (see kinemill.verify.losses).
+`promote.horizons` and `promote.channels` say what counts.
 """
 
 import math
