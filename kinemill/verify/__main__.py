@@ -53,6 +53,7 @@ def _judged_step(job: Json) -> Json:
     from kinemill.verify.curves import fitting_in
     from kinemill.verify.document import summary, verdict_document
     from kinemill.verify.judge import judge
+    from kinemill.verify.losses import Counted
     from kinemill.verify.references import load_references
     from kinemill.verify.report import write
     from kinemill.verify.trying import Subject
@@ -83,6 +84,7 @@ def _judged_step(job: Json) -> Json:
             read_json(folder / SUMMARY),
             kind_of(about),
             load_references(home, references),
+            Counted.from_json(job["counted"]),
         )
     )
     document = verdict_document(verdict)

@@ -17,7 +17,7 @@ from kinemill.store import Json
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.comparison import FREE_RUN, Comparisons, against
-from kinemill.verify.errors import Errors, moving
+from kinemill.verify.errors import Errors, horizons_of, moving
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 from kinemill.verify.scale import Scale, training_scale
@@ -64,6 +64,7 @@ class Measurement:
         horizon: steps of own predictions.
         stride: rows between the starts of windows.
         margin: of `Comparison.p_worse`.
+        steps: more horizons to compare at, beside those of `horizons_of`; at most `horizon`.
         scale: what errors count in; None: that of the dataset's own training rows.
     """
 
@@ -71,6 +72,7 @@ class Measurement:
     stride: int
     margin: float = MARGIN
     scale: Scale | None = None
+    steps: tuple[int, ...] = ()
 
 
 def analyse(
@@ -96,8 +98,9 @@ def analyse(
     whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
     horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin
     history = max(one.history for one in (*predictors.values(), *whole.values()))
+    steps = (*horizons_of(horizon), *measurement.steps)
     errors = {
-        name: replace(evaluate(one, dataset, split, horizon, stride, history), scale=scale)
+        name: replace(evaluate(one, dataset, split, steps, stride, history), scale=scale)
         for name, one in predictors.items()
     }
     runs = {name: free_run(one, dataset, split, history, scale) for name, one in whole.items()}

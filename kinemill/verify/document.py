@@ -52,6 +52,7 @@ def verdict_document(verdict: Verdict) -> Json:
             **_exported(subject.exported or {}, verdict.trials.variants),
             "fitting": asdict(subject.fitting) if subject.fitting else None,
             "references": subject.references.to_json() if subject.references else None,
+            "counted": subject.counted.to_json() if subject.counted else None,
             "dataset": interface.dataset,
             "versions": interface.versions,
         }

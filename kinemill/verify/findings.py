@@ -11,12 +11,14 @@ from typing import Literal
 from kinemill.store import Json
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons, read_against
 from kinemill.verify.labels import spoken
-from kinemill.verify.losses import SKILL, Loss, losses
+from kinemill.verify.losses import SKILL, Counted, Loss, losses
 from kinemill.verify.phrases import interval_words, known, less_or_more
+from kinemill.verify.significance import MARGIN
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
-# less than the margin. even: within chance. uncounted: no reference predicts so far.
+# less than the margin. even: within chance. uncounted: no reference predicts so far, or the task
+# leaves it out.
 State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 
@@ -104,14 +106,16 @@ def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
     """Return the comparison that matters most at each horizon and on each channel."""
     compared = compared_with(document)
     horizons = list(dict.fromkeys(key for found in compared.values() for key in found))
-    lost = _losses(compared, horizons)
+    stated = document.get("counted")
+    counted = Counted.from_json(stated) if stated else Counted(tuple(horizons), None, MARGIN)
+    lost = _losses(compared, counted)
     places = dict.fromkeys(
         (horizon, channel)
         for horizon in horizons
         for found in compared.values()
         for channel in found.get(horizon, {})
     )
-    found = {place: _cell(place, compared, lost) for place in places}
+    found = {place: _cell(place, compared, lost, counted) for place in places}
     return {place: cell for place, cell in found.items() if cell is not None}
 
 
@@ -122,11 +126,12 @@ def worse_findings(document: Json) -> list[Cell]:
 
 
 def _losses(
-    compared: Mapping[str, Comparisons], horizons: list[str]
+    compared: Mapping[str, Comparisons], counted: Counted
 ) -> dict[tuple[str, str], list[Loss]]:
-    """Return by horizon and channel what the gate counts as lost, if nothing is left out of it."""
+    """Return by horizon and channel what the gate counts as lost."""
     found: dict[tuple[str, str], list[Loss]] = {}
-    for one in (loss for lines in losses(compared, horizons).values() for loss in lines):
+    lines = losses(compared, counted.horizons, counted.channels).values()
+    for one in (loss for some in lines for loss in some):
         if one.comparison is not None:
             found.setdefault((one.horizon, one.channel), []).append(one)
     return found
@@ -136,6 +141,7 @@ def _cell(
     place: tuple[str, str],
     compared: Mapping[str, Comparisons],
     lost: Mapping[tuple[str, str], list[Loss]],
+    counted: Counted,
 ) -> Cell | None:
     horizon, channel = place
     worst = max(lost.get(place, []), key=lambda loss: _ratio(loss.comparison), default=None)
@@ -150,7 +156,15 @@ def _cell(
     if not finite:
         return None
     name = min(finite, key=lambda rival: finite[rival].reference)
-    return Cell(horizon, channel, name, finite[name], _state(finite[name], horizon))
+    state = _state(finite[name], horizon) if _counts(place, counted) else "uncounted"
+    return Cell(horizon, channel, name, finite[name], state)
+
+
+def _counts(place: tuple[str, str], counted: Counted) -> bool:
+    """Tell whether the task lets a horizon and a channel count."""
+    horizon, channel = place
+    named = counted.channels is None or channel in counted.channels
+    return horizon in counted.horizons and named
 
 
 def _state(found: Comparison, horizon: str) -> State:

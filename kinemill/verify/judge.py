@@ -65,7 +65,7 @@ def judge(subject: Subject) -> Verdict:
         {"model": simulator, **over_windows},
         dataset,
         "test",
-        Measurement(settings.horizon, settings.stride),
+        _measurement(subject),
         {"model": simulator, **(found.free_run() if found else over_windows)},
     )
     probe = trials.probes[0]
@@ -82,6 +82,13 @@ def judge(subject: Subject) -> Verdict:
     }
     found = stability(simulator, dataset)
     return Verdict(subject, trials, analysis, times, found, measured, gates)
+
+
+def _measurement(subject: Subject) -> Measurement:
+    settings, counted = subject.settings, subject.counted
+    if counted is None:
+        return Measurement(settings.horizon, settings.stride)
+    return Measurement(settings.horizon, settings.stride, counted.margin, steps=counted.steps)
 
 
 def _speed(times: Latency, settings: Verify) -> list[Gate]:

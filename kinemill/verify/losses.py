@@ -9,9 +9,10 @@ tested there, so that many references do not hide a loss.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from kinemill.spec.promoting import FREE_RUN, Promote
+from kinemill.store import Json
 from kinemill.verify.comparison import NRMSE, Comparison
 
 # By horizon, "1" or "25" steps or "free_run", and by channel or "nrmse", the mean over channels.
@@ -45,6 +46,43 @@ class Loss:
     channel: str
     why: Why
     comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What counts when a model is compared with references, as `promote` of a task says.
+
+    Attributes:
+        horizons: steps ahead as text, `free_run` last; see `counted_horizons`.
+        channels: names of states; None: all of them and their mean.
+        margin: relative, by which a model may be worse.
+    """
+
+    horizons: tuple[str, ...]
+    channels: tuple[str, ...] | None
+    margin: float
+
+    @classmethod
+    def of(cls, promote: Promote, horizon: int) -> Self:
+        """Return what counts for a task whose `verify.horizon` is `horizon`, steps."""
+        channels = None if promote.channels is None else tuple(promote.channels)
+        return cls(counted_horizons(promote, horizon), channels, promote.margin)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Horizons in steps, without whole episodes."""
+        return tuple(int(one) for one in self.horizons if one != FREE_RUN)
+
+    def to_json(self) -> Json:
+        """Return it as the part `counted` of verification.json."""
+        channels = None if self.channels is None else list(self.channels)
+        return {"horizons": list(self.horizons), "channels": channels, "margin": self.margin}
+
+    @classmethod
+    def from_json(cls, found: Json) -> Self:
+        """Return what `to_json` wrote."""
+        channels = None if found["channels"] is None else tuple(found["channels"])
+        return cls(tuple(found["horizons"]), channels, found["margin"])
 
 
 def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from kinemill.verify.curves import Fitting
 from kinemill.verify.elsewhere import THREADS, compare_elsewhere
 from kinemill.verify.files import check_files, read_models, structures
 from kinemill.verify.gates import Gate
+from kinemill.verify.losses import Counted
 from kinemill.verify.manners import manners
 from kinemill.verify.parity import (
     LONG,
@@ -62,6 +63,7 @@ class Subject:
         exported: what the export said of its files, C99 and variants among them.
         model: what kind of model it is: `kind`, `history`, and `reference`, its name if it is one.
         references: what it is compared with; None: with persistence alone.
+        counted: what counts in that comparison; None: everything.
     """
 
     simulator: Simulator
@@ -76,6 +78,7 @@ class Subject:
     exported: Json | None = None
     model: Json | None = None
     references: References | None = None
+    counted: Counted | None = None
 
     @cached_property
     def threaded(self) -> Simulator:

@@ -14,7 +14,7 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
-VERSION = 10
+VERSION = 11
 POLICIES = 3  # version of how policies are judged
 
 
@@ -48,14 +48,18 @@ def verify(
     if gives == "policy":
         told = task.part("environment", "channels", "dt") | {"policies": POLICIES}
     refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset}
+    counted: Json = {}
     if gives == "dynamics":
+        from kinemill.verify.losses import Counted
         from kinemill.verify.references import build_references  # which imports polars
 
+        counted = {"counted": Counted.of(task.promote, task.verify.horizon).to_json()}
         refs["references"] = build_references(task, home, dataset).ref
     inputs = {
         **{name: ref.digest for name, ref in refs.items()},
         **task.part("verify"),
         **told,
+        **counted,
         "version": VERSION,
     }
 
@@ -63,7 +67,7 @@ def verify(
         job = {name: ref.to_json() for name, ref in refs.items()} | task.part("verify")
         job |= {"task": task.model_dump(mode="json", by_alias=True) if told else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
-        job |= {"gives": gives}
+        job |= {"gives": gives} | counted
         (progress or Silence()).say(
             f"judging the exported files of {task.name} in a process of their own"
         )

@@ -46,6 +46,15 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
     assert "gate refused: verified" in lines
 
 
+def test_a_provisional_champion_is_not_called_refused(capsys):
+    line = {"rule": "evidence", "passed": False, "found": "1 test episode", "wanted": ">= 5"}
+    found = DIVERGED | {"gate": [line], "alias": "champion", "provisional": "1 test episode of 5"}
+    run_summary(found | {"status": "done"}, {"accuracy": ACCURACY})
+    lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
+    assert "version 2 provisional @champion" in lines
+    assert "gate passed, on too few test data" in lines
+
+
 @pytest.mark.parametrize(
     ("gate", "spelled"),
     [

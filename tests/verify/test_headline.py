@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemill.verify.findings import best_reference, worse_findings
+from kinemill.verify.findings import best_reference, cells_of, worse_findings
 from kinemill.verify.headline import Ruling, causes, headline, ruling_words
 
 UNITS = {"angle": "rad", "velocity": "rad/s"}
@@ -74,6 +74,22 @@ def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
         "Do not rely on it: a reference is better in 1 of 4 comparisons, most on angle 1 step "
         "ahead (20 % more error than the linear model, 95 % interval 10 to 30 % more)."
     )
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        {"horizons": ["25"], "channels": None, "margin": 0.02},
+        {"horizons": ["1", "25"], "channels": ["velocity"], "margin": 0.02},
+    ],
+)
+def test_what_the_task_leaves_out_is_not_shown_as_worse(counted):
+    lost = {"1": {"nrmse": comparison(0.9, 0.8, 1.0), "channels": {"angle": comparison(3, 2, 4)}}}
+    rivals = {"linear": against(0.5, 0.4, 0.63, lost)}
+    assert [cell.channel for cell in worse_findings(document(against=rivals))] == ["angle"]
+    found = document(against=rivals, counted=counted)
+    assert worse_findings(found) == []
+    assert cells_of(found)["1", "angle"].state == "uncounted"
 
 
 def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():

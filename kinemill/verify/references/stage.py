@@ -16,7 +16,7 @@ from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.simple import ConstantVelocity, Persistence
 from kinemill.verify.references.stepping import StepPredictor
 
-VERSION = 1
+VERSION = 2
 STAGE = "references"
 FILE = "references.json"
 FORMAT = Format("references", 1)
