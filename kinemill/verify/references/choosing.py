@@ -12,7 +12,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import gather, is_angle, window_starts
-from kinemill.verify.errors import moving, normalised
+from kinemill.verify.errors import horizons_of, moving, normalised
 from kinemill.verify.references.simple import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
@@ -47,8 +47,8 @@ class Ground:
     split: str
 
     @QUIETLY
-    def error(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
-        """Return the nrmse at the horizon, (M,).
+    def errors(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
+        """Return the nrmse at each of `horizons_of`, (M, 3 or fewer), the last is the horizon.
 
         Args:
             predictor: of M members; it takes and gives M times W rows.
@@ -56,8 +56,9 @@ class Ground:
             every: look at each so-manieth window alone.
         """
         windows = _repeated(self.windows, copies, every)
-        truth = windows.truth[:, -1]
-        found = predict(predictor, windows)[:, -1]
+        steps = np.array(horizons_of(windows.truth.shape[1])) - 1
+        truth = windows.truth[:, steps]
+        found = predict(predictor, windows)[:, steps]
         off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
         return np.asarray(normalised(np.sqrt((off**2).mean(axis=1)), self.spread))
 
@@ -100,8 +101,8 @@ def ground_of(
     bound = np.maximum(BOUNDED, WORSE * first.far(Persistence())[0])
     if split == "validation":
         learned = _windows(dataset, "train", (history, horizon, stride))
-        moved = ground(learned, none, "train").error(Persistence())[0]
-        if first.error(Persistence())[0] < RESTING * moved:
+        moved = ground(learned, none, "train").errors(Persistence())[0, -1]
+        if first.errors(Persistence())[0, -1] < RESTING * moved:
             return ground(_joined(windows, learned), bound, "validation and train")
     return ground(windows, bound, split)
 
