@@ -17,7 +17,7 @@ from kinemill.verify.references.simple import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
 LEAST = 100  # windows that a member is ranked by in any case, where there are so many
-LONGEST = 3000  # steps of a whole validation episode
+LONGEST = 2000  # steps of a whole validation episode
 EPISODES = 16  # whole validation episodes, the longest
 BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
 RESTING = 0.5  # of the error of persistence in training: validation rows with less hardly move

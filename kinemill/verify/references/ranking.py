@@ -10,13 +10,13 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime.windows import Floats
-from kinemill.verify.references.choosing import Ground
+from kinemill.verify.references.choosing import LEAST, Ground
 from kinemill.verify.references.family import EXACT, TIE
 from kinemill.verify.references.fitting import Fitted, fit_groups, make_step
 from kinemill.verify.references.specs import Spec
 from kinemill.verify.references.stepping import StepPredictor
 
-COARSE = 4  # each so-manieth window ranks all members; all windows rank those with errors up to
+COARSE = 4  # each so-manieth of many windows ranks all members; all of them rank those up to
 NEAR = 1.15  # times the smallest, at the horizon or over all horizons
 LEEWAY = 0.05  # relative error at the horizon that is given for smaller errors before it
 
@@ -83,9 +83,10 @@ def candidates_of(
         return []
     near = [NEAR * min(key(one) for one in found) for key in (_at_end, _over_all)]
     close = [one for one in found if _at_end(one) <= near[0] or _over_all(one) <= near[1]]
-    for group in {id(one.group): one.group for one in close}.values():
+    kept = list({id(one.group): one.group for one in close}.values())
+    for group in kept:
         group.errors = ground.errors(group.stacked, len(group.fitted))
-    return _finite(groups)
+    return _finite(kept)  # others were measured on fewer windows, which compares with nothing
 
 
 def strongest(candidates: Sequence[Candidate]) -> Candidate:
@@ -151,4 +152,5 @@ def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitt
 
     step = make_step(spec, dataset, fitted[0])
     predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))
-    return _Group(fitted, ground.errors(predictor, len(fitted), COARSE), predictor)
+    every = max(1, min(COARSE, len(ground.windows.states) // LEAST))
+    return _Group(fitted, ground.errors(predictor, len(fitted), every), predictor)
