@@ -27,7 +27,7 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     place, document = first_run
     assert set(document) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
-        "gate", "report", "seconds", "warnings", "selection", "provisional",
+        "gate", "report", "seconds", "warnings", "selection", "provisional", "headline",
     }  # fmt: skip
     assert (document["task"], document["status"]) == (TASK, "done")
     assert document["episodes"]["accepted"] >= 5
@@ -40,9 +40,7 @@ def test_the_document_of_a_run_is_that_of_the_design(first_run):
     assert document["verification"]["passed"]
     assert set(document["verification"]["latency_ms"]) == {"p50", "p99"}
     assert (document["version"], document["alias"]) == (1, "champion")
-    # The few logs of this task have one test episode.
-    assert [line["rule"] for line in document["gate"] if not line["passed"]] == ["evidence"]
-    assert document["provisional"].startswith("1 test episode of 5")
+    assert all(line["passed"] for line in document["gate"])
     assert set(document["seconds"]) == set(CHAIN)
     assert (place.home.root / document["report"]).is_file()
 
@@ -139,9 +137,7 @@ def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
     refused = run_chain(TASK, strict)
     assert (refused["status"], refused["version"], refused["alias"]) == ("refused", 2, "challenger")
-    failed = [line["rule"] for line in refused["gate"] if not line["passed"]]
-    assert "beats_persistence" in failed
-    assert set(failed) <= {"beats_persistence", "evidence", "interval_persistence"}
+    assert [line["rule"] for line in refused["gate"] if not line["passed"]] == ["beats_persistence"]
     assert find_version(copy.home, TASK, "@champion").number == 1
     before, versions = _state(copy), _data_versions(copy)
     assert run_chain(TASK, strict)["status"] == "unchanged"
