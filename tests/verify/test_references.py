@@ -102,3 +102,22 @@ def test_the_test_split_chooses_nothing():
     for name, item in one.items.items():
         assert item.best.settings == other.items[name].best.settings
         assert item.best.nrmse == pytest.approx(other.items[name].best.nrmse, rel=1e-6)
+
+
+def test_where_a_coordinate_counts_from_changes_nothing():
+    """An encoder in counts: float32 holds 1e6 + n exactly, so that the rows are the same."""
+
+    def errors(offset):
+        def counted(seed):
+            run = swing(200, seed, linear=True)
+            run[:, 0] = np.round(1e4 * run[:, 0]) + offset
+            return run
+
+        splits = {"train": range(3), "validation": range(5, 7), "test": range(8, 10)}
+        dataset = pack({name: [*map(counted, some)] for name, some in splits.items()}, angles=())
+        linear = fit_references(pendulum_task("coordinate"), dataset).items["linear"]
+        assert linear.stable is not None
+        return evaluate(linear.strongest, dataset, "test", 25, history=10).nrmse
+
+    near, far = errors(0.0), errors(1e6)
+    assert far == pytest.approx(near, rel=1e-3)
