@@ -20,7 +20,7 @@ from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import drawn
 from kinemill.home import Home
-from kinemill.register import Produced, register, rollback
+from kinemill.register import Produced, approve, register, rollback
 from kinemill.register.comparing import compare, comparison_document
 from kinemill.register.comparison_page import comparison_page
 from kinemill.register.document import RunFacts, run_document
@@ -360,6 +360,18 @@ def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
     # from the same starts: a policy differs from itself by nothing, at any start
     assert test.compare(weak, runtime.load(by_gain[WEAK])).paired.interval == (0.0, 0.0)
     assert test.age() < 600.0
+
+
+def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(chain):
+    """As `kinemill run --set environment.trials.episodes=8` makes it; the file says 4 by then."""
+    waits = load_task(chain.task.path, {"promote.approval": True})
+    made = chain.register(60.0, evidence=Claims(60.0), task=waits)
+    assert made.summary["decision"] == "waiting"
+    file = load_task(chain.task.path, {"environment.trials.episodes": 4})
+    given = approve(file, chain.home, ":1")
+    lines = {line["rule"]: line for line in given["gate"]}
+    assert lines["measured"]["found"] == f"60 over {EPISODES} episodes"
+    assert (given["decision"], given["provisional"]) == ("champion", "")
 
 
 def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
