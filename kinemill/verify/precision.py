@@ -1,10 +1,10 @@
-"""What the published files lose to rounding, on held-out windows, in units.
+"""What the precision of the published files loses, on held-out windows, in units.
 
 Parity allows what rounding explains, however much that is: it is no fault of the export. Whether it
-matters is asked here: the files are compared with the trained step in float64, and the loss with
-the model's own error. Errors add up in quadrature, so a loss of a fifth of the error adds 2 % to
-it, which is the margin of the gate. What lies below the sensor resolution, or below a thousandth of
-a channel's spread in training, matters to nobody.
+matters is asked here: the trained step in the files' precision is compared with itself in float64,
+and the loss with the model's own error. Errors add up in quadrature, so a loss of a fifth of the
+error adds 2 % to it, the margin of the gate. What lies below the sensor resolution, or below a
+thousandth of a channel's spread in training, does not matter.
 
 Symbols: N windows, T horizon, S states.
 """
@@ -34,7 +34,7 @@ class Precision:
         steps: horizon of the windows.
         states: names.
         units: of the states.
-        loss: files minus the trained step in float64.
+        loss: trained step in the precision of the files minus that in float64.
         error: trained step in float64 minus truth.
         allowed: largest loss that does not matter.
     """

@@ -116,6 +116,7 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
     assert document["verification"] | {"latency_ms": None} == {
         "passed": False,
         "parity": False,
+        "precision": True,
         "latency_ms": None,
     }
     assert document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
