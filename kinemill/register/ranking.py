@@ -96,8 +96,6 @@ def _roots(line: Json) -> list[str]:
         return ["evidence"]  # there is no interval for want of test data
     if rule == "verified" and all("parity" in one or one in _EXPORTED for one in _checks(line)):
         return list(_EXPORTED)
-    if rule == "parity":
-        return ["precision"]
     return [
         rule.replace(weaker, stronger, 1) for stronger, weaker in _STRONGER if is_of(weaker, rule)
     ]

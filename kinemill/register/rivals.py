@@ -4,12 +4,10 @@ from collections.abc import Mapping
 
 from kinemill.register.contest import Champion, Contest, Paired
 from kinemill.register.metric import metric_of
-from kinemill.spec.promoting import REFERENCES
+from kinemill.spec.promoting import REFERENCES, TRIVIAL
 from kinemill.verify.losses import Horizons
 
 CHAMPION = "champion"
-# References that no model file can be made of: each model has to beat them, an exported one too.
-TRIVIAL = ("persistence", "constant_velocity")
 
 
 def own_reference(contest: Contest) -> str | None:

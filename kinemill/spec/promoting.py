@@ -15,6 +15,7 @@ RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
 FREE_RUN = "free_run"  # whole episodes on the model's own predictions
 # What a dynamics model has to beat: see kinemill.verify.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
+TRIVIAL = REFERENCES[:2]  # no model file can be made of them: an exported reference beats them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s

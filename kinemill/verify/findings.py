@@ -11,14 +11,21 @@ from typing import Literal
 from kinemill.store import Json
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons, read_against
 from kinemill.verify.labels import spoken
-from kinemill.verify.losses import SKILL, Counted, Loss, losses
+from kinemill.verify.losses import (
+    SKILL,
+    Counted,
+    Loss,
+    all_losses,
+    counts_between_peers,
+    peers_of,
+)
 from kinemill.verify.phrases import interval_words, known, less_or_more
 from kinemill.verify.significance import MARGIN
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by
-# less than the margin. even: within chance. uncounted: no reference predicts so far, or the task
-# leaves it out.
+# less than the margin. even: within chance. uncounted: no reference predicts so far, the task
+# leaves it out, or the model is a reference like the one that it is compared with.
 State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 
@@ -106,16 +113,17 @@ def cells_of(document: Json) -> dict[tuple[str, str], Cell]:
     """Return the comparison that matters most at each horizon and on each channel."""
     compared = compared_with(document)
     horizons = list(dict.fromkeys(key for found in compared.values() for key in found))
-    stated = document.get("counted")
+    stated, last = document.get("counted"), document.get("windows", {}).get("horizon", 0)
     counted = Counted.from_json(stated) if stated else Counted(tuple(horizons), None, MARGIN)
-    lost = _losses(compared, counted)
+    rules = _Rules(counted, own_reference(document), last)
+    lost = _losses(compared, rules)
     places = dict.fromkeys(
         (horizon, channel)
         for horizon in horizons
         for found in compared.values()
         for channel in found.get(horizon, {})
     )
-    found = {place: _cell(place, compared, lost, counted) for place in places}
+    found = {place: _cell(place, compared, lost, rules) for place in places}
     return {place: cell for place, cell in found.items() if cell is not None}
 
 
@@ -125,12 +133,30 @@ def worse_findings(document: Json) -> list[Cell]:
     return sorted(worse, key=lambda cell: -cell.comparison.ratio)
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """What counts, which reference the model is (None: none), and `verify.horizon`, T."""
+
+    counted: Counted
+    own: str | None
+    last: int
+
+    def count(self, horizon: str, channel: str, reference: str) -> bool:
+        """Tell whether the gate counts the comparison with a reference at a place."""
+        if reference in peers_of(self.own) and not counts_between_peers(
+            horizon, channel, self.last
+        ):
+            return False
+        channels = self.counted.channels
+        return horizon in self.counted.horizons and (channels is None or channel in channels)
+
+
 def _losses(
-    compared: Mapping[str, Comparisons], counted: Counted
+    compared: Mapping[str, Comparisons], rules: _Rules
 ) -> dict[tuple[str, str], list[Loss]]:
     """Return by horizon and channel what the gate counts as lost."""
     found: dict[tuple[str, str], list[Loss]] = {}
-    lines = losses(compared, counted.horizons, counted.channels).values()
+    lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
     for one in (loss for some in lines for loss in some):
         if one.comparison is not None:
             found.setdefault((one.horizon, one.channel), []).append(one)
@@ -141,7 +167,7 @@ def _cell(
     place: tuple[str, str],
     compared: Mapping[str, Comparisons],
     lost: Mapping[tuple[str, str], list[Loss]],
-    counted: Counted,
+    rules: _Rules,
 ) -> Cell | None:
     horizon, channel = place
     worst = max(lost.get(place, []), key=lambda loss: _ratio(loss.comparison), default=None)
@@ -156,15 +182,10 @@ def _cell(
     if not finite:
         return None
     name = min(finite, key=lambda rival: finite[rival].reference)
-    state = _state(finite[name], horizon) if _counts(place, counted) else "uncounted"
+    state = _state(finite[name], horizon)
+    if state != "better" and not rules.count(horizon, channel, name):
+        state = "uncounted"
     return Cell(horizon, channel, name, finite[name], state)
-
-
-def _counts(place: tuple[str, str], counted: Counted) -> bool:
-    """Tell whether the task lets a horizon and a channel count."""
-    horizon, channel = place
-    named = counted.channels is None or channel in counted.channels
-    return horizon in counted.horizons and named
 
 
 def _state(found: Comparison, horizon: str) -> State:

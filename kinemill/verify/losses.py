@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from kinemill.spec.promoting import FREE_RUN, Promote
+from kinemill.spec.promoting import FREE_RUN, REFERENCES, TRIVIAL, Promote
 from kinemill.store import Json
 from kinemill.verify.comparison import NRMSE, Comparison
 
@@ -115,6 +115,42 @@ def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
             break
         rejected[place] = True
     return rejected
+
+
+def peers_of(own: str | None) -> tuple[str, ...]:
+    """Return the references that a model which is the reference `own` is only a peer of.
+
+    One of two references is often better one step ahead and the other at the horizon. If each had
+    to be no worse than the other everywhere, neither could be champion. The one that was best on
+    validation rows has to be no worse at the horizon and over whole episodes, on average.
+    """
+    return tuple(name for name in REFERENCES if own and name not in (*TRIVIAL, own))
+
+
+def counts_between_peers(horizon: str, channel: str, last: int) -> bool:
+    """Tell whether two references are compared at a horizon and on a channel; `last` is T."""
+    return horizon in (str(last), FREE_RUN) and channel == NRMSE
+
+
+def all_losses(
+    compared: Mapping[str, Horizons], counted: Counted, own: str | None, last: int
+) -> dict[str, list[Loss]]:
+    """Return where a model is worse than references, by `losses`; see `peers_of`.
+
+    Args:
+        compared: the model with each reference, by its name.
+        counted: what counts.
+        own: the reference that the model is; None: a trained model.
+        last: `verify.horizon`, T.
+    """
+    peers = peers_of(own)
+    others = {name: found for name, found in compared.items() if name not in peers}
+    equals = {name: found for name, found in compared.items() if name in peers}
+    whole = (FREE_RUN,) if FREE_RUN in counted.horizons else ()
+    return {
+        **losses(others, counted.horizons, counted.channels),
+        **losses(equals, (str(last), *whole), [NRMSE]),
+    }
 
 
 def losses(

@@ -120,12 +120,24 @@ def test_a_reference_need_not_beat_itself_nor_its_equals(task):
     assert lines["no_worse_linear_sincos"].passed
 
 
-def test_a_reference_still_has_to_beat_the_trivial_ones_and_be_no_worse_than_the_others(task):
-    worse = of_reference(task, "linear", linear_sincos=worse_at("5", "velocity"))
+def test_a_reference_still_has_to_beat_the_trivial_ones_and_be_no_worse_than_its_peers(task):
+    worse = of_reference(task, "linear", linear_sincos=worse_at("25", NRMSE))
     assert not worse["no_worse_linear_sincos"].passed
+    runaway = worse_at(FREE_RUN, NRMSE, 0.9, 0.3, interval=(NAN, NAN), p_worse=NAN)
+    assert not of_reference(task, "linear", linear_sincos=runaway)["no_worse_linear_sincos"].passed
+    trivial = of_reference(task, "linear", persistence=worse_at("1", "velocity"))
+    assert not trivial["no_worse_persistence"].passed
     tie = of_reference(task, "linear", constant_velocity=paired(0.25, 0.25, (0.9, 1.1)))
     assert not tie["beats_constant_velocity"].passed
     assert not tie["interval_constant_velocity"].passed
+
+
+@pytest.mark.parametrize("place", [("1", NRMSE), ("5", "velocity"), ("25", "velocity")])
+def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(task, place):
+    """One is better one step ahead, the other at the horizon: else none would be champion."""
+    lines = of_reference(task, "linear", linear_sincos=worse_at(*place))
+    assert lines["no_worse_linear_sincos"].passed
+    assert lines["no_worse_linear_sincos"].wanted.endswith("after 25 steps, in free run")
 
 
 def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_special(task):

@@ -55,7 +55,7 @@ def test_a_diverged_model_has_one_cause_and_its_export_is_not_blamed():
     [
         (
             {"verified": "failed: precision", "parity": "no", "precision": "loses 1.6 mm"},
-            {"precision": None, "parity": "precision", "verified": "precision"},
+            {"precision": None, "parity": None, "verified": "precision"},
         ),
         (
             {"verified": "failed: step parity, metadata", "parity": "no"},

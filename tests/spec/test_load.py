@@ -61,7 +61,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
             "arm.yaml:5: channels.qd.derivative_of: 'qd' is, over others, the derivative of itself",
         ),
         ("type: mlp", "type: mpl", "learn.model: model 'mpl': unknown name; did you mean 'mlp'?"),
-        ("type: mlp", "typ: mlp", "arm.yaml:9: learn.model: needs a `type`, one of gru, "),
+        ("type: mlp", "typ: mlp", "arm.yaml:9: learn.model: needs a `type`, one of arx, gru, "),
         (
             "hidden_sizes",
             "hiden_sizes",

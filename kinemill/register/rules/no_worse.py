@@ -13,7 +13,7 @@ from kinemill.register.metric import metric_of
 from kinemill.register.rivals import CHAMPION, agreed_to_break, compared, is_absent, own_reference
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict
 from kinemill.spec.promoting import FREE_RUN
-from kinemill.verify.losses import Horizons, Loss, counted_horizons, losses
+from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
 _SHOWN = 3  # losses spelled in a line
 
@@ -26,7 +26,8 @@ def judge(contest: Contest) -> list[Verdict]:
     `promote.max_channel_loss` if that is larger; or more than twice the error where there is too
     little data for an interval. Whole episodes count where a reference is nearer to the truth than
     0.8 of the training spread; elsewhere only three times its error does. A reference that diverges
-    at a horizon is none there.
+    at a horizon is none there. A challenger that is a reference has to be no worse than the other
+    fitted ones at verify.horizon and over whole episodes, averaged over the channels.
 
     Refused: better at verify.horizon, at the cost of a channel or another horizon. Train over
     shorter and longer learn.horizon, weigh the channel in learn.loss, or say what does not matter:
@@ -35,11 +36,12 @@ def judge(contest: Contest) -> list[Verdict]:
     metric = metric_of(contest.task)
     if contest.task.learn.gives != "dynamics":
         return []
-    promote = contest.task.promote
-    horizons = counted_horizons(promote, contest.task.verify.horizon)
-    known = compared(contest)
-    found = losses(known, horizons, promote.channels)
-    lines = [_line(name, contest, known, found, horizons) for name in metric.rivals]
+    last, known = contest.task.verify.horizon, compared(contest)
+    counted, own = Counted.of(contest.task.promote, last), own_reference(contest)
+    found, peers = all_losses(known, counted, own, last), peers_of(own)
+    between = (str(last), *(one for one in counted.horizons if one == FREE_RUN))
+    at = {name: between if name in peers else counted.horizons for name in metric.rivals}
+    lines = [_line(name, contest, known, found, at[name]) for name in metric.rivals]
     return [line for line in lines if line is not None]
 
 
