@@ -7,7 +7,7 @@ at most 5 % of the cases; how many better ones are found is the power. PAIRS is 
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,7 @@ TRADE, TRADED = "30 % better, one channel 50 % worse after 1 step", 0.7
 TRADED_FOR = [("1", "velocity", 1.5)]
 ALLOWED = 0.05  # false promotions
 RIVAL, WEAK, WEAKER = "linear", "persistence", 5.0
+PICTURE = ROOT / "docs" / "images" / "gate-power.png"
 
 
 @dataclass
@@ -131,6 +132,40 @@ def curve(cells: Mapping[tuple[str, Size], Cell]) -> Iterator[str]:
             yield f"| {kind} | {size} | {found} | {stated} |"
 
 
+def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
+    """Draw how often a better model becomes champion, one panel for each kind of error.
+
+    Args:
+        powers: shares of champions for 0 % better and each improvement of CURVE, by cell.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    better = [0.0, *(100.0 * (1.0 - factor) for factor in CURVE.values())]
+    figure, axes = pyplot.subplots(1, len(KINDS), figsize=(12, 3.2), sharey=True)
+    for axis, kind in zip(axes, KINDS, strict=True):
+        for (own, size), shares in powers.items():
+            if own == kind:
+                axis.plot(better, [100.0 * one for one in shares], marker=".", label=str(size))
+        axis.axhline(100.0 * ALLOWED, color="0.6", lw=0.8, ls="--")
+        axis.set(title=kind, xlabel="error smaller by, %", ylim=(0, 100))
+    axes[0].set_ylabel("becomes champion, %")
+    axes[-1].legend(title="test episodes x windows", fontsize=7, title_fontsize=7)
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=110)
+
+
+def powers_of(cells: Mapping[tuple[str, Size], Cell]) -> dict[tuple[str, Size], list[float]]:
+    """Return what `draw` draws; smaller test splits give no established champion."""
+    return {
+        (kind, size): [cell.share(truth) for truth in (EQUAL, *CURVE)]
+        for (kind, size), cell in cells.items()
+        if size.episodes >= _least()
+    }
+
+
 def _least() -> int:
     return _task().promote.min_test_episodes
 
@@ -162,6 +197,8 @@ def main() -> None:
         "",
         *curve(cells),
     ]
+    draw(powers_of(cells))
+    text += ["", f"![How often a better model becomes champion](images/{PICTURE.name})"]
     replace_section("gate", "\n".join(text) + "\n")
     print("\n".join(text))
     if worst > ALLOWED:
