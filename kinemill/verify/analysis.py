@@ -16,12 +16,11 @@ from kinemill.runtime.windows import Floats, Predictor
 from kinemill.store import Json
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
-from kinemill.verify.comparison import FREE_RUN, Comparisons, against
+from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons, against
 from kinemill.verify.errors import Errors, horizons_of, moving
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.residuals import Residuals, residuals_of, whiteness
 from kinemill.verify.scale import Scale, training_scale
-from kinemill.verify.significance import MARGIN
 
 MODEL = "model"
 

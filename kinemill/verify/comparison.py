@@ -10,6 +10,7 @@ from kinemill.store import Json
 Unit = Literal["episodes", "blocks"]
 NRMSE = "nrmse"  # names the mean over channels among the channels
 FREE_RUN = "free_run"  # names whole episodes among the horizons
+MARGIN = 0.02  # default of promote.margin
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.runtime.windows import QUIETLY, Floats
-from kinemill.verify.comparison import NRMSE, Comparison, Unit
+from kinemill.verify.comparison import MARGIN, NRMSE, Comparison, Unit
 from kinemill.verify.scale import Scale
 from kinemill.verify.significance import (
-    MARGIN,
     Interval,
     block_lengths,
     compare_squares,

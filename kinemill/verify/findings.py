@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kinemill.store import Json
-from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons, read_against
+from kinemill.verify.comparison import (
+    FREE_RUN,
+    MARGIN,
+    NRMSE,
+    Comparison,
+    Comparisons,
+    read_against,
+)
 from kinemill.verify.labels import spoken
 from kinemill.verify.losses import (
     SKILL,
@@ -20,7 +27,6 @@ from kinemill.verify.losses import (
     peers_of,
 )
 from kinemill.verify.phrases import interval_words, known, less_or_more
-from kinemill.verify.significance import MARGIN
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: surely. behind: worse by its own interval, but not among so many comparisons, or by

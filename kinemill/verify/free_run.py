@@ -12,10 +12,10 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import is_angle
-from kinemill.verify.comparison import Comparison
+from kinemill.verify.comparison import MARGIN, Comparison
 from kinemill.verify.errors import named, normalised
 from kinemill.verify.scale import Scale, training_scale
-from kinemill.verify.significance import MARGIN, compare_blocks, episode_blocks
+from kinemill.verify.significance import compare_blocks, episode_blocks
 
 LONGEST = 50_000  # steps of an episode that are run
 TOGETHER = 500_000  # steps run in one batch, padding counted: bounds memory

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from kinemill.runtime.windows import Floats
-from kinemill.verify.comparison import Comparison, Unit
+from kinemill.verify.comparison import MARGIN, Comparison, Unit
 from kinemill.verify.scale import Scale
 
-MARGIN = 0.02  # default of promote.margin
 CONFIDENCE = 0.975  # two-sided 95 %
 POWER = 0.8  # of `detectable`
 # Fewer blocks make a standard error that is itself too uncertain. Whole episodes are known to be

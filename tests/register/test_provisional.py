@@ -122,7 +122,7 @@ def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatc
     assert [one["rule"] for one in told["causes"]] == ["evidence"]
     version = find_version(chain.home, "cart", ":1")
     assert version.standing == "provisional champion"
-    assert "Provisional champion" in version_page(chain.home, version)
+    assert "is provisional champion" in version_page(chain.home, version)
     assert f"It is provisional: {LACKS}" in task_page("cart", versions_of(chain.home, "cart"))
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))

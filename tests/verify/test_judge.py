@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
 from kinemill.runtime import load
+from kinemill.spec.promoting import REFERENCES
 from kinemill.spec.verifying import Verify
 from kinemill.verify.analysis import plain
 from kinemill.verify.curves import Fitting
@@ -169,12 +170,12 @@ def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
 def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
     written(verdict, pendulum, tmp_path)
     document = json.loads((tmp_path / "verification.json").read_text())
-    names = {"model", "persistence", "constant_velocity", "linear", "linear_sincos"}
+    names = {"model", *REFERENCES}
     assert list(document["metrics"]["test"]) == ["angle", "velocity"]
     for entry in document["metrics"]["test"].values():
         assert set(entry) == names | {"unit"}
     assert set(document["metrics"]["nrmse"]) == names
-    assert set(document["verification"]) == {"passed", "parity", "latency_ms"}
+    assert set(document["verification"]) == {"passed", "parity", "precision", "latency_ms"}
     times = document["verification"]["latency_ms"]
     assert 0 < times["p50"] <= times["p99"]
     short = summary(document)
