@@ -60,6 +60,7 @@ def test_the_reference_is_registered_shown_and_known_and_the_network_stays(copy)
     assert load(bundle).interface.task == TASK
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_the_network_that_was_not_chosen(copy):
     trained = latest(copy.home, TASK, "model")
     run_chain(TASK, ALLOWED)

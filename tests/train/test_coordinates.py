@@ -89,6 +89,7 @@ def test_a_linear_model_with_a_coordinate_is_as_good_as_with_the_plain_position(
     assert whole.max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_network_with_a_coordinate_does_not_run_away(home, axis):
     short, whole = errors_of(home, axis, MLP)
     plain_short, plain_whole = errors_of(home, axis, MLP, PLAIN)
@@ -97,6 +98,7 @@ def test_a_network_with_a_coordinate_does_not_run_away(home, axis):
     assert whole[1] <= EQUAL * plain_whole[1]
 
 
+@pytest.mark.slow
 def test_without_a_velocity_sensor_differences_are_what_a_network_needs(home, axis):
     packed = without_velocity(axis)
     short, whole = errors_of(home, packed, MLP)

@@ -47,6 +47,7 @@ def test_a_linear_system_gets_a_linear_champion(verdict_on):
     assert found.provisional == ""
 
 
+@pytest.mark.slow
 def test_a_lightly_damped_structure_gets_a_linear_champion_with_a_long_history(verdict_on):
     """A network of four rows was champion, because its linear rival was given four rows too."""
     found = verdict_on(STRUCTURE, split(STRUCTURE, 500), settings(MLP | {"history": 4}))
@@ -55,6 +56,7 @@ def test_a_lightly_damped_structure_gets_a_linear_champion_with_a_long_history(v
     assert found.history >= 10
 
 
+@pytest.mark.slow
 def test_a_pendulum_of_low_noise_is_not_left_to_a_network_that_is_worse(verdict_on):
     """A network of 4.25 times the error of `linear_sincos` was champion: nobody had to beat it."""
     found = verdict_on(PENDULUM, split(PENDULUM), settings(MLP))
@@ -67,6 +69,7 @@ def test_a_pendulum_of_low_noise_is_not_left_to_a_network_that_is_worse(verdict_
     assert find_version(found.home, PENDULUM.name, "@champion").number == 1
 
 
+@pytest.mark.slow
 def test_a_good_model_of_a_robot_that_rests_in_a_third_of_its_test_data_is_accepted(verdict_on):
     """An interval over blocks in which nothing moves refused it at a tenth of the error."""
     found = verdict_on(ARM, split(ARM, tested=RESTING_ARM), settings(CUBIC))
@@ -84,6 +87,7 @@ def test_one_test_episode_makes_a_provisional_champion(verdict_on):
     assert "test episode" in found.provisional
 
 
+@pytest.mark.slow
 def test_a_drive_whose_free_run_is_worse_than_standing_still_gets_no_champion(verdict_on):
     """It was: a network several times worse than persistence over whole episodes."""
     found = verdict_on(DRIVE, split(DRIVE, 900, test=6), settings(MLP | {"steps": 30}, **OWN))
@@ -92,6 +96,7 @@ def test_a_drive_whose_free_run_is_worse_than_standing_still_gets_no_champion(ve
     assert any(rule.startswith("no_worse_") for rule in found.refused)
 
 
+@pytest.mark.slow
 def test_an_axis_of_decimetres_with_windows_of_millimetres_gets_a_stable_champion(verdict_on):
     """A linear model ran away as soon as the position was a coordinate."""
     linear = MLP | AS_FITTED | {"model": {"type": "linear"}, "history": 10}
