@@ -4,18 +4,21 @@ From: verification and all that it stands on. The version carries signature, fil
 digests of task, data and code. The gate's rules are shown as checks here and never block: a refusal
 keeps the champion, and the run stays green. Refreshed when the verification or the task's `promote`
 part changes; a model that was decided on before is left as it is.
+
+Where the gate refuses the trained model because a reference is as good or better, the best
+reference is exported, verified and registered as the next version; `candidates` lists both.
 """
 
 import dagster as dg
 
-from assets.stage import Answer, Asked, Events, hand_on, mill_of, stage
+from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
 from assets.vocabulary import say, table
 from kinemill.register.rules import RULES, is_of
 from kinemill.spec import Task
 from kinemill.store import Json, Ref
-from resources.io import LATEST, generations, handed_on, note, noted_selections
+from resources.io import LATEST, handed_on, note
 from resources.links import report_link, task_link, version_link
-from resources.mill import Mill, rules_of
+from resources.mill import rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
@@ -23,35 +26,27 @@ _AFTER = ["dataset", "model", "onnx_model", "verification"]
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
     checks = {f"gate_{rule}": Asked(str(RULES[rule].__doc__)) for rule in RULES}
+    predicts = task.learn.gives == "dynamics"
+    after = [*_AFTER, *(["references"] if predicts else [])]
 
-    @stage(
-        task,
-        "registered_model",
-        __doc__,
-        after=_AFTER,
-        kinds={"mlflow"},
-        checks=checks,
-    )
-    def registered_model(
-        context: dg.AssetExecutionContext,
-        dataset: Ref,
-        model: Ref,
-        onnx_model: Ref,
-        verification: Ref,
-    ) -> Events:
-        from kinemill.register import Produced, register
+    @stage(task, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
+    def registered_model(context: dg.AssetExecutionContext, **made: Ref) -> Events:
+        from kinemill.register import Produced, register_candidates
         from resources.registration import outcome_of
         from resources.training import files_page, run_page, tracked_run, version_page
 
-        mill = mill_of(context)
-        selection, trained = _selected(context, mill, model)
-        registration = register(
-            mill.task,
-            mill.home,
-            Produced(verification, onnx_model, model, dataset, selection),
-            run_id=tracked_run(mill, trained),
+        mill, references = mill_of(context), made.pop("references", None)
+        produced = Produced(**made, run_id=tracked_run(mill, made["model"]))
+        found = register_candidates(
+            mill.task, mill.home, produced, references, progress=Lines(context)
         )
-        note(mill.home, context.run.run_id, task.name, "registration", registration.to_json())
+        registration, verification = found.result.registration, found.result.produced.verification
+        for name, value in (
+            ("registration", registration.to_json()),
+            ("verified", verification.to_json()),
+            ("candidates", found.to_json()),
+        ):
+            note(mill.home, context.run.run_id, task.name, name, value)
         yield from hand_on(
             context,
             outcome_of(mill.home, registration),
@@ -60,12 +55,13 @@ def make(task: Task) -> dg.AssetsDefinition:
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.summary["decision"],
+                candidates=table(found.to_json()["candidates"]) if predicts else None,
                 gate=table(registration.gate),
                 report=report_link(mill.home, mill.home.root / registration.report),
-                files=files_page(mill, trained, registration.summary["logged_model"]),
+                files=files_page(mill, made["model"], registration.summary["logged_model"]),
                 page=version_link(task.name, registration.version),
                 history=task_link(task.name),
-                mlflow_run=run_page(mill, trained),
+                mlflow_run=run_page(mill, made["model"]),
                 registry=version_page(task.name, registration.version),
             ),
             _answers(registration.gate),
@@ -74,18 +70,6 @@ def make(task: Task) -> dg.AssetsDefinition:
             note(mill.home, LATEST, task.name, "rules", rules_of(mill.task))
 
     return registered_model
-
-
-def _selected(context: dg.AssetExecutionContext, mill: Mill, model: Ref) -> tuple[Ref | None, Ref]:
-    """Return the comparison that chose the model, if one did, and the model that was trained."""
-    from kinemill.verify.selection import load_selection
-
-    runs = generations(context.instance, context.run)
-    for selection in noted_selections(mill.home, runs, mill.task.name):
-        found = load_selection(mill.home, selection)
-        if found.model == model:
-            return selection, found.trained
-    return None, model
 
 
 def _answers(gate: list[Json]) -> list[Answer]:

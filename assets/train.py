@@ -5,19 +5,14 @@ its own with live metrics in MLflow and live lines in the run's log, goes on fro
 when it was killed, and keeps the weights with the best validation error, or return. Refreshed when
 the data or the task's `learn` part changes; otherwise the known model is handed on and no process
 starts.
-
-A model of dynamics is then compared with the best of the references on the validation split. It is
-handed on where it is significantly better; otherwise the reference is, and the trained model stays
-in the store. `selection` shows every comparison.
 """
 
 import dagster as dg
 
-from assets.stage import Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import picture, say, table
+from assets.stage import Events, hand_on, mill_of, stage
+from assets.vocabulary import picture, say
 from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref
-from resources.io import note_selection
 from resources.mill import Mill
 
 _KINDS = {"pytorch", "mlflow"}
@@ -27,22 +22,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `model` of a task."""
     if not task.learn.from_logs:
         return _from_card(task)
-    return _from_sets(task) if task.learn.gives == "policy" else _beside_references(task)
 
-
-def _beside_references(task: Task) -> dg.AssetsDefinition:
-    after = ["dataset", "training_set", "references"]
-
-    @stage(task, "model", __doc__, after=after, kinds=_KINDS)
-    def model(
-        context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref, references: Ref
-    ) -> Events:
-        yield from _chosen(context, dataset, training_set, references)
-
-    return model
-
-
-def _from_sets(task: Task) -> dg.AssetsDefinition:
     @stage(task, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
     def model(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
         yield from _trained(context, dataset, training_set)
@@ -64,29 +44,6 @@ def _trained(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref)
     mill = mill_of(context)
     outcome = train_elsewhere(context, mill, dataset, training_set)
     yield from hand_on(context, outcome, _about_training(mill, outcome))
-
-
-def _chosen(
-    context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref, references: Ref
-) -> Events:
-    """Train, then hand on the trained model or the reference that is as good."""
-    from kinemill.verify.selection import load_selection, select
-    from resources.training import train_elsewhere
-
-    mill = mill_of(context)
-    trained = train_elsewhere(context, mill, dataset, training_set)
-    selected = select(mill.task, mill.home, trained.ref, dataset, references, Lines(context))
-    note_selection(mill.home, context.run.run_id, mill.task.name, selected.ref)
-    found = load_selection(mill.home, selected.ref)
-    known = trained.known and selected.known
-    yield from hand_on(
-        context,
-        Outcome(found.model, trained.summary, known),
-        {
-            **_about_training(mill, trained),
-            **say(chosen=f"{found.chosen}: {found.why}", selection=table(found.rows())),
-        },
-    )
 
 
 def _about_training(mill: Mill, trained: Outcome) -> Json:

@@ -157,8 +157,7 @@ def library(logs: Path) -> None:
     tracker.end()
     onnx_model = export(task, home, model).ref
     verification = verify(task, home, onnx_model, model, dataset, quiet).ref
-    produced = Produced(verification, onnx_model, model, dataset)
-    register(task, home, produced, run_id=run)
+    register(task, home, Produced(verification, onnx_model, model, dataset, run_id=run))
 
 
 if __name__ == "__main__":

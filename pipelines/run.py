@@ -22,6 +22,7 @@ from kinemill.home import Home
 from kinemill.interrupts import Interrupted
 from kinemill.locks import in_use, whoever
 from kinemill.register.document import RunFacts, run_document
+from kinemill.register.versions import bundle_folder, find_version
 from kinemill.spec import Task, load_task, remember_task
 from kinemill.spec.overrides import nested
 from kinemill.store import Json, Ref, open_ref, read_json, summary_of
@@ -190,8 +191,8 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         known=read_note(home, run_id, task.name, "known") or 0,
         episodes=_summary(home, refs["episodes"]),
         dataset=refs["dataset"].digest if refs["dataset"] else None,
-        verification=_verification(home, refs["verification"]),
-        selection=_selection(home, task, run_id),
+        verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
+        selection=read_note(home, run_id, task.name, "candidates"),
         registration=registration,
         report=str(home.root / registration["report"]) if registration else None,
         seconds=seconds(instance, run_id),
@@ -204,25 +205,23 @@ def _summary(home: Home, ref: Ref | None) -> Json | None:
     return summary_of(home, ref) if ref else None
 
 
-def _selection(home: Home, task: Task, run_id: str) -> Json | None:
-    """Return which model the run went on with, and why; None: it did not come to that."""
-    from kinemill.verify.selection import load_selection
-
-    noted = read_note(home, run_id, task.name, "selection")
-    if noted is None:
-        return None
-    found = load_selection(home, Ref.from_json(noted))
-    return {"chosen": found.chosen, "why": found.why}
+def _verified(home: Home, task: Task, run_id: str) -> Ref | None:
+    """Return the verification of the candidate that a run ended with, or None."""
+    noted = read_note(home, run_id, task.name, "verified")
+    return Ref.from_json(noted) if noted else None
 
 
 def _verification(home: Home, ref: Ref | None) -> Json | None:
     return read_json(open_ref(home, ref) / "verification.json") if ref else None
 
 
-def last_verification(task: str) -> Json:
-    """Return the last `verification.json` of a task; empty if there is none."""
+def verification_of(task: str, version: int | None) -> Json:
+    """Return `verification.json` of a version; without one the latest of the task, or nothing."""
     home = Home.resolve()
-    return _verification(home, latest(home, load_task(task).name, "verification")) or {}
+    if version is None:
+        return _verification(home, latest(home, load_task(task).name, "verification")) or {}
+    found = find_version(home, load_task(task).name, f":{version}")
+    return read_json(bundle_folder(home, found) / "verification.json")
 
 
 def seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:

@@ -6,7 +6,6 @@ by itself starts from. `refs/latest/<task>/rules.note.json` names the rules of t
 that registered a model. An asset whose blocking check failed hands nothing on, so no file moves.
 """
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from kinemill.home import Home
 from kinemill.store import Ref, publish_json, read_json
 
 LATEST = "latest"
-_SELECTION = "selection"
 _GENERATIONS = 20  # retries of retries looked through for a reference
 
 
@@ -42,26 +40,13 @@ def read_note(home: Home, run: str, task: str, name: str) -> Any:
     return read_json(file) if file.is_file() else None
 
 
-def note_selection(home: Home, run: str, task: str, selection: Ref) -> None:
-    """Keep which comparison chose the model that a run handed on."""
-    for place in (run, LATEST):
-        note(home, place, task, _SELECTION, selection.to_json())
-
-
-def noted_selections(home: Home, runs: Sequence[str], task: str) -> Iterator[Ref]:
-    """Yield the comparisons of some runs, then the latest one."""
-    for run in (*runs, LATEST):
-        if found := read_note(home, run, task, _SELECTION):
-            yield Ref.from_json(found)
-
-
 def handed_on(home: Home, run: str, task: str, asset: str) -> Ref | None:
     """Return what `asset` handed on in a run, or None."""
     file = _file(home, run, task, asset)
     return Ref.from_json(read_json(file)) if file.is_file() else None
 
 
-def generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
+def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
     """Return the ids of a run and of those it is a retry of, the newest first."""
     ids: list[str] = []
     while run is not None and len(ids) < _GENERATIONS:
@@ -89,7 +74,7 @@ class RefIOManager(dg.IOManager):
         """
         home = Home.resolve()
         task, asset = context.asset_key.path
-        for run in (*generations(context.instance, context.step_context.dagster_run), LATEST):
+        for run in (*_generations(context.instance, context.step_context.dagster_run), LATEST):
             if found := handed_on(home, run, task, asset):
                 return found
         raise BadInput(

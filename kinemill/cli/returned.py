@@ -110,7 +110,7 @@ def of_chain(document: Mapping[str, Any], task: Any) -> Run:
     home = Home.resolve()
     require_registry(home, task.name)
     version = find_version(home, task.name, f":{number}")
-    folder = home.root / trained_in(home, version).path
+    folder = home.root / trained_in(version).path
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     return Run(document, task, f"models:/{task.name}/{number}", summary)
 

@@ -102,7 +102,7 @@ def _run(
     if as_json:
         document(found)
     else:
-        run_summary(found, project("pipelines.run").last_verification(task))
+        run_summary(found, project("pipelines.run").verification_of(task, found["version"]))
     if found["status"] == "refused":
         raise typer.Exit(_REFUSED)
 

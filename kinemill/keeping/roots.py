@@ -127,8 +127,8 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
     stamped = version.tags
     name = " and ".join(version.aliases) or (version.decision or "undecided")
     why = f"{version.task} version {version.number}, {name}"
-    # The selection names both models: the trained one stays, even where a reference was chosen.
-    named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.SELECTION_FOLDER)
+    # Of a reference, the model trained in the same run stays, too: a training may start from it.
+    named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.TRAINED_FOLDER)
     paths = [stamped[tag] for tag in named if tag in stamped]
     if report := stamped.get(tags.REPORT):
         paths.append(Path(report).parent.as_posix())

@@ -41,6 +41,10 @@ _NAMES = {
         "OfServer",
         "pull",
     ),
+    "reference_candidate": (
+        "Candidates",
+        "register_candidates",
+    ),
     "registering": (
         "VERSION",
         "Produced",

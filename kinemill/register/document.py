@@ -21,7 +21,7 @@ class RunFacts:
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
         verification: content of `verification.json`.
-        selection: `chosen`, the trained model or the name of a reference, and `why`.
+        selection: see `kinemill.register.reference_candidate.Candidates.to_json`.
         registration: a `Registration` as JSON.
         report: path of the report with the verdict.
         seconds: wall time by stage, s.

@@ -35,7 +35,6 @@ from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
 from kinemill.verify.headline import performance
-from kinemill.verify.selection import load_selection
 
 VERSION = 3
 Status = Literal["done", "refused", "unchanged"]
@@ -48,16 +47,18 @@ class Produced:
     Attributes:
         verification: of the exported model.
         onnx_model: the exported model.
-        model: the trained model, or a reference that was chosen in its place.
+        model: the trained model, or a reference published as one.
         dataset: or the card of the environment.
-        selection: the choice between the two; None where there was none, as for policies.
+        trained: the model trained in the same run, where `model` is a reference.
+        run_id: the MLflow run that trained the model; None looks for it, or starts one of its own.
     """
 
     verification: Ref
     onnx_model: Ref
     model: Ref
     dataset: Ref
-    selection: Ref | None = None
+    trained: Ref | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,6 @@ def register(
     produced: Produced,
     *,
     commit: str | None = None,
-    run_id: str | None = None,
     evidence: Evidence | None = None,
 ) -> Registration:
     """Register a verified model as challenger and let the gate decide whether it is champion.
@@ -122,7 +122,6 @@ def register(
         home: where the registry lives.
         produced: references of the stages before.
         commit: which code this is; default: what `kinemill.provenance` says.
-        run_id: the run that trained the model; None looks for it, or starts one of its own.
         evidence: what the gate looks at itself; default the test split of the dataset, or trials in
             the environment.
 
@@ -144,7 +143,7 @@ def register(
             if again := decided_before(tracking, task, stamped, folder):
                 commit_change(tracking, task.name, Change(tags={again.number: {tags.KEY: key}}))
                 return _registration(again, "unchanged")
-            run_id = run_id or _run(tracking, task, produced, key)
+            run_id = produced.run_id or _run(tracking, task, produced, key)
             number = create_version(tracking, task.name, folder, run_id, stamped)
             known = find_version(tracking.home, task.name, f":{number}")
         fault_point("register.created")
@@ -228,7 +227,7 @@ def _tags(
     start = summary_of(home, produced.model).get("started_from")
     return {
         **({tags.STARTED_FROM: start["address"]} if start else {}),
-        **_selected(home, produced.selection),
+        **_reference(home, produced),
         tags.MODEL_FOLDER: produced.model.path,
         tags.WISHES: wishes(task),
         tags.TASK: digest(task_content(task)),
@@ -248,16 +247,14 @@ def _tags(
     }
 
 
-def _selected(home: Home, selection: Ref | None) -> dict[str, str]:
-    """Return the tags that name the comparison with a reference, and the reference if it won."""
-    if selection is None:
+def _reference(home: Home, produced: Produced) -> dict[str, str]:
+    """Return the tags of a reference: its name, and the model that was trained in the same run."""
+    if produced.trained is None:
         return {}
-    found = load_selection(home, selection)
     return {
-        **({tags.REFERENCE: found.reference} if found.reference else {}),
-        tags.CHOSEN: f"{found.chosen}: {found.why}",
-        tags.SELECTION: selection.digest,
-        tags.SELECTION_FOLDER: selection.path,
+        tags.REFERENCE: summary_of(home, produced.model)["reference"],
+        tags.TRAINED: produced.trained.digest,
+        tags.TRAINED_FOLDER: produced.trained.path,
     }
 
 
@@ -274,6 +271,6 @@ def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
     client.set_logged_model_tags(
         version.logged_model, {"mlflow.modelVersions": json.dumps(registered)}
     )
-    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.CHOSEN, tags.PERFORMANCE):
+    for name in (tags.MODEL, tags.DATASET, tags.REFERENCE, tags.PERFORMANCE):
         if name in version.tags:
             client.set_tag(run_id, name, version.tags[name])

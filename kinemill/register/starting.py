@@ -13,7 +13,6 @@ from kinemill.spec.ports import Start
 from kinemill.store import Ref, open_ref
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.train import start_in
-from kinemill.verify.selection import load_selection
 
 
 def start_of(task: Task, home: Home) -> Start | None:
@@ -40,10 +39,10 @@ def start_of(task: Task, home: Home) -> Start | None:
         raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
     version = find_version(home, name, which)
     stamped = version.tags
-    for tag in (tags.MODEL_FOLDER, tags.SELECTION_FOLDER):
+    for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):
         home.inside(stamped.get(tag, ""), version.name)
     try:
-        ref = trained_in(home, version)
+        ref = trained_in(version)
         return Start(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
     except (KeyError, CorruptArtifact) as error:
         what = "its weights are gone, or of an earlier kinemill"
@@ -51,18 +50,16 @@ def start_of(task: Task, home: Home) -> Start | None:
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
 
 
-def trained_in(home: Home, version: Version) -> Ref:
+def trained_in(version: Version) -> Ref:
     """Return the model that was trained for a version: not the reference that it may serve.
 
     Raises:
         KeyError: the version names no model.
-        CorruptArtifact: the comparison that names it is gone.
     """
     stamped = version.tags
     if tags.REFERENCE not in stamped:
         return Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
-    selection = Ref(stamped[tags.SELECTION_FOLDER], stamped[tags.SELECTION])
-    return load_selection(home, selection).trained
+    return Ref(stamped[tags.TRAINED_FOLDER], stamped[tags.TRAINED])
 
 
 def _note(version: Version) -> str:
@@ -71,8 +68,8 @@ def _note(version: Version) -> str:
     if reference is None:
         return ""
     return (
-        f"{version.name} is the reference {reference!r}; training starts from the network that was "
-        "trained in the same run and not chosen"
+        f"{version.name} is the reference {reference!r}; training starts from the model that was "
+        "trained in the same run and refused"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -245,7 +245,8 @@ class Chain:
         produced = self.produce(nrmse, **kwargs)
         claimed = Claims(math.nan if nrmse is None else nrmse, champion)
         chosen = task or self.task
-        return register(chosen, self.home, produced, run_id=run_id, evidence=evidence or claimed)
+        produced = replace(produced, run_id=run_id)
+        return register(chosen, self.home, produced, evidence=evidence or claimed)
 
     def _once(self, stage, inputs, write, **summary) -> Ref:
         def build(folder):

@@ -79,7 +79,7 @@ def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
 ):
     chain = reigned()
     produced = chain.produce(0.05, gain=0.6)
-    refs = {name: ref.to_json() for name, ref in vars(produced).items()}
+    refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
     monkeypatch.setenv(faultpoints.VARIABLE, f"register.{point}:1")
     where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
     done = subprocess.run([sys.executable, "-c", ELSEWHERE, *where], cwd=ROOT, check=False)

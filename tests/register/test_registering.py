@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     MlflowTracker(home, run_id).end()
     produced = chain.produce(0.1)
     registration = register(
-        chain.task, home, produced, commit="abc123", run_id=run_id, evidence=Claims(0.1)
+        chain.task, home, replace(produced, run_id=run_id), commit="abc123", evidence=Claims(0.1)
     )
     client = open_tracking(home).client
     run = client.get_run(run_id)

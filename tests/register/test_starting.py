@@ -8,8 +8,7 @@ import pytest
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import register, show, start_of, tags
 from kinemill.spec import load_task
-from kinemill.store import once, publish_json
-from kinemill.verify.selection import DOCUMENT, FORMAT
+from kinemill.store import once
 from tests.register.conftest import Claims
 
 
@@ -80,24 +79,14 @@ def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain,
     produced = chain.produce(0.1)
     trained = once(chain.home, "model", "cart", {"trained": 1}, lambda _: {}).ref
 
-    def choose(folder):
-        document = {
-            "chosen": "linear",
-            "reference": "linear",
-            "why": "",
-            "model": produced.model.to_json(),
-            "trained": trained.to_json(),
-        }
-        publish_json(folder / DOCUMENT, FORMAT.stamp(document))
-        return {}
-
-    selection = once(chain.home, "selection", "cart", {"of": trained.digest}, choose).ref
-    register(task, chain.home, replace(produced, selection=selection), evidence=Claims(0.1))
+    fitted = once(chain.home, "model", "cart", {"fit": 1}, lambda _: {"reference": "linear"}).ref
+    produced = replace(produced, model=fitted, trained=trained)
+    register(task, chain.home, produced, evidence=Claims(0.1))
     start = start_of(starting(task, "models:/cart/1"), chain.home)
     assert start.digest == trained.digest
     assert start.folder == str(chain.home.root / trained.path)
     assert start.note == (
-        "models:/cart/1 is the reference 'linear'; training starts from the network that was "
-        "trained in the same run and not chosen"
+        "models:/cart/1 is the reference 'linear'; training starts from the model that was "
+        "trained in the same run and refused"
     )
     assert show("cart", chain.home)["tags"][tags.REFERENCE] == "linear"

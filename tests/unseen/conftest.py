@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kinemill.home import Home
+from kinemill.register import find_version, tags
 from kinemill.runtime import load
-from kinemill.store import open_ref, read_json
-from resources.io import latest
+from kinemill.store import read_json
 from tests.unseen.systems import Array, System, write_csv, write_task
 
 Runs = Mapping[str, Sequence[Array]]  # episodes by split
@@ -39,7 +40,7 @@ class Verdict:
 
     @property
     def chosen(self) -> str:
-        """`trained`, or the name of the reference that the run went on with."""
+        """`trained`, or the name of the reference that the run ended with."""
         return self.document["selection"]["chosen"]
 
     @property
@@ -55,7 +56,7 @@ class Verdict:
     @property
     def history(self) -> int:
         """Rows that the exported model wants to know."""
-        return load(open_ref(self.home, self._latest("onnx_model"))).history
+        return load(self._bundle).history
 
     def nrmse(self, name: str) -> float:
         """Return the error at the horizon on the test split, of `model` or of a reference."""
@@ -67,12 +68,12 @@ class Verdict:
 
     @property
     def _verification(self) -> dict[str, Any]:
-        return read_json(open_ref(self.home, self._latest("verification")) / "verification.json")
+        return read_json(self._bundle / "verification.json")
 
-    def _latest(self, asset: str) -> Any:
-        found = latest(self.home, self.document["task"], asset)
-        assert found is not None
-        return found
+    @property
+    def _bundle(self) -> Path:
+        version = find_version(self.home, self.document["task"], f":{self.document['version']}")
+        return self.home.root / version.tags[tags.BUNDLE]
 
 
 @pytest.fixture

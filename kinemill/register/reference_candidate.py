@@ -1,0 +1,226 @@
+"""The best reference as the second candidate of a run.
+
+The gate compares a trained model with the references on test episodes. Where it refuses the model
+because a reference is as good or better, the strongest reference that can be exported goes through
+export, verification and the same gate. Both become versions, so nothing is hidden.
+
+Validation does not decide between the two. It is often the end of recordings that both were fitted
+to, and there a flexible fit looks better than on a recording of its own: the two models of
+`tasks/double_pendulum.yaml` have a ratio of errors of 1.97 on such ends, and of 0.43 to 1.33 on
+each of five recordings that were left out.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kinemill.home import Home
+from kinemill.register.evidence import Evidence
+from kinemill.register.registering import Produced, Registration, register
+from kinemill.spec.ports import Progress, Silence
+from kinemill.spec.promoting import REFERENCES
+from kinemill.spec.task import Task
+from kinemill.store import Json, Ref, digest, file_digest, once, read_json
+
+TRAINED = "trained"
+_PUBLISHED = 1  # version of how a reference is published as a model
+_RULES = ("beats", "interval", "no_worse")  # that compare with references
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A registered candidate of a run.
+
+    Attributes:
+        name: `trained`, or the name of the reference.
+        produced: the outcomes that it was registered from.
+        registration: its version and decision.
+    """
+
+    name: str
+    produced: Produced
+    registration: Registration
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the gate made it champion."""
+        return self.registration.summary["decision"] == "champion"
+
+    def to_json(self) -> Json:
+        """Return name, version and decision."""
+        registration = self.registration
+        return {
+            "candidate": self.name,
+            "version": registration.version,
+            "decision": registration.summary["decision"],
+        }
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a run registered.
+
+    Attributes:
+        trained: the trained model.
+        reference: the best reference; None: it was not offered to the gate.
+        why: why the reference was offered, or was not.
+    """
+
+    trained: Candidate
+    reference: Candidate | None
+    why: str
+
+    @property
+    def result(self) -> Candidate:
+        """The one that the run ends with: the reference if it became champion in this run."""
+        found = self.reference
+        if found is None or not found.is_champion:
+            return self.trained
+        # A reference that was champion before this training is the one that won against it.
+        newer = found.registration.version > self.trained.registration.version
+        return found if newer else self.trained
+
+    def to_json(self) -> Json:
+        """Return `chosen`, `why`, and `candidates` with version and decision of each."""
+        every = [self.trained, *([self.reference] if self.reference else [])]
+        return {
+            "chosen": self.result.name,
+            "why": self.why,
+            "candidates": [one.to_json() for one in every],
+        }
+
+
+def register_candidates(
+    task: Task,
+    home: Home,
+    produced: Produced,
+    references: Ref | None,
+    *,
+    evidence: Evidence | None = None,
+    progress: Progress | None = None,
+) -> Candidates:
+    """Register the trained model, and the best reference where the gate prefers a reference.
+
+    Args:
+        task: its `promote` part holds the rules.
+        home: where the registry is.
+        produced: outcomes of the trained model.
+        references: see `kinemill.verify.references`; None where there are none, as for policies.
+        evidence: of the gate; default: the test split.
+        progress: told about the second candidate, and passed to its verification.
+
+    Raises:
+        Blocked: the files of the reference cannot be exported or run.
+    """
+    first = register(task, home, produced, evidence=evidence)
+    trained, progress = Candidate(TRAINED, produced, first), progress or Silence()
+    lost_to = lost_to_references(first)
+    if references is None or not lost_to:
+        return Candidates(trained, None, f"version {first.version}: {_told(first)}")
+    if why := why_no_reference(task):
+        return Candidates(trained, None, why)
+    name = exportable(home, references)
+    if name is None:
+        return Candidates(trained, None, "no reference is stable and can be exported")
+    why = f"version {first.version}, the trained model, is refused: {', '.join(lost_to)}"
+    progress.say(f"{why}; {name} is the next candidate")
+    made = _make(task, home, produced, (references, name), progress)
+    second = Candidate(name, made, register(task, home, made, evidence=evidence))
+    return Candidates(trained, second, why)
+
+
+def lost_to_references(registration: Registration) -> list[str]:
+    """Return the failed rules that compare with a reference; none unless the gate refused.
+
+    Rules that fail only for want of test data are not counted: the reference lacks it, too.
+    """
+    if registration.summary["decision"] != "refused":
+        return []
+    compared = {f"{rule}_{name}" for rule in _RULES for name in REFERENCES}
+    return [
+        line["rule"]
+        for line in registration.gate
+        if line["rule"] in compared and not (line["passed"] or line.get("undecided"))
+    ]
+
+
+def _told(registration: Registration) -> str:
+    decision = registration.summary["decision"]
+    return "no reference is better" if decision != "refused" else "refused for other reasons"
+
+
+def why_no_reference(task: Task) -> str:
+    """Return why no reference can take the place of this task's model; "" where one can."""
+    learn: Any = task.learn
+    if not task.promote.allow_reference:
+        return "promote.allow_reference is false"
+    asked = {
+        f"learn.ensemble: {learn.ensemble}": learn.ensemble > 1,
+        f"learn.loss: {learn.loss}": learn.loss == "gaussian",
+        f"learn.robots: {learn.robots}": learn.robots != "none",
+    }
+    return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
+
+
+def exportable(home: Home, references: Ref) -> str | None:
+    """Return the stable reference with the smallest validation error that is a model, if any."""
+    from kinemill.verify.references import load_references  # imports torch
+
+    errors = {
+        name: item.lasting.nrmse
+        for name, item in load_references(home, references).items.items()
+        if item.lasting is not None and item.folder is not None
+    }
+    return min(errors, key=lambda name: errors[name], default=None)
+
+
+def _make(
+    task: Task, home: Home, trained: Produced, reference: tuple[Ref, str], progress: Progress
+) -> Produced:
+    """Publish, export and verify a reference."""
+    from kinemill.export import export
+    from kinemill.verify import verify
+
+    model = publish_reference(task, home, trained.dataset, *reference)
+    onnx_model = export(task, home, model, trained.dataset).ref
+    verified = verify(task, home, onnx_model, model, trained.dataset, progress).ref
+    return Produced(verified, onnx_model, model, trained.dataset, trained=trained.model)
+
+
+def publish_reference(task: Task, home: Home, dataset: Ref, references: Ref, name: str) -> Ref:
+    """Publish a reference like a trained model; its description names it.
+
+    Raises:
+        ValueError: it cannot be a model, see `exportable`.
+    """
+    from kinemill.train import load_model
+    from kinemill.train.start import DESCRIPTION, WEIGHTS
+    from kinemill.verify.references import load_references
+
+    item = load_references(home, references).items[name]
+    source, lasting = item.folder, item.lasting
+    if source is None or lasting is None:
+        raise ValueError(f"{name} cannot be exported")
+    digests = {file: file_digest(source / file) for file in (DESCRIPTION, WEIGHTS)}
+
+    def build(folder: Path) -> Json:
+        about = {**read_json(source / DESCRIPTION), "reference": name}
+        (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
+        shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+        return {
+            "reference": name,
+            "parameters": sum(value.numel() for value in load_model(folder).parameters()),
+            "watched": "validation/nrmse",
+            "best": lasting.nrmse,
+        }
+
+    inputs = {
+        "dataset": dataset.digest,
+        "references": references.digest,
+        "reference": name,
+        "files": digest(digests),
+        "version": _PUBLISHED,
+    }
+    return once(home, "model", task.name, inputs, build).ref

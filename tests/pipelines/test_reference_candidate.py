@@ -1,0 +1,84 @@
+"""A run whose network is worse than a linear model: both are registered, the linear one wins."""
+
+import dagster as dg
+import pytest
+
+from kinemill.keeping.collecting import Wanted, collect
+from kinemill.keeping.live import Nobody
+from kinemill.register import find_version, start_of, tags
+from kinemill.runtime import load
+from kinemill.spec import load_task
+from kinemill.spec.ports import Silence
+from kinemill.spec.promoting import REFERENCES
+from kinemill.store import open_ref, read_json
+from pipelines.instance import open_instance
+from pipelines.run import run_chain
+from resources.io import latest
+from tests.pipelines.conftest import TASK
+
+pytestmark = pytest.mark.e2e
+EXPORTABLE = ("linear", "linear_sincos", "physics")
+OFFERED = {"promote.allow_reference": True, "promote.beats": [*REFERENCES, "champion"]}
+
+
+def metadata(place, asset):
+    with open_instance(place.home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey([TASK, asset]))
+    return event.asset_materialization.metadata
+
+
+def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
+    trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
+    before = sorted(path.name for path in trainings.iterdir())
+    document = run_chain(TASK, OFFERED)
+    chosen = document["selection"]["chosen"]
+    assert chosen in EXPORTABLE
+    assert document["selection"]["why"].startswith("version 2, the trained model, is refused: ")
+    assert document["selection"]["candidates"] == [
+        {"candidate": "trained", "version": 2, "decision": "refused"},
+        {"candidate": chosen, "version": 3, "decision": "champion"},
+    ]
+    assert (document["version"], document["alias"]) == (3, "champion")
+    assert (document["status"], document["provisional"]) == ("done", "")
+    assert sorted(path.name for path in trainings.iterdir()) == before  # nothing was trained again
+    refused, version = (find_version(copy.home, TASK, which) for which in (":2", ":3"))
+    assert tags.REFERENCE not in refused.tags
+    assert refused.tags[tags.MODEL] == version.tags[tags.TRAINED] == trained.digest
+    assert version.tags[tags.REFERENCE] == chosen
+    bundle = copy.home.root / version.tags[tags.BUNDLE]
+    assert load(bundle).interface.task == TASK
+    verified = read_json(bundle / "verification.json")
+    assert verified["model"]["reference"] == chosen
+    assert document["metrics"]["nrmse"] == verified["metrics"]["nrmse"]  # of the champion
+    shown = metadata(copy, "registered_model")
+    assert [row.data["version"] for row in shown["candidates"].value.records] == [2, 3]
+    families = metadata(copy, "references")["references"].records
+    assert {row.data["reference"] for row in families} >= {"persistence", "linear"}
+    again = run_chain(TASK, OFFERED)
+    assert (again["status"], again["version"], again["selection"]) == (
+        "unchanged",
+        3,
+        document["selection"],
+    )
+    collect(copy.home, Wanted(unused=0.0, logs=0.0), Nobody(), Silence())
+    assert open_ref(copy.home, trained).is_dir()
+
+
+@pytest.mark.slow
+def test_a_later_network_that_loses_to_the_champion_is_what_its_run_reports(copy):
+    trained = latest(copy.home, TASK, "model")
+    run_chain(TASK, OFFERED)
+    start = start_of(load_task(TASK, {"learn.start_from": f"models:/{TASK}/3"}), copy.home)
+    assert (start.digest, start.address) == (trained.digest, f"models:/{TASK}/3")
+    assert "training starts from the model" in start.note
+    later = OFFERED | {"learn.start_from": f"models:/{TASK}/3", "learn.steps": 10}
+    document = run_chain(TASK, later)
+    assert (document["status"], document["version"]) == ("refused", 4)
+    assert document["selection"]["chosen"] == "trained"
+    assert document["selection"]["candidates"][1]["version"] == 3
+    assert find_version(copy.home, TASK, "@champion").number == 3
+
+
+def test_without_references_to_beat_the_network_is_the_only_candidate(copy):
+    document = run_chain(TASK, {"promote.allow_reference": True, "verify.horizon": 5})
+    assert [one["candidate"] for one in document["selection"]["candidates"]] == ["trained"]

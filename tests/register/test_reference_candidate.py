@@ -1,0 +1,92 @@
+"""When the best reference is offered to the gate, and which candidate a run ends with."""
+
+import pytest
+
+from kinemill.register.reference_candidate import (
+    Candidate,
+    Candidates,
+    lost_to_references,
+    register_candidates,
+    why_no_reference,
+)
+from kinemill.register.registering import Registration
+from kinemill.spec import load_task
+from tests.register.conftest import Claims
+
+
+def registered(version, decision, *rules, undecided=(), status="done"):
+    gate = [
+        {"rule": rule, "passed": False, "found": 1, "wanted": 0, "undecided": rule in undecided}
+        for rule in rules
+    ]
+    gate.append({"rule": "beats_persistence", "passed": True, "found": 0, "wanted": 1})
+    return Registration(version, None, status, gate, None, "", {"decision": decision})
+
+
+def candidates(trained, reference):
+    first = Candidate("trained", None, trained)
+    return Candidates(first, Candidate("linear", None, reference) if reference else None, "why")
+
+
+@pytest.mark.parametrize(
+    ("rules", "undecided", "lost_to"),
+    [
+        (("beats_linear", "latency"), (), ["beats_linear"]),
+        (("interval_physics", "no_worse_linear"), (), ["interval_physics", "no_worse_linear"]),
+        (("beats_champion", "no_worse_champion", "parity"), (), []),
+        (("interval_linear",), ("interval_linear",), []),
+        (("beats_linear", "interval_linear"), ("interval_linear",), ["beats_linear"]),
+    ],
+)
+def test_only_a_reference_that_is_as_good_is_a_reason_to_offer_one(rules, undecided, lost_to):
+    refused = registered(1, "refused", *rules, undecided=undecided)
+    assert lost_to_references(refused) == lost_to
+    assert lost_to_references(registered(1, "champion", *rules)) == []
+    assert lost_to_references(registered(1, "waiting", *rules)) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "result"),
+    [
+        (None, "trained"),
+        (registered(2, "champion"), "linear"),
+        (registered(2, "refused"), "trained"),
+        (registered(2, "waiting"), "trained"),
+        (registered(2, "champion", status="unchanged"), "linear"),
+    ],
+)
+def test_a_run_ends_with_the_reference_that_became_champion(reference, result):
+    found = candidates(registered(1, "refused", "beats_linear"), reference)
+    assert found.result.name == found.to_json()["chosen"] == result
+
+
+def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_model():
+    found = candidates(
+        registered(3, "refused", "beats_linear"), registered(2, "champion", status="unchanged")
+    )
+    assert found.result.name == "trained"
+    assert [one["version"] for one in found.to_json()["candidates"]] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"learn.ensemble": 2}, "a reference cannot give learn.ensemble: 2"),
+        ({"learn.loss": "gaussian"}, "a reference cannot give learn.loss: gaussian"),
+        ({"promote.allow_reference": False}, "promote.allow_reference is false"),
+        ({}, ""),
+    ],
+)
+def test_what_a_reference_cannot_give_is_not_replaced_by_one(task, changed, why):
+    assert why_no_reference(load_task(task.path, changed)) == why
+
+
+def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
+    produced, evidence = chain.produce(0.1), Claims(0.1)
+    found = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
+    assert (found.result, found.reference) == (found.trained, None)
+    assert found.to_json() == {
+        "chosen": "trained",
+        "why": "version 1: no reference is better",
+        "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],
+    }
