@@ -118,7 +118,7 @@ def register_candidates(
     trained, progress = Candidate(TRAINED, produced, first), progress or Silence()
     lost_to = lost_to_references(first)
     if references is None or not lost_to:
-        return Candidates(trained, None, f"version {first.version}: {_told(first)}")
+        return Candidates(trained, None, _why_none(first))
     if why := why_no_reference(task):
         return Candidates(trained, None, why)
     name = exportable(home, references)
@@ -146,9 +146,10 @@ def lost_to_references(registration: Registration) -> list[str]:
     ]
 
 
-def _told(registration: Registration) -> str:
-    decision = registration.summary["decision"]
-    return "no reference is better" if decision != "refused" else "refused for other reasons"
+def _why_none(registration: Registration) -> str:
+    if registration.summary["decision"] == "refused":
+        return "refused, but not because of a reference"
+    return "no reference is better"
 
 
 def why_no_reference(task: Task) -> str:

@@ -69,7 +69,8 @@ class Promote(Settings):
     )
     allow_reference: bool = Field(
         default=True,
-        description="a reference that is as good as the trained model becomes the candidate",
+        description="where the gate refuses the trained model in favor of a reference, the best "
+        "reference is registered next",
     )
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"

@@ -1,6 +1,7 @@
 """The sections that every report about a model has: HTML, from one analysis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 from kinemill.drawing.charts import number
@@ -50,6 +51,7 @@ def analysis_sections(
         examples: rollouts to draw; none: no such section.
         told: how the examples were chosen, in words.
     """
+    analysis = _of_others(analysis, own_reference(found))
     return [
         comparison_section(found),
         _errors(analysis, found, where),
@@ -60,6 +62,15 @@ def analysis_sections(
         _residuals(analysis),
         _calibration(analysis),
     ]
+
+
+def _of_others(analysis: Analysis, own: str | None) -> Analysis:
+    """Return an analysis without the reference that the model is: it would be shown twice."""
+    parts = analysis.predictors, analysis.errors, analysis.free_runs
+    predictors, errors, free_runs = (
+        {name: one for name, one in part.items() if name != own} for part in parts
+    )
+    return replace(analysis, predictors=predictors, errors=errors, free_runs=free_runs)
 
 
 def accuracy_card(analysis: Analysis) -> str:
@@ -102,7 +113,7 @@ def _errors(analysis: Analysis, found: Json, where: str) -> str:
             ),
         ]
     )
-    heads = ["Channel", *_heads(analysis.errors, found)]
+    heads = ["Channel", *map(label, analysis.errors)]
     return (
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
@@ -111,12 +122,6 @@ def _errors(analysis: Analysis, found: Json, where: str) -> str:
         "best; red: a reference is significantly better.</p>"
         + table(heads, rows, numbers_from=1, even=True)
     )
-
-
-def _heads(names: Iterable[str], found: Json) -> list[str]:
-    """Return the heads of columns; the reference that the model is says so."""
-    own = own_reference(found)
-    return [f"{label(name)}{' (this model)' * (name == own)}" for name in names]
 
 
 def _worse(found: Json, horizon: str) -> set[str]:
@@ -180,7 +185,7 @@ def _free_run(analysis: Analysis, found: Json) -> str:
         f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
         f"episodes, up to {longest:.4g} s. Of each family of references the "
         f"best one that stays bounded is shown.{free_run_words(found)}</p>"
-        + table(["Channel", *_heads(runs, found)], rows, numbers_from=1, even=True)
+        + table(["Channel", *map(label, runs)], rows, numbers_from=1, even=True)
     )
 
 

@@ -14,7 +14,7 @@ from kinemill.spec.ports import Progress, Silence
 from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
 
-VERSION = 11
+VERSION = 12
 POLICIES = 3  # version of how policies are judged
 
 

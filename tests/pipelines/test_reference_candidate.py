@@ -1,5 +1,8 @@
 """A run whose network is worse than a linear model: both are registered, the linear one wins."""
 
+import re
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -11,6 +14,7 @@ from kinemill.spec import load_task
 from kinemill.spec.ports import Silence
 from kinemill.spec.promoting import REFERENCES
 from kinemill.store import open_ref, read_json
+from kinemill.verify.labels import label
 from pipelines.instance import open_instance
 from pipelines.run import run_chain
 from resources.io import latest
@@ -50,8 +54,11 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     verified = read_json(bundle / "verification.json")
     assert verified["model"]["reference"] == chosen
     assert document["metrics"]["nrmse"] == verified["metrics"]["nrmse"]  # of the champion
+    heads = re.findall(r"<th[^>]*>([^<]+)<", Path(document["report"]).read_text())
+    assert "this model" in heads
+    assert label(chosen) not in heads  # its column would repeat that of the model
     shown = metadata(copy, "registered_model")
-    assert [row.data["version"] for row in shown["candidates"].value.records] == [2, 3]
+    assert [row.data["version"] for row in shown["candidates"].value.records] == ["2", "3"]
     families = metadata(copy, "references")["references"].records
     assert {row.data["reference"] for row in families} >= {"persistence", "linear"}
     again = run_chain(TASK, OFFERED)

@@ -87,6 +87,6 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
     assert (found.result, found.reference) == (found.trained, None)
     assert found.to_json() == {
         "chosen": "trained",
-        "why": "version 1: no reference is better",
+        "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],
     }

@@ -1,0 +1,71 @@
+"""What validation says of a model and a reference, and what a left-out recording says.
+
+Each recording of the double pendulum is the test recording once. Model and reference learn from the
+others, with the settings of the task, and validation is the last tenth of each training recording.
+The ratio of the two errors is measured on both: `python -m benchmarks.prove_validation`.
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks import ROOT, replace_section
+from kinemill import runtime
+from kinemill.augment import augment
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.export import export
+from kinemill.home import Home
+from kinemill.ingest import ingest
+from kinemill.spec import load_task
+from kinemill.spec.ports import Silence
+from kinemill.store import open_ref
+from kinemill.train import train
+from kinemill.validate import validate
+from kinemill.verify import evaluate
+from kinemill.verify.references import build_references, load_references
+
+DATA = ROOT.parent / "shared" / "data" / "double_pendulum_sysid"
+RECORDINGS = ("00", "01", "02", "03", "04", "12")
+REFERENCE = "physics"
+QUIET = Silence()
+
+
+def ratios(home: Home, recording: str) -> dict[str, float]:
+    """Return error of the trained model / error of the reference at the horizon, by split."""
+    task = load_task(
+        ROOT / "tasks" / "double_pendulum.yaml",
+        {"dataset.test": [f"*traj{recording}*"], "learn.compile": "off"},
+    )
+    recordings = ingest(task, home, DATA, QUIET).outcome.ref
+    dataset = make_dataset(task, home, validate(task, home, recordings, QUIET).ref).ref
+    training_set = augment(task, home, dataset).ref
+    model = train(task, home, dataset, training_set, (QUIET, QUIET)).ref
+    known = load_references(home, build_references(task, home, dataset).ref)
+    trained = runtime.load(open_ref(home, export(task, home, model, dataset).ref))
+    reference, rows = known.items[REFERENCE].strongest, load_dataset(home, dataset)
+    history = max(trained.history, reference.history)
+    found: dict[str, float] = {}
+    for split in ("validation", "test"):
+        errors = [
+            evaluate(one, rows, split, [task.verify.horizon], task.verify.stride, history)
+            for one in (trained, reference)
+        ]
+        found[split] = errors[0].nrmse / errors[1].nrmse
+    return found
+
+
+def main() -> None:
+    """Measure every recording and rewrite the section `validation` of docs/results.md."""
+    lines = [
+        "| left out | on the ends of the training recordings | on the left-out recording |",
+        "|---|---|---|",
+    ]
+    for recording in RECORDINGS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = ratios(Home(Path(folder)), recording)
+        lines.append(f"| {recording} | {found['validation']:.2f} | {found['test']:.2f} |")
+        print(lines[-1], flush=True)
+    replace_section("validation", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
