@@ -1,10 +1,10 @@
 """Verification: how good the exported model is, judged from its files alone in a fresh process.
 
-From: the ONNX model, the trained model for parity, and the dataset's test split. Of dynamics: the
-error of every channel in its unit over the horizon, against persistence and linear models on the
-same history. Of a policy: return and success in its environment, and its actions beside those of
-logs. Parity with the trained network; latency in ms; the files and what they say of themselves. One
-report that opens without a network. Refreshed with the model or the task's `verify` part.
+From: the ONNX model, the trained model for parity, the references and the dataset's test split. Of
+dynamics: the error of every channel in its unit over the horizon, against the references. Of a
+policy: return and success in its environment, and its actions beside those of logs. Parity with the
+trained network; latency in ms; the files and what they say of themselves. One report that opens
+without a network. Refreshed with the model or the task's `verify` part.
 """
 
 from collections.abc import Iterable
@@ -43,18 +43,18 @@ _WORDS = {
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `verification` of a task."""
-    after, policy = ["onnx_model", "model", "dataset"], task.learn.gives == "policy"
+    policy = task.learn.gives == "policy"
+    after = ["onnx_model", "model", "dataset", *([] if policy else ["references"])]
     checks = {**_CHECKS, **(_OF_POLICIES if policy else {})}
 
     @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
-    def verification(
-        context: dg.AssetExecutionContext, onnx_model: Ref, model: Ref, dataset: Ref
-    ) -> Events:
+    def verification(context: dg.AssetExecutionContext, **made: Ref) -> Events:
         from kinemill.verify import verify
         from kinemill.verify.headline import headline
 
         mill = mill_of(context)
-        outcome = verify(mill.task, mill.home, onnx_model, model, dataset, Lines(context))
+        made.pop("references", None)  # what it is compared with, which `verify` finds in the store
+        outcome = verify(mill.task, mill.home, **made, progress=Lines(context))
         folder = open_ref(mill.home, outcome.ref)
         found = read_json(folder / "verification.json")
         yield from hand_on(
