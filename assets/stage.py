@@ -46,7 +46,7 @@ def stage(
     Args:
         task: the task; its name is the key prefix, the group and the name of the resource.
         name: of the asset.
-        page: the docstring of the stage's module, shown in the catalogue.
+        page: the docstring of the stage's module, shown in the catalog.
         after: assets whose references it takes, by parameter name.
         kinds: what Dagster shows as icons.
         checks: what it is asked, by name.

@@ -23,7 +23,7 @@ _CHECKS = {
     "files": Asked("the files are valid and whole, and say what the dataset says"),
     "nan": Asked("NaN in an input is NaN in every output of that row, and in no other"),
     "finite": Asked("every prediction, or return, on the test split and the probes is finite"),
-    "behaviour": Asked("same in, same out; limits hold; nonsense is refused; physical sense"),
+    "behavior": Asked("same in, same out; limits hold; nonsense is refused; physical sense"),
     "latency": Asked("one call is as quick as the task wants, in ms"),
 }
 _OF_POLICIES = {
@@ -33,7 +33,7 @@ _OF_POLICIES = {
 _WORDS = {
     "files": ["valid", "whole", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
-    "behaviour": [
+    "behavior": [
         *("repeatable", "behaves", "angles", "nonsense", "energy", "symmetry"),
         *("limits of actions", "out of range", "reset"),
     ],

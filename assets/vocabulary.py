@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-_SHOWN = 50  # rows of a table in the catalogue
+_SHOWN = 50  # rows of a table in the catalog
 
 WORDS = {
     "summary": "what the model is, its errors in units, the best reference, whether to trust it",

@@ -1,6 +1,6 @@
 """Synthetic pairs of models whose truth is known: errors as verification measures them.
 
-Errors of neighbouring windows resemble one another (AR(1)), two models share half of their
+Errors of neighboring windows resemble one another (AR(1)), two models share half of their
 variance, because both miss the same pushes, and amplitudes differ from episode to episode, by model
 as well. What is drawn are two EQUAL models; a better or a worse one has its errors scaled.
 
@@ -27,7 +27,7 @@ from kinemill.verify.significance import CONFIDENCE, MARGIN
 CHANNELS = ("position", "velocity")
 HORIZONS, STRIDE = (1, 5, 25), 5
 KINDS = ("plain", "resting", "heavy tails", "drifting")
-LIKENESS = {1: 0.3, 5: 0.6, 25: 0.8}  # of the errors of neighbouring windows, by horizon
+LIKENESS = {1: 0.3, 5: 0.6, 25: 0.8}  # of the errors of neighboring windows, by horizon
 DRIFT = 0.98  # the same where errors drift: 50 windows remember one another
 SHARED = 0.5  # of the variance, which both models have in common
 EPISODES, BY_MODEL = 0.5, 0.15  # standard deviations of the logarithm of amplitudes

@@ -133,7 +133,7 @@ def _(export: Export) -> None:
     _changed(export, lambda step: step.output_std.fill_(1.0))
 
 
-@fault("normalised as another version of the data", *PARITY)
+@fault("normalized as another version of the data", *PARITY)
 def _(export: Export) -> None:
     _changed(export, lambda step: step.feature_std.mul_(1.02))
 

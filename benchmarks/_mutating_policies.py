@@ -190,7 +190,7 @@ class _Mute(Looking):
         return super().forward(tensors[0], 0 * tensors[1])
 
 
-_module("normalisation of observations lost", _Unscaled, PARITY)
+_module("normalization of observations lost", _Unscaled, PARITY)
 _module("two observed channels swapped", _Swapped, PARITY)
 _module("actions of another scale", _Doubled, PARITY)
 _module("actions of the other sign", _Reversed, PARITY)
@@ -261,10 +261,10 @@ _file(
 )
 
 
-def _relabelled(folder: Path) -> Path:
+def _relabeled(folder: Path) -> Path:
     module = Gains()
     module.layout = replace(module.layout, limits={})
     return published(module, folder)
 
 
-FAULTS["limits lost in the metadata"] = Fault(Gains, _relabelled, ("metadata",))
+FAULTS["limits lost in the metadata"] = Fault(Gains, _relabeled, ("metadata",))

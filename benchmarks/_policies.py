@@ -83,7 +83,7 @@ class Sampler(PolicyModule):
 
 
 class Looking(PolicyModule):
-    """Towards the side of the picture that is brighter, as fast as the text is long."""
+    """Toward the side of the picture that is brighter, as fast as the text is long."""
 
     def __init__(self) -> None:
         layout = PolicyLayout(

@@ -44,7 +44,7 @@ def _sound() -> list[tuple[str, dict[str, Any], int, dict[str, Any]]]:
             found.append((f"{kind}, {layers} layers", model, history, {}))
     for norm in (True, False):
         model = {"type": "transformer", "size": 12, "heads": 3, "layers": 1, "layer_norm": norm}
-        found.append((f"transformer{', normalised' if norm else ''}", model, 6, {}))
+        found.append((f"transformer{', normalized' if norm else ''}", model, 6, {}))
     linear = {"type": "linear", "residual": {"type": "gru", "hidden_size": 5}}
     found += [
         ("mlp, dropout", {"type": "mlp", "dropout": 0.3}, 4, {}),

@@ -2,7 +2,7 @@
 
 Ours is what `load(..., engine="auto")` takes where a compiler is: C made from step.onnx.
 onyxengine 0.1.15 is measured itself, if `python -m benchmarks._peers` has installed it: its own
-`simulate` of its own MLP, which normalises every hidden layer; sizes, history, tanh, states and
+`simulate` of its own MLP, which normalizes every hidden layer; sizes, history, tanh, states and
 actions are the same, and the state changes by what comes out in both.
 """
 

@@ -65,7 +65,7 @@ class Runs:
         self._instance.delete_run(run)
 
     def _latest(self) -> set[str]:
-        """Return the runs that the catalogue shows as the latest of an asset."""
+        """Return the runs that the catalog shows as the latest of an asset."""
         keys = self._instance.all_asset_keys()
         found = [self._instance.get_latest_materialization_event(key) for key in keys]
         return {event.run_id for event in found if event is not None}

@@ -1,4 +1,4 @@
-"""What notes a run that failed or was cancelled, and ends what it left open in MLflow."""
+"""What notes a run that failed or was canceled, and ends what it left open in MLflow."""
 
 import json
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ def failures(context: dg.RunFailureSensorContext) -> None:
     name="cancellations",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=_EVERY,
-    description="Ends in MLflow what a cancelled run had no time to end.",
+    description="Ends in MLflow what a canceled run had no time to end.",
 )
 def cancellations(context: dg.RunStatusSensorContext) -> None:
     """Mark the MLflow runs as KILLED whose processes are gone."""

@@ -80,7 +80,7 @@ class RefIOManager(dg.IOManager):
         raise BadInput(
             context.asset_key.to_user_string(),
             "has not been made yet",
-            fix=f"materialise it first, or run the whole chain: kinemill run {task}",
+            fix=f"materialize it first, or run the whole chain: kinemill run {task}",
         )
 
 

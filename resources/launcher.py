@@ -16,7 +16,7 @@ from kinemill.process import process_of
 from resources.processes import boot_id, family_of, send, wait_for
 from resources.tags import BOOT, MAX_RETRIES
 
-PATIENCE = 3.0  # s that a cancelled run has to end by itself: it then tells MLflow
+PATIENCE = 3.0  # s that a canceled run has to end by itself: it then tells MLflow
 _AFTER = 1.0  # s that SIGKILL may take
 _ANOTHER = 75.0  # s after which the daemon has a code server again; it looks every 60
 _HERE = {"localhost", "127.0.0.1", "::1"}
@@ -29,7 +29,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
     that had launched it, or was a `kinemill run`; and as two runs of one task never run at once,
     nothing of that task would start again. The daemon asks every `run_monitoring` interval.
 
-    A cancelled run has a few seconds to end; then its processes are killed, so that no process
+    A canceled run has a few seconds to end; then its processes are killed, so that no process
     that hangs in a library keeps the GPU. Training loses nothing by that: its checkpoints are
     published by renaming.
     """

@@ -1,4 +1,4 @@
-"""Pictures for the catalogue, drawn once for each outcome and kept in the store."""
+"""Pictures for the catalog, drawn once for each outcome and kept in the store."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -14,20 +14,20 @@ PATH = Path("a.json")
 
 
 def rename(document):
-    return {"metres": document["m"]}
+    return {"meters": document["m"]}
 
 
 LENGTH = Format("length", 3, rename)
 
 
 def test_what_is_written_is_read_back():
-    assert LENGTH.stamp({"metres": 2}) == {"format": 3, "metres": 2}
-    assert LENGTH.open(PATH, LENGTH.stamp({"metres": 2})) == {"metres": 2}
+    assert LENGTH.stamp({"meters": 2}) == {"format": 3, "meters": 2}
+    assert LENGTH.open(PATH, LENGTH.stamp({"meters": 2})) == {"meters": 2}
 
 
 def test_the_format_before_is_brought_up_by_one_hop_and_left_as_it_is():
     stored = {"format": 2, "m": 2}
-    assert LENGTH.open(PATH, stored) == {"metres": 2}
+    assert LENGTH.open(PATH, stored) == {"meters": 2}
     assert stored == {"format": 2, "m": 2}
 
 

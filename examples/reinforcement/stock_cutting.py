@@ -124,5 +124,5 @@ class StockCutting(gymnasium.Env):
     def render(self) -> Any:
         """Draw the sheets side by side, cut cells dark."""
         cells = np.concatenate([np.pad(one, 1) for one in self._cut], axis=1)
-        grey = np.where(cells, 60, 230).astype(np.uint8)
-        return np.repeat(np.repeat(grey, 12, 0), 12, 1)[..., None].repeat(3, axis=2)
+        gray = np.where(cells, 60, 230).astype(np.uint8)
+        return np.repeat(np.repeat(gray, 12, 0), 12, 1)[..., None].repeat(3, axis=2)

@@ -1,7 +1,7 @@
 """Action smoothing: copies whose actions are averaged over a window, as a slow drive does.
 
 A motor follows no command at once; where commands were logged and not what became of them, the
-smooth course is as likely as the stepped one. Centred, so that nothing is delayed.
+smooth course is as likely as the stepped one. Centered, so that nothing is delayed.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ class CloseLoop(Augmentation):
 
     type: Literal["close_loop"] = "close_loop"
     channels: Annotated[list[str], Field(min_length=1)] = Field(
-        description="what repeats itself, as joints do and the way travelled does not; their "
+        description="what repeats itself, as joints do and the way traveled does not; their "
         "derivatives go with them"
     )
     seconds: PositiveFloat = Field(default=0.5, description="at the end that are changed, s")

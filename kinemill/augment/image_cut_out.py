@@ -1,6 +1,6 @@
 """Image cut-out: squares of the picture are hidden, as by something in front of the camera.
 
-DeVries and Taylor 2017: the centre is anywhere in the picture, so a square may lie partly outside.
+DeVries and Taylor 2017: the center is anywhere in the picture, so a square may lie partly outside.
 """
 
 from typing import Annotated, Literal
@@ -14,12 +14,12 @@ from kinemill.spec import AUGMENTATIONS
 
 @AUGMENTATIONS.register("image_cut_out")
 class ImageCutOut(ImageAugmentation):
-    """Fill squares at random places with one grey."""
+    """Fill squares at random places with one gray."""
 
     type: Literal["image_cut_out"] = "image_cut_out"
     pixels: PositiveInt = Field(default=16, description="side of a square")
     squares: PositiveInt = 1
-    fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="grey, 0 is black")
+    fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="gray, 0 is black")
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) `frames` with squares hidden, the same in all."""

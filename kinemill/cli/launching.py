@@ -160,8 +160,8 @@ def cancel(run: RunName, as_json: Json = False) -> None:
     server = find_server()
     known = runs.look_up(server, run)
     found = runs.status_of(known)
-    if found == "cancelled":
-        news(f"run {known['runId'][:8]} was cancelled before")
+    if found == "canceled":
+        news(f"run {known['runId'][:8]} was canceled before")
     elif found in runs.ENDED:
         raise BadInput(f"run {known['runId'][:8]}", f"is {found}; there is nothing to cancel")
     else:

@@ -166,7 +166,7 @@ def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -
     if environment is not None:
         kept = {
             name: getattr(own, name)
-            for name in ("steps", "wrappers", "randomise", "variants", "trials")
+            for name in ("steps", "wrappers", "randomize", "variants", "trials")
             if own is not None
         }
         own = HandedEnvironment(maker=environment, name=name_of(environment), **kept)

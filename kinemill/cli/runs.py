@@ -20,12 +20,12 @@ _STATUS = {
     "STARTING": "starting",
     "MANAGED": "running",
     "STARTED": "running",
-    "CANCELING": "cancelling",
+    "CANCELING": "canceling",
     "SUCCESS": "completed",
     "FAILURE": "failed",
-    "CANCELED": "cancelled",
+    "CANCELED": "canceled",
 }
-ENDED = {"completed", "failed", "cancelled"}
+ENDED = {"completed", "failed", "canceled"}
 
 _FACTS = """
 fragment Facts on Run {
@@ -86,7 +86,7 @@ def look_up(server: Server, run: str) -> dict[str, Any]:
 
 
 def status_of(run: Mapping[str, Any]) -> str:
-    """Return queued, starting, running, cancelling, completed, failed or cancelled."""
+    """Return queued, starting, running, canceling, completed, failed or canceled."""
     return _STATUS[run["status"]]
 
 

@@ -42,7 +42,7 @@ def run_shadow(
     if as_json:
         document(summary | {"lines": found.lines()})
     else:
-        _summarise(summary)
+        _summarize(summary)
     if stopped is not None:
         raise Interrupted(f"the record is kept; {resume()}") from stopped
 
@@ -55,7 +55,7 @@ def _tell(line: dict[str, Any]) -> None:
     news(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
 
 
-def _summarise(found: dict[str, Any]) -> None:
+def _summarize(found: dict[str, Any]) -> None:
     right = found["right"]
     title = (
         f"{found['task']}: champion version {found['champion']}, challenger version "

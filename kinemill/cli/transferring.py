@@ -91,7 +91,7 @@ def task_under(task: Any, variant: str) -> Any:
         for name, value in own.variants[variant].items()
         if name not in type(own).model_fields
     }
-    changed = own.model_copy(update={"randomise": {**own.randomise, **fixed}})
+    changed = own.model_copy(update={"randomize": {**own.randomize, **fixed}})
     return task.model_copy(update={"environment": changed})
 
 

@@ -93,10 +93,10 @@ def _line(cost: Cost, name: str, episode: Episode, seed: int, staircase: bool) -
     states, actions = episode.states[:-1], episode.actions
     values: Floats = np.asarray(cost.quantities(states, actions, [name])[name], dtype=float)
     label = f"seed {seed}{'' if episode.success else ', failed'}"
-    colour = "model" if episode.success else "persistence"
+    color = "model" if episode.success else "persistence"
     return Line(
         label,
-        colour,
+        color,
         np.arange(len(values), dtype=np.float64) * cost.dt,
         values,
         staircase=staircase,

@@ -4,12 +4,12 @@ From the accepted episodes of `validate`. A version is frozen: rows in task unit
 episode after the other; the split is by recording, or by session, through a stable hash, named
 patterns or prescribed rows; mean and spread are those of the training episodes alone. A new version
 appears when an episode is accepted or the task's `dataset` part changes, and gets the next number
-in the catalogue.
+in the catalog.
 """
 
 from kinemill.dataset._beside import Beside, Media, View, load_beside, save_beside
-from kinemill.dataset._catalogue import FORMAT as CATALOGUE
-from kinemill.dataset._catalogue import Version, find_version, versions
+from kinemill.dataset._catalog import FORMAT as CATALOGUE
+from kinemill.dataset._catalog import Version, find_version, versions
 from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset._listing import scan_listing
 from kinemill.dataset._pack import VERSION, make_dataset

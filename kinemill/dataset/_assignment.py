@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from kinemill.dataset._catalogue import Version, versions
+from kinemill.dataset._catalog import Version, versions
 from kinemill.dataset._listing import scan_listing
 from kinemill.dataset._split import Known, SplitEpisode, named_side, position
 from kinemill.documents import publish_shared

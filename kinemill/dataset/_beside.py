@@ -61,7 +61,7 @@ class Media:
         channels: name of each channel to its role; numbers first, as the columns stand.
         units: of the numbers.
         recordings: hash of each recording to the reference under which it was published.
-        shapes: height, width and colours of each image channel.
+        shapes: height, width and colors of each image channel.
         views: changes of images and texts by episode, in the order in which they are made.
     """
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from kinemill.dataset._catalogue import Version, count, find_version, versions
+from kinemill.dataset._catalog import Version, count, find_version, versions
 from kinemill.dataset._listing import page, scan_listing
 from kinemill.dataset._repeats import warnings
 from kinemill.errors import CorruptArtifact

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset._catalogue import versions
+from kinemill.dataset._catalog import versions
 from kinemill.dataset._packed import VALUES, Packed
 from kinemill.dataset._split import Piece, SplitEpisode
 from kinemill.errors import CorruptArtifact

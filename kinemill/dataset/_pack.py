@@ -8,7 +8,7 @@ import numpy as np
 
 from kinemill.dataset._assignment import assign_sides
 from kinemill.dataset._balance import classes_of, weights_of
-from kinemill.dataset._catalogue import enter
+from kinemill.dataset._catalog import enter
 from kinemill.dataset._independence import independence
 from kinemill.dataset._joined import gather
 from kinemill.dataset._last import (
@@ -54,7 +54,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
     """Freeze a dataset version: split by recording, statistics of training, rows packed.
 
     The key knows the accepted episodes alone: a new log that goes to quarantine as a whole makes
-    no new version. A new version is entered in the catalogue.
+    no new version. A new version is entered in the catalog.
 
     Args:
         task: whose `dataset` part names the sides.
@@ -136,7 +136,7 @@ def pack(
     dataset = packing.finish()
     check_trainable(task, dataset, folder)
     write_listing(folder, pieces, placed, known.groups)
-    summary = summarise(dataset)
+    summary = summarize(dataset)
     summary["episodes"]["unused"] = len(unused)
     summary["rows"]["unused"] = sum(piece.last - piece.first for piece in unused)
     names = {name for one in episodes for name in names_of(one.name, one.part)}
@@ -180,7 +180,7 @@ def _place(pieces: list[Piece], task: Task, labels: Labels) -> list[PackedEpisod
     return [replace(one, weight=weight) for one, weight in zip(placed, weights, strict=True)]
 
 
-def summarise(dataset: PackedDataset) -> Json:
+def summarize(dataset: PackedDataset) -> Json:
     """Return episodes and rows by split, and the statistics by channel."""
     statistics = {
         name: {"unit": dataset.units[name], "mean": mean, "std": std}

@@ -135,7 +135,7 @@ class PackedDataset:
         Args:
             split: whose episodes.
             length: rows of a window, such as history + horizon.
-            stride: rows between the starts of neighbouring windows of one episode.
+            stride: rows between the starts of neighboring windows of one episode.
         """
         if length < 1 or stride < 1:
             where = "a window's length and stride"

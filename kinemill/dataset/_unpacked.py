@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from kinemill.dataset._catalogue import STAGE, enter
+from kinemill.dataset._catalog import STAGE, enter
 from kinemill.dataset._listing import write_listing
 from kinemill.home import Home
 from kinemill.spec import Task

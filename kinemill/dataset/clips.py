@@ -67,7 +67,7 @@ def clip_sheet(task: Task, clips: Clips) -> str | None:
         unit = task.channels[names[joint]].unit
         title = f"{names[joint]}, {unit}, over the phase of a cycle"
         charts.append((title, line_chart(lines, size=_SIZE)))
-    return sheet(charts, _SIZE, _ACROSS, {colour: split for split, colour in STYLES.items()})
+    return sheet(charts, _SIZE, _ACROSS, {color: split for split, color in STYLES.items()})
 
 
 def clip_rows(task: Task, clips: Clips) -> list[Json]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kinemill.dataset._catalogue import LATEST, Version, find_version
+from kinemill.dataset._catalog import LATEST, Version, find_version
 from kinemill.dataset._packed import PackedDataset, load_dataset
 from kinemill.dataset.exported_media import export_beside
 from kinemill.dataset.writers import WRITERS, Export

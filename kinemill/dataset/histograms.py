@@ -28,7 +28,7 @@ def histogram_sheet(packed: PackedDataset) -> str:
     charts = [
         (f"{name}, {packed.units[name]}", chart) for name, chart in histograms(packed).items()
     ]
-    key = {colour: split for split, colour in STYLES.items()}
+    key = {color: split for split, color in STYLES.items()}
     return sheet(charts[:MOST], _SIZE, _ACROSS, key)
 
 

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: sharp at any size, in the page's own colours, nothing to download."""
+"""Line charts as inline SVG: sharp at any size, in the page's own colors, nothing to download."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ POINTS = 1000  # columns of px in which the lowest and highest value are drawn
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its label, the class that gives it its colour, and its points.
+    """One curve: its label, the class that gives it its color, and its points.
 
     A staircase holds each value until the next, as actions do.
     """

@@ -1,4 +1,4 @@
-"""Moving pictures as inline SVG: no script, nothing to download, in the page's own colours."""
+"""Moving pictures as inline SVG: no script, nothing to download, in the page's own colors."""
 
 from collections.abc import Sequence
 

@@ -55,7 +55,7 @@ def mark(passed: bool) -> str:
 
 
 def name_of(name: str, after: str = "") -> str:
-    """Return a name in bold, and what follows it in grey."""
+    """Return a name in bold, and what follows it in gray."""
     return f'<span class="name">{escape(name)}</span> <span class="unit">{escape(after)}</span>'
 
 

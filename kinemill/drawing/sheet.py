@@ -19,7 +19,7 @@ def sheet(
         charts: what is above each, and the chart, inline SVG.
         size: width and height of each, px.
         across: charts in a row.
-        key: what each colour, a name of the style sheet, stands for.
+        key: what each color, a name of the style sheet, stands for.
     """
     width, height = size[0], size[1] + _TITLE
     parts = [
@@ -40,8 +40,8 @@ def sheet(
 
 def _key(key: Mapping[str, str], y: int) -> str:
     words, x = "", 10
-    for colour, label in key.items():
-        words += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{colour})">'
+    for color, label in key.items():
+        words += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{color})">'
         words += f"{escape(label)}</text>"
         x += 24 + 7 * len(label)
     return words

@@ -2,7 +2,7 @@
 
 What `make_environment` returns is what a policy acts in, in the robot's units: a `gymnasium.Env`
 that observes a vector, or a dict of the policy's inputs. Modules that a policy has inside (stacked
-frames, scaled actions, normalised observations) are no part of it, see `learning_environment`.
+frames, scaled actions, normalized observations) are no part of it, see `learning_environment`.
 
 Symbols: N steps, D numbers observed, A actions, M choices.
 """

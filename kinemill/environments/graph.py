@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CLIP = 10.0  # of a normalised observation; further out nothing was ever learned
+CLIP = 10.0  # of a normalized observation; further out nothing was ever learned
 
 
 def clipped(value: Tensor, low: Any, high: Any) -> Tensor:
@@ -64,7 +64,7 @@ class Adapter(nn.Module):
             own.copy_(torch.as_tensor(value, dtype=own.dtype))
 
 
-class Normalised(Adapter):
+class Normalized(Adapter):
     """(x - mean) / std, within +-`CLIP`.
 
     Args:

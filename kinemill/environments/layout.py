@@ -77,11 +77,11 @@ def action_limits(task: Task, environment: Any, layout: PolicyLayout) -> tuple[A
     return low.reshape(space.shape), high.reshape(space.shape)
 
 
-def _rounded(limit: float, kind: Any, towards: float) -> Any:
+def _rounded(limit: float, kind: Any, toward: float) -> Any:
     """Return a limit in another precision, rounded in one direction so that it is not exceeded."""
     near = kind.type(limit)
-    beyond = float(near) < limit if towards > 0 else float(near) > limit
-    return np.nextafter(near, kind.type(towards)) if beyond else near
+    beyond = float(near) < limit if toward > 0 else float(near) > limit
+    return np.nextafter(near, kind.type(toward)) if beyond else near
 
 
 def _spaces(space: Any) -> dict[str, Any]:

@@ -92,5 +92,5 @@ def _parameters(
         for name, value in (settings.variants[variant] if variant else {}).items()
         if name not in type(settings).model_fields
     }
-    drawn = {name: ends for name, ends in settings.randomise.items() if name not in fixed}
+    drawn = {name: ends for name, ends in settings.randomize.items() if name not in fixed}
     return drawn, fixed

@@ -41,7 +41,7 @@ class Varying(gymnasium.Wrapper[Any, Any, Any, Any]):
         for name in () if self._told else (*self._drawn, *self._fixed):
             if not isinstance(getattr(env.unwrapped, name, None), int | float):
                 known = [key for key, value in vars(env.unwrapped).items() if _is_number(value)]
-                where = f"environment.randomise, variants: {name}"
+                where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no number of the environment", fix=nearest(name, known))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:

@@ -57,7 +57,7 @@ def write_policy(
         raise BadInput("export", f"asks for {', '.join(asked)}", expected=f"{POLICY} alone")
     safe = safe_action(interface, settings)
     told = _told(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
-    graph = trace(module, interface, optimise=settings.optimise)
+    graph = trace(module, interface, optimize=settings.optimize)
     model = policy_model(graph, interface, told).SerializeToString(deterministic=True)
     (folder / POLICY).write_bytes(model)
     cases = make_cases(module, interface)
@@ -102,7 +102,7 @@ def _told(
 
 
 def trace(
-    module: PolicyModule, interface: PolicyInterface, *, optimise: bool = True
+    module: PolicyModule, interface: PolicyInterface, *, optimize: bool = True
 ) -> onnx.GraphProto:
     """Return the graph (inputs, carry_i...) -> (action, next_carry_i...), any batch."""
     bare = Bare(copy.deepcopy(module).cpu().float()).eval()
@@ -127,7 +127,7 @@ def trace(
     found = [value(ACTION, "batch", len(interface.layout.actions))]
     found += [value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry]
     graph = cleaned(program.model_proto, given, found)
-    return fold(graph) if optimise else graph
+    return fold(graph) if optimize else graph
 
 
 def policy_model(

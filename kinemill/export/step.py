@@ -66,7 +66,7 @@ def carries(step: Any) -> tuple[Carry, ...]:
     return tuple(Carry(f"carry_{index}", shape) for index, shape in enumerate(shapes))
 
 
-def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.GraphProto:
+def trace(step: Any, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
     """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i...), any batch."""
     whole = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap has no graph
     dtype = getattr(torch, interface.dtype)
@@ -95,7 +95,7 @@ def trace(step: Any, interface: Interface, *, optimise: bool = True) -> onnx.Gra
     )
     if interface.dtype == "float64":
         widen(core)
-    return fold(core) if optimise else core
+    return fold(core) if optimize else core
 
 
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:

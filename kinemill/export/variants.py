@@ -62,7 +62,7 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
     """Return a step whose layers multiply 8-bit integers, scaled on what windows bring forth.
 
     Raises:
-        BadInput: the step has no layer to quantise.
+        BadInput: the step has no layer to quantize.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
@@ -72,7 +72,7 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
         node.name = f"node_{index}"  # the quantiser goes by names
     chosen = [node.name for node in graph.node if _is_layer(node, weights)]
     if not chosen:
-        raise BadInput("int8", "the step has no layer to quantise")
+        raise BadInput("int8", "the step has no layer to quantize")
 
     class Reader(CalibrationDataReader):
         """Hands the quantiser one batch after the other."""

@@ -57,7 +57,7 @@ def write_model(
     extras = extras or Extras()
     settings = extras.settings
     interface = replace(interface, dtype=settings.precision)
-    core = trace(step, interface, optimise=settings.optimise)
+    core = trace(step, interface, optimize=settings.optimize)
     told = _told(interface, extras)
     files = _models(core, interface, told)
     _write(folder, files)

@@ -188,7 +188,7 @@ def unwrap(angle: Channel) -> Channel:
 def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: float) -> Values:
     """Interpolate channels (n,) at (n,) s onto (m,) s; a step on a stamp takes that row alone.
 
-    NaN reaches the steps between it and its neighbours, and no further.
+    NaN reaches the steps between it and its neighbors, and no further.
     """
     if _is_grid(seconds, grid, exact):
         return {name: np.asarray(own) for name, own in values.items()}
@@ -200,7 +200,7 @@ def linear(seconds: Floats, values: Mapping[str, Channel], grid: Floats, exact: 
         scratch = np.empty((2, min(BLOCK, len(grid))))
         for start in starts:
             block = slice(start, start + BLOCK)
-            left, right, share = _neighbours(seconds, grid[block], exact)
+            left, right, share = _neighbors(seconds, grid[block], exact)
             low, high = scratch[:, : len(left)]
             first, last = int(left.min()), int(right.max())
             left, right = left - first, right - first
@@ -230,7 +230,7 @@ def _is_grid(seconds: Floats, grid: Floats, exact: float) -> bool:
     return all(bool(np.abs(seconds[rows] - grid[rows]).max() <= exact) for rows in blocks)
 
 
-def _neighbours(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
+def _neighbors(seconds: Floats, grid: Floats, exact: float) -> tuple[Rows, Rows, Floats]:
     """Return rows of (n,) s before and after rising (k,) s, and what share of the way these are."""
     left = _rows_before(seconds, grid)
     before = seconds[left]

@@ -236,7 +236,7 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
 
 
 def _angles(columns: list[Column]) -> list[Column]:
-    """Recognise angles: by name, by a torque on the same joint, or by a range of one turn."""
+    """Recognize angles: by name, by a torque on the same joint, or by a range of one turn."""
     torques = {
         column.guess.index
         for column in columns

@@ -25,7 +25,7 @@ from kinemill.ingest.looks import (
 from kinemill.ingest.raw import Reader
 from kinemill.spec import READERS, Task
 
-HEAD = 4096  # bytes a reader sees to recognise its format
+HEAD = 4096  # bytes a reader sees to recognize its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
@@ -181,7 +181,7 @@ def _claimed(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
             head = file.read(HEAD)
     except OSError:
         return True  # to be told that it cannot be read
-    return any(reader.recognises(head) for reader in ending)
+    return any(reader.recognizes(head) for reader in ending)
 
 
 def _strangers(
@@ -233,12 +233,12 @@ def _is_temporary(name: str) -> bool:
     return name.startswith("~") or name.lower().endswith(TEMPORARY)
 
 
-def recognise(task: Task, path: Path) -> str:
+def recognize(task: Task, path: Path) -> str:
     """Return the format of a file: by its content, else by its ending, else the first there is."""
     admitted = readers(task)
     with path.open("rb") as file:
         head = file.read(HEAD)
-    by_content = (name for name, reader in admitted.items() if reader.recognises(head))
+    by_content = (name for name, reader in admitted.items() if reader.recognizes(head))
     by_suffix = (
         name for name, reader in admitted.items() if path.name.lower().endswith(reader.suffixes)
     )

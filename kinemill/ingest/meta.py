@@ -16,7 +16,7 @@ import yaml
 
 from kinemill.documents import valid_text
 from kinemill.errors import BadInput
-from kinemill.ingest.files import readers, recognise
+from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.looks import is_file
 from kinemill.ingest.membership import Member
 from kinemill.spec import Task
@@ -50,7 +50,7 @@ def read_attributes(task: Task, log: Path) -> dict[str, str]:
     Attributes that cannot be read cost no recording: what is wrong stands in their place.
     """
     try:
-        found = readers(task)[recognise(task, log)].attributes(log)
+        found = readers(task)[recognize(task, log)].attributes(log)
     except Exception as error:  # noqa: BLE001  (each format's library has its own)
         first = (str(error).splitlines() or [""])[0]
         found = {ATTRIBUTES: f"{type(error).__name__}: {first}"[:200]}

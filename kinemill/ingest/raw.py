@@ -80,7 +80,7 @@ class Images:
     """The pictures of one channel in a part of a log; none is in memory.
 
     Args:
-        shape: height, width and colours of each.
+        shape: height, width and colors of each.
         read: yields the pictures at rising rows (n,), a few at a time, (k, H, W, 3) uint8; raises
             `BadLog` when their bytes are damaged.
     """
@@ -162,9 +162,9 @@ class Reader:
 
     Args:
         suffixes: endings of file names that are logs of this format, in lower case.
-        recognises: tells from a file's first 4096 bytes whether it is of this format.
+        recognizes: tells from a file's first 4096 bytes whether it is of this format.
         read: reads one file, one part or several; raises `Unreadable`.
-        shared: other files end so too; one that is not recognised is no log, unless the task names
+        shared: other files end so too; one that is not recognized is no log, unless the task names
             this format.
         describes: tells of a file of this format that it is about logs beside it, and is none.
         about: finds what is said of a log beside it.
@@ -173,7 +173,7 @@ class Reader:
     """
 
     suffixes: tuple[str, ...]
-    recognises: Callable[[bytes], bool]
+    recognizes: Callable[[bytes], bool]
     read: Callable[[Path, Task], RawLog | list[RawLog]]
     shared: bool = False
     describes: Callable[[Path], bool] = lambda _: False

@@ -7,7 +7,7 @@ from kinemill.disk import is_fault_of_content
 from kinemill.documents import valid_text
 from kinemill.errors import BadLog, spell_failure
 from kinemill.home import Home
-from kinemill.ingest.files import readers, recognise
+from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
 from kinemill.ingest.parts import read_parts
@@ -95,7 +95,7 @@ def _own_part(task: Task) -> Json:
 
 def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
     """Read the bytes at `raw`, write the tracks into `folder`, and return the summary."""
-    form = recognise(task, raw)
+    form = recognize(task, raw)
     parts, listed = _stored(task, form, raw, folder), list[Json]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)

@@ -43,7 +43,7 @@ def _spell(codes: Floats) -> bool:
 
 
 def find_quaternions(columns: list[Column]) -> list[Column]:
-    """Recognise four channels, one after the other, of one vector whose length is always 1."""
+    """Recognize four channels, one after the other, of one vector whose length is always 1."""
     found, start = list(columns), 0
     while start + ELEMENTS <= len(found):
         four = found[start : start + ELEMENTS]

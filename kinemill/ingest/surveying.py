@@ -20,7 +20,7 @@ from kinemill.ingest.looks import is_file
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
 from kinemill.spec import READERS, Channel, Task
 
-HEAD = 4096  # bytes by which a format is recognised
+HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without what the one before refused
 SLOW = 4.0  # times the step of the fastest topic: a slower one would leave few rows in common
 COVERED = 0.8  # of the log's duration that a topic must span
@@ -43,7 +43,7 @@ def form_of(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD)
     name = path.name.lower()
-    ours = [form for form, reader in READERS.items() if reader.recognises(head)]
+    ours = [form for form, reader in READERS.items() if reader.recognizes(head)]
     ours += [f for f, r in READERS.items() if name.endswith(r.suffixes) and not r.shared]
     return ours[0] if ours else None
 

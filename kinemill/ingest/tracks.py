@@ -40,7 +40,7 @@ class _Stretch:
     """A stretch that lies inside one piece of every clock.
 
     `samples` are those of each topic that its grid needs: the ones inside, and at either edge the
-    neighbour outside, if the piece goes on; `rows` counts the ones inside.
+    neighbor outside, if the piece goes on; `rows` counts the ones inside.
     """
 
     span: Span

@@ -6,7 +6,7 @@
 - what a run that has not ended, or ended a short while ago, was handed;
 - what was published or found known since then.
 
-Raw bytes, drop folders, memberships, decisions, catalogues and audit trails are never looked at.
+Raw bytes, drop folders, memberships, decisions, catalogs and audit trails are never looked at.
 """
 
 import re
@@ -134,12 +134,12 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
         paths.append(Path(report).parent.as_posix())
     for tag in (tags.DATASET, tags.MODEL, tags.VERIFICATION):
         paths += graph.at(stamped.get(tag))
-    paths += _catalogued(home, version)
+    paths += _cataloged(home, version)
     yield from (Root(path, why, weak) for path in dict.fromkeys(paths))
 
 
-def _catalogued(home: Home, version: Version) -> list[str]:
-    """Return where the version's dataset lies by the catalogue, even with a damaged manifest."""
+def _cataloged(home: Home, version: Version) -> list[str]:
+    """Return where the version's dataset lies by the catalog, even with a damaged manifest."""
     try:
         return [find_dataset(home, version.task, version.tags.get(tags.DATASET, "")).ref.path]
     except BadInput:

@@ -2,7 +2,7 @@
 
 Outcomes are known by their bytes and never change: one of an older format is read by its format's
 hop, and made again by the next run when it is too old for that. What does change, memberships and
-the catalogue, is written anew here, so that the next version needs no more than its own hop either.
+the catalog, is written anew here, so that the next version needs no more than its own hop either.
 """
 
 from collections import Counter

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinemill.models._parts import activation, normaliser
+from kinemill.models._parts import activation, normalizer
 
 
 class Block(nn.Module):
@@ -24,8 +24,8 @@ class Block(nn.Module):
         size, wide, bias = settings.size, settings.widening * settings.size, settings.bias
         self.heads, self.width = settings.heads, size // settings.heads
         self.act = activation(settings.activation)
-        self.before = normaliser(size, settings)
-        self.between = normaliser(size, settings)
+        self.before = normalizer(size, settings)
+        self.between = normalizer(size, settings)
         self.asked = nn.Linear(size, size, bias=bias)
         self.told = nn.Linear(size, 2 * size, bias=bias)
         self.joined = nn.Linear(size, size, bias=bias)

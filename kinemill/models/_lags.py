@@ -30,7 +30,7 @@ class Lags(Terms):
         trigonometric: angles enter as sine, cosine and changes, else wrapped to [-π, π].
     """
 
-    centre: Tensor
+    center: Tensor
     period: Tensor
     frequency: Tensor
     level: Tensor
@@ -44,7 +44,7 @@ class Lags(Terms):
         self.trigonometric = trigonometric and bool(angle.any())
         columns = torch.arange(len(angle))
         whole = 2 * math.pi
-        self.register_buffer("centre", torch.zeros(len(angle)))
+        self.register_buffer("center", torch.zeros(len(angle)))
         self.register_buffer("period", torch.where(angle, whole, 0.0), persistent=False)
         self.register_buffer("frequency", torch.where(angle, 1 / whole, 0.0), persistent=False)
         shown = ~angle if self.trigonometric else torch.ones_like(angle)
@@ -58,9 +58,9 @@ class Lags(Terms):
         self.columns = len(angle)
         self.counts = tuple(first + more * rows for rows in range(history))
 
-    def centre_on(self, mean: Tensor) -> None:
+    def center_on(self, mean: Tensor) -> None:
         """Take a mean (C,) off the levels."""
-        self.centre.copy_(mean)
+        self.center.copy_(mean)
 
     def wrap(self, values: Tensor) -> Tensor:
         """Bring angles into [-π, π]."""
@@ -69,8 +69,8 @@ class Lags(Terms):
     def forward(self, rows: Tensor) -> Tensor:
         """(B, H, C), newest first -> (B, F)."""
         newest = self.wrap(rows[:, 0]).index_select(1, self.straight)
-        centre = self.centre.index_select(0, self.straight)
-        parts = [(newest - centre) * self.level]
+        center = self.center.index_select(0, self.straight)
+        parts = [(newest - center) * self.level]
         changes = [self.wrap(rows[:, :-1] - rows[:, 1:])] if rows.shape[1] > 1 else []
         if self.trigonometric:
             turned = rows.index_select(2, self.angle)

@@ -77,9 +77,9 @@ class Library(Terms):
         own = sum(part.shape[1] for part in self.own(torch.zeros(1, self.columns)))
         self.counts = tuple(own + count for count in self.lags.counts)
 
-    def centre_on(self, mean: Tensor) -> None:
+    def center_on(self, mean: Tensor) -> None:
         """Take a mean (C,) off the levels."""
-        self.lags.centre_on(mean)
+        self.lags.center_on(mean)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(B, H, C), newest first -> (B, F)."""
@@ -92,7 +92,7 @@ class Library(Terms):
         v = row.index_select(1, self.velocity) / self.spread
         parts = [*(torch.tanh(v / sharp) for sharp in SHARP), v * v.abs()]
         if len(self.slide):
-            parts.append(((row - self.lags.centre).index_select(1, self.slide) / self.reach) ** 3)
+            parts.append(((row - self.lags.center).index_select(1, self.slide) / self.reach) ** 3)
         waves: list[Tensor] = []
         if len(self.hinge):
             q = self.lags.wrap(row).index_select(1, self.hinge)

@@ -1,7 +1,7 @@
 """Equations of motion of a few coordinates: mass matrix, Coriolis terms, potential.
 
 Symbols: B batch, n coordinates q (rad or m), v their rates, M (n, n) mass matrix, c the Coriolis
-and centrifugal terms, g the gradient of the potential, b generalised forces; M dv/dt + c + g = b.
+and centrifugal terms, g the gradient of the potential, b generalized forces; M dv/dt + c + g = b.
 
 Spelled as plain operations on small slices, so that they are exported to ONNX as they stand.
 """

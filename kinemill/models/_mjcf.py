@@ -38,7 +38,7 @@ class TreeBody(Settings):
     place: Vector  # m, in the parent's frame, joints at their zero
     turn: Quaternion
     mass: float = Field(ge=0.0)  # kg
-    centre: Vector  # m, of mass, in the body's frame
+    center: Vector  # m, of mass, in the body's frame
     principal: Quaternion  # of inertia, in the body's frame
     inertia: Vector  # kg·m², about the principal axes
     joints: tuple[TreeJoint, ...] = ()
@@ -104,7 +104,7 @@ def bodies_of(model: Any) -> Bodies:
                 place=_numbers(body.pos),
                 turn=_numbers(body.quat),
                 mass=float(body.mass[0]),
-                centre=_numbers(body.ipos),
+                center=_numbers(body.ipos),
                 principal=_numbers(body.iquat),
                 inertia=_numbers(body.inertia),
                 joints=tuple(_joint(model, first + k, gears) for k in range(count)),

@@ -15,7 +15,7 @@ Dropout = Annotated[
     ),
 ]
 Bias = Annotated[bool, Field(description="whether linear maps have a constant term")]
-LayerNorm = Annotated[bool, Field(description="whether hidden values are normalised in each row")]
+LayerNorm = Annotated[bool, Field(description="whether hidden values are normalized in each row")]
 
 
 def activation(name: str) -> Any:
@@ -25,8 +25,8 @@ def activation(name: str) -> Any:
     return _relu if name == "relu" else getattr(functional, name)
 
 
-def normaliser(size: int, settings: Any) -> Any:
-    """Return what normalises the last axis, of `size`; nothing where `layer_norm` is off."""
+def normalizer(size: int, settings: Any) -> Any:
+    """Return what normalizes the last axis, of `size`; nothing where `layer_norm` is off."""
     from torch import nn
 
     return nn.LayerNorm(size, bias=settings.bias) if settings.layer_norm else nn.Identity()

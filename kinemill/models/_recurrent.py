@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import PositiveInt
 
-from kinemill.models._parts import Bias, Dropout, LayerNorm, normaliser
+from kinemill.models._parts import Bias, Dropout, LayerNorm, normalizer
 from kinemill.spec.plugins import Model
 
 
@@ -41,7 +41,7 @@ class Recurrent(Model):
     def build(self, inputs: int, outputs: int, history: int) -> Any:
         """Make the network: (B, inputs), memories (B, layers, hidden) -> (B, outputs), memories.
 
-        What a layer hands up is normalised and thinned out, what it carries is not.
+        What a layer hands up is normalized and thinned out, what it carries is not.
         """
         import torch
         from torch import Tensor, nn
@@ -59,7 +59,7 @@ class Recurrent(Model):
                 self.from_input = nn.ModuleList(nn.Linear(n, wide, bias=bias) for n in sizes)
                 self.from_hidden = nn.ModuleList(nn.Linear(size, wide, bias=bias) for _ in sizes)
                 self.head = nn.Linear(size + inputs, outputs, bias=bias)
-                self.norms = nn.ModuleList(normaliser(size, settings) for _ in sizes)
+                self.norms = nn.ModuleList(normalizer(size, settings) for _ in sizes)
                 self.dropout = nn.Dropout(settings.dropout)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:

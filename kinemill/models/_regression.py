@@ -27,7 +27,7 @@ class Terms(nn.Module):
     counts: tuple[int, ...]
     columns: int
 
-    def centre_on(self, mean: Tensor) -> None:
+    def center_on(self, mean: Tensor) -> None:
         """Take a mean (C,) off the columns from now on: large offsets would cost digits."""
         raise NotImplementedError
 
@@ -85,7 +85,7 @@ class Regression(nn.Module):
             for number, (states, actions, _, wanted) in enumerate(batches):
                 rows = torch.cat([states, actions], dim=-1).double().cpu()
                 if number == 0:
-                    self.terms.centre_on(rows.mean((0, 1)))
+                    self.terms.center_on(rows.mean((0, 1)))
                 triangle.add(self.terms.cpu().double()(rows.flip(1)), wanted.double().cpu())
             self.terms.to(self.gain)
             self.set(triangle.solution(self.terms.counts[self.history - 1], self.ridge))
@@ -116,7 +116,7 @@ class Triangle:
     """R of the QR decomposition of [1, terms, outputs], one batch after the other.
 
     It is exact and of bounded size. As 1 is the first column, all below the first row belongs to
-    the centred columns; as shorter histories have the first terms, their R is its upper left part.
+    the centered columns; as shorter histories have the first terms, their R is its upper left part.
     """
 
     def __init__(self) -> None:

@@ -52,7 +52,7 @@ class Sees:
 def least_squares(
     batches: Iterable[tuple[Any, Any]], ridge: float, sees: Sees | None = None
 ) -> tuple[Any, Any]:
-    """Return weight (O, H F) and bias (O,) that minimise the squared error, in float64.
+    """Return weight (O, H F) and bias (O,) that minimize the squared error, in float64.
 
     Only R of a QR decomposition is kept of what was seen: exact, and of bounded size.
 
@@ -96,7 +96,7 @@ def least_squares(
 
 
 def _solved(left: Any, right: Any, penalty: Any) -> Any:
-    """Return weights that minimise the squared error and their penalised squares."""
+    """Return weights that minimize the squared error and their penalized squares."""
     import torch
 
     left = torch.cat([left, torch.diag(penalty)])

@@ -1,7 +1,7 @@
 """Equations of motion of a tree of bodies whose geometry is known, and whose masses are learned.
 
 By the bodies' Jacobians, in the world's frame (Featherstone 2008, chapter 2): with J_v, J_w of a
-body's centre of mass, M = Σ m J_vᵀ J_v + J_wᵀ I J_w, and the other forces are what the bodies need
+body's center of mass, M = Σ m J_vᵀ J_v + J_wᵀ I J_w, and the other forces are what the bodies need
 to move as they do where no coordinate accelerates: c + g = Σ J_vᵀ m a + J_wᵀ (I α + ω × I ω), with
 a base that accelerates against gravity.
 
@@ -36,7 +36,7 @@ class _Frame:
 class Tree(nn.Module):
     """Bodies that hang from each other by hinges and slides, as a MuJoCo model tells.
 
-    Lengths and directions are believed. Masses, centres of mass, principal inertias and springs
+    Lengths and directions are believed. Masses, centers of mass, principal inertias and springs
     start as they are told and are learned; masses and inertias stay positive.
 
     Args:
@@ -53,7 +53,7 @@ class Tree(nn.Module):
         kept = {
             "gravity": torch.tensor(bodies.gravity),
             "masses": torch.tensor([body.mass for body in bodies.bodies]),
-            "centres": torch.tensor([body.centre for body in bodies.bodies]),
+            "centers": torch.tensor([body.center for body in bodies.bodies]),
             "inertias": torch.tensor([body.inertia for body in bodies.bodies]),
             "armature": torch.tensor([joints[k].armature for k in place]),
             "stiffness": torch.tensor([joints[k].stiffness for k in place]),
@@ -62,10 +62,10 @@ class Tree(nn.Module):
         }
         for name, value in kept.items():
             self.register_buffer(name, value, persistent=False)
-        size = kept["centres"].norm(dim=1).amax().clamp_min(1e-2)
+        size = kept["centers"].norm(dim=1).amax().clamp_min(1e-2)
         self.register_buffer("size", size, persistent=False)
         self.mass = nn.Parameter(torch.zeros(count))  # logarithm of the factor
-        self.centre = nn.Parameter(torch.zeros(count, 3))  # of the size
+        self.center = nn.Parameter(torch.zeros(count, 3))  # of the size
         self.inertia = nn.Parameter(torch.zeros(count, 3))  # logarithm of the factor
         self.spring = nn.Parameter(torch.zeros(len(joints)))  # logarithm of the factor
         for number, body in enumerate(bodies.bodies):
@@ -81,7 +81,7 @@ class Tree(nn.Module):
         still = torch.eye(3, dtype=q.dtype, device=q.device).unsqueeze(0)
         world = _Frame(still, nothing, nothing, nothing - self.get_buffer("gravity"), nothing)
         masses = self.get_buffer("masses") * torch.exp(self.mass)
-        centres = self.get_buffer("centres") + self.get_buffer("size") * self.centre
+        centers = self.get_buffer("centers") + self.get_buffer("size") * self.center
         inertias = self.get_buffer("inertias") * torch.exp(self.inertia)
         stiffness = self.get_buffer("stiffness") * torch.exp(self.spring)
         mass = torch.diag(self.get_buffer("armature")).unsqueeze(0)
@@ -94,7 +94,7 @@ class Tree(nn.Module):
                 joint += 1
             frames.append(frame)
             if frame.axes:
-                own = (masses[number], centres[number], inertias[number])
+                own = (masses[number], centers[number], inertias[number])
                 more, push = self._share(frame, number, *own, q.shape[1])
                 mass, forces = mass + more, forces + push
         return mass, forces
@@ -144,12 +144,12 @@ class Tree(nn.Module):
         frame: _Frame,
         number: int,
         mass: Tensor,
-        centre: Tensor,
+        center: Tensor,
         inertia: Tensor,
         coordinates: int,
     ) -> tuple[Tensor, Tensor]:
         """Return what one body adds to M (B, n, n) and to c + g (B, n)."""
-        arm = frame.turn @ centre
+        arm = frame.turn @ center
         middle, pull = frame.place + arm, frame.pull + _swung(arm, frame)
         axes = frame.turn @ self.get_buffer(f"principal_{number}")
         whole = (axes * inertia) @ axes.transpose(1, 2)

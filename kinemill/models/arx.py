@@ -1,7 +1,7 @@
 """A linear model of the last rows, as levels of the newest row and changes from row to row (ARX).
 
 The autoregressive model with exogenous inputs of Ljung, System Identification (1999), chapter 4. In
-levels and changes it is the same model as in raw rows, but a penalty on its weights pulls towards
+levels and changes it is the same model as in raw rows, but a penalty on its weights pulls toward
 "goes on as it went", and float32 does not have to cancel large numbers. It starts as the
 least-squares solution over all training rows.
 """

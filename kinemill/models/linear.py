@@ -3,7 +3,7 @@
 The linear part starts as the least-squares solution over all training rows, the network starts as
 nothing; from there both learn through rollouts. What a network has to learn is then only what a
 linear model cannot say, which takes far fewer steps (Schoukens and Ljung, 2019, section on
-initialising nonlinear models from the best linear approximation).
+initializing nonlinear models from the best linear approximation).
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ class Linear(Model):
     groups: list[str] = Field(
         default=[],
         description="with `local`: patterns of names, `left_*` such as, that belong together; how "
-        "others of its group change from row to row is seen, too, and alone is penalised then: "
+        "others of its group change from row to row is seen, too, and alone is penalized then: "
         "`ridge` counts in the spread of each change",
     )
     residual: Annotated[

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, activation, normaliser
+from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, activation, normalizer
 from kinemill.spec.plugins import MODELS, Model
 
 
@@ -41,7 +41,7 @@ class MLP(Model):
                 )
                 self.activation = activation(settings.activation)
                 self.head = nn.Linear(sizes[-1], outputs, bias=settings.bias)
-                self.norms = nn.ModuleList(normaliser(size, settings) for size in sizes[1:])
+                self.norms = nn.ModuleList(normalizer(size, settings) for size in sizes[1:])
                 self.dropout = nn.Dropout(settings.dropout)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor]:

@@ -1,6 +1,6 @@
 """A causal Transformer over the window of the last `history` encoded states and actions.
 
-Encoder blocks of Vaswani et al. (2017), normalised before each part (Xiong et al., 2020), with
+Encoder blocks of Vaswani et al. (2017), normalized before each part (Xiong et al., 2020), with
 learned positions. The carry is the window itself without its newest row; only the newest position
 is asked for an answer, so of the last block only that one is computed.
 """
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, normaliser
+from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, normalizer
 from kinemill.spec.plugins import MODELS, Model
 
 
@@ -53,7 +53,7 @@ class Transformer(Model):
                 self.blocks = nn.ModuleList(
                     Block(settings, history) for _ in range(settings.layers)
                 )
-                self.norm = normaliser(size, settings)
+                self.norm = normalizer(size, settings)
                 self.head = nn.Linear(size, outputs, bias=bias)
 
             def warm_up(self, features: Tensor) -> tuple[Tensor]:

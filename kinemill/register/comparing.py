@@ -35,7 +35,7 @@ class ComparedVersions:
         a, b: the versions.
         errors: of both, on the test split of the newer dataset of the two.
         horizons: `b` against `a` at every horizon and, of models of dynamics, over whole episodes.
-        number: of that dataset in the catalogue.
+        number: of that dataset in the catalog.
         differs: in what their interfaces are not the same.
     """
 

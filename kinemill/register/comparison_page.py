@@ -14,7 +14,7 @@ from kinemill.verify.comparison import NRMSE
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.sections import document
 
-_STYLE = {"a": "champion", "b": "model"}  # colours of the page's style sheet
+_STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
 
 
 def comparison_page(found: Json) -> str:

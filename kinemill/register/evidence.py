@@ -157,7 +157,7 @@ class TestSplit:
         return serve(folder, gather(self._rows, starts, simulator.history, wanted.horizon))
 
     def age(self) -> float:
-        """Return how long ago the dataset version was entered into the catalogue, s."""
+        """Return how long ago the dataset version was entered into the catalog, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 

@@ -71,7 +71,7 @@ class PolicyEvidence:
         return serve_policy(folder, PATIENCE)
 
     def age(self) -> float:
-        """Return how long ago the dataset version was entered into the catalogue, s."""
+        """Return how long ago the dataset version was entered into the catalog, s."""
         made = find_dataset(self.home, self.task.name, self.dataset.digest).created
         return time.time() - datetime.fromisoformat(made).timestamp()
 

@@ -58,7 +58,7 @@ class Reigning:
             BadInput: the dataset was never in this home.
             CorruptArtifact: it is gone or damaged.
         """
-        found = self._catalogued
+        found = self._cataloged
         if found.status(self.home) != "ready":
             raise CorruptArtifact(
                 found.folder(self.home),
@@ -90,12 +90,12 @@ class Reigning:
         return np.asarray(self._packed.values[starts[which] + chosen - before[which]])
 
     @cached_property
-    def _catalogued(self) -> DatasetVersion:
+    def _cataloged(self) -> DatasetVersion:
         return find_dataset(self.home, self.registered.task, self.dataset)
 
     @cached_property
     def _packed(self) -> PackedDataset:
-        return load_dataset(self.home, self._catalogued.ref)
+        return load_dataset(self.home, self._cataloged.ref)
 
 
 def _by_hash(episode: PackedEpisode) -> Any:

@@ -244,7 +244,7 @@ def _axes(item: Carry) -> list[Axis]:
 def step_seed(seed: int, step: int) -> int:
     """Return what a policy draws from at one step of an episode: below 2**31, unlike any other's.
 
-    Neighbouring episodes and steps have nothing in common: SplitMix64 (Steele, Lea, Flood, 2014)
+    Neighboring episodes and steps have nothing in common: SplitMix64 (Steele, Lea, Flood, 2014)
     of both.
     """
     mixed = _split(_split(seed & _MASK64) ^ step)

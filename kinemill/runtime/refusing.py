@@ -78,10 +78,10 @@ def _dangerous(path: Path) -> str:
         return "is a pickle, or may be: loading one runs whatever it holds"
     if suffix in LIBRARIES:
         return "is a library, or a model in a form that cannot be looked through"
-    return _python_flavour(path) if path.name == MLMODEL and path.is_file() else ""
+    return _python_flavor(path) if path.name == MLMODEL and path.is_file() else ""
 
 
-def _python_flavour(path: Path) -> str:
+def _python_flavor(path: Path) -> str:
     """Say what about an MLmodel file would make MLflow import code or unpickle."""
     text = path.read_text(encoding="utf-8", errors="replace")
     loaders = sorted(set(_LOADER.findall(text)) - {OWN_LOADER})

@@ -1,6 +1,6 @@
 """Holding a plant at an unstable rest while it is excited: else no log would show that place long.
 
-The linear-quadratic regulator (Kalman 1960) of the plant linearised there by central differences.
+The linear-quadratic regulator (Kalman 1960) of the plant linearized there by central differences.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ STEP = 1e-4  # rad, m, and their rates, to either side: errors of 1e-8 relative
 
 @cache
 def regulator(plant: Any, rest: tuple[float, ...], weights: tuple[float, ...]) -> Signal:
-    """Return the gain K (A, 2 Q) of u = -K (x - rest) that minimises Σ x' Q x + u' R u.
+    """Return the gain K (A, 2 Q) of u = -K (x - rest) that minimizes Σ x' Q x + u' R u.
 
     Args:
         plant: a `Plant`, at whose period it acts.

@@ -24,7 +24,7 @@ _CART = """
 _POLE = """
 <body name="{name}" pos="0 0 {hinge}">
   <joint name="{name}" type="hinge" axis="0 -1 0" damping="{pole_damping}"/>
-  <inertial pos="0 0 -{centre}" mass="{pole_mass}" diaginertia="{inertia} {inertia} 1e-6"/>
+  <inertial pos="0 0 -{center}" mass="{pole_mass}" diaginertia="{inertia} {inertia} 1e-6"/>
   <geom type="capsule" fromto="0 0 0 0 0 -{pole_length}" size="0.01" mass="0"/>{outer}
 </body>"""
 
@@ -43,7 +43,7 @@ class Cart(Plant):
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description."""
         values: dict[str, Any] = self.model_dump()
-        values["centre"] = self.pole_length / 2.0
+        values["center"] = self.pole_length / 2.0
         values["inertia"] = self.pole_mass * self.pole_length**2 / 12.0
         return _CART.format(
             **values,

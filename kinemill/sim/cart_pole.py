@@ -1,8 +1,8 @@
 """A pole hinged to a motor-driven cart on a track: the plant, its sensors and its logs.
 
-Symbols: x cart position m, θ pole angle rad (0 hangs down, positive towards positive x, counted
+Symbols: x cart position m, θ pole angle rad (0 hangs down, positive toward positive x, counted
 over full turns), u force on the cart N, M cart mass kg, m pole mass kg, L pole length m, g gravity
-m/s². The pole is a thin uniform rod: centre of mass at L/2, inertia m L²/12 about it.
+m/s². The pole is a thin uniform rod: center of mass at L/2, inertia m L²/12 about it.
 """
 
 from typing import ClassVar
@@ -27,7 +27,7 @@ class CartPole(Cart):
     period: PositiveInt = 10  # physics steps between two rows, give or take one: 100 Hz
     jitter: float = 0.15  # share of the rows that come a physics step early, and late
     excitation: tuple[float, float] = (4.0, 9.0)  # N, range of an episode's peak
-    centring: tuple[float, float] = (4.0, 2.0)  # N/m, N·s/m: back to the middle in about 1 s
+    centering: tuple[float, float] = (4.0, 2.0)  # N/m, N·s/m: back to the middle in about 1 s
 
     cart_quantum: float = 5e-5  # m, encoder resolution
     pole_counts: PositiveInt | None = 4096  # encoder counts per turn: 1.53 mrad
@@ -63,7 +63,7 @@ class CartPole(Cart):
 
     def command(self, push: Signal, state: Signal) -> Signal:
         """Return the force (1,) that excites, and brings the cart back to the middle."""
-        stiffness, damping = self.centring
+        stiffness, damping = self.centering
         return push - stiffness * state[0] - damping * state[2]
 
     def points(self, positions: Signal) -> Signal:

@@ -33,10 +33,10 @@ class CartPoleSwingUp(CartPole):
         return random.uniform(low, -low)
 
     def command(self, push: Signal, state: Signal) -> Signal:
-        """Return the force (1,) that excites, centres the cart, and keeps the pole's energy high.
+        """Return the force (1,) that excites, centers the cart, and keeps the pole's energy high.
 
         A cart pushed by -θ' cos θ works with the pole, and against it where the sign is turned:
-        towards the energy of standing at the top (Åström and Furuta 2000).
+        toward the energy of standing at the top (Åström and Furuta 2000).
         """
         _, angle, _, rate = state
         lacking = 1.0 + np.cos(angle) - rate**2 * self.pole_length / (3.0 * self.gravity)

@@ -31,7 +31,7 @@ class DoubleCartPole(Cart):
     track: PositiveFloat = 2.0  # m from the middle to the end stop
     force: PositiveFloat = 20.0  # N the motor can give
     excitation: tuple[float, float] = (5.0, 20.0)  # N, range of an episode's peak
-    centring: tuple[float, float] = (8.0, 3.0)  # N/m, N·s/m: back to the middle in about 1 s
+    centering: tuple[float, float] = (8.0, 3.0)  # N/m, N·s/m: back to the middle in about 1 s
     caught: PositiveFloat = 0.5  # rad from the top within which excitation leaves poles balanced
 
     def start(self, random: np.random.Generator) -> Signal:
@@ -55,7 +55,7 @@ class DoubleCartPole(Cart):
         off[1:3] -= 2 * np.pi * np.round(off[1:3] / (2 * np.pi))
         if np.abs(off[1:3]).max() < self.caught:
             return push / 2.0 - regulator(cast(Any, self), tuple(UPRIGHT.tolist()), WEIGHTS) @ off
-        stiffness, damping = self.centring
+        stiffness, damping = self.centering
         return push - stiffness * state[0] - damping * state[3]
 
     def points(self, positions: Signal) -> Signal:

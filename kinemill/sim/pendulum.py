@@ -18,7 +18,7 @@ _MJCF = """
   <worldbody>
     <body name="rod">
       <joint name="rod" type="hinge" axis="0 -1 0" damping="{damping}"/>
-      <inertial pos="0 0 -{centre}" mass="{mass}" diaginertia="{inertia} {inertia} 1e-6"/>
+      <inertial pos="0 0 -{center}" mass="{mass}" diaginertia="{inertia} {inertia} 1e-6"/>
       <geom type="capsule" fromto="0 0 0 0 0 -{length}" size="0.01" mass="0"/>
     </body>
   </worldbody>
@@ -49,7 +49,7 @@ class Pendulum(Plant):
         return _MJCF.format(
             **self.model_dump(),
             mechanics=MECHANICS.format(step=self.physics_step, gravity=self.gravity),
-            centre=self.length / 2.0,
+            center=self.length / 2.0,
             inertia=self.mass * self.length**2 / 12.0,
         )
 

@@ -99,7 +99,7 @@ class Channel(Settings):
     )
     resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
     shape: tuple[PositiveInt, PositiveInt, Literal[3]] | None = Field(
-        default=None, description="of an image: height, width, 3 colours; default: as in the log"
+        default=None, description="of an image: height, width, 3 colors; default: as in the log"
     )
 
     texts: dict[int, str] = Field(

@@ -102,7 +102,7 @@ class Environment(Plugin):
     wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(_pick_wrapper)]] = Field(
         default=[], description="from the innermost one outwards, by name or with settings"
     )
-    randomise: dict[str, Range] = Field(
+    randomize: dict[str, Range] = Field(
         default={}, description="a parameter: lowest and highest value, drawn at each reset"
     )
     variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
@@ -163,7 +163,7 @@ class Environment(Plugin):
             fix="name a trained policy by --model, or a --controller for a plant",
         )
 
-    def vectorised(self, task: Any) -> Any:
+    def vectorized(self, task: Any) -> Any:
         """Return what makes so many copies as one `kinemill.environments.rows.Rows`; or None."""
         del task
 
@@ -204,8 +204,8 @@ def pick_environment(value: Any, info: Any) -> Environment | None:
 
 
 def named_parameters(given: Mapping[str, Any]) -> list[str]:
-    """Return the names that `randomise` and `variants` of an environment's settings speak of."""
-    names = set(given.get("randomise", {}))
+    """Return the names that `randomize` and `variants` of an environment's settings speak of."""
+    names = set(given.get("randomize", {}))
     for variant in given.get("variants", {}).values():
         names |= set(variant)
     return sorted(names)

@@ -15,7 +15,7 @@ Problem = tuple[tuple[str | int, ...], str]
 class Export(Settings):
     """What the stage `onnx_model` makes."""
 
-    optimise: bool = Field(
+    optimize: bool = Field(
         default=True, description="work out once what is constant, see kinemill.export.folding"
     )
     c99: bool = Field(

@@ -59,7 +59,7 @@ class ImageEncoder(Plugin):
         """Make the torch network: (B, C, H, W) in [0, 1], what texts say (B, told) -> (B, size).
 
         Args:
-            shape: height, width, colours.
+            shape: height, width, colors.
             told: numbers that the texts of a row became; 0 without texts.
         """
 

@@ -221,11 +221,11 @@ def _problems(task: Task) -> list[Problem]:
     parts += [(("control",), task.control)] if task.control else []
     parts += [(("export",), task.export), (("verify",), task.verify)]
     parts += [(("environment",), task.environment)] if task.environment else []
-    modelled: list[tuple[Location, Settings]] = []
-    (parts if policy else modelled).append((("learn",), task.learn))
+    modeled: list[tuple[Location, Settings]] = []
+    (parts if policy else modeled).append((("learn",), task.learn))
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
-    modelled.append((("promote",), task.promote))
-    modelled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
+    modeled.append((("promote",), task.promote))
+    modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
     # Models of dynamics and checks know states and actions alone.
     own = {name: task.channels[name] for name in task.columns}
     found: list[tuple[Location, str]] = list(problems_between(task.channels))
@@ -238,7 +238,7 @@ def _problems(task: Task) -> list[Problem]:
     )
     found += [(("promote", *where), what) for where, what in unfit]
     found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
-    for channels, those in ((task.channels, parts), (own, modelled)):
+    for channels, those in ((task.channels, parts), (own, modeled)):
         for where, part in those:
             found += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return found

@@ -122,7 +122,7 @@ class Chooser(Protocol):
     """Who makes the choices of a space: a sampler, or somebody who tries them all."""
 
     def select(self, name: str, labels: list[str]) -> int:
-        """Return which of the labelled items is taken."""
+        """Return which of the labeled items is taken."""
         ...
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:

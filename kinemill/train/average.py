@@ -1,7 +1,7 @@
 """Weights averaged over the steps, which judge and predict better than the last ones.
 
 Polyak and Juditsky (1992) average all steps, an exponential moving average forgets the first ones.
-Its bias towards where it starts is taken out as Kingma and Ba (2015, section 3) do for moments:
+Its bias toward where it starts is taken out as Kingma and Ba (2015, section 3) do for moments:
 after k steps it is Σ β^(k-i) w_i (1 - β) / (1 - β^k), i from 1 to k, so the first average is the
 first weights, β grows on its own from 0 to `learn.ema`, and no warm-up has to be chosen.
 """

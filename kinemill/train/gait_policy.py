@@ -260,7 +260,7 @@ def _tables(gaits: Gaits, spread: Any, history: int) -> dict[str, Any]:
 def _lowest(missed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the phase (B, 1) at which (B, N) is least, and weights (B, N) of the places near it.
 
-    A parabola through the least and its neighbours; NaN stays NaN.
+    A parabola through the least and its neighbors; NaN stays NaN.
     """
     at = missed.argmin(dim=1, keepdim=True)
     around = [missed.gather(1, (at + by + _PHASES) % _PHASES) for by in (-1, 0, 1)]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinemill.environments.kinds._walkers import height_of, levelled, soles
+from kinemill.environments.kinds._walkers import height_of, leveled, soles
 from kinemill.train.gait_policy import GaitPolicy
 
 Floats = NDArray[np.floating]
@@ -27,7 +27,7 @@ class Pose:
     Attributes:
         joints: (B, J) rad.
         rates: (B, J) rad/s.
-        feet: (B, 2, 3) centres of the soles from the trunk, along the level ground, m.
+        feet: (B, 2, 3) centers of the soles from the trunk, along the level ground, m.
         height: (B,) of the trunk, m.
         moving: (B, 2) velocity of the trunk along its heading and across, m/s.
     """
@@ -89,7 +89,7 @@ class Reference:
         slopes = [-self._harmonics * np.sin(turned), self._harmonics * np.cos(turned)]
         joints = series[0] + waves @ series[1:]
         rates = np.concatenate(slopes, axis=1) @ series[1:] * self.pace / self._dt
-        feet = levelled(soles(joints).mean(axis=-2))
+        feet = leveled(soles(joints).mean(axis=-2))
         moving = self._moving(feet, command)
         columns = (joints, rates, feet.reshape(len(feet), 6), height_of(joints)[:, None], moving)
         return np.concatenate(columns, axis=1)

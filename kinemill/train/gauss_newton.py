@@ -1,7 +1,7 @@
 """Few parameters, fitted to rollouts in seconds: Gauss and Newton's method in place of gradients.
 
 Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ small while steps help. The
-way of grey boxes and of polynomial state-space models, whose parameters differ too much in their
+way of gray boxes and of polynomial state-space models, whose parameters differ too much in their
 reach for one learning rate.
 Symbols: B windows, T horizon, S states, P parameters, r residuals, J their slopes (., P).
 """
@@ -74,13 +74,13 @@ def fit_rollouts(step: Any, windows: Any, which: Tensor, settings: GaussNewton) 
             pull = (settings.ridge * missed.numel()) ** 0.5
             return torch.cat([missed, pull * (flat - first)]) if pull else missed
 
-        flat = _minimise(residuals, flat, settings.iterations)
+        flat = _minimize(residuals, flat, settings.iterations)
     with torch.no_grad():
         for value, found in zip(parameters.values(), named(flat).values(), strict=True):
             value.copy_(found)
 
 
-def _minimise(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: int) -> Tensor:
+def _minimize(residuals: Callable[[Tensor], Tensor], flat: Tensor, iterations: int) -> Tensor:
     """Return the parameters (P,) after steps that each made the squared residuals smaller."""
     with torch.enable_grad():
         damping, error = 1e-2, residuals(flat)

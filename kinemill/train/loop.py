@@ -30,7 +30,7 @@ from kinemill.train.updating import Steps
 
 @dataclass(frozen=True)
 class Objective:
-    """What the loop minimises and watches.
+    """What the loop minimizes and watches.
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
@@ -76,7 +76,7 @@ def fit(
 
     Args:
         module: what learns.
-        objective: what it is to minimise.
+        objective: what it is to minimize.
         learn: settings.
         folder: of checkpoints.
         listeners: who records metrics, and who watches.

@@ -45,7 +45,7 @@ class Noise(nn.Module):
 
 
 class Member(nn.Module):
-    """A step and its noise, called by the name of a method, so that all of it can be vectorised.
+    """A step and its noise, called by the name of a method, so that all of it can be vectorized.
 
     Args:
         step: a `train.step.Step`.

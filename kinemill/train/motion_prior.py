@@ -1,7 +1,7 @@
 """An adversarial motion prior: a network that tells steps of the clips' gaits from the policy's.
 
 What it takes for a clip's is rewarded (Peng et al. 2021, AMP, eq. (6) to (8)): least squares
-towards 1 for steps of the gaits and -1 for the policy's, a penalty on its gradient at the former,
+toward 1 for steps of the gaits and -1 for the policy's, a penalty on its gradient at the former,
 and a reward of max(0, 1 - (D - 1)² / 4). It learns whenever the policy has made `BATCH` steps.
 Symbols: J joints, a step is joints before and after, (2 J,).
 """

@@ -1,6 +1,6 @@
 """What a policy sees, as features: numbers scaled, angles as cosine and sine, images, texts.
 
-Symbols: B batch, D numbers observed, H height, W width, C colours, L bytes of a text, F features.
+Symbols: B batch, D numbers observed, H height, W width, C colors, L bytes of a text, F features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class Sight(nn.Module):
             parts.append(self._numbers(given[OBSERVATION]))
         texts = [self.encoders[name](given[name]) for name in self.texts]
         for name in self.images:
-            # uint8 until here: in [0, 1] and with colours first in the batch alone.
+            # uint8 until here: in [0, 1] and with colors first in the batch alone.
             image = given[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
             told = torch.cat(texts, dim=-1) if texts else image.new_zeros(image.shape[0], 0)
             parts.append(self.encoders[name](image, told))

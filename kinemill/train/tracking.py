@@ -3,7 +3,7 @@
 Walkers side by side, their targets being the gait at the next phase plus what the policy adds. The
 reward is 0.4 of the task's own and 0.6 of imitation (Peng et al. 2018, section 5): pose, velocity,
 feet, and the trunk's attitude, height and velocity. Most episodes begin in the midst of the gait,
-at any phase (reference-state initialisation), the rest as they do in a trial.
+at any phase (reference-state initialization), the rest as they do in a trial.
 
 Symbols: B walkers, J leg joints, φ phase, rad.
 """
@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from kinemill.environments.kinds._biped import PITCH
-from kinemill.environments.kinds._walkers import Walkers, levelled, soles, stance
+from kinemill.environments.kinds._walkers import Walkers, leveled, soles, stance
 from kinemill.environments.kinds.walker import NEAR, START
 from kinemill.environments.rows import EPISODE, summed
 from kinemill.train.gait_reference import Reference
@@ -75,9 +75,9 @@ class Tracking:
     def _begin(self, rows: Any) -> None:
         """Begin in the midst of a gait, or standing, under a command of the task or of a clip."""
         random, count, reference = self._random, len(rows), self._reference
-        for row in rows if self._own.randomise else ():
+        for row in rows if self._own.randomize else ():
             drawn = {
-                name: random.uniform(*ends) for name, ends in sorted(self._own.randomise.items())
+                name: random.uniform(*ends) for name, ends in sorted(self._own.randomize.items())
             }
             self._walkers.vary(int(row), drawn)
             self._push[row] = drawn.get("push", self._own.push)
@@ -145,7 +145,7 @@ class Tracking:
         roll = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
         low = np.minimum(0.0, walkers.position[:, 2] - pose.height)
         swayed = np.square(walkers.moving()[:, :2] - pose.moving).sum(axis=1)
-        feet = levelled(soles(joints).mean(axis=-2)) - pose.feet
+        feet = leveled(soles(joints).mean(axis=-2)) - pose.feet
         off = {
             "pose": np.square(joints - pose.joints).sum(axis=1),
             "velocity": np.square(walkers.velocity[:, 6:] - pose.rates).sum(axis=1),

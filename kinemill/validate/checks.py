@@ -98,7 +98,7 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
 
     Args:
         task: says how many rows are enough.
-        table: one row an accepted episode, as `kinemill.validate.table.summarise` makes it.
+        table: one row an accepted episode, as `kinemill.validate.table.summarize` makes it.
     """
     least = task.validation.min_steps
     # By numpy: polars takes 5 ms to plan expressions about a hundred columns, however few rows.

@@ -88,7 +88,7 @@ class Check(Protocol):
     `judges` says when it looks, and what it is given. "identity": all rows, before anything else is
     judged; a log in another unit or with channels exchanged would fail every check after it.
     "stretch": stretches of rows without NaN, of which it says which are faulty. "pattern", then
-    "outlier": all rows, those found faulty so far as NaN, so that what has a recognisable form is
+    "outlier": all rows, those found faulty so far as NaN, so that what has a recognizable form is
     named by it. "episode": likewise, last; one spike does not condemn an episode, and it takes all
     or none.
 

@@ -19,7 +19,7 @@ BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
 _ALIKE = 1e-3  # spread over mean of windows below which all of them say the same
-_FEW = 200  # windows that a fit looks at: neighbours say nearly the same
+_FEW = 200  # windows that a fit looks at: neighbors say nearly the same
 MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
 _SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over a log
 
@@ -77,7 +77,7 @@ def reach_of(values: Array, channel: Channel) -> float:
 
 
 def noise(error: Array) -> Array:
-    """Return the noise around each row of |error| (n,): that of its block and both neighbours.
+    """Return the noise around each row of |error| (n,): that of its block and both neighbors.
 
     Never below the noise of the whole, so that a rounded log at rest has none of zero.
     """
@@ -136,7 +136,7 @@ def windows_of(
     )
 
 
-def travelled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Array:
+def traveled(values: Values, name: str, rows: NDArray[np.intp], dt: float) -> Array:
     """Return the way of a velocity to each of rising rows (m,), in unit; NaN goes nowhere.
 
     By trapezoids, from the first row of the track. Sums between the rows that are asked for take a
@@ -190,7 +190,7 @@ def _windows(
     few = max(1, (len(velocity) - rows) // MANY)
     first, last = slice(None, -rows, few), slice(rows, None, few)
     begin = np.arange(max(ahead, 0), max(ahead, 0) + len(velocity) - rows, few)
-    said = travelled(values, name, begin + rows, dt) - travelled(values, name, begin, dt)
+    said = traveled(values, name, begin + rows, dt) - traveled(values, name, begin, dt)
     moved = position[last] - position[first]
     if late:
         said += (late - ahead * dt) * (velocity[last] - velocity[first])

@@ -47,7 +47,7 @@ def together(found: Iterable[Bars]) -> Bars:
 
 
 def few(found: Bars) -> Bars:
-    """Return as many bars as one of sixteen parts has: neighbours share one."""
+    """Return as many bars as one of sixteen parts has: neighbors share one."""
     return {name: _shared(bars) for name, bars in found.items()}
 
 

@@ -21,8 +21,8 @@ def columns_of(task: Task) -> list[str]:
     return ["episode", "rows", "duration_s", "nulls", *channels]
 
 
-def summarise(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Summarise episodes, all at once.
+def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Summarize episodes, all at once.
 
     Args:
         frame: rows of many episodes, one after the other: `episode` and the task's columns.
@@ -45,7 +45,7 @@ def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | No
 
 
 def row(episode: str, values: Values, task: Task) -> Row:
-    """Summarise one episode, channel -> (n,), n at least one."""
+    """Summarize one episode, channel -> (n,), n at least one."""
     found = _about(episode, len(values[task.columns[0]]), 0, task)
     for name in task.columns:
         statistics = _statistics(values, name, task)
@@ -63,7 +63,7 @@ def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
 
 
 def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
-    """Summarise one episode that may lack values: what is known of it, and how much is not."""
+    """Summarize one episode that may lack values: what is known of it, and how much is not."""
     nulls = sum(frame[name].null_count() for name in task.columns)
     found = _about(episode, frame.height, nulls, task)
     for name in task.columns:

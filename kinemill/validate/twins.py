@@ -97,7 +97,7 @@ def _between(values: Array, at: Array) -> Array:
 def _noise(piece: Values, name: str) -> float:
     """Return the noise of a channel: the usual second difference, which slow motion has none of.
 
-    Second differences of white noise have sqrt(6) times its deviation. A quantised signal that
+    Second differences of white noise have sqrt(6) times its deviation. A quantized signal that
     rests most of the time has none; its smallest steps are its noise. Of a long log, stretches
     spread evenly over it are looked at.
     """

@@ -1,4 +1,4 @@
-"""One recording that stands for the others: what the catalogue shows of recordings and episodes.
+"""One recording that stands for the others: what the catalog shows of recordings and episodes.
 
 A sheet is one SVG: how many rows each recording has, and one recording, channel by channel. Hashes
 spread recordings evenly, so the first ones by hash are a fair sample of all.

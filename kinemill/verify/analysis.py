@@ -74,7 +74,7 @@ class Measurement:
     steps: tuple[int, ...] = ()
 
 
-def analyse(
+def analyze(
     predictors: Mapping[str, Predictor],
     dataset: PackedDataset,
     split: str,

@@ -93,7 +93,7 @@ class Errors:
     @property
     def nrmse(self) -> float:
         """RMSE over the spread of each channel, averaged over those that move in training."""
-        return float(normalised(self.rmse, self.spread))
+        return float(normalized(self.rmse, self.spread))
 
     @property
     def constant(self) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def moving(spread: Floats) -> NDArray[np.bool_]:
     return spread > 0.0
 
 
-def normalised(rmse: Floats, spread: Floats) -> Any:
+def normalized(rmse: Floats, spread: Floats) -> Any:
     """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
     moves = moving(spread)
     return (rmse[..., moves] / spread[moves]).mean(axis=-1) if moves.any() else np.nan

@@ -21,8 +21,8 @@ from kinemill.verify.analysis import (
     MODEL,
     Analysis,
     Measurement,
-    analyse,
     analysis_document,
+    analyze,
     plain,
 )
 from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
@@ -120,7 +120,7 @@ def evaluate_logs(
             fix="take a smaller --horizon, or longer logs",
         )
     far = {MODEL: simulator, **(rivals if whole is None else whole)}
-    return analyse(predictors, logs.rows, SPLIT, measurement, far)
+    return analyze(predictors, logs.rows, SPLIT, measurement, far)
 
 
 def write_evaluation(found: Evaluation, out: Path) -> Json:

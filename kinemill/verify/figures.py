@@ -23,7 +23,7 @@ MOST = 12  # channels pictured; of more, those with the largest error
 
 
 def legend(styles: dict[str, str]) -> str:
-    """Return the key to the colours: text by style."""
+    """Return the key to the colors: text by style."""
     items = (
         f'<span><i class="edge-{style}"></i>{escape(text)}</span>' for style, text in styles.items()
     )

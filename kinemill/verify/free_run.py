@@ -13,7 +13,7 @@ from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.comparison import MARGIN, Comparison
-from kinemill.verify.errors import named, normalised
+from kinemill.verify.errors import named, normalized
 from kinemill.verify.scale import Scale, training_scale
 from kinemill.verify.significance import compare_blocks, episode_blocks
 
@@ -52,7 +52,7 @@ class FreeRun:
     @property
     def nrmse(self) -> float:
         """RMSE over spread, averaged over the channels that move."""
-        return float(normalised(self.rmse, self.spread))
+        return float(normalized(self.rmse, self.spread))
 
     def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
         """Compare with a reference over the same whole episodes: `nrmse`, then each channel.

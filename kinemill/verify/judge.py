@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.spec.verifying import Verify
-from kinemill.verify.analysis import Analysis, Measurement, analyse
+from kinemill.verify.analysis import Analysis, Measurement, analyze
 from kinemill.verify.cold import cold_start
 from kinemill.verify.elsewhere import THREADS
 from kinemill.verify.errors import Errors
@@ -61,7 +61,7 @@ def judge(subject: Subject) -> Verdict:
     trials = try_out(subject)
     found = subject.references
     over_windows = found.predictors() if found else {"persistence": Persistence()}
-    analysis = analyse(
+    analysis = analyze(
         {"model": simulator, **over_windows},
         dataset,
         "test",

@@ -18,7 +18,7 @@ from kinemill.verify.figures import figure, legend
 
 HEADING = "<h2>Training</h2>"
 MOST = 12  # small charts: of actions, and of events
-PANELS = {  # what is drawn in one chart, each curve in its colour
+PANELS = {  # what is drawn in one chart, each curve in its color
     "error": {
         "train/loss": "model",
         "validation/single_step": "linear",

@@ -83,8 +83,8 @@ def residuals_of(predictor: Predictor, dataset: PackedDataset, split: str) -> li
 @QUIETLY
 def whiteness(series: list[Series]) -> Residuals:
     """Correlate residuals with themselves and with the inputs, pooled over episodes."""
-    errors = _centred([item.errors for item in series])
-    actions = _centred([item.actions for item in series])
+    errors = _centered([item.errors for item in series])
+    actions = _centered([item.actions for item in series])
     rows = sum(len(part) for part in errors)
     lags = max(1, min(LAGS, max(len(part) for part in errors) // 4))
     every = np.concatenate([item.errors for item in series])
@@ -130,7 +130,7 @@ def _cross_band(errors: Floats, actions: Floats, rows: int) -> Floats:
     return NORMAL_99 * np.sqrt(np.maximum(variance, 1.0) / rows)
 
 
-def _centred(parts: list[Floats]) -> list[Floats]:
+def _centered(parts: list[Floats]) -> list[Floats]:
     mean = np.concatenate(parts).mean(axis=0)
     return [part - mean for part in parts]
 

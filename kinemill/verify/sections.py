@@ -233,7 +233,7 @@ def _residuals(analysis: Analysis) -> str:
         "<h2>What is left unexplained</h2><p>Autocorrelation of the model's errors one step ahead, "
         f"by lags in steps, over {found.rows} rows. Of white noise 99 % lies between the dashed "
         "lines, and the Ljung-Box p is above 0.01; sensor noise in the states alone already makes "
-        "neighbouring errors alike.</p>" + autocorrelations(analysis) + inputs
+        "neighboring errors alike.</p>" + autocorrelations(analysis) + inputs
     )
 
 

@@ -4,7 +4,7 @@ The statistic is log(nRMSE of the model / nRMSE of the reference) on the same wi
 of log errors, so that it does not matter how large errors are. Its standard error is that of the
 delete-one-block jackknife (Efron 1982, chapter 3) over blocks of consecutive windows (Künsch 1989,
 The jackknife and the bootstrap for general stationary observations), because errors of
-neighbouring windows resemble one another. How long they do so is not known: block lengths double
+neighboring windows resemble one another. How long they do so is not known: block lengths double
 from one horizon up to whole episodes, and the widest interval counts. In contrast to the test of
 Diebold and Mariano (1995), which compares mean losses, blocks in which the robot rests and both
 models are right neither widen the interval nor count as evidence: the number of independent

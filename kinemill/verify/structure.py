@@ -174,7 +174,7 @@ def _foreign(model: onnx.ModelProto) -> list[str]:
 
 
 def _training(nodes: list[onnx.NodeProto]) -> list[str]:
-    """Name what behaves as in training: dropout that drops, normalisation over the batch."""
+    """Name what behaves as in training: dropout that drops, normalization over the batch."""
     found: set[str] = set()
     for node in nodes:
         mode = any(item.name == "training_mode" and item.i for item in node.attribute)

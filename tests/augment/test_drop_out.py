@@ -16,7 +16,7 @@ def test_lost_rows_keep_the_last_value_no_longer_than_asked_for(signals):
     plugin = DropOut(channels=["angle", "speed"], probability=0.1, longest=1)
     copy = plugin.vary(counting(20_000), signals, np.random.default_rng(0))
     age = np.arange(20_000) - copy[:, 0]
-    # One row at a time, yet neighbours may be lost one after the other: the share is 0.1.
+    # One row at a time, yet neighbors may be lost one after the other: the share is 0.1.
     assert (age > 0).mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 20_000))
     np.testing.assert_array_equal(copy[:, 0], copy[:, 1])
     np.testing.assert_array_equal(copy[:, 2], np.arange(20_000))

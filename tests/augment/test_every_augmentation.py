@@ -45,7 +45,7 @@ def plugin_of(name):
 
 
 def seen(frames: int = 6, height: int = 40, width: int = 56) -> np.ndarray:
-    """Pictures with an edge, a slope of colours, and noise; they may not be written to."""
+    """Pictures with an edge, a slope of colors, and noise; they may not be written to."""
     random = np.random.default_rng(frames)
     slope = np.linspace(40, 200, width)[None, None, :, None] * np.array([1.0, 0.7, 0.4])
     found = np.broadcast_to(slope, (frames, height, width, 3)) + random.integers(

@@ -1,4 +1,4 @@
-"""Blur: a Gaussian in height and width, none in time and colour."""
+"""Blur: a Gaussian in height and width, none in time and color."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_an_edge_becomes_the_integral_of_a_gaussian():
     np.testing.assert_allclose(found[0, 2, :, 0], wanted, atol=2.0)
 
 
-def test_neither_time_nor_colours_mix():
+def test_neither_time_nor_colors_mix():
     frames = np.zeros((3, 9, 9, 3), np.uint8)
     frames[1, :, :, 2] = 90
     found = ImageBlur(sigma=(1.0, 1.0)).paint(frames, np.random.default_rng(0))

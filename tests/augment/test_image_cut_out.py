@@ -1,4 +1,4 @@
-"""Cut-out: squares of one grey, the same in every frame of the episode."""
+"""Cut-out: squares of one gray, the same in every frame of the episode."""
 
 import numpy as np
 
@@ -17,6 +17,6 @@ def test_a_square_of_the_side_asked_for_is_filled_in_all_frames():
         assert hidden[0].sum() == rows * columns
         sizes.append((rows, columns))
     assert max(sizes) == (6, 6)
-    assert min(sizes)[0] >= 3  # the centre lies inside, so at most half is beyond the edge
-    # A centre in the 25 inner rows and columns of 30 shows a whole square: (25/30)² of them.
+    assert min(sizes)[0] >= 3  # the center lies inside, so at most half is beyond the edge
+    # A center in the 25 inner rows and columns of 30 shows a whole square: (25/30)² of them.
     assert abs(np.mean([size == (6, 6) for size in sizes]) - (25 / 30) ** 2) < 0.08

@@ -34,7 +34,7 @@ learn: {type: dynamics, model: {type: mlp}, history: 2, horizon: 2}
 augment:
 """
 CROP = "  - {type: image_crop, channels: [camera], pixels: 3}\n"
-COLOUR = "  - {type: image_colour, each: frame, channels: [camera]}\n"
+COLOUR = "  - {type: image_color, each: frame, channels: [camera]}\n"
 WORDS = "  - {type: language_templates, templates: ['please {text}', '{text} now', 'do {text}']}\n"
 
 
@@ -169,13 +169,13 @@ def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_
 def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(made, tmp_path):
     home, _, _, ref = made
     media = load_media(home, augment(task_of(tmp_path, CROP, COLOUR, WORDS), home, ref).ref)
-    name = next(one for one in media.episodes if one.endswith("+image_crop+image_colour"))
+    name = next(one for one in media.episodes if one.endswith("+image_crop+image_color"))
     shown = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
     assert shown[1].tobytes() == shown[3].tobytes()
     assert len({one.tobytes() for one in shown}) == 3
     spoken = next(one for one in media.episodes if one.endswith("+language_templates"))
     assert len({media.texts(spoken, "said", epoch)[0] for epoch in range(20)}) == 3
-    # One crop for an episode, colours for each frame: two equal frames differ in colour alone.
+    # One crop for an episode, colors for each frame: two equal frames differ in color alone.
     alone = media.frames(name, "camera", 1)[np.array([4])]
     assert alone[0].tobytes() == shown[1][4].tobytes()
 

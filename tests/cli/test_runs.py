@@ -232,15 +232,15 @@ def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
     ("state", "status"),
     [
         ("QUEUED", "queued"), ("NOT_STARTED", "queued"), ("STARTING", "starting"),
-        ("STARTED", "running"), ("CANCELING", "cancelling"), ("SUCCESS", "completed"),
-        ("CANCELED", "cancelled"),
+        ("STARTED", "running"), ("CANCELING", "canceling"), ("SUCCESS", "completed"),
+        ("CANCELED", "canceled"),
     ],
 )  # fmt: skip
 def test_every_state_of_dagster_has_its_word(dagster, state, status):
     dagster.known = [run(ONE, state)]
     found = kinemill("status", ONE, "--json")
     assert found["status"] == status
-    assert (found["completed_at"] is None) == (status not in {"completed", "cancelled"})
+    assert (found["completed_at"] is None) == (status not in {"completed", "canceled"})
 
 
 def test_status_of_a_run_that_trains_tells_step_and_loss(dagster, home):
@@ -339,9 +339,9 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
 
 
 def test_cancel_ends_a_run_and_says_how_it_stands(dagster):
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
+    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
     assert ("terminateRun", {"id": ONE, "policy": "SAFE_TERMINATE"}) in dagster.asked
-    assert "was cancelled before" in kinemill("cancel", ONE)
+    assert "was canceled before" in kinemill("cancel", ONE)
     dagster.known = [run(ONE, "SUCCESS")]
     with pytest.raises(BadInput, match="is completed; there is nothing to cancel"):
         kinemill("cancel", ONE)
@@ -368,7 +368,7 @@ def test_an_error_that_dagster_caught_is_its_first_line(dagster):
 @pytest.mark.parametrize("state", ["QUEUED", "STARTING", "STARTED"])
 def test_cancel_ends_a_run_that_is_queued_starting_or_running(dagster, state):
     dagster.known = [run(ONE, state)]
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
+    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
 def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(dagster):
@@ -380,7 +380,7 @@ def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(da
         return answer(query, variables)
 
     dagster.answer = begun
-    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is cancelled\n"
+    assert kinemill("cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
 @pytest.mark.parametrize("command", [["status"], ["metrics"], ["metrics", "--follow"], ["cancel"]])

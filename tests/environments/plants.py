@@ -55,7 +55,7 @@ class Rich(Point):
         return seen, 1e308, *rest
 
 
-class Towards:
+class Toward:
     """Pushes against the position: x is near 0 after one step."""
 
     def reset(self, seed):

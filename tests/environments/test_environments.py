@@ -9,7 +9,7 @@ from kinemill.environments.trials import RandomPolicy, bootstrap, run_episode, t
 from kinemill.errors import BadInput
 from kinemill.spec.environment import WRAPPERS
 from kinemill.spec.task import Task
-from tests.environments.plants import Towards
+from tests.environments.plants import Toward
 
 POINT = {"type": "python", "path": "tests.environments.plants:Point", "steps": 20}
 
@@ -43,8 +43,8 @@ def test_a_name_is_a_gymnasium_id_and_a_colon_makes_it_a_class():
         ("nowhere:Env", "cannot be imported"),
         ("tests.environments.plants:Pointt", "did you mean 'Point'"),
         ({**POINT, "arguments": {"edges": 1}}, "unexpected keyword argument 'edges'"),
-        ({**POINT, "path": "tests.environments.plants:Towards"}, "expected a gymnasium.Env"),
-        ({**POINT, "randomise": {"gain2": [0.5, 1.5]}}, "did you mean 'gain'"),
+        ({**POINT, "path": "tests.environments.plants:Toward"}, "expected a gymnasium.Env"),
+        ({**POINT, "randomize": {"gain2": [0.5, 1.5]}}, "did you mean 'gain'"),
     ],
 )
 def test_what_is_no_environment_is_said_to_be_none(environment, told):
@@ -54,7 +54,7 @@ def test_what_is_no_environment_is_said_to_be_none(environment, told):
 
 def test_the_tasks_limit_of_time_cuts_off_and_ends_nothing():
     task = task_in(POINT)
-    run = run_episode(task, make_environment(task), Towards(), 3)
+    run = run_episode(task, make_environment(task), Toward(), 3)
     assert (len(run.rewards), run.terminated) == (20, False)
     other = task_in({"type": "gymnasium", "id": "Pendulum-v1", "steps": 7})
     environment = make_environment(other)
@@ -131,7 +131,7 @@ def test_parts_of_a_dict_become_one_vector():
 
 def test_parameters_are_drawn_at_each_reset_and_follow_from_its_seed():
     task = task_in(
-        {**POINT, "randomise": {"gain": [0.5, 1.5]}, "variants": {"weak": {"gain": 0.1}}}
+        {**POINT, "randomize": {"gain": [0.5, 1.5]}, "variants": {"weak": {"gain": 0.1}}}
     )
     environment = make_environment(task)
     gains = []
@@ -149,11 +149,11 @@ def test_parameters_are_drawn_at_each_reset_and_follow_from_its_seed():
 
 def test_a_variant_may_change_settings_of_the_environment():
     task = task_in({**POINT, "variants": {"short": {"steps": 5}}})
-    assert try_policy(task, Towards(), [0], variant="short").lengths == (5,)
+    assert try_policy(task, Toward(), [0], variant="short").lengths == (5,)
 
 
 def test_trials_tell_return_success_and_what_happened():
-    found = try_policy(task_in(POINT), Towards(), [5, 6, 7], record=1)
+    found = try_policy(task_in(POINT), Toward(), [5, 6, 7], record=1)
     assert (found.lengths, found.successes, found.seeds) == ((20,) * 3, (True,) * 3, (5, 6, 7))
     # All that is lost is where the point starts, |x| <= 1, which it leaves with the first step.
     assert max(map(abs, found.returns)) < 1e-5
@@ -167,9 +167,9 @@ def test_trials_tell_return_success_and_what_happened():
 
 
 def test_trials_are_the_same_for_any_number_of_processes():
-    task = task_in({**POINT, "randomise": {"gain": [0.5, 1.5]}})
-    alone = try_policy(task, Towards(), range(5), record=5)
-    shared = try_policy(task, Towards(), range(5), record=5, workers=2)
+    task = task_in({**POINT, "randomize": {"gain": [0.5, 1.5]}})
+    alone = try_policy(task, Toward(), range(5), record=5)
+    shared = try_policy(task, Toward(), range(5), record=5, workers=2)
     assert alone.returns == shared.returns
     for one, other in zip(alone.episodes, shared.episodes, strict=True):
         assert (one.seed, one.events) == (other.seed, other.events)
@@ -186,7 +186,7 @@ def test_an_interval_holds_the_mean_of_what_was_drawn():
 
 def test_an_episode_becomes_a_log_that_holds_its_numbers(tmp_path):
     task = task_in(POINT)
-    (run,) = try_policy(task, Towards(), [1], record=1).episodes
+    (run,) = try_policy(task, Toward(), [1], record=1).episodes
     path = write_episode(task, run, tmp_path)
     header, first, *rest = path.read_text().splitlines()
     assert header == "time,position,target,action_0,reward"
@@ -208,7 +208,7 @@ def test_a_log_has_a_tasks_own_columns_and_data_sets(tmp_path):
     told = task.model_dump(mode="json", by_alias=True)
     told["ingest"] = {"format": "hdf5"}
     task = Task.model_validate(told)
-    (run,) = try_policy(task, Towards(), [1], record=1).episodes
+    (run,) = try_policy(task, Toward(), [1], record=1).episodes
     with h5py.File(write_episode(task, run, tmp_path)) as file:
         group = file["episode_0"]
         assert np.array_equal(group["observations/q"], run.observations["observation"][:-1])
@@ -235,7 +235,7 @@ def test_every_wrapper_of_the_policy_does_in_torch_what_it_does_around_the_envir
     from kinemill.environments import layout_of
 
     random = np.random.default_rng(0)
-    known = {"normalise_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}}
+    known = {"normalize_observation": {"mean": np.float32([0.1, 0.2]), "std": np.float32([0.5, 2])}}
     for name in (name for name in WRAPPERS if WRAPPERS[name].place == "policy"):
         given = {"angle_features": {"of": ["position"]}}.get(name, {})
         task = task_in({**POINT, "wrappers": [{"type": name, **given}]})

@@ -59,7 +59,7 @@ def test_parameters_change_what_happens_and_a_wrong_name_is_told():
     """A weak motor (half the gain) reaches half the speed, a delay of 3 rows acts 3 rows later."""
 
     def speeds(**fixed):
-        task = task_of("obstacle", randomise={name: [v, v + 1e-9] for name, v in fixed.items()})
+        task = task_of("obstacle", randomize={name: [v, v + 1e-9] for name, v in fixed.items()})
         environment = make_environment(task)
         environment.reset(seed=0)
         return [environment.step([0.4, 0.0])[0][2] for _ in range(12)]
@@ -74,8 +74,8 @@ def test_parameters_change_what_happens_and_a_wrong_name_is_told():
 
 def test_light_and_camera_change_the_picture_alone():
     def picture(**fixed):
-        randomise = {name: [value, value + 1e-9] for name, value in fixed.items()}
-        environment = make_environment(task_of("targets", randomise=randomise))
+        randomize = {name: [value, value + 1e-9] for name, value in fixed.items()}
+        environment = make_environment(task_of("targets", randomize=randomize))
         seen, _ = environment.reset(seed=4)
         return seen["camera"].astype(float), seen["observation"]
 
@@ -118,8 +118,8 @@ def digests(folder):
 @pytest.mark.slow  # 120 episodes with pictures, in four processes
 def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
     """So many, for what a compressor makes of equal arrays may differ once in some dozen times."""
-    randomise = {"mass": [0.5, 2.0], "friction": [0.5, 2.0], "light": [0.6, 1.2], "delay": [0, 2]}
-    task, seeds = task_of("targets", randomise=randomise | {"camera": [-0.05, 0.05]}), range(60)
+    randomize = {"mass": [0.5, 2.0], "friction": [0.5, 2.0], "light": [0.6, 1.2], "delay": [0, 2]}
+    task, seeds = task_of("targets", randomize=randomize | {"camera": [-0.05, 0.05]}), range(60)
     alone = demonstrate(task, tmp_path / "one", seeds, failures=True)
     shared = demonstrate(task, tmp_path / "three", seeds, workers=3, failures=True)
     one, three = digests(tmp_path / "one"), digests(tmp_path / "three")
@@ -140,7 +140,7 @@ def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
         assert group["observations/images/camera"].dtype == np.uint8
         assert group["actions"].shape == (done.rows, 2)
         assert group["rewards"].shape == (done.rows,)
-        assert any(colour in group.attrs["language"] for colour in ("red", "green", "blue"))
+        assert any(color in group.attrs["language"] for color in ("red", "green", "blue"))
 
 
 def test_failures_are_left_out_unless_they_are_wanted(tmp_path):

@@ -56,7 +56,7 @@ def test_an_episode_is_as_long_as_control_says_and_ends_with_its_verdict():
 
 
 def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
-    task = swing_up({"type": "plant", "steps": 3, "randomise": {"mass": [0.2, 0.9]}})
+    task = swing_up({"type": "plant", "steps": 3, "randomize": {"mass": [0.2, 0.9]}})
     environment = make_environment(task, render=True)
     masses = []
     for seed in (0, 1):
@@ -90,7 +90,7 @@ def learned_task(folder, **more) -> Task:
 def test_a_learned_simulator_moves_one_row_as_it_moves_many(learned):
     task = learned_task(learned)
     environment, simulator = make_environment(task), load(learned)
-    rows = task.environment.vectorised(task)(3)
+    rows = task.environment.vectorized(task)(3)
     seen, _ = rows.reset([0, 1, 2])
     one, _ = environment.reset(seed=5)
     environment.unwrapped._row = rows._states[1].copy()
@@ -113,7 +113,7 @@ def test_in_the_model_episodes_begin_where_it_says_and_in_the_plant_where_contro
     start, true = {"angle": [2.0, 3.0], "velocity": [-7.0, -6.0]}, {"plant": {"physics": "plant"}}
     task = learned_task(learned, start=start, variants=true)
     one = make_environment(task).reset(seed=1)[0]
-    for angle, velocity in [one, *task.environment.vectorised(task)(4).reset(range(4))[0]]:
+    for angle, velocity in [one, *task.environment.vectorized(task)(4).reset(range(4))[0]]:
         assert 2.0 <= angle <= 3.0
         assert -7.0 <= velocity <= -6.0
     assert np.abs(make_environment(task, variant="plant").reset(seed=1)[0]).max() <= 0.5

@@ -6,7 +6,7 @@ import torch
 
 from kinemill.environments import make_environment
 from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, PITCH, SIDES, mjcf
-from kinemill.environments.kinds._walkers import Walkers, height_of, levelled, soles, stance
+from kinemill.environments.kinds._walkers import Walkers, height_of, leveled, soles, stance
 from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -66,13 +66,13 @@ def test_an_episode_follows_from_its_seed():
 
 
 def test_parameters_can_be_varied_and_others_are_refused():
-    environment = make_environment(task(randomise={"mass": [2.0, 2.0], "friction": [0.5, 0.5]}))
+    environment = make_environment(task(randomize={"mass": [2.0, 2.0], "friction": [0.5, 0.5]}))
     environment.reset(seed=0)
     model = environment.unwrapped.walkers.physics.models[0]
     assert model.body_mass.sum() == pytest.approx(2.0 * 1.62)
     assert model.geom_friction[1, 0] == pytest.approx(0.45)
     with pytest.raises(BadInput, match="gravity"):
-        make_environment(task(randomise={"gravity": [1.0, 2.0]})).reset(seed=0)
+        make_environment(task(randomize={"gravity": [1.0, 2.0]})).reset(seed=0)
 
 
 def test_a_time_step_that_the_physics_cannot_make_is_refused():
@@ -112,7 +112,7 @@ def test_feet_are_where_mujoco_has_them():
         data.qpos[:3], data.qpos[7:] = 0.0, own
         data.qpos[3:7] = [np.cos(PITCH / 2), 0.0, np.sin(PITCH / 2), 0.0]
         mujoco.mj_kinematics(model, data)
-        found = levelled(soles(own)).reshape(8, 3)
+        found = leveled(soles(own)).reshape(8, 3)
         np.testing.assert_allclose(found, data.geom_xpos[1:], atol=1e-12)
         assert height_of(own) == pytest.approx(0.008 - data.geom_xpos[1:, 2].min())
     assert soles(joints).shape == (5, 2, 4, 3)
@@ -236,7 +236,7 @@ def test_episodes_of_a_training_end_and_begin_anew(family):
 
 def test_a_parameter_that_it_lacks_is_refused_before_it_learns(family):
     with pytest.raises(BadInput, match="friction"):
-        walks(family, 2, randomise={"frction": [0.9, 1.0]})
+        walks(family, 2, randomize={"frction": [0.9, 1.0]})
 
 
 def test_a_foot_that_bears_stays_where_it_is(family):

@@ -20,7 +20,7 @@ STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
 SANE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 MODELS = {
     "mlp": {"type": "mlp", "hidden_sizes": [70, 33]},
-    "silu, normalised": {
+    "silu, normalized": {
         "type": "mlp",
         "hidden_sizes": [16],
         "activation": "silu",

@@ -18,7 +18,7 @@ WRAPPED = {
     "wrappers": [
         {"type": "angle_features", "of": ["position"]},
         "frame_stack",
-        {"type": "normalise_observation", "steps": 100},
+        {"type": "normalize_observation", "steps": 100},
         "action_scaling",
     ],
 }

@@ -101,7 +101,7 @@ def test_int8_without_windows_to_scale_it_on_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_an_unoptimised_export_says_the_same_with_more_operations(rows, tmp_path, folder):
-    exported(rows, tmp_path / "plain", optimise=False)
+    exported(rows, tmp_path / "plain", optimize=False)
     plain, folded = load(tmp_path / "plain"), load(folder[0])
     counts = [
         len(onnx.load(where / "step.onnx").graph.node) for where in (tmp_path / "plain", folder[0])

@@ -95,7 +95,7 @@ def test_a_draft_from_one_log_names_another_as_the_test(shared_data, tmp_path):
     assert "pos_des1" not in task.channels
 
 
-def test_a_velocity_in_degrees_is_recognised_by_the_position_it_follows(tmp_path, time):
+def test_a_velocity_in_degrees_is_recognized_by_the_position_it_follows(tmp_path, time):
     turn = 180 / np.pi
     path = table(tmp_path / "a.csv", t=time, theta=np.sin(time), omega=turn * np.cos(time))
     task, text = load(tmp_path, "deg", path)

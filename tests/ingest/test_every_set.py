@@ -80,7 +80,7 @@ def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, ho
     for recording in recordings:
         rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
         verdict = judge({name: rows[name].to_numpy() for name in task.columns}, task)
-        assert verdict.measured["quantisation"]["voltage:step"] == pytest.approx(0.2, rel=1e-6)
+        assert verdict.measured["quantization"]["voltage:step"] == pytest.approx(0.2, rel=1e-6)
         assert verdict.findings == []
 
 

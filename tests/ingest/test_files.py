@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.ingest import ingest
 from kinemill.ingest.arriving import news, settled
-from kinemill.ingest.files import recognise, scan
+from kinemill.ingest.files import recognize, scan
 from kinemill.spec import READERS
 
 NOW = 2_000_000_000.0
@@ -87,8 +87,8 @@ def test_every_reader_claims_endings_and_refuses_bytes_of_nothing(name):
     reader = READERS[name]
     assert reader.suffixes
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in reader.suffixes)
-    assert not reader.recognises(b"")
-    assert not reader.recognises(bytes(range(256)) * 16)
+    assert not reader.recognizes(b"")
+    assert not reader.recognizes(bytes(range(256)) * 16)
 
 
 def test_no_ending_is_claimed_twice():
@@ -108,11 +108,11 @@ def test_no_ending_is_claimed_twice():
     ],
 )
 def test_content_comes_before_the_ending(task, write, name, content, form):
-    assert recognise(task, write(name, content)) == form
+    assert recognize(task, write(name, content)) == form
 
 
 def test_a_format_the_task_names_is_the_only_one(make_task, write):
-    assert recognise(make_task(ingest__format="parquet"), write("a.csv", "t,x\n")) == "parquet"
+    assert recognize(make_task(ingest__format="parquet"), write("a.csv", "t,x\n")) == "parquet"
 
 
 def test_links_out_of_the_folder_and_pipes_are_not_read(task, logs, aged, swing, tmp_path):

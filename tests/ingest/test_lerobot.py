@@ -120,7 +120,7 @@ def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_tas
 
     def png(level: int) -> bytes:
         content = io.BytesIO()
-        Image.fromarray(np.full((2, 3), level, np.uint8)).save(content, "PNG")  # a grey one
+        Image.fromarray(np.full((2, 3), level, np.uint8)).save(content, "PNG")  # a gray one
         return content.getvalue()
 
     frame = pl.concat([episode(0, 30), episode(1, 30)])

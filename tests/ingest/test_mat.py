@@ -9,7 +9,7 @@ import yaml
 from scipy.io import savemat
 
 from kinemill.ingest import ingest, load_recordings
-from kinemill.ingest.files import recognise
+from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mat import read
 from kinemill.spec import load_task
@@ -51,7 +51,7 @@ def test_vectors_and_columns_of_matrices_are_channels(logs, drive, form):
         savemat(path, VARIABLES, do_compression=form.endswith("compressed"))
     log = read(path, drive)
     assert log.frame.rows()[3:] == [(0.03, 3.0, 7.0, 0.0), (0.04, 4.0, 9.0, 1.0)]
-    assert recognise(drive, path) == "mat"
+    assert recognize(drive, path) == "mat"
 
 
 def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):

@@ -91,7 +91,7 @@ def test_a_topic_of_something_else_is_no_camera(seeing, logs):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "pixel", "colour"),
+    ("encoding", "pixel", "color"),
     [
         ("rgb8", [1, 2, 3], [1, 2, 3]),
         ("bgr8", [1, 2, 3], [3, 2, 1]),
@@ -99,11 +99,11 @@ def test_a_topic_of_something_else_is_no_camera(seeing, logs):
         ("mono8", [7], [7, 7, 7]),
     ],
 )
-def test_plain_pixels_are_read_by_their_encoding_and_step(encoding, pixel, colour):
+def test_plain_pixels_are_read_by_their_encoding_and_step(encoding, pixel, color):
     row = bytes(pixel * 3) + b"pad"
     picture = decoded(row * 2, Plain(2, 3, len(row), encoding))
     assert picture.shape == (2, 3, 3)
-    assert picture.reshape(-1, 3).tolist() == [colour] * 6
+    assert picture.reshape(-1, 3).tolist() == [color] * 6
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
-from kinemill.ingest.files import recognise
+from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
 from kinemill.ingest.rows import read_rows
@@ -88,7 +88,7 @@ def test_other_json_in_the_folder_is_no_log_unless_the_task_says_so(logs, knee, 
     (logs / "info.json").write_text('{"robot": "duck", "fps": 50}')
     report = ingest(knee, home, logs)
     assert (report.outcome.summary["tracks"], list(report.ignored)) == (1, ["info.json"])
-    assert recognise(knee, logs / "a.json") == "motion_json"
+    assert recognize(knee, logs / "a.json") == "motion_json"
     named = knee.model_copy(
         update={"ingest": knee.ingest.model_copy(update={"format": "motion_json"})}
     )
@@ -132,7 +132,7 @@ def test_a_walk_that_is_said_to_wrap_does_not_close(shared_data, make_task):
     path = shared_data / "awd_motion" / "go_bdx__33.json"
     angle = read(path, task).frame["angle"].to_numpy()
     assert abs(angle[-1] - angle[0]) == pytest.approx(0.509, abs=1e-3)  # rad
-    assert recognise(task, path) == "motion_json"
+    assert recognize(task, path) == "motion_json"
 
 
 def test_how_a_trunk_walked_is_told_in_its_own_heading(logs, make_task):

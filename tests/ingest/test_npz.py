@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.ingest.files import recognise
+from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.npz import read
 
@@ -38,7 +38,7 @@ def test_named_arrays_are_channels(logs, task, home, save):
     save(logs / "a.npz", **COLUMNS)
     log = read(logs / "a.npz", task)
     assert log.frame.rows()[:2] == [(0.0, 0.0, 9.0, 1.0), (0.01, 1.0, 8.0, 0.0)]
-    assert recognise(task, logs / "a.npz") == "npz"
+    assert recognize(task, logs / "a.npz") == "npz"
     assert ingest(task, home, logs).outcome.summary["rows"] == 5
 
 
@@ -66,7 +66,7 @@ def test_a_matrix_in_a_npy_file_is_addressed_by_column(logs, make_task):
     values = np.asfortranarray(np.arange(20.0).reshape(5, 4))
     np.save(logs / "a.npy", values)
     assert read(logs / "a.npy", task).frame.row(4) == (16.0, 17.0, 18.0, 19.0)
-    assert recognise(task, logs / "a.npy") == "npz"
+    assert recognize(task, logs / "a.npy") == "npz"
 
 
 def test_fields_of_a_structured_array_are_channels(logs, task):

@@ -121,7 +121,7 @@ def test_a_clock_that_starts_again_splits_all_topics(joint, tmp_path):
     assert {item["check"] for item in tracks.reasons} == {"time_order"}
 
 
-def test_reading_goes_on_behind_damage_at_the_next_synchronisation(joint, tmp_path):
+def test_reading_goes_on_behind_damage_at_the_next_synchronization(joint, tmp_path):
     broken = b"\0\0\0" + bytes(50) + ulog_record("S", SYNC)
     log = read(written(tmp_path, ulog_bytes(ulog_samples(), extra={60: broken})), joint)
     assert checks(log) == ["damaged"]

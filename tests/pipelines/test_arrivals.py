@@ -315,7 +315,7 @@ def test_what_a_run_with_other_settings_used_is_asked_for(copy):
     assert look(copy, Seen(), **{"learn.steps": 7}).request is not None
 
 
-def test_a_run_in_process_counts_as_training_towards_the_threshold(copy):
+def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):
     three = {"retrain.after_new_recordings": 3}
     note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
     known = look(copy, Seen(), **three)

@@ -118,7 +118,7 @@ def test_cancel_of_a_run_that_starts_means_cancel(served, monkeypatch):
     run = served.launch(**LONG, seed=11)
     until(lambda: served.status(run) in {"STARTING", "STARTED"}, "the start of the run", 200)
     told = CliRunner().invoke(app, ["cancel", run])
-    assert (told.exit_code, told.stdout) == (0, f"run {run[:8]} of {TASK} is cancelled\n")
+    assert (told.exit_code, told.stdout) == (0, f"run {run[:8]} of {TASK} is canceled\n")
     worker = lambda: [one for one in served.family() if run in " ".join(one.cmdline())]  # noqa: E731
     until(lambda: not worker(), "the end of the process of the run", 100)
     assert served.status(run) == "CANCELED"

@@ -174,7 +174,7 @@ def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
     events.free_concurrency_slots_for_run(alive.run_id)
 
 
-# Cancelling
+# Canceling
 
 
 @pytest.mark.parametrize("how", ["deaf", "willing"])
@@ -195,7 +195,7 @@ def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch)
     assert instance.event_log_storage.get_concurrency_run_ids() == set()
 
 
-def test_patience_with_a_cancelled_run_is_less_than_5_s():
+def test_patience_with_a_canceled_run_is_less_than_5_s():
     from resources.compute import local
 
     assert launcher.PATIENCE + launcher._AFTER < 5.0
@@ -226,7 +226,7 @@ def test_the_time_limit_is_that_of_the_task(place):
     assert definitions_of([task]).resolve_job_def(TASK).tags[MAX_RUNTIME] == "7200"
 
 
-def test_starting_and_cancelling_have_time_limits(instance):
+def test_starting_and_canceling_have_time_limits(instance):
     settings = instance.run_monitoring_settings
     assert (settings["start_timeout_seconds"], settings["cancel_timeout_seconds"]) == (180, 20)
 

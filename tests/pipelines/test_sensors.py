@@ -54,7 +54,7 @@ def statuses(home, runs):
     return [client.get_run(run).info.status for run in runs]
 
 
-def test_after_a_cancelled_run_no_dead_run_of_mlflow_says_running(tracked, orphan):
+def test_after_a_canceled_run_no_dead_run_of_mlflow_says_running(tracked, orphan):
     assert statuses(tracked, orphan) == ["RUNNING", "RUNNING"]
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(chain, status=dg.DagsterRunStatus.STARTED)

@@ -194,10 +194,10 @@ def _follow_and_cancel(served, elsewhere, token):
     assert any("train/loss" in point for point in points)
     assert [point["step"] for point in points] == sorted(point["step"] for point in points)
     code, out, err = told(elsewhere(token, "cancel", run, "--json"))
-    assert (code, json.loads(out)["status"]) == (0, "cancelled"), err
+    assert (code, json.loads(out)["status"]) == (0, "canceled"), err
     code, _, err = told(follow)
     assert code == 0
-    assert f"run {run[:8]} is cancelled" in err
+    assert f"run {run[:8]} is canceled" in err
     return run
 
 

@@ -193,10 +193,10 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     short = (tmp_path / "told").read_text().split()[1]
     assert told("status", short)["status"] == "running"
 
-    # Another of the same task waits for it, and is cancelled there.
+    # Another of the same task waits for it, and is canceled there.
     waiting = told("start", TASK, "--set", "learn.seed=8")
     assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
-    assert told("cancel", waiting["id"])["status"] == "cancelled"
+    assert told("cancel", waiting["id"])["status"] == "canceled"
 
     until(lambda: told("status", short)["status"] != "running", "the end of the run")
     found, metrics = told("status", short), told("metrics", short)
@@ -236,7 +236,7 @@ def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
     folder = Path(kept) if kept else tmp_path
     page = f"/locations/__repository__@kinemill/asset-groups/{TASK}/lineage"
     file = screenshot(served.urls["Dagster"] + page, folder / "asset-graph.png", tmp_path)
-    assert colours(file) > 100
+    assert colors(file) > 100
 
 
 def told(*arguments):
@@ -283,8 +283,8 @@ def screenshot(url, file, scratch):
     return file
 
 
-def colours(file):
-    """Count the colours of a picture; a blank page has a handful."""
+def colors(file):
+    """Count the colors of a picture; a blank page has a handful."""
     from matplotlib import image
 
     pixels = image.imread(file)[..., :3].reshape(-1, 3)

@@ -55,7 +55,7 @@ def test_what_sees_other_channels_cannot_be_compared(chain, task):
         compare(task, chain.home, ":1", ":2")
 
 
-def test_only_the_champion_of_now_is_labelled_champion(chain, task):
+def test_only_the_champion_of_now_is_labeled_champion(chain, task):
     chain.register(0.1, gain=0.5)
     chain.register(0.05, gain=0.25, champion=0.1)
     found = comparison_document(compare(task, chain.home, ":1", ":2"))

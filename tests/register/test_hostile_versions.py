@@ -52,7 +52,7 @@ def by_checkpoint(folder, canary):
     (folder / "model.pt").write_bytes(pickle.dumps(Canary(canary)))
 
 
-def by_python_flavour(folder, canary):
+def by_python_flavor(folder, canary):
     (folder / "evil.py").write_text(f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n")
     (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil\n")
 
@@ -72,7 +72,7 @@ def by_library(folder, canary):
 HOSTILE = {
     by_pickle: "is a pickle, or may be",
     by_checkpoint: "is a pickle, or may be",
-    by_python_flavour: "is loaded by the Python module evil",
+    by_python_flavor: "is loaded by the Python module evil",
     by_external_data: "keeps weights in another file",
     by_library: "is a library",
 }
@@ -161,7 +161,7 @@ def test_a_version_that_kinemill_did_not_register_is_not_even_fetched(sound, tmp
     folder = tmp_path / "model"
     folder.mkdir()
     by_pickle(folder, canary)
-    by_python_flavour(folder, canary)
+    by_python_flavor(folder, canary)
     crown(sound, folder, {})
     with pytest.raises(CorruptArtifact, match="was not registered by kinemill"):
         runtime.load(ADDRESS)

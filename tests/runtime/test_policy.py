@@ -119,7 +119,7 @@ def test_a_policy_can_be_handed_to_another_process(gains):
     assert other.act([0.0, 0.0, 0.0]) == pytest.approx([1.0], abs=1e-5)
 
 
-def test_seeds_of_neighbouring_episodes_and_steps_have_nothing_in_common():
+def test_seeds_of_neighboring_episodes_and_steps_have_nothing_in_common():
     seeds = {step_seed(seed, step) for seed in range(100) for step in range(100)}
     assert len(seeds) == 10_000
     assert all(0 <= seed < 2**31 for seed in seeds)

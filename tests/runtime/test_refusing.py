@@ -103,7 +103,7 @@ def test_a_pickle_inside_of_a_zip_of_torch_is_refused(folder, canary):
 
 
 @pytest.mark.parametrize(
-    "flavour",
+    "flavor",
     [
         "    loader_module: evil\n",
         "    loader_module: mlflow.pyfunc.model\n    python_model: python_model.pkl\n",
@@ -112,13 +112,13 @@ def test_a_pickle_inside_of_a_zip_of_torch_is_refused(folder, canary):
         "    loader_module: mlflow.onnx\n    cloudpickle_version: 3.1.0\n",
     ],
 )
-def test_a_python_flavour_of_mlflow_is_refused(folder, canary, flavour):
+def test_a_python_flavor_of_mlflow_is_refused(folder, canary, flavor):
     (folder / "evil.py").write_text(f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n")
-    (folder / "MLmodel").write_text(f"flavors:\n  python_function:\n{flavour}")
+    (folder / "MLmodel").write_text(f"flavors:\n  python_function:\n{flavor}")
     refused(folder, "MLmodel: (is loaded by the Python module|holds Python)")
 
 
-def test_the_flavour_of_our_own_versions_is_taken(folder):
+def test_the_flavor_of_our_own_versions_is_taken(folder):
     (folder / "MLmodel").write_text(
         "flavors:\n  onnx: {code: null, data: model.onnx}\n  python_function:\n"
         "    loader_module: mlflow.onnx\n    code: null\n    data: model.onnx\n"

@@ -10,7 +10,7 @@ from kinemill.sim.cart_pole import CartPole
 
 FREE = {"cart_damping": 0.0, "pole_damping": 0.0, "track": 1e6}
 M, m, L, g = 1.0, 0.2, 0.6, 9.81  # kg, kg, m, m/s²: the defaults
-l, J = L / 2, m * L**2 / 3  # m to the centre of mass, kg·m² about the hinge  # noqa: E741
+l, J = L / 2, m * L**2 / 3  # m to the center of mass, kg·m² about the hinge  # noqa: E741
 
 
 def simulate(plant, seconds, start, force=0.0):
@@ -41,7 +41,7 @@ def test_a_rod_on_a_locked_cart_swings_with_the_period_of_a_physical_pendulum():
 
 def test_a_rod_on_a_free_cart_swings_faster_as_the_cart_gives_way():
     states = simulate(CartPole(**FREE), 10.0, [0, 0.01, 0, 0])
-    # Linearised: ω² = m g l (M + m) / ((M + m) J - m² l²) = 28.0286 /s², 1.18681 s.
+    # Linearized: ω² = m g l (M + m) / ((M + m) J - m² l²) = 28.0286 /s², 1.18681 s.
     omega = sqrt(m * g * l * (M + m) / ((M + m) * J - m**2 * l**2))
     assert 2 * pi / omega == pytest.approx(1.18681, abs=5e-6)
     assert period(states[:, 1], 1e-3) == pytest.approx(1.18681, rel=2e-5)

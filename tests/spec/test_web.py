@@ -34,7 +34,7 @@ TEXT = {
         "parts",
     ),
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
-    *("randomise", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
+    *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
     *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
 }
 CART_POLE = project_root() / "tasks" / "cart_pole.yaml"

@@ -1,4 +1,4 @@
-"""An axis that travels decimetres while windows move millimetres, its position a coordinate."""
+"""An axis that travels decimeters while windows move millimeters, its position a coordinate."""
 
 from dataclasses import replace
 
@@ -67,7 +67,7 @@ def _missed(model, packed, starts, horizon):
     return found.numpy() - windows.truth
 
 
-def test_the_axis_travels_decimetres_and_its_windows_move_millimetres(axis):
+def test_the_axis_travels_decimeters_and_its_windows_move_millimeters(axis):
     position = axis.values[:, 0]
     starts = axis.window_starts("train", HISTORY + HORIZON)
     moved = position[starts + HISTORY + HORIZON - 1] - position[starts]

@@ -1,4 +1,4 @@
-"""Two processes that learn a policy from logs, against one: behaviour cloning and motions."""
+"""Two processes that learn a policy from logs, against one: behavior cloning and motions."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What training minimises, and what it watches, worked out by hand from the module itself."""
+"""What training minimizes, and what it watches, worked out by hand from the module itself."""
 
 import numpy as np
 import pytest

@@ -161,7 +161,7 @@ def test_a_truncation_that_is_treated_as_terminal(ends):
     assert learner.model.rollout_buffer.rewards[:, 0].tolist() == [1.0, 1.0, last] * 2
 
 
-def test_a_normalisation_that_is_lost_at_deployment(tmp_path):
+def test_a_normalization_that_is_lost_at_deployment(tmp_path):
     """Torques of 100 to 200 N·m: the file alone gives them for angles in rad, not spreads."""
 
     def run(seed):

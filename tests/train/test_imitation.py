@@ -1,4 +1,4 @@
-"""Behaviour cloning: what is learned, resumed, exported; sampling and chunks inside the graph."""
+"""Behavior cloning: what is learned, resumed, exported; sampling and chunks inside the graph."""
 
 import json
 

@@ -185,7 +185,7 @@ def test_every_layout_reaches_a_policy_with_what_was_seen_and_said(layout, tmp_p
 
 
 def test_pictures_stay_bytes_until_the_policy_sees_them(tmp_path, home):
-    """uint8 (B, H, W, 3) come in; the encoder is shown [0, 1] with colours first."""
+    """uint8 (B, H, W, 3) come in; the encoder is shown [0, 1] with colors first."""
     logs = tmp_path / "logs"
     logs.mkdir()
     task = task_of(tmp_path, trajectories(logs), media=True)

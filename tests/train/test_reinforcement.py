@@ -164,7 +164,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
     from kinemill.home import Home
 
     task = rl_task(
-        {**POINT, "wrappers": [{"type": "normalise_observation", "steps": 50}]},
+        {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]},
         {**settings_of(name), **({"learning_starts": 20} if name == "sac" else {})},
     )
     once = published(task, Home(tmp_path / "other"))
@@ -203,7 +203,7 @@ def test_what_is_cut_off_has_not_ended(environment, wanted):
     where = {"type": "python", "path": "tests.environments.plants:Steady", **environment}
     task = rl_task(
         where,
-        {"type": "a2c", "gamma": 0.8, "rollout": 12, "normalise_advantage": True},
+        {"type": "a2c", "gamma": 0.8, "rollout": 12, "normalize_advantage": True},
         optimizer={"type": "adam", "lr": 0.02},
         copies=4,
     )
@@ -224,10 +224,10 @@ def test_a_replay_buffer_knows_what_was_cut_off():
 
 
 def test_a_published_policy_sees_what_a_robot_sees(home):
-    """Normalisation, stack and scaling go with it: only an observation in units goes in."""
+    """Normalization, stack and scaling go with it: only an observation in units goes in."""
     wrappers = [
         "frame_stack",
-        {"type": "normalise_observation", "steps": 100},
+        {"type": "normalize_observation", "steps": 100},
         "action_scaling",
         "reward_scaling",
     ]
@@ -263,8 +263,8 @@ def test_a_policy_says_nan_where_it_saw_nan():
         assert torch.isnan(action).all(dim=1).tolist() == [False, True, False], name
 
 
-def test_an_a2c_goes_on_from_what_ppo_learned_with_its_critic_and_normalisation(home):
-    wrappers = [{"type": "normalise_observation", "steps": 100}]
+def test_an_a2c_goes_on_from_what_ppo_learned_with_its_critic_and_normalization(home):
+    wrappers = [{"type": "normalize_observation", "steps": 100}]
     first = rl_task({**POINT, "wrappers": wrappers}, "ppo", steps=128)
     start = start_in(published(first, home))
     task = rl_task(

@@ -9,7 +9,7 @@ from kinemill.environments import layout_of, make_environment
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.train.checkpoint import packed
 from kinemill.train.reinforcement.evaluating import Evaluator
-from kinemill.train.reinforcement.evolving import centred_ranks
+from kinemill.train.reinforcement.evolving import centered_ranks
 from kinemill.train.reinforcement.fitting import Fitting
 from kinemill.train.reinforcement.places import shares
 from tests.train.test_reinforcement import CART, POINT, bench, rl_task, site_of
@@ -94,7 +94,7 @@ def test_the_native_cart_pole_is_gymnasiums(monkeypatch):
 
 
 def test_wrappers_around_rows_do_what_they_do_around_one():
-    wrappers = [{"type": "normalise_observation", "steps": 200}, "frame_stack"]
+    wrappers = [{"type": "normalize_observation", "steps": 200}, "frame_stack"]
     task = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="native")
     rows = site_of(task).environment
     beside = rl_task({**CART, "steps": 6, "wrappers": wrappers}, runner="in_process")
@@ -141,7 +141,7 @@ def test_a_generation_is_the_same_for_any_number_of_workers():
 
 
 def test_ranks_weigh_returns_and_equal_ones_alike():
-    found = centred_ranks(np.array([3.0, -1.0, 100.0, 3.0]))
+    found = centered_ranks(np.array([3.0, -1.0, 100.0, 3.0]))
     assert found.tolist() == pytest.approx([0.0, -0.5, 0.5, 0.0])
 
 

@@ -43,7 +43,7 @@ class System:
         return [self.episode(np.random.default_rng([seed, k]), rows) for k in range(count)]
 
 
-def coloured(
+def colored(
     random: np.random.Generator, rows: int, dt: float, band: tuple[float, float], rms: float
 ) -> Array:
     """Return a random multisine of 12 lines in `band` Hz, (rows,), of root mean square `rms`."""
@@ -75,7 +75,7 @@ def _axis(random: np.random.Generator, rows: int) -> Array:
     The position is counted in steps of 10 µm, the velocity has a noise of 2 mm/s.
     """
     dt = 0.002
-    force = coloured(random, rows, dt, (0.2, 1.2), 12.0) + steps(random, rows, 20, 8.0)
+    force = colored(random, rows, dt, (0.2, 1.2), 12.0) + steps(random, rows, 20, 8.0)
     x, v, found = random.uniform(-0.3, 0.3), 0.0, np.empty((rows, 3))
     for k in range(rows):
         found[k] = x, v, force[k]
@@ -87,7 +87,7 @@ def _axis(random: np.random.Generator, rows: int) -> Array:
     return found
 
 
-# Travels decimetres in an episode and millimetres in a window of 35 rows.
+# Travels decimeters in an episode and millimeters in a window of 35 rows.
 AXIS = System(
     "axis",
     0.002,
@@ -108,7 +108,7 @@ def _structure(random: np.random.Generator, rows: int) -> Array:
     """q'' = -2 ζ ω q' - ω² q + F of three modes; accelerations at three places, 1 % noise."""
     dt, fine = 0.01, 20
     omega = 2 * np.pi * MODES
-    force = coloured(random, rows * fine, dt / fine, (1.0, 18.0), 1.0)
+    force = colored(random, rows * fine, dt / fine, (1.0, 18.0), 1.0)
     q, rate, found = np.zeros(3), np.zeros(3), np.empty((rows, 4))
     for k in range(rows * fine):
         acceleration = force[k] - 2 * DAMPING * omega * rate - omega**2 * q
@@ -202,7 +202,7 @@ RESTING_ARM = System("arm", 0.02, ARM_CHANNELS, _resting_arm)
 
 
 def _mass(random: np.random.Generator, rows: int) -> Array:
-    """x'' = -30 x - 1.2 x' + 5 F, exactly as the action is held; noise of 1e-4 of a metre, m/s."""
+    """x'' = -30 x - 1.2 x' + 5 F, exactly as the action is held; noise of 1e-4 of a meter, m/s."""
     dt = 0.02
     force = steps(random, rows, 9, 1.0)
     x, v, found = random.uniform(-0.1, 0.1), 0.0, np.empty((rows, 3))
@@ -231,7 +231,7 @@ MASS = System(
 def _drive(random: np.random.Generator, rows: int) -> Array:
     """A positioning drive with stiction under its own controller: moves, then holds for long.
 
-    v' = 60 i - 4 v - 6 tanh(v / 0.005), i by a controller towards set-points held for 1.5 s.
+    v' = 60 i - 4 v - 6 tanh(v / 0.005), i by a controller toward set-points held for 1.5 s.
     """
     dt, target = 0.01, steps(random, rows, 150, 0.2)
     x, v, found = float(target[0]), 0.0, np.empty((rows, 3))

@@ -97,7 +97,7 @@ def test_a_drive_whose_free_run_is_worse_than_standing_still_gets_no_champion(ve
 
 
 @pytest.mark.slow
-def test_an_axis_of_decimetres_with_windows_of_millimetres_gets_a_stable_champion(verdict_on):
+def test_an_axis_of_decimeters_with_windows_of_millimeters_gets_a_stable_champion(verdict_on):
     """A linear model ran away as soon as the position was a coordinate."""
     linear = MLP | AS_FITTED | {"model": {"type": "linear"}, "history": 10}
     found = verdict_on(AXIS, split(AXIS, 1000, test=6), settings(linear))

@@ -21,7 +21,7 @@ def episodes(swing, count=3, rows=50):
 
 @pytest.fixture
 def rows(pendulum, swing):
-    return table.summarise(episodes(swing), pendulum())
+    return table.summarize(episodes(swing), pendulum())
 
 
 def by_name(results):
@@ -37,7 +37,7 @@ def test_the_table_holds_the_numbers_of_each_episode(pendulum):
             "torque": [0.0, math.nan, None, 0.0],
         }
     )
-    rows = table.summarise(frame, pendulum())
+    rows = table.summarize(frame, pendulum())
     assert rows["episode"].to_list() == ["b", "a"]
     assert rows["rows"].to_list() == [3.0, 1.0]
     assert rows["duration_s"].to_list() == pytest.approx([0.03, 0.01])
@@ -50,11 +50,11 @@ def test_the_table_holds_the_numbers_of_each_episode(pendulum):
     assert set(rows.dtypes[1:]) == {pl.Float64}
 
 
-def test_many_episodes_are_summarised_one_by_one_and_asked_about_at_once(pendulum, swing):
+def test_many_episodes_are_summarized_one_by_one_and_asked_about_at_once(pendulum, swing):
     task, count = pendulum(), 2000
     names = np.repeat([f"e{index}" for index in range(count)], 50)
     frame = pl.DataFrame({**swing(50 * count), "episode": names})
-    rows = table.summarise(frame, task)
+    rows = table.summarize(frame, task)
     assert rows.height == count
     assert all(result.passed for result in expectations.schema_checks(task, rows))
 

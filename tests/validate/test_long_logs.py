@@ -44,7 +44,7 @@ def test_the_lag_of_a_long_log_is_known_to_a_tenth_of_a_row(long_swing, late):
 def test_the_step_of_a_sensor_is_found_though_it_rests_at_first(long_swing):
     angle = 0.01 * np.round(long_swing["angle"] / 0.01)
     angle[:30_000] = 0.0
-    found = measuring(make_task())["quantisation"].measure(
+    found = measuring(make_task())["quantization"].measure(
         {**long_swing, "angle": angle}, make_task()
     )
     assert found["angle:step"] == pytest.approx(0.01)

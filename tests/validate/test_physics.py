@@ -64,7 +64,7 @@ def test_limits_find_values_beyond_either_end_and_name_the_farthest(pendulum, sw
     assert fault.expected == "-20 to 20 rad/s"
 
 
-def test_a_spike_is_one_fault_with_its_two_neighbours(pendulum, swing):
+def test_a_spike_is_one_fault_with_its_two_neighbors(pendulum, swing):
     values = swing()
     values["angle"][400] += 1.0
     task = pendulum(max_jump={"angle": 0.3})

@@ -290,7 +290,7 @@ def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, re
 def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
     task, count = pendulum(), 10_000
     names = [f"e{index // 2}" for index in range(2 * count)]
-    rows = table.summarise(pl.DataFrame({**swing(2 * count), "episode": names}), task)
+    rows = table.summarize(pl.DataFrame({**swing(2 * count), "episode": names}), task)
     strip = [{"track": [0.0, 1.0], "kept": [[0.0, 1.0]], "faults": []}]
     drawn = [
         {"recording": name, "name": name, "episodes": 1, "reasons": [], "more": 0, "strip": strip}

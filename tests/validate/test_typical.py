@@ -1,4 +1,4 @@
-"""What the catalogue draws of recordings and episodes: the middle one, with what was cut."""
+"""What the catalog draws of recordings and episodes: the middle one, with what was cut."""
 
 import re
 import xml.etree.ElementTree as ET

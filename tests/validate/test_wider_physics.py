@@ -382,7 +382,7 @@ def test_a_delay_beyond_its_bound_is_a_fault(arm):
 def test_the_step_of_an_encoder_is_reported(pendulum, swing):
     values = swing()
     values["angle"] = 0.05 * np.round(values["angle"] / 0.05)
-    measured = measuring(pendulum())["quantisation"].measure(values, pendulum())
+    measured = measuring(pendulum())["quantization"].measure(values, pendulum())
     assert measured["angle:step"] == pytest.approx(0.05)
 
 
@@ -470,13 +470,13 @@ def test_a_loss_at_the_end_of_a_track_has_nothing_to_interpolate_from(pendulum, 
 def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
     import polars as pl
 
-    from kinemill.validate.table import summarise
+    from kinemill.validate.table import summarize
 
     task = pendulum()
     runs = {str(k): swing(phase=0.3 * k) for k in range(4)}
     runs["4"] = {name: np.degrees(values) for name, values in swing().items()}
     frames = [as_frame(item).with_columns(episode=pl.lit(name)) for name, item in runs.items()]
-    table = summarise(pl.concat(frames), task)
+    table = summarize(pl.concat(frames), task)
     shards = [
         table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
     ]

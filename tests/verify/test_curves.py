@@ -28,7 +28,7 @@ def falling(x):
 
 
 def valley(height):
-    """Down to 0.1 at half the training, up by `height` of it towards the end."""
+    """Down to 0.1 at half the training, up by `height` of it toward the end."""
     return lambda x: 0.1 + (0.5 - x) * 0.4 if x < 0.5 else 0.1 * (1 + height * (x - 0.5) / 0.5)
 
 

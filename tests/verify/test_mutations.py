@@ -83,7 +83,7 @@ def test_there_are_twelve_models_of_many_lags_far_stiff_and_unstable_ones():
     assert {one.robot.name for one in every} >= {"structure", "axis", "far", "stiff", "unstable"}
 
 
-@pytest.mark.parametrize("title", ["normalisation of observations lost", "NaN taken for 0"])
+@pytest.mark.parametrize("title", ["normalization of observations lost", "NaN taken for 0"])
 def test_a_fault_of_a_policy_is_caught_and_named(tmp_path, title):
     (found,) = plant_in_policies([title], tmp_path)
     assert found.named, found.told

@@ -30,7 +30,7 @@ class Conv(ImageEncoder):
         import torch
         from torch import Tensor, nn
 
-        height, width, colours = shape
+        height, width, colors = shape
         strides = [2 if layer < self.halvings else 1 for layer in range(len(self.channels))]
         for stride in strides:
             height, width = -(-height // stride), -(-width // stride)
@@ -43,7 +43,7 @@ class Conv(ImageEncoder):
 
             def __init__(self, settings: Conv) -> None:
                 super().__init__()
-                sizes = [colours, *settings.channels]
+                sizes = [colors, *settings.channels]
                 self.layers = nn.ModuleList(
                     nn.Conv2d(a, b, 3, stride=stride, padding=1)
                     for (a, b), stride in zip(pairwise(sizes), strides, strict=True)

@@ -1,4 +1,4 @@
-"""A small vision transformer (Dosovitskiy et al. 2021), normalised before each part.
+"""A small vision transformer (Dosovitskiy et al. 2021), normalized before each part.
 
 The picture is cut into patches; learned positions; the mean over all patches is the answer. What
 texts say is one more patch.
@@ -38,7 +38,7 @@ class ViT(ImageEncoder):
         import torch
         from torch import Tensor, nn
 
-        height, across, colours = shape
+        height, across, colors = shape
         patch, width, heads = self.patch, self.width, self.heads
         if height % patch or across % patch:
             found = f"a picture of {height} x {across}"
@@ -66,7 +66,7 @@ class ViT(ImageEncoder):
         class Network(nn.Module):
             def __init__(self, settings: ViT) -> None:
                 super().__init__()
-                self.embed = nn.Conv2d(colours, width, patch, stride=patch)
+                self.embed = nn.Conv2d(colors, width, patch, stride=patch)
                 self.told = nn.Linear(told, width) if told else None
                 self.position = nn.Parameter(0.02 * torch.randn(count, width))
                 self.blocks = nn.ModuleList(Block() for _ in range(settings.layers))

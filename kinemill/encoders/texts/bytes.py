@@ -9,7 +9,7 @@ from kinemill.encoders._encoder import TEXTS, TextEncoder
 
 @TEXTS.register("bytes")
 class Bytes(TextEncoder):
-    """Bytes and their neighbours; any language, no vocabulary."""
+    """Bytes and their neighbors; any language, no vocabulary."""
 
     type: Literal["bytes"] = "bytes"
     width: PositiveInt = 64

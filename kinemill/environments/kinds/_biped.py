@@ -1,6 +1,6 @@
 """A small biped in MJCF: the ten leg joints of the clips, in their senses and zeros.
 
-Lengths are those that bring its feet to where the clips' feet are, to a few millimetres: thigh and
+Lengths are those that bring its feet to where the clips' feet are, to a few millimeters: thigh and
 shank 65 mm, the sole 51 mm below the ankle, hips 143 mm apart. Masses are estimates: a trunk of
 0.9 kg, and 0.36 kg a leg. Joints are position servos (PD) of 40 N·m/rad and 0.6 N·m·s/rad with
 3 N·m at most. Each foot stands on four small spheres, 40 mm apart along it and 30 mm across, for

@@ -1,4 +1,4 @@
-"""Gymnasium's cart-pole, many at once, by its own vectorised arithmetic."""
+"""Gymnasium's cart-pole, many at once, by its own vectorized arithmetic."""
 
 from typing import Any
 

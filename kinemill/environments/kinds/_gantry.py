@@ -1,6 +1,6 @@
 """A tool on a gantry: a point in a plane, moved by commanded velocities.
 
-MJCF of our own: 1 kg on two sliding joints, each driven towards the commanded velocity.
+MJCF of our own: 1 kg on two sliding joints, each driven toward the commanded velocity.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ class Gantry(Planar):
         return Disc((self.data.qpos[0], self.data.qpos[1]), TOOL, INK)
 
 
-def towards(place: Any, goal: Any, speed: float) -> Any:
+def toward(place: Any, goal: Any, speed: float) -> Any:
     """Return the velocity (2,) m/s from a place to a goal, slower near to it."""
     way = np.asarray(goal, float) - np.asarray(place, float)
     far = float(np.linalg.norm(way))

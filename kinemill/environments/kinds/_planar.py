@@ -1,6 +1,6 @@
 """What the small robots in a plane share: MuJoCo, commands held for a row, parameters that vary.
 
-Parameters for `environment.randomise` and `environment.variants`, all factors but two: `mass`,
+Parameters for `environment.randomize` and `environment.variants`, all factors but two: `mass`,
 `friction` (of joints), `gain` (of motors), `delay` (rows until a command acts), `camera` (m by
 which the picture is shifted, both ways), `light`.
 """
@@ -70,7 +70,7 @@ class Planar(gymnasium.Env[Any, Any]):
             BadInput: there is no such parameter.
         """
         if unknown := [name for name in parameters if name not in USUAL]:
-            where = f"environment.randomise, variants: {unknown[0]}"
+            where = f"environment.randomize, variants: {unknown[0]}"
             raise BadInput(where, "is no parameter", fix=nearest(unknown[0], list(USUAL)))
         self.parameters = {**USUAL, **parameters}
         mass, friction, gain = (self.parameters[name] for name in ("mass", "friction", "gain"))

@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = tuple[float, float, float]  # in [0, 1]
+Color = tuple[float, float, float]  # in [0, 1]
 Point = tuple[float, float]  # m
 Picture = NDArray[np.uint8]
-PAPER: Colour = (0.93, 0.93, 0.9)
+PAPER: Color = (0.93, 0.93, 0.9)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Disc:
 
     middle: Point
     radius: float
-    colour: Colour
+    color: Color
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bar:
     start: Point
     end: Point
     radius: float
-    colour: Colour
+    color: Color
 
 
 @cache
@@ -56,7 +56,7 @@ def draw(
         pixels: height and width of the picture, n.
         reach: m from the middle of the picture to its edge.
         camera: what is in the middle of the picture, m.
-        light: factor on all colours.
+        light: factor on all colors.
 
     Returns:
         (n, n, 3) uint8.
@@ -67,7 +67,7 @@ def draw(
     soft = np.float32(pixels / (2 * reach))  # edges are one pixel wide
     for shape in shapes:
         cover = np.clip(0.5 - _distance(grid, shape) * soft, 0.0, 1.0)[..., None]
-        picture += cover * (np.asarray(shape.colour, np.float32) - picture)
+        picture += cover * (np.asarray(shape.color, np.float32) - picture)
     return (np.clip(picture * np.float32(light), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 

@@ -34,7 +34,7 @@ _OUTWARDS = np.array([-1.0, 1.0])  # senses of the hips' roll, left and right
 
 
 class Walkers:
-    """Bipeds that servos move towards joint targets.
+    """Bipeds that servos move toward joint targets.
 
     Args:
         count: B.
@@ -71,7 +71,7 @@ class Walkers:
         """
         for name in by:
             if name not in PARAMETERS:
-                where = f"environment.randomise, variants: {name}"
+                where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
         usual, model = self._usual, self.physics.models[row]
         model.body_mass[:] = usual.body_mass * by.get("mass", 1.0)
@@ -176,7 +176,7 @@ def soles(joints: Floats) -> Floats:
         joints: (..., J) rad.
 
     Returns:
-        Centres of the four balls of each foot, (..., 2, 4, 3).
+        Centers of the four balls of each foot, (..., 2, 4, 3).
     """
     legs = np.asarray(joints).reshape(*np.shape(joints)[:-1], 2, 5)
     yaw, roll, hip, knee, ankle = (legs[..., k, None] for k in range(5))
@@ -195,7 +195,7 @@ def soles(joints: Floats) -> Floats:
     return np.stack(turned, axis=-1) + np.array(HIPS)[:, None]
 
 
-def levelled(points: Floats) -> Floats:
+def leveled(points: Floats) -> Floats:
     """Return points (..., 3) of a trunk that leans as in the clips, along the level ground."""
     x, y, z = np.moveaxis(points, -1, 0)
     sine, cosine = np.sin(PITCH), np.cos(PITCH)
@@ -204,7 +204,7 @@ def levelled(points: Floats) -> Floats:
 
 def height_of(joints: Floats) -> Floats:
     """Return the trunk's height (...), m, at which the lower foot touches the ground."""
-    return RADIUS - levelled(soles(joints))[..., 2].min(axis=(-1, -2))
+    return RADIUS - leveled(soles(joints))[..., 2].min(axis=(-1, -2))
 
 
 def stance() -> Floats:

@@ -40,10 +40,10 @@ class GymnasiumEnvironment(Environment):
         except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
             raise BadInput(f"environment.id: {self.id}", f"cannot be made: {error}") from error
 
-    def vectorised(self, task: Any) -> Any:
+    def vectorized(self, task: Any) -> Any:
         """Return what makes so many copies as one, where Gymnasium has it; else None."""
         del task
-        if self.id != "CartPole-v1" or self.randomise or self.arguments:
+        if self.id != "CartPole-v1" or self.randomize or self.arguments:
             return None
         from kinemill.environments.kinds._cart_pole import CartPoles
         from kinemill.environments.rows import Rows

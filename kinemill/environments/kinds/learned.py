@@ -94,7 +94,7 @@ class LearnedEnvironment(Environment):
 
         return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
 
-    def vectorised(self, task: Any) -> Any:
+    def vectorized(self, task: Any) -> Any:
         """Return what makes so many copies that are predicted at once."""
         if self.physics == "plant":
             return None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from kinemill.environments.kinds._gantry import TOOL, Gantry, towards
+from kinemill.environments.kinds._gantry import TOOL, Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Disc
 from kinemill.spec.environment import KINDS, Environment
@@ -73,7 +73,7 @@ class EitherSide:
         """Return velocities (2,), m/s."""
         place = np.asarray(observation[:2], float)
         if place[0] >= 0.0:
-            return towards(place, (GOAL, 0.0), SPEED)
+            return toward(place, (GOAL, 0.0), SPEED)
         way = np.array([0.02, self._side * WIDE]) - place
         if place[0] < -TURN:
             way = np.array([1.0, 0.0])

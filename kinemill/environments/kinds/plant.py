@@ -9,7 +9,7 @@ from kinemill.spec.environment import KINDS, Environment
 class PlantEnvironment(Environment):
     """True physics; an episode is `control.seconds` long unless `steps` says otherwise.
 
-    `randomise` and `variants` speak of the plant's own parameters: mass, length, damping.
+    `randomize` and `variants` speak of the plant's own parameters: mass, length, damping.
     """
 
     type: Literal["plant"] = "plant"

@@ -1,6 +1,6 @@
-"""Three coloured targets and an instruction that names one: what a robot is told, it has to see.
+"""Three colored targets and an instruction that names one: what a robot is told, it has to see.
 
-Places and colours are drawn anew for each episode. What is observed is the tool's place and rates,
+Places and colors are drawn anew for each episode. What is observed is the tool's place and rates,
 a picture and the instruction; where the targets are is in the picture alone.
 """
 
@@ -11,12 +11,12 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from kinemill.environments.kinds._gantry import Gantry, towards
+from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
-from kinemill.environments.kinds._raster import Bar, Colour, Disc
+from kinemill.environments.kinds._raster import Bar, Color, Disc
 from kinemill.spec.environment import KINDS, Environment
 
-COLOURS: dict[str, Colour] = {
+COLOURS: dict[str, Color] = {
     "red": (0.85, 0.15, 0.15),
     "green": (0.15, 0.65, 0.2),
     "blue": (0.15, 0.3, 0.85),
@@ -68,8 +68,8 @@ class TargetsPlane(Gantry):
         self._held = [0, 0, 0]
         self.places = _apart(random)
         self.named = int(random.integers(3))
-        colour = list(COLOURS)[self.named]
-        self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(colour)
+        color = list(COLOURS)[self.named]
+        self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(color)
         return random.uniform(-0.05, 0.05, 2)
 
     def observe(self) -> Any:
@@ -91,8 +91,8 @@ class TargetsPlane(Gantry):
     def shapes(self) -> list[Disc | Bar]:
         """Return the targets and the tool."""
         discs = [
-            Disc((place[0], place[1]), RADIUS, colour)
-            for place, colour in zip(self.places, COLOURS.values(), strict=True)
+            Disc((place[0], place[1]), RADIUS, color)
+            for place, color in zip(self.places, COLOURS.values(), strict=True)
         ]
         return [*discs, self.tool()]
 
@@ -114,7 +114,7 @@ class Informed:
         """Return velocities (2,), m/s."""
         del observation
         plane = self._plane
-        return towards(plane.place, plane.places[plane.named], SPEED)
+        return toward(plane.place, plane.places[plane.named], SPEED)
 
 
 def _apart(random: np.random.Generator) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ START = 0.02  # rad of standard deviation that joints are off at the start
 
 @KINDS.register("walker")
 class WalkerEnvironment(Environment):
-    """Settings of the biped; `randomise` and `variants` know mass, friction, gain and push."""
+    """Settings of the biped; `randomize` and `variants` know mass, friction, gain and push."""
 
     type: Literal["walker"] = "walker"
     commands: Annotated[list[Command], Field(min_length=1)] = Field(
@@ -164,10 +164,10 @@ class Walker(gymnasium.Env[Floats, Floats]):
         first_mark = np.ceil((self.walkers.position[0, 0] - 0.2) / 0.05) * 0.05
         for x in first_mark + 0.05 * np.arange(9) - self.walkers.position[0, 0]:
             shapes.append(Bar((x, -0.1), (x, -0.11), 0.0015, floor))  # each 5 cm of the ground
-        for first, colour in ((1 + each, light), (1, dark)):
+        for first, color in ((1 + each, light), (1, dark)):
             leg = [at[0], *at[first + 2 : first + each]]
             x, z = leg[-1]
-            shapes += [Bar(*ends, 0.008, colour) for ends in pairwise([*leg, (x, z - 0.04)])]
-            shapes.append(Bar((x - 0.03, z - 0.045), (x + 0.03, z - 0.045), 0.006, colour))
+            shapes += [Bar(*ends, 0.008, color) for ends in pairwise([*leg, (x, z - 0.04)])]
+            shapes.append(Bar((x - 0.03, z - 0.045), (x + 0.03, z - 0.045), 0.006, color))
         shapes.append(Disc((at[0][0], at[0][1] + 0.04), 0.05, dark))
         return draw(shapes, 192, 0.2)

@@ -28,7 +28,7 @@ from kinemill.export.c99.program import (
     Program,
 )
 
-BY_LANE = ("normalise", "softmax")  # kernels that go over each lane on its own
+BY_LANE = ("normalize", "softmax")  # kernels that go over each lane on its own
 WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer at once: what fits the registers
 NARROW, PARTS = 8, 32  # outputs so few of inputs so many are summed up in parts
 
@@ -50,7 +50,7 @@ def functions(programs: Mapping[str, Program], lanes: int) -> str:
         "bounded(": BOUNDED,
         " sines(": SINES,
         " cosines(": COSINES,
-        "normalise(": NORMALISE,
+        "normalize(": NORMALISE,
         "softmax(": SOFTMAX,
         "product(": PRODUCT,
         "dots(": DOTS,

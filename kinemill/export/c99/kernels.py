@@ -71,7 +71,7 @@ static void cosines(const float *x, float *y, int count)
 
 NORMALISE = """\
 /* Lanes apart; the variance is that of the values, not of a sample. */
-static void normalise(const float *x, float *y, int count, float epsilon)
+static void normalize(const float *x, float *y, int count, float epsilon)
 {
     for (int l = 0; l < LANES; ++l) {
         float mean = 0.0f, variance = 0.0f;

@@ -66,12 +66,12 @@ def _dense(values: Values, x: Ids, weight: Numbers) -> Ids:
     return values.program.dense(x, weight.astype(np.float32), bias)
 
 
-def normalise(values: Values, node: onnx.NodeProto) -> None:
+def normalize(values: Values, node: onnx.NodeProto) -> None:
     """Normalize the last axes (Ba et al. 2016), then scale and shift them."""
     settings, x = attributes(node), values.ids(node.input[0])
     epsilon = float(settings.get("epsilon", 1e-5))
     count = int(np.prod(x.shape[settings.get("axis", -1) :]))
-    found = _by_row(x, count, lambda row: values.program.call("normalise", row, epsilon))
+    found = _by_row(x, count, lambda row: values.program.call("normalize", row, epsilon))
     found = values.program.each("{0} * {1}", found, values.ids(node.input[1]))
     if len(node.input) > 2:
         found = values.program.each("{0} + {1}", found, values.ids(node.input[2]))

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.layers import gemm, matmul, normalise, softmax
+from kinemill.export.c99.layers import gemm, matmul, normalize, softmax
 from kinemill.export.c99.program import Ids
 from kinemill.export.c99.values import Operation, Values, attributes, axes_of
 
@@ -276,6 +276,6 @@ OPERATIONS: dict[str, Operation] = {
     "ReduceMax": _reduced(MAX),
     "ReduceMin": _reduced(MIN),
     "ReduceMean": _mean,
-    "LayerNormalization": normalise,
+    "LayerNormalization": normalize,
     "Softmax": softmax,
 }

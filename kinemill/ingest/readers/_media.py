@@ -102,7 +102,7 @@ def _image(
             what,
             channel=name,
             expected=f"uint8 of shape [rows, {', '.join(map(str, wanted))}]",
-            fix=f"correct `channels.{name}`, or write colours last and as bytes",
+            fix=f"correct `channels.{name}`, or write colors last and as bytes",
         )
     if wrong := size_problem(source, array, LARGEST_IMAGES if array.rows else LARGEST):
         return {**wrong, "channel": name}

@@ -1,6 +1,6 @@
 """Pictures as logs of tables and messages hold them: PNG, JPEG, or the pixels of a ROS `Image`.
 
-They stay as they are until they are stored; then they are (H, W, 3) uint8, grey ones thrice. What
+They stay as they are until they are stored; then they are (H, W, 3) uint8, gray ones thrice. What
 is no 8-bit picture, such as depth, is refused.
 
 Symbols: H height, W width.
@@ -110,7 +110,7 @@ def decoded(picture: bytes, plain: Plain | None = None) -> Pictures:
     """Return a picture as (H, W, 3) uint8.
 
     Raises:
-        BadLog: it is none, too large, or holds more than eight bits a colour.
+        BadLog: it is none, too large, or holds more than eight bits a color.
     """
     return _unpacked(picture) if plain is None else _pixels(picture, plain)
 

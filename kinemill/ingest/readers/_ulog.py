@@ -2,7 +2,7 @@
 
 The format is PX4's (docs.px4.io, "ULog File Format", version 1): a header of 16 bytes, then records
 of a size (uint16), a type (one letter) and a payload, without checksums. After damage reading goes
-on behind the next synchronisation record.
+on behind the next synchronization record.
 """
 
 import re

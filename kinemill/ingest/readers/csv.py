@@ -285,7 +285,7 @@ def _refuse_long_rows(data: bytes, layout: Layout) -> None:
             )
 
 
-def _recognises(head: bytes) -> bool:
+def _recognizes(head: bytes) -> bool:
     """Tell text with a line of several fields from anything else."""
     if b"\0" in head or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
         return False  # JSON has commas too
@@ -294,4 +294,4 @@ def _recognises(head: bytes) -> bool:
     return any(separator in line for separator in (b",", b";", b"\t"))
 
 
-READERS.register("csv")(Reader((".csv", ".tsv"), _recognises, read))
+READERS.register("csv")(Reader((".csv", ".tsv"), _recognizes, read))

@@ -244,11 +244,11 @@ def _elsewhere(item: Any) -> bool:
     return not isinstance(item, h5py.Dataset) or item.is_virtual or bool(item.external)
 
 
-def _recognises(head: bytes) -> bool:
+def _recognizes(head: bytes) -> bool:
     starts = any(head[start:].startswith(SIGNATURE) for start in STARTS)
     return starts and not head.startswith(b"MATLAB")
 
 
 READERS.register("hdf5")(
-    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognises, read, attributes=of_hdf5)
+    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, attributes=of_hdf5)
 )

@@ -171,8 +171,8 @@ def _unfit(check: str, found: str, expected: str) -> Unreadable:
     return Unreadable(reason(check, "file", found, expected=expected, fix=fix))
 
 
-def _recognises(head: bytes) -> bool:
+def _recognizes(head: bytes) -> bool:
     return head.lstrip().startswith(b"{") and any(key in head for key in KEYS)
 
 
-READERS.register("motion_json")(Reader((".json",), _recognises, read, shared=True))
+READERS.register("motion_json")(Reader((".json",), _recognizes, read, shared=True))

@@ -149,8 +149,8 @@ def _declared(file: IO[bytes], size: int, reopen: Any, stored: int | None = None
     return array
 
 
-def _recognises(head: bytes) -> bool:
+def _recognizes(head: bytes) -> bool:
     return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[:300])
 
 
-READERS.register("npz")(Reader((".npz", ".npy"), _recognises, read))
+READERS.register("npz")(Reader((".npz", ".npy"), _recognizes, read))

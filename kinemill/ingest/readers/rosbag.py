@@ -125,8 +125,8 @@ def _unknown(topic: str, found: str) -> Reason:
     )
 
 
-def _recognises(head: bytes) -> bool:
+def _recognizes(head: bytes) -> bool:
     return head.startswith((BAG, SQLITE))
 
 
-READERS.register("rosbag")(Reader((".bag", ".db3"), _recognises, read))
+READERS.register("rosbag")(Reader((".bag", ".db3"), _recognizes, read))

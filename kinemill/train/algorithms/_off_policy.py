@@ -76,11 +76,11 @@ class OffPolicy(Algorithm):
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.train.reinforcement.library import is_plain
-        from kinemill.train.reinforcement.nets import Modelled, Perceptron
+        from kinemill.train.reinforcement.nets import Modeled, Perceptron
 
         if is_plain(learn.model):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return Modelled(learn.model, inputs, self.features, outputs)
+        return Modeled(learn.model, inputs, self.features, outputs)
 
     def layers(self, actor: Any) -> list[Any]:
         """Return the layers of the library's actor, in order."""
@@ -88,11 +88,11 @@ class OffPolicy(Algorithm):
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.train.reinforcement.nets import Modelled, copy_layers
+        from kinemill.train.reinforcement.nets import Modeled, copy_layers
 
         inputs, outputs = policy.observation_space.shape[0], policy.action_space.shape[0]
         core, layers = self.core(learn, inputs, outputs), self.layers(policy.actor)
-        if isinstance(core, Modelled):
+        if isinstance(core, Modeled):
             found = policy.actor.features_extractor.extractor
             core.extractor.load_state_dict(found.state_dict())
             copy_layers(layers, [core.head])

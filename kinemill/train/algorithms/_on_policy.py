@@ -84,19 +84,19 @@ class ActorCritic(Algorithm):
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.train.reinforcement.library import is_plain
-        from kinemill.train.reinforcement.nets import Modelled, Perceptron
+        from kinemill.train.reinforcement.nets import Modeled, Perceptron
 
         if is_plain(learn.model) and self.critic == "separate":
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return Modelled(learn.model, inputs, self.features, outputs)
+        return Modeled(learn.model, inputs, self.features, outputs)
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.train.reinforcement.nets import Modelled, copy_layers
+        from kinemill.train.reinforcement.nets import Modeled, copy_layers
 
         head = policy.action_net
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)
-        if isinstance(core, Modelled):
+        if isinstance(core, Modeled):
             core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
             core.head.load_state_dict(head.state_dict())
         else:

@@ -15,7 +15,7 @@ class A2C(ActorCritic):
     type: Literal["a2c"] = "a2c"
     rollout: int = 5
     gae_lambda: float = 1.0
-    normalise_advantage: bool = False
+    normalize_advantage: bool = False
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""
@@ -23,7 +23,7 @@ class A2C(ActorCritic):
 
         settings = self.usual(site.learn) | {
             "use_rms_prop": False,  # the task's optimizer
-            "normalize_advantage": self.normalise_advantage,
+            "normalize_advantage": self.normalize_advantage,
         }
         return partial(stable_baselines3.A2C, "MlpPolicy", **settings)
 

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al., 2017): several passes over the newest steps."""
+"""Proximal policy optimization (Schulman et al., 2017): several passes over the newest steps."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ class PPO(ActorCritic):
     target_kl: PositiveFloat | None = Field(
         default=None, description="the passes end where the policy has moved so far"
     )
-    normalise_advantage: bool = True
+    normalize_advantage: bool = True
 
     def build(self, site: Any) -> Callable[..., Any]:
         """Return what makes the library's model."""
@@ -41,7 +41,7 @@ class PPO(ActorCritic):
             "n_epochs": self.passes,
             "clip_range": self.clip,
             "target_kl": self.target_kl,
-            "normalize_advantage": self.normalise_advantage,
+            "normalize_advantage": self.normalize_advantage,
         }
 
     def compatible(self, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""From settings and demonstrations to the policy that learns, and what it is to minimise."""
+"""From settings and demonstrations to the policy that learns, and what it is to minimize."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -87,8 +87,8 @@ def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
 
 
 def _shape(found: list[int]) -> tuple[int, int, int]:
-    height, width, colours = found
-    return height, width, colours
+    height, width, colors = found
+    return height, width, colors
 
 
 def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From settings and packed episodes to the module that learns, and what it is to minimise.
+"""From settings and packed episodes to the module that learns, and what it is to minimize.
 
 Symbols: N windows, H history, O outputs.
 """

@@ -1,4 +1,4 @@
-"""From settings and clips to the policy that walks, and what it is to minimise.
+"""From settings and clips to the policy that walks, and what it is to minimize.
 
 A network that saw nothing but a few clips would know them by heart. So each training window is
 moved to another place of the family, drawn anew each time, and its command with it: what is learned

@@ -1,6 +1,6 @@
 """Imitation: learn to act as demonstrations do, from what was seen at the time.
 
-Behaviour cloning: at each row of an episode the actions from there on are learned from the rows up
+Behavior cloning: at each row of an episode the actions from there on are learned from the rows up
 to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
 """
 

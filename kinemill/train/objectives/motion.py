@@ -104,7 +104,7 @@ class Motion(Demonstrated):
         description=f"its `lr` must be >= {SLOWEST:g} and <= {FASTEST:g}",
     )
     stride: PositiveInt = Field(
-        default=5, description="rows between two windows, for neighbours say nearly the same"
+        default=5, description="rows between two windows, for neighbors say nearly the same"
     )
     steps: PositiveInt = Field(default=1_000_000, description="at most, whatever `epochs` says")
 

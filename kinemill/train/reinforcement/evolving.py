@@ -69,7 +69,7 @@ class EvolutionLearner:
         returns = np.zeros(2 * pairs)
         for _ in range(self._settings.episodes):
             returns += self._returns(here + spread * noise, int(random.integers(2**31)))
-        weights = torch.from_numpy(centred_ranks(returns))
+        weights = torch.from_numpy(centered_ranks(returns))
         gradient = -(weights @ noise) / (len(noise) * spread)
         rate = self._site.rate(self._seen)
         for group in self._optimizer.param_groups:
@@ -143,7 +143,7 @@ class EvolutionLearner:
         self._seen = state["seen"]
 
 
-def centred_ranks(values: Any) -> Floats:
+def centered_ranks(values: Any) -> Floats:
     """Return ranks, evenly between -0.5 for the lowest and 0.5; equal values share theirs."""
     values = np.asarray(values)
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)

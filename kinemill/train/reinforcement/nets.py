@@ -49,7 +49,7 @@ class Perceptron(Core):
         return torch.baddbmm(bias, seen, weight)
 
 
-class Modelled(Core):
+class Modeled(Core):
     """A model of the family `kinemill.models`, and a layer on top of its features.
 
     Args:

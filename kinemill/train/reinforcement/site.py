@@ -82,7 +82,7 @@ def tallied(task: Task, known: Known) -> Any:
 def native_of(task: Task, layout: PolicyLayout, known: Known) -> Any:
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
-    bare = own.vectorised(task)
+    bare = own.vectorized(task)
     if bare is None or any(wrapper.place != "policy" for wrapper in own.wrappers):
         return None
     if not own.wrappers:

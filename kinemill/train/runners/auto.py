@@ -1,4 +1,4 @@
-"""The runner that is quickest for an environment: vectorised where it can be, else in process."""
+"""The runner that is quickest for an environment: vectorized where it can be, else in process."""
 
 from collections.abc import Callable
 from typing import Any, Literal

@@ -35,7 +35,7 @@ def _shares(values: Floats, edges: Floats) -> Floats:
 def kolmogorov_smirnov(training: Floats, new: Floats) -> float:
     """Return the largest distance of the two empirical distributions of (N,) and (n,), 0 to 1.
 
-    Its p-value is left out: neighbouring rows of a trajectory are no independent samples.
+    Its p-value is left out: neighboring rows of a trajectory are no independent samples.
     """
     from scipy.stats import ks_2samp
 

@@ -29,7 +29,7 @@ class Clipped(CheckSettings):
         default=0.02, description="of the channel's span, by which its slopes lead beyond"
     )
     rests: PositiveFloat = Field(
-        default=0.2, le=1.0, description="share of equal neighbours of a channel that may rest"
+        default=0.2, le=1.0, description="share of equal neighbors of a channel that may rest"
     )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
 

@@ -24,7 +24,7 @@ class FrozenAction(CheckSettings):
     seconds: PositiveFloat = Field(default=0.3, description="longest harmless stillness, s")
     rows: PositiveInt = Field(default=10, description="and rows, for slow logs")
     rests: PositiveFloat = Field(
-        default=0.2, le=1.0, description="share of equal neighbours of an action that may be held"
+        default=0.2, le=1.0, description="share of equal neighbors of an action that may be held"
     )
     held: PositiveFloat = Field(
         default=0.3, le=1.0, description="share of rows in long stretches of an action of steps"

@@ -17,7 +17,7 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, 
 
 @CHECKS.register("loop_closure")
 class LoopClosure(CheckSettings):
-    """The step from the last row to the first fits between its neighbours as the others do."""
+    """The step from the last row to the first fits between its neighbors as the others do."""
 
     judges: ClassVar[Literal["identity"]] = "identity"
     on_fault: Rule | None = Field(
@@ -28,7 +28,7 @@ class LoopClosure(CheckSettings):
     )
     kink: PositiveFloat = Field(
         default=1.5,
-        description="by how much the step at the seam may differ from its neighbours, over the "
+        description="by how much the step at the seam may differ from its neighbors, over the "
         "most that any step inside differs from its own",
     )
 

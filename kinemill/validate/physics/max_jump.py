@@ -40,7 +40,7 @@ class MaxJump(CheckSettings):
         return unknown_channels(self.bounds, channels)
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return both rows of every jump of channel -> (n,) over its bound, neighbours merged.
+        """Return both rows of every jump of channel -> (n,) over its bound, neighbors merged.
 
         Neither row of a jump can be trusted: a spike is one bad row between two jumps.
         """

@@ -68,7 +68,7 @@ def _off(
         names[int(np.argmax(change))],  # the element that changed most
         found=f"the quaternion {', '.join(names)} has length {worst:.4g}",
         expected=f"1 within {most:g}",
-        fix="look for a lost element, or normalise where the log is written; "
+        fix="look for a lost element, or normalize where the log is written; "
         "or raise validate.quaternion.length",
     )
 

@@ -36,7 +36,7 @@ class Slip(CheckSettings):
                 continue
             floor = self.share * reach_of(x, channel)
             if 2.0 * largest_step(values, position) <= floor:
-                continue  # no step differs from its neighbours by more
+                continue  # no step differs from its neighbors by more
             error = _steps(x, v, task.dt)
             still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
             floor = max(still, floor)
@@ -64,7 +64,7 @@ class Slip(CheckSettings):
 
 
 def _steps(x: Array, v: Array, dt: float) -> Array:
-    """Return how far x[k+1] - x[k] (n-1,) is from the velocity's and from its neighbours' step."""
+    """Return how far x[k+1] - x[k] (n-1,) is from the velocity's and from its neighbors' step."""
     change = np.diff(x)
     told = np.abs(change - 0.5 * dt * (v[1:] + v[:-1]))
     usual = np.full(len(change), np.nan)

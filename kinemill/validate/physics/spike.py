@@ -1,6 +1,6 @@
-"""A few rows that stand out of their neighbours: a spike on the bus or a bad stamp.
+"""A few rows that stand out of their neighbors: a spike on the bus or a bad stamp.
 
-A value is judged twice: against the mean of its neighbours, and against what the position or the
+A value is judged twice: against the mean of its neighbors, and against what the position or the
 velocity beside it says. Both have to disagree, by more than the noise of the rows around it and by
 a share of what the channel spans, so that neither a hard stop nor a noisy sensor is blamed.
 """
@@ -22,12 +22,12 @@ from kinemill.validate.motion import (
 )
 
 _REACH = (1, 2)  # rows to each side: spikes of one row and of two
-_PEAK = 0.7  # of the largest error around: a spike makes its neighbours half as wrong as itself
+_PEAK = 0.7  # of the largest error around: a spike makes its neighbors half as wrong as itself
 
 
 @CHECKS.register("spike")
 class Spike(CheckSettings):
-    """No state stands out of its neighbours by more than its noise explains."""
+    """No state stands out of its neighbors by more than its noise explains."""
 
     judges: ClassVar[Literal["outlier"]] = "outlier"
     noise: PositiveFloat = Field(
@@ -77,7 +77,7 @@ class Spike(CheckSettings):
                 start,
                 stop,
                 name,
-                found=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbours, "
+                found=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
                 f"where noise is {float(sizes[0][start]):.2g}",
                 expected=f"less than {self.noise:g} times the noise, or {floor:.3g} {channel.unit}",
                 fix="look for a bad stamp or a disturbed bus; `on_fault: repair` interpolates",
@@ -96,7 +96,7 @@ def _out_of_line(values: Array, reach: int) -> Array:
 
 
 def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
-    """Return how far x (n,) is from the middle of its neighbours, straight or as v bends it."""
+    """Return how far x (n,) is from the middle of its neighbors, straight or as v bends it."""
     inner = slice(reach, -reach)
     own = x[inner] - 0.5 * (x[2 * reach :] + x[: -2 * reach])
     bend = 0.25 * reach * dt * (v[: -2 * reach] - v[2 * reach :])

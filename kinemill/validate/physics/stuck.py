@@ -71,7 +71,7 @@ class Stuck(CheckSettings):
         children = [key for key, item in task.channels.items() if item.derivative_of == name]
         rows = slice(*where)
         for child in children:
-            distance = self._travelled(values[child][rows], task.dt)
+            distance = self._traveled(values[child][rows], task.dt)
             if distance > self.moved:
                 return f"{child} says that it moved by {distance:.3g} {task.channels[name].unit}"
         parent = task.channels[name].derivative_of
@@ -86,7 +86,7 @@ class Stuck(CheckSettings):
             return None
         return self._habit(name, where, still, values, task)
 
-    def _travelled(self, velocity: Array, dt: float) -> float:
+    def _traveled(self, velocity: Array, dt: float) -> float:
         """Return how far (n,) unit/s goes in unit, 0 where it is no more than its own noise."""
         level = float(np.sqrt(np.mean(velocity**2)))
         noise = float(np.std(np.diff(velocity))) / np.sqrt(2.0)

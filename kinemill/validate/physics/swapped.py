@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat
 from kinemill.spec import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.looks import whole
-from kinemill.validate.motion import MANY, pairs, travelled
+from kinemill.validate.motion import MANY, pairs, traveled
 
 
 @CHECKS.register("swapped")
@@ -62,8 +62,8 @@ class Swapped(CheckSettings):
         few = slice(None, None, max(1, length // MANY))
         begin = np.arange(1, length - rows)[few]
         said = [
-            travelled(values, velocity, begin + rows, task.dt)
-            - travelled(values, velocity, begin, task.dt)
+            traveled(values, velocity, begin + rows, task.dt)
+            - traveled(values, velocity, begin, task.dt)
             for velocity, _ in known
         ]
         positions = [values[position] for _, position in known]

@@ -12,7 +12,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
 from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import gather, is_angle, window_starts
-from kinemill.verify.errors import horizons_of, moving, normalised
+from kinemill.verify.errors import horizons_of, moving, normalized
 from kinemill.verify.references.simple import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
@@ -60,7 +60,7 @@ class Ground:
         truth = windows.truth[:, steps]
         found = predict(predictor, windows)[:, steps]
         off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
-        return np.asarray(normalised(np.sqrt((off**2).mean(axis=1)), self.spread))
+        return np.asarray(normalized(np.sqrt((off**2).mean(axis=1)), self.spread))
 
     @QUIETLY
     def lasts(self, predictor: Predictor, copies: int = 1) -> Any:

@@ -74,7 +74,7 @@ def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Any:
     task = spec.task_of(member.variant, member.history, member.ridge)
     layout, learn = layout_of(task), task.learn
     step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
-    step.network.terms.centre_on(torch.from_numpy(np.asarray(dataset.mean)))
+    step.network.terms.center_on(torch.from_numpy(np.asarray(dataset.mean)))
     return step.double().eval()
 
 

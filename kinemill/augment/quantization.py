@@ -1,4 +1,4 @@
-"""Quantisation: copies as a coarser encoder or converter would have logged the episode."""
+"""Quantization: copies as a coarser encoder or converter would have logged the episode."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -10,11 +10,11 @@ from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
 from kinemill.spec import AUGMENTATIONS, unknown_channels
 
 
-@AUGMENTATIONS.register("quantisation")
-class Quantisation(Augmentation):
+@AUGMENTATIONS.register("quantization")
+class Quantization(Augmentation):
     """Round the channels named to steps; where the steps lie is random, as an encoder's zero is."""
 
-    type: Literal["quantisation"] = "quantisation"
+    type: Literal["quantization"] = "quantization"
     step: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
         description="size of a step by channel, in the channel's unit"
     )

@@ -1,11 +1,11 @@
-"""Colour: each of the four does what its name says, and grey stays grey."""
+"""Color: each of the four does what its name says, and gray stays gray."""
 
 import numpy as np
 import pytest
 
-from kinemill.augment.image_colour import ImageColour
+from kinemill.augment.image_color import ImageColour
 
-EXAMPLE = {"type": "image_colour", "brightness": 0.3, "hue": 0.1}
+EXAMPLE = {"type": "image_color", "brightness": 0.3, "hue": 0.1}
 OFF = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 
 
@@ -19,8 +19,8 @@ class Always:
         return np.full(count, self.value)
 
 
-def paint(colour, value=1.0, **settings):
-    frames = np.array(colour, np.uint8).reshape(1, 1, -1, 3)
+def paint(color, value=1.0, **settings):
+    frames = np.array(color, np.uint8).reshape(1, 1, -1, 3)
     return ImageColour(**(OFF | settings)).paint(frames, Always(value))[0, 0].tolist()
 
 
@@ -34,19 +34,19 @@ def test_brightness_multiplies_and_saturates():
     assert paint([[100, 50, 200]], -1.0, brightness=0.5) == [[50, 25, 100]]
 
 
-def test_contrast_spreads_about_mid_grey():
+def test_contrast_spreads_about_mid_gray():
     # 127.5 + 1.4 (x - 127.5)
     assert paint([[100, 128, 200]], contrast=0.4) == [[89, 128, 229]]
 
 
 @pytest.mark.parametrize("settings", [{"saturation": 0.9}, {"hue": 0.5}])
-def test_grey_has_no_colour_to_change(settings):
+def test_gray_has_no_color_to_change(settings):
     # YIQ's third decimals leave at most one step of 255.
     found = np.array(paint([[10, 10, 10], [200, 200, 200]], **settings))
     assert np.abs(found - [[10], [200]]).max() <= 1
 
 
-def test_saturation_moves_colours_from_their_grey_and_keeps_the_luma():
+def test_saturation_moves_colors_from_their_gray_and_keeps_the_luma():
     (red, green, blue), luma = (
         paint([[150, 100, 100]], saturation=0.5)[0],
         0.299 * 150 + 0.701 * 100,
@@ -56,7 +56,7 @@ def test_saturation_moves_colours_from_their_grey_and_keeps_the_luma():
 
 
 def test_three_turns_of_a_third_exchange_red_green_and_blue_and_come_back():
-    # Half a turn twice is a whole turn: the colour it was, but for rounding and clipping.
+    # Half a turn twice is a whole turn: the color it was, but for rounding and clipping.
     once = paint([[140, 120, 110]], hue=0.5)
     assert once != [[140, 120, 110]]
     assert np.abs(np.array(paint(once, hue=0.5)) - [140, 120, 110]).max() <= 2

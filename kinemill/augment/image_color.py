@@ -1,7 +1,7 @@
-"""Image colour: other light and another camera: brightness, contrast, saturation and hue.
+"""Image color: other light and another camera: brightness, contrast, saturation and hue.
 
-All four are linear in the colours, so that together they are one matrix and one offset. Contrast is
-about mid-grey, and hue turns in the plane of I and Q of the YIQ colours (NTSC 1953), so that
+All four are linear in the colors, so that together they are one matrix and one offset. Contrast is
+about mid-gray, and hue turns in the plane of I and Q of the YIQ colors (NTSC 1953), so that
 neither depends on what else is in the picture.
 """
 
@@ -21,20 +21,20 @@ MIDDLE = 127.5
 Part = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-@AUGMENTATIONS.register("image_colour")
+@AUGMENTATIONS.register("image_color")
 class ImageColour(ImageAugmentation):
-    """Multiply by random factors of 1 - x to 1 + x, and turn the colours."""
+    """Multiply by random factors of 1 - x to 1 + x, and turn the colors."""
 
-    type: Literal["image_colour"] = "image_colour"
+    type: Literal["image_color"] = "image_color"
     brightness: Part = 0.2
     contrast: Part = 0.2
     saturation: Part = 0.2
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
-        default=0.02, description="most of a turn of the colour circle, either way"
+        default=0.02, description="most of a turn of the color circle, either way"
     )
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) `frames` in other colours."""
+        """Return (n, H, W, 3) `frames` in other colors."""
         brightness, contrast, saturation, turn = random.uniform(-1.0, 1.0, 4).tolist()
         bright, sharp = 1.0 + brightness * self.brightness, 1.0 + contrast * self.contrast
         vivid, angle = 1.0 + saturation * self.saturation, 2.0 * np.pi * turn * self.hue
@@ -50,11 +50,11 @@ class ImageColour(ImageAugmentation):
 
 
 def _mixed(frames: Pictures, matrix: NDArray[np.float64], offset: float) -> Pictures:
-    """Return matrix x colour + offset, term by term: a product of matrices rounds as it is cut."""
-    colours = frames.astype(np.float32)
-    mixed = np.empty_like(colours)
+    """Return matrix x color + offset, term by term: a product of matrices rounds as it is cut."""
+    colors = frames.astype(np.float32)
+    mixed = np.empty_like(colors)
     for channel, (red, green, blue) in enumerate(matrix.astype(np.float32)):
-        mixed[..., channel] = red * colours[..., 0] + np.float32(offset)
-        mixed[..., channel] += green * colours[..., 1]
-        mixed[..., channel] += blue * colours[..., 2]
+        mixed[..., channel] = red * colors[..., 0] + np.float32(offset)
+        mixed[..., channel] += green * colors[..., 1]
+        mixed[..., channel] += blue * colors[..., 2]
     return to_bytes(mixed)

@@ -72,7 +72,7 @@ def test_a_task_without_a_version_says_how_to_make_one(home):
         find_version(home, "arm")
 
 
-def test_the_catalogue_is_made_again_from_the_versions(home, three):
+def test_the_catalog_is_made_again_from_the_versions(home, three):
     before = list_datasets(home, "arm")
     shutil.rmtree(home.store / "versions")
     after = list_datasets(home, "arm")
@@ -86,7 +86,7 @@ def test_a_crash_between_number_and_digest_gives_no_second_number(home, three):
     last = find_version(home, "arm")
     (home.store / "versions" / "arm" / "digests" / f"{last.ref.digest}.json").unlink()
     assert [version.number for version in versions(home, "arm")] == [3, 2, 1]
-    from kinemill.dataset._catalogue import enter
+    from kinemill.dataset._catalog import enter
 
     assert enter(home, "arm", last.ref).number == 3
     assert list_datasets(home, "arm")["total"] == 3

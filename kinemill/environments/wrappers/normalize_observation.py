@@ -10,12 +10,12 @@ from kinemill.spec.environment import WRAPPERS, Wrapper
 _LEAST = 1e-4  # spread of a number that hardly changes, in its unit
 
 
-@WRAPPERS.register("normalise_observation")
-class NormaliseObservation(Wrapper):
+@WRAPPERS.register("normalize_observation")
+class NormalizeObservation(Wrapper):
     """A part of the policy: its statistics are saved with it, and go with it wherever it goes."""
 
     place = "policy"
-    type: Literal["normalise_observation"] = "normalise_observation"
+    type: Literal["normalize_observation"] = "normalize_observation"
     steps: PositiveInt = Field(
         default=2000, description="of a random policy, from which mean and spread are estimated"
     )
@@ -34,13 +34,13 @@ class NormaliseObservation(Wrapper):
         return {"mean": seen.mean(axis=0).astype(np.float32), "std": spread.astype(np.float32)}
 
     def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
-        """Return the environment with normalised vectors."""
+        """Return the environment with normalized vectors."""
         import numpy as np
 
         from kinemill.environments._vector import OnVector, box, vector_space
         from kinemill.environments.graph import CLIP
 
-        space = vector_space(environment, "environment.wrappers: normalise_observation")
+        space = vector_space(environment, "environment.wrappers: normalize_observation")
         mean = np.asarray(known.get("mean", np.zeros(space.shape)), np.float32)
         std = np.asarray(known.get("std", np.ones(space.shape)), np.float32)
 
@@ -52,7 +52,7 @@ class NormaliseObservation(Wrapper):
 
     def module(self, layout: Any, inputs: int) -> Any:
         """Return the same in torch, mean and spread as buffers."""
-        from kinemill.environments.graph import Normalised
+        from kinemill.environments.graph import Normalized
 
         del layout
-        return Normalised(inputs)
+        return Normalized(inputs)

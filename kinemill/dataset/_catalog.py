@@ -1,6 +1,6 @@
-"""The catalogue of a task's dataset versions: numbered in the order of their making.
+"""The catalog of a task's dataset versions: numbered in the order of their making.
 
-What a version is stands in its own folder and never changes. The catalogue gives it a number that
+What a version is stands in its own folder and never changes. The catalog gives it a number that
 people can say, when it was made and by whom; none of that is part of its digest. It is a cache:
 versions that it lacks are entered in the order in which they were published.
 """
@@ -19,12 +19,12 @@ from kinemill.store import MANIFEST, SUMMARY, Json, Ref, file_digest, publish_sh
 
 STAGE = "dataset"
 LATEST = "latest"
-FORMAT = Format("catalogue entry", 1)
+FORMAT = Format("catalog entry", 1)
 
 
 @dataclass(frozen=True)
 class Version:
-    """A dataset version as the catalogue knows it."""
+    """A dataset version as the catalog knows it."""
 
     task: str
     number: int

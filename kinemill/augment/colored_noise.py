@@ -1,4 +1,4 @@
-"""Coloured noise: copies with noise that is correlated in time, as most real noise is.
+"""Colored noise: copies with noise that is correlated in time, as most real noise is.
 
 Its power falls as 1 / frequency^exponent: 0 is white, 1 pink (amplifiers, friction), 2 brown.
 Made in the frequency domain (Timmer and König 1995), of the standard deviation asked for.
@@ -15,11 +15,11 @@ from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
 from kinemill.spec import AUGMENTATIONS, unknown_channels
 
 
-@AUGMENTATIONS.register("coloured_noise")
-class ColouredNoise(Augmentation):
+@AUGMENTATIONS.register("colored_noise")
+class ColoredNoise(Augmentation):
     """Add noise of mean 0 and falling spectrum to the channels named."""
 
-    type: Literal["coloured_noise"] = "coloured_noise"
+    type: Literal["colored_noise"] = "colored_noise"
     std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
         description="standard deviation by channel, in the channel's unit"
     )
@@ -31,11 +31,11 @@ class ColouredNoise(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with noise, within the channels' limits."""
-        noise = coloured(random.standard_normal(values.shape), self.exponent)
+        noise = colored(random.standard_normal(values.shape), self.exponent)
         return signals.saturate(values + signals.spread(self.std) * noise)
 
 
-def coloured(white: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+def colored(white: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
     """Return white noise (n, C) of variance 1 as noise of that exponent, mean 0 and variance 1."""
     n = len(white)
     if n < 2:

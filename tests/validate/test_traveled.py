@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.validate.faults import Track
-from kinemill.validate.motion import travelled
+from kinemill.validate.motion import traveled
 
 DT = 0.01
 
@@ -19,7 +19,7 @@ def path_to_every_row(velocity):
 def test_the_way_to_some_rows_is_that_of_the_path(rows, apart, first, seed):
     velocity = np.random.default_rng(seed).normal(1.0, 3.0, rows)
     asked = np.arange(rows)[first::apart]
-    found = travelled({"v": velocity}, "v", asked, DT)
+    found = traveled({"v": velocity}, "v", asked, DT)
     np.testing.assert_allclose(found, path_to_every_row(velocity)[asked], rtol=0, atol=1e-9)
 
 
@@ -27,6 +27,6 @@ def test_what_is_not_known_goes_nowhere():
     velocity = np.ones(100)
     velocity[40:60] = np.nan
     asked = np.arange(0, 100, 9)
-    found = travelled(Track({"v": velocity}), "v", asked, DT)
+    found = traveled(Track({"v": velocity}), "v", asked, DT)
     known = path_to_every_row(np.nan_to_num(velocity))[asked]
     np.testing.assert_allclose(found, known, rtol=0, atol=1e-12)

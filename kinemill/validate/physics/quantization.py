@@ -12,8 +12,8 @@ _SAME = 1e-7  # share of the span within which two values are one
 _ROWS, _STRETCHES = 20_000, 20  # looked at, in stretches spread evenly over a longer log
 
 
-@CHECKS.register("quantisation")
-class Quantisation(CheckSettings):
+@CHECKS.register("quantization")
+class Quantization(CheckSettings):
     """How coarse the states are that show few different values."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
@@ -35,7 +35,7 @@ class Quantisation(CheckSettings):
         return {name: step for name, step in found.items() if step > 0.0}
 
     def _step(self, values: Array) -> float:
-        """Return the usual distance between neighbouring values of (n,), or 0 if continuous."""
+        """Return the usual distance between neighboring values of (n,), or 0 if continuous."""
         known = _some(values)
         known = known[np.isfinite(known)]
         known.sort()
@@ -48,7 +48,7 @@ class Quantisation(CheckSettings):
 
 
 def _some(values: Array) -> Array:
-    """Return so many rows of (n,), in stretches: the step of a sensor shows in neighbours."""
+    """Return so many rows of (n,), in stretches: the step of a sensor shows in neighbors."""
     if len(values) <= _ROWS:
         return values
     starts = np.linspace(0, len(values) - _ROWS // _STRETCHES, _STRETCHES).astype(np.intp)
