@@ -4,7 +4,7 @@ An asset body is a sentence: read, call the library, say what came out, hand the
 the stages do is in `kinemill`; nothing here computes.
 """
 
-from kinemill.spec import Task
+from kinemill.task import Task
 
 # From a stage's module to the asset it makes. An edge may only run downwards; a test holds it.
 CHAIN = {

@@ -9,10 +9,10 @@ changes.
 
 import dagster as dg
 
+from assets.metadata import picture, say, table
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import picture, say, table
-from kinemill.spec import Task
 from kinemill.store import Ref
+from kinemill.task import Task
 
 
 def make(task: Task) -> dg.AssetsDefinition:

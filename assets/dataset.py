@@ -8,10 +8,10 @@ alone. Refreshed when an episode is accepted or the task's `dataset` part change
 
 import dagster as dg
 
+from assets.metadata import drawing, say, table
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import drawing, say, table
-from kinemill.spec import Task
 from kinemill.store import Ref
+from kinemill.task import Task
 
 _CARD = """Dataset: the card of the environment that the policy learns in, for there are no logs.
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from assets.stage import Answer, Asked
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress
 from kinemill.store import Json, Ref
-from resources.mill import Mill
+from kinemill.task import Task
+from kinemill.task.protocols import Progress
+from resources.task_resource import Mill
 
 CHECK = "drift"
 _ASKED = Asked("the champion errs on new episodes no more than on those held out for it")
@@ -23,7 +23,7 @@ def answers(mill: Mill, episodes: Ref, progress: Progress) -> list[Answer]:
 
 
 def _answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
-    from kinemill.register.reigning import reigning
+    from kinemill.register.champion import reigning
     from kinemill.validate.drift import find_drift
 
     task, home = mill.task, mill.home

@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from assets.metadata import drawing, reasons, say, table
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import drawing, reasons, say, table
-from kinemill.spec import Task
 from kinemill.store import Json
+from kinemill.task import Task
 from resources.io import note
 
 _CHECKS = {
@@ -39,7 +39,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
         from kinemill.ingest import ingest
         from kinemill.ingest.stage import drop_folder
-        from kinemill.spec.web import within
+        from kinemill.task.web_overrides import within
         from resources.pictures import recordings_drawn
 
         mill, folder = mill_of(context), Path(config.folder) if config.folder else None

@@ -1,6 +1,6 @@
 """Pools: trainings that share a machine take turns, those on its GPUs and those on its cores."""
 
-from kinemill.spec import Task
+from kinemill.task import Task
 from resources.devices import gpus
 
 GPU, CPU = "gpu", "cpu"

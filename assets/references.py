@@ -9,10 +9,10 @@ change.
 
 import dagster as dg
 
+from assets.metadata import say, table
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import say, table
-from kinemill.spec import Task
 from kinemill.store import Json, Ref
+from kinemill.task import Task
 
 
 def make(task: Task) -> dg.AssetsDefinition:

@@ -11,14 +11,14 @@ reference is exported, verified and registered as the next version; `candidates`
 
 import dagster as dg
 
+from assets.metadata import say, table
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import say, table
 from kinemill.register.rules import RULES, is_of
-from kinemill.spec import Task
 from kinemill.store import Json, Ref
+from kinemill.task import Task
 from resources.io import LATEST, handed_on, note
 from resources.links import report_link, task_link, version_link
-from resources.mill import rules_of
+from resources.task_resource import rules_of
 
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 

@@ -10,13 +10,13 @@ from typing import Any, cast
 import dagster as dg
 
 from assets import CHAIN
+from assets.metadata import say, shown
 from assets.pools import pool_of
-from assets.vocabulary import say, shown
-from kinemill.spec import Task
 from kinemill.store import Outcome, Ref
-from kinemill.validate.checks import waits
-from resources.faults import note_fault
-from resources.mill import Mill
+from kinemill.task import Task
+from kinemill.validate.check_results import waits
+from resources.retryable import note_fault
+from resources.task_resource import Mill
 
 OWNERS = ["team:robotics"]
 Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]

@@ -9,11 +9,11 @@ starts.
 
 import dagster as dg
 
+from assets.metadata import picture, say
 from assets.stage import Events, hand_on, mill_of, stage
-from assets.vocabulary import picture, say
-from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref
-from resources.mill import Mill
+from kinemill.task import Task
+from resources.task_resource import Mill
 
 _KINDS = {"pytorch", "mlflow"}
 

@@ -9,11 +9,11 @@ rows at its time step. Refreshed with the recordings or when the task's `validat
 import dagster as dg
 
 from assets import drift
+from assets.metadata import drawing, reasons, say, table
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import drawing, reasons, say, table
-from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json
-from kinemill.validate.checks import planned_checks
+from kinemill.task import Task
+from kinemill.validate.check_results import planned_checks
 from resources.links import report_link
 
 

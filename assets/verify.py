@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from assets.metadata import drawing, picture, say, table
 from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from assets.vocabulary import drawing, picture, say, table
-from kinemill.spec import Task
 from kinemill.store import Json, Ref, open_ref, read_json
+from kinemill.task import Task
 from resources.links import report_link
-from resources.mill import Mill
+from resources.task_resource import Mill
 
 _CHECKS = {
     "parity": Asked("the files give the numbers of the trained network, on all probes"),

@@ -17,13 +17,13 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import KinemillError
 from kinemill.export.bundle import seal, write_sums
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import Interface, load
-from kinemill.spec.task import Task
-from kinemill.spec.verifying import Verify
+from kinemill.task.document import Task
+from kinemill.task.verify import Verify
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
-from kinemill.verify.trying import Subject, try_out
+from kinemill.verify.run_checks import Subject, try_out
 
 DT = 0.02
 FILES = ("step.onnx", "rollout.onnx")

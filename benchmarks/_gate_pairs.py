@@ -16,7 +16,7 @@ from scipy.signal import lfilter
 from scipy.special import stdtr, stdtrit
 
 from kinemill.dataset import PackedEpisode
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.analysis import Comparisons
 from kinemill.verify.comparison import Comparison
 from kinemill.verify.errors import Errors

@@ -93,8 +93,8 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[Place]:
 
 def _users(home: Path, checkout: Path) -> dict[str, str]:
     """Make a user of each role; return the tokens."""
-    from kinemill.home import Home
-    from pipelines.guard.people import Users
+    from kinemill.store.home import Home
+    from pipelines.auth.users import Users
     from pipelines.instance import open_instance
 
     made, tokens = Home(home), dict[str, str]()
@@ -119,7 +119,7 @@ def _users(home: Path, checkout: Path) -> dict[str, str]:
 
 def _fill(place: Place) -> None:
     """Register two versions as kinemill does: into the database, not over HTTP."""
-    from kinemill.home import Home
+    from kinemill.store.home import Home
     from kinemill.tracking import open_tracking
 
     tracking = open_tracking(Home(place.home))
@@ -144,7 +144,7 @@ def _fill(place: Place) -> None:
 
 
 def _server(place: Place, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "pipelines.guard", SERVERS[name], "--login"]
+    command = [sys.executable, "-m", "pipelines.auth", SERVERS[name], "--login"]
     log = (place.home.parent / f"{name}.log").open("wb")
     environment = {
         **os.environ,

@@ -18,17 +18,24 @@ import torch.profiler
 
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.spec import Task, load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import Ref, file_digest
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import loop, train
-from kinemill.train.objectives import _preparing
+from kinemill.train.objectives import _dynamics_setup
 from kinemill.validate import validate
 
-LOADED = (matplotlib.pyplot, safetensors.torch, torch._dynamo, torch.profiler, loop, _preparing)
+LOADED = (
+    matplotlib.pyplot,
+    safetensors.torch,
+    torch._dynamo,
+    torch.profiler,
+    loop,
+    _dynamics_setup,
+)
 TASK, SAVE_EVERY, STEPS = "double_pendulum", 20, 100
 # All of what a checkpoint holds is in use: moments, averages, patience, growth, noise, epochs.
 SETTINGS: dict[str, Any] = {

@@ -20,9 +20,9 @@ from kinemill.errors import Blocked
 from kinemill.export.bundle import seal
 from kinemill.export.policy import describe
 from kinemill.runtime.integrity import POLICY
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.policy import PolicyModule
-from kinemill.verify.policies.judge import try_out
+from kinemill.verify.policies.evaluate_files import try_out
 from kinemill.verify.policies.subject import Subject
 
 PARITY = "policy parity"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinemill.spec import Task
+from kinemill.task import Task
 from kinemill.validate.faults import Values
 from kinemill.validate.motion import pairs
 

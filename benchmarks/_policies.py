@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.export.policy import describe, write_policy
-from kinemill.spec.exporting import Export
+from kinemill.task.export import Export
 from kinemill.train.policy import PolicyLayout, PolicyModule
 
 CART = ("position", "angle", "velocity")

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
-from kinemill.export.writing import Extras, write_model
+from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.runtime.interface import Dtype
-from kinemill.spec.exporting import Export as ExportSettings
-from kinemill.spec.task import Task
-from kinemill.spec.verifying import Verify
+from kinemill.task.document import Task
+from kinemill.task.export import Export as ExportSettings
+from kinemill.task.verify import Verify
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.layout import layout_of
-from kinemill.train.objectives._preparing import fit_network
+from kinemill.train.objectives._dynamics_setup import fit_network
 from kinemill.train.step import make_step
-from kinemill.verify.gates import Gate
-from kinemill.verify.trying import Subject, try_out
+from kinemill.verify.checklist import Gate
+from kinemill.verify.run_checks import Subject, try_out
 
 Rows = NDArray[np.float64]
 Simulate = Callable[[int, np.random.Generator], Rows]

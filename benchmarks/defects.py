@@ -17,9 +17,9 @@ import polars as pl
 from benchmarks import ROOT, replace_section
 from benchmarks._planting import KINDS
 from kinemill.sim import SIMULATORS
-from kinemill.spec import Task, load_task
+from kinemill.task import Task, load_task
+from kinemill.validate.apply_checks import judge
 from kinemill.validate.faults import Values
-from kinemill.validate.judge import judge
 
 DATA = ROOT.parent / "shared" / "data"
 SECONDS = 5.0

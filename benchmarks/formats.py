@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
-from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
-from kinemill.spec import Task, load_task
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
 
 DATA = ROOT.parent / "shared" / "data"
 ROUNDS = 3

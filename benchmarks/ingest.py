@@ -26,11 +26,11 @@ import polars as pl
 from scipy.signal import cont2discrete, lfilter, ss2tf
 
 from benchmarks import ROOT, ROUNDS, Row
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.process import quicken
-from kinemill.spec import Task
 from kinemill.store import file_digest
+from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.validate import validate
 
 DT = 0.002  # s

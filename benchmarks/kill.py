@@ -25,8 +25,8 @@ from typing import Any
 
 from benchmarks import Row, replace_section, row, table
 from benchmarks._killing import SAVE_EVERY, Site, Trainings, prepare, published, steps_in
-from kinemill.home import Home
-from kinemill.train.start import WEIGHTS
+from kinemill.store.home import Home
+from kinemill.train.warm_start import WEIGHTS
 
 KILLS, AT_ONCE = 100, 2
 BESIDE = 0.1  # share of kills before the first step, and after the last, over those between

@@ -16,10 +16,10 @@ import torch
 from benchmarks import Row, interleaved, main, one_thread, row
 from kinemill.control import LearnedModel, TruePhysics, make_planner
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.sim.cart_pole_swing_up import CartPoleSwingUp
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 

@@ -137,11 +137,11 @@ def library(logs: Path) -> None:
     from kinemill.augment import augment
     from kinemill.dataset import make_dataset
     from kinemill.export import export
-    from kinemill.home import Home
     from kinemill.ingest import ingest
     from kinemill.register import Produced, register
-    from kinemill.spec import load_task
-    from kinemill.spec.ports import Silence
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.task.protocols import Silence
     from kinemill.tracking import MlflowTracker, start_run
     from kinemill.train import train
     from kinemill.validate import validate

@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks import ROOT, replace_section
 from kinemill import runtime
 from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, make_dataset
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import validate
 from kinemill.verify import Errors, evaluate
 from kinemill.verify.references import fit_references

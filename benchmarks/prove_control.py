@@ -30,13 +30,13 @@ from kinemill.control import (
 from kinemill.control.closed_loop import Episode
 from kinemill.control.report import links, page
 from kinemill.dataset import find_version, load_dataset
-from kinemill.home import Home
 from kinemill.register import fetch_bundle
 from kinemill.runtime import load
-from kinemill.runtime.windows import cut_windows, deviations
+from kinemill.runtime.window_metrics import cut_windows, deviations
 from kinemill.sim import write_logs
-from kinemill.spec import load_task
 from kinemill.store import publish_file, publish_json
+from kinemill.store.home import Home
+from kinemill.task import load_task
 
 TASKS = ("pendulum", "cart_pole_swing_up", "double_cart_pole")
 CONTESTANTS = ("true", "champion", "zero", "random")

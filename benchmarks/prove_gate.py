@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks import ROOT, replace_section
 from benchmarks._gate_pairs import HORIZONS, KINDS, Drawn, Size, draw_pair, scale_all
-from kinemill.register.contest import Contest, Measured, Paired
+from kinemill.register.comparison import Contest, Measured, Paired
 from kinemill.register.gate import conclude
 from kinemill.register.rules import RULES
-from kinemill.spec import Task, load_task
-from kinemill.spec.promoting import REFERENCES
+from kinemill.task import Task, load_task
+from kinemill.task.promote import REFERENCES
 from kinemill.verify.analysis import compare
 from kinemill.verify.comparison import NRMSE, Comparison, Comparisons
 

@@ -22,15 +22,15 @@ from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.environments import make_environment
-from kinemill.environments.demonstrating import demonstrate
-from kinemill.environments.trials import Trials, bootstrap, run_episode, summed, try_policy
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
 from kinemill.export.policy import describe, write_policy
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.runtime import load
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import publish_json
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.validate import validate

@@ -20,11 +20,11 @@ import torch
 from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.spec import Task, load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import Ref
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.walking_error import AHEAD, LinearWalk, alone, predicted, windows

@@ -26,9 +26,9 @@ from typing import Any
 from benchmarks import replace_section
 from benchmarks._reinforcement_rows import ROWS, Row
 from benchmarks.prove_control import kinemill
-from kinemill.home import Home
-from kinemill.spec.ports import Silence
 from kinemill.store import publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task.protocols import Silence
 
 SEEDS, EPISODES = 5, 100
 TIMES, SIDES = ("seconds", "processor"), ("ours", "theirs")
@@ -72,7 +72,7 @@ class Timed(Silence):
 def ours(row: Row, seed: int) -> dict[str, Any]:
     """Train once, in a home of its own."""
     from kinemill.environments.card import make_card
-    from kinemill.spec import load_task
+    from kinemill.task import load_task
     from kinemill.train import train
 
     changed = {**row.overrides, "learn.seed": seed, "track": []}

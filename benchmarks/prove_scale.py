@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import ROOT, ROUNDS, replace_section
-from kinemill import durable
 from kinemill.augment import augment
 from kinemill.dataset import (
     diff_datasets,
@@ -34,15 +33,15 @@ from kinemill.dataset import (
     make_dataset,
     show_dataset,
 )
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.ingest.arriving import news
+from kinemill.ingest.arrivals import news
 from kinemill.process import quicken
-from kinemill.spec import Task
-from kinemill.store import Ref, index_path, read_json
+from kinemill.store import Ref, atomic_write, index_path, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.validate import validate
-from kinemill.validate.before import EPISODES
-from kinemill.validate.standing import held_back
+from kinemill.validate.previous_snapshot import EPISODES
+from kinemill.validate.recording_status import held_back
 
 FEW, MANY = 1_000, 100_000
 BATCH = 20_000  # recordings taken between two lines of progress
@@ -121,12 +120,12 @@ def _name(number: int) -> str:
 @contextmanager
 def _unsynced() -> Generator[None]:
     """Leave out fsync and syncfs: what is filled need not outlive the machine's fall."""
-    before = os.fsync, durable.FEW
-    os.fsync, durable.FEW = lambda _: None, sys.maxsize
+    before = os.fsync, atomic_write.FEW
+    os.fsync, atomic_write.FEW = lambda _: None, sys.maxsize
     try:
         yield
     finally:
-        os.fsync, durable.FEW = before
+        os.fsync, atomic_write.FEW = before
 
 
 def take(place: Place, logs: Path) -> None:

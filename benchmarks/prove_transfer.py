@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks import ROOT, replace_section
-from kinemill.spec.yaml import read_yaml
+from kinemill.task.yaml import read_yaml
 
 DATA = ROOT.parent / "shared" / "data"
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))

@@ -13,11 +13,11 @@ from kinemill import runtime
 from kinemill.augment import augment
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.export import export
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import open_ref
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from kinemill.validate import validate
 from kinemill.verify import evaluate

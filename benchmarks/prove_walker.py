@@ -20,17 +20,17 @@ import torch
 from benchmarks import ROOT, replace_section
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
-from kinemill.home import Home
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.spec import Task, load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import Ref
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.gait_reference import Reference
-from kinemill.train.objectives._tracking import rebuilt
-from kinemill.train.objectives._walking import clips_of, family_of, scale_of
-from kinemill.train.tracked import TrackedPolicy
+from kinemill.train.objectives._gait_setup import clips_of, family_of, scale_of
+from kinemill.train.objectives._motion_tracking import rebuilt
+from kinemill.train.tracking_policy import TrackedPolicy
 
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 STEPS = os.environ.get("STEPS")

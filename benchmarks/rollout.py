@@ -16,8 +16,8 @@ from benchmarks import Row, interleaved, main, one_thread, row
 from benchmarks._peers import peer
 from kinemill import runtime
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
-from kinemill.spec.task import Task
+from kinemill.export.step_files import write_model
+from kinemill.task.document import Task
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 

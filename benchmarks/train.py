@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import Row, interleaved, main, one_thread, row
-from kinemill.spec import load_task
-from kinemill.train.assembling import assemble
+from kinemill.task import load_task
+from kinemill.train.build import assemble
 from kinemill.train.compiled import compiled, has_compiler
 from kinemill.train.data import Windows
 from kinemill.train.layout import layout_of

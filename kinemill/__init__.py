@@ -11,8 +11,8 @@ from typing import Any
 
 
 def load_task(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Read, override and check a task, given by name or path; see `kinemill.spec.load_task`."""
-    from kinemill.spec import load_task as load
+    """Read, override and check a task, given by name or path; see `kinemill.task.load_task`."""
+    from kinemill.task import load_task as load
 
     return load(name, overrides)
 
@@ -24,7 +24,7 @@ def run(
     logs: str | Path | None = None,
     **objects: Any,
 ) -> Any:
-    """Run the whole chain of a task in this process; see `kinemill.cli.returned.Run`.
+    """Run the whole chain of a task in this process; see `kinemill.cli.run_result.Run`.
 
     What comes back is the document of `kinemill run`, a dict, with `.model`, and of a policy with
     `.policy`, `.metrics` and `.rollout()`.
@@ -37,7 +37,7 @@ def run(
             `callbacks`. Such a run ends with the exported policy and registers nothing.
     """
     # By name, since stages import this package and may not thereby import what lies above them.
-    returned = importlib.import_module("kinemill.cli.returned")
+    returned = importlib.import_module("kinemill.cli.run_result")
     if objects:
         return returned.run_with_objects(task, dict(overrides or {}), **objects)
     project = importlib.import_module("kinemill.cli.project").project

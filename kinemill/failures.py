@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from kinemill.database import database
-from kinemill.disk import full_disk, full_system
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, causes
-from kinemill.home import Home
+from kinemill.store.database import database
+from kinemill.store.disk_space import full_disk, full_system
+from kinemill.store.home import Home
 
 INTERNAL = 3
 _ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}

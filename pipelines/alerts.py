@@ -10,14 +10,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.disk import shortage
 from kinemill.errors import KinemillError
-from kinemill.home import Home
 from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_json
-from pipelines.sensors import reason
+from kinemill.store.disk_space import shortage
+from kinemill.store.home import Home
+from pipelines.run_status_sensors import reason
 from resources import alerts
+from resources.alert_delivery import deliver
 from resources.io import latest
-from resources.sending import deliver
 from resources.tags import OWNER, TASK
 
 _EVERY = 30  # s

@@ -18,9 +18,9 @@ class Backfill(dg.Config):
 @dg.op(description="Read and judge a range of known recordings by the task's present rules.")
 def recordings_in_range(context: dg.OpExecutionContext, config: Backfill) -> None:
     """Publish what is missing; the next run of the task finds it known."""
-    from kinemill.home import Home
-    from kinemill.spec import load_task
-    from kinemill.spec.load import named_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.task.loader import named_task
     from kinemill.validate.backfill import Range, backfill
 
     task = load_task(named_task(config.task))

@@ -7,20 +7,20 @@ from typing import Any
 import dagster as dg
 
 from assets import stages_of
-from kinemill.spec import Task
-from pipelines.age import ages
+from kinemill.task import Task
 from pipelines.alerts import ALERTS
-from pipelines.arrivals import arrivals
 from pipelines.backfill import backfill
-from pipelines.drift import drifts
-from pipelines.executing import in_process
+from pipelines.drift_sensor import drifts
+from pipelines.executor import in_process
+from pipelines.log_sensor import arrivals
 from pipelines.presets import preset_jobs
+from pipelines.run_status_sensors import cancellations, failures
 from pipelines.schedules import nightly
-from pipelines.sensors import cancellations, failures
+from pipelines.staleness_sensor import ages
 from pipelines.tune import tune
 from resources.io import refs
-from resources.mill import mill
 from resources.tags import MAX_RUNTIME, TASK
+from resources.task_resource import mill
 
 
 def chain(task: Task) -> list[dg.AssetsDefinition]:
@@ -36,7 +36,7 @@ def definitions_of(
     Args:
         tasks: as their files have them.
         others: assets of no task.
-        web: their run configuration comes over the web; see `resources.mill`.
+        web: their run configuration comes over the web; see `resources.task_resource`.
     """
     return dg.Definitions(
         assets=[*others, *(asset for task in tasks for asset in chain(task))],

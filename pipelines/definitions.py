@@ -12,7 +12,7 @@ import dagster as dg
 
 from kinemill.errors import KinemillError
 from kinemill.process import quicken
-from kinemill.spec import Task, list_tasks, load_task
+from kinemill.task import Task, list_tasks, load_task
 from pipelines.chain import definitions_of
 
 _log = dg.get_dagster_logger("kinemill")

@@ -13,9 +13,9 @@ from alembic.util import CommandError
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.sql import get_alembic_config
 
-from kinemill.home import Home
-from kinemill.keeping.live import Nobody, OldRun, Orchestrator
-from kinemill.keeping.upgrading import Part
+from kinemill.maintenance.liveness import Nobody, OldRun, Orchestrator
+from kinemill.maintenance.upgrade import Part
+from kinemill.store.home import Home
 from pipelines.instance import open_instance
 
 _LIVE = [

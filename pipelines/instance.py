@@ -12,12 +12,12 @@ import dagster as dg
 import yaml
 from dagster._core.instance.ref import InstanceRef
 
-from kinemill.database import address_of, make_schema
 from kinemill.errors import BadInput
 from kinemill.failures import check_databases
-from kinemill.home import Home, project_root
-from kinemill.locks import lock
 from kinemill.store import publish_file
+from kinemill.store.database import address_of, make_schema
+from kinemill.store.home import Home, project_root
+from kinemill.store.locks import lock
 
 _SETTINGS = "dagster.yaml"
 _SHARED = "KINEMILL_DAGSTER_STORAGE"  # variable that names the schema, so that no file has it

@@ -1,7 +1,7 @@
 """Common runs as jobs of their own: their launchpad opens filled in, to be changed or launched.
 
-The form knows types and choices; bounds are in its descriptions (resources/mill.py), and a launch
-that lies outside of them is refused, with the name of the bound.
+The form knows types and choices; bounds are in its descriptions (resources/task_resource.py), and a
+launch outside of them is refused, with the name of the bound.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.store.home import Home
+from kinemill.task import Task
 from resources.tags import MAX_RUNTIME, TASK
 
 _MOST = 100  # clips that a form lists; of more, patterns are quicker

@@ -18,19 +18,19 @@ from assets import CHAIN, stages_of
 from kinemill.dataset import warnings as warnings_of
 from kinemill.errors import Blocked, KinemillError
 from kinemill.failures import quiet_threads
-from kinemill.home import Home
 from kinemill.interrupts import Interrupted
-from kinemill.locks import in_use, whoever
-from kinemill.register.document import RunFacts, run_document
+from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.spec import Task, load_task, remember_task
-from kinemill.spec.overrides import nested
 from kinemill.store import Json, Ref, open_ref, read_json, summary_of
+from kinemill.store.home import Home
+from kinemill.store.locks import in_use, whoever
+from kinemill.task import Task, load_task, remember_task
+from kinemill.task.overrides import nested
+from pipelines.cancellation import cancel_run
 from pipelines.chain import definitions_of
+from pipelines.console import view
 from pipelines.instance import open_instance
-from pipelines.reaping import free, reap
-from pipelines.stopping import cancel_run
-from pipelines.view import view
+from pipelines.orphan_runs import free, reap
 from resources.io import handed_on, latest, read_note
 from resources.processes import boot_id
 from resources.tags import BOOT, OWNER, RESUME

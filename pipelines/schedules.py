@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.store.home import Home
+from kinemill.task import Task
 from resources.io import latest
 from resources.tags import AT_NIGHT, AUTOMATIC
 

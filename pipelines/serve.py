@@ -1,7 +1,7 @@
 """The web pages in one terminal: Dagster's webserver and daemon, and MLflow's pages.
 
 Everything listens on this machine alone, unless told otherwise, and behind a guard
-(`pipelines/guard`). Each server writes to a file of its own under the home;
+(`pipelines/auth`). Each server writes to a file of its own under the home;
 when one ends by itself, its last lines are shown and all of them are stopped: nothing is started
 again in silence. Ctrl-C, SIGTERM and a closed terminal stop every process, grandchildren included.
 """
@@ -25,12 +25,12 @@ from types import FrameType
 import psutil
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import publish_json
+from kinemill.store.home import Home
 from kinemill.tracking import end_orphans, lock, tracking_uri
-from pipelines.guard.door import Door
-from pipelines.guard.people import Users, home_token
+from pipelines.auth.login import Door
+from pipelines.auth.users import Users, home_token
 from pipelines.instance import checkout, open_instance
 from pipelines.pools import set_limits
 
@@ -138,7 +138,7 @@ def plan(home: Home, dagster_port: int, mlflow_port: int, door: Door) -> list[Se
 
 
 def _guarded(name: str, server: str, door: Door, port: int) -> Server:
-    command = [sys.executable, "-m", "pipelines.guard", server, *door.flags(port)]
+    command = [sys.executable, "-m", "pipelines.auth", server, *door.flags(port)]
     return Server(name, command, door.url(port), door.shown(port))
 
 

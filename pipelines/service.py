@@ -1,7 +1,7 @@
 """One of the servers in a container of its own: `python -m pipelines.service NAME`.
 
 `kinemill up` starts all of them on one machine. Here each becomes a process of its own. The pages
-are served on all addresses, behind the same guard (`pipelines/guard`), and everybody has to log in:
+are served on all addresses, behind the same guard (`pipelines/auth`), and everybody has to log in:
 `KINEMILL_USERS` names the file of users, `KINEMILL_NAMES` the names that the pages are asked by,
 `KINEMILL_PROXY` the addresses of a proxy that logs people in; lists are divided by commas.
 
@@ -17,13 +17,13 @@ import sys
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.home import Home
 from kinemill.register.consistency import check_all
 from kinemill.registry import nearest
-from kinemill.remote import make_bucket
+from kinemill.store.home import Home
+from kinemill.store.object_store import make_bucket
 from kinemill.tracking import open_tracking
-from pipelines.guard.door import Door
-from pipelines.guard.people import Users
+from pipelines.auth.login import Door
+from pipelines.auth.users import Users
 from pipelines.instance import checkout, open_instance, prepare
 from pipelines.pools import set_limits
 
@@ -55,7 +55,7 @@ def command(name: str, home: Home) -> list[str]:
 
 def _guarded(server: str, name: str, home: Home) -> list[str]:
     door = Door(_EVERYWHERE, names=_listed(_NAMES), proxy=_listed(_PROXY)).checked(Users(home))
-    return ["pipelines.guard", server, *door.flags(_PORTS[name])]
+    return ["pipelines.auth", server, *door.flags(_PORTS[name])]
 
 
 def _listed(variable: str) -> tuple[str, ...]:

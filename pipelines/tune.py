@@ -12,14 +12,14 @@ from pydantic import Field
 
 from assets.stage import Lines
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.locks import in_use
-from kinemill.spec import load_task
-from kinemill.spec.load import named_task
-from kinemill.spec.overrides import nested
-from kinemill.spec.ports import Progress
 from kinemill.store import Json
-from resources.mill import Mill
+from kinemill.store.home import Home
+from kinemill.store.locks import in_use
+from kinemill.task import load_task
+from kinemill.task.loader import named_task
+from kinemill.task.overrides import nested
+from kinemill.task.protocols import Progress
+from resources.task_resource import Mill
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
@@ -82,8 +82,8 @@ def _tune(
 ) -> Json:
     from kinemill.tune import Bounds, begin, best_of, describe
     from pipelines.run import make_until, run_chain  # which knows all jobs, this one too
-    from resources.searching import search_elsewhere
     from resources.training import start_of
+    from resources.tune_processes import search_elsewhere
 
     began, effective = time.time(), load_task(task, overrides, web=wanted.web)
     outer = {key: value for key, value in nested(overrides).items() if key != "tune"}

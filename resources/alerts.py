@@ -9,8 +9,8 @@ One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), s
     routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
 
 `alert` only writes a file under `alerts/waiting/`, so it costs nothing and waits for nobody; a
-process of its own (`resources.sending`) sends it. The name of that file follows from the event, so
-the same event is told once, whoever notices it how often. Addresses are secrets: they are read when
+separate process (`resources.alert_delivery`) sends it. The file name is derived from the event, so
+an event is sent once, however often it is noticed. Addresses are secrets: they are read when
 they are needed, and neither logged nor kept anywhere else; people see `#1 slack`.
 """
 
@@ -25,9 +25,9 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec.yaml import read_yaml
 from kinemill.store import Json, digest, publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task.yaml import read_yaml
 
 VARIABLE = "KINEMILL_ALERTS"
 Kind = Literal["failure", "refused", "waiting", "quarantine", "drift", "stalled", "disk"]

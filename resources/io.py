@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.store import Ref, publish_json, read_json
+from kinemill.store.home import Home
 
 LATEST = "latest"
 _GENERATIONS = 20  # retries of retries looked through for a reference

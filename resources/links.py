@@ -1,10 +1,10 @@
-"""Addresses of the mill's own pages, beside Dagster's on the same server (`pipelines/guard`)."""
+"""Addresses of the mill's own pages, beside Dagster's on the same server (`pipelines/auth`)."""
 
 from pathlib import Path
 
 import dagster as dg
 
-from kinemill.home import Home
+from kinemill.store.home import Home
 
 PREFIX = "/kinemill"
 TASKS, FILES = f"{PREFIX}/tasks", f"{PREFIX}/files"

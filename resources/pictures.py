@@ -16,13 +16,13 @@ from kinemill.dataset import (
     load_media,
 )
 from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
-from kinemill.drawing.charts import Line, line_chart
-from kinemill.drawing.sheet import sheet
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.svg_grid import sheet
 from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.validate.clips import joints_of
-from kinemill.validate.typical import episode_sheet, recording_sheet
+from kinemill.validate.exemplar import episode_sheet, recording_sheet
 
 VERSION = 3
 SHEET = "sheet.svg"

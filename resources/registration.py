@@ -2,10 +2,10 @@
 
 from pathlib import PurePosixPath
 
-from kinemill.home import Home
-from kinemill.register.registering import Registration
-from kinemill.sharing import bring
+from kinemill.register.registration import Registration
 from kinemill.store import MANIFEST, Outcome, Ref, file_digest
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring
 
 
 def outcome_of(home: Home, registration: Registration) -> Outcome:

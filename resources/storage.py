@@ -10,8 +10,8 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from kinemill.disk import full_system
-from kinemill.home import Home
+from kinemill.store.disk_space import full_system
+from kinemill.store.home import Home
 
 WAIT = 120  # s; the longest backup of a database that was ever waited for is far below
 

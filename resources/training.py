@@ -8,12 +8,12 @@ import dagster as dg
 
 from kinemill.errors import TrainingFailed
 from kinemill.export import prepare
-from kinemill.home import Home
-from kinemill.spec.ports import Start
 from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
+from kinemill.store.home import Home
+from kinemill.task.protocols import Start
 from resources.compute import COMPUTE
-from resources.mill import Mill
 from resources.tags import RESUME
+from resources.task_resource import Mill
 
 _JOB = "job.json"
 
@@ -81,7 +81,7 @@ def _note(
     start: Start | None,
 ) -> None:
     """Write down where the numbers of this run's training are."""
-    from kinemill.tracking.noted import Noted, note_training
+    from kinemill.tracking.run_links import Noted, note_training
     from kinemill.train import job_folder
 
     folder = job_folder(mill.task, mill.home, dataset, training_set, start)
@@ -120,7 +120,7 @@ def write_job(
 ) -> Path:
     """Start the MLflow run and write the file that tells the training process all; return it."""
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
-    from kinemill.tracking.noted import DAGSTER_RUN
+    from kinemill.tracking.run_links import DAGSTER_RUN
 
     end_orphans(mill.home)  # of trainings whose every process was killed: nobody else ended them
     folder = _folder(mill, dataset, training_set, start)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.home import Home
 from kinemill.process import quicken
+from kinemill.store.home import Home
 
 quicken()
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kinemill import cores
-from kinemill.cores import MANY, SMALL, in_groups, in_processes, on_threads
+from kinemill import parallel
 from kinemill.errors import BadLog, ProcessLost, TaskError
+from kinemill.parallel import MANY, SMALL, in_groups, in_processes, on_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,7 +51,7 @@ def test_few_items_stay_in_this_process():
     found = shared_out(range(MANY - 1), lambda _: 100)
     assert {pid for _, results in found for _, pid in results} == {os.getpid()}
     assert [item for group, _ in found for item in group] == list(range(MANY - 1))
-    assert {len(group) for group, _ in found} == {cores.GROUP, (MANY - 1) % cores.GROUP}
+    assert {len(group) for group, _ in found} == {parallel.GROUP, (MANY - 1) % parallel.GROUP}
 
 
 def test_many_small_items_go_to_processes_and_large_ones_to_threads():
@@ -63,7 +63,7 @@ def test_many_small_items_go_to_processes_and_large_ones_to_threads():
 
 
 def test_a_group_ends_when_its_bytes_are_many():
-    sizes = [cores.GROUP_BYTES // 2] * 4
+    sizes = [parallel.GROUP_BYTES // 2] * 4
     groups = [group for group, _ in in_groups(where, [0, 1, 2, 3], sizes.__getitem__)]
     assert groups == [[0, 1], [2, 3]]
 
@@ -109,7 +109,7 @@ def alive(pid: int) -> bool:
 def test_processes_end_with_the_one_that_started_them():
     code = """
 import time
-from kinemill.cores import in_processes
+from kinemill.parallel import in_processes
 from tests.test_cores import where
 print(*{pid for _, pid in in_processes(where, range(40))}, flush=True)
 time.sleep(60)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from kinemill import digests
-from kinemill.digests import CALM, believe, copy, digest_to_copy, link, own_digest
+from kinemill.store import digests
+from kinemill.store.digests import CALM, believe, copy, digest_to_copy, link, own_digest
 
 
 def sha(content):

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemill import disk
 from kinemill.errors import KinemillError
-from kinemill.store import once, publish_json
+from kinemill.store import disk_space, once, publish_json
 
 Usage = namedtuple("Usage", "total used free")
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,8 +35,8 @@ def test_a_disk_is_short_below_5_percent_2_gb_or_what_is_needed(
     monkeypatch, tmp_path, total, free, need, is_short
 ):
     found = Usage(total * GB, (total - free) * GB, free * GB)
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: found)
-    told = disk.shortage(tmp_path / "not" / "there", need * GB)
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: found)
+    told = disk_space.shortage(tmp_path / "not" / "there", need * GB)
     assert (told is not None) == is_short
     if told:
         assert f"{free:.1f} GB free" in told
@@ -49,9 +48,9 @@ def nothing(_):
 
 
 def test_a_run_that_begins_on_a_short_disk_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(disk.shutil, "disk_usage", nothing)
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", nothing)
     said = []
-    disk.warn(tmp_path, said.append)
+    disk_space.warn(tmp_path, said.append)
     assert len(said) == 1
     assert said[0].startswith("warning: ")
 
@@ -60,7 +59,7 @@ def test_an_outcome_for_which_there_is_no_room_names_path_free_bytes_and_what_to
     def build(folder):
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / "rows.bin"))
 
-    with pytest.raises(disk.DiskFull) as error:
+    with pytest.raises(disk_space.DiskFull) as error:
         once(home, "model", "cart", {}, build)
     assert "rows.bin: no space left on the file system" in str(error.value)
     assert f"{shutil.disk_usage(home.root).free // 10**9}" in str(error.value).replace(",", "")
@@ -76,19 +75,19 @@ def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path):
     wrapped = ValueError("step failed")
     wrapped.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded", "/home/x")
     for error in (polars, sqlite, wrapped):
-        assert isinstance(disk.full_disk(error, tmp_path), disk.DiskFull)
-    assert disk.full_disk(ValueError("no rows"), tmp_path) is None
-    assert disk.full_disk(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
+        assert isinstance(disk_space.full_disk(error, tmp_path), disk_space.DiskFull)
+    assert disk_space.full_disk(ValueError("no rows"), tmp_path) is None
+    assert disk_space.full_disk(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
 
 
 def test_where_an_error_names_no_file_the_fullest_file_system_is_named(monkeypatch, tmp_path):
     full, roomy = tmp_path / "full", tmp_path / "roomy"
     full.mkdir()
-    monkeypatch.setattr(disk.tempfile, "gettempdir", lambda: str(full))
+    monkeypatch.setattr(disk_space.tempfile, "gettempdir", lambda: str(full))
     monkeypatch.setattr(
-        disk.shutil, "disk_usage", lambda path: Usage(GB, GB, 0 if path == full else GB)
+        disk_space.shutil, "disk_usage", lambda path: Usage(GB, GB, 0 if path == full else GB)
     )
-    found = disk.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
+    found = disk_space.full_disk(RuntimeError("No space left on device (os error 28)"), roomy)
     assert str(found).startswith(f"{full}: no space left on the file system ")
 
 

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from kinemill.documents import parse_json, read_json, write_json, write_listed
 from kinemill.errors import CorruptArtifact
+from kinemill.store.json_io import parse_json, read_json, write_json, write_listed
 
 ODD = [
     10**40,

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from kinemill import durable
-from kinemill.durable import FEW, Move, settle
+from kinemill.store import atomic_write
+from kinemill.store.atomic_write import FEW, Move, settle
 
 
 @pytest.mark.parametrize("count", [1, FEW, FEW + 1])
@@ -20,9 +20,9 @@ def test_files_get_their_places_in_the_order_given(tmp_path, count):
 
 
 def test_every_file_is_on_the_disk_before_any_gets_its_place(tmp_path, monkeypatch):
-    order, fsync, rename = [], os.fsync, durable._rename
+    order, fsync, rename = [], os.fsync, atomic_write._rename
     monkeypatch.setattr(os, "fsync", lambda handle: (fsync(handle), order.append("sync")))
-    monkeypatch.setattr(durable, "_rename", lambda move: order.append("place") or rename(move))
+    monkeypatch.setattr(atomic_write, "_rename", lambda move: order.append("place") or rename(move))
     (tmp_path / "folder").mkdir()
     for name in "abc":
         (tmp_path / "folder" / name).write_text(name)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.disk import DiskFull
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.failures import (
     _DATABASES,
@@ -21,7 +20,8 @@ from kinemill.failures import (
     report,
     understood,
 )
-from kinemill.home import Home
+from kinemill.store.disk_space import DiskFull
+from kinemill.store.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = ROOT / "tasks" / "cart_pole.yaml"
@@ -61,7 +61,7 @@ def test_a_place_that_cannot_be_written_is_named(home, number):
 def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
     home.root.mkdir()
     full = shutil.disk_usage(home.root)._replace(free=4096)
-    monkeypatch.setattr("kinemill.disk.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("kinemill.store.disk_space.shutil.disk_usage", lambda _: full)
     found = understood(wrapped(sqlite3.OperationalError("disk I/O error")))
     assert isinstance(found, DiskFull)
     assert found.exit_code == 4
@@ -224,7 +224,8 @@ def test_a_home_that_is_a_file_is_bad_input(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_the_exit_code_is_right_where_nothing_can_be_written(home):
-    code = "import sys; from kinemill.disk import DiskFull; from kinemill.failures import report\n"
+    code = "import sys; from kinemill.failures import report\n"
+    code += "from kinemill.store.disk_space import DiskFull\n"
     code += "sys.exit(report(DiskFull('/srv', 'full')))"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=full, check=False)

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.errors import CorruptArtifact
-from kinemill.formats import Format
+from kinemill.store.formats import Format
 from tests.dataset.conftest import make_task, publish, spin
 
 PATH = Path("a.json")

@@ -3,8 +3,8 @@
 import os
 import stat
 
-from kinemill.home import Home
-from kinemill.locks import lock
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
 
 
 def mode(path):

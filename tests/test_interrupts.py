@@ -59,12 +59,12 @@ IN_DESTRUCTOR = """
     time.sleep(60)
 """
 SMALL_LOGS = """
-    from kinemill.cores import in_processes
+    from kinemill.parallel import in_processes
     for done in in_processes(time.sleep, [0.3] * 400):
         print("ready", flush=True)
 """
 ENVIRONMENTS = """
-    from kinemill.cores import worker_pool
+    from kinemill.parallel import worker_pool
     from kinemill.process import without_ctrl_c
     with worker_pool(2) as pool:
         with without_ctrl_c():

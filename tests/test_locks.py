@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.locks import holder, lock, whoever
-from kinemill.spec import Task
-from kinemill.spec.ports import Silence
+from kinemill.store.locks import holder, lock, whoever
+from kinemill.task import Task
+from kinemill.task.protocols import Silence
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from kinemill.home import Home\n"
-    "from kinemill.locks import lock\n"
+    "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
+    "from kinemill.store.locks import lock\n"
     "with lock(Home(Path(sys.argv[1])), 'ingest-arm'): print('held', flush=True); time.sleep(60)"
 )
 

@@ -9,7 +9,7 @@ import pytest
 from kinemill import registry as module
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
-from kinemill.spec import AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS
+from kinemill.task import AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS
 
 FAMILIES = [AUGMENTATIONS, CHECKS, MODELS, OBJECTIVES, READERS]
 
@@ -89,7 +89,7 @@ def test_every_member_of_every_family_answers_to_its_name(family):
 
 def test_listing_the_families_imports_none_of_them():
     script = (
-        "import sys\nfrom kinemill.spec import AUGMENTATIONS, MODELS, READERS\n"
+        "import sys\nfrom kinemill.task import AUGMENTATIONS, MODELS, READERS\n"
         "print([*AUGMENTATIONS, *MODELS, *READERS])\n"
         "heavy = {'torch', 'polars', 'mlflow', 'great_expectations'} & set(sys.modules)\n"
         "members = [m for m in sys.modules if m.startswith('kinemill.ingest')]\n"

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from kinemill import shards
-from kinemill.shards import Tree, amended, cuts_for, grouped, holds, listed, name_of
+from kinemill.store import shards
+from kinemill.store.shards import Tree, amended, cuts_for, grouped, holds, listed, name_of
 
 
 class Shelf:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import CorruptArtifact
-from kinemill.home import Home
 from kinemill.store import (
     MANIFEST,
     SUMMARY,
@@ -29,6 +28,7 @@ from kinemill.store import (
     read_json,
     summary_of,
 )
+from kinemill.store.home import Home
 
 INPUTS = {"version": 1, "rate": 0.01, "names": ["a", "b"]}
 
@@ -108,7 +108,7 @@ def test_a_summary_with_nan_is_refused(home):
 def test_a_killed_build_is_as_if_it_had_never_begun(home):
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from kinemill.home import Home\nfrom kinemill.store import once\n"
+        "from kinemill.store.home import Home\nfrom kinemill.store import once\n"
         "def build(folder):\n"
         "    (folder / 'half.bin').write_bytes(b'half')\n"
         "    print('building', flush=True)\n"

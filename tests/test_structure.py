@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from kinemill.spec import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS
-from kinemill.spec.track import TRACKERS
+from kinemill.task import AUGMENTATIONS, CHECKS, ENCODINGS, MODELS, OBJECTIVES, READERS
+from kinemill.task.trackers import TRACKERS
 from tests.conftest import ROOT
 
 FAMILIES = {
@@ -14,9 +14,9 @@ FAMILIES = {
     "kinemill/ingest/readers": READERS,
     "kinemill/models": MODELS,
     "kinemill/tracking/trackers": TRACKERS,
-    "kinemill/train/encodings": ENCODINGS,
+    "kinemill/train/features": ENCODINGS,
     "kinemill/train/objectives": OBJECTIVES,
-    "kinemill/validate/physics": CHECKS,
+    "kinemill/validate/checks": CHECKS,
 }
 
 

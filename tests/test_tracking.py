@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import KinemillError
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.tracking import (
     MlflowTracker,
     end_orphans,
@@ -39,7 +39,7 @@ def _python(code, *args, **kwargs):
 OPEN = """
 import sys
 from pathlib import Path
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.tracking import start_run
 
 print(start_run(Home(Path(sys.argv[1])), "cart", sys.argv[2]))
@@ -91,7 +91,7 @@ def test_a_database_of_another_mlflow_is_a_clear_error(tracked):
 
 def test_a_lock_is_held_by_one_at_a_time_and_freed_by_a_kill(home):
     code = (
-        "import sys, time; from pathlib import Path; from kinemill.home import Home\n"
+        "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
         "from kinemill.tracking import lock\n"
         "with lock(Home(Path(sys.argv[1])), 'x'): print('held', flush=True); time.sleep(60)"
     )
@@ -229,7 +229,7 @@ def test_numbers_that_can_be_kept_nowhere_are_an_error(tracked):
 TRAIN = """
 import sys, time
 from pathlib import Path
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.tracking import MlflowTracker
 
 tracker = MlflowTracker(Home(Path(sys.argv[1])), sys.argv[2])

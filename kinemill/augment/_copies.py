@@ -9,8 +9,8 @@ import numpy as np
 from kinemill.augment._plugin import Augmentation, Rows, Signals
 from kinemill.dataset import Beside, PackedEpisode, View
 from kinemill.errors import BadInput
-from kinemill.spec import Task
 from kinemill.store import digest
+from kinemill.task import Task
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
 from kinemill.registry import nearest
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 Pictures = NDArray[np.uint8]
 

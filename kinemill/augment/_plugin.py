@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from kinemill.spec import Channel, Plugin, rotations, unknown_channels
+from kinemill.task import Channel, Plugin, rotations, unknown_channels
 
 Rows = NDArray[np.float32]
 Problems = list[tuple[tuple[str | int, ...], str]]

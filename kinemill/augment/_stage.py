@@ -27,10 +27,10 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, once
-from kinemill.validate.judge import judge
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate.apply_checks import judge
 
 VERSION = 2
 WORKERS = 4  # episodes in memory at a time, with their copies

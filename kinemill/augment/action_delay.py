@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat, field_validator
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("action_delay")

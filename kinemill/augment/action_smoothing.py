@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, not_actions, same_again
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("action_smoothing")

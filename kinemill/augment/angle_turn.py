@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.task import AUGMENTATIONS, unknown_channels
 
 
 @AUGMENTATIONS.register("angle_turn")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
-from kinemill.spec import AUGMENTATIONS, rotations, unknown_channels
+from kinemill.task import AUGMENTATIONS, rotations, unknown_channels
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.task import AUGMENTATIONS, unknown_channels
 
 
 @AUGMENTATIONS.register("colored_noise")

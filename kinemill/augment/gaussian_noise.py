@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.task import AUGMENTATIONS, unknown_channels
 
 
 @AUGMENTATIONS.register("gaussian_noise")

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("image_blur")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 GREY = np.array([0.299, 0.587, 0.114])  # of R, G, B in luma Y, ITU-R BT.601
 YIQ = np.array([GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from kinemill.augment._media import ImageAugmentation, Pictures
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("image_crop")

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from kinemill.augment._media import ImageAugmentation, Pictures
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("image_cut_out")

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from kinemill.augment._media import TextAugmentation
-from kinemill.spec import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS
 
 TEXT = "{text}"
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from kinemill.augment._media import Pictures
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals, same_again
-from kinemill.spec import AUGMENTATIONS, Channel, unknown_channels
+from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
 
 
 @AUGMENTATIONS.register("mirror")

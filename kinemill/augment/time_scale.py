@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator
 
 from kinemill.augment._plugin import Augmentation, Problems, Rows, Signals
-from kinemill.spec import AUGMENTATIONS, unknown_channels
+from kinemill.task import AUGMENTATIONS, unknown_channels
 
 
 @AUGMENTATIONS.register("time_scale")

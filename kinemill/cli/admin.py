@@ -2,7 +2,7 @@
 
 import typer
 
-from kinemill.cli.say import Json, document, news, table
+from kinemill.cli.output import Json, document, news, table
 
 app = typer.Typer(help="Repair and administer a home.", no_args_is_help=True)
 
@@ -10,8 +10,8 @@ app = typer.Typer(help="Repair and administer a home.", no_args_is_help=True)
 @app.command("rebuild-registry")
 def rebuild_registry(as_json: Json = False) -> None:
     """Rebuild the registry in MLflow from the store."""
-    from kinemill.home import Home
     from kinemill.register.rebuild import rebuild_registry as rebuild
+    from kinemill.store.home import Home
 
     found = rebuild(Home.resolve())
     if as_json:

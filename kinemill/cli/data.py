@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.outcomes import show_files, spell_name
-from kinemill.cli.say import Json, TaskName, document, logs_path, news, table
+from kinemill.cli.log_results import show_files, spell_name
+from kinemill.cli.output import Json, TaskName, document, logs_path, news, table
 
 Recording = Annotated[
     str, typer.Argument(help="Name at first sight, content hash or its beginning, or an episode.")
@@ -27,9 +27,9 @@ def ingest(
 ) -> None:
     """Read logs into the store, or say why not; known ones add nothing."""
     from kinemill.cli.progress import Spoken
-    from kinemill.home import Home
     from kinemill.ingest import ingest as read_logs
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
@@ -46,9 +46,9 @@ def check(
 ) -> None:
     """Say what would become of each log; exit 1 if one would be quarantined."""
     from kinemill.dataset.dry_run import dataset_problem
-    from kinemill.home import Home
-    from kinemill.spec import load_task
-    from kinemill.validate.foretelling import Accepted, foretell, gives_nothing
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.validate.dry_run import Accepted, foretell, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
     accepted: list[Accepted] = []
@@ -97,8 +97,8 @@ def reprocess(
 ) -> None:
     """Read and judge known recordings again where rules changed, and say what did."""
     from kinemill.cli.progress import Spoken
-    from kinemill.home import Home
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
     from kinemill.validate.reprocess import reprocess as redo
 
@@ -150,9 +150,9 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Remove a recording for good, and say which datasets and models used it."""
-    from kinemill.home import Home
-    from kinemill.spec import load_task
-    from kinemill.validate.forgetting import remember
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.validate.forget import remember
 
     loaded, home = load_task(task), Home.resolve()
     if undo:
@@ -166,10 +166,10 @@ def forget(
 def _forget(
     task: Any, home: Any, recording: str, because: str, *, agreed: bool, as_json: bool
 ) -> None:
-    from kinemill.ingest.inspecting import find_member
+    from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
-    from kinemill.validate.forgetting import forget as remove
-    from kinemill.validate.forgetting import remains
+    from kinemill.validate.forget import forget as remove
+    from kinemill.validate.forget import remains
 
     member = find_member(task, home, recording)
     used = uses_of(home, task.name, member.hash)["recordings"][0]["datasets"]

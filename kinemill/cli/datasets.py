@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, Limit, Offset, TaskName, document, table
+from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 _SHORT = 12  # characters of a digest that people get to see
@@ -26,8 +26,8 @@ def datasets(
     """List the dataset versions of a task, show one, or compare two."""
     from kinemill.dataset import diff_datasets, list_datasets, show_dataset
     from kinemill.errors import BadInput
-    from kinemill.home import Home
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
     name, home, named = load_task(task).name, Home.resolve(), which or []
     if what == "list" and not named:
@@ -109,9 +109,9 @@ def lineage(
 ) -> None:
     """Tell which recordings made a model; with --recording, what a recording went into."""
     from kinemill.errors import BadInput
-    from kinemill.home import Home
     from kinemill.register.lineage import made_from, uses_of
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
     address = _ADDRESS.match(model)
     if address is None or (recording and address["which"]):

@@ -2,8 +2,8 @@
 
 import shutil
 
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 
 def write(task: Task, home: Home) -> bool:
@@ -31,7 +31,7 @@ def forget(home: Home, task: str) -> None:
 
 
 def _forget_versions(home: Home, task: str) -> None:
-    from kinemill.register.protecting import release
+    from kinemill.register.delete_guard import release
     from kinemill.tracking import open_tracking
 
     tracking = open_tracking(home)

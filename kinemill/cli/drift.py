@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, logs_path, quantity, table
+from kinemill.cli.output import Json, TaskName, document, logs_path, quantity, table
 
 
 def drift(
@@ -18,8 +18,8 @@ def drift(
     as_json: Json = False,
 ) -> None:
     """Tell on which new episodes the champion errs more than it did at training time."""
-    from kinemill.home import Home
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     found = (
@@ -39,7 +39,7 @@ def _known(task: Any, home: Any) -> dict[str, Any]:
 
 def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
     """Judge logs by the champion of `home`, in a home of their own that goes away."""
-    from kinemill.home import Home
+    from kinemill.store.home import Home
 
     with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
         return _find(task, Home(Path(scratch)), logs, home)
@@ -48,7 +48,7 @@ def _aside(task: Any, home: Any, logs: Path) -> dict[str, Any]:
 def _find(task: Any, home: Any, logs: Path, registry: Any) -> dict[str, Any]:
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import ingest
-    from kinemill.register.reigning import reigning
+    from kinemill.register.champion import reigning
     from kinemill.validate import validate
     from kinemill.validate.drift import find_drift
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import list_tasks, load_task
 from kinemill.store import digest, publish_file
+from kinemill.store.home import Home
+from kinemill.task import list_tasks, load_task
 
 
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
@@ -68,7 +68,7 @@ def _read(settings: list[str]) -> Any:
 
     from kinemill.registry import nearest
     from kinemill.sim import Dummy
-    from kinemill.spec import parse_overrides
+    from kinemill.task import parse_overrides
 
     found, known = parse_overrides(settings), list(Dummy.model_fields)
     if unknown := [key for key in found if key not in known]:

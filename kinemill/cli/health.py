@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kinemill.errors import KinemillError
-from kinemill.home import Home, project_root
+from kinemill.store.home import Home, project_root
 
 _NEEDED = [
     "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
@@ -92,7 +92,7 @@ def _home() -> Iterator[Finding]:
 
 
 def _disk(home: Home) -> Finding:
-    from kinemill.disk import shortage
+    from kinemill.store.disk_space import shortage
 
     if short := shortage(home.root):
         found, _, fix = short.partition("; ")
@@ -128,7 +128,7 @@ def _registry(home: Home) -> Finding:
 
 
 def _tasks() -> Iterator[Finding]:
-    from kinemill.spec import list_tasks, load_task
+    from kinemill.task import list_tasks, load_task
 
     try:
         known = list_tasks()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.say import Json, TaskName, document, quantity, table, wrapped
+from kinemill.cli.output import Json, TaskName, document, quantity, table, wrapped
 
 _SHORT = 16  # characters of a digest that people get to see
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
@@ -13,9 +13,9 @@ _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 def models(task: TaskName, as_json: Json = False) -> None:
     """List the registered versions of a task, newest first."""
-    from kinemill.home import Home
     from kinemill.register.lookup import list_versions
-    from kinemill.spec import task_name
+    from kinemill.store.home import Home
+    from kinemill.task import task_name
 
     found = list_versions(task_name(task), Home.resolve())
     if as_json:
@@ -63,9 +63,9 @@ def show(
 ) -> None:
     """Show one version: errors, gate, lineage, files; the champion unless another is named."""
     from kinemill.errors import BadInput
-    from kinemill.home import Home
     from kinemill.register.lookup import show as look_up
-    from kinemill.spec import task_name
+    from kinemill.store.home import Home
+    from kinemill.task import task_name
 
     address = _ADDRESS.match(model)
     if address is None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from kinemill.cli.say import news
-from kinemill.spec.ports import Progress
-from kinemill.tracking.pace import Pace, Throttle, clock
+from kinemill.cli.output import news
+from kinemill.task.protocols import Progress
+from kinemill.tracking.throughput import Pace, Throttle, clock
 
 T = TypeVar("T")
 

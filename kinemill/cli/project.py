@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 
 from kinemill.errors import BadInput
-from kinemill.home import project_root
+from kinemill.store.home import project_root
 
 
 def project(module: str) -> ModuleType:

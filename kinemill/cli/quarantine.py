@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from kinemill.cli.data import Because
-from kinemill.cli.outcomes import MOST_REASONS, show_reasons, spell_name
-from kinemill.cli.say import Json, Limit, Offset, TaskName, document, table
+from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
+from kinemill.cli.output import Json, Limit, Offset, TaskName, document, table
 
 Action = Literal["list", "show", "release", "reject", "undo"]
 
@@ -26,8 +26,8 @@ def quarantine(
 ) -> None:
     """List what is held back, show why, release it, reject it, or undo a decision."""
     from kinemill.errors import BadInput
-    from kinemill.home import Home
-    from kinemill.spec import load_task
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     if action == "list":
@@ -42,7 +42,7 @@ def quarantine(
 
 
 def _list(task: Any, home: Any, offset: int, limit: int, *, as_json: bool) -> None:
-    from kinemill.validate.standing import held_back
+    from kinemill.validate.recording_status import held_back
 
     found = held_back(task, home, offset, limit)
     held = [item.to_json() for item in found.shown]
@@ -71,8 +71,8 @@ def _decision(made: dict[str, Any] | None) -> str:
 
 def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
     from kinemill.ingest.decisions import audit, decided
-    from kinemill.ingest.inspecting import find_member
-    from kinemill.validate.standing import standing_of
+    from kinemill.ingest.inspection import find_member
+    from kinemill.validate.recording_status import standing_of
 
     member = find_member(task, home, which)
     standing = standing_of(task, home, member, decided(home, task.name).get(member.hash))
@@ -90,9 +90,13 @@ def _show(task: Any, home: Any, which: str, *, as_json: bool) -> None:
 
 
 def _decide(task: Any, home: Any, action: str, which: str, because: str, *, as_json: bool) -> None:
-    from kinemill.validate import deciding
+    from kinemill.validate import quarantine_decisions
 
-    doing = {"release": deciding.release, "reject": deciding.reject, "undo": deciding.withdraw}
+    doing = {
+        "release": quarantine_decisions.release,
+        "reject": quarantine_decisions.reject,
+        "undo": quarantine_decisions.withdraw,
+    }
     made = doing[action](task, home, which, because).to_json()
     if as_json:
         document({"task": task.name, **made})

@@ -1,186 +1,154 @@
-"""A running Dagster, spoken to over GraphQL as its web pages do: no Dagster is imported for it.
+"""The web pages, and who may use them from elsewhere."""
 
-Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
-sent along as a bearer token where it is set, to the servers of this home else the home's own token.
-"""
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
-import json
-import os
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Mapping
-from typing import Any
+import typer
 
-from kinemill.errors import BadInput, CorruptArtifact, KinemillError
-from kinemill.failures import check_databases, damaged_databases
-from kinemill.home import Home
-from kinemill.locks import lock
-
-SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
-_HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
-_SECONDS = 60.0
-_DAMAGED = ("malformed", "file is not a database", "no such table", "no such column")
-_HERE = {"127.0.0.1", "localhost", "::1"}
-_REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error that Dagster caught
+from kinemill.cli.model_ref import ModelName, address_of
+from kinemill.cli.output import Json, document, news, table
 
 
-class NoServer(BadInput):
-    """No Dagster answers; a person has to start one or say where it is."""
+def up(
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Dagster's port; the next free one if taken.")
+    ] = 3000,
+    mlflow_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="MLflow's port, likewise.")
+    ] = 5000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Nobody can start or change anything.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback, one has to log in.")
+    ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name that the pages are asked by, or https://NAME."),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address of a proxy that logs people in; KINEMILL_PROXY_SECRET is set."),
+    ] = None,
+    login: Annotated[
+        bool, typer.Option("--login", help="One has to log in on this machine, too.")
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Of TLS, a PEM file; without, passwords can be read.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="That belongs to the certificate.")] = None,
+) -> None:
+    """Serve the Dagster and MLflow pages until Ctrl-C; sensors and schedules work meanwhile."""
+    from kinemill.cli.project import project
+    from kinemill.register.consistency import check_all
+    from kinemill.store.home import Home
+
+    check_all(Home.resolve())
+    door = project("pipelines.auth.login").Door(
+        host, tuple(name or ()), login, read_only, certificate, key, tuple(proxy or ())
+    )
+    code = project("pipelines.serve").serve(dagster_port=port, mlflow_port=mlflow_port, door=door)
+    raise typer.Exit(code)
 
 
-class Server:
-    """Dagster at an address.
+def users(
+    what: Annotated[str, typer.Argument(metavar="list|add|token|remove")] = "list",
+    name: Annotated[str | None, typer.Argument(help="Of the user.")] = None,
+    role: Annotated[
+        str, typer.Option(help="viewer, operator, promoter or admin; each includes the former.")
+    ] = "viewer",
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks an operator or promoter may change: a,b; else all.")
+    ] = None,
+    proxied: Annotated[
+        bool, typer.Option("--proxied", help="A proxy logs them in; group:NAME is a group.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say who may use the web pages from elsewhere, and with which role.
 
-    Args:
-        url: of its web pages, such as `http://127.0.0.1:3000`.
+    `add` asks for a password, or takes it from stdin; `token` gives one for commands and clients.
     """
+    from kinemill.cli.project import project
+    from kinemill.errors import BadInput
+    from kinemill.registry import nearest
+    from kinemill.store.home import Home
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Ask a GraphQL question; return what it answers under `data`.
-
-        Raises:
-            NoServer: nobody answers there.
-            KinemillError: somebody does, but not to this.
-        """
-        found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
-        if found.get("errors") or not isinstance(found.get("data"), dict):
-            said: Any = (found.get("errors") or ["no data"])[0]
-            told = str(said.get("message") if isinstance(said, dict) else said)
-            raise self.failure(told, "does not answer as Dagster does: ")
-        return found["data"]
-
-    def failure(self, message: str, before: str = "") -> KinemillError:
-        """Return the error for one that Dagster caught: its first line, or the damaged database.
-
-        Args:
-            message: of Dagster, on many lines where a library is quoted.
-            before: words for an answer that is of no Dagster.
-        """
-        if any(words in message for words in _DAMAGED):
-            for damage in damaged_databases(Home.find()) if self.url == _own_url() else ():
-                return damage
-            fix = "docs/runs.md says which file of its home to restore or to move"
-            return KinemillError(self.url, "a database of this server is damaged", fix=fix)
-        line = next(iter(message.strip().splitlines()), "")
-        fix = "KINEMILL_URL is the address of Dagster's pages" if before else None
-        return KinemillError(self.url, f"{before}{line}", fix=fix)
-
-    def page(self, run: str) -> str:
-        """Return the address of a run's page."""
-        return f"{self.url}/runs/{run}"
+    known: Any = project("pipelines.auth.users").Users(Home.resolve())
+    actions = {
+        "add": lambda who: _add(known, who, role, _names(tasks), proxied=proxied),
+        "remove": known.remove,
+        "token": lambda who: typer.echo(known.renew_token(who)),
+    }
+    if what == "list":
+        _list(known.rights(), as_json=as_json)
+        return
+    if what not in actions:
+        raise BadInput(f"users {what}", "unknown", fix=nearest(what, ["list", *actions]))
+    if name is None:
+        raise BadInput(f"users {what}", "names no user", fix=f"kinemill users {what} NAME")
+    actions[what](name)
+    if what == "token":
+        news(f"it is kept nowhere: set it as KINEMILL_TOKEN where {name} works")
 
 
-def find_server() -> Server:
-    """Return the Dagster that commands speak to.
-
-    Raises:
-        NoServer: none is known.
-        CorruptArtifact: a database of the Dagster that serves this home is damaged.
-    """
-    if url := os.environ.get("KINEMILL_URL"):
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-            raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
-        return Server(url)
-    home = Home.resolve()
-    _check_databases(home)
-    if url := _written(home).get("Dagster"):
-        return Server(url)
-    raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+def _names(tasks: str | None) -> list[str] | None:
+    """Return the names in `a,b`; None where no limit is given."""
+    return None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
 
 
-def _check_databases(home: Home) -> None:
-    """Pass if no database of Dagster is damaged; one that another process creates may look so."""
-    try:
-        check_databases(home)
-    except CorruptArtifact:
-        with lock(home, "dagster"):
-            check_databases(home)
+def _add(known: Any, who: str, role: str, tasks: list[str] | None, *, proxied: bool) -> None:
+    if proxied:
+        known.put_proxied(who, role, tasks)
+    else:
+        known.put(who, role, _password(), tasks)
 
 
-def _own_url() -> str | None:
-    """Return the address of the Dagster that serves this home, if one does."""
-    return _written(Home.find()).get("Dagster")
+def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"name": name, "role": role, "tasks": None if tasks is None else list(tasks)}
+            for name, (role, tasks) in rights.items()
+        ]
+        document({"users": rows})
+    elif rights:
+        rows = [
+            (name, role, "all" if tasks is None else ", ".join(tasks))
+            for name, (role, tasks) in rights.items()
+        ]
+        table("users", ["name", "role", "tasks"], rows)
+    else:
+        news("there are no users; kinemill users add NAME --role admin makes one")
 
 
-def mlflow_url(home: Home) -> str | None:
-    """Return where MLflow's pages are, if that is known."""
-    return os.environ.get("KINEMILL_MLFLOW_URL") or _written(home).get("MLflow")
+def _password() -> str:
+    """Ask for a password twice, or read it from a pipe."""
+    if sys.stdin.isatty():
+        return typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    return sys.stdin.readline().rstrip("\n")
 
 
-def _written(home: Home) -> dict[str, str]:
-    try:
-        return json.loads((home.dagster / "servers" / SERVED).read_text())
-    except FileNotFoundError:
-        return {}
+def report(
+    model: ModelName,
+    to: Annotated[Path, typer.Option(help="The page, which opens anywhere.")],
+    as_json: Json = False,
+) -> None:
+    """Write the page of one version: where it comes from, data, training, errors, verdict."""
+    from kinemill.register.consistency import require_registry
+    from kinemill.register.version_page import version_page
+    from kinemill.register.versions import find_version
+    from kinemill.store import publish_file
+    from kinemill.store.home import Home
+
+    (task, which), home = address_of(model), Home.resolve()
+    require_registry(home, task.name)
+    found = find_version(home, task.name, which)
+    publish_file(to, version_page(home, found).encode())
+    if as_json:
+        document({"task": task.name, "version": found.number, "report": str(to)})
+    else:
+        typer.echo(f"{found.name} is told on {to}")
 
 
-def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the JSON that an address answers with, to `body` by POST or without one by GET.
-
-    Raises:
-        NoServer: nobody answers there.
-        KinemillError: what answers refuses, or is something else.
-    """
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers)
-    if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
-        # To this server alone, wherever it sends us on to.
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    try:
-        with _opener(url).open(request, timeout=_SECONDS) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        said = error.read()
-        if error.code == _CAUGHT and (told := _graphql(said)):
-            return told
-        raise _refusal(url, error.code, said.decode(errors="replace")) from error
-    except (urllib.error.URLError, OSError) as error:
-        why = getattr(error, "reason", error)
-        raise NoServer(url, f"nobody answers there ({why})", fix=_HOW) from error
-    except ValueError as error:
-        raise KinemillError(url, "answers, but not as Dagster does", fix=_HOW) from error
-
-
-def _own_token(url: str) -> str | None:
-    """Return the token of the home, for a server that it wrote down itself."""
-    home, asked = Home.find(), urllib.parse.urlsplit(url)
-    if not any(
-        asked.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
-    ):
-        return None
-    try:
-        return (home.dagster / "servers" / TOKEN).read_text(encoding="ascii")
-    except (FileNotFoundError, PermissionError):
-        return None  # the server tells what it wants
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens an address; one of this machine is never asked for through a proxy."""
-    here = urllib.parse.urlsplit(url).hostname in _HERE
-    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
-
-
-def _graphql(said: bytes) -> dict[str, Any] | None:
-    """Return the answer to a GraphQL question, if that is what was said."""
-    try:
-        found = json.loads(said)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and found.get("data") else None
-
-
-def _refusal(url: str, code: int, said: str) -> KinemillError:
-    try:
-        told = json.loads(said)["errors"][0]["message"]
-    except (ValueError, LookupError, TypeError):
-        told, said = "", (said.strip().splitlines() or [""])[0]
-    if code in _REFUSED:
-        why = f"refuses ({code})" + (f": {told}" if told else "")
-        fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
-        return BadInput(url, why, fix=fix)
-    return KinemillError(url, f"answers {code} {told or said}".strip())
+COMMANDS = [up, users, report]

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from kinemill.cli.say import Bad, news, quantity, spell, table, wrapped
+from kinemill.cli.output import Bad, news, quantity, spell, table, wrapped
 
 _ACTING = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")

@@ -10,9 +10,9 @@ k to k+1. Each controller is a file of `kinemill.control.controllers`.
 
 from kinemill.control.closed_loop import Episode, run_episode
 from kinemill.control.cost import Cost
-from kinemill.control.learned import LearnedModel, learned_model
+from kinemill.control.learned_dynamics import LearnedModel, learned_model
 from kinemill.control.model import Model
-from kinemill.control.online import Online
+from kinemill.control.online_planner import Online
 from kinemill.control.physics import Robot, TruePhysics, make_plant, uncertain_physics
 from kinemill.control.plan import Plan
 from kinemill.control.planner import Planner, make_planner

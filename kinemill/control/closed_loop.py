@@ -13,7 +13,7 @@ from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
 from kinemill.control.policies import Policy, action_limits
 from kinemill.errors import BadInput
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.spec.control import Aim, Control
-from kinemill.spec.expressions import Expression
-from kinemill.spec.task import Task
+from kinemill.task.control import Aim, Control
+from kinemill.task.document import Task
+from kinemill.task.expressions import Expression
 
 Quantities = Mapping[str, Floats]
 Shape = Callable[[Floats], Floats]

@@ -15,7 +15,7 @@ from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.sim import SIMULATORS, Plant, mujoco
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 
 def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:

@@ -17,8 +17,8 @@ from kinemill.control.policies import action_limits
 from kinemill.control.risk import RISKS
 from kinemill.control.splines import matrices
 from kinemill.errors import BadInput
-from kinemill.spec.control import Controller, Risk
-from kinemill.spec.task import Task
+from kinemill.task.control import Controller, Risk
+from kinemill.task.document import Task
 
 
 @dataclass

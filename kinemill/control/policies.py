@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kinemill.control.plan import Floats
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 
 class Policy(Protocol):

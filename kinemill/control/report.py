@@ -10,10 +10,10 @@ from kinemill.control.closed_loop import Episode
 from kinemill.control.cost import Cost
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
-from kinemill.drawing.charts import Line, line_chart, number
-from kinemill.drawing.moving import moving
-from kinemill.drawing.pieces import card, mark, name_of, style, table
-from kinemill.spec.task import Task
+from kinemill.reports.animation import moving
+from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.components import card, mark, name_of, style, table
+from kinemill.task.document import Task
 
 PICTURED = 6  # runs in the animation, and in each chart
 

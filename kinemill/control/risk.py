@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kinemill.control.plan import Floats
-from kinemill.spec.control import Risk
+from kinemill.task.control import Risk
 
 
 def average(costs: Floats, risk: Risk) -> Floats:

@@ -7,11 +7,11 @@ appears when an episode is accepted or the task's `dataset` part changes, and ge
 in the catalog.
 """
 
-from kinemill.dataset._beside import Beside, Media, View, load_beside, save_beside
-from kinemill.dataset._catalog import FORMAT as CATALOGUE
-from kinemill.dataset._catalog import Version, find_version, versions
+from kinemill.dataset._aux_arrays import Beside, Media, View, load_beside, save_beside
 from kinemill.dataset._documents import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset._listing import scan_listing
+from kinemill.dataset._near_duplicates import warnings
+from kinemill.dataset._no_episodes import publish_unpacked
 from kinemill.dataset._pack import VERSION, make_dataset
 from kinemill.dataset._packed import (
     PackedDataset,
@@ -20,8 +20,8 @@ from kinemill.dataset._packed import (
     load_dataset,
     write_description,
 )
-from kinemill.dataset._repeats import warnings
-from kinemill.dataset._unpacked import publish_unpacked
+from kinemill.dataset._versions import FORMAT as CATALOGUE
+from kinemill.dataset._versions import Version, find_version, versions
 from kinemill.dataset.media import Frames, MediaSet, load_media
 
 __all__ = [

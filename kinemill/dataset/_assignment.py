@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from kinemill.dataset._catalog import Version, versions
 from kinemill.dataset._listing import scan_listing
 from kinemill.dataset._split import Known, SplitEpisode, named_side, position
-from kinemill.documents import publish_shared
-from kinemill.formats import Format
-from kinemill.home import Home
-from kinemill.locks import lock
-from kinemill.sharing import bring_new
-from kinemill.spec import Dataset, Task
+from kinemill.dataset._versions import Version, versions
 from kinemill.store import digest, read_json
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.json_io import publish_shared
+from kinemill.store.locks import lock
+from kinemill.store.remote_sync import bring_new
+from kinemill.task import Dataset, Task
 
 FORMAT = Format("assigned side", 1)
 _RULES = ("by", "repeats", "test", "unused", "validation")  # keys that decide where recordings go

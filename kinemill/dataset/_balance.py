@@ -7,12 +7,12 @@ at power 1 (Mahajan et al. 2018, section 2.2, use 0.5).
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from kinemill.dataset._joined import Together
+from kinemill.dataset._multi_task import Together
 from kinemill.dataset._packed import PackedEpisode
 from kinemill.dataset._sessions import metadata_of
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 
 def classes_of(task: Task, home: Home, together: Together) -> dict[str, str]:

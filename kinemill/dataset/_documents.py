@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import polars as pl
 
-from kinemill.dataset._catalog import Version, count, find_version, versions
 from kinemill.dataset._listing import page, scan_listing
-from kinemill.dataset._repeats import warnings
+from kinemill.dataset._near_duplicates import warnings
+from kinemill.dataset._versions import Version, count, find_version, versions
 from kinemill.errors import CorruptArtifact
-from kinemill.home import Home
 from kinemill.store import Json, digest, open_ref
+from kinemill.store.home import Home
 
 PAGE = 20
 

@@ -1,6 +1,7 @@
 """How much of validation and test repeats the training rows, so that errors look too small.
 
-Two kinds count. A near-duplicate is another recording of the same run (`kinemill.validate.twins`).
+Two kinds count. A near-duplicate is another recording of the same run
+(`kinemill.validate.duplicates.similarity`).
 A repeated stretch is cut from a recording that is also trained on, by `tail` or `rows`, and returns
 there in the same course: periodic motion, the same excitation again.
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from kinemill.dataset._packed import PackedDataset, PackedEpisode
 from kinemill.dataset._split import Known, SplitEpisode, unit_of
-from kinemill.spec import Dataset
 from kinemill.store import Json
+from kinemill.task import Dataset
 
 LENGTH = 200  # rows of a window; a piece that is shorter is one
 WINDOWS, PIECES = 8, 24  # windows of a piece, and pieces of a side, that are looked up

@@ -8,24 +8,23 @@ import numpy as np
 
 from kinemill.dataset._assignment import assign_sides
 from kinemill.dataset._balance import classes_of, weights_of
-from kinemill.dataset._catalog import enter
-from kinemill.dataset._independence import independence
-from kinemill.dataset._joined import gather
-from kinemill.dataset._last import (
+from kinemill.dataset._empty_split import check_sides
+from kinemill.dataset._incremental import (
     Last,
     find_last,
     sources_of,
     write_sources,
 )
+from kinemill.dataset._independence import independence
 from kinemill.dataset._listing import write_listing
+from kinemill.dataset._multi_task import gather
+from kinemill.dataset._near_duplicates import tell_repeats
 from kinemill.dataset._packed import (
     SPLITS,
     PackedDataset,
     PackedEpisode,
 )
-from kinemill.dataset._packing import Packing, ReadableEpisode
-from kinemill.dataset._repeats import tell_repeats
-from kinemill.dataset._sides import check_sides
+from kinemill.dataset._row_writer import Packing, ReadableEpisode
 from kinemill.dataset._split import (
     Known,
     Piece,
@@ -35,9 +34,10 @@ from kinemill.dataset._split import (
     unmatched_patterns,
 )
 from kinemill.dataset._trainable import check_published, check_rows, check_trainable
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.dataset._versions import enter
 from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 VERSION = 6
 

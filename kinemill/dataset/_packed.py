@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.formats import Format
-from kinemill.home import Home
-from kinemill.spec import Task
 from kinemill.store import Ref, open_ref, read_json, write_json
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 VALUES, DESCRIPTION = "values.npy", "dataset.json"
 SPLITS = ("train", "validation", "test")

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.spec import Task
-from kinemill.spec.resolution import FAR, JITTER, LARGE, LOST, short_number, step_at
-from kinemill.spec.units import factor
+from kinemill.task import Task
+from kinemill.task.float_precision import FAR, JITTER, LARGE, LOST, short_number, step_at
+from kinemill.task.units import factor
 
 _COARSE = 0.01  # float32 steps that are a warning, in deviations of the change from row to row
 

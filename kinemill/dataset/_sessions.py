@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from kinemill.dataset._split import SplitEpisode
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest.membership import find_member
-from kinemill.ingest.meta import PROBLEM, metadata
-from kinemill.spec import Task
+from kinemill.ingest.metadata import PROBLEM, metadata
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:

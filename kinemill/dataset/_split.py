@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kinemill.spec import Dataset
-from kinemill.spec.parts import Rows, Tail
+from kinemill.task import Dataset
+from kinemill.task.stages import Rows, Tail
 
 _NAMED = ("unused", "test", "validation")  # in the order in which they are asked
 

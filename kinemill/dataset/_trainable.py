@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from kinemill.dataset._beside import Media, load_beside
+from kinemill.dataset._aux_arrays import Media, load_beside
+from kinemill.dataset._empty_split import check_sides
 from kinemill.dataset._packed import PackedDataset, read_packed
-from kinemill.dataset._sides import check_sides
 from kinemill.dataset._split import Known, SplitEpisode, cut_pieces
 from kinemill.errors import BadInput
-from kinemill.spec import Task
+from kinemill.task import Task
 
 _NAMED = 8  # episodes that a message names
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.dataset._beside import Media, load_beside
+from kinemill.dataset._aux_arrays import Media, load_beside
 from kinemill.dataset._packed import PackedDataset, PackedEpisode
 from kinemill.dataset.histograms import STYLES
-from kinemill.drawing.charts import Line, line_chart
-from kinemill.drawing.sheet import sheet
-from kinemill.spec import Task
+from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.svg_grid import sheet
 from kinemill.store import Json
+from kinemill.task import Task
 from kinemill.validate.clips import Clip, clip_of, joints_of, leading, moving
 
 SHOWN = 20  # clips, some of each split

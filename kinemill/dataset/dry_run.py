@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kinemill.dataset._assignment import fill_sides, stored_sides, used_recordings
-from kinemill.dataset._joined import latest_episodes
+from kinemill.dataset._multi_task import latest_episodes
+from kinemill.dataset._near_duplicates import roots_of
 from kinemill.dataset._precision import Extent, refuse_lost_motion, widest
-from kinemill.dataset._repeats import roots_of
 from kinemill.dataset._split import Known, Piece, SplitEpisode
 from kinemill.dataset._trainable import check_rows, check_split
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import Task
+from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.validate import load_episodes
-from kinemill.validate.foretelling import Accepted
+from kinemill.validate.dry_run import Accepted
 
 
 def dataset_problem(task: Task, home: Home, found: Sequence[Accepted], *, split: bool) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.dataset._beside import MEDIA
+from kinemill.dataset._aux_arrays import MEDIA
 from kinemill.dataset._packed import SPLITS, PackedDataset
 from kinemill.dataset.media import Frames, MediaSet, load_media
-from kinemill.home import Home
 from kinemill.store import Ref
+from kinemill.store.home import Home
 
 GROUPS = {"image": "images", "text": "texts", "observation": "observations", "reward": "rewards"}
 BLOCK = 64  # pictures in memory at a time

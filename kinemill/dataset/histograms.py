@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinemill.dataset._packed import Packed, PackedDataset
-from kinemill.drawing.charts import Line, line_chart
-from kinemill.drawing.sheet import MOST, sheet
+from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.svg_grid import MOST, sheet
 
 STYLES = {"train": "model", "validation": "linear", "test": "champion"}
 _BINS = 40

@@ -15,14 +15,14 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset._beside import Media, View, load_beside
+from kinemill.dataset._aux_arrays import Media, View, load_beside
 from kinemill.dataset._packed import PackedEpisode, read_packed
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest.media import image_file, text_file
 from kinemill.registry import nearest
-from kinemill.spec import AUGMENTATIONS
 from kinemill.store import Ref, open_ref, read_json
+from kinemill.store.home import Home
+from kinemill.task import AUGMENTATIONS
 
 Pictures = NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ frames, scaled actions, normalized observations) are no part of it, see `learnin
 Symbols: N steps, D numbers observed, A actions, M choices.
 """
 
+from kinemill.environments.factory import environment_of, learning_environment, make_environment
 from kinemill.environments.layout import layout_of
-from kinemill.environments.make import environment_of, learning_environment, make_environment
 
 __all__ = ["environment_of", "layout_of", "learning_environment", "make_environment"]

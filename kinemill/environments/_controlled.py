@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kinemill.control.cost import Cost, control_of
 from kinemill.control.policies import action_limits
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 Floats = NDArray[np.float64]
 _LARGEST = 1e4  # reward of a step, at most so much away from zero, where a model leaves its data

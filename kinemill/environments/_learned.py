@@ -10,14 +10,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from kinemill.control.learned import learned_model
+from kinemill.control.learned_dynamics import learned_model
 from kinemill.environments._controlled import Controlled, Floats
-from kinemill.environments.rows import Rows
-from kinemill.spec.task import Task
+from kinemill.environments.vector_env import Rows
+from kinemill.task.document import Task
 
 
 class LearnedBatch:
-    """A `kinemill.environments.rows.Batch` that a learned simulator moves.
+    """A `kinemill.environments.vector_env.Batch` that a learned simulator moves.
 
     Before an episode the robot is taken to have stood at its start, without an action.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kinemill.control.physics import Robot, make_plant
 from kinemill.environments._controlled import Controlled, picture
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 
 class PlantEnv(gymnasium.Env[Any, Any]):

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import publish_unpacked
-from kinemill.digests import file_digest
+from kinemill.environments.evaluation import RandomPolicy, Trials, try_policy
+from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.layout import layout_of
-from kinemill.environments.make import environment_of, make_environment
-from kinemill.environments.trials import RandomPolicy, Trials, try_policy
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, open_ref, read_json, write_json
+from kinemill.store.digests import file_digest
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 VERSION = 1
 DOCUMENT, SOURCES = "environment.json", "sources"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 Array = NDArray[Any]
 

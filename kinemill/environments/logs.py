@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments.trials import Recorded
+from kinemill.environments.evaluation import Recorded
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.sim import Table, table_csv
-from kinemill.spec.task import Task
 from kinemill.store import digest, publish_file
+from kinemill.task.document import Task
 
 Array = NDArray[Any]
 # Not lzf: what it makes of the same numbers differs from time to time by a few bytes.

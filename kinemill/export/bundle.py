@@ -10,7 +10,6 @@ import json
 import shutil
 from pathlib import Path
 
-from kinemill.digests import file_digest
 from kinemill.errors import BadInput
 from kinemill.runtime.integrity import (
     INTERFACE,
@@ -22,6 +21,7 @@ from kinemill.runtime.integrity import (
     read_sums,
 )
 from kinemill.store import Json, aside_of
+from kinemill.store.digests import file_digest
 
 
 def assemble(folder: Path, *stages: Path) -> None:
@@ -85,7 +85,7 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Json:
         BadInput: there is something in `to`, or the step cannot be translated to C.
         Blocked: the C gives other numbers than step.onnx.
     """
-    from kinemill.export.c99.checking import write_c99
+    from kinemill.export.c99.parity import write_c99
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(to, "is there already", expected="a new folder, or an empty one")

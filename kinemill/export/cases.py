@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.runtime import Interface, wrapped
-from kinemill.runtime.windows import Floats, Windows, cut_windows
+from kinemill.runtime.window_metrics import Floats, Windows, cut_windows
 
 CASES, HORIZON = 8, 25
 TOLERANCE = 1e-5  # as in verification: of each channel's spread, whatever rounding explains

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from kinemill.home import Home
-from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, open_ref
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 
 VERSION = 4
 
@@ -27,9 +27,9 @@ def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Ou
     def build(folder: Path) -> Json:
         from kinemill.dataset import load_dataset
         from kinemill.export.interface import describe
-        from kinemill.export.writing import Extras, write_model
+        from kinemill.export.step_files import Extras, write_model
         from kinemill.train import load_model
-        from kinemill.train.start import described
+        from kinemill.train.warm_start import described
 
         source = open_ref(home, model)
         step, about = load_model(source), described(source)
@@ -60,6 +60,6 @@ def _stood_on(task: Task, home: Home, dataset: Ref | None) -> dict[str, str]:
 
 def prepare() -> None:
     """Do what only a process's first export has to do: about three seconds of imports."""
-    from kinemill.export.writing import warm_up
+    from kinemill.export.step_files import warm_up
 
     warm_up()

@@ -17,17 +17,17 @@ from onnx import TensorProto, helper
 from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
-from kinemill.export.folding import fold
+from kinemill.export.constant_folding import fold
 from kinemill.export.interface import LIBRARIES
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_interface import ACTION
-from kinemill.spec.exporting import Export
 from kinemill.store import Json
-from kinemill.train.acting import Bare, interface_of
+from kinemill.task.export import Export
 from kinemill.train.policy import PolicyModule
+from kinemill.train.policy_runner import Bare, interface_of
 
 CASES = "cases.npz"
 _TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from kinemill.export.rounding import FACTOR, UNIT, Rounding, rounded
 from kinemill.runtime import Policy, PolicyInterface
-from kinemill.runtime.observing import Inputs
+from kinemill.runtime.observations import Inputs
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
-from kinemill.train.acting import as_policy
 from kinemill.train.policy import PolicyModule
+from kinemill.train.policy_runner import as_policy
 
 CASES, STEPS = 8, 25
 PICTURED = (4, 5)  # cases and steps of a policy that sees pictures: they fill the file

@@ -22,7 +22,7 @@ from kinemill.export._graph import (
     value,
     widen,
 )
-from kinemill.export.folding import fold
+from kinemill.export.constant_folding import fold
 from kinemill.runtime import Carry, Interface
 
 Values = list[onnx.ValueInfoProto]

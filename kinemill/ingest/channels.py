@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.both import both
+from kinemill.ingest.buffer_pool import spare
 from kinemill.ingest.clock import EXACT, Floats, Rows
+from kinemill.ingest.column_chunks import Pieces
 from kinemill.ingest.header_units import contradicted_unit
-from kinemill.ingest.pieces import Pieces
 from kinemill.ingest.raw import Reason, reason, stretches
-from kinemill.ingest.spare import spare
-from kinemill.spec import Source, Task
-from kinemill.spec.channels import magnitude, rotations
-from kinemill.spec.units import factor
+from kinemill.ingest.run_pair import both
+from kinemill.task import Source, Task
+from kinemill.task.channels import magnitude, rotations
+from kinemill.task.units import factor
 
 TURN = 2.0 * np.pi
 Channel = Floats | Pieces  # (n,)

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.guessing import is_stamp, words
+from kinemill.ingest.name_heuristics import is_stamp, words
 from kinemill.ingest.raw import unique_names
 
 HEAD = 1 << 18  # bytes of a text table that hold its header

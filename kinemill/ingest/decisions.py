@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import CorruptArtifact
-from kinemill.home import Home
 from kinemill.ingest.raw import Reason, reason
-from kinemill.locks import lock, now, whoever
-from kinemill.sharing import bring_new
 from kinemill.store import publish_shared, read_json
+from kinemill.store.home import Home
+from kinemill.store.locks import lock, now, whoever
+from kinemill.store.remote_sync import bring_new
 
 Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
 

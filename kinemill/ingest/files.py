@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.documents import valid_text
 from kinemill.errors import BadInput
-from kinemill.ingest.looks import (
+from kinemill.ingest.file_stat import (
     NOTHING,
     Entry,
     Familiar,
@@ -23,7 +22,8 @@ from kinemill.ingest.looks import (
     see,
 )
 from kinemill.ingest.raw import Reader
-from kinemill.spec import READERS, Task
+from kinemill.store.json_io import valid_text
+from kinemill.task import READERS, Task
 
 HEAD = 4096  # bytes a reader sees to recognize its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")

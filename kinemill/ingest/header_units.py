@@ -4,10 +4,10 @@ import re
 from functools import cache
 
 from kinemill.errors import BadInput
-from kinemill.ingest.guessing import UNITS, words
+from kinemill.ingest.name_heuristics import UNITS, words
 from kinemill.ingest.raw import Reason, reason
-from kinemill.spec import Source, Task
-from kinemill.spec.units import check_unit, factor, is_derivative
+from kinemill.task import Source, Task
+from kinemill.task.units import check_unit, factor, is_derivative
 
 # "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
 _STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°][^()\[\]]*?)\s*[)\]]\s*$")

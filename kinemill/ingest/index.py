@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
-from kinemill.home import Home
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import Json, Ref, as_json, aside_of, index_path, publish_json, read_json
+from kinemill.store.atomic_write import Move
+from kinemill.store.home import Home
 
 FORMAT = 1
 _INDEX = "recordings.json"

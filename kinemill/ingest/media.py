@@ -18,8 +18,8 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Texts, reason
 from kinemill.ingest.tracks import Tracks
-from kinemill.spec import Task
 from kinemill.store import Ref, publish_json
+from kinemill.task import Task
 
 RECORDING = "recording.json"  # beside episodes: the recording whose media they refer to
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.digests import copy
-from kinemill.durable import Move, hasten, settle
 from kinemill.errors import BadLog, CorruptArtifact
-from kinemill.faultpoints import fault_point
-from kinemill.formats import Format
-from kinemill.home import Home
-from kinemill.ingest.looks import Sight
-from kinemill.sharing import bring_file, bring_new, send, withdraw
+from kinemill.ingest.file_stat import Sight
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
+from kinemill.store.atomic_write import Move, hasten, settle
+from kinemill.store.digests import copy
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring_file, bring_new, send, withdraw
 
 FORMAT = Format("membership", 1)
 _ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kinemill.documents import valid_text
 from kinemill.errors import BadLog
 from kinemill.registry import nearest
-from kinemill.spec import Source, Task
+from kinemill.store.json_io import valid_text
+from kinemill.task import Source, Task
 
 TIME = "time_s"
 SHOWN = 3  # stretches of rows named in one reason; the rest is counted

@@ -5,15 +5,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.cores import in_groups
-from kinemill.durable import Move
-from kinemill.home import Home
 from kinemill.ingest.membership import Member, Moved, entering, keep_raw
-from kinemill.ingest.meta import describe
+from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress
+from kinemill.parallel import in_groups
 from kinemill.store import Json, Outcome, Staged, publish_staged, stage_outcome
+from kinemill.store.atomic_write import Move
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Progress
 
 Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the recording's bytes
 

@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.disk import is_fault_of_content
-from kinemill.documents import valid_text
 from kinemill.errors import BadLog, spell_failure
-from kinemill.home import Home
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
-from kinemill.ingest.parts import read_parts
+from kinemill.ingest.multi_experiment import read_parts
 from kinemill.ingest.raw import Reason, Unreadable, reason
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
-from kinemill.spec import Task
 from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
+from kinemill.store.disk_space import is_fault_of_content
+from kinemill.store.home import Home
+from kinemill.store.json_io import valid_text
+from kinemill.task import Task
 
 VERSION = 6
 STAGE = "recording"

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from kinemill.home import Home
 from kinemill.ingest.decisions import Decision
-from kinemill.ingest.looks import Sight
+from kinemill.ingest.file_stat import Sight
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.spec import Task
 from kinemill.store import Json, Outcome, Ref, summary_of
+from kinemill.store.home import Home
+from kinemill.task import Task
 
 _CHANGED = "changed while it was looked at"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.digests import BLOCK, believe
-from kinemill.durable import LARGE
-from kinemill.ingest.both import both
+from kinemill.ingest.run_pair import both
+from kinemill.store.atomic_write import LARGE
+from kinemill.store.digests import BLOCK, believe
 
 SUFFIX = ".arrow"
 _BLOCK = 2 * BLOCK  # bytes that are written at once

@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from kinemill.durable import Move
-from kinemill.home import Home
-from kinemill.shards import Nodes, Tree, amended, cuts_for, grouped, holds, listed, name_of, totals
 from kinemill.store import (
     SUMMARY,
     Json,
@@ -24,7 +21,20 @@ from kinemill.store import (
     read_json,
     write_json,
 )
-from kinemill.together import Once, together
+from kinemill.store.atomic_write import Move
+from kinemill.store.home import Home
+from kinemill.store.shards import (
+    Nodes,
+    Tree,
+    amended,
+    cuts_for,
+    grouped,
+    holds,
+    listed,
+    name_of,
+    totals,
+)
+from kinemill.store.transaction import Once, together
 
 VERSION = 3
 STAGE, GROUP, SHARD = "recordings", "recordings_group", "recordings_shard"

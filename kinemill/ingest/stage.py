@@ -9,16 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.cores import on_threads
-from kinemill.digests import digest_to_copy
-from kinemill.disk import warn
-from kinemill.durable import Move, hasten
 from kinemill.errors import BadInput
-from kinemill.faultpoints import fault_point
-from kinemill.home import Home
 from kinemill.ingest import snapshot as snapshots
-from kinemill.ingest.copying import copying_ahead
+from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
+from kinemill.ingest.file_stat import NOTHING, Sight, is_file, see, stat_of
 from kinemill.ingest.files import (
     Found,
     nothing_found,
@@ -28,6 +23,7 @@ from kinemill.ingest.files import (
     wait_for_settled,
     why_unread,
 )
+from kinemill.ingest.hash_copy import copying_ahead
 from kinemill.ingest.index import (
     Index,
     end_pending,
@@ -37,7 +33,6 @@ from kinemill.ingest.index import (
     pending,
     save_index,
 )
-from kinemill.ingest.looks import NOTHING, Sight, is_file, see, stat_of
 from kinemill.ingest.membership import (
     Member,
     find_member,
@@ -49,17 +44,22 @@ from kinemill.ingest.raw import SHOWN
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.report import IngestReport, Teller
-from kinemill.ingest.sights import open_book
+from kinemill.ingest.scan_cache import open_book
 from kinemill.ingest.snapshot import Snapshot, entry_of
-from kinemill.ingest.superseding import supersede
-from kinemill.locks import lock
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress, Silence
+from kinemill.parallel import on_threads
 from kinemill.store import (
     Json,
     Outcome,
     digest,
 )
+from kinemill.store.atomic_write import Move, hasten
+from kinemill.store.digests import digest_to_copy
+from kinemill.store.disk_space import warn
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
+from kinemill.task import Task
+from kinemill.task.protocols import Progress, Silence
 
 _FOLD = 4  # times a new log's bytes: as it came, as read, as judged, as packed
 

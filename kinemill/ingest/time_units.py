@@ -1,7 +1,7 @@
 """Stamps in another unit than the task says: rows a thousand times too far apart, or too close."""
 
 from kinemill.ingest.raw import RawLog, Reason, reason
-from kinemill.spec import Task
+from kinemill.task import Task
 
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _LIKELY = 10.0  # times the time step, or a part of it, that rows of a log are apart

@@ -10,9 +10,9 @@ import polars as pl
 
 from kinemill.ingest.channels import Channel, in_units
 from kinemill.ingest.clock import Clock, Rows, read_clock, usable
-from kinemill.ingest.laps import Laps, Stamps, laps
+from kinemill.ingest.clock_resets import Laps, Stamps, laps
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
-from kinemill.spec import Source, Task
+from kinemill.task import Source, Task
 
 _STRETCHES, _STRETCH = 20, 1000  # of a long log that tell how far stamps are apart, and their rows
 

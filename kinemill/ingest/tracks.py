@@ -17,7 +17,7 @@ from kinemill.ingest.clock import EXACT, Floats
 from kinemill.ingest.raw import SHOWN, TIME, Images, RawLog, Reason, Texts, reason
 from kinemill.ingest.time_units import doubtful_unit, likely_unit
 from kinemill.ingest.topics import Piece, Span, Topic, read_topics
-from kinemill.spec import Task
+from kinemill.task import Task
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,6 @@ The carry starts as zeros. With `learn.integrator: rk4` it is asked four times i
 that nobody measured, and only the carry of the first is kept.
 """
 
-from kinemill.spec.plugins import MODELS
+from kinemill.task.plugins import MODELS
 
 __all__ = ["MODELS"]

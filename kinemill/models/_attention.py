@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinemill.models._parts import activation, normalizer
+from kinemill.models._layers import activation, normalizer
 
 
 class Block(nn.Module):

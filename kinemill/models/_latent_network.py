@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinemill.models._parts import activation
+from kinemill.models._layers import activation
 
 
 class Network(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinemill.models._lags import Lags
+from kinemill.models._lag_terms import Lags
 from kinemill.models._regression import Terms
 
 # In spreads of a velocity: within these Coulomb's friction changes sides, a sharp and a soft step.

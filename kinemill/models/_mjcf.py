@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from kinemill.spec import Settings
+from kinemill.task import Settings
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # w first

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from pydantic import PositiveInt
 
-from kinemill.models._parts import Bias, Dropout, LayerNorm, normalizer
-from kinemill.spec.plugins import Model
+from kinemill.models._layers import Bias, Dropout, LayerNorm, normalizer
+from kinemill.task.plugins import Model
 
 
 class Recurrent(Model):

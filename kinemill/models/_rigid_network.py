@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinemill.errors import BadInput
+from kinemill.models._body_tree import Tree
 from kinemill.models._mechanics import Chain, Free, solve
 from kinemill.models._mjcf import TreeJoint
-from kinemill.models._tree import Tree
 
 SMALL = -3.0  # softplus of it is 0.05: friction to start with
 # Times the fastest velocity in training; faster ones are cut off, as explicit integration of them

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.spec.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
 @MODELS.register("arx")
@@ -39,7 +39,7 @@ class Arx(Model):
 
     def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
         """Make the network of physical values."""
-        from kinemill.models._lags import Lags, relative_columns
+        from kinemill.models._lag_terms import Lags, relative_columns
         from kinemill.models._regression import Regression
 
         relative = relative_columns(layout, self.relative)

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.errors import BadInput
-from kinemill.models._parts import Activation
-from kinemill.spec.plugins import MODELS, Model, unknown_channels
+from kinemill.models._layers import Activation
+from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
 @MODELS.register("latent")

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.errors import BadInput
-from kinemill.models._sees import Sees, least_squares
-from kinemill.spec.plugins import MODELS, Model, pick_or_none
+from kinemill.models._least_squares import Sees, least_squares
+from kinemill.task.plugins import MODELS, Model, pick_or_none
 
 
 @MODELS.register("linear")

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Literal
 
 from kinemill.models._recurrent import Recurrent
-from kinemill.spec.plugins import MODELS
+from kinemill.task.plugins import MODELS
 
 
 @MODELS.register("lstm")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.spec.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS, Model, unknown_channels
 
 
 @MODELS.register("physics")
@@ -46,7 +46,7 @@ class Physics(Model):
 
     def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
         """Make the network of physical values."""
-        from kinemill.models._lags import relative_columns
+        from kinemill.models._lag_terms import relative_columns
         from kinemill.models._library import Library
         from kinemill.models._regression import Regression
 

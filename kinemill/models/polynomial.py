@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 
 from kinemill.errors import BadInput
-from kinemill.models._sees import least_squares
-from kinemill.spec.plugins import MODELS, Model
+from kinemill.models._least_squares import least_squares
+from kinemill.task.plugins import MODELS, Model
 
 MOST = 5000  # monomials
 

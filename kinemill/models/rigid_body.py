@@ -18,8 +18,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from kinemill.errors import BadInput
 from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
-from kinemill.spec.plugins import MODELS, Model, pick_or_none, unknown_channels
-from kinemill.spec.web import LOCAL
+from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
+from kinemill.task.web_overrides import LOCAL
 
 MOST = 8  # coordinates; the solution is unrolled
 

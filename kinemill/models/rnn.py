@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar, Literal
 
-from kinemill.models._parts import Activation, activation
+from kinemill.models._layers import Activation, activation
 from kinemill.models._recurrent import Recurrent
-from kinemill.spec.plugins import MODELS
+from kinemill.task.plugins import MODELS
 
 
 @MODELS.register("rnn")

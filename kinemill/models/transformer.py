@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from kinemill.models._parts import Activation, Bias, Dropout, LayerNorm, normalizer
-from kinemill.spec.plugins import MODELS, Model
+from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm, normalizer
+from kinemill.task.plugins import MODELS, Model
 
 
 @MODELS.register("transformer")

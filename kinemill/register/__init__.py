@@ -11,17 +11,17 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "auditing": ("audit",),
+    "audit_log": ("audit",),
     "bundle": ("check_bundle",),
-    "comparing": (
+    "version_comparison": (
         "compare",
         "comparison_document",
     ),
-    "document": (
+    "run_summary": (
         "RunFacts",
         "run_document",
     ),
-    "explaining": ("why",),
+    "gate_report": ("why",),
     "lineage": (
         "made_from",
         "uses_of",
@@ -31,12 +31,12 @@ _NAMES = {
         "list_versions",
         "show",
     ),
-    "promoting": (
+    "promotion": (
         "approve",
         "promote",
         "rollback",
     ),
-    "pulling": (
+    "pull_source": (
         "OfHome",
         "OfServer",
         "pull",
@@ -45,7 +45,7 @@ _NAMES = {
         "Candidates",
         "register_candidates",
     ),
-    "registering": (
+    "registration": (
         "VERSION",
         "Produced",
         "Registration",
@@ -53,8 +53,8 @@ _NAMES = {
         "registration_key",
     ),
     "rules": ("RULES",),
-    "shadowing": ("shadow",),
-    "starting": ("start_of",),
+    "shadow_evaluation": ("shadow",),
+    "warm_start": ("start_of",),
     "versions": (
         "Version",
         "find_version",

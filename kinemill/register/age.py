@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.versions import CHAMPION
+from kinemill.store.home import Home
 from kinemill.tracking import tracking_uri
 
 _CHAMPION = """

@@ -6,10 +6,10 @@ What is in it, `kinemill.export.bundle` says.
 from pathlib import Path
 
 from kinemill.export.bundle import assemble
-from kinemill.home import Home
+from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import POLICY, SUMS, read_sums
-from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
+from kinemill.store.home import Home
 
 __all__ = ["SUMS", "check_bundle", "make_bundle", "model_digest", "model_files", "read_sums"]
 

@@ -10,17 +10,17 @@ import json
 from dataclasses import asdict
 
 from kinemill.errors import BadInput, Blocked
-from kinemill.home import Home
 from kinemill.register import tags
+from kinemill.register.alias_switch import Event, What, guarded, notes_of
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
-from kinemill.register.deciding import serves
-from kinemill.register.evidence import serve_still
+from kinemill.register.decision_service import serves
 from kinemill.register.ledger import Change
-from kinemill.register.switching import Event, What, guarded, notes_of
+from kinemill.register.measurements import serve_still
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.runtime.canary import Canary, canary_in
 from kinemill.store import Json
+from kinemill.store.home import Home
 from kinemill.tracking import Tracking
 
 _TRUSTED = (CHAMPION, "waiting")  # what the gate said of a version that robots may run

@@ -10,9 +10,8 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from kinemill.faultpoints import fault_point
-from kinemill.locks import lock
 from kinemill.register import tags
+from kinemill.register.alias_switch import Event, notes_of, same_event
 from kinemill.register.ledger import (
     Change,
     RegistryMismatch,
@@ -21,8 +20,9 @@ from kinemill.register.ledger import (
     next_number,
     read_ledger,
 )
-from kinemill.register.switching import Event, notes_of, same_event
 from kinemill.register.versions import CHAMPION
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.locks import lock
 from kinemill.tracking import Tracking
 
 

@@ -5,14 +5,14 @@ from html import escape
 
 import numpy as np
 
-from kinemill.drawing.charts import Line, line_chart, number
-from kinemill.drawing.pieces import card, mark, name_of, table
-from kinemill.register.comparing_policies import tried_page
+from kinemill.register.policy_comparison import tried_page
 from kinemill.register.rules.no_worse import at_horizon
+from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.components import card, mark, name_of, table
 from kinemill.store import Json
 from kinemill.verify.comparison import NRMSE
 from kinemill.verify.figures import figure, legend
-from kinemill.verify.sections import document
+from kinemill.verify.report_sections import document
 
 _STYLE = {"a": "champion", "b": "model"}  # colors of the page's style sheet
 

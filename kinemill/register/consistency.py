@@ -8,10 +8,7 @@ Versions that other MLflow clients added stay out of it, unless they hold one of
 
 from collections.abc import Iterator, Mapping
 
-from kinemill.database import database, spell
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.locks import lock
 from kinemill.register import tags
 from kinemill.register.commit import apply, finish
 from kinemill.register.ledger import (
@@ -22,8 +19,11 @@ from kinemill.register.ledger import (
     ledger_tasks,
     read_ledger,
 )
-from kinemill.register.tables import Shown, read_tables
+from kinemill.register.mlflow_tables import Shown, read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION
+from kinemill.store.database import database, spell
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import REBUILD
 

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.amount import amount_of
 from kinemill.register.bundle import model_digest, model_files
-from kinemill.register.evidence import Evidence, Findings
+from kinemill.register.measurements import Evidence, Findings
 from kinemill.register.policies import claims
 from kinemill.register.rules import RULES, Approval, Champion, Contest, Verdict
+from kinemill.register.test_size import amount_of
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import PolicyInterface
-from kinemill.spec import Task
 from kinemill.store import Json
+from kinemill.task import Task
 from kinemill.tracking import Tracking
 
 _MUST = ("states", "actions", "dt", "angles")  # or the two cannot be fed the same episodes

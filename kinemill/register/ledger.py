@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinemill.database import database
 from kinemill.errors import CorruptArtifact, KinemillError
-from kinemill.formats import Format
-from kinemill.home import Home
-from kinemill.sharing import bring_file, bring_new
 from kinemill.store import Json, publish_json, publish_shared, read_json
+from kinemill.store.database import database
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring_file, bring_new
 
 FORMAT = Format("registry record", 1)
 _RESTORE = "restore it from a backup: kinemill restore"

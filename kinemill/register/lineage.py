@@ -8,12 +8,12 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset import scan_listing, versions
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import Version, find_version, versions_of
 from kinemill.store import Json, read_json
+from kinemill.store.home import Home
 
 PAGE = 20
 _USED = ("train", "validation", "test")

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from kinemill.home import Home
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
-from kinemill.register.ruling import headline_of
+from kinemill.register.headline import headline_of
 from kinemill.register.versions import (
     SHORT,
     Version,
@@ -15,8 +14,9 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime.integrity import read_sums
-from kinemill.sharing import bring
 from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring
 
 
 def list_versions(task: str, home: Home) -> Json:

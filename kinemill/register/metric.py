@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kinemill.spec import Task
-from kinemill.spec.promoting import ACTIONS, NRMSE, REFERENCES, RETURN
+from kinemill.task import Task
+from kinemill.task.promote import ACTIONS, NRMSE, REFERENCES, RETURN
 from kinemill.verify import Errors
 
 

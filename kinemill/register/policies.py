@@ -15,10 +15,9 @@ import numpy as np
 
 from kinemill.dataset import find_version as find_dataset
 from kinemill.environments.card import open_card
-from kinemill.environments.trials import Trials, bootstrap, try_policy
+from kinemill.environments.evaluation import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.register.evidence import (
+from kinemill.register.measurements import (
     PATIENCE,
     Duel,
     Evidence,
@@ -28,11 +27,12 @@ from kinemill.register.evidence import (
 )
 from kinemill.register.metric import claimed, claimed_interval, metric_of
 from kinemill.register.rules import Measured, Paired, Repeated, number
-from kinemill.register.serving import serve_policy
+from kinemill.register.smoke_test import serve_policy
 from kinemill.runtime import Policy
-from kinemill.spec import Task
-from kinemill.spec.promoting import RETURN, SUCCESS
 from kinemill.store import Json, Ref
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify import Errors
 
 

@@ -12,23 +12,23 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kinemill.database import database
 from kinemill.errors import CorruptArtifact, KinemillError
-from kinemill.faultpoints import fault_point
-from kinemill.home import Home
-from kinemill.locks import lock, unused
 from kinemill.register import tags
+from kinemill.register.alias_switch import Event
 from kinemill.register.bundle import check_bundle
 from kinemill.register.commit import apply, commit, finish
 from kinemill.register.consistency import check_registry
+from kinemill.register.delete_guard import protect, release
 from kinemill.register.ledger import Change, Ledger, ledger_tasks, read_ledger
-from kinemill.register.protecting import protect, release
-from kinemill.register.publish import save
-from kinemill.register.rows import put_rows
-from kinemill.register.switching import Event
-from kinemill.register.tables import Shown, connected, read_tables
+from kinemill.register.mlflow_rows import put_rows
+from kinemill.register.mlflow_tables import Shown, connected, read_tables
+from kinemill.register.model_version import save
 from kinemill.register.versions import CHALLENGER, CHAMPION
 from kinemill.store import Json, Ref, open_ref
+from kinemill.store.database import database
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.locks import lock, unused
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import create_database
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinemill.home import Home
-from kinemill.register.evidence import Evidence
-from kinemill.register.registering import Produced, Registration, register
-from kinemill.spec.ports import Progress, Silence
-from kinemill.spec.promoting import REFERENCES
-from kinemill.spec.task import Task
+from kinemill.register.measurements import Evidence
+from kinemill.register.registration import Produced, Registration, register
 from kinemill.store import Json, Ref, digest, file_digest, once, read_json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.promote import REFERENCES
+from kinemill.task.protocols import Progress, Silence
 
 TRAINED = "trained"
 _PUBLISHED = 1  # version of how a reference is published as a model
@@ -197,7 +197,7 @@ def publish_reference(task: Task, home: Home, dataset: Ref, references: Ref, nam
         ValueError: it cannot be a model, see `exportable`.
     """
     from kinemill.train import load_model
-    from kinemill.train.start import DESCRIPTION, WEIGHTS
+    from kinemill.train.warm_start import DESCRIPTION, WEIGHTS
     from kinemill.verify.references import load_references
 
     item = load_references(home, references).items[name]

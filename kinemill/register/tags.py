@@ -1,6 +1,6 @@
 """Names of what a version and its run carry in MLflow."""
 
-from kinemill.runtime import canary, sources
+from kinemill.runtime import canary, registry_client
 
 KEY = "kinemill.key"  # digest of what was registered under which rules
 WISHES = "kinemill.wishes"  # digest of what the task asked of it
@@ -26,7 +26,9 @@ DECISION = "kinemill.decision"  # champion or refused; written last
 VERSION = "kinemill.version"  # on the run: which version it became
 APPROVED = "kinemill.approved"  # who, when, whether breaking; JSON
 BETTER = "kinemill.blessing.better"  # yes or no: every rule but `serves` holds
-PROVISIONAL = sources.PROVISIONAL_TAG  # no, or what a champion with too little test data lacks
+PROVISIONAL = (
+    registry_client.PROVISIONAL_TAG
+)  # no, or what a champion with too little test data lacks
 NO = "no"  # MLflow shows an empty tag as none
 SERVES = "kinemill.blessing.serves"  # yes or no: loads and answers in the serving runtime
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
@@ -37,4 +39,4 @@ EVENT = "kinemill.event."  # on the registered model: one line of the audit trai
 APPLIED = "kinemill.applied"  # on the registered model: the ledger's last record that it shows
 OWN = "kinemill."  # with which all names of ours begin
 CANARY = canary.TAG
-SUMS = sources.SUMS_TAG
+SUMS = registry_client.SUMS_TAG

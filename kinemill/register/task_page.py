@@ -6,15 +6,15 @@ from html import escape
 
 import numpy as np
 
-from kinemill.drawing.charts import Line, line_chart, number
-from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.register import tags
-from kinemill.register.ruling import headline_of
+from kinemill.register.headline import headline_of
 from kinemill.register.versions import CHAMPION, SHORT, Version
-from kinemill.spec.promoting import RETURN
+from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.components import card, mark, name_of, table
+from kinemill.task.promote import RETURN
 from kinemill.verify.comparison_sections import lead_section
 from kinemill.verify.figures import figure, legend
-from kinemill.verify.sections import document
+from kinemill.verify.report_sections import document
 
 _TONES = {"good": "good", "warning": "", "bad": "bad"}  # of a card
 _SHOWN = 200  # versions listed

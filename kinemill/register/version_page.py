@@ -11,23 +11,23 @@ from re import fullmatch
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset.histograms import STYLES, histograms
-from kinemill.drawing.charts import number
-from kinemill.drawing.pieces import card, mark, name_of, table
 from kinemill.environments.card import DOCUMENT as CARD
-from kinemill.home import Home
-from kinemill.provenance import CHANGED
 from kinemill.register import tags
-from kinemill.register.custody import Link, custody
-from kinemill.register.ruling import headline_of
+from kinemill.register.headline import headline_of
+from kinemill.register.provenance_chain import Link, custody
 from kinemill.register.versions import SHORT, Version
-from kinemill.spec.promoting import RETURN, SUCCESS
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, mark, name_of, table
 from kinemill.store import Json, Ref, read_json
+from kinemill.store.home import Home
+from kinemill.store.provenance import CHANGED
+from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.figures import figure, legend
 from kinemill.verify.findings import best_reference
 from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
-from kinemill.verify.sections import document
+from kinemill.verify.report_sections import document
 
 _REJECTED, _REASON = 30, ("check", "channel", "where", "found", "expected")  # reasons listed, told
 _SAID = {  # numbers of a stage's summary that the chain of custody shows

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.home import Home
 from kinemill.register import tags
-from kinemill.register.tables import read_tables
+from kinemill.register.mlflow_tables import read_tables
+from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
-from kinemill.runtime.pulling import check_bundle
 from kinemill.store import Json, Ref, once, open_ref
+from kinemill.store.home import Home
 from kinemill.tracking import Tracking, open_tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -10,7 +10,7 @@ first, float32, in the units that `simulator.units` names. Action k acts from st
 """
 
 from kinemill.runtime.interface import Belief, Carry, Interface, wrapped
-from kinemill.runtime.loading import load, load_policy, load_simulator
+from kinemill.runtime.loader import load, load_policy, load_simulator
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.simulator import Simulator

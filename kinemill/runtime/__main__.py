@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import KinemillError
-from kinemill.runtime.measuring import CALLS
-from kinemill.runtime.pulling import pull, watch
-from kinemill.runtime.sources import from_server
-from kinemill.runtime.verifying import verify
+from kinemill.runtime.download import pull, watch
+from kinemill.runtime.registry_client import from_server
+from kinemill.runtime.self_test import verify
+from kinemill.runtime.timing import CALLS
 
 
 def main(arguments: list[str] | None = None) -> int:

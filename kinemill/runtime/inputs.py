@@ -6,7 +6,7 @@ Symbols: B batch, H history, T horizon, S states, A actions.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.interface import Interface
 
 

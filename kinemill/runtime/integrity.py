@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kinemill.errors import CorruptArtifact
-from kinemill.runtime.refusing import fields_of, refuse_link, refuse_model
+from kinemill.runtime.model_safety import fields_of, refuse_link, refuse_model
 
 STEP, ROLLOUT, POLICY = "step.onnx", "rollout.onnx", "policy.onnx"
 SUMS, IO = "sha256sums", "io.yaml"

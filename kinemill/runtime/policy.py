@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
-from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.interface import Carry, safest
-from kinemill.runtime.observing import Inputs, Observing
+from kinemill.runtime.observations import Inputs, Observing
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
 from kinemill.runtime.session import open_session

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
-from kinemill.runtime.belief import belief_of, deviation_of, members_of
-from kinemill.runtime.checking import Array, same_batch
-from kinemill.runtime.compiled import CompiledRollout, check_same
-from kinemill.runtime.initial import hold, move
+from kinemill.runtime.history_buffer import Remembered
+from kinemill.runtime.initial_state import hold, move
+from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
 from kinemill.runtime.interface import Interface, safest
-from kinemill.runtime.remembered import Remembered
+from kinemill.runtime.native_engine import CompiledRollout, check_same
 from kinemill.runtime.session import open_with
-from kinemill.runtime.stepping import open_step
+from kinemill.runtime.stepper import open_step
+from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
 
 _NEXT, _INPUTS = ["next_states"], ["states", "past_actions", "actions"]
 
@@ -92,7 +92,7 @@ class Simulator:
             beside = self._where.with_name("step.onnx")
             raise BadInput(beside, "is not there", expected="what C is made from")
         # By name: what a robot has may lack `onnx`, and this layer is below it.
-        compiling = importlib.import_module("kinemill.export.compiled")
+        compiling = importlib.import_module("kinemill.export.native_library")
         self.quicken(compiling.compile_rollout(self._arguments[2]))
 
     def quicken(self, compiled: CompiledRollout) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
-from kinemill.runtime.checking import Array, Axis, as_input
+from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 

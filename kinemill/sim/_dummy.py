@@ -23,9 +23,9 @@ from kinemill.sim._dummy_gaits import gait, gait_overrides, repeats
 from kinemill.sim._dummy_parts import NOISE, REACH, Waves, families, play, turn
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
-from kinemill.spec import Task
-from kinemill.spec.channels import rotations
 from kinemill.store import digest, publish_file
+from kinemill.task import Task
+from kinemill.task.channels import rotations
 
 FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.watched": 2}
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table
-from kinemill.spec import Task
+from kinemill.task import Task
 
 SIZE = (64, 64)  # height and width, where nobody says
 RADIUS = 0.12  # of the disc, over the height

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.spec import Task
+from kinemill.task import Task
 
 REACH = 0.7  # share of what limits and jumps leave that is used
 NOISE = 1e-4  # of a sensor, over the amplitude of its signal

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from kinemill.spec import Settings
+from kinemill.task import Settings
 
 INSTRUCTIONS = ["reach the target", "follow the line", "come to rest"]
 

@@ -12,7 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._table import Table
-from kinemill.spec import Settings
+from kinemill.task import Settings
 
 MECHANICS = """
   <option timestep="{step}" gravity="0 0 -{gravity}" integrator="RK4">

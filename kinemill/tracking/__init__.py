@@ -1,6 +1,6 @@
 """MLflow behind the `Tracker` port: one SQLite file a home, buffered numbers, runs that end."""
 
-from kinemill.locks import lock
+from kinemill.store.locks import lock
 from kinemill.tracking.database import (
     Tracking,
     open_tracking,
@@ -8,7 +8,7 @@ from kinemill.tracking.database import (
     tracking_uri,
 )
 from kinemill.tracking.inputs import log_dataset
-from kinemill.tracking.orphans import end_orphans
+from kinemill.tracking.orphan_runs import end_orphans
 from kinemill.tracking.runs import (
     KEY,
     MlflowTracker,

@@ -20,11 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kinemill import remote
-from kinemill.database import address_of, held_by_all, make_schema, spell
 from kinemill.errors import KinemillError
-from kinemill.home import Home
-from kinemill.locks import lock
+from kinemill.store import object_store
+from kinemill.store.database import address_of, held_by_all, make_schema, spell
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s that somebody may hold the database while it is opened
 _DEFAULT = threading.Lock()  # the default is one for the whole process
@@ -44,7 +44,7 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    if server := remote.endpoint():
+    if server := object_store.endpoint():
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
@@ -90,8 +90,8 @@ def tracking_uri(home: Home) -> str:
 
 def artifact_root(home: Home) -> str:
     """Return where MLflow keeps files: in the shared object store, or under the home."""
-    shared = os.environ.get(remote.VARIABLE)
-    return remote.artifacts_of(shared) if shared else home.artifacts.as_uri()
+    shared = os.environ.get(object_store.VARIABLE)
+    return object_store.artifacts_of(shared) if shared else home.artifacts.as_uri()
 
 
 def open_tracking(home: Home) -> Tracking:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import KinemillError
-from kinemill.home import Home
 from kinemill.store import publish_json
+from kinemill.store.home import Home
 from kinemill.tracking.database import open_tracking
 
 FLUSH_COUNT = 500  # log_batch takes at most 1000

@@ -14,7 +14,7 @@ from kinemill.train._stage import (
     summary_line,
     train,
 )
-from kinemill.train.start import load_model, start_in
+from kinemill.train.warm_start import load_model, start_in
 
 __all__ = [
     "find_model",

@@ -5,20 +5,20 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from kinemill.disk import warn
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.sharing import bring_checkpoint
-from kinemill.spec.ports import Silence, Start
-from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, digest, find, once, publish_file
-from kinemill.tracking.logged import logged
-from kinemill.train.bench import Bench, Listeners
+from kinemill.store.disk_space import warn
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring_checkpoint
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence, Start
+from kinemill.tracking.metric_logger import logged
 from kinemill.train.checkpoint import INDEX, Kept, clear
+from kinemill.train.context import Bench, Listeners
 from kinemill.train.devices import determined, pick_device
-from kinemill.train.record import CONFIG, config_text, in_short, plot_curves
-from kinemill.train.resuming import key_of, latest_unfinished, note_inputs, refuse_changes
-from kinemill.train.start import CURVES, DESCRIPTION, WEIGHTS, description_of
+from kinemill.train.resume import key_of, latest_unfinished, note_inputs, refuse_changes
+from kinemill.train.run_config import CONFIG, config_text, in_short, plot_curves
+from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
 STAGE = "model"
 _GO, _KNOWN = b"go", b"known"  # what the first of several processes tells the others

@@ -5,7 +5,7 @@ A checkpoint is a folder `checkpoint-000000500/` within that of its training, na
 and one of itself. It is written aside, brought to the disk, renamed, and read back from the disk;
 only when all its bytes are those that were written do older ones go. The best weights so far are
 in every checkpoint, so that they need none of their own. What else is in them is the business of
-`kinemill.train.state`.
+`kinemill.train.training_state`.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kinemill.durable import Move, settle
 from kinemill.errors import CorruptArtifact, TrainingFailed
-from kinemill.faultpoints import fault_point
-from kinemill.formats import Format
-from kinemill.sharing import send_checkpoints
-from kinemill.spec.learn import Learn
 from kinemill.store import Json, aside_of, digest, read_json
+from kinemill.store.atomic_write import Move, settle
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.formats import Format
+from kinemill.store.remote_sync import send_checkpoints
+from kinemill.task.learn import Learn
 
 INDEX = "checkpoint.json"
 TENSORS = "tensors.safetensors"

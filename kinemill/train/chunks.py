@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from kinemill.spec.plugins import Settings
+from kinemill.task.plugins import Settings
 
 
 class Chunk(Settings):

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Ref
+from kinemill.store.home import Home
 
 HELD = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
 

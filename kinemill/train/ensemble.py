@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kinemill.train.member import Member
+from kinemill.train.ensemble_member import Member
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kinemill.spec.plugins import ENCODINGS, Encoding, make
-from kinemill.spec.task import Task
-from kinemill.train.features import Encodings
+from kinemill.task.document import Task
+from kinemill.task.plugins import ENCODINGS, Encoding, make
+from kinemill.train.feature_settings import Encodings
 from kinemill.train.relations import (
     Array,
     Follows,

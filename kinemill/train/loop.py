@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from kinemill.errors import Diverged
-from kinemill.spec.learn import Learn
-from kinemill.spec.ports import Progress, Tracker
-from kinemill.train.average import Average
+from kinemill.task.learn import Learn
+from kinemill.task.protocols import Progress, Tracker
+from kinemill.train.amp import scaler_of
 from kinemill.train.batches import Batches, member_seed
 from kinemill.train.checkpoint import Kept, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.ddp import crew, tell_tensors
-from kinemill.train.faults import Suspect
+from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
-from kinemill.train.mixed import scaler_of
-from kinemill.train.state import State, Training
-from kinemill.train.updating import Steps
+from kinemill.train.nan_diagnosis import Suspect
+from kinemill.train.optimizer_step import Steps
+from kinemill.train.training_state import State, Training
 
 
 @dataclass(frozen=True)

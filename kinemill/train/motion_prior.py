@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinemill.train.gait_reference import Reference
-from kinemill.train.reinforcement.library import moments, refill
+from kinemill.train.reinforcement.sb3 import moments, refill
 
 Floats = NDArray[np.floating]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.spec.plugins import Settings
-from kinemill.spec.task import Task
-from kinemill.spec.units import factor, is_derivative
+from kinemill.task.document import Task
+from kinemill.task.plugins import Settings
+from kinemill.task.units import factor, is_derivative
 
 Array = NDArray[np.float64]
 Integrator = Literal["euler", "semi_implicit", "rk4"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.spec.plugins import Model
+from kinemill.task.plugins import Model
 from kinemill.train.layout import Layout
 
 

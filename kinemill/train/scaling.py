@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.spec.plugins import Encoding
+from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout
 
 Parts = Callable[[], Iterator[Tensor]]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.spec.plugins import Model
-from kinemill.train.encoder import Encoder
+from kinemill.task.plugins import Model
+from kinemill.train.feature_encoder import Encoder
 from kinemill.train.layout import Layout
 
 SCALES = ("state_std", "feature_mean", "feature_std", "output_mean", "output_std")

@@ -3,8 +3,8 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
-from kinemill.spec.learn import Learn
-from kinemill.train.bench import Bench, Trained
+from kinemill.task.learn import Learn
+from kinemill.train.context import Bench, Trained
 
 
 class Supervised(Learn):
@@ -40,9 +40,9 @@ class Supervised(Learn):
 
     def train(self, task: Any, data: Any, bench: Bench) -> Trained:
         """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
+        from kinemill.train.eval_callback import watch_of
         from kinemill.train.loop import fit
-        from kinemill.train.record import dotted
-        from kinemill.train.watching import watch_of
+        from kinemill.train.run_config import dotted
 
         watch = watch_of(self.evaluate_with, task)
         dataset, training_set = data

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.spec.ports import Start
+from kinemill.task.protocols import Start
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
-from kinemill.train.start import described, load_model
+from kinemill.train.warm_start import described, load_model
 
 _ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
 

@@ -7,10 +7,10 @@ on where it was.
 """
 
 from kinemill.tune.defaults import Known, default_space
+from kinemill.tune.mlflow_run import tracked
 from kinemill.tune.report import write_report
 from kinemill.tune.results import Line, best_of, describe, lines, write_best
 from kinemill.tune.search import Search, begin
-from kinemill.tune.tracked import tracked
 from kinemill.tune.trial import Bounds
 from kinemill.tune.worker import write_job
 

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeGuard, get_args, get_origin
 from pydantic import ValidationError
 
 from kinemill.dataset import PackedDataset
-from kinemill.spec import MODELS, Plugin, Task
-from kinemill.spec.overrides import family_at
 from kinemill.store import Json
+from kinemill.task import MODELS, Plugin, Task
+from kinemill.task.overrides import family_at
 
 OTHERS = ("mlp", "gru", "linear")  # tried beside the task's own; each stands for a way to model
 _SMALL = 4  # a count up to this goes by one, a larger one by halves

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.drawing.charts import Line as Curve
-from kinemill.drawing.charts import line_chart, number
-from kinemill.drawing.pieces import card, name_of, style, table
+from kinemill.reports.charts import Line as Curve
+from kinemill.reports.charts import line_chart, number
+from kinemill.reports.components import card, name_of, style, table
 from kinemill.store import publish_file
+from kinemill.tune.objective import yardstick_of
 from kinemill.tune.results import REPORT, Line, best_of, describe, importances, lines, quantile
 from kinemill.tune.search import Search
-from kinemill.tune.yardstick import yardstick_of
 
 _WIDE = (1080, 260)
 _ABOVE = 3.0  # times the median error; what is worse would press the rest together

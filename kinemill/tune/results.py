@@ -9,11 +9,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from kinemill.store import Json
+from kinemill.tune.objective import Yardstick, yardstick_of
 from kinemill.tune.search import Search
 from kinemill.tune.settings import write_settings
 from kinemill.tune.study import OWN, WHY, ended_early, open_study
 from kinemill.tune.trial import FACTS, RUN, SECONDS, SETTINGS
-from kinemill.tune.yardstick import Yardstick, yardstick_of
 
 BEST, REPORT = "best.yaml", "report.html"
 _OUTCOMES = {

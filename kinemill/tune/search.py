@@ -7,11 +7,11 @@ from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import Task, load_task
-from kinemill.spec.ports import Start
-from kinemill.spec.search import Given, chosen, single_choices
 from kinemill.store import Json, Ref, digest, publish_file, publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.protocols import Start
+from kinemill.task.search import Given, chosen, single_choices
 from kinemill.tune.defaults import Known, default_space
 
 VERSION = 1

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.spec import Task
 from kinemill.store import Json, publish_file
+from kinemill.task import Task
 from kinemill.tune.search import Search
 
 

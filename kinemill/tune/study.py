@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from kinemill.locks import lock
-from kinemill.spec.search import Number, chosen
-from kinemill.spec.task import Task
 from kinemill.store import digest
-from kinemill.tune.journal import open_storage
+from kinemill.store.locks import lock
+from kinemill.task.document import Task
+from kinemill.task.search import Number, chosen
+from kinemill.tune.optuna_journal import open_storage
 from kinemill.tune.search import Search
 
 ATTEMPTS = 3  # of one choice of settings; what took three processes down takes the next one, too

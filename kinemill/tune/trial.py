@@ -13,12 +13,12 @@ from optuna.trial import Trial, TrialState
 
 from kinemill.augment import augment
 from kinemill.errors import KinemillError, TrainingFailed
-from kinemill.spec.ports import Progress, Silence, Tracker
-from kinemill.spec.task import Task
 from kinemill.store import Outcome, publish_json
+from kinemill.task.document import Task
+from kinemill.task.protocols import Progress, Silence, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import find_model, job_folder, train
-from kinemill.tune.judging import judge
+from kinemill.tune.evaluation import judge
 from kinemill.tune.search import Search
 from kinemill.tune.settings import complete
 from kinemill.tune.study import CHOSEN, OWN, WHY, give_back

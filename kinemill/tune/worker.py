@@ -9,7 +9,7 @@ from typing import Any
 
 from kinemill.failures import report
 from kinemill.store import publish_json, read_json
-from kinemill.tracking.pace import Throttle
+from kinemill.tracking.throughput import Throttle
 from kinemill.tune.search import Search, read_search
 from kinemill.tune.study import next_trial
 from kinemill.tune.trial import Bounds, TimeIsUp, work

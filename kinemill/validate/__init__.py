@@ -9,7 +9,7 @@ Refreshed when recordings or the task's `channels`, `dt` or `validate` change; a
 costs the validation of one.
 """
 
-from kinemill.validate.checks import CheckResult, PlannedCheck, planned_checks
+from kinemill.validate.check_results import CheckResult, PlannedCheck, planned_checks
 from kinemill.validate.episodes import Episode
 from kinemill.validate.faults import CHECKS, Check, Fault
 from kinemill.validate.stage import load_checks, load_episodes, validate

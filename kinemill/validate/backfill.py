@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
-from kinemill.cores import in_groups
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.decisions import decided
-from kinemill.ingest.inspecting import as_recording
+from kinemill.ingest.inspection import as_recording
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recording import read_again
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress, Silence
+from kinemill.parallel import in_groups
 from kinemill.store import Json, Staged, publish_staged
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Progress, Silence
 from kinemill.validate.episodes import rules
-from kinemill.validate.judged import judge_recording
+from kinemill.validate.shard_results import judge_recording
 
 BATCH = 4096  # recordings whose outcomes are in memory
 

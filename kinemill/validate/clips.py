@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.drawing.charts import Line, line_chart, number
-from kinemill.drawing.pieces import card
 from kinemill.errors import BadInput
-from kinemill.spec import Task
+from kinemill.reports.charts import Line, line_chart, number
+from kinemill.reports.components import card
+from kinemill.task import Task
 from kinemill.validate.cycles import STILL, cycle_of, fourier
 
 Floats = NDArray[np.float64]

@@ -10,23 +10,23 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.digests import link
-from kinemill.disk import is_fault_of_content
 from kinemill.errors import spell_failure
-from kinemill.home import Home
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import reason
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.spec import Task
 from kinemill.store import Outcome, Staged, stage_outcome
-from kinemill.validate import responses, table
-from kinemill.validate.beside import with_what_is_beside
+from kinemill.store.digests import link
+from kinemill.store.disk_space import is_fault_of_content
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate import action_responses, table
+from kinemill.validate.apply_checks import Finding, Verdict, judge
+from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
-from kinemill.validate.judge import Finding, Verdict, judge
-from kinemill.validate.release import pardon
-from kinemill.validate.twins import sketch
+from kinemill.validate.finite_aux import with_what_is_beside
+from kinemill.validate.quarantine_release import pardon
 
 STAGE, VERSION = "validated", 9
 SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
@@ -162,7 +162,7 @@ def _judge_into(task: Task, recording: Recording, folder: Path) -> Json:
         "reasons": _few(found.reasons),
         "measured": found.measured,
         "sketches": _sketches(found.episodes, found.kept, task),
-        "response": responses.sketch(_longest(found.kept), task) if found.kept else None,
+        "response": action_responses.sketch(_longest(found.kept), task) if found.kept else None,
         "strip": found.strip,
         "table": table.columns_from(found.rows, task) if found.rows else {},
     }

@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.spec import Task
-from kinemill.spec.channels import USUAL
-from kinemill.validate.checks import NOT_ASKED, SHOWN, CheckResult, planned_checks
+from kinemill.task import Task
+from kinemill.task.channels import USUAL
+from kinemill.validate.check_results import NOT_ASKED, SHOWN, CheckResult, planned_checks
 
 MANY = 1e9  # rows; 115 days at 100 Hz
 EPISODE = "episode"  # column with the names

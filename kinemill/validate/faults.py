@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from kinemill.registry import Registry
-from kinemill.spec import CHECKS as _SETTINGS
-from kinemill.spec import Settings, Task
+from kinemill.task import CHECKS as _SETTINGS
+from kinemill.task import Settings, Task
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.spec import Channel, Task
+from kinemill.task import Channel, Task
+from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, Values, remembered, runs
-from kinemill.validate.looks import whole
 
 BLOCK = 25  # rows over which noise is taken as constant
 _QUIET = 0.75  # quantile of a block's errors that stands for its noise

@@ -7,9 +7,9 @@ column of NaN: comparisons with it are false.
 
 import numpy as np
 
-from kinemill.spec.channels import SQUARED
+from kinemill.task.channels import SQUARED
+from kinemill.validate.block_stats import within
 from kinemill.validate.faults import Array, Fault, Values, runs
-from kinemill.validate.looks import within
 
 NAME = "nonfinite"
 SHOWN = 3  # values of one stretch that are named

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from kinemill.spec import Task
+from kinemill.task import Task
 
 BARS = 150  # of a channel's picture; more episodes share one
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.decisions import decided
-from kinemill.ingest.inspecting import read_before
+from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.ingest.recordings import recording_inputs
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress
 from kinemill.store import MANIFEST, Json, Outcome, Ref, digest, peek, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Progress
 from kinemill.validate.episodes import STAGE as JUDGED
 from kinemill.validate.episodes import rules, validated_inputs
 from kinemill.validate.stage import load_checks, validate

@@ -12,15 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from kinemill.cores import in_groups
-from kinemill.durable import Move
 from kinemill.errors import CorruptArtifact
-from kinemill.faultpoints import fault_point
-from kinemill.home import Home
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.spec import Task
-from kinemill.spec.ports import Progress, Silence
+from kinemill.parallel import in_groups
 from kinemill.store import (
     Outcome,
     Ref,
@@ -28,12 +23,26 @@ from kinemill.store import (
     publish_staged,
     read_json,
 )
-from kinemill.validate import merging
-from kinemill.validate.before import Before, Old, find_before, made_by, note_last, shards_of
-from kinemill.validate.checks import CheckResult
-from kinemill.validate.describing import CHECKS
+from kinemill.store.atomic_write import Move
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Progress, Silence
+from kinemill.validate import merge
+from kinemill.validate.check_results import CheckResult
+from kinemill.validate.duplicates.index import Sketched
+from kinemill.validate.duplicates.registry import Repeats, note_twins
 from kinemill.validate.episodes import Episode, rules
-from kinemill.validate.judged import (
+from kinemill.validate.previous_snapshot import (
+    Before,
+    Old,
+    find_before,
+    made_by,
+    note_last,
+    shards_of,
+)
+from kinemill.validate.publish import Asked, Publishing
+from kinemill.validate.shard_results import (
     Judged,
     Shard,
     episodes_of,
@@ -43,9 +52,7 @@ from kinemill.validate.judged import (
     rows_of,
     sketches_of,
 )
-from kinemill.validate.noting import Repeats, note_twins
-from kinemill.validate.publishing import Asked, Publishing
-from kinemill.validate.twin_index import Sketched
+from kinemill.validate.summary import CHECKS
 
 BATCH = 4096  # recordings whose findings are in memory
 
@@ -158,7 +165,7 @@ class _Validating:
             asked = {name: rows for name, rows in asked.items() if not rows.is_empty()}
             # One after the other: at once they would wait for the interpreter by turns.
             repeats = self._note(judged.values(), before, old)
-            schema = merging.schema_of(self._task, asked)
+            schema = merge.schema_of(self._task, asked)
             published |= publishing.shards(found)
             found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
         repeats = repeats or self._note([], before, old)

@@ -7,9 +7,9 @@ Columns: episode, rows, duration_s, nulls, and for every channel `<channel>:min`
 import numpy as np
 import polars as pl
 
-from kinemill.spec import Task
+from kinemill.task import Task
+from kinemill.validate.block_stats import extremes, largest_step, mean_and_deviation, whole
 from kinemill.validate.faults import Array, Track, Values, steps
-from kinemill.validate.looks import extremes, largest_step, mean_and_deviation, whole
 
 Row = dict[str, str | float | None]
 STATISTICS = ("min", "max", "mean", "std", "max_jump")

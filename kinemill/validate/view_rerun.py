@@ -12,8 +12,8 @@ import numpy as np
 
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
-from kinemill.spec import Task
-from kinemill.validate.view import Stretch, stretches_of
+from kinemill.task import Task
+from kinemill.validate.recording_page import Stretch, stretches_of
 
 TIMELINE = "time"  # s since the recording's first stamp
 FINDINGS = "findings"

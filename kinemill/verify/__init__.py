@@ -19,7 +19,7 @@ from kinemill.verify.verify import VERSION, verify  # the module of that name wo
 _MODULES = {
     "Comparison": "kinemill.verify.comparison",
     "Errors": "kinemill.verify.errors",
-    "Predictor": "kinemill.runtime.windows",
+    "Predictor": "kinemill.runtime.window_metrics",
     "evaluate": "kinemill.verify.accuracy",
     "training_spread": "kinemill.verify.scale",
 }

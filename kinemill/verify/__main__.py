@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from kinemill.errors import Blocked
-from kinemill.home import Home
 from kinemill.process import die_with, quicken
 from kinemill.runtime import load
 from kinemill.store import SUMMARY, Json, Ref, open_ref, publish_json, read_json
+from kinemill.store.home import Home
 
 
 def main(file: Path) -> None:
@@ -33,7 +33,7 @@ def _judged(job: Json) -> Json:
 
 def _judged_policy(job: Json) -> Json:
     from kinemill.verify.policies.document import summary, verdict_document
-    from kinemill.verify.policies.judge import judge
+    from kinemill.verify.policies.evaluate_files import judge
     from kinemill.verify.policies.report import write
     from kinemill.verify.policies.subject import subject_of
 
@@ -46,17 +46,17 @@ def _judged_policy(job: Json) -> Json:
 def _judged_step(job: Json) -> Json:
     from kinemill.dataset import load_dataset
     from kinemill.export.interface import describe
-    from kinemill.spec.task import Task
-    from kinemill.spec.verifying import Verify
+    from kinemill.task.document import Task
+    from kinemill.task.verify import Verify
     from kinemill.train import load_model
-    from kinemill.train.start import described, kind_of
-    from kinemill.verify.curves import fitting_in
+    from kinemill.train.warm_start import described, kind_of
     from kinemill.verify.document import summary, verdict_document
-    from kinemill.verify.judge import judge
+    from kinemill.verify.evaluate_files import judge
     from kinemill.verify.losses import Counted
+    from kinemill.verify.overfitting import fitting_in
     from kinemill.verify.references import load_references
     from kinemill.verify.report import write
-    from kinemill.verify.trying import Subject
+    from kinemill.verify.run_checks import Subject
 
     home = Home(Path(job["home"]))
     onnx_model, model, dataset, references = (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.runtime.windows import (
+from kinemill.runtime.window_metrics import (
     QUIETLY,
     Floats,
     Predictor,

@@ -8,7 +8,7 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 
 TIME = ("time_s", "time", "t")  # columns that may hold the time, s
 SUFFIXES = (".csv", ".parquet")

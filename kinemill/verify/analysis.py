@@ -12,7 +12,7 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import Simulator
-from kinemill.runtime.windows import Floats, Predictor
+from kinemill.runtime.window_metrics import Floats, Predictor
 from kinemill.store import Json
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate

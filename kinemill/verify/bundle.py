@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.integrity import POLICY
-from kinemill.runtime.refusing import refuse_folder, refuse_model
-from kinemill.runtime.verifying import CASES, INPUTS, Arrays, files_lines, parity, read_cases
+from kinemill.runtime.model_safety import refuse_folder, refuse_model
+from kinemill.runtime.self_test import CASES, INPUTS, Arrays, files_lines, parity, read_cases
 from kinemill.store import Json
 from kinemill.verify.analysis import plain
-from kinemill.verify.cold import cold_start
+from kinemill.verify.checklist import Gate, gate
+from kinemill.verify.cold_start import cold_start
+from kinemill.verify.contract_checks import SAME, manners, same_by_steps
 from kinemill.verify.files import read_models, structures
-from kinemill.verify.gates import Gate, gate
 from kinemill.verify.latency import latency, machine
-from kinemill.verify.manners import SAME, manners, same_by_steps
-from kinemill.verify.poison import poison
-from kinemill.verify.probes import Probe
+from kinemill.verify.nan_propagation import poison
 from kinemill.verify.structure import examine, read_interface
+from kinemill.verify.test_inputs import Probe
 
 ROWS, HORIZON = 64, 25
 VARIANT = re.compile(r"rollout\.[^.]+\.onnx")

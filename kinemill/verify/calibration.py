@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.windows import QUIETLY, Floats, Windows
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Windows
 
 LEVELS = (0.5, 0.9)
 CHUNK = 1024  # windows predicted at once, bounds memory

@@ -6,11 +6,11 @@ import numpy as np
 
 from kinemill.control import make_planner, plain_policy, run_episode
 from kinemill.control.closed_loop import Episode
-from kinemill.control.learned import learned_model
+from kinemill.control.learned_dynamics import learned_model
 from kinemill.control.physics import Robot
 from kinemill.control.report import motion, signals
-from kinemill.spec.task import Task
 from kinemill.store import Json
+from kinemill.task.document import Task
 
 
 def closed_loop(task: Task, folder: Path) -> tuple[Json, str] | None:

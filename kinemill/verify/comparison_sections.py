@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 
-from kinemill.drawing.charts import number
-from kinemill.drawing.pieces import card, name_of, table
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, name_of, table
 from kinemill.store import Json
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
 from kinemill.verify.findings import (
@@ -44,7 +44,7 @@ def verified_head(document: Json) -> str:
 def head_section(told: Headline, word: str) -> str:
     """Return the badge of a page and its first line, between the marks of `HEAD`.
 
-    The registry puts its decision in its place, see `kinemill.register.decision`.
+    The registry puts its decision in its place, see `kinemill.register.decision_document`.
     """
     sign = {"good": "✓", "warning": "…", "bad": "✕"}[told.tone]
     badge = f'<div class="verdict {told.tone}">{sign} {escape(word)}</div></header>'

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from kinemill.store import Json
 from kinemill.verify.analysis import MODEL, analysis_document, plain
-from kinemill.verify.judge import Verdict
+from kinemill.verify.evaluate_files import Verdict
 from kinemill.verify.latency import machine
 from kinemill.verify.physics import sense_document
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime.windows import QUIETLY, Floats
+from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.verify.comparison import MARGIN, NRMSE, Comparison, Unit
 from kinemill.verify.scale import Scale
 from kinemill.verify.significance import (

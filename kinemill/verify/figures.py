@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.drawing.charts import Line, Whisker, line_chart, number
+from kinemill.reports.charts import Line, Whisker, line_chart, number
 from kinemill.runtime import wrapped
-from kinemill.runtime.windows import Floats, Windows, predict
+from kinemill.runtime.window_metrics import Floats, Windows, predict
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface
-from kinemill.verify.gates import Gate, gate
+from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.structure import Structure, examine, read_interface, structure
 
 FILES = ("step.onnx", "rollout.onnx")

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
-from kinemill.runtime.windows import QUIETLY, Floats, Predictor, Windows, predict
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.comparison import MARGIN, Comparison
 from kinemill.verify.errors import named, normalized

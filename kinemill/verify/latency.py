@@ -15,7 +15,7 @@ import numpy as np
 
 from kinemill.runtime import Simulator
 from kinemill.store import Json
-from kinemill.verify.probes import Probe
+from kinemill.verify.test_inputs import Probe
 
 WARM_UP, BLOCKS, CALLS = 30, 5, 1000
 BLOCK_SECONDS = 0.12  # of a model that nobody wants to be quick, a block may be shorter

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.drawing.charts import Band, Line, line_chart, number
-from kinemill.drawing.pieces import name_of, table
+from kinemill.reports.charts import Band, Line, line_chart, number
+from kinemill.reports.components import name_of, table
 from kinemill.store import SUMMARY, Json, read_json
-from kinemill.train.start import CURVES
+from kinemill.train.warm_start import CURVES
 from kinemill.verify.figures import figure, legend
 
 HEADING = "<h2>Training</h2>"

@@ -11,16 +11,16 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.files import require_channels, scan
-from kinemill.ingest.inspecting import find_member, read_aside
+from kinemill.ingest.inspection import find_member, read_aside
 from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import wrapped
-from kinemill.runtime.windows import Floats
-from kinemill.spec import Task
+from kinemill.runtime.window_metrics import Floats
 from kinemill.store import file_digest
+from kinemill.store.home import Home
+from kinemill.task import Task
 from kinemill.validate.episodes import judge_into
 
 SPLIT = "test"  # the episodes of logs that are judged are all of this split

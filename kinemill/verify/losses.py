@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from kinemill.spec.promoting import FREE_RUN, REFERENCES, TRIVIAL, Promote
 from kinemill.store import Json
+from kinemill.task.promote import FREE_RUN, REFERENCES, TRIVIAL, Promote
 from kinemill.verify.comparison import NRMSE, Comparison
 
 # By horizon, "1" or "25" steps or "free_run", and by channel or "nrmse", the mean over channels.

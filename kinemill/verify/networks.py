@@ -4,7 +4,7 @@ from typing import Any
 
 import onnx
 
-from kinemill.drawing.network import Block, network
+from kinemill.reports.network_graph import Block, network
 
 _LEARNED = ("Gemm", "MatMul", "Conv")
 _BENDS = ("Tanh", "Sigmoid", "Relu", "Softmax", "Sin", "Cos", "Erf", "ArgMax", "Softplus", "Elu")

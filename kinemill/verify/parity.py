@@ -21,8 +21,8 @@ from kinemill.export.rounding import FACTOR, Evaluations, evaluate, rollout
 from kinemill.export.step import WithoutEmptyCarry
 from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.interface import Dtype
-from kinemill.runtime.windows import Floats
-from kinemill.verify.probes import Probe
+from kinemill.runtime.window_metrics import Floats
+from kinemill.verify.test_inputs import Probe
 
 # Of a channel's spread in training: less does not matter. Torch leaves 2e-9 of a softplus out.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-6}

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.windows import QUIETLY, Floats
-from kinemill.spec.expressions import Expression
-from kinemill.spec.verifying import Energy, Symmetry, Verify
+from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.store import Json
-from kinemill.verify.gates import Gate
-from kinemill.verify.probes import Probe
+from kinemill.task.expressions import Expression
+from kinemill.task.verify import Energy, Symmetry, Verify
+from kinemill.verify.checklist import Gate
+from kinemill.verify.test_inputs import Probe
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime.windows import QUIETLY, Floats
+from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.store import Json
-from kinemill.verify.gates import Gate
+from kinemill.verify.checklist import Gate
 
 SHARE = 0.2  # of the model's own error
 LITTLE = 1e-3  # of the spread in training

@@ -4,20 +4,20 @@ from html import escape
 from pathlib import Path
 
 from kinemill.dataset import PackedDataset
-from kinemill.drawing.charts import number
-from kinemill.drawing.pieces import card, mark, name_of, table
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, mark, name_of, table
 from kinemill.store import Json, publish_json
+from kinemill.verify.check_sections import trial_sections
 from kinemill.verify.comparison_sections import DECISION, best_card, horizons_card, verified_head
-from kinemill.verify.curves import fitting_section
+from kinemill.verify.evaluate_files import Verdict
 from kinemill.verify.figures import three_examples
-from kinemill.verify.judge import Verdict
-from kinemill.verify.sections import (
+from kinemill.verify.overfitting import fitting_section
+from kinemill.verify.report_sections import (
     accuracy_card,
     analysis_sections,
     document,
     windows_card,
 )
-from kinemill.verify.trials import trial_sections
 
 
 def write(verdict: Verdict, found: Json, dataset: PackedDataset, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime.windows import QUIETLY, Floats, Predictor, deviations
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
 from kinemill.verify.accuracy import CHUNK, gather, is_angle
 
 LAGS = 25

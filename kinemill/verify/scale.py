@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 from kinemill.store import Json
 
 # Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.comparison import MARGIN, Comparison, Unit
 from kinemill.verify.scale import Scale
 

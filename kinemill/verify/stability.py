@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.windows import QUIETLY, Floats
+from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.store import Json
-from kinemill.verify.probes import Probe, stretched
+from kinemill.verify.test_inputs import Probe, stretched
 
 STEPS, ROLLOUTS = 1000, 32
 RUN_AWAY = 10.0  # times the span of a channel beyond its limits

@@ -13,7 +13,7 @@ from onnx import AttributeProto, TensorProto
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Interface
-from kinemill.verify.gates import Gate, gate
+from kinemill.verify.checklist import Gate, gate
 
 NEWEST_OPSET, NEWEST_IR = 21, 10  # what onnxruntime 1.20 reads, the oldest that is supported
 MOST_BYTES = 2**31 - 1  # protobuf holds no more in one file

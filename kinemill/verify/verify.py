@@ -9,10 +9,10 @@ from pathlib import Path
 
 import kinemill
 from kinemill.errors import Blocked
-from kinemill.home import Home
-from kinemill.spec.ports import Progress, Silence
-from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, once, read_json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.protocols import Progress, Silence
 
 VERSION = 12
 POLICIES = 3  # version of how policies are judged

@@ -1,9 +1,9 @@
 """Where training runs, one file a target; `compute.type` of a task chooses.
 
-A target is a callable `(context, job, settings) -> None` that runs `resources.child` on the job
-file until it ends, with live lines in Dagster, and raises `TrainingFailed` if it did not end well,
-`ProcessLost` if another attempt may do. Its settings are those of the task's `compute`, a class of
-`kinemill.spec.compute`.
+A target is a callable `(context, job, settings) -> None`. It runs `resources.training_process` on
+the job file until it ends, streams its log lines to Dagster, and raises `TrainingFailed` if it
+failed, `ProcessLost` if a retry may succeed. Its settings are those of the task's `compute`, a class of
+`kinemill.task.compute`.
 """
 
 from collections.abc import Callable

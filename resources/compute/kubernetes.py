@@ -13,12 +13,12 @@ from typing import Any
 import dagster as dg
 
 from kinemill.errors import BadInput, KinemillError, ProcessLost, TrainingFailed
-from kinemill.home import Home
-from kinemill.remote import remote
-from kinemill.spec.compute import Kubernetes
 from kinemill.store import read_json
+from kinemill.store.home import Home
+from kinemill.store.object_store import remote
+from kinemill.task.compute import Kubernetes
 from resources.compute import COMPUTE
-from resources.errand import HOME, PARENT, VARIABLE, Errand
+from resources.remote_job import HOME, PARENT, VARIABLE, Errand
 
 _GRACE = 5  # s that the training has to end; a checkpoint is published by renaming
 _GPU = "nvidia.com/gpu"
@@ -49,7 +49,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
             context=context,
             namespace=settings.namespace,
             image=settings.image,
-            command=["python", "-m", "resources.errand"],
+            command=["python", "-m", "resources.remote_job"],
             env=environment(job),
             base_pod_spec=pod_spec(Home(Path(read_json(job)["home"])), settings),
             pod_wait_timeout=settings.max_runtime,
@@ -68,7 +68,7 @@ def environment(job: Path) -> dict[str, str]:
     """Return the variables of the pod that are no secrets: the errand, and where the home is."""
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    errand = Errand.of("resources.child", (where, PARENT), home, [job])
+    errand = Errand.of("resources.training_process", (where, PARENT), home, [job])
     every = errand.environment(str(home.root))
     return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
 

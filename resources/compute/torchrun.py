@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.spec.compute import Torchrun
+from kinemill.task.compute import Torchrun
 from resources.compute import COMPUTE
 from resources.compute.local import watch
 
@@ -22,7 +22,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> Non
     """
     us = str(os.getpid())
     if settings.processes == 1:
-        watch(context, job, settings, ["resources.child", str(job), us])
+        watch(context, job, settings, ["resources.training_process", str(job), us])
         return
-    module = ["resources.on_torchrun", str(job), us, str(settings.processes)]
+    module = ["resources.torchrun_job", str(job), us, str(settings.processes)]
     watch(context, job, settings, module)

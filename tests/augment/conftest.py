@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.augment import Signals
-from kinemill.spec import Channel, Task
+from kinemill.task import Channel, Task
 
 # A pendulum of 1 m under a stepped torque, on a cart that is moved sinusoidally by a motor.
 CHANNELS = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kinemill.augment.angle_turn import AngleTurn
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 EXAMPLE = {"type": "angle_turn", "channels": ["angle"], "turns": 2}
 

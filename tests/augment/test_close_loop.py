@@ -6,9 +6,9 @@ import pytest
 from kinemill.augment import Signals
 from kinemill.augment.close_loop import CloseLoop
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
-from kinemill.validate.judge import judge
+from kinemill.validate.apply_checks import judge
 from tests.augment.conftest import make_task
 from tests.conftest import ROOT
 
@@ -50,7 +50,7 @@ def test_derivatives_actions_and_parts_of_rotations_are_problems():
 @pytest.fixture(scope="module")
 def clips(shared_data, tmp_path_factory):
     """The validated clips of two bipeds, and their task."""
-    from kinemill.home import Home
+    from kinemill.store.home import Home
 
     task = load_task(ROOT / "tests" / "tasks" / "duck_motion.yaml")
     home = Home(tmp_path_factory.mktemp("home"))

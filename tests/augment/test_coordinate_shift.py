@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.augment import Signals
 from kinemill.augment.coordinate_shift import CoordinateShift
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 EXAMPLE = {"type": "coordinate_shift", "channels": ["place"], "by": 3.0}
 TRACK = {

@@ -9,8 +9,8 @@ import pytest
 
 from kinemill.augment import Signals
 from kinemill.augment._media import ImageAugmentation, MediaAugmentation, TextAugmentation
-from kinemill.spec import AUGMENTATIONS, Channel
-from kinemill.validate.judge import judge
+from kinemill.task import AUGMENTATIONS, Channel
+from kinemill.validate.apply_checks import judge
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
 

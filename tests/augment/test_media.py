@@ -10,12 +10,12 @@ import pytest
 
 from kinemill.augment import augment
 from kinemill.dataset import load_dataset, load_media, make_dataset
-from kinemill.dataset.exporting import export_data
+from kinemill.dataset.exporters import export_data
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.spec import load_task
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import validate
 
 DUMMY = Dummy(episodes=5, samples=60, image=(16, 20), instructions=["go", "stop"])

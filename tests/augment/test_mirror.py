@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from kinemill.augment import Signals
 from kinemill.augment.mirror import Mirror
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 COLUMNS = ["angle", "speed", "torque"]
 EXAMPLE = {"type": "mirror", "flip": ["angle", "speed", "torque"]}

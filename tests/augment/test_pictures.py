@@ -23,9 +23,9 @@ def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
     from matplotlib.image import imread
 
     from kinemill.dataset import make_dataset
-    from kinemill.home import Home
     from kinemill.ingest import ingest
     from kinemill.sim import write_dummy_logs
+    from kinemill.store.home import Home
     from kinemill.validate import validate
     from tests.augment.test_media import COLOUR, CROP, DUMMY, task_of
 

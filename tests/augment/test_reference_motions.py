@@ -8,11 +8,11 @@ import pytest
 from kinemill.augment import Signals
 from kinemill.augment.mirror import Mirror
 from kinemill.augment.time_scale import TimeScale
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
-from kinemill.validate.judge import judge
+from kinemill.validate.apply_checks import judge
 
 JOINTS = ["hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle"]
 TRUNK = ["trunk_x", "trunk_y", "trunk_z", "trunk_w"]

@@ -14,8 +14,8 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.spec import load_task
 from kinemill.store import once
+from kinemill.task import load_task
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
 NOISE = {"type": "gaussian_noise", "std": {"speed": 0.05}}

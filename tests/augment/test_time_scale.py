@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from kinemill.augment.time_scale import TimeScale
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 EXAMPLE = {"type": "time_scale", "factor": [0.8, 0.95], "powers": {"torque": 0.5}}
 

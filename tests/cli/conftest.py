@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.ingest import ingest
-from kinemill.spec import Task, load_task
 from kinemill.store import Outcome
+from kinemill.task import Task, load_task
 from kinemill.validate import validate
 
 TASK = """\

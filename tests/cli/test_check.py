@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.cli.outcomes import MOST_REASONS, show_reasons
+from kinemill.cli.log_results import MOST_REASONS, show_reasons
 from kinemill.errors import BadInput
 from tests.cli.conftest import bytes_under, spike
 

@@ -10,7 +10,7 @@ import yaml
 
 from kinemill.cli.app import app
 from kinemill.cli.summary import growth_table
-from kinemill.home import Home
+from kinemill.store.home import Home
 
 TASK = """\
 task: arm

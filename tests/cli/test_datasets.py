@@ -10,7 +10,7 @@ from kinemill.cli.app import app
 from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.cli.test_commands import tasks  # noqa: F401  (a fixture)
 

@@ -7,7 +7,7 @@ import pytest
 from kinemill.cli.dummy import prepare
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
-from kinemill.spec import load_task, parse_overrides
+from kinemill.task import load_task, parse_overrides
 
 
 def test_a_robot_of_some_dimensions_gets_a_task_and_logs_to_run_it_with(home):

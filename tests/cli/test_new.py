@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 
 def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemill):

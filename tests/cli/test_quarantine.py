@@ -10,7 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.ingest.decisions import audit
 from kinemill.validate import load_checks, load_episodes
-from kinemill.validate.standing import standings
+from kinemill.validate.recording_status import standings
 from tests.cli.conftest import spike
 
 

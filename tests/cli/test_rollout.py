@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
-from pipelines.arrivals import Runs, Seen, next_run
+from kinemill.task import load_task
+from pipelines.log_sensor import Runs, Seen, next_run
 
 FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
 

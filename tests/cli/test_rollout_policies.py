@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from benchmarks._balance import DT
 from benchmarks._policies import Gains
-from kinemill.cli.acting import address_of
 from kinemill.cli.app import app
+from kinemill.cli.policy_rollout import address_of
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 TASK = {
     "task": "balancing",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemill.cli.say import interval, quantity
+from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
 
 DIVERGED = {

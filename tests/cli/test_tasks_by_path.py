@@ -3,8 +3,8 @@
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import load_task, remember_task
+from kinemill.store.home import Home
+from kinemill.task import load_task, remember_task
 from tests.conftest import ROOT
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import load_episodes
 from tests.cli.conftest import spike
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 DT = 0.1
 

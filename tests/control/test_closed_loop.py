@@ -14,12 +14,12 @@ from kinemill.control import (
     run_episode,
     uncertain_physics,
 )
+from kinemill.control.recorded_runs import run_and_log
 from kinemill.control.report import page
-from kinemill.control.runs import run_and_log
-from kinemill.drawing.moving import moving
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.reports.animation import moving
+from kinemill.task import load_task
 
 TASKS = ("pendulum", "cart_pole_swing_up", "double_cart_pole")
 

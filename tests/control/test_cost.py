@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.control import Cost
 from kinemill.errors import TaskError
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.control.conftest import DT, sled_task
 
 STATES = np.array([[1.0, 2.0], [3.0, -1.0]])  # x m, v m/s after each of two actions

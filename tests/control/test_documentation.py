@@ -3,8 +3,8 @@
 from kinemill.control.cost import SHAPES
 from kinemill.control.risk import RISKS
 from kinemill.control.splines import SPLINES
-from kinemill.spec.control import CONTROLLERS, Control, Reached, Risk, Term, Uncertainty
-from kinemill.spec.expressions import FUNCTIONS
+from kinemill.task.control import CONTROLLERS, Control, Reached, Risk, Term, Uncertainty
+from kinemill.task.expressions import FUNCTIONS
 from tests.conftest import ROOT
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.control import Plan, make_planner
 from kinemill.errors import BadInput
-from kinemill.spec.control import CONTROLLERS
+from kinemill.task.control import CONTROLLERS
 from tests.control.conftest import Sled, drive, sled_task
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.control.risk import RISKS
-from kinemill.spec.control import Risk
+from kinemill.task.control import Risk
 
 COSTS = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0], [10.0, 5.0]])  # four models, two plans
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.shards import set_digest
-from kinemill.spec import Task
 from kinemill.store import digest, once
-from kinemill.validate.judged import episodes_of
+from kinemill.store.shards import set_digest
+from kinemill.task import Task
+from kinemill.validate.shard_results import episodes_of
 
 
 def make_task(parts: dict | None = None, **dataset) -> Task:

@@ -11,7 +11,7 @@ from kinemill.dataset import load_dataset, make_dataset
 from kinemill.dataset._assignment import fill_sides
 from kinemill.dataset._split import Known, position
 from kinemill.errors import BadInput
-from kinemill.spec import Dataset
+from kinemill.task import Dataset
 from tests.dataset.conftest import make_task, publish, spin
 
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset, make_dataset
-from kinemill.dataset._moments import join, moments
 from kinemill.dataset._pack import pack
 from kinemill.dataset._packed import read_packed
-from kinemill.dataset._packing import whole_turns
+from kinemill.dataset._row_writer import whole_turns
+from kinemill.dataset._statistics import join, moments
 from kinemill.errors import BadInput, CorruptArtifact
 from tests.dataset.conftest import Content, make_task, publish, spin
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kinemill.dataset import _catalog, diff_datasets, list_datasets, make_dataset, show_dataset
+from kinemill.dataset import _versions, diff_datasets, list_datasets, make_dataset, show_dataset
 from kinemill.dataset._listing import LISTING, write_listing
 from kinemill.dataset._split import Piece
 from kinemill.store import publish_json
@@ -65,8 +65,8 @@ def test_of_many_versions_only_a_page_is_opened(home, contents, monkeypatch):
             entry = {"version": number, **ref.to_json(), "created": "2026-01-01", "owner": "a"}
             publish_json(path, entry)
     opened = []
-    read = _catalog.read_json
-    monkeypatch.setattr(_catalog, "read_json", lambda path: opened.append(path) or read(path))
+    read = _versions.read_json
+    monkeypatch.setattr(_versions, "read_json", lambda path: opened.append(path) or read(path))
     found = list_datasets(home, "arm", offset=1, limit=3)
     assert [line["version"] for line in found["datasets"]] == [MANY - 1, MANY - 2, MANY - 3]
     assert found["total"] == MANY

@@ -8,18 +8,18 @@ import yaml
 
 from kinemill.dataset import load_dataset, make_dataset, warnings
 from kinemill.dataset.dry_run import dataset_problem
+from kinemill.draft.builder import draft
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.ingest.draft import draft
-from kinemill.spec import Task, load_task
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
 from kinemill.validate import validate
-from kinemill.validate.foretelling import foretell
+from kinemill.validate.dry_run import foretell
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import StepPredictor
-from kinemill.verify.references.fitting import fit_groups, make_step
+from kinemill.verify.references.batch_predictor import single
+from kinemill.verify.references.ridge import fit_groups, make_step
 from kinemill.verify.references.specs import specs_of
-from kinemill.verify.references.stacking import single
 
 NAMES = ("a.csv", "b.csv", "val.csv", "test.csv")
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from kinemill.dataset import load_dataset, make_dataset
 from kinemill.dataset._split import Known, cut_pieces, unmatched_patterns
 from kinemill.ingest import ingest
-from kinemill.spec import Dataset, load_task
+from kinemill.task import Dataset, load_task
 from kinemill.validate import validate
 from tests.dataset.conftest import make_task, publish, spin
 

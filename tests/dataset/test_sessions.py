@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kinemill.dataset import load_dataset, make_dataset, show_dataset
 from kinemill.dataset._split import Known, cut_pieces, share_side
 from kinemill.errors import BadInput
-from kinemill.spec import Dataset
+from kinemill.task import Dataset
 from tests.dataset.conftest import make_task, publish, spin
 
 NAMES = {"meta": {"name": r"(?P<session>[^/]+)/(?P<robot>\w+)-.*"}}

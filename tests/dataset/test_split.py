@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset._sides import check_sides
+from kinemill.dataset._empty_split import check_sides
 from kinemill.dataset._split import cut_pieces, named_side, position, share_side, unmatched_patterns
 from kinemill.errors import BadInput
-from kinemill.spec import Dataset, Task
+from kinemill.task import Dataset, Task
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinemill.register.protecting import protect, release
+from kinemill.register.delete_guard import protect, release
 from kinemill.tracking import open_tracking
 
 

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from kinemill.database import address_of, database, held_by_all, spell
 from kinemill.errors import BadInput, Unreachable
-from kinemill.home import Home
-from kinemill.locks import lock
+from kinemill.store.database import address_of, database, held_by_all, spell
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
 from tests.conftest import ROOT
 
 OPEN = (
-    "import sys; from kinemill.home import Home; from pathlib import Path\n"
+    "import sys; from kinemill.store.home import Home; from pathlib import Path\n"
     "from kinemill.tracking import start_run\n"
     "print(start_run(Home(Path(sys.argv[1])), 'arm', 'key'))"
 )
@@ -76,8 +76,8 @@ def test_dagsters_settings_name_the_database_by_a_variable_alone(database, home,
 def test_a_lock_holds_between_homes_and_ends_with_its_holder(database, tmp_path):
     one, other, heard, order = Home(tmp_path / "a"), Home(tmp_path / "b"), [], []
     hold = (
-        "import sys, time; from pathlib import Path; from kinemill.home import Home\n"
-        "from kinemill.locks import lock\n"
+        "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
+        "from kinemill.store.locks import lock\n"
         "with lock(Home(Path(sys.argv[1])), 'ingest-arm'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

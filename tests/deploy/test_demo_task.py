@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from kinemill.home import Home
+from kinemill.store.home import Home
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from kinemill.errors import BadInput, ProcessLost
-from kinemill.home import Home
-from kinemill.spec.compute import Kubernetes
 from kinemill.store import publish_json
+from kinemill.store.home import Home
+from kinemill.task.compute import Kubernetes
 from resources.compute import kubernetes as target
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK
@@ -71,15 +71,15 @@ def test_no_secret_is_written_into_the_pod(job, monkeypatch):
     assert set(found) == {"KINEMILL_ERRAND", "KINEMILL_HOME"}
     assert "h1dden" not in json.dumps(found)
     errand = json.loads(found["KINEMILL_ERRAND"])
-    assert errand["module"] == "resources.child"
+    assert errand["module"] == "resources.training_process"
     assert errand["arguments"] == ["{home}/dagster/trainings/arm/0123/job.json", "{parent}"]
     assert list(errand["files"]) == ["dagster/trainings/arm/0123/job.json"]
 
 
 def test_the_errand_says_of_the_home_there_what_it_said_of_the_home_here(job, home, tmp_path):
-    from resources.errand import Errand
+    from resources.remote_job import Errand
 
-    errand = Errand.of("resources.child", ("{home}/x", "{parent}"), home, [job])
+    errand = Errand.of("resources.training_process", ("{home}/x", "{parent}"), home, [job])
     there = Home(tmp_path / "node" / "mill")
     assert errand.arrive(there) == [f"{there.root}/x", str(os.getppid())]
     arrived = there.root / job.relative_to(home.root)
@@ -102,7 +102,7 @@ class Cluster:
 
     def read_namespaced_pod_log(self, name, namespace, **_):
         container = self.pods[name][1].spec.containers[0]
-        assert container.command == ["python", "-m", "resources.errand"]
+        assert container.command == ["python", "-m", "resources.remote_job"]
         ran = subprocess.run(
             [sys.executable, *container.command[1:]],
             cwd=ROOT,

@@ -5,8 +5,8 @@ import re
 import pytest
 import yaml
 
-from kinemill.home import Home
-from pipelines.guard.people import Users
+from kinemill.store.home import Home
+from pipelines.auth.users import Users
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -92,8 +92,8 @@ def test_the_compose_file_has_known_keys_and_names_what_it_defines():
 
 
 def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path):
-    from kinemill.database import database
-    from kinemill.remote import endpoint
+    from kinemill.store.database import database
+    from kinemill.store.object_store import endpoint
     from pipelines.service import command
 
     home = Home(tmp_path / "home")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from benchmarks._servers import add_node
-from kinemill.home import Home
+from kinemill.store.home import Home
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Place
 
@@ -59,7 +59,7 @@ def training_on(node):
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(raylet(node)).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "resources.errand" in process.cmdline():
+                if "resources.remote_job" in process.cmdline():
                     return process
     return None
 

@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from kinemill import cores, remote, sharing
+from kinemill import parallel
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.store import once, open_ref, read_json, summary_of
+from kinemill.store import object_store, once, open_ref, read_json, remote_sync, summary_of
+from kinemill.store.home import Home
 from tests.conftest import ROOT
 
 INPUTS = {"of": "everything it depends on"}
@@ -83,7 +83,7 @@ def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
 def test_a_machine_that_dies_while_it_uploads_leaves_nothing_half(bucket, homes, fault):
     one, other = homes
     script = (
-        "import sys; from pathlib import Path; from kinemill.home import Home\n"
+        "import sys; from pathlib import Path; from kinemill.store.home import Home\n"
         "from tests.deploy.test_remote import make\n"
         "make(Home(Path(sys.argv[1])))"
     )
@@ -103,7 +103,7 @@ def test_a_machine_that_dies_while_it_uploads_leaves_nothing_half(bucket, homes,
 def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, homes):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(remote, "_ATTEMPTS", 2)
+    monkeypatch.setattr(object_store, "_ATTEMPTS", 2)
     down = "s3://nobody/mill?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     monkeypatch.setenv("KINEMILL_REMOTE", down)
     with pytest.raises(Unreachable, match=r"s3://nobody/mill/store/.*a rerun goes on from here"):
@@ -127,11 +127,11 @@ def test_a_mounted_folder_serves_as_well(monkeypatch, tmp_path, homes):
     assert (tmp_path / "mounted" / made.ref.path / "MANIFEST.json").is_file()
 
 
-@pytest.mark.parametrize("many", [cores.MANY, 1])
+@pytest.mark.parametrize("many", [parallel.MANY, 1])
 def test_recordings_of_one_machine_are_recordings_of_the_other(
     bucket, homes, task, logs, many, monkeypatch
 ):
-    monkeypatch.setattr(cores, "MANY", many)  # from 1 on processes read them
+    monkeypatch.setattr(parallel, "MANY", many)  # from 1 on processes read them
     one, other = homes
     first = ingest(task, one, logs)
     nothing = other.logs(task.name)
@@ -171,12 +171,12 @@ def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes)
     bucket.put_object(
         Key="mill/runs/arm/0123abcd/checkpoint-000000400/tensors.safetensors", Body=b""
     )
-    assert sharing.bring_checkpoint(other, INDEX) == "checkpoint-000000300"  # 400 was half sent
+    assert remote_sync.bring_checkpoint(other, INDEX) == "checkpoint-000000300"  # 400 was half sent
     found, state = read_checkpoint(other)
     assert (state["step"], float(found["weights"]["w"][0])) == (300, 300.0)
-    assert sharing.bring_checkpoint(other, INDEX) is None  # it is there
+    assert remote_sync.bring_checkpoint(other, INDEX) is None  # it is there
     write_checkpoint(other, tensors(350), {"step": 350}, Kept(last=2))
-    assert sharing.bring_checkpoint(one, INDEX) == "checkpoint-000000350"
+    assert remote_sync.bring_checkpoint(one, INDEX) == "checkpoint-000000350"
 
 
 def tensors(step):
@@ -190,7 +190,7 @@ def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, 
 
     folder = homes[0].runs / "arm" / "0123abcd"
     up = os.environ["KINEMILL_REMOTE"]
-    monkeypatch.setattr(remote, "_ATTEMPTS", 1)
+    monkeypatch.setattr(object_store, "_ATTEMPTS", 1)
     monkeypatch.setenv("KINEMILL_REMOTE", re.sub(r":\d+&", ":9&", up))
     with caplog.at_level(logging.WARNING):
         write_checkpoint(folder, tensors(1), {"step": 1}, Kept(last=2))
@@ -202,7 +202,7 @@ def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, 
 
 def test_forgetting_a_recording_takes_it_out_of_the_store(bucket, homes, task, logs):
     from kinemill.ingest.membership import Member
-    from kinemill.validate.forgetting import forget
+    from kinemill.validate.forget import forget
 
     one, _ = homes
     ingest(task, one, logs)
@@ -220,6 +220,6 @@ def test_forgetting_a_recording_takes_it_out_of_the_store(bucket, homes, task, l
 
 @pytest.fixture
 def task(tasks):
-    from kinemill.spec import load_task
+    from kinemill.task import load_task
 
     return load_task(tasks / "tiny.yaml")

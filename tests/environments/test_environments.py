@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, learning_environment, make_environment
-from kinemill.environments._ending import LONGEST, Ending
+from kinemill.environments._time_limit import LONGEST, Ending
+from kinemill.environments.evaluation import RandomPolicy, bootstrap, run_episode, try_policy
 from kinemill.environments.logs import write_episode
-from kinemill.environments.trials import RandomPolicy, bootstrap, run_episode, try_policy
 from kinemill.errors import BadInput
-from kinemill.spec.environment import WRAPPERS
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
+from kinemill.task.environment import WRAPPERS
 from tests.environments.plants import Toward
 
 POINT = {"type": "python", "path": "tests.environments.plants:Point", "steps": 20}

@@ -10,16 +10,16 @@ import pytest
 
 from kinemill.control.closed_loop import Episode, run_episode
 from kinemill.control.physics import Robot
-from kinemill.control.runs import run_and_log
+from kinemill.control.recorded_runs import run_and_log
 from kinemill.environments import layout_of, make_environment
-from kinemill.environments.demonstrating import demonstrate
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.evaluation import run_episode as run_trial
 from kinemill.environments.layout import action_limits
 from kinemill.environments.logs import write_episode
-from kinemill.environments.trials import run_episode as run_trial
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.sim.pendulum import Pendulum
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.conftest import ROOT
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, make_environment
-from kinemill.environments.demonstrating import demonstrate
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.evaluation import run_episode
 from kinemill.environments.kinds._raster import Bar, Disc, draw
 from kinemill.environments.kinds.reach import posture, tip
-from kinemill.environments.trials import run_episode
 from kinemill.errors import BadInput
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.conftest import ROOT
 
 KINDS = ("reach", "obstacle", "targets")

@@ -5,12 +5,12 @@ import pytest
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card, open_card
-from kinemill.environments.trials import run_episode, try_policy
+from kinemill.environments.evaluation import run_episode, try_policy
 from kinemill.errors import BadInput, TaskError
 from kinemill.runtime import load
 from kinemill.sim.pendulum import Pendulum
-from kinemill.spec import load_task
-from kinemill.spec.task import Task
+from kinemill.task import load_task
+from kinemill.task.document import Task
 from tests.conftest import ROOT
 
 
@@ -70,8 +70,8 @@ def test_a_plants_parameters_can_be_drawn_and_its_links_seen():
 def learned(tmp_path_factory):
     """A model of the pendulum that was hardly trained: what it says is what counts here."""
     from kinemill.export import export
-    from kinemill.home import Home
-    from kinemill.spec.ports import Silence
+    from kinemill.store.home import Home
+    from kinemill.task.protocols import Silence
     from kinemill.train import train
     from tests.train.conftest import pendulum_task, publish, swing
     from tests.tune.conftest import packed_with

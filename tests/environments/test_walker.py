@@ -10,14 +10,14 @@ from kinemill.environments.kinds._walkers import Walkers, height_of, leveled, so
 from kinemill.environments.kinds.walker import Walker
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
 from kinemill.train.gait_reference import Reference
 from kinemill.train.gaits import fit_gaits
 from kinemill.train.motion_prior import BATCH, MotionPrior
-from kinemill.train.reinforcement.nets import Perceptron
-from kinemill.train.tracked import WIDTH, TrackedPolicy, see
-from kinemill.train.tracking import REACH, Tracking
+from kinemill.train.motion_tracking import REACH, Tracking
+from kinemill.train.reinforcement.networks import Perceptron
+from kinemill.train.tracking_policy import WIDTH, TrackedPolicy, see
 
 LOW, HIGH = (np.array([LIMITS[name][k] for name in JOINTS * 2]) for k in (0, 1))
 

@@ -5,9 +5,9 @@ import pytest
 
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
-from kinemill.environments.trials import RandomPolicy, try_policy
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
+from kinemill.environments.evaluation import RandomPolicy, try_policy
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from tests.conftest import ROOT
 

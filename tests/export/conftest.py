@@ -10,8 +10,8 @@ import torch
 from benchmarks import _exports
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
-from kinemill.spec.task import Task
+from kinemill.export.step_files import write_model
+from kinemill.task.document import Task
 from kinemill.train.layout import layout_of
 from kinemill.train.step import Step, make_step
 from tests.models.options import LEARN

@@ -7,12 +7,12 @@ import onnx
 import pytest
 
 from kinemill.errors import BadInput, Blocked
-from kinemill.export import compiled
-from kinemill.export.c99 import checking, generate, source
-from kinemill.export.c99.building import compiler
+from kinemill.export import native_library
+from kinemill.export.c99 import generate, parity, source
+from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.operations import OPERATIONS
 from kinemill.export.c99.source import _comment
-from kinemill.export.compiled import compile_rollout
+from kinemill.export.native_library import compile_rollout
 from kinemill.runtime import load, wrapped
 from tests.export.conftest import batch, published, random_step
 
@@ -159,14 +159,14 @@ def test_c_with_another_weight_is_refused(tmp_path):
             values[0, 0] *= -1.0
             item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
     with pytest.raises(Blocked, match=r"step.c: differs from step.onnx by up to"):
-        checking.write_c99(folder, other.SerializeToString())
+        parity.write_c99(folder, other.SerializeToString())
     with pytest.raises(BadInput, match="differs from the ONNX file"):
         load(folder / "rollout.onnx").quicken(compile_rollout(other.SerializeToString()))
 
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
     folder = published(random_step(MODELS["mlp"]), tmp_path)
-    compiled._compiled.cache_clear()
+    native_library._compiled.cache_clear()
     monkeypatch.delitem(OPERATIONS, "Tanh")
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "runs in ONNX Runtime, not compiled: C99: " in caplog.text

@@ -16,19 +16,20 @@ import onnxruntime
 import pytest
 import torch
 
-from kinemill.export.c99 import building, generate
-from kinemill.export.c99.building import compiler
-from kinemill.export.compiled import compile_rollout
+from kinemill.export.c99 import compiler as c_compiler
+from kinemill.export.c99 import generate
+from kinemill.export.c99.compiler import compiler
 from kinemill.export.interface import describe
+from kinemill.export.native_library import compile_rollout
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model, trace
 from kinemill.runtime import Interface, wrapped
-from kinemill.spec.channels import Channel
-from kinemill.spec.plugins import ENCODINGS, MODELS
-from kinemill.spec.task import Task
+from kinemill.task.channels import Channel
+from kinemill.task.document import Task
+from kinemill.task.plugins import ENCODINGS, MODELS
 from kinemill.train.ensemble import Ensemble
+from kinemill.train.ensemble_member import Member, Noise
 from kinemill.train.layout import Window, layout_of
-from kinemill.train.member import Member, Noise
 from kinemill.train.relations import Integrator
 from kinemill.train.step import make_step
 from tests.models.options import OPTIONS, ROD
@@ -101,8 +102,8 @@ def ensemble(step, members: int) -> Ensemble:
 @pytest.fixture(autouse=True)
 def _quick_compiler(monkeypatch):
     """Compile rollouts without the optimizations that take most of a compiler's time."""
-    monkeypatch.setattr(building, "FLAGS", ("-std=gnu99", "-O1", "-ffp-contract=fast"))
-    monkeypatch.setattr(building, "TARGETS", ((),))
+    monkeypatch.setattr(c_compiler, "FLAGS", ("-std=gnu99", "-O1", "-ffp-contract=fast"))
+    monkeypatch.setattr(c_compiler, "TARGETS", ((),))
 
 
 class Files:

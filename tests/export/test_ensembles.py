@@ -10,11 +10,11 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.spec.plugins import MODELS
+from kinemill.task.plugins import MODELS
 from kinemill.train.ensemble import Ensemble
-from kinemill.train.member import Member, Noise
+from kinemill.train.ensemble_member import Member, Noise
 from tests.export.conftest import DESCRIPTION, batch, random_step
 
 HISTORY = 4

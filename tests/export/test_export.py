@@ -12,10 +12,10 @@ from torch import nn
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.spec.plugins import MODELS
 from kinemill.store import file_digest
+from kinemill.task.plugins import MODELS
 from tests.export.conftest import DESCRIPTION, batch, published, random_step
 from tests.models.options import MORE, OPTIONS
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from kinemill.environments.card import make_card
-from kinemill.environments.trials import try_policy
+from kinemill.environments.evaluation import try_policy
 from kinemill.export import export
 from kinemill.runtime import load
-from kinemill.spec.ports import Silence
 from kinemill.store import open_ref
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from tests.train.test_reinforcement import CART, DOORS, POINT, rl_task
 

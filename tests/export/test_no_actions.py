@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.layout import layout_of
 from kinemill.train.step import make_step
 

@@ -11,7 +11,7 @@ from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import drawn, make_cases, played
 from kinemill.runtime import Policy, load
-from kinemill.train.acting import as_policy
+from kinemill.train.policy_runner import as_policy
 
 
 @pytest.fixture(scope="module")

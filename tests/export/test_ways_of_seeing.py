@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.models._parts import activation
+from kinemill.models._layers import activation
 from kinemill.runtime import load
+from kinemill.verify.nan_propagation import poison
 from kinemill.verify.parity import Pair, compare, refer
-from kinemill.verify.poison import poison
-from kinemill.verify.probes import Probe
+from kinemill.verify.test_inputs import Probe
 from tests.export.conftest import batch, published, random_step
 
 HISTORY = 3

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kinemill import cores, faultpoints
-from kinemill.home import Home
+from kinemill import parallel
 from kinemill.ingest import ingest, load_recordings
-from kinemill.spec import load_task
-from kinemill.store import Ref, open_ref
+from kinemill.store import Ref, fault_injection, open_ref
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,10 +85,10 @@ def _once(task, home, logs) -> dict[str, object]:
 def _work(site: Site, fault: str, told: Path) -> None:
     # Nothing here outlives the machine; a killed process loses none of what it wrote.
     os.fsync = lambda handle: None
-    os.environ[faultpoints.VARIABLE] = fault
+    os.environ[fault_injection.VARIABLE] = fault
     if site.in_processes:
-        cores.MANY = 1
-    told.write_text(json.dumps({"result": mill(site), "passings": faultpoints.passings()}))
+        parallel.MANY = 1
+    told.write_text(json.dumps({"result": mill(site), "passings": fault_injection.passings()}))
 
 
 class Mills:
@@ -99,7 +99,7 @@ class Mills:
         self._context.set_forkserver_preload(["tests.ingest._faults", "tests.ingest._warm"])
 
     def start(self, site: Site, fault: str = "count", name: str = "told"):
-        """Start a mill; `fault` as in `kinemill.faultpoints`."""
+        """Start a mill; `fault` as in `kinemill.store.fault_injection`."""
         told = site.home.parent / f"{name}.json"
         told.parent.mkdir(parents=True, exist_ok=True)
         process = self._context.Process(target=_work, args=(site, fault, told))

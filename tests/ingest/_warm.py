@@ -6,9 +6,9 @@ Nothing here lets polars start its threads, which would not be there after a for
 import great_expectations
 import great_expectations.expectations
 
-import kinemill.spec.units
+import kinemill.task.units
 import kinemill.validate
-from kinemill.spec import CHECKS, READERS
+from kinemill.task import CHECKS, READERS
 
 LOADED = (great_expectations, kinemill.validate, [*CHECKS.values()], [*READERS.values()])
-kinemill.spec.units.check_unit("rad/s")  # reads pint's definitions
+kinemill.task.units.check_unit("rad/s")  # reads pint's definitions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.spec import Task, load_task
+from kinemill.task import Task, load_task
 
 TASK = """
 task: pendulum

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from kinemill.ingest import ingest, load_recordings, sights, stage
-from kinemill.ingest.arriving import news, settled
+from kinemill.ingest import ingest, load_recordings, scan_cache, stage
+from kinemill.ingest.arrivals import news, settled
 
 LONG_AGO = 1e9  # s: 2001, before any other file
 
@@ -16,7 +16,7 @@ LONG_AGO = 1e9  # s: 2001, before any other file
 def read(monkeypatch):
     """Names of the files whose bytes ingest reads to know their content, in order."""
     # What has just changed is looked at again for a second; here, for a hundredth of one.
-    monkeypatch.setattr(sights, "_FRESH", 0.01)
+    monkeypatch.setattr(scan_cache, "_FRESH", 0.01)
     names, digest = [], stage.digest_to_copy
 
     def noted(path, ahead):
@@ -151,7 +151,7 @@ def test_what_is_new_since_is_kept_beside_and_losing_that_costs_the_reading_of_i
 
 
 def test_many_changes_are_brought_into_the_first_file(home, logs, take, write, swing, monkeypatch):
-    monkeypatch.setattr(sights, "_FEW", 2)
+    monkeypatch.setattr(scan_cache, "_FEW", 2)
     write("a.csv", swing)
     take()
     (book,) = (home.store / "index" / "pendulum").glob("sights-*")

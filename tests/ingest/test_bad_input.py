@@ -13,7 +13,7 @@ import pytest
 
 from kinemill.errors import TaskError
 from kinemill.ingest import ingest, load_recordings
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.ingest.messages import ulog_bytes, ulog_samples
 
@@ -157,7 +157,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
 from kinemill.errors import KinemillError
-from kinemill.spec import load_task
+from kinemill.task import load_task
 try:
     load_task({str(path)!r})
 except KinemillError as error:

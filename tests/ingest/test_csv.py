@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
-from kinemill.spec import Source
+from kinemill.task import Source
 
 HEADER = "time,position,velocity,torque\n"
 

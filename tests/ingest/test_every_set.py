@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.formats import ROBOTS, SETS, task_of
 from kinemill.dataset import load_dataset, make_dataset
+from kinemill.draft.schema_inference import form_of
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
-from kinemill.ingest.surveying import form_of
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
-from kinemill.validate.judge import judge
+from kinemill.validate.apply_checks import judge
 
 # Of the 13 runs of the double pendulum one is a resting noise
 # record with two rows at time 0.0; one pendubot run has a row alone before a gap; the flight

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.ingest.arriving import news, settled
+from kinemill.ingest.arrivals import news, settled
 from kinemill.ingest.files import recognize, scan
-from kinemill.spec import READERS
+from kinemill.task import READERS
 
 NOW = 2_000_000_000.0
 

@@ -7,7 +7,7 @@ import pytest
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.raw import RawLog, Unreadable
 from kinemill.ingest.readers.hdf5 import read
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 FRAME = np.arange(24.0).reshape(8, 3)  # row k, column c: 3k + c
 

@@ -4,7 +4,7 @@ import pytest
 
 from kinemill.ingest import ingest
 from kinemill.ingest.header_units import stated_unit
-from kinemill.spec import Task
+from kinemill.task import Task
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kinemill.documents import valid_text
-from kinemill.home import Home
 from kinemill.ingest import ingest
-from kinemill.ingest.arriving import news
+from kinemill.ingest.arrivals import news
 from kinemill.ingest.files import scan
-from kinemill.spec import READERS
+from kinemill.store.home import Home
+from kinemill.store.json_io import valid_text
+from kinemill.task import READERS
 from kinemill.validate import load_checks, validate
 
 HEADER = "time,position,velocity,torque\n"
@@ -228,8 +228,8 @@ def test_a_reader_that_trips_over_one_log_reads_the_others(
 
 
 def test_a_full_home_is_not_blamed_on_a_log(task, home, logs, write, swing, monkeypatch):
-    from kinemill.disk import DiskFull
     from kinemill.ingest import recordings
+    from kinemill.store.disk_space import DiskFull
 
     def full(frame, path):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.home import Home
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.decisions import decided
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
 from kinemill.store import open_ref, read_json
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
 
 

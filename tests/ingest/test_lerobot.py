@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from kinemill.draft.builder import draft
 from kinemill.ingest import ingest, load_recordings
-from kinemill.ingest.draft import draft
 from kinemill.ingest.raw import About, Unreadable
 from kinemill.ingest.readers._lerobot_meta import about
 from kinemill.ingest.readers.parquet import read
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 
 @pytest.fixture

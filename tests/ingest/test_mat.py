@@ -12,7 +12,7 @@ from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mat import read
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 VARIABLES = {
     "t": np.arange(5.0)[:, None] * 0.01,

@@ -9,7 +9,7 @@ from kinemill.ingest import ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from kinemill.errors import BadLog
 from kinemill.ingest.media import store_media
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import READERS, load_task
+from kinemill.task import READERS, load_task
 
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (100, 100))

@@ -13,7 +13,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers._pictures import Plain, decoded
 from kinemill.ingest.readers.mcap import read
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.ingest.messages import START, TASK, run, write_mcap
 
 CAMERA = '{role: image, source: "/camera", resample: {max_gap: 0.2}}'

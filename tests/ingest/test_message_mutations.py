@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from kinemill.spec import READERS
+from kinemill.task import READERS
 from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
 from tests.ingest.test_mutations import CHILD, LOGS
 

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from kinemill.draft.builder import draft
+from kinemill.draft.schema_inference import survey
 from kinemill.ingest import ingest
-from kinemill.ingest.draft import draft
-from kinemill.ingest.surveying import survey
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 STEPS = 60
 TASK = """

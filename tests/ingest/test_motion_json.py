@@ -10,7 +10,7 @@ from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.motion_json import read
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from kinemill import digests
-from kinemill.ingest import copying, ingest, membership, stage
+from kinemill.ingest import hash_copy, ingest, membership, stage
+from kinemill.store import digests
 
 
 def outcomes(report) -> dict[str, str]:
@@ -44,7 +44,7 @@ def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_tha
     monkeypatch.setattr(membership, "copy", lambda *to: read.append(to) or digests.copy(*to))
     rows = [(k / 100, math.sin(k / 100), math.cos(k / 100), 0.0) for k in range(50_000)]
     log = write("a.csv", rows)
-    assert log.stat().st_size > copying.LEAST
+    assert log.stat().st_size > hash_copy.LEAST
     time.sleep(3 * digests.CALM / 1e9)
     monkeypatch.setattr(digests, "_blocks", _once(digests._blocks))
     report = ingest(task, home, logs)

@@ -17,9 +17,9 @@ CHILD = """
 import random, resource, sys, warnings
 from pathlib import Path
 from kinemill.errors import BadLog
-from kinemill.ingest.meta import read_attributes
+from kinemill.ingest.metadata import read_attributes
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import READERS, load_task
+from kinemill.task import READERS, load_task
 
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (100, 100))

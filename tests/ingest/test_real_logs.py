@@ -8,7 +8,7 @@ import pytest
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
+from kinemill.task import load_task
 
 TASK = """
 task: arm

@@ -8,7 +8,7 @@ from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.mcap import read as read_mcap
 from kinemill.ingest.readers.rosbag import read
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.ingest.messages import START, TASK, run, write_bag
 
 

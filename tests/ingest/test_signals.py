@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest import recordings as stage
-from kinemill.ingest.laps import Stamps, laps
+from kinemill.ingest.clock_resets import Stamps, laps
 from kinemill.ingest.raw import (
     RawLog,
     Reader,
@@ -19,7 +19,7 @@ from kinemill.ingest.raw import (
     split_index,
 )
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import Source
+from kinemill.task import Source
 
 UNITS = {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}
 

@@ -8,7 +8,7 @@ from kinemill.ingest.channels import hold, linear, unwrap
 from kinemill.ingest.channels import on_grid as resample
 from kinemill.ingest.raw import RawLog, stretches
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import Source
+from kinemill.task import Source
 
 EXACT = 1e-8
 

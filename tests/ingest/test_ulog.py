@@ -9,7 +9,7 @@ from kinemill.ingest import ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.ulog import read
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.ingest.messages import ulog_bytes, ulog_record, ulog_samples
 
 TASK = """

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kinemill.spec import MODELS
-from kinemill.spec.task import Task
+from kinemill.task import MODELS
+from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
 from tests.models.options import MORE, OPTIONS

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from kinemill.errors import BadInput
 from kinemill.models.latent import Latent
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
 

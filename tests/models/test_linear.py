@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kinemill.errors import BadInput
 from kinemill.models.linear import Linear
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.layout import make_layout
 
 INPUTS, OUTPUTS, HISTORY = 3, 2, 4

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.models._parts import activation
+from kinemill.models._layers import activation
 from kinemill.models.mlp import MLP
 
 

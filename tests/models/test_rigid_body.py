@@ -10,7 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.models._mechanics import Chain, Free, solve
 from kinemill.models._rigid_network import Actuators
 from kinemill.models.rigid_body import RigidBody
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kinemill.home import Home
+from kinemill.store.home import Home
 
 TASK = "tiny"
 
@@ -115,7 +115,7 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
 @pytest.fixture
 def task_gone_wrong(place, tmp_path, monkeypatch):
     """The job of a task whose file is changed after Dagster has loaded it: `make(old, new)`."""
-    from kinemill.spec import load_task
+    from kinemill.task import load_task
     from pipelines.chain import definitions_of
 
     def make(old, new):
@@ -131,7 +131,7 @@ def task_gone_wrong(place, tmp_path, monkeypatch):
 
 def is_training(process):
     """Whether a process trains: one of ours, started with a job or before, that writes its log."""
-    ours = {"resources.child", "resources.spare"}
+    ours = {"resources.training_process", "resources.prewarmed_worker"}
     with suppress(psutil.NoSuchProcess):  # a zombie, or gone since it was listed
         logs = [Path(file.path).name for file in process.open_files()]
         return bool(ours & set(process.cmdline())) and "training.log" in logs

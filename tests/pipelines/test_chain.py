@@ -9,10 +9,10 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from assets import CHAIN
-from assets.vocabulary import WORDS
+from assets.metadata import WORDS
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from pipelines.chain import definitions_of
 from pipelines.instance import open_instance

@@ -5,7 +5,7 @@ import pytest
 from dagster._core.execution.api import create_execution_plan
 
 from kinemill.errors import BadInput
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from pipelines.backfill import backfill
 from pipelines.chain import definitions_of
 from pipelines.definitions import build

@@ -8,15 +8,15 @@ import dagster as dg
 import pytest
 
 from assets import CHAIN
-from assets.vocabulary import WORDS, say
+from assets.metadata import WORDS, say
 from kinemill.errors import TaskError
-from kinemill.spec import load_task
-from kinemill.spec.overrides import leaves, nested
+from kinemill.task import load_task
+from kinemill.task.overrides import leaves, nested
 from pipelines.chain import definitions_of
 from pipelines.definitions import build
 from pipelines.run import run_config
-from pipelines.sensors import failures
-from resources.mill import launchpad
+from pipelines.run_status_sensors import failures
+from resources.task_resource import launchpad
 from tests.pipelines.conftest import TASK
 
 HEAVY = ["torch", "mlflow", "great_expectations", "mujoco", "matplotlib", "pandas", "onnx"]

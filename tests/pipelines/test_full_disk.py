@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from kinemill.home import Home
 from kinemill.store import read_json
+from kinemill.store.home import Home
 from tests.pipelines.conftest import TASK, Place
 from tests.pipelines.test_training import start_run, training_of
 

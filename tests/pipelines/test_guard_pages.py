@@ -4,7 +4,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from pipelines.guard.pages import with_pages
+from pipelines.auth.pages import with_pages
 from resources.links import report_link, task_link, version_link
 
 

@@ -3,14 +3,14 @@
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from tests.pipelines.test_guard import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
 
 from kinemill.errors import BadInput
-from pipelines.guard.door import Door
-from pipelines.guard.layer import Guard
-from pipelines.guard.people import Users, home_token
-from pipelines.guard.proxy import proxy_at
-from pipelines.guard.rules import HERE, Rules
-from tests.pipelines.test_guard import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
+from pipelines.auth.login import Door
+from pipelines.auth.middleware import Guard
+from pipelines.auth.proxy import proxy_at
+from pipelines.auth.rules import HERE, Rules
+from pipelines.auth.users import Users, home_token
 
 SECRET = "a secret that both of them know"
 MILL = "https://mill.example"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.home import Home
+from kinemill.store.home import Home
 from tests.pipelines.conftest import TASK, Place
 from tests.pipelines.serving import LAUNCH as LAUNCH_RUN
 from tests.pipelines.serving import REPOSITORY, Served
@@ -52,7 +52,7 @@ def free():
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, tasks):
     """`kinemill up` on an empty home, with an operator and a viewer beside its owner."""
-    from pipelines.guard.people import Users
+    from pipelines.auth.users import Users
 
     place = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
     with pytest.MonkeyPatch.context() as patch:
@@ -104,7 +104,7 @@ def test_what_a_viewer_and_an_operator_may_do(served):
 
 
 def test_a_run_belongs_to_whoever_launched_it_whatever_they_say(served, monkeypatch):
-    from pipelines.guard.people import Users
+    from pipelines.auth.users import Users
 
     command = "from kinemill.cli import main; main()"
     asked = [sys.executable, "-c", command, "start", TASK, "--json", "--owner"]

@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.keeping.backups import back_up
-from kinemill.keeping.collecting import Wanted, collect
-from kinemill.keeping.restoring import restore
-from kinemill.keeping.upgrading import upgrade
+from kinemill.maintenance.backups import back_up
+from kinemill.maintenance.gc import Wanted, collect
+from kinemill.maintenance.restore import restore
+from kinemill.maintenance.upgrade import upgrade
 from kinemill.register import fetch_bundle
 from kinemill.register.lineage import made_from
 from kinemill.runtime import load
-from kinemill.spec.ports import Silence
 from kinemill.store import publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task.protocols import Silence
 from kinemill.tracking import open_tracking
 from pipelines.housekeeping import orchestrator, storage
 from pipelines.instance import open_instance

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 from resources.processes import send
 from tests.pipelines.conftest import TASK, TINY, Place, is_training

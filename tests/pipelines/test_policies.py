@@ -24,13 +24,13 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 
 from kinemill.errors import ProcessLost
-from kinemill.home import Home
-from kinemill.spec import load_task
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from pipelines import pools
 from pipelines.chain import definitions_of
 from pipelines.instance import prepare
-from pipelines.reaping import reap
-from resources import launcher
+from pipelines.orphan_runs import reap
+from resources import run_launcher
 from resources.processes import boot_id
 from resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
 from tests.conftest import ROOT
@@ -132,8 +132,8 @@ def test_a_number_given_away_after_a_restart_of_the_machine_is_no_living_run(
 def test_a_process_that_began_after_the_run_said_its_number_is_another_one(instance):
     run = started(instance, psutil.Process().pid)
     said = instance.run_launcher._said(run)
-    assert launcher._process(run, *said) is not None
-    assert launcher._process(run, said[0], psutil.Process().create_time() - 61.0) is None
+    assert run_launcher._process(run, *said) is not None
+    assert run_launcher._process(run, said[0], psutil.Process().create_time() - 61.0) is None
 
 
 def test_a_run_of_another_machine_is_not_judged(instance):
@@ -147,7 +147,7 @@ def test_a_run_of_another_machine_is_not_judged(instance):
 def test_a_run_whose_code_server_was_killed_fails_once_there_is_another(
     instance, patience, healthy, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(launcher, "_ANOTHER", patience)
+    monkeypatch.setattr(run_launcher, "_ANOTHER", patience)
     lost = {GRPC_INFO_TAG: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'}
     run = started(instance, 2**22 + 1, **lost)
     health = instance.run_launcher.check_run_worker_health(run).status
@@ -179,7 +179,7 @@ def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
 
 @pytest.mark.parametrize("how", ["deaf", "willing"])
 def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch):
-    monkeypatch.setattr(launcher, "PATIENCE", 0.5)
+    monkeypatch.setattr(run_launcher, "PATIENCE", 0.5)
     code = GONE if how == "deaf" else GONE.replace("SIG_IGN)\nchild", "SIG_DFL)\nchild")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -198,8 +198,8 @@ def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch)
 def test_patience_with_a_canceled_run_is_less_than_5_s():
     from resources.compute import local
 
-    assert launcher.PATIENCE + launcher._AFTER < 5.0
-    assert local._PATIENCE < launcher.PATIENCE
+    assert run_launcher.PATIENCE + run_launcher._AFTER < 5.0
+    assert local._PATIENCE < run_launcher.PATIENCE
 
 
 # Time limits

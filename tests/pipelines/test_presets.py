@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from kinemill.spec import list_tasks, load_task
+from kinemill.task import list_tasks, load_task
 from pipelines.chain import definitions_of
 from pipelines.presets import known_motions, motion, presets_of
 

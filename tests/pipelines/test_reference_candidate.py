@@ -6,14 +6,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from kinemill.keeping.collecting import Wanted, collect
-from kinemill.keeping.live import Nobody
+from kinemill.maintenance.gc import Wanted, collect
+from kinemill.maintenance.liveness import Nobody
 from kinemill.register import find_version, start_of, tags
 from kinemill.runtime import load
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
-from kinemill.spec.promoting import REFERENCES
 from kinemill.store import open_ref, read_json
+from kinemill.task import load_task
+from kinemill.task.promote import REFERENCES
+from kinemill.task.protocols import Silence
 from kinemill.verify.labels import label
 from pipelines.instance import open_instance
 from pipelines.run import run_chain

@@ -10,8 +10,8 @@ import urllib.request
 
 import pytest
 
-from kinemill.home import Home
 from kinemill.runtime import load
+from kinemill.store.home import Home
 from tests.pipelines.conftest import TASK, TINY, Place
 from tests.pipelines.serving import LAUNCH, REPOSITORY, TERMINATE, Served, until
 from tests.pipelines.test_guarded_servers import PASSWORD, free
@@ -26,7 +26,7 @@ LONG = {"steps": 1_000_000, "patience": None}
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, first_run, logs):
     """A home with a champion of `tiny`, logs of four more tasks, and two users."""
-    from pipelines.guard.people import Users
+    from pipelines.auth.users import Users
 
     original, _ = first_run
     root = tmp_path_factory.mktemp("served")
@@ -71,7 +71,7 @@ def shown(place):
 
 
 def token_of(served, name):
-    from pipelines.guard.people import Users
+    from pipelines.auth.users import Users
 
     return Users(served.place.home).renew_token(name)
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from assets import CHAIN
 from kinemill.cli.app import app
-from kinemill.home import Home
+from kinemill.store.home import Home
 from tests.conftest import ROOT
 from tests.pipelines.conftest import TASK, Place, is_training
 from tests.pipelines.serving import until

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.register import list_versions
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.tracking import open_tracking
 from kinemill.tune import lines
 from kinemill.tune.search import folder_of, read_search

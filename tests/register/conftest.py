@@ -12,17 +12,17 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kinemill.export.bundle import write_interface
-from kinemill.home import Home
 from kinemill.register import Produced, register
 from kinemill.register.commit import commit
-from kinemill.register.evidence import Duel, Findings
 from kinemill.register.ledger import Change
+from kinemill.register.measurements import Duel, Findings
 from kinemill.register.rules import Measured, Paired, Repeated
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
-from kinemill.spec import Task, load_task
-from kinemill.spec.promoting import FREE_RUN
 from kinemill.store import Ref, once, publish_json
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.task.promote import FREE_RUN
 from kinemill.tracking import open_tracking
 from kinemill.verify.comparison import NRMSE, Comparison
 

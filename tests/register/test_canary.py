@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, Blocked
 from kinemill.register import audit, canary
-from kinemill.register.pulling import OfHome, pull
+from kinemill.register.pull_source import OfHome, pull
 from kinemill.register.versions import find_version
 from kinemill.runtime.canary import Canary, which_of
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 
 NAMES = [f"robot-{number}" for number in range(2000)]

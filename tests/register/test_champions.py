@@ -6,8 +6,8 @@ import pytest
 from kinemill.register import (
     list_versions,
 )
-from kinemill.register.evidence import TestSplit
-from kinemill.spec import load_task
+from kinemill.register.measurements import TestSplit
+from kinemill.task import load_task
 from tests.register.conftest import Claims
 from tests.register.found import found_by, gate_of
 

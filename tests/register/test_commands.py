@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, TaskError
-from kinemill.register import promoting
+from kinemill.register import promotion
 from kinemill.tracking import open_tracking
 
 
@@ -18,7 +18,7 @@ from kinemill.tracking import open_tracking
 def kinemill(reigned, monkeypatch):
     chain = reigned(2)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
-    monkeypatch.setattr(promoting, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
     chain.register(0.26, gain=0.7)
 
     def run(*args, code=0):

@@ -8,12 +8,13 @@ from functools import partial
 
 import pytest
 
-from kinemill import faultpoints, runtime
-from kinemill.register import audit, canary, fetch_bundle, promoting
+from kinemill import runtime
+from kinemill.register import audit, canary, fetch_bundle, promotion
+from kinemill.register.alias_switch import MOVES
 from kinemill.register.canary import end_canary, look_at_canary, start_canary
-from kinemill.register.switching import MOVES
 from kinemill.register.versions import find_version, versions_of
-from kinemill.spec import load_task
+from kinemill.store import fault_injection
+from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.register.conftest import Claims
 from tests.register.test_rebuild import hang_up
@@ -23,7 +24,7 @@ WHY = "because of test"
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    for module in (promoting, canary):
+    for module in (promotion, canary):
         monkeypatch.setattr(module, "serve_still", lambda folder: (True, "answered"))
 
 
@@ -33,13 +34,13 @@ def waiting(chain, gain):
     found = chain.register(0.01, gain=gain, champion=0.1, task=task)
     assert found.summary["decision"] == "waiting"
     return partial(
-        promoting.approve, task, chain.home, f":{found.version}", why=WHY, evidence=Claims(0.01)
+        promotion.approve, task, chain.home, f":{found.version}", why=WHY, evidence=Claims(0.01)
     )
 
 
 ACTIONS = {
-    "promote": lambda chain: partial(promoting.promote, chain.task, chain.home, ":1", why=WHY),
-    "rollback": lambda chain: partial(promoting.rollback, chain.task, chain.home, why=WHY),
+    "promote": lambda chain: partial(promotion.promote, chain.task, chain.home, ":1", why=WHY),
+    "rollback": lambda chain: partial(promotion.rollback, chain.task, chain.home, why=WHY),
     "canary": lambda chain: partial(start_canary, "cart", chain.home, ":1", 0.5, why=WHY),
     "approve": lambda chain: waiting(chain, 0.9),
     "gate": lambda chain: partial(chain.register, 0.01, gain=0.9, champion=0.1),
@@ -76,15 +77,15 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
 ):
     chain = reigned(3)
     act, known = ACTIONS[action](chain), len(audit(chain.home, "cart")["events"])
-    monkeypatch.setattr(faultpoints, "_passed", Counter())
+    monkeypatch.setattr(fault_injection, "_passed", Counter())
     number = 1 if point == "crowned" else LAST.get(action, 1)
-    monkeypatch.setenv(faultpoints.VARIABLE, f"error:register.{point}:{number}")
+    monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:{number}")
     if (action, point) == ("canary", "crowned"):  # it moves no alias
         act()
     else:
         with pytest.raises(OSError, match=f"register.{point}"):
             act()
-    monkeypatch.delenv(faultpoints.VARIABLE)
+    monkeypatch.delenv(fault_injection.VARIABLE)
     events = sound(chain)
     assert len(events) > known
     assert events[-1]["why"].endswith(WHY) or action in LAST
@@ -99,7 +100,7 @@ def test_before_the_record_nothing_has_happened(reigned, monkeypatch):
     known = audit(chain.home, "cart")
     monkeypatch.setattr("kinemill.register.ledger.publish_json", _full)
     with pytest.raises(OSError, match="no room"):
-        promoting.promote(chain.task, chain.home, ":1", why=WHY)
+        promotion.promote(chain.task, chain.home, ":1", why=WHY)
     monkeypatch.undo()
     assert audit(chain.home, "cart") == known
 
@@ -117,8 +118,8 @@ def random_action(chain, draw, number):
     other = f":{draw.choice(others)}"
     why = f"{WHY} {number}"
     choices = [
-        partial(promoting.promote, chain.task, chain.home, other, why=why),
-        partial(promoting.rollback, chain.task, chain.home, to=other, why=why),
+        partial(promotion.promote, chain.task, chain.home, other, why=why),
+        partial(promotion.rollback, chain.task, chain.home, to=other, why=why),
         partial(start_canary, "cart", chain.home, other, draw.uniform(0.1, 0.9), why=why),
         partial(chain.register, 0.01, gain=2.0 + number, champion=0.1),
     ]

@@ -7,9 +7,9 @@ import pytest
 from kinemill.errors import TaskError
 from kinemill.register import list_versions
 from kinemill.register.consistency import RegistryMismatch
-from kinemill.register.evidence import TestSplit
-from kinemill.register.protecting import release
-from kinemill.spec import load_task
+from kinemill.register.delete_guard import release
+from kinemill.register.measurements import TestSplit
+from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.register.conftest import BASELINES, Claims, verification
 

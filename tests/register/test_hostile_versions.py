@@ -10,21 +10,21 @@ from functools import partial
 import onnx
 import pytest
 from onnx import external_data_helper
+from tests.runtime.test_refusing import Canary
 
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import fetch_bundle, tags
 from kinemill.register.lookup import show
-from kinemill.register.pulling import OfHome
+from kinemill.register.pull_source import OfHome
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version
-from kinemill.runtime import pulling
+from kinemill.runtime import download
+from kinemill.runtime.download import answers
 from kinemill.runtime.integrity import SUMS
-from kinemill.runtime.pulling import answers
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
 from tests.register.conftest import enrol
-from tests.runtime.test_refusing import Canary
 
 ADDRESS = "models:/cart@champion"
 
@@ -125,7 +125,7 @@ def test_a_hostile_champion_is_not_loaded(hostile):
 
 def test_a_robot_keeps_the_version_it_has(hostile, sound, tmp_path):
     to = tmp_path / "robot"
-    pull = partial(pulling.pull, try_it=answers)
+    pull = partial(download.pull, try_it=answers)
     assert pull(OfHome(sound.home, "cart", ":1"), to)["status"] == "pulled"
     found = pull(OfHome(sound.home, "cart", "@champion"), to)
     assert (found["version"], found["status"]) == (1, "kept")

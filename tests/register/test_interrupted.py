@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.register import (
-    deciding,
-    list_versions,
-    registering,
-    show,
-)
+from kinemill.register import decision_service, list_versions, show
+from kinemill.register import registration as registering
 from kinemill.tracking import open_tracking
 
 
@@ -23,9 +19,9 @@ class Killed(BaseException):
 
 PLACES = [
     (registering, "decide"),  # the version is there, nothing else
-    (deciding, "_write_down"),  # challenger is set
-    (deciding, "crown"),  # the verdict is written
-    (deciding, "aliases_of"),  # before the champion is looked up
+    (decision_service, "_write_down"),  # challenger is set
+    (decision_service, "crown"),  # the verdict is written
+    (decision_service, "aliases_of"),  # before the champion is looked up
 ]
 
 
@@ -79,9 +75,9 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
 ANOTHER_PROCESS = """
 import json, os, signal, sys
 from pathlib import Path
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.register import Produced, deciding, register
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.store import Ref
 from tests.register.conftest import Claims
 

@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
-from kinemill import faultpoints, runtime
+from kinemill import runtime
 from kinemill.register import fetch_bundle, list_versions
-from kinemill.register.auditing import audit
+from kinemill.register.audit_log import audit
+from kinemill.store import fault_injection
 from tests.conftest import ROOT
 
 POINTS = ["uploaded", "created", "recorded", "noted", "judged", "crowned", "switched"]
@@ -48,21 +49,21 @@ def test_a_full_disk_anywhere_leaves_a_champion_and_a_rerun_finishes_once(
     reigned, point, monkeypatch
 ):
     chain = reigned()
-    monkeypatch.setattr(faultpoints, "_passed", Counter())
-    monkeypatch.setenv(faultpoints.VARIABLE, f"error:register.{point}:1")
+    monkeypatch.setattr(fault_injection, "_passed", Counter())
+    monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:1")
     with pytest.raises(OSError, match=f"register.{point}:1"):
         chain.register(**BETTER)
     _resolves(chain)
-    monkeypatch.delenv(faultpoints.VARIABLE)
+    monkeypatch.delenv(fault_injection.VARIABLE)
     _is_finished_once(chain)
 
 
 ELSEWHERE = """
 import json, sys
 from pathlib import Path
-from kinemill.home import Home
+from kinemill.store.home import Home
 from kinemill.register import Produced, register
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.store import Ref
 from tests.register.conftest import Claims
 
@@ -80,10 +81,10 @@ def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
     chain = reigned()
     produced = chain.produce(0.05, gain=0.6)
     refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
-    monkeypatch.setenv(faultpoints.VARIABLE, f"register.{point}:1")
+    monkeypatch.setenv(fault_injection.VARIABLE, f"register.{point}:1")
     where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
     done = subprocess.run([sys.executable, "-c", ELSEWHERE, *where], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    monkeypatch.delenv(faultpoints.VARIABLE)
+    monkeypatch.delenv(fault_injection.VARIABLE)
     _resolves(chain)
     _is_finished_once(chain)

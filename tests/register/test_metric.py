@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.register.gate import judge
 from kinemill.register.rules import Champion, Contest, Repeated
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.register.conftest import Claims, verification
 
 # Of position 0.01 m is claimed, and 0.03 m of `linear`; on average the challenger is worse. What is

@@ -7,8 +7,8 @@ import pytest
 
 from kinemill.register.gate import judge
 from kinemill.register.rules import RULES, Champion, Contest, Paired
-from kinemill.spec import load_task
-from kinemill.spec.promoting import FREE_RUN
+from kinemill.task import load_task
+from kinemill.task.promote import FREE_RUN
 from kinemill.verify.comparison import NRMSE
 from tests.register.conftest import BASELINES, comparison, paired
 

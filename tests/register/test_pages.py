@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from kinemill.register.custody import Link, custody
+from kinemill.register.provenance_chain import Link, custody
 from kinemill.register.task_page import task_page, tasks_page
 from kinemill.register.version_page import rejected, version_page
 from kinemill.register.versions import find_version, versions_of

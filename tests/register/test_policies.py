@@ -19,22 +19,22 @@ from kinemill.environments.card import make_card
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.export.bundle import assemble
 from kinemill.export.policy_cases import drawn
-from kinemill.home import Home
 from kinemill.register import Produced, approve, register, rollback
-from kinemill.register.comparing import compare, comparison_document
 from kinemill.register.comparison_page import comparison_page
-from kinemill.register.document import RunFacts, run_document
-from kinemill.register.evidence import Duel, Findings, serve_still
 from kinemill.register.gate import judge
 from kinemill.register.lookup import list_versions, show
+from kinemill.register.measurements import Duel, Findings, serve_still
+from kinemill.register.model_version import save
 from kinemill.register.policies import PolicyEvidence, claims
-from kinemill.register.publish import save
 from kinemill.register.rules import Champion, Contest, Measured, Paired, Repeated
+from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.task_page import task_page
+from kinemill.register.version_comparison import compare, comparison_document
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.spec import load_task
 from kinemill.store import once
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.learning_curves import HEADING

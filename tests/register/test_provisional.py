@@ -14,7 +14,7 @@ from kinemill.register.rules import Champion, Contest, Measured, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from tests.register.conftest import BASELINES, HISTORY, WINDOWS, Claims, paired, verification
 from tests.register.found import gate_of
 

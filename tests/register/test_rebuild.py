@@ -9,17 +9,16 @@ import pytest
 
 from kinemill import runtime
 from kinemill.errors import KinemillError
-from kinemill.home import Home
-from kinemill.keeping import backups
-from kinemill.keeping.backups import back_up
-from kinemill.keeping.restoring import restore
+from kinemill.maintenance import backups
+from kinemill.maintenance.backups import back_up
+from kinemill.maintenance.restore import restore
 from kinemill.register import (
     audit,
     compare,
     fetch_bundle,
     list_versions,
     made_from,
-    promoting,
+    promotion,
     show,
     tags,
     why,
@@ -28,21 +27,22 @@ from kinemill.register.canary import start_canary
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_all
 from kinemill.register.ledger import Change, RegistryMismatch, ledger_folder
-from kinemill.register.pulling import OfHome
+from kinemill.register.mlflow_rows import rows_file
+from kinemill.register.pull_source import OfHome
 from kinemill.register.rebuild import rebuild_registry
-from kinemill.register.rows import rows_file
-from kinemill.register.starting import start_of
-from kinemill.runtime import pulling
-from kinemill.runtime.pulling import answers
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
+from kinemill.register.warm_start import start_of
+from kinemill.runtime import download
+from kinemill.runtime.download import answers
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.database import create_database
 
 
 @pytest.fixture(autouse=True)
 def _served_here(monkeypatch):
-    monkeypatch.setattr(promoting, "serve_still", lambda folder: (True, "answered"))
+    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def full(reigned, monkeypatch):
     tracker.log_metrics({"train/loss": 0.25}, 10)
     tracker.end()
     chain.register(0.02, gain=0.8, champion=0.1, run_id=run_id)
-    promoting.rollback(chain.task, chain.home, why="it shakes")
+    promotion.rollback(chain.task, chain.home, why="it shakes")
     start_canary("cart", chain.home, ":3", 0.25, why="try again")
     chain.register(0.31, gain=0.9)
     return chain
@@ -143,9 +143,9 @@ def commands(chain, folder):
         "pull": OfHome(home, "cart", "@champion").look,
         "start_from": partial(start_of, following, home),
         "run": partial(chain.register, 0.01, gain=1.0),
-        "approve": partial(promoting.approve, task, home, ":4"),
-        "promote": partial(promoting.promote, task, home, ":1"),
-        "rollback": partial(promoting.rollback, task, home),
+        "approve": partial(promotion.approve, task, home, ":4"),
+        "promote": partial(promotion.promote, task, home, ":1"),
+        "rollback": partial(promotion.rollback, task, home),
         "canary": partial(start_canary, "cart", home, ":3", 0.5),
         "backup": partial(back_up, home, folder / "pool", Silence()),
         "up": partial(check_all, home),
@@ -156,7 +156,7 @@ def told(chain, folder):
     """All that commands say of the registry, and what a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
-    found = pulling.pull(OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=answers)
+    found = download.pull(OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=answers)
     run = open_tracking(home).client.get_run(show("cart", home, ":3")["run_id"])
     return {
         "models": list_versions("cart", home),

@@ -9,8 +9,8 @@ from kinemill.register.reference_candidate import (
     register_candidates,
     why_no_reference,
 )
-from kinemill.register.registering import Registration
-from kinemill.spec import load_task
+from kinemill.register.registration import Registration
+from kinemill.task import load_task
 from tests.register.conftest import Claims
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.register.explaining import advice
 from kinemill.register.gate import conclude, judge
+from kinemill.register.gate_report import advice
 from kinemill.register.rules import (
     RULES,
     Approval,

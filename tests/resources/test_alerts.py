@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import BadInput
-from resources import alerts, sending
+from resources import alert_delivery, alerts
 from resources.alerts import Event, alert
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,9 +80,9 @@ def test_an_event_is_told_once_with_title_body_and_page(asked, inbox):
     home = asked(inbox.url)
     assert tell(home)
     assert not tell(home)  # the next tick, before it was sent
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     assert not tell(home)  # the next tick, afterwards
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     (got,) = inbox.got
     assert got["title"] == "kinemill: cart failed"
     assert got["message"] == "no rows\nhttp://x/runs/1"
@@ -107,24 +107,24 @@ def test_alerts_go_to_whom_task_owner_and_kind_are_routed(asked, inbox):
     assert not tell(home, "b", "drift", task="g1", owner="bob")
     assert not tell(home, "c", "failure", task="g1", owner="ada")
     assert tell(home, "d", "drift", task="g1", owner="ada")
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     assert len(inbox.got) == 1
 
 
 def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(asked, monkeypatch):
     home = asked(f"json://{SECRET}:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")
     assert tell(home)
-    sending.send_due(home)
-    sending.send_due(home)  # too early for another try
+    alert_delivery.send_due(home)
+    alert_delivery.send_due(home)  # too early for another try
     assert log_of(home).count("try 1 of 5") == 1
     assert "try 2" not in log_of(home)
-    monkeypatch.setattr(sending, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(alert_delivery, "FIRST_WAIT", 0.0)
     (path,) = alerts.waiting(home).iterdir()
     note = json.loads(path.read_text())
     path.write_text(json.dumps({**note, "next": {name: 0.0 for name in note["next"]}}))
-    for _ in range(sending.TRIES + 2):
-        sending.send_due(home)
-    assert log_of(home).count("not sent to #1 json") == sending.TRIES
+    for _ in range(alert_delivery.TRIES + 2):
+        alert_delivery.send_due(home)
+    assert log_of(home).count("not sent to #1 json") == alert_delivery.TRIES
     assert log_of(home).count("dropped for #1 json after 5 tries") == 1
     assert not list(alerts.waiting(home).iterdir())
     assert not tell(home)  # dropped is told
@@ -132,13 +132,13 @@ def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(asked, monk
 
 
 def test_a_server_that_comes_back_gets_the_alert_once(asked, inbox, monkeypatch):
-    monkeypatch.setattr(sending, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(alert_delivery, "FIRST_WAIT", 0.0)
     home, inbox.status = asked(inbox.url), 503
     tell(home)
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     inbox.status, inbox.got[:] = 200, []
     for _ in range(3):
-        sending.send_due(home)
+        alert_delivery.send_due(home)
     assert len(inbox.got) == 1
 
 
@@ -146,26 +146,26 @@ def test_one_dead_receiver_keeps_nothing_from_the_other(asked, inbox):
     home = asked(f"json://127.0.0.1:{closed_port()}", inbox.url)
     tell(home, "a")
     tell(home, "b")
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     assert len(inbox.got) == 2
     assert log_of(home).count("not sent to #1") == 1  # b does not wait for it as well
 
 
 def test_a_server_that_hangs_costs_its_time_limit_and_no_more(asked, monkeypatch):
-    monkeypatch.setattr(sending, "LIMIT", 0.3)
+    monkeypatch.setattr(alert_delivery, "LIMIT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"json://127.0.0.1:{silent.getsockname()[1]}/?rto=60&cto=60"
         home = asked(url)
         note = {"title": "t", "body": "b", "link": "", "kind": "test"}
         secret = next(url for _, url in alerts.settings(home).named())
-        assert sending.send(secret, note, limit=0.3) is not None
+        assert alert_delivery.send(secret, note, limit=0.3) is not None
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "jsn", "http//127.0.0.1", ""])
 def test_a_wrong_address_is_said_in_the_log_and_not_spelled(asked, url):
     home = asked(f"{url}{SECRET}")
     tell(home)
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     assert "apprise knows no such address" in log_of(home)
     assert SECRET not in log_of(home)
 
@@ -183,7 +183,7 @@ def test_the_sender_is_a_process_that_nobody_waits_for(asked, inbox):
     home = asked(inbox.url)
     tell(home)
     began = time.monotonic()
-    sending.deliver(home)
+    alert_delivery.deliver(home)
     took, until = time.monotonic() - began, time.monotonic() + 30.0
     while list(alerts.waiting(home).iterdir()) and time.monotonic() < until:
         time.sleep(0.05)
@@ -197,7 +197,7 @@ def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(asked, inbox):
     tell(home)
     script = (
         "import os\n"
-        "from kinemill.home import Home\n"
+        "from kinemill.store.home import Home\n"
         "from resources import sending\n"
         "sending.send = lambda *_: os.kill(os.getpid(), 9)\n"
         "sending.send_due(Home.resolve())\n"
@@ -208,5 +208,5 @@ def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(asked, inbox):
     note = json.loads(path.read_text())
     assert list(note["tries"].values()) == [1]
     path.write_text(json.dumps({**note, "next": {}}))
-    sending.send_due(home)
+    alert_delivery.send_due(home)
     assert len(inbox.got) == 1

@@ -5,9 +5,9 @@ import pytest
 from dagster._core.execution.api import create_execution_plan
 
 from kinemill.errors import KinemillError
-from kinemill.home import project_root
-from kinemill.spec import load_task
-from resources.mill import launchpad, mill
+from kinemill.store.home import project_root
+from kinemill.task import load_task
+from resources.task_resource import launchpad, mill
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.export.writing import Extras
+from kinemill.export.step_files import Extras
 from kinemill.runtime import Watchdog, load
-from kinemill.spec.exporting import Export
+from kinemill.task.export import Export
 from tests.export.conftest import DESCRIPTION, random_step
 
 SAFE = -1.5  # N·m, declared by the task
@@ -18,7 +18,7 @@ SAFE = -1.5  # N·m, declared by the task
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
     from kinemill.export.interface import describe
-    from kinemill.export.writing import write_model
+    from kinemill.export.step_files import write_model
 
     step, folder = random_step("mlp"), tmp_path_factory.mktemp("model")
     extras = Extras(Export(safe_action={"torque": SAFE}))

@@ -3,10 +3,10 @@
 import pytest
 
 from kinemill.dataset import load_dataset, make_dataset
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.sim import write_logs
-from kinemill.spec import load_task
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.validate import validate
 
 

@@ -11,7 +11,7 @@ from kinemill.dataset import load_dataset, load_media, make_dataset
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
 from tests.conftest import ROOT
 

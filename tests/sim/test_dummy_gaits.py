@@ -10,9 +10,9 @@ from kinemill.dataset import make_dataset
 from kinemill.export import export
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import open_ref, read_json
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from kinemill.train.gaits import fit_gaits
 from kinemill.validate import validate

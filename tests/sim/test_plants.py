@@ -9,8 +9,8 @@ from kinemill.sim import SIMULATORS, Plant
 from kinemill.sim.cart_pole_swing_up import CartPoleSwingUp
 from kinemill.sim.double_cart_pole import UPRIGHT, DoubleCartPole
 from kinemill.sim.pendulum import Pendulum
-from kinemill.spec import load_task
-from kinemill.spec.expressions import Expression
+from kinemill.task import load_task
+from kinemill.task.expressions import Expression
 
 PLANTS = ("cart_pole_swing_up", "double_cart_pole", "pendulum")
 

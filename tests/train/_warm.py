@@ -9,7 +9,7 @@ import torch.profiler
 
 import kinemill.train
 import kinemill.train.loop
-import kinemill.train.objectives._preparing
+import kinemill.train.objectives._dynamics_setup
 from tests.train.conftest import pendulum_task
 
 LOADED = (safetensors.torch, torch._dynamo, torch.profiler, kinemill.train)

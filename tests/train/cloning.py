@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.train.demonstrations import Demonstrations
 
 CHANNELS = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.dataset import PackedDataset, PackedEpisode, create_values, write_description
-from kinemill.spec.task import Task
 from kinemill.store import Ref, once
+from kinemill.task.document import Task
 
 DT = 0.02
 

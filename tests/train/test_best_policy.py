@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kinemill.train.reinforcement.evaluating import Evaluator
+from kinemill.train.reinforcement.evaluation import Evaluator
 from tests.train.test_reinforcement import published, rl_task
 
 

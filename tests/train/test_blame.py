@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kinemill.errors import Diverged, TrainingFailed
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.compiled import has_compiler
 from kinemill.train.loop import fit

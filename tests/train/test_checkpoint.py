@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinemill import faultpoints
 from kinemill.errors import CorruptArtifact, TrainingFailed
-from kinemill.spec.ports import Silence
+from kinemill.store import fault_injection
+from kinemill.task.protocols import Silence
 from kinemill.train import checkpoint
 from kinemill.train.checkpoint import (
     INDEX,
@@ -183,8 +183,8 @@ def fault(monkeypatch):
     """Ask for a fault, counting from now on; `count` asks for none."""
 
     def ask(what: str) -> None:
-        monkeypatch.setattr(faultpoints, "_passed", Counter())
-        monkeypatch.setenv(faultpoints.VARIABLE, what)
+        monkeypatch.setattr(fault_injection, "_passed", Counter())
+        monkeypatch.setenv(fault_injection.VARIABLE, what)
 
     return ask
 
@@ -207,7 +207,7 @@ def learning(packed):
 def test_a_training_passes_every_fault_point(packed, tmp_path, fault):
     fault("count")
     fit(*learning(packed), learn(), tmp_path, QUIET)
-    assert set(faultpoints.passings()) == fault_points()
+    assert set(fault_injection.passings()) == fault_points()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task

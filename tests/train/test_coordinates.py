@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.runtime.windows import cut_windows
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.runtime.window_metrics import cut_windows
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from tests.train.conftest import publish
 from tests.unseen.systems import AXIS, packed_of

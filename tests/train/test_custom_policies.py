@@ -13,9 +13,9 @@ from kinemill.environments.card import make_card
 from kinemill.errors import BadInput
 from kinemill.export import export
 from kinemill.runtime import load
-from kinemill.spec.plugins import MODELS
-from kinemill.spec.ports import Silence
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.plugins import MODELS
+from kinemill.task.protocols import Silence
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import load_model, train
 from tests.conftest import ROOT
 from tests.train.test_reinforcement import POINT, rl_task, site_of
@@ -29,8 +29,8 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from kinemill.spec.plugins import MODELS, Model
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.plugins import MODELS, Model
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms.ppo import PPO
 
 
@@ -147,8 +147,8 @@ def test_an_installed_package_joins_by_its_entry_points(shop, home, tmp_path):
     )
     code = (
         "from kinemill.environments.card import make_card\n"
-        "from kinemill.export import export\nfrom kinemill.home import Home\n"
-        "from kinemill.spec import load_task\nfrom kinemill.spec.ports import Silence\n"
+        "from kinemill.export import export\nfrom kinemill.store.home import Home\n"
+        "from kinemill.task import load_task\nfrom kinemill.task.protocols import Silence\n"
         "from kinemill.train import train\nfrom kinemill.verify import verify\n"
         f"task, home = load_task({str(path)!r}), Home.resolve()\n"
         "card = make_card(task, home).ref\n"

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train.batches import Batches
 from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.layout import make_layout

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinemill import faultpoints
 from kinemill.errors import BadInput
-from kinemill.spec.ports import Silence
+from kinemill.store import fault_injection
+from kinemill.task.protocols import Silence
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.ddp import Crew, crew, joined
 from kinemill.train.loop import fit
@@ -72,7 +72,7 @@ def processes(packed):
         every = []
         for rank in range(size):
             world = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_PORT": str(port)}
-            world |= {"MASTER_ADDR": "127.0.0.1", faultpoints.VARIABLE: fault}
+            world |= {"MASTER_ADDR": "127.0.0.1", fault_injection.VARIABLE: fault}
             # A folder each: who does not lead writes nothing into its own.
             given = (folder / f"rank{rank}", world, packed, SETTINGS | settings)
             every.append(context.Process(target=learn_in, args=given))

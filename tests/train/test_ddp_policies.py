@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train.ddp import joined
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.spec.ports import Silence
-from kinemill.train.average import Average
+from kinemill.task.protocols import Silence
+from kinemill.train.amp import in_precision, lowered
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.devices import determined, pick_device
+from kinemill.train.ema import Average
 from kinemill.train.loop import fit
-from kinemill.train.mixed import in_precision, lowered
 from tests.train.conftest import pendulum_task
 
 QUIET = (Silence(), Silence())

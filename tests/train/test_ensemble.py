@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kinemill.spec.plugins import MODELS
-from kinemill.spec.ports import Silence
+from kinemill.task.plugins import MODELS
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.batches import MEMBER
 from kinemill.train.loop import fit

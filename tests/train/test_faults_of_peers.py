@@ -14,11 +14,11 @@ import torch
 from kinemill.dataset import PackedEpisode
 from kinemill.errors import TaskError
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.task import load_task
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.layout import layout_of

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.environments.demonstrating import demonstrate
+from kinemill.environments.demonstrations import demonstrate
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.runtime import load
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.task import load_task
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train import refuse_other
-from kinemill.train.acting import as_policy
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
+from kinemill.train.policy_runner import as_policy
 from tests.conftest import ROOT
 from tests.train.cloning import demonstrations, packed, policy_task
 from tests.train.conftest import publish

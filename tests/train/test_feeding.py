@@ -8,10 +8,10 @@ import torch
 from pydantic import ValidationError
 
 from kinemill.errors import TaskError
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train.data import make_windows
 from kinemill.train.loop import fit
-from kinemill.train.objectives._feeding import Chance, Sampling
+from kinemill.train.objectives._teacher_forcing import Chance, Sampling
 from tests.train.conftest import pendulum_task
 
 CPU = torch.device("cpu")

@@ -6,10 +6,10 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.train.batches import MEMBER
 from kinemill.train.data import make_windows, scale_of
-from kinemill.train.few import GaussNewton
 from kinemill.train.gauss_newton import fit_rollouts
+from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import layout_of
-from kinemill.train.objectives._preparing import error_of
+from kinemill.train.objectives._dynamics_setup import error_of
 from kinemill.train.step import make_step
 from tests.train.conftest import pendulum_task
 

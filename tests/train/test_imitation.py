@@ -9,17 +9,17 @@ from safetensors.torch import save_file
 
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
-from kinemill.heads import HEADS
-from kinemill.home import Home
+from kinemill.models.heads import HEADS
 from kinemill.runtime import load
-from kinemill.spec.ports import Silence, Start
 from kinemill.store import once
-from kinemill.train import start
-from kinemill.train.acting import as_policy
+from kinemill.store.home import Home
+from kinemill.task.protocols import Silence, Start
+from kinemill.train import warm_start
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.chunks import Chunk
+from kinemill.train.eval_callback import watch_of
 from kinemill.train.loop import fit
-from kinemill.train.watching import watch_of
+from kinemill.train.policy_runner import as_policy
 from tests.train.cloning import demonstrations, policy_task
 
 QUIET, CPU = (Silence(), Silence()), torch.device("cpu")
@@ -244,9 +244,9 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
     data = demonstrations()
 
     def publish(folder):
-        about = start.description_of(task, (data, data), "d")
-        (folder / start.DESCRIPTION).write_text(json.dumps(about))
-        save_file(module.state_dict(), folder / start.WEIGHTS)
+        about = warm_start.description_of(task, (data, data), "d")
+        (folder / warm_start.DESCRIPTION).write_text(json.dumps(about))
+        save_file(module.state_dict(), folder / warm_start.WEIGHTS)
         return {}
 
     home = Home(tmp_path / "home")

@@ -9,9 +9,9 @@ import torch
 from kinemill.export.policy import describe, write_policy
 from kinemill.runtime import load
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.train.acting import as_policy
 from kinemill.train.demonstrations import as_bytes
-from kinemill.train.objectives._imitating import assemble
+from kinemill.train.objectives._bc_setup import assemble
+from kinemill.train.policy_runner import as_policy
 from tests.train.cloning import policy_task
 
 CASES = {

@@ -10,7 +10,7 @@ from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.train.demonstrations import Demonstrations, Feed, as_bytes
 from kinemill.validate import validate
 

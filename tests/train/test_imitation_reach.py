@@ -5,14 +5,14 @@ import pytest
 
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
-from kinemill.environments.demonstrating import demonstrate
-from kinemill.environments.trials import try_policy
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
-from kinemill.train.acting import as_policy
+from kinemill.train.policy_runner import as_policy
 from kinemill.validate import validate
 from tests.conftest import ROOT
 from tests.train.cloning import demonstrations, policy_task
@@ -81,7 +81,7 @@ def test_success_can_only_decide_where_there_is_an_environment():
 
 
 def test_starts_of_training_are_never_those_of_the_trials():
-    from kinemill.train.objectives._trying import Tried
+    from kinemill.train.objectives._env_evaluation import Tried
 
     task = load_task(ROOT / "tasks" / "reach.yaml")
     trials, seeds = task.environment.trials, Tried(None, task).seeds

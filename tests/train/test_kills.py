@@ -13,17 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from kinemill import faultpoints
-from kinemill.spec.ports import Silence
-from kinemill.store import file_digest
+from kinemill.store import fault_injection, file_digest
+from kinemill.task.protocols import Silence
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import json, sys
-from kinemill.home import Home
-from kinemill.spec.ports import Silence
+from kinemill.store.home import Home
+from kinemill.task.protocols import Silence
 from kinemill.store import Ref
 from kinemill.train import train
 from tests.train.conftest import pendulum_task
@@ -79,13 +78,13 @@ def test_eight_kills_at_random_moments_end_in_the_very_same_model(packed, home, 
 
 def learn_in(folder: Path, fault: str, told: Path, packed) -> None:
     """Train in this process, which `fault` may kill; tell what came of it."""
-    os.environ[faultpoints.VARIABLE] = fault
+    os.environ[fault_injection.VARIABLE] = fault
     learn = pendulum_task(patience=None, save_every=7, ema=0.9).learn  # logs are 10 steps apart
     torch.set_num_threads(1)
     parts = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
     state, best = fit(*parts, learn, folder, (Silence(), Silence()))
     weights = {name: value.tolist() for name, value in best.items()}
-    told.write_text(json.dumps([state.history, weights, faultpoints.passings()]))
+    told.write_text(json.dumps([state.history, weights, fault_injection.passings()]))
 
 
 @pytest.fixture(scope="module")

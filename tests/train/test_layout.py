@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.spec import load_task
-from kinemill.spec.task import Task
+from kinemill.task import load_task
+from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
 
 CHAIN = {

@@ -9,8 +9,8 @@ from kinemill.environments.card import make_card
 from kinemill.export import export
 from kinemill.ingest import ingest
 from kinemill.sim import write_logs
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from kinemill.validate import validate
 from tests.conftest import ROOT

@@ -14,11 +14,11 @@ from kinemill.dataset import make_dataset
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import drawn, make_cases, played
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.runtime import load
-from kinemill.spec import load_task
-from kinemill.spec.plugins import OBJECTIVES
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.plugins import OBJECTIVES
 from kinemill.train.gaits import fit_gaits, fourier
 from kinemill.validate import validate
 

@@ -7,12 +7,12 @@ import torch
 from benchmarks import ROOT
 from benchmarks.prove_motion import data_of
 from kinemill.errors import BadInput
-from kinemill.home import Home
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.tracked import TrackedPolicy
+from kinemill.train.tracking_policy import TrackedPolicy
 
 SHORT = {
     "learn.prior": 0.5,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kinemill.spec.learn import Learn
-from kinemill.spec.plugins import OBJECTIVES, OPTIMIZERS
-from kinemill.spec.ports import Silence
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
+from kinemill.task.protocols import Silence
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 

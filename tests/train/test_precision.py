@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train import precision
 from kinemill.train.loop import fit
 from kinemill.train.precision import multiplied, probe, worth_a_look

@@ -9,15 +9,15 @@ import torch
 from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.spec.ports import Silence
-from kinemill.spec.reinforcement import ALGORITHMS
-from kinemill.spec.task import Task
 from kinemill.store import open_ref
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import load_model, refuse_other, start_in, train
 from kinemill.train.checkpoint import packed
-from kinemill.train.reinforcement.evaluating import Evaluator
-from kinemill.train.reinforcement.fitting import Fitting, derived
-from kinemill.train.reinforcement.site import estimate, open_site
+from kinemill.train.reinforcement.evaluation import Evaluator
+from kinemill.train.reinforcement.learner_context import estimate, open_site
+from kinemill.train.reinforcement.training_loop import Fitting, derived
 
 POINT = {
     "type": "python",
@@ -135,7 +135,7 @@ def test_a_model_that_remembers_is_for_recurrent_ppo():
 
 
 def bench(folder=None, listeners=None, start=None):
-    from kinemill.train.bench import Bench
+    from kinemill.train.context import Bench
 
     return Bench(folder, listeners or (Silence(), Silence()), torch.device("cpu"), start)
 
@@ -161,7 +161,7 @@ def published(task, home, listener=None, start=None):
 
 @pytest.mark.parametrize("name", ["ppo", "sac"])
 def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_path, name):
-    from kinemill.home import Home
+    from kinemill.store.home import Home
 
     task = rl_task(
         {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]},
@@ -343,7 +343,7 @@ def test_a_return_that_is_no_number_is_told_before_anything_is_learned(home):
 
 def test_settings_that_mean_nothing_are_refused(tmp_path):
     from kinemill.errors import TaskError
-    from kinemill.spec import load_task
+    from kinemill.task import load_task
 
     text = "task: one\ndt: 0.1\nenvironment: Pendulum-v1\nlearn:\n  type: reinforcement\n"
     path = tmp_path / "one.yaml"

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from kinemill.errors import TaskError
-from kinemill.spec import load_task
-from kinemill.spec.task import Task
+from kinemill.task import load_task
+from kinemill.task.document import Task
 from kinemill.train.layout import Output, layout_of, make_layout
 from kinemill.train.step import SCALES, Step
 

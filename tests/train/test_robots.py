@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.loop import fit
 from tests.train.conftest import publish

@@ -8,10 +8,10 @@ import pytest
 from kinemill.environments import layout_of, make_environment
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.train.checkpoint import packed
-from kinemill.train.reinforcement.evaluating import Evaluator
-from kinemill.train.reinforcement.evolving import centered_ranks
-from kinemill.train.reinforcement.fitting import Fitting
-from kinemill.train.reinforcement.places import shares
+from kinemill.train.reinforcement.evaluation import Evaluator
+from kinemill.train.reinforcement.evolution import centered_ranks
+from kinemill.train.reinforcement.subproc_vec_env import shares
+from kinemill.train.reinforcement.training_loop import Fitting
 from tests.train.test_reinforcement import CART, POINT, bench, rl_task, site_of
 
 

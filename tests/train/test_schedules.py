@@ -5,8 +5,8 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from kinemill.errors import BadInput
-from kinemill.spec.learn import Learn
-from kinemill.spec.plugins import OBJECTIVES, SCHEDULES
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import OBJECTIVES, SCHEDULES
 from kinemill.train.loop import learning_rate
 
 TOP, STEPS, WARM = 1e-2, 120, 20

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from kinemill.spec import MODELS
+from kinemill.task import MODELS
 from kinemill.train.data import scale_of
 from kinemill.train.layout import Output, layout_of, make_layout
 from kinemill.train.step import Step, make_step

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train import find_model, job_folder, load_model, train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.spec.ports import Silence
+from kinemill.task.protocols import Silence
 from kinemill.train import find_model, job_folder, load_model, start_in, train
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from kinemill.spec import MODELS
-from kinemill.spec.ports import Silence
+from kinemill.task import MODELS
+from kinemill.task.protocols import Silence
 from kinemill.train import load_model, train
 from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.home import Home
-from kinemill.spec import Task, load_task
 from kinemill.store import read_json
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
 from kinemill.tune import Bounds, Search, begin, write_job
 from kinemill.tune.worker import run
 from tests.conftest import ROOT

@@ -6,22 +6,22 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import yaml
+from tests.cli.test_returned import TASK
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.drawing.charts import number
 from kinemill.environments.card import make_card
-from kinemill.heads import HEADS
-from kinemill.spec import load_task
-from kinemill.spec.reinforcement import ALGORITHMS
-from kinemill.spec.search import chosen
+from kinemill.models.heads import HEADS
+from kinemill.reports.charts import number
 from kinemill.store import read_json
+from kinemill.task import load_task
+from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.task.search import chosen
 from kinemill.tune import Bounds, begin, describe, lines, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
+from kinemill.tune.objective import yardstick_of
 from kinemill.tune.study import next_trial
 from kinemill.tune.worker import run
-from kinemill.tune.yardstick import yardstick_of
-from tests.cli.test_returned import TASK
 from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.train.conftest import publish
 from tests.train.test_ddp_policies import gaits

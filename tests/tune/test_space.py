@@ -5,8 +5,8 @@ import random
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.spec import MODELS, load_task
-from kinemill.spec.search import Given, chosen, labels_of, single_choices
+from kinemill.task import MODELS, load_task
+from kinemill.task.search import Given, chosen, labels_of, single_choices
 from kinemill.tune import Known, default_space
 from tests.conftest import ROOT
 from tests.tune.conftest import TASK

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kinemill.home import Home
 from kinemill.register import find_version, tags
 from kinemill.runtime import load
 from kinemill.store import read_json
+from kinemill.store.home import Home
 from tests.unseen.systems import Array, System, write_csv, write_task
 
 Runs = Mapping[str, Sequence[Array]]  # episodes by split

@@ -11,8 +11,8 @@ import pytest
 from kinemill.ingest import snapshot
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import entry_of
-from kinemill.spec import Task, load_task
 from kinemill.store import Ref, digest, once
+from kinemill.task import Task, load_task
 
 ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, list[pl.DataFrame]]

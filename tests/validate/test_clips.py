@@ -12,11 +12,11 @@ from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.ingest import ingest
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import validate
 from kinemill.validate.clips import clip_of, clip_section, leading, moving
-from kinemill.validate.typical import recording_sheet
-from kinemill.validate.view import view
+from kinemill.validate.exemplar import recording_sheet
+from kinemill.validate.recording_page import view
 from resources.pictures import clips_drawn
 
 DT, CYCLE = 0.02, 23.7  # s; rows

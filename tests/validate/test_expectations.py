@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from kinemill.validate import expectations, table
-from kinemill.validate.checks import planned_checks, sound_rows
+from kinemill.validate.check_results import planned_checks, sound_rows
 
 
 def episodes(swing, count=3, rows=50):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kinemill.ingest import ingest, load_recordings
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes, validate
-from kinemill.validate.checks import waits
-from kinemill.validate.standing import held_back
+from kinemill.validate.check_results import waits
+from kinemill.validate.recording_status import held_back
 
 COLUMNS = ["time", "position", "velocity", "torque"]
 EXTREMES = ["1e300", "-1e300", "1e30", "3.5e38", "1e19", "1e13", "inf", "1e400", "nan", "1e-310"]
@@ -89,7 +89,7 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
     task, home, logs, write, monkeypatch
 ):
     from kinemill.validate import episodes
-    from kinemill.validate.judge import Verdict
+    from kinemill.validate.apply_checks import Verdict
 
     write("good.csv")
     write("odd.csv", 0.5, "torque", "1e13")

@@ -8,8 +8,8 @@ import pytest
 
 from kinemill.ingest import ingest, load_recordings
 from kinemill.ingest.rows import read_rows
-from kinemill.spec import load_task
-from kinemill.validate.judge import judge
+from kinemill.task import load_task
+from kinemill.validate.apply_checks import judge
 from tests.validate.conftest import ROOT
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from kinemill.validate.apply_checks import judge
+from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.faults import measuring
-from kinemill.validate.judge import judge
-from kinemill.validate.lags import lag
 from kinemill.validate.motion import sensor_noise
-from kinemill.validate.twins import sketch
+from kinemill.validate.time_lag import lag
 from tests.validate.conftest import make_task
 
 ROWS, DT = 200_000, 0.01

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.home import Home
 from kinemill.ingest.readers.motion_json import read
 from kinemill.ingest.readers.ulog import read as read_flight
 from kinemill.ingest.tracks import make_tracks
-from kinemill.spec import Task, load_task
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from kinemill.validate.apply_checks import judge
+from kinemill.validate.dry_run import foretell
 from kinemill.validate.faults import checks_of
-from kinemill.validate.foretelling import foretell
-from kinemill.validate.judge import judge
 from tests.validate.conftest import ROOT
 
 TURNING = ["qx", "qy", "qz", "qw"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinemill.errors import TaskError
-from kinemill.spec import CHECKS, load_task
-from kinemill.validate.judge import judge
+from kinemill.task import CHECKS, load_task
+from kinemill.validate.apply_checks import judge
 
 
 def damaged(swing):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.validate import load_checks, load_episodes, validate
-from kinemill.validate.judge import judge
+from kinemill.validate.apply_checks import judge
 from tests.validate.conftest import ROOT, real_logs
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinemill import shards
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import snapshot
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import digest, open_ref, read_json
-from kinemill.validate import load_checks, measures, shown, validate
-from kinemill.validate.before import open_tree
+from kinemill.store import digest, open_ref, read_json, shards
+from kinemill.validate import load_checks, measures, report_samples, validate
+from kinemill.validate.previous_snapshot import open_tree
 from kinemill.validate.stage import list_episodes, load_table
 from tests.validate.conftest import as_frame
 
@@ -177,8 +176,8 @@ def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_o
         for n in range(300)
         for why in (reasons if n % 2 else [],)
     ]
-    part = shown.gather(judged)
+    part = report_samples.gather(judged)
     assert (len(part["faulty"]), len(part["sound"])) == (100, 60)
     assert (len(part["faulty"][0]["reasons"]), part["faulty"][0]["more"]) == (8, 3)
-    both = shown.together([shown.few(part), shown.few(part)])
+    both = report_samples.together([report_samples.few(part), report_samples.few(part)])
     assert (len(both["faulty"]), len(both["sound"])) == (32, 8)

@@ -17,7 +17,7 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
-from kinemill.validate import load_checks, load_episodes, page, planned_checks, table, validate
+from kinemill.validate import load_checks, load_episodes, planned_checks, report, table, validate
 from kinemill.validate.episodes import judge_into
 from kinemill.validate.ranges import ranges
 from tests.validate.conftest import as_frame
@@ -181,7 +181,7 @@ def test_the_same_recordings_are_known(home, pendulum, record, logs):
 def test_the_same_recordings_give_the_same_bytes_in_another_home(
     home, pendulum, record, logs, tmp_path
 ):
-    from kinemill.home import Home
+    from kinemill.store.home import Home
 
     task = pendulum()
     ref = record(task, logs)
@@ -297,7 +297,7 @@ def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
         for name in rows["episode"]
     ]
     told = {"accepted": count, "rows": 0, "dropped_rows": 0, "quarantined": 0, "recordings": count}
-    text = page.render(task, told, [], ranges(rows, task), drawn)
+    text = report.render(task, told, [], ranges(rows, task), drawn)
     assert len(text) < 200_000
     assert "60 of 10000 recordings" in text
 
@@ -308,8 +308,8 @@ def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, r
     validate(task, home, ref)
     script = (
         "import json, sys\n"
-        "from kinemill.home import Home\n"
-        "from kinemill.spec import Task\n"
+        "from kinemill.store.home import Home\n"
+        "from kinemill.task import Task\n"
         "from kinemill.store import Ref\n"
         "from kinemill.validate import validate\n"
         "task, root, ref = json.loads(sys.argv[1])\n"

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from kinemill.spec import Task
-from kinemill.validate import foreign
+from kinemill.task import Task
+from kinemill.validate import unit_outliers
+from kinemill.validate.apply_checks import judge
 from kinemill.validate.faults import checks_of, measuring
-from kinemill.validate.judge import judge
-from kinemill.validate.lags import lag
 from kinemill.validate.motion import noise, slope_and_offset
+from kinemill.validate.time_lag import lag
 from tests.validate.conftest import as_frame, make_task
 
 
@@ -481,8 +481,8 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
         table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
     ]
     names = {name: f"run {name}" for name in runs}
-    spreads = [foreign.spread(shard, names, task) for shard in shards]
-    (found,) = foreign.foreign_units(spreads, len(runs), task)
+    spreads = [unit_outliers.spread(shard, names, task) for shard in shards]
+    (found,) = unit_outliers.foreign_units(spreads, len(runs), task)
     assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in found["found"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 
 DT = 0.02
 

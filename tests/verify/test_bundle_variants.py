@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from kinemill.export.bundle import seal
 from kinemill.export.interface import describe
-from kinemill.export.writing import Extras, write_model
-from kinemill.spec.exporting import Export
+from kinemill.export.step_files import Extras, write_model
+from kinemill.task.export import Export
 from kinemill.verify.bundle import verify_folder
 from tests.export.conftest import DESCRIPTION, own_rows
 

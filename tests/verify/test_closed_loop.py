@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks._exports import Export, random_step
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.verify.closed_loop import closed_loop
 
 SHORT = {

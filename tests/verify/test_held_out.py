@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from kinemill.train.acting import as_policy
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy_runner import as_policy
 from kinemill.verify.policies.held_out import held_out, judged_rows
 
 LAYOUT = PolicyLayout(

@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from kinemill.drawing.charts import Line, line_chart
 from kinemill.environments.card import make_card
-from kinemill.spec.ports import Silence
-from kinemill.spec.task import Task
+from kinemill.reports.charts import Line, line_chart
 from kinemill.store import open_ref
+from kinemill.task.document import Task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from kinemill.verify.learning_curves import HEADING, training_section
 

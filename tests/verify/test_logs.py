@@ -3,7 +3,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.verify.actions import read_actions
-from kinemill.verify.simulating import start_of_rows
+from kinemill.verify.simulation import start_of_rows
 from tests.verify.conftest import DT
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from kinemill.spec import load_task
-from kinemill.spec.promoting import FREE_RUN, Promote
+from kinemill.task import load_task
+from kinemill.task.promote import FREE_RUN, Promote
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.losses import counted_horizons, holm, losses
 

@@ -3,7 +3,7 @@
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from kinemill.drawing.network import Block, network
+from kinemill.reports.network_graph import Block, network
 from kinemill.verify.networks import blocks_of, network_section
 
 

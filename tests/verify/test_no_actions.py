@@ -6,14 +6,14 @@ import dataclasses
 import pytest
 
 from kinemill.export.interface import describe
-from kinemill.export.writing import write_model
+from kinemill.export.step_files import write_model
 from kinemill.runtime import load
-from kinemill.spec.verifying import Verify
+from kinemill.task.verify import Verify
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.document import verdict_document
-from kinemill.verify.judge import judge
+from kinemill.verify.evaluate_files import judge
 from kinemill.verify.report import page
-from kinemill.verify.trying import Subject
+from kinemill.verify.run_checks import Subject
 from tests.export.test_no_actions import free_step
 
 UNITS = {"angle": "rad", "velocity": "rad/s"}

@@ -11,15 +11,15 @@ import yaml
 
 from benchmarks._balance import DT
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
-from kinemill.environments.trials import Recorded, Trials
+from kinemill.environments.evaluation import Recorded, Trials
 from kinemill.errors import Blocked
 from kinemill.export.bundle import assemble, seal
 from kinemill.export.policy import describe
-from kinemill.spec import load_task
+from kinemill.task import load_task
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.policies.document import summary, verdict_document
-from kinemill.verify.policies.judge import judge, try_out
+from kinemill.verify.policies.evaluate_files import judge, try_out
 from kinemill.verify.policies.report import page
 from kinemill.verify.policies.subject import Subject
 from kinemill.verify.policies.trials import Looped, compared

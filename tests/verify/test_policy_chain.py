@@ -10,15 +10,15 @@ from kinemill import runtime
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.environments.card import make_card
-from kinemill.environments.rolling import roll_out
+from kinemill.environments.rollout_logs import roll_out
 from kinemill.export import export
 from kinemill.export.bundle import deliver
 from kinemill.ingest import ingest
 from kinemill.register import Produced, register
 from kinemill.runtime.__main__ import main
-from kinemill.spec import load_task
-from kinemill.spec.ports import Silence
 from kinemill.store import open_ref, read_json
+from kinemill.task import load_task
+from kinemill.task.protocols import Silence
 from kinemill.train import train
 from kinemill.validate import validate
 from kinemill.verify import verify

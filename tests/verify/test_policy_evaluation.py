@@ -7,10 +7,10 @@ import pytest
 from torch import nn
 
 from kinemill.errors import BadInput
-from kinemill.train.acting import as_policy
 from kinemill.train.policy import PolicyLayout
+from kinemill.train.policy_runner import as_policy
 from kinemill.verify.logs import Logs
-from kinemill.verify.policies.evaluating import PolicyEvaluation, action_errors, policy_document
+from kinemill.verify.policies.evaluation import PolicyEvaluation, action_errors, policy_document
 from tests.verify.test_held_out import LAYOUT, Counting
 
 

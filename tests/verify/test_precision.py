@@ -12,10 +12,10 @@ from kinemill.errors import BadInput
 from kinemill.export.bundle import seal
 from kinemill.export.c99.source import read
 from kinemill.export.interface import describe
-from kinemill.export.writing import Extras, write_model
+from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
-from kinemill.runtime.verifying import verify
-from kinemill.spec.exporting import Export
+from kinemill.runtime.self_test import verify
+from kinemill.task.export import Export
 from kinemill.verify.precision import Precision, matters, rms_at
 from tests.export.conftest import DESCRIPTION, random_step
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kinemill.dataset import create_values, write_description
-from kinemill.runtime.windows import predict
+from kinemill.runtime.window_metrics import predict
 from kinemill.store import once
 from kinemill.train import load_model
 from kinemill.verify import evaluate

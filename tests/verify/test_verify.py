@@ -9,13 +9,13 @@ import pytest
 from safetensors.torch import save_file
 
 from kinemill.dataset import create_values, write_description
-from kinemill.drawing.charts import number
 from kinemill.errors import Blocked
 from kinemill.export import export
 from kinemill.export.bundle import seal
-from kinemill.spec.exporting import Export
+from kinemill.reports.charts import number
 from kinemill.store import Ref, once, open_ref
-from kinemill.train.start import FORMAT
+from kinemill.task.export import Export
+from kinemill.train.warm_start import FORMAT
 from kinemill.verify import verify
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.control.plan import Floats, Plan
-from kinemill.spec.control import CONTROLLERS, Controller
+from kinemill.task.control import CONTROLLERS, Controller
 
 
 @CONTROLLERS.register("cem")

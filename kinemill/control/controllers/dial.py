@@ -13,7 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.control.controllers.mppi import weighted_mean
 from kinemill.control.plan import Floats, Plan
-from kinemill.spec.control import CONTROLLERS, Controller
+from kinemill.task.control import CONTROLLERS, Controller
 
 
 @CONTROLLERS.register("dial")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kinemill.control.plan import Floats, Plan
-from kinemill.spec.control import CONTROLLERS, Controller
+from kinemill.task.control import CONTROLLERS, Controller
 
 
 @CONTROLLERS.register("predictive_sampling")

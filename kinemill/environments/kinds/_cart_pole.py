@@ -6,7 +6,7 @@ import numpy as np
 
 
 class CartPoles:
-    """A `kinemill.environments.rows.Batch` of CartPole-v1.
+    """A `kinemill.environments.vector_env.Batch` of CartPole-v1.
 
     States are (B, 4): position m, velocity m/s, angle rad, rate rad/s, as observed.
     """

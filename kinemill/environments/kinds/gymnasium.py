@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.errors import BadInput
-from kinemill.spec.environment import KINDS, Environment
-from kinemill.spec.web import LOCAL
+from kinemill.task.environment import KINDS, Environment
+from kinemill.task.web_overrides import LOCAL
 
 
 @KINDS.register("gymnasium")
@@ -46,6 +46,6 @@ class GymnasiumEnvironment(Environment):
         if self.id != "CartPole-v1" or self.randomize or self.arguments:
             return None
         from kinemill.environments.kinds._cart_pole import CartPoles
-        from kinemill.environments.rows import Rows
+        from kinemill.environments.vector_env import Rows
 
         return lambda count: Rows(CartPoles(), count, self.steps or 500)

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
-from kinemill.spec.environment import KINDS, Environment, Range
-from kinemill.spec.web import MODEL
+from kinemill.task.environment import KINDS, Environment, Range
+from kinemill.task.web_overrides import MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
 

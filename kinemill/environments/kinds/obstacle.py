@@ -10,7 +10,7 @@ import numpy as np
 from kinemill.environments.kinds._gantry import TOOL, Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Disc
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.task.environment import KINDS, Environment
 
 START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
 # The expert: m beside the obstacle's middle that it passes, m before it that it turns, m/s.

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.task.environment import KINDS, Environment
 
 
 @KINDS.register("plant")

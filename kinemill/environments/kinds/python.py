@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.errors import BadInput
-from kinemill.spec.environment import KINDS, Environment
-from kinemill.spec.hooks import file_of, load_hook, located
-from kinemill.spec.web import CODE, LOCAL
+from kinemill.task.environment import KINDS, Environment
+from kinemill.task.hooks import file_of, load_hook, located
+from kinemill.task.web_overrides import CODE, LOCAL
 
 
 @KINDS.register("python")

@@ -10,7 +10,7 @@ import numpy as np
 
 from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Bar, Disc
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.task.environment import KINDS, Environment
 
 LINK, NEAR, HELD = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
 STIFFNESS, DAMPING = np.array([2.0, 0.6]), np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s

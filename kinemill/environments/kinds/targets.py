@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Color, Disc
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.task.environment import KINDS, Environment
 
 COLOURS: dict[str, Color] = {
     "red": (0.85, 0.15, 0.15),

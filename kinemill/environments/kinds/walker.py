@@ -19,7 +19,7 @@ from kinemill.environments.kinds._biped import JOINTS, LEGS, LIMITS, STEP
 from kinemill.environments.kinds._stepping import Warped
 from kinemill.environments.kinds._walkers import Walkers, stance
 from kinemill.errors import BadInput
-from kinemill.spec.environment import KINDS, Environment
+from kinemill.task.environment import KINDS, Environment
 
 Floats = NDArray[np.floating]
 Command = tuple[float, float, float]

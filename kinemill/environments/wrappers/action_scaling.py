@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kinemill.errors import BadInput
-from kinemill.spec.environment import WRAPPERS, Wrapper
+from kinemill.task.environment import WRAPPERS, Wrapper
 
 
 @WRAPPERS.register("action_scaling")

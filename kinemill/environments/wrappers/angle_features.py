@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.spec.environment import WRAPPERS, Wrapper
+from kinemill.task.environment import WRAPPERS, Wrapper
 
 
 @WRAPPERS.register("angle_features")

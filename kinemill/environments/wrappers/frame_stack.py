@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.spec.environment import WRAPPERS, Wrapper
+from kinemill.task.environment import WRAPPERS, Wrapper
 
 
 @WRAPPERS.register("frame_stack")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.spec.environment import WRAPPERS, Wrapper
+from kinemill.task.environment import WRAPPERS, Wrapper
 
 _LEAST = 1e-4  # spread of a number that hardly changes, in its unit
 

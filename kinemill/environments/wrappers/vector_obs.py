@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
-from kinemill.spec.environment import WRAPPERS, Wrapper
+from kinemill.task.environment import WRAPPERS, Wrapper
 
 IMAGE = "image"  # the name of a picture that is all that is observed
 

@@ -1,6 +1,6 @@
 """C of whole rollouts, for a computer with gcc or clang: row after row, or many at once."""
 
-from kinemill.export.c99.emitting import functions
+from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.source import Parts, sizes_of
 
 LANES = 16  # rows at once where there are many: a vector register or two

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.emitting import functions
+from kinemill.export.c99.codegen import functions
+from kinemill.export.c99.lowering import compile_graph
 from kinemill.export.c99.program import Ids, Program
-from kinemill.export.c99.translating import compile_graph
 from kinemill.runtime import Interface
 
 BARE = "unguarded."

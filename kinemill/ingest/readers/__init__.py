@@ -1,5 +1,5 @@
 """Log formats, one file each: a `Reader` registered under the format's name; see `csv.py`."""
 
-from kinemill.spec.plugins import READERS
+from kinemill.task.plugins import READERS
 
 __all__ = ["READERS"]

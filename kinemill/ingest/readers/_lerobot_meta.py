@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from kinemill.ingest.guessing import words
-from kinemill.ingest.looks import is_file, stat_of
+from kinemill.ingest.file_stat import is_file, stat_of
+from kinemill.ingest.name_heuristics import words
 from kinemill.ingest.raw import About, elements
 
 LARGEST = 16 << 20  # bytes of a file that is looked at

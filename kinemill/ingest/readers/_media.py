@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
 from kinemill.ingest.readers._arrays import LARGEST, Array, size_problem
 from kinemill.registry import nearest
-from kinemill.spec import Channel, Task
+from kinemill.task import Channel, Task
 
 LARGEST_IMAGES = 64 << 30  # bytes that the pictures of one channel in one part may declare
 BLOCK = 16 << 20  # bytes of pictures in memory at a time

@@ -15,7 +15,7 @@ import polars as pl
 from kinemill.ingest.raw import Images, Reason, Signal, Texts, Unreadable, reason
 from kinemill.ingest.readers._pictures import Film, of_message
 from kinemill.registry import nearest
-from kinemill.spec import Task
+from kinemill.task import Task
 
 Order = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -25,7 +25,7 @@ from kinemill.ingest.raw import (
     stretches,
 )
 from kinemill.ingest.readers._message_media import MessageMedia, held
-from kinemill.spec import Ingest, Source, Task
+from kinemill.task import Ingest, Source, Task
 
 LOGGED, PUBLISHED = "log_time", "publish_time"  # names for `ingest.time` that every log has
 NS = 1_000_000_000

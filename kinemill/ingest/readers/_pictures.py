@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Pictures, Reason, Unreadable, reason
-from kinemill.spec import Channel
+from kinemill.task import Channel
 
 FORMATS = ("PNG", "JPEG")
 LARGEST_PICTURE = 64 << 20  # pixels

@@ -9,7 +9,7 @@ from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Pictures, Reason, Texts, Unreadable, reason
 from kinemill.ingest.readers._pictures import as_images, decoded
 from kinemill.registry import nearest
-from kinemill.spec import Channel, Task
+from kinemill.task import Channel, Task
 
 
 def is_picture(kind: pl.DataType) -> bool:

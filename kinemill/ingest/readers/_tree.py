@@ -28,7 +28,7 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.readers._arrays import Array, Column, Values, columns_of, judge
 from kinemill.ingest.readers._media import Found, read_media
-from kinemill.spec import Task
+from kinemill.task import Task
 
 EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz

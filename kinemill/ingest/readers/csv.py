@@ -40,8 +40,8 @@ from kinemill.ingest.readers._csv_layout import (
     whole_file,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 LARGE = 1 << 20  # bytes
 # polars parses a large file on all cores; the next one gets the memory that this one is done with.

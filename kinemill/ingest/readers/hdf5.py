@@ -25,8 +25,8 @@ from kinemill.ingest.readers._arrays import (
 from kinemill.ingest.readers._attributes import of_hdf5
 from kinemill.ingest.readers._heaps import LENGTHS, damaged_heap
 from kinemill.ingest.readers._tree import read_tree
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 STARTS = (0, 512, 1024, 2048)  # where a user block may push the signature to, in the first 4096

@@ -14,8 +14,8 @@ from kinemill.ingest.readers._arrays import Array, damaged, only_number
 from kinemill.ingest.readers._mat5 import arrays
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.ingest.readers.hdf5 import read_file
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 HDF5 = b"MATLAB 7.3"
 

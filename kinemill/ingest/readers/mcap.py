@@ -32,8 +32,8 @@ from kinemill.ingest.readers._chunks import (
 )
 from kinemill.ingest.readers._messages import Gathering
 from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 METADATA = 0x0C  # a name, and texts by their keys
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time and publish time in ns

@@ -26,8 +26,8 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import damaged
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 LARGEST = 256 << 20  # bytes of a file; in memory its numbers take ten times as much
 KEYS = (b'"Frames"', b'"FrameDuration"', b'"Frame_offset"')

@@ -22,8 +22,8 @@ from kinemill.ingest.readers._arrays import (
     unusable,
 )
 from kinemill.ingest.readers._tree import read_tree
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 ALONE = "arr_0"  # what numpy.savez calls an array without a name

@@ -30,8 +30,8 @@ from kinemill.ingest.readers._attributes import of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about, dataset_of
 from kinemill.ingest.readers._table_media import is_picture, media_columns, read_media
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 MAGIC = b"PAR1"
 # polars panics on some damaged files; its exception is no Exception. Arrow's are of these kinds.

@@ -12,8 +12,8 @@ from typing import Any
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import Gathering
 from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 BAG, SQLITE = b"#ROSBAG V2.0", b"SQLite format 3\0"
 _ENCODINGS = {"MSG": "ros2msg", "IDL": "ros2idl", "NONE": ""}

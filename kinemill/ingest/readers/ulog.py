@@ -34,8 +34,8 @@ from kinemill.ingest.readers._ulog import (
     walk,
     whole,
 )
-from kinemill.spec import Task
-from kinemill.spec.plugins import READERS
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
 
 STAMP = "timestamp"
 NEVER = 1 << 63  # µs; a stamp beyond is damage

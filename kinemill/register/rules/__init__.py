@@ -8,7 +8,7 @@ docstring of a rule is shown in Dagster; what follows `Refused:` is what `kinemi
 
 from collections.abc import Callable
 
-from kinemill.register.contest import (
+from kinemill.register.comparison import (
     NOBODY,
     Approval,
     Champion,

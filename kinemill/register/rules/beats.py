@@ -10,11 +10,11 @@ never was a champion, none has to be beaten; one that is gone or broken cannot b
 
 import math
 
-from kinemill.register.amount import is_enough
 from kinemill.register.metric import metric_of
-from kinemill.register.rivals import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
+from kinemill.register.opponents import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Paired, Verdict, shown
-from kinemill.spec.promoting import SUCCESS
+from kinemill.register.test_size import is_enough
+from kinemill.task.promote import SUCCESS
 
 
 @RULES.register("beats")

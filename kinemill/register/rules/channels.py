@@ -5,7 +5,7 @@ Errors are RMSE at the horizon by channel, in its unit, of both on the same wind
 
 import math
 
-from kinemill.register.rivals import agreed_to_break
+from kinemill.register.opponents import agreed_to_break
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Measured, Verdict
 
 

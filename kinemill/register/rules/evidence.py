@@ -1,7 +1,7 @@
 """The test split holds enough episodes, and enough independent rows, to decide by."""
 
-from kinemill.register.amount import amount_of
 from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.test_size import amount_of
 
 
 @RULES.register("evidence")

@@ -7,10 +7,10 @@ the difference, start by start, and has to be above 0.
 
 import math
 
-from kinemill.register.amount import is_enough
 from kinemill.register.metric import metric_of
-from kinemill.register.rivals import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
+from kinemill.register.opponents import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
 from kinemill.register.rules import NOBODY, RULES, Contest, Paired, Verdict
+from kinemill.register.test_size import is_enough
 from kinemill.verify.comparison import Comparison
 
 

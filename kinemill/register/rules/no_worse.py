@@ -10,9 +10,15 @@ import math
 from collections.abc import Sequence
 
 from kinemill.register.metric import metric_of
-from kinemill.register.rivals import CHAMPION, agreed_to_break, compared, is_absent, own_reference
+from kinemill.register.opponents import (
+    CHAMPION,
+    agreed_to_break,
+    compared,
+    is_absent,
+    own_reference,
+)
 from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict
-from kinemill.spec.promoting import FREE_RUN
+from kinemill.task.promote import FREE_RUN
 from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
 _SHOWN = 3  # losses spelled in a line

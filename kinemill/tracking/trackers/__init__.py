@@ -1,5 +1,5 @@
 """Further places for the numbers of a training, one file each; `track` of a task lists them."""
 
-from kinemill.spec.track import TRACKERS
+from kinemill.task.trackers import TRACKERS
 
 __all__ = ["TRACKERS"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from kinemill.spec.track import TRACKERS, Track, Training
+from kinemill.task.trackers import TRACKERS, Track, Training
 
 FOLDER = "tensorboard"
 FLUSH_SECONDS = 5  # a killed training loses as much of what TensorBoard shows

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.errors import KinemillError
-from kinemill.spec.track import TRACKERS, Track, Training
-from kinemill.spec.web import LOCAL
+from kinemill.task.trackers import TRACKERS, Track, Training
+from kinemill.task.web_overrides import LOCAL
 
 INIT_SECONDS = 10.0  # for a server to answer, before the run is kept here
 FINISH_SECONDS = 60.0  # for it to take what is left in the end

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from kinemill.spec.reinforcement import DISCOUNTS, Algorithm, Head
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
 class OffPolicy(Algorithm):
@@ -54,7 +54,7 @@ class OffPolicy(Algorithm):
 
     def networks(self, learn: Any) -> dict[str, Any]:
         """Return the library's words for the networks."""
-        from kinemill.train.reinforcement.library import (
+        from kinemill.train.reinforcement.sb3 import (
             ModelExtractor,
             bend_of,
             is_plain,
@@ -75,8 +75,8 @@ class OffPolicy(Algorithm):
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.train.reinforcement.library import is_plain
-        from kinemill.train.reinforcement.nets import Modeled, Perceptron
+        from kinemill.train.reinforcement.networks import Modeled, Perceptron
+        from kinemill.train.reinforcement.sb3 import is_plain
 
         if is_plain(learn.model):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
@@ -88,7 +88,7 @@ class OffPolicy(Algorithm):
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.train.reinforcement.nets import Modeled, copy_layers
+        from kinemill.train.reinforcement.networks import Modeled, copy_layers
 
         inputs, outputs = policy.observation_space.shape[0], policy.action_space.shape[0]
         core, layers = self.core(learn, inputs, outputs), self.layers(policy.actor)
@@ -102,7 +102,7 @@ class OffPolicy(Algorithm):
 
     def made(self, site: Any, model: Any, settings: dict[str, Any]) -> Any:
         """Return a learner of the library's class `model`."""
-        from kinemill.train.reinforcement.library import LibraryLearner
+        from kinemill.train.reinforcement.sb3 import LibraryLearner
 
         build: Callable[..., Any] = partial(model, "MlpPolicy", **settings)
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))

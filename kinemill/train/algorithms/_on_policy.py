@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from kinemill.spec.reinforcement import DISCOUNTS, Algorithm
+from kinemill.task.reinforcement import DISCOUNTS, Algorithm
 
 Share = Field(gt=0.0, le=1.0)
 
@@ -64,7 +64,7 @@ class ActorCritic(Algorithm):
 
     def networks(self, learn: Any) -> dict[str, Any]:
         """Return the library's words for the networks."""
-        from kinemill.train.reinforcement.library import (
+        from kinemill.train.reinforcement.sb3 import (
             ModelExtractor,
             bend_of,
             is_plain,
@@ -83,8 +83,8 @@ class ActorCritic(Algorithm):
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.train.reinforcement.library import is_plain
-        from kinemill.train.reinforcement.nets import Modeled, Perceptron
+        from kinemill.train.reinforcement.networks import Modeled, Perceptron
+        from kinemill.train.reinforcement.sb3 import is_plain
 
         if is_plain(learn.model) and self.critic == "separate":
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
@@ -92,7 +92,7 @@ class ActorCritic(Algorithm):
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.train.reinforcement.nets import Modeled, copy_layers
+        from kinemill.train.reinforcement.networks import Modeled, copy_layers
 
         head = policy.action_net
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)
@@ -105,7 +105,7 @@ class ActorCritic(Algorithm):
 
     def learner(self, site: Any) -> Any:
         """Return what learns."""
-        from kinemill.train.reinforcement.library import LibraryLearner
+        from kinemill.train.reinforcement.sb3 import LibraryLearner
 
         return LibraryLearner(
             site, self.build(site), lambda policy: self.copied(site.learn, policy)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms._on_policy import ActorCritic
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec.reinforcement import ALGORITHMS, Algorithm, Head
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
 @ALGORITHMS.register("ars")
@@ -35,7 +35,7 @@ class ARS(Algorithm):
         Raises:
             BadInput: it is no plain perceptron.
         """
-        from kinemill.train.reinforcement.nets import Perceptron, refuse_others
+        from kinemill.train.reinforcement.networks import Perceptron, refuse_others
 
         refuse_others(learn.model, self.type)
         return Perceptron([inputs, *self._hidden(learn), outputs], learn.model.activation)
@@ -44,8 +44,8 @@ class ARS(Algorithm):
         """Return what learns."""
         import sb3_contrib
 
-        from kinemill.train.reinforcement.library import LibraryLearner, bend_of
-        from kinemill.train.reinforcement.nets import copy_layers
+        from kinemill.train.reinforcement.networks import copy_layers
+        from kinemill.train.reinforcement.sb3 import LibraryLearner, bend_of
 
         learn = site.learn
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec.reinforcement import ALGORITHMS, Algorithm, Head
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
 @ALGORITHMS.register("evolution")
@@ -31,7 +31,7 @@ class Evolution(Algorithm):
         Raises:
             BadInput: it is no plain perceptron.
         """
-        from kinemill.train.reinforcement.nets import Perceptron, refuse_others
+        from kinemill.train.reinforcement.networks import Perceptron, refuse_others
 
         refuse_others(learn.model, self.type)
         sizes = [inputs, *learn.model.hidden_sizes, outputs]
@@ -39,6 +39,6 @@ class Evolution(Algorithm):
 
     def learner(self, site: Any) -> Any:
         """Return what learns."""
-        from kinemill.train.reinforcement.evolving import EvolutionLearner
+        from kinemill.train.reinforcement.evolution import EvolutionLearner
 
         return EvolutionLearner(site, self)

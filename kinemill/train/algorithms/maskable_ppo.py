@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms.ppo import PPO
 
 

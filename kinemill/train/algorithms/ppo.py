@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms._on_policy import ActorCritic
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import PositiveInt
 
 from kinemill.errors import BadInput
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms.ppo import PPO
 
 
@@ -27,7 +27,7 @@ class RecurrentPPO(PPO):
         """
         import sb3_contrib
 
-        from kinemill.train.reinforcement.library import is_plain
+        from kinemill.train.reinforcement.sb3 import is_plain
 
         if not is_plain(site.learn.model) or self.critic == "shared":
             where = "learn.algorithm: recurrent_ppo"
@@ -39,14 +39,14 @@ class RecurrentPPO(PPO):
 
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.train.reinforcement.nets import Remembering
+        from kinemill.train.reinforcement.networks import Remembering
 
         sizes = [*learn.model.hidden_sizes, outputs]
         return Remembering(inputs, self.memory, sizes, learn.model.activation)
 
     def copied(self, learn: Any, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""
-        from kinemill.train.reinforcement.nets import copy_layers
+        from kinemill.train.reinforcement.networks import copy_layers
 
         head, memory = policy.action_net, policy.lstm_actor
         core = self.core(learn, policy.observation_space.shape[0], head.out_features)

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from kinemill.spec.reinforcement import ALGORITHMS
+from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train.algorithms._off_policy import OffPolicy
 
 

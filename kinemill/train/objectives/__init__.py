@@ -1,5 +1,5 @@
 """Ways of learning, one file each: what is predicted, from what, and how wrong it is."""
 
-from kinemill.spec.plugins import OBJECTIVES
+from kinemill.task.plugins import OBJECTIVES
 
 __all__ = ["OBJECTIVES"]

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinemill.train.assembling import step_of
+from kinemill.train.build import step_of
 from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
-from kinemill.train.member import Member
-from kinemill.train.objectives._feeding import Chance
+from kinemill.train.ensemble_member import Member
+from kinemill.train.objectives._teacher_forcing import Chance
 from kinemill.train.robots import told
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018

@@ -16,11 +16,11 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
-from kinemill.spec.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
-from kinemill.train.features import Encodings
-from kinemill.train.few import GaussNewton
+from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_channels
+from kinemill.train.feature_settings import Encodings
+from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import Follows, Integrator, Output, Window
-from kinemill.train.objectives._feeding import Growth, Sampling
+from kinemill.train.objectives._teacher_forcing import Growth, Sampling
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
 
@@ -103,7 +103,7 @@ class Dynamics(Supervised):
 
     def preparing(self) -> Any:
         """Return what prepares a training."""
-        from kinemill.train.objectives._preparing import prepare
+        from kinemill.train.objectives._dynamics_setup import prepare
 
         return prepare
 
@@ -122,7 +122,7 @@ class Dynamics(Supervised):
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
         """Return a `train.step.Step`, or a `train.ensemble.Ensemble` of some."""
-        from kinemill.train.assembling import assemble, scale_in
+        from kinemill.train.build import assemble, scale_in
         from kinemill.train.layout import Layout
 
         layout = Layout.from_json(description["layout"])

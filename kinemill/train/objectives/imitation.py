@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
 
-from kinemill.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
-from kinemill.heads import HEADS, Head
+from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
+from kinemill.models.heads import HEADS, Head
 from kinemill.registry import nearest
-from kinemill.spec.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
+from kinemill.task.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
 from kinemill.train.chunks import Chunk
 from kinemill.train.supervised import Demonstrated
 
@@ -87,13 +87,13 @@ class Imitation(Demonstrated):
 
     def preparing(self) -> Any:
         """Return what prepares a training."""
-        from kinemill.train.objectives._imitating import prepare
+        from kinemill.train.objectives._bc_setup import prepare
 
         return prepare
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
         """Return the policy's layout, units, limits, spreads and words."""
-        from kinemill.train.objectives._imitating import layout_of, words_in
+        from kinemill.train.objectives._bc_setup import layout_of, words_in
 
         layout = layout_of(self, task, data[0])
         packed = data[0].packed
@@ -108,8 +108,8 @@ class Imitation(Demonstrated):
         }
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
-        """Return a `kinemill.train.cloned.Cloned`."""
-        from kinemill.train.objectives._imitating import assemble, scale_in
+        """Return a `kinemill.train.bc_policy.Cloned`."""
+        from kinemill.train.objectives._bc_setup import assemble, scale_in
 
         return assemble(self, description, scale_in(weights))
 

@@ -3,7 +3,8 @@
 Stage one learns from the clips alone: each target is the joint angle of the next row. Few clips are
 enough, as what they have in common is found first (`kinemill.train.gaits`) and the network learns
 what that leaves over, on its own output for `horizon` rows. Stage two, where the task has an
-environment, learns in physics what has to be added to these gaits (`kinemill.train.tracking`).
+environment, learns in physics what has to be added to these gaits
+(`kinemill.train.motion_tracking`).
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,8 @@ from pydantic import (
 )
 
 from kinemill.registry import nearest
-from kinemill.spec.parts import Patterns, as_list
-from kinemill.spec.plugins import OBJECTIVES, OPTIMIZERS, Optimizer, pick, usual
+from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS, Optimizer, pick, usual
+from kinemill.task.stages import Patterns, as_list
 from kinemill.train.objectives.reinforcement import Reinforcement
 from kinemill.train.supervised import Demonstrated
 
@@ -195,16 +196,16 @@ class Motion(Demonstrated):
 
     def preparing(self) -> Any:
         """Return what prepares a training."""
-        from kinemill.train.objectives._walking import prepare
+        from kinemill.train.objectives._gait_setup import prepare
 
         return prepare
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
         """Train what `prepare` makes, for `epochs`; or in the task's environment, if it has one."""
-        from kinemill.train.objectives._walking import steps_of
+        from kinemill.train.objectives._gait_setup import steps_of
 
         if task.environment is not None:
-            from kinemill.train.objectives._tracking import fit_tracking
+            from kinemill.train.objectives._motion_tracking import fit_tracking
 
             return fit_tracking(task, data, self.describe(task, data), bench)
         steps = steps_of(self, task, data[1])
@@ -214,13 +215,13 @@ class Motion(Demonstrated):
 
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
         """Return the policy's layout, units, limits, spreads and sizes."""
-        from kinemill.train.objectives._walking import about
+        from kinemill.train.objectives._gait_setup import about
 
         found: dict[str, Any] = about(self, task, data)
         found["physics"] = task.environment is not None
         if task.environment is not None:
             from kinemill.runtime.policy_layout import PolicyLayout
-            from kinemill.train.objectives._tracking import refuse_others
+            from kinemill.train.objectives._motion_tracking import refuse_others
 
             refuse_others(task, PolicyLayout.from_json(found["layout"]))
         return found
@@ -232,7 +233,7 @@ class Motion(Demonstrated):
 
         del weights
         if description["physics"]:
-            from kinemill.train.objectives._tracking import rebuilt
+            from kinemill.train.objectives._motion_tracking import rebuilt
 
             return rebuilt(self, description)
         layout = PolicyLayout.from_json(description["layout"])

@@ -12,8 +12,8 @@ from pydantic import (
     SerializeAsAny,
 )
 
-from kinemill.spec.learn import Learn
-from kinemill.spec.plugins import (
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import (
     MODELS,
     OBJECTIVES,
     OPTIMIZERS,
@@ -24,7 +24,7 @@ from kinemill.spec.plugins import (
     Schedule,
     pick,
 )
-from kinemill.spec.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
 
 _UNUSED = (
     "accumulate",
@@ -130,7 +130,7 @@ class Reinforcement(Learn):
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
         """Return an `Actor`."""
         from kinemill.runtime.policy_layout import PolicyLayout
-        from kinemill.spec.environment import WRAPPERS
+        from kinemill.task.environment import WRAPPERS
         from kinemill.train.reinforcement.actor import Kept, actor_of
 
         kept = {name: value for name, value in weights.items() if name.startswith(Kept.PREFIX)}
@@ -139,6 +139,6 @@ class Reinforcement(Learn):
 
     def train(self, task: Any, data: Any, bench: Any) -> Any:
         """Learn in the environment that the card froze."""
-        from kinemill.train.reinforcement.fitting import fit
+        from kinemill.train.reinforcement.training_loop import fit
 
         return fit(data.task(task), data.layout, bench)

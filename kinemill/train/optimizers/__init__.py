@@ -1,5 +1,5 @@
 """Optimizers, one file each: the settings, and torch's own implementation built from them."""
 
-from kinemill.spec.plugins import OPTIMIZERS
+from kinemill.task.plugins import OPTIMIZERS
 
 __all__ = ["OPTIMIZERS"]

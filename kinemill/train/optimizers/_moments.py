@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec.plugins import Optimizer
+from kinemill.task.plugins import Optimizer
 
 
 class Moments(Optimizer):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from kinemill.spec.plugins import OPTIMIZERS
+from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._moments import Moments
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.spec.plugins import OPTIMIZERS
+from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._moments import Moments
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from kinemill.spec.plugins import OPTIMIZERS, Optimizer
+from kinemill.task.plugins import OPTIMIZERS, Optimizer
 
 
 @OPTIMIZERS.register("rmsprop")

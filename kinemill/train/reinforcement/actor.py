@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from kinemill.environments.graph import Adapter, clipped
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.spec.reinforcement import Head
+from kinemill.task.reinforcement import Head
 from kinemill.train.policy import PolicyModule
-from kinemill.train.reinforcement.nets import Core
+from kinemill.train.reinforcement.networks import Core
 
 _NEVER = -1e8  # score of a choice that is forbidden, as in sb3-contrib
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kinemill.spec.reinforcement import RUNNERS, Runner
+from kinemill.task.reinforcement import RUNNERS, Runner
 
 
 @RUNNERS.register("auto")

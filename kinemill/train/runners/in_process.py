@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kinemill.spec.reinforcement import RUNNERS, Runner
+from kinemill.task.reinforcement import RUNNERS, Runner
 
 
 @RUNNERS.register("in_process")
@@ -15,7 +15,7 @@ class InProcess(Runner):
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
         """Return them as one."""
         del native
-        from kinemill.train.reinforcement.copies import CopiesEnv, Here
-        from kinemill.train.reinforcement.several import Copies
+        from kinemill.train.reinforcement.sync_vec_env import Copies
+        from kinemill.train.reinforcement.vec_env import CopiesEnv, Here
 
         return CopiesEnv([Here(Copies(make, copies))], [copies])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from kinemill.errors import BadInput
-from kinemill.spec.reinforcement import RUNNERS, Runner
+from kinemill.task.reinforcement import RUNNERS, Runner
 
 
 @RUNNERS.register("native")
@@ -19,7 +19,7 @@ class Native(Runner):
         Raises:
             BadInput: the environment has nothing of the kind, or a wrapper wants one at a time.
         """
-        from kinemill.train.reinforcement.copies import CopiesEnv, Here
+        from kinemill.train.reinforcement.vec_env import CopiesEnv, Here
 
         del make
         if native is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kinemill.spec.reinforcement import RUNNERS, Runner
+from kinemill.task.reinforcement import RUNNERS, Runner
 
 
 @RUNNERS.register("processes")
@@ -14,8 +14,8 @@ class Processes(Runner):
 
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
         """Return them as one."""
-        from kinemill.train.reinforcement.copies import CopiesEnv
-        from kinemill.train.reinforcement.places import Place, shares
+        from kinemill.train.reinforcement.subproc_vec_env import Place, shares
+        from kinemill.train.reinforcement.vec_env import CopiesEnv
 
         del native
         sizes = shares(copies, self.workers)

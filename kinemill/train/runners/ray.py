@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from kinemill.errors import BadInput
-from kinemill.spec.reinforcement import RUNNERS, Runner
+from kinemill.task.reinforcement import RUNNERS, Runner
 
 
 @RUNNERS.register("ray")
@@ -19,8 +19,8 @@ class Ray(Runner):
         Raises:
             BadInput: Ray is not installed.
         """
-        from kinemill.train.reinforcement.copies import CopiesEnv
-        from kinemill.train.reinforcement.places import shares
+        from kinemill.train.reinforcement.subproc_vec_env import shares
+        from kinemill.train.reinforcement.vec_env import CopiesEnv
 
         del native
         try:
@@ -38,13 +38,13 @@ class _Copies:
     """What an actor holds."""
 
     def __init__(self, make: Callable[[], Any], count: int) -> None:
-        from kinemill.train.reinforcement.several import Copies
+        from kinemill.train.reinforcement.sync_vec_env import Copies
 
         self._copies = Copies(make, count)
 
     def ask(self, name: str, given: Any) -> Any:
         """Do what is asked for."""
-        from kinemill.train.reinforcement.several import answer
+        from kinemill.train.reinforcement.sync_vec_env import answer
 
         return answer(self._copies, name, given)
 

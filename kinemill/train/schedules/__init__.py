@@ -3,6 +3,6 @@
 So a resumed training needs nothing remembered. Each equals torch's own scheduler.
 """
 
-from kinemill.spec.plugins import SCHEDULES
+from kinemill.task.plugins import SCHEDULES
 
 __all__ = ["SCHEDULES"]

@@ -5,7 +5,7 @@ from abc import abstractmethod
 
 from pydantic import Field, PositiveInt
 
-from kinemill.spec.plugins import Schedule
+from kinemill.task.plugins import Schedule
 
 
 class Warmed(Schedule):

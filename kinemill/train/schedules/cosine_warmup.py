@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kinemill.spec.plugins import SCHEDULES
+from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Decaying, half_cosine
 
 

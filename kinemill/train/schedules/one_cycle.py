@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kinemill.spec.plugins import SCHEDULES, Schedule
+from kinemill.task.plugins import SCHEDULES, Schedule
 from kinemill.train.schedules._parts import half_cosine
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.spec.plugins import SCHEDULES
+from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Warmed, half_cosine
 
 

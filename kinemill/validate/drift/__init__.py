@@ -7,7 +7,7 @@ times what 95 % of held-out stretches of the same length stay below. Population 
 Kolmogorov-Smirnov distance of every channel tell how far the episode leaves what was learned from;
 any new trajectory moves them, so they decide nothing.
 
-The champion comes through the port `kinemill.spec.ports.Champion`: the registry is a later stage.
+The champion comes through `kinemill.task.protocols.Champion`: the registry is a later stage.
 """
 
 from kinemill.validate.drift.stage import find_drift, latest_drift

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.home import Home
 from kinemill.runtime import Simulator, load
-from kinemill.runtime.windows import QUIETLY, Floats, cut_windows, deviations
-from kinemill.spec import Task
-from kinemill.spec.ports import Champion
+from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows, deviations
 from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Champion
 
 STAGE, VERSION = "drift_reference", 1
 EPISODES = 200  # held-out episodes tried at most: 95 % of so many is known well enough

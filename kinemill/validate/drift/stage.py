@@ -6,13 +6,13 @@ from math import inf
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.home import Home
-from kinemill.spec import Task
-from kinemill.spec.ports import Champion, Progress, Silence
 from kinemill.store import Json, Ref, publish_json, read_json
-from kinemill.validate.before import shards_of
-from kinemill.validate.drift.judging import Judge
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Champion, Progress, Silence
+from kinemill.validate.drift.evaluate import Judge
 from kinemill.validate.drift.reference import Reference, make_reference, open_simulator
+from kinemill.validate.previous_snapshot import shards_of
 
 DRIFT, ALIKE, SHORT = "drift", "no drift", "too short"
 

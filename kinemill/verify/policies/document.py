@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from kinemill.environments.trials import Trials, bootstrap
+from kinemill.environments.evaluation import Trials, bootstrap
 from kinemill.store import Json
 from kinemill.verify.analysis import accuracy, plain
 from kinemill.verify.comparison import against
 from kinemill.verify.latency import machine
-from kinemill.verify.policies.judge import Verdict
+from kinemill.verify.policies.evaluate_files import Verdict
 
 MODEL, RANDOM = "model", "random"
 

@@ -9,17 +9,17 @@ import numpy as np
 from kinemill.export.policy_cases import allowed_of, played
 from kinemill.runtime import Policy, load
 from kinemill.runtime.integrity import POLICY
-from kinemill.runtime.verifying import CASES
-from kinemill.runtime.verifying_policies import parity, read_cases
+from kinemill.runtime.policy_self_test import parity, read_cases
+from kinemill.runtime.self_test import CASES
 from kinemill.store import Json
-from kinemill.verify.cold import cold_start
+from kinemill.verify.checklist import Gate
+from kinemill.verify.cold_start import cold_start
 from kinemill.verify.files import read_model
-from kinemill.verify.gates import Gate
 from kinemill.verify.latency import machine
-from kinemill.verify.policies.judge import contained, examine, latency
-from kinemill.verify.policies.manners import manners
+from kinemill.verify.policies.contract_checks import manners
+from kinemill.verify.policies.evaluate_files import contained, examine, latency
 from kinemill.verify.policies.parity import poison
-from kinemill.verify.policies.probes import FEW, Probe, make_probes
+from kinemill.verify.policies.test_inputs import FEW, Probe, make_probes
 from kinemill.verify.structure import structure
 
 NEAR = 10.0  # times the rounding that is allowed beside torch: two ways of running one file

@@ -21,7 +21,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import SEED
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.accuracy import episodes_of
 from kinemill.verify.errors import Errors

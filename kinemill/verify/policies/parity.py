@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from kinemill.export.policy_cases import Cases, make_cases, played
 from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
-from kinemill.verify.poison import Poison
-from kinemill.verify.policies.probes import Probe
+from kinemill.verify.nan_propagation import Poison
 from kinemill.verify.policies.subject import Subject
+from kinemill.verify.policies.test_inputs import Probe
 
 BATCHES = (1, 7, 256)
 

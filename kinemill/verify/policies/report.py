@@ -5,20 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.drawing.charts import number
-from kinemill.drawing.film import film, inline
-from kinemill.drawing.pieces import card, contest, mark, name_of, table
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, contest, mark, name_of, table
+from kinemill.reports.gif import film, inline
 from kinemill.runtime.integrity import POLICY
-from kinemill.runtime.windows import Floats
+from kinemill.runtime.window_metrics import Floats
 from kinemill.store import Json, publish_json
 from kinemill.verify.comparison_sections import DECISION, verified_head
 from kinemill.verify.files import read_model
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import network_section
-from kinemill.verify.policies.judge import Verdict
-from kinemill.verify.policies.pictures import acted_chart, error_charts, returns_chart
+from kinemill.verify.policies.charts import acted_chart, error_charts, returns_chart
+from kinemill.verify.policies.evaluate_files import Verdict
 from kinemill.verify.policies.trials import filmed, trial_seeds
-from kinemill.verify.sections import document
+from kinemill.verify.report_sections import document
 
 SHOWN, CHOICES = 8, 100  # actions in charts; steps of one that is a choice
 HEADS = {"model": "model", "repeat": "as the row before", "linear": "linear"}

@@ -7,15 +7,15 @@ from typing import Any
 
 from kinemill.environments.card import Card, open_card
 from kinemill.export.policy import describe
-from kinemill.home import Home
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
-from kinemill.spec.task import Task
 from kinemill.store import Json, Ref, open_ref
+from kinemill.store.home import Home
+from kinemill.task.document import Task
 from kinemill.train import load_model
-from kinemill.train.acting import as_policy
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.start import described
+from kinemill.train.policy_runner import as_policy
+from kinemill.train.warm_start import described
 
 
 @dataclass(frozen=True)

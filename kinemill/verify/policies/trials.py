@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments import environment_of, make_environment
-from kinemill.environments.trials import (
+from kinemill.environments.evaluation import (
     RandomPolicy,
     Recorded,
     Trials,
@@ -21,9 +21,9 @@ from kinemill.environments.trials import (
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import spread_of
 from kinemill.runtime import Policy, PolicyInterface
-from kinemill.spec.task import Task
 from kinemill.store import Json
-from kinemill.verify.gates import Gate, gate
+from kinemill.task.document import Task
+from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.policies.subject import Subject
 
 EPISODES = 5  # that the policy in torch plays as well

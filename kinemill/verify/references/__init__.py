@@ -5,17 +5,17 @@ What a model has to beat is the best of a family, not one setting of it: `linear
 they are the derivative of, `constant_velocity`, `persistence`. Test rows choose nothing.
 """
 
+from kinemill.verify.references.baselines import ConstantVelocity, Persistence
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
-from kinemill.verify.references.fitting import histories_of
-from kinemill.verify.references.simple import ConstantVelocity, Persistence
+from kinemill.verify.references.ridge import histories_of
 from kinemill.verify.references.stage import (
     VERSION,
     build_references,
     find_references,
     load_references,
 )
-from kinemill.verify.references.stepping import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor
 
 __all__ = [
     "VERSION",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinemill.runtime.windows import Predictor
+from kinemill.runtime.window_metrics import Predictor
 from kinemill.store import Json
 
 TIE = 0.01  # relative difference of two errors that chooses nothing

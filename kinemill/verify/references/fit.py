@@ -7,20 +7,14 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
 from kinemill.verify.accuracy import is_angle
-from kinemill.verify.references.choosing import Ground, ground_of
+from kinemill.verify.references.baselines import Persistence, constant_velocities
 from kinemill.verify.references.family import (
     Member,
     Reference,
     References,
     smallest,
-)
-from kinemill.verify.references.fitting import (
-    HISTORIES,
-    Fitted,
-    histories_of,
-    make_step,
 )
 from kinemill.verify.references.ranking import (
     Candidate,
@@ -28,9 +22,15 @@ from kinemill.verify.references.ranking import (
     lasting,
     strongest,
 )
-from kinemill.verify.references.simple import Persistence, constant_velocities
+from kinemill.verify.references.ridge import (
+    HISTORIES,
+    Fitted,
+    histories_of,
+    make_step,
+)
+from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
-from kinemill.verify.references.stepping import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor
 from kinemill.verify.scale import training_spread
 
 NOT_FINITE = "none of its members stays finite on validation rows"
@@ -127,7 +127,7 @@ def _reference(spec: Spec, place: Place, chosen: tuple[Candidate, Candidate | No
 
 def _made(spec: Spec, place: Place, chosen: tuple[float, Fitted], *, lasts: bool) -> Member:
     """Make a member on its own, and write it as a trained model."""
-    from kinemill.verify.references.stacking import single
+    from kinemill.verify.references.batch_predictor import single
 
     error, fitted = chosen
     step, own = single(make_step(spec, place.dataset, fitted), fitted.solution), None
@@ -141,7 +141,7 @@ def _made(spec: Spec, place: Place, chosen: tuple[float, Fitted], *, lasts: bool
 def _write(folder: Path, spec: Spec, fitted: Fitted, place: Place, step: Any) -> None:
     from safetensors.torch import save_file
 
-    from kinemill.train.start import DESCRIPTION, WEIGHTS, description_of
+    from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
     folder.mkdir()
     task = spec.task_of(fitted.variant, fitted.history, fitted.ridge)

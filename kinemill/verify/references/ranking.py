@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime.windows import Floats
-from kinemill.verify.references.choosing import LEAST, Ground
+from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.references.family import EXACT, TIE
-from kinemill.verify.references.fitting import Fitted, fit_groups, make_step
+from kinemill.verify.references.ridge import Fitted, fit_groups, make_step
+from kinemill.verify.references.selection import LEAST, Ground
 from kinemill.verify.references.specs import Spec
-from kinemill.verify.references.stepping import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor
 
 COARSE = 4  # each so-manieth of many windows ranks all members; all of them rank those up to
 NEAR = 1.15  # times the smallest, at the horizon or over all horizons
@@ -148,7 +148,7 @@ def _finite(groups: Sequence[_Group]) -> list[Candidate]:
 
 
 def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitted]) -> _Group:
-    from kinemill.verify.references.stacking import stacked
+    from kinemill.verify.references.batch_predictor import stacked
 
     step = make_step(spec, dataset, fitted[0])
     predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kinemill.spec.plugins import OBJECTIVES
-from kinemill.spec.task import Task
+from kinemill.task.document import Task
+from kinemill.task.plugins import OBJECTIVES
 
 NO_ANGLE = "no state is an angle: it would be `linear` once more"
 LONGEST = 10  # rows of history of equations: what delays and filters of a drive take

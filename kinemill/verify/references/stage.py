@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import load_dataset
-from kinemill.formats import Format
-from kinemill.home import Home
-from kinemill.spec.task import Task
 from kinemill.store import Json, Outcome, Ref, digest, find, once, open_ref, read_json
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.verify.references.baselines import ConstantVelocity, Persistence
 from kinemill.verify.references.family import Member, Reference, References
 from kinemill.verify.references.fit import fit_references
-from kinemill.verify.references.simple import ConstantVelocity, Persistence
-from kinemill.verify.references.stepping import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor
 
 VERSION = 2
 STAGE = "references"

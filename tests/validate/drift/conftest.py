@@ -12,17 +12,17 @@ import onnx
 import pytest
 
 from kinemill.dataset import PackedDataset, load_dataset, make_dataset
-from kinemill.digests import file_digest
 from kinemill.export.bundle import write_interface
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model
-from kinemill.home import Home
 from kinemill.ingest import ingest
 from kinemill.runtime import Interface
 from kinemill.sim._table import csv
 from kinemill.sim.cart_pole import CartPole
-from kinemill.spec import Task, load_task
 from kinemill.store import Ref
+from kinemill.store.digests import file_digest
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
 from kinemill.validate import validate
 from tests.conftest import ROOT
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kinemill.ingest.membership import members
-from kinemill.spec import load_task
 from kinemill.store import MANIFEST, SUMMARY, read_json
+from kinemill.task import load_task
 from kinemill.validate.drift import find_drift, latest_drift
-from kinemill.validate.forgetting import forget, remains
+from kinemill.validate.forget import forget, remains
 from tests.validate.drift.conftest import CartPole, write_rollout
 
 

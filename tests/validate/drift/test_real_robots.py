@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.register.reigning import reigning
-from kinemill.spec import load_task
+from kinemill.register.champion import reigning
 from kinemill.store import file_digest
+from kinemill.task import load_task
 from kinemill.validate import validate
 from kinemill.validate.drift import find_drift
 from tests.conftest import ROOT

@@ -1,0 +1,73 @@
+"""Alerts: who hears of what, what waits to be sent, and trying it."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kinemill.cli.output import Json, document, news, table
+
+Action = Literal["show", "test"]
+_FAILED = 1
+_HOW = "nobody hears of anything: write alerts.yaml into the home, as docs/operations.md says"
+
+
+def alerts(
+    action: Annotated[Action, typer.Argument(help="Show who hears of what, or try it.")] = "show",
+    as_json: Json = False,
+) -> None:
+    """Show who hears of failures, refusals, drift and the like, or send each of them a test."""
+    from kinemill.cli.project import project
+    from kinemill.store.home import Home
+
+    home = Home.resolve()
+    found = project("resources.alerts").settings(home)
+    if found is None:
+        news(_HOW)
+        raise typer.Exit(_FAILED)
+    lines = _test(home, found) if action == "test" else _waiting(home, found)
+    if as_json:
+        document({"home": str(home.root), "receivers": lines})
+    else:
+        columns = list(lines[0]) if lines else []
+        table("alerts", columns, [[line[name] for name in columns] for line in lines])
+    if any(line.get("sent") is False for line in lines):
+        raise typer.Exit(_FAILED)
+
+
+def _test(home: Any, found: Any) -> list[dict[str, Any]]:
+    """Send one alert to every receiver, one after the other."""
+    from kinemill.cli.project import project
+
+    note = {
+        "kind": "test",
+        "title": "kinemill: a test",
+        "body": f"alerts of {home.root.name} reach you",
+        "link": "",
+    }
+    lines: list[dict[str, Any]] = []
+    for name, url in found.named():
+        why = project("resources.alert_delivery").send(url, note)
+        lines.append({"receiver": name, "sent": why is None, "why": why or ""})
+    return lines
+
+
+def _waiting(home: Any, found: Any) -> list[dict[str, Any]]:
+    """Return how many alerts each receiver is still to hear, has heard, and will never hear."""
+    from kinemill.cli.project import project
+    from kinemill.store import read_json
+
+    place = project("resources.alerts")
+    waiting = [read_json(path) for path in place.waiting(home).glob("*.json")]
+    every = [*waiting, *(read_json(path) for path in place.told(home).glob("*.json"))]
+    return [
+        {
+            "receiver": name,
+            "waiting": sum(name not in [*note["sent"], *note["dropped"]] for note in waiting),
+            "sent": sum(name in note["sent"] for note in every),
+            "dropped": sum(name in note["dropped"] for note in every),
+        }
+        for name, _ in found.named()
+    ]
+
+
+COMMANDS = [alerts]

@@ -1,0 +1,65 @@
+"""`kinemill rollout TASK --expert`: demonstrations, as logs to learn from."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kinemill.cli.output import document, table
+
+
+def demonstrate(
+    task: Any,
+    to: Path,
+    seeds: range,
+    *,
+    expert: Any,
+    workers: int,
+    failures: bool,
+    as_json: bool,
+) -> None:
+    """Write an expert's episodes as logs, and say how they went.
+
+    Args:
+        task: with an `environment` part.
+        to: folder for the logs.
+        seeds: of the starts.
+        expert: who acts; None: the environment's own expert.
+        workers: processes.
+        failures: whether episodes that failed are written, too.
+        as_json: whether one document is printed.
+    """
+    from kinemill.cli.progress import Spoken, counted
+    from kinemill.environments import demonstrations
+
+    shown = demonstrations.demonstrations(
+        task, to, seeds, expert=expert, workers=workers, failures=failures
+    )
+    found = list(counted(shown, len(seeds), "rollout", Spoken()))
+    told = demonstrations.document(task, found)
+    if as_json:
+        document(told)
+        return
+    rows = [[one["seed"], one["success"], one["returned"], one["rows"]] for one in told["runs"]]
+    table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
+    said = "" if told["success"] is None else f", {told['success']:.1%} succeeded"
+    typer.echo(f"{told['written']} of {told['episodes']} episodes are in {to}{said}")
+
+
+def shown_by(task: Any, planner: Any, model: str | None) -> Any:
+    """Return who acts: a planner, or a trained policy; None stands for the environment's expert.
+
+    Args:
+        task: whose states and actions they are.
+        planner: plans from states and past actions; or None.
+        model: a policy's folder or address; or None.
+    """
+    if planner is not None:
+        from kinemill.control.planner_expert import Showing
+
+        return Showing(task, planner)
+    if model is None:
+        return None
+    from kinemill.runtime import load
+
+    return load(model)

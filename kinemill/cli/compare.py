@@ -1,0 +1,123 @@
+"""Comparing: two versions side by side, as a table and as a page."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, document, interval, quantity, table
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="TASK:A", help="TASK:3 or TASK@champion.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="TASK:4, or 4, or @challenger.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report.html and comparison.json.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put two versions side by side: error by channel and steps ahead on the same test split."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.errors import BadInput
+    from kinemill.register.comparison_page import comparison_page
+    from kinemill.register.version_comparison import compare as measure
+    from kinemill.register.version_comparison import comparison_document
+    from kinemill.store import publish_file, publish_json
+    from kinemill.store.home import Home
+
+    task, first = address_of(a)
+    second = f":{b}" if b.isdigit() else b
+    if not second.startswith((":", "@")):
+        other, second = address_of(b)
+        if other.name != task.name:
+            raise BadInput(b, f"is of task {other.name}", expected=f"a version of {task.name}")
+    found = comparison_document(measure(task, Home.resolve(), first, second))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        publish_json(out / "comparison.json", found)
+        publish_file(out / "report.html", comparison_page(found).encode())
+        found["folder"] = str(out.resolve())
+    if as_json:
+        document(found)
+    elif found.get("form") == "policy":
+        _tell_tried(found)
+    else:
+        _tell(found)
+
+
+def _tell_tried(found: dict[str, Any]) -> None:
+    names = {side: f"version {found[side]['version']}" for side in "ab"}
+    rows = [
+        [what, found[what]["a"], found[what]["b"], found[what]["difference"]]
+        for what in ("return", "success")
+        if what in found
+    ]
+    title = f"{found['task']}, {found['windows']['episodes']} starts"
+    table(title, ["on average", *names.values(), "difference"], rows)
+    ends = interval(found["return"]["interval"])
+    better = names.get(found["better"], "neither, surely")
+    typer.echo(f"better: {better} (return, start by start: {ends})")
+    if "folder" in found:
+        typer.echo(f"report  {found['folder']}/report.html")
+
+
+def _tell(found: dict[str, Any]) -> None:
+    names = [f"version {found[side]['version']}" for side in "ab"]
+    rows: list[list[Any]] = [
+        [channel, line["unit"], line["a"]["rmse"], line["b"]["rmse"], line["ratio"]]
+        for channel, line in found["channels"].items()
+    ]
+    nrmse = found["nrmse"]
+    rows.append(["nrmse", "", nrmse["a"], nrmse["b"], nrmse["ratio"]])
+    title = f"{found['task']}, RMSE {found['windows']['seconds']:.4g} s ahead"
+    table(title, ["channel", "unit", *names, "ratio"], rows)
+    _tell_growth(found, names)
+    _tell_horizons(found, names)
+    better = {"a": names[0], "b": names[1], None: "neither, surely"}[found["better"]]
+    ends = interval(nrmse["interval"])
+    amount = f"{found['windows']['effective_n']:.2g} independent {found['windows']['unit']}"
+    typer.echo(f"better: {better} (ratio on the same rows: {ends}, {amount})")
+    for line in found["differs"]:
+        typer.echo(f"differs: {line}")
+    if "folder" in found:
+        typer.echo(f"report  {found['folder']}/report.html")
+
+
+def _tell_growth(found: dict[str, Any], names: list[str]) -> None:
+    last = found["windows"]["horizon"]
+    steps = sorted({1, (last + 1) // 2, last})
+    rows = [
+        [channel, line["unit"], *(_beside(line, step) for step in steps)]
+        for channel, line in found["channels"].items()
+    ]
+    heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
+    table(f"error by steps ahead, {names[0]} / {names[1]}", ["channel", "unit", *heads], rows)
+
+
+def _tell_horizons(found: dict[str, Any], names: list[str]) -> None:
+    from kinemill.register.rules.no_worse import at_horizon
+
+    rows = [
+        [at_horizon(key), _ratio(by["nrmse"]), *map(_ratio, by["channels"].values())]
+        for key, by in found["horizons"].items()
+    ]
+    heads = ["", "nrmse", *next(iter(found["horizons"].values()))["channels"]]
+    table(f"error of {names[1]} / {names[0]}", heads, rows)
+
+
+def _ratio(one: dict[str, Any]) -> str:
+    """Spell a ratio; with a word for one that is surely worse or better."""
+    if one["ratio"] is None:
+        return "diverges"
+    low, high = one["interval"]
+    told = quantity(one["ratio"], 3)
+    if low is None:
+        return told
+    return f"{told} worse" if low > 1.0 else f"{told} better" if high < 1.0 else told
+
+
+def _beside(line: dict[str, Any], step: int) -> str:
+    return " / ".join(quantity(line[side]["by_step"][step - 1], 3) for side in "ab")
+
+
+COMMANDS = [compare]

@@ -1,0 +1,186 @@
+"""A running Dagster, spoken to over GraphQL as its web pages do: no Dagster is imported for it.
+
+Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
+sent along as a bearer token where it is set, to the servers of this home else the home's own token.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError
+from kinemill.failures import check_databases, damaged_databases
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
+
+SERVED, TOKEN = "addresses.json", "token"  # beside the servers' logs
+_HOW = "start it: kinemill up (make ui), or set KINEMILL_URL to one that runs"
+_SECONDS = 60.0
+_DAMAGED = ("malformed", "file is not a database", "no such table", "no such column")
+_HERE = {"127.0.0.1", "localhost", "::1"}
+_REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error that Dagster caught
+
+
+class NoServer(BadInput):
+    """No Dagster answers; a person has to start one or say where it is."""
+
+
+class Server:
+    """Dagster at an address.
+
+    Args:
+        url: of its web pages, such as `http://127.0.0.1:3000`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask a GraphQL question; return what it answers under `data`.
+
+        Raises:
+            NoServer: nobody answers there.
+            KinemillError: somebody does, but not to this.
+        """
+        found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
+        if found.get("errors") or not isinstance(found.get("data"), dict):
+            said: Any = (found.get("errors") or ["no data"])[0]
+            told = str(said.get("message") if isinstance(said, dict) else said)
+            raise self.failure(told, "does not answer as Dagster does: ")
+        return found["data"]
+
+    def failure(self, message: str, before: str = "") -> KinemillError:
+        """Return the error for one that Dagster caught: its first line, or the damaged database.
+
+        Args:
+            message: of Dagster, on many lines where a library is quoted.
+            before: words for an answer that is of no Dagster.
+        """
+        if any(words in message for words in _DAMAGED):
+            for damage in damaged_databases(Home.find()) if self.url == _own_url() else ():
+                return damage
+            fix = "docs/runs.md says which file of its home to restore or to move"
+            return KinemillError(self.url, "a database of this server is damaged", fix=fix)
+        line = next(iter(message.strip().splitlines()), "")
+        fix = "KINEMILL_URL is the address of Dagster's pages" if before else None
+        return KinemillError(self.url, f"{before}{line}", fix=fix)
+
+    def page(self, run: str) -> str:
+        """Return the address of a run's page."""
+        return f"{self.url}/runs/{run}"
+
+
+def find_server() -> Server:
+    """Return the Dagster that commands speak to.
+
+    Raises:
+        NoServer: none is known.
+        CorruptArtifact: a database of the Dagster that serves this home is damaged.
+    """
+    if url := os.environ.get("KINEMILL_URL"):
+        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+            raise BadInput("KINEMILL_URL", repr(url), expected="http://HOST:PORT")
+        return Server(url)
+    home = Home.resolve()
+    _check_databases(home)
+    if url := _written(home).get("Dagster"):
+        return Server(url)
+    raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+
+
+def _check_databases(home: Home) -> None:
+    """Pass if no database of Dagster is damaged; one that another process creates may look so."""
+    try:
+        check_databases(home)
+    except CorruptArtifact:
+        with lock(home, "dagster"):
+            check_databases(home)
+
+
+def _own_url() -> str | None:
+    """Return the address of the Dagster that serves this home, if one does."""
+    return _written(Home.find()).get("Dagster")
+
+
+def mlflow_url(home: Home) -> str | None:
+    """Return where MLflow's pages are, if that is known."""
+    return os.environ.get("KINEMILL_MLFLOW_URL") or _written(home).get("MLflow")
+
+
+def _written(home: Home) -> dict[str, str]:
+    try:
+        return json.loads((home.dagster / "servers" / SERVED).read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the JSON that an address answers with, to `body` by POST or without one by GET.
+
+    Raises:
+        NoServer: nobody answers there.
+        KinemillError: what answers refuses, or is something else.
+    """
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers)
+    if token := os.environ.get("KINEMILL_TOKEN") or _own_token(url):
+        # To this server alone, wherever it sends us on to.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    try:
+        with _opener(url).open(request, timeout=_SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        said = error.read()
+        if error.code == _CAUGHT and (told := _graphql(said)):
+            return told
+        raise _refusal(url, error.code, said.decode(errors="replace")) from error
+    except (urllib.error.URLError, OSError) as error:
+        why = getattr(error, "reason", error)
+        raise NoServer(url, f"nobody answers there ({why})", fix=_HOW) from error
+    except ValueError as error:
+        raise KinemillError(url, "answers, but not as Dagster does", fix=_HOW) from error
+
+
+def _own_token(url: str) -> str | None:
+    """Return the token of the home, for a server that it wrote down itself."""
+    home, asked = Home.find(), urllib.parse.urlsplit(url)
+    if not any(
+        asked.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
+    ):
+        return None
+    try:
+        return (home.dagster / "servers" / TOKEN).read_text(encoding="ascii")
+    except (FileNotFoundError, PermissionError):
+        return None  # the server tells what it wants
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens an address; one of this machine is never asked for through a proxy."""
+    here = urllib.parse.urlsplit(url).hostname in _HERE
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
+
+
+def _graphql(said: bytes) -> dict[str, Any] | None:
+    """Return the answer to a GraphQL question, if that is what was said."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("data") else None
+
+
+def _refusal(url: str, code: int, said: str) -> KinemillError:
+    try:
+        told = json.loads(said)["errors"][0]["message"]
+    except (ValueError, LookupError, TypeError):
+        told, said = "", (said.strip().splitlines() or [""])[0]
+    if code in _REFUSED:
+        why = f"refuses ({code})" + (f": {told}" if told else "")
+        fix = "set KINEMILL_TOKEN to a token it takes: kinemill users token NAME makes one"
+        return BadInput(url, why, fix=fix)
+    return KinemillError(url, f"answers {code} {told or said}".strip())

@@ -1,0 +1,69 @@
+"""A new task, drafted from the columns of a log."""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, document
+
+_GUESSED = re.compile(r"  (\w+): \{.*\}  # (.*)\Z")  # a channel's line with a comment
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the task: lower case, digits, _.")],
+    log: Annotated[Path, typer.Option("--from", help="A log of any format, or a folder of them.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write; default: NAME.yaml among the tasks.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1e-6, help="Rows a second of logs without stamps.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a task file from logs: channels, roles, units, time step and limits, guesses marked."""
+    from kinemill.draft.builder import draft
+    from kinemill.store import publish_file
+    from kinemill.task.loader import tasks_folder
+
+    target = (to or tasks_folder() / f"{name}.yaml").absolute()
+    _refuse(name, target)
+    text = draft(name, log, rate)
+    found = _read_back(name, text)
+    publish_file(target, text.encode())
+    if as_json:
+        document({"task": name, "file": str(target), **found})
+        return
+    typer.echo(f"{text}\nwritten to {target}; next: kinemill check {log} --task {to or name}")
+
+
+def _refuse(name: str, target: Path) -> None:
+    from kinemill.errors import BadInput
+
+    if target.exists():
+        fix = "choose another name, or another file with --to"
+        raise BadInput(target, "is there already", fix=fix)
+    if target.stem != name or target.suffix not in {".yaml", ".yml"}:
+        raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")
+
+
+def _read_back(name: str, text: str) -> dict[str, Any]:
+    """Load the draft as any task is loaded, before anybody sees it."""
+    from kinemill.task import load_task
+
+    with TemporaryDirectory(prefix="kinemill-draft-") as folder:
+        path = Path(folder) / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        task = load_task(path)
+    guessed = filter(None, map(_GUESSED.match, text.splitlines()))
+    return {
+        "dt": task.dt,
+        "states": task.states,
+        "actions": task.actions,
+        "guesses": {found[1]: found[2] for found in guessed},
+    }
+
+
+COMMANDS = [new]

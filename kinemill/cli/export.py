@@ -1,0 +1,75 @@
+"""Exporting: a model as a folder that runs anywhere; episodes for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinemill.cli.model_ref import ModelName, address_of
+from kinemill.cli.output import Json, TaskName, document, news
+
+
+def export(
+    model: ModelName,
+    to: Annotated[Path, typer.Option("--to", help="A folder that is not there yet, or empty.")],
+    c99: Annotated[
+        bool, typer.Option("--c99", help="With step.c and step.h, compared with step.onnx.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy a registered model, the champion unless another is named, to a folder that runs it."""
+    from kinemill.export.bundle import deliver
+    from kinemill.register.consistency import require_registry
+    from kinemill.register.versions import bundle_folder, find_version
+    from kinemill.store.home import Home
+
+    task, which = address_of(model)
+    home = Home.resolve()
+    require_registry(home, task.name)
+    version = find_version(home, task.name, which)
+    found = deliver(bundle_folder(home, version), to.expanduser().resolve(), c99=c99)
+    found |= {"task": task.name, "version": version.number}
+    if as_json:
+        document(found)
+        return
+    typer.echo(f"{task.name} version {found['version']}: {len(found['files'])} files in {to}")
+    if made := found["c99"]:
+        typer.echo(
+            f"step.c: {made['weights']} bytes of constants, {made['scratch']} of stack, "
+            f"{made['latency_us']['p50']:.3g} us a step here, {made['latency_us']['worst']:.3g} us "
+            f"at worst; within {made['difference']:.1g} of step.onnx"
+        )
+    news(f"try it where it is to run: python -m kinemill.runtime verify {to}")
+
+
+def export_data(
+    task: TaskName,
+    to: Annotated[str, typer.Option("--to", help="csv, hdf5, lerobot, mcap or parquet.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A folder that is not there yet; default: in the home."),
+    ] = None,
+    version: Annotated[
+        str, typer.Option("--version", help="Number, start of a digest, or latest.")
+    ] = "latest",
+    as_json: Json = False,
+) -> None:
+    """Write the episodes of a dataset version to a folder, with a task file that reads them."""
+    from kinemill.dataset.exporters import export_data as write
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    found = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
+    if as_json:
+        document(found)
+        return
+    counts = ", ".join(f"{number} {split}" for split, number in found["episodes"].items())
+    typer.echo(
+        f"{found['task']}/v{found['version']} as {found['format']}: {counts} episodes, "
+        f"{found['rows']} rows, {found['files']} files in {found['folder']}"
+    )
+    if "left_out" in found:
+        news(f"left out, as {to} cannot hold them here: {', '.join(found['left_out'])}; hdf5 can")
+
+
+COMMANDS = [export, export_data]

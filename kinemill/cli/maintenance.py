@@ -1,0 +1,180 @@
+"""Keeping a home: room in it, backups of it, and new versions of what it is kept with."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, document, news, table
+
+_POWERS = ["", "k", "m", "g", "t"]
+_OVER = 1  # exit code: not enough may go for the budget, or something is damaged
+
+
+def gc(
+    task: Annotated[str | None, typer.Argument(help="Whose things may go; default: all.")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="What the home may have, as 20GB.")
+    ] = None,
+    unused: Annotated[
+        float, typer.Option("--unused", min=0, help="Days since last use, then outcomes may go.")
+    ] = 7.0,
+    logs: Annotated[
+        float, typer.Option("--logs", min=0, help="Days after which logs and runs may go.")
+    ] = 30.0,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would go; keep it.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say of each kept thing why it stays.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make room: what nothing kept goes back to, oldest first; never a champion or its data."""
+    from kinemill.maintenance.gc import Wanted, collect
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.task.protocols import Silence
+
+    home = Home.resolve()
+    name = load_task(task).name if task else None
+    wanted = Wanted(name, parse_size(budget) if budget else None, unused, logs, dry)
+    with _orchestrator(home) as orchestrator:
+        found = collect(home, wanted, orchestrator, Silence())
+    if not why:
+        found["kept"] = {"things": len(found["kept"]), "bytes": _sum(found["kept"])}
+    if as_json:
+        document(found)
+    else:
+        _show(found, why=why)
+    if not found["within_budget"]:
+        news("what may go is not enough for the budget; kinemill gc --why says what stays and why")
+        raise typer.Exit(_OVER)
+
+
+def backup(
+    to: Annotated[Path, typer.Argument(help="Folder of the backups, outside of the home.")],
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Link what never changes: no room needed, same disk only."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Back up the home while it is in use; what an earlier backup has is not copied again."""
+    from kinemill.maintenance.backups import back_up
+    from kinemill.store.home import Home
+    from kinemill.task.protocols import Silence
+
+    found = back_up(Home.resolve(), to, Silence(), link=link)
+    if as_json:
+        document(found)
+    else:
+        added = found["added"]
+        typer.echo(
+            f"{found['backup']}: backup {found['made']}, {found['files']} files, "
+            f"{spell_size(found['bytes'])}; new are {added['files']}, {spell_size(added['bytes'])}"
+        )
+        news(f"not in it: {'; '.join(found['left_out'])}")
+    for line in found["damaged"]:
+        news(f"damaged, and left out: {line}")
+    if found["damaged"]:
+        raise typer.Exit(_OVER)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of the backups.")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="Which one, as 20260131; default: the last.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The home is not empty: move what is there aside.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the home what it was when a backup was made; every file is checked on the way."""
+    from kinemill.maintenance.restore import restore as bring_back
+    from kinemill.store.home import Home
+    from kinemill.task.protocols import Silence
+
+    found = bring_back(Home.find(), source, Silence(), at=at, replace=replace)
+    if as_json:
+        document(found)
+        return
+    size = spell_size(found["bytes"])
+    typer.echo(f"{found['home']}: as of {found['made']}, {found['files']} files, {size}")
+    if found["replaced"]:
+        news(f"what was there before is kept in {found['replaced']}")
+
+
+def upgrade(
+    saved: Annotated[
+        bool, typer.Option("--saved", help="A shared database was backed up by other means.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the home to what the installed versions want, after a backup of its databases."""
+    from kinemill.cli.project import project
+    from kinemill.maintenance.upgrade import upgrade as bring_up
+    from kinemill.store.home import Home
+    from kinemill.task.protocols import Silence
+
+    home = Home.resolve()
+    with project("pipelines.housekeeping").storage(home) as storage:
+        found = bring_up(home, storage, Silence(), saved=saved)
+    if as_json:
+        document(found)
+        return
+    rows = [[line["part"], line["before"], line["after"]] for line in found["parts"]]
+    table(f"{found['home']}: {found['status']}", ["part", "was at", "is at"], rows)
+    if found["backup"]:
+        news(f"the databases as they were are in {found['backup']}")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `20GB`, `500 M`, `4GiB` or `1e9` stand for.
+
+    Raises:
+        BadInput: it is no size.
+    """
+    from kinemill.errors import BadInput
+
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if found is None:
+        raise BadInput(f"--budget {text}", "is no size", expected="as 20GB or 500M")
+    base = 1024 if found[3] else 1000
+    return round(float(found[1]) * base ** _POWERS.index(found[2]))
+
+
+def spell_size(size: float) -> str:
+    """Spell bytes in the unit that people use."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _orchestrator(home: Any) -> Any:
+    from kinemill.cli.project import project
+
+    return project("pipelines.housekeeping").orchestrator(home)
+
+
+def _sum(things: list[dict[str, Any]]) -> int:
+    return sum(thing["bytes"] for thing in things)
+
+
+def _show(found: dict[str, Any], *, why: bool) -> None:
+    would = "would go" if found["dry_run"] else "went"
+    rows = [
+        [kind, line["things"], spell_size(line["bytes"])] for kind, line in found["freed"].items()
+    ]
+    if rows:
+        table(f"what {would}", ["kind", "things", "size"], rows)
+    if why:
+        kept = [[item["name"], spell_size(item["bytes"]), item["why"]] for item in found["kept"]]
+        table("what stays", ["outcome", "size", "why"], kept)
+    before, after = found["bytes"]["before"], found["bytes"]["after"]
+    typer.echo(f"{found['home']}: {spell_size(before)}, {spell_size(before - after)} {would}")
+
+
+COMMANDS = [gc, backup, restore, upgrade]

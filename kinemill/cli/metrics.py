@@ -1,0 +1,128 @@
+"""The metrics of a run: from the folder of its training, or from MLflow where that is not at hand.
+
+The folder has each number as soon as it is made; MLflow has it 5 s later, and for good.
+"""
+
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from kinemill.cli.dagster_client import NoServer, fetch, mlflow_url
+from kinemill.errors import KinemillError
+from kinemill.store.home import Home
+from kinemill.tracking.jsonl import FILE, Point, Reader, as_series
+from kinemill.tracking.run_links import DAGSTER_RUN, Noted, noted_training
+
+LOSS = "train/loss"
+_OF_REGISTRATION = "test/"  # in the same run of MLflow, but not of the training
+_MOST = 25000  # values that MLflow gives at once
+
+
+@dataclass
+class Numbers:
+    """What is known of a training's numbers so far.
+
+    Attributes:
+        run: id in Dagster.
+        task: its task.
+        points: read so far, in the order they were made.
+    """
+
+    run: str
+    task: str
+    points: list[Point] = field(default_factory=list[Point])
+    _noted: Noted | None = None
+    _reader: Reader | None = None
+
+    @classmethod
+    def of(cls, run: str, task: str) -> "Numbers":
+        """Read all there is of a run."""
+        numbers = cls(run, task)
+        list(numbers.new())
+        return numbers
+
+    def new(self) -> Iterator[Point]:
+        """Yield the points that came since the last call; the same step may come in several."""
+        if self._noted is None:
+            self._noted = noted_training(Home.resolve(), self.run)
+        found = self._from_folder() if self._noted else None
+        for point in self._from_mlflow() if found is None else found:
+            self.points.append(point)
+            yield point
+
+    @property
+    def step(self) -> int | None:
+        """The last step with a number."""
+        return self.points[-1]["step"] if self.points else None
+
+    @property
+    def total(self) -> int | None:
+        """Steps that the training is to make."""
+        return self._noted.steps if self._noted else None
+
+    @property
+    def loss(self) -> float | None:
+        """The last loss of the training."""
+        return next((p[LOSS] for p in reversed(self.points) if LOSS in p), None)
+
+    def document(self) -> dict[str, Any]:
+        """Return the document of `kinemill metrics`."""
+        return as_series(self.points)
+
+    def _from_folder(self) -> list[Point] | None:
+        """Return what is new in the training's folder; None if that has no numbers."""
+        if self._noted is None:
+            return None
+        path = Home.resolve().root / self._noted.folder / FILE
+        if self._reader is None:
+            self._reader = Reader(path)
+        return list(self._reader.new()) if path.is_file() else None
+
+    def _from_mlflow(self) -> list[Point]:
+        """Return what is new in MLflow; nothing where it does not answer."""
+        url = mlflow_url(Home.resolve())
+        if url is None:
+            return []
+        try:
+            points = _points(url, self.task, self.run)
+        except (NoServer, KinemillError):
+            return []  # there may be none: Dagster alone is asked for
+        last = self.step if self.step is not None else -1
+        return [point for point in points if point["step"] > last]
+
+
+def _points(url: str, task: str, run: str) -> list[Point]:
+    """Return the points of the MLflow run that a run of Dagster made."""
+    api = f"{url}/api/2.0/mlflow"
+    name = urllib.parse.quote(task)
+    found = fetch(f"{api}/experiments/get-by-name?experiment_name={name}")
+    wanted = {
+        "experiment_ids": [found["experiment"]["experiment_id"]],
+        "filter": f"tags.`{DAGSTER_RUN}` = '{run}'",
+        "max_results": 1,
+    }
+    runs = fetch(f"{api}/runs/search", wanted).get("runs", [])
+    if not runs:
+        return []
+    told, by_step = runs[0], dict[int, Point]()
+    for metric in told["data"].get("metrics", []):
+        if metric["key"].startswith(_OF_REGISTRATION):
+            continue
+        for value in _history(api, told["info"]["run_id"], metric["key"]):
+            step, time = int(value.get("step", 0)), value["timestamp"] / 1000
+            point = by_step.setdefault(step, {"step": step, "time": time})
+            point[metric["key"]] = value["value"]
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _history(api: str, run: str, metric: str) -> Iterator[dict[str, Any]]:
+    page = ""
+    while True:
+        query = {"run_id": run, "metric_key": metric, "max_results": _MOST, "page_token": page}
+        kept = {name: value for name, value in query.items() if value != ""}
+        found = fetch(f"{api}/metrics/get-history?{urllib.parse.urlencode(kept)}")
+        yield from found.get("metrics", [])
+        page = found.get("next_page_token", "")
+        if not page:
+            return

@@ -1,0 +1,131 @@
+"""Which model a command is about: TASK, TASK@alias, TASK:version, or a folder with its files."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK[@ALIAS|:VERSION]", help="The champion, else the newest, if none is named."
+    ),
+]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option("--model", help="Folder of an exported model, instead of a registered one."),
+]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model.
+
+    Attributes:
+        task: a `Task`; of a registered model the one that it was made with.
+        home: a `Home`.
+        simulator: a `Simulator`; NaN and infinity pass through it.
+        folder: where its files are.
+        name: what to call it: `@champion`, `:3`, or its folder.
+        version: in the registry, or None for a folder.
+    """
+
+    task: Any
+    home: Any
+    simulator: Any
+    folder: Path
+    name: str
+    version: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Say which it is."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "folder": str(self.folder),
+            "dataset": self.simulator.interface.dataset,
+        }
+
+
+def address_of(model: str) -> tuple[Any, str]:
+    """Return the task of TASK, TASK@alias or TASK:version, and what follows its name.
+
+    Raises:
+        BadInput: there is no such task, or it is no such address.
+    """
+    from kinemill.task import load_task
+
+    task, which = _parts(model)
+    return load_task(task), which
+
+
+def choose(model: str, folder: Path | None, changed: Any = None) -> Chosen:
+    """Find and load the model that a command line names.
+
+    Raises:
+        BadInput: there is no such task, version or folder.
+        CorruptArtifact: its files are damaged.
+    """
+    from kinemill.runtime import load_simulator
+
+    return _choose(model, folder, changed, load_simulator)
+
+
+def choose_policy(model: str, folder: Path | None, changed: Any = None) -> Chosen:
+    """Find and load the policy that a command line names; `Chosen.simulator` is the policy.
+
+    Raises:
+        BadInput: there is no such task, version or folder, or it is no policy.
+        CorruptArtifact: its files are damaged.
+    """
+    from kinemill.runtime import load_policy
+
+    return _choose(model, folder, changed, load_policy)
+
+
+def _choose(model: str, folder: Path | None, changed: Any, load: Callable[..., Any]) -> Chosen:
+    from kinemill.errors import BadInput
+    from kinemill.register.saved_task import reading_task, task_of
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    task_name, which = _parts(model)
+    home = Home.resolve()
+    task = load_task(task_name, None if folder is None else changed)
+    if folder is None:
+        found, where = _registered(task.name, home, which)
+        task = reading_task(task_of(home, task, found, changed), task)
+        name, version = f":{found.number}", found.number
+        name += "".join(f" @{alias}" for alias in found.aliases)
+    elif which:
+        raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
+    else:
+        where, name, version = folder, str(folder), None
+    simulator = load(where, non_finite="pass")
+    return Chosen(task, home, simulator, Path(where), name, version)
+
+
+def _parts(model: str) -> tuple[str, str]:
+    """Split TASK@alias into its parts; the path of a task file may hold anything."""
+    from kinemill.errors import BadInput
+
+    if Path(model).is_file():
+        return model, ""
+    address = _ADDRESS.match(model)
+    if address is None:
+        raise BadInput(model, "names no model", expected="TASK, TASK@alias or TASK:version")
+    return address["task"], address["which"] or ""
+
+
+def _registered(task: str, home: Any, which: str) -> tuple[Any, Path]:
+    from kinemill.register.consistency import require_registry
+    from kinemill.register.versions import bundle_folder, find_version
+
+    require_registry(home, task)
+    found = find_version(home, task, which)
+    return found, bundle_folder(home, found)

@@ -1,0 +1,137 @@
+"""What commands write: one JSON document or a table on stdout, news on stderr."""
+
+import json
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
+NOT_FINITE = "not finite"
+PIPED = 160  # columns of text
+TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
+Logs = Annotated[
+    Path | None,
+    typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key, as learn.history=12; mappings merge. Many: @FILE.",
+    ),
+]
+Presets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="PART=PRESET", help="Settings by name, as model=small: presets/PART/."
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with the training that stopped, or say what changed since."
+    ),
+]
+
+
+def logs_path(logs: Path, option: str = "") -> Path:
+    """Return the absolute path of a log or a folder of logs.
+
+    Raises:
+        BadInput: there is nothing, or its name cannot be followed.
+    """
+    from kinemill.errors import BadInput
+
+    where, fix = f"{option} {logs}".strip(), "name a log or a folder of logs"
+    try:
+        logs.stat()
+    except FileNotFoundError as error:
+        raise BadInput(where, "is not there", fix=fix) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadInput(where, f"cannot be read: {why}", fix=fix) from error
+    return logs.resolve()
+
+
+def changes(presets: list[str] | None, overrides: list[str] | None) -> dict[str, Any]:
+    """Return what `--with` and `--set` change of a task; single keys count after presets."""
+    from kinemill.task import parse_overrides
+    from kinemill.task.presets import preset_overrides
+
+    named = preset_overrides(presets) if presets else {}
+    return named | parse_overrides(overrides or [])
+
+
+def document(value: Mapping[str, Any]) -> None:
+    """Write one JSON document to stdout."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def news(message: str) -> None:
+    """Tell something on stderr."""
+    typer.echo(message, err=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings; numbers to four digits, nothing for None."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=any(columns))
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_drawn(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:  # of a file or a pipe nobody knows how wide it is
+        console.width = max(console.width, PIPED)
+    console.print(drawn)
+
+
+class Bad(str):
+    """Text of a cell that is bad news: red where the terminal has colors."""
+
+
+def _drawn(cell: Any) -> Any:
+    from rich.text import Text
+
+    return Text(cell, style="bold red") if isinstance(cell, Bad) else spell(cell)
+
+
+def wrapped(text: str) -> str:
+    """Break a sentence at the width of the terminal; a pipe gets it in one line."""
+    from rich.console import Console
+
+    console = Console()
+    return textwrap.fill(text, console.width) if console.is_terminal else text
+
+
+def spell(cell: Any) -> str:
+    """Spell one cell."""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return quantity(cell)
+    return "" if cell is None else str(cell)
+
+
+def quantity(value: float | None, digits: int = 4) -> str:
+    """Spell a measured number; null in a document stands for one that is not finite."""
+    if value is None or not math.isfinite(value):
+        return NOT_FINITE
+    return f"{value:.{digits}g}"
+
+
+def interval(ends: Sequence[float | None], digits: int = 4) -> str:
+    """Spell a 95 % interval; one without finite ends is none."""
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return "no interval"
+    return "95 % interval " + " to ".join(quantity(end, digits) for end in ends)

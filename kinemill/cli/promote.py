@@ -1,0 +1,157 @@
+"""Deciding: why a version is champion or not, and a person's word on who is."""
+
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, TaskName, document, news, table, wrapped
+
+_REFUSED = 1
+
+VersionName = Annotated[
+    str, typer.Argument(metavar="TASK:VERSION", help="TASK:3 or TASK@challenger.")
+]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")]
+Expected = Annotated[
+    int | None,
+    typer.Option("--expect", help="Champion you believe is there; default: the one there is now."),
+]
+
+
+def why(
+    model: Annotated[
+        str, typer.Argument(metavar="TASK[:VERSION]", help="The newest, if none is named.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say why a version is champion or was refused, line by line, and what to do about it."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.register.gate_report import why as look
+    from kinemill.store.home import Home
+
+    task, which = address_of(model)
+    found = look(Home.resolve(), task.name, which)
+    if as_json:
+        document(found)
+        return
+    typer.echo(wrapped(found["headline"]))
+    typer.echo(f"{found['task']}:{found['version']}  {found['told']}")
+    _tell_causes(found["causes"])
+    _tell_gate(found["gate"])
+    if found["report"]:
+        typer.echo(f"report  {found['report']}")
+
+
+def approve(
+    model: VersionName,
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Another interface than the champion's is meant.")
+    ] = False,
+    reason: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Note that you agree to a version, and have the gate judge it anew."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.register.promotion import approve as agree
+    from kinemill.store.home import Home
+
+    task, which = address_of(model)
+    found = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
+    _tell(found, as_json=as_json)
+    if "champion" not in found["aliases"]:
+        raise typer.Exit(_REFUSED)
+
+
+def promote(
+    model: VersionName,
+    expect: Expected = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though the gate refused it; needs --why.")
+    ] = False,
+    reason: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Make a version champion that passed the gate; by --force one that did not."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.register.promotion import promote as move
+    from kinemill.store.home import Home
+
+    task, which = address_of(model)
+    expected = {} if expect is None else {"expected": expect or None}
+    _tell(move(task, Home.resolve(), which, force=force, why=reason, **expected), as_json=as_json)
+
+
+def rollback(
+    task: TaskName,
+    to: Annotated[
+        int | None, typer.Option("--to", help="Version; default: the champion before this one.")
+    ] = None,
+    expect: Expected = None,
+    reason: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Make the champion before this one champion again, at once."""
+    from kinemill.register.promotion import rollback as move
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    expected = {} if expect is None else {"expected": expect or None}
+    which = f":{to}" if to is not None else ""
+    found = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
+    _tell(found, as_json=as_json)
+
+
+def audit(task: TaskName, as_json: Json = False) -> None:
+    """List who made which version champion, when, and why; exit 1 on a gap."""
+    from kinemill.register.audit_log import audit as look
+    from kinemill.store.home import Home
+    from kinemill.task import task_name
+
+    found = look(Home.resolve(), task_name(task))
+    if as_json:
+        document(found)
+    else:
+        columns = ["at", "who", "what", "version", "before", "why"]
+        rows = [[event[name] for name in columns] for event in found["events"]]
+        table(f"{found['task']}, champion: {found['champion'] or 'none'}", columns, rows)
+        for gap in found["gaps"]:
+            news(gap)
+    if found["gaps"]:
+        raise typer.Exit(1)
+
+
+def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        document(found)
+        return
+    held = "".join(f" @{alias}" for alias in found["aliases"])
+    before = found["champion_before"]
+    replaced = f", in place of version {before}" if before and "@champion" in held else ""
+    typer.echo(f"{found['task']}:{found['version']}{held}{replaced}")
+    if found["provisional"]:
+        news(f"provisional champion: {found['provisional']}")
+    for line in found.get("differs", []):
+        news(f"programs that ran version {before}: {line}")
+    _tell_gate([line for line in found["gate"] if not line["passed"]])
+
+
+def _tell_causes(causes: list[dict[str, Any]]) -> None:
+    """Print the causes of a refusal by rank, and then the lines that only follow from one."""
+    own = [line for line in causes if line["follows"] is None]
+    for place, line in enumerate(own, 1):
+        typer.echo(f"{place}. {line['rule']}: {line['fix']}")
+    by_root: dict[str, list[str]] = {}
+    for line in causes:
+        if line["follows"]:
+            by_root.setdefault(line["follows"], []).append(line["rule"])
+    for root, rules in by_root.items():
+        typer.echo(f"   because of {root} also: {', '.join(rules)}")
+
+
+def _tell_gate(gate: list[dict[str, Any]]) -> None:
+    from kinemill.cli.summary import gate_table
+
+    gate_table(gate)
+
+
+COMMANDS = [why, approve, promote, rollback, audit]

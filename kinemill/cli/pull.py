@@ -1,0 +1,115 @@
+"""Pulling: the champion's files to a folder that a robot loads, swapped when another reigns."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, document, news
+
+
+def pull(
+    model: Annotated[
+        str, typer.Argument(metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, or TASK:3.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="Folder that robots load; made by this.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: swap the folder when another is champion.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, help="Seconds between looks of --watch.")
+    ] = 5.0,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="URL", help="MLflow server; default: this machine's registry."
+        ),
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option("--robot", help="Name, for @canary; default: of this machine.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a version's files to a folder, checked and tried; keep the last good ones offline."""
+    from kinemill.runtime.download import pull as bring
+
+    source = _source(model, server, robot or socket.gethostname())
+    if watch:
+        _watch(source, to, every, as_json=as_json)
+    else:
+        _tell(bring(source, to), as_json=as_json)
+
+
+def _source(model: str, server: str | None, robot: str) -> Any:
+    from kinemill.runtime.registry_client import address_parts, from_server
+
+    if server is not None:
+        return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
+    from kinemill.register.pull_source import OfHome
+    from kinemill.store.home import Home
+
+    return OfHome(Home.resolve(), *address_parts(model), robot)
+
+
+def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
+    import threading
+
+    from kinemill.interrupts import keeping, resume
+    from kinemill.runtime.download import watch
+
+    with keeping(lambda: f"{to} keeps the last version; {resume()}"):
+        watch(source, to, lambda found: _tell(found, as_json=as_json), threading.Event(), every)
+
+
+def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        document(found)
+        return
+    typer.echo(f"{found['folder']}: version {found['version'] or 'none'}, {found['status']}")
+    if found.get("provisional"):
+        news(f"provisional champion: {found['provisional']}")
+    if "why" in found:
+        news(found["why"])
+
+
+def canary(
+    model: Annotated[
+        str, typer.Argument(metavar="TASK[:VERSION]", help="Default version: the challenger.")
+    ],
+    share: Annotated[
+        float | None, typer.Option("--share", help="Of the robots that pull TASK@canary, 0 to 1.")
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="All get the champion again.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though the gate refused it; needs --why.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Give a version to a share of the robots first, end that, or say how it stands."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.register import canary as birds
+    from kinemill.store.home import Home
+
+    (task, which), home = address_of(model), Home.resolve()
+    if stop:
+        found = birds.end_canary(task.name, home, why=reason)
+    elif share is not None:
+        chosen = which or "@challenger"
+        found = birds.start_canary(task.name, home, chosen, share, force=force, why=reason)
+    else:
+        found = birds.look_at_canary(task.name, home)
+    if as_json:
+        document(found)
+    elif found["version"] is None:
+        typer.echo(f"{found['task']}: no canary; every robot gets version {found['champion']}")
+    else:
+        typer.echo(
+            f"{found['task']}: {found['share']:.0%} of the robots that pull @canary get version "
+            f"{found['version']}, the others version {found['champion']}"
+        )
+
+
+COMMANDS = [pull, canary]

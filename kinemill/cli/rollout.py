@@ -1,0 +1,214 @@
+"""Closed loop: a controller on the simulated robot, or a policy, its runs written as new logs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, Overrides, TaskName, document, news, quantity, table
+
+_PLAIN = ("zero", "random")  # policies that plan nothing, to compare with
+
+
+Controller = Annotated[
+    str | None,
+    typer.Option(
+        "--controller",
+        help="mppi, cem, predictive_sampling, dial, zero or random; default: the task's own.",
+    ),
+]
+Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Runs.")]
+To = Annotated[
+    Path | None, typer.Option("--to", help="Folder for the logs; default: the drop folder.")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="champion|true|FOLDER|models:/...",
+        help="What plans are tried on; true is the physics of the plant itself. Or the policy: "
+        "@alias or :3 as well.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the first run.")]
+Seconds = Annotated[
+    float | None, typer.Option("--seconds", min=0.0, help="Length; default: the task's.")
+]
+Explore = Annotated[
+    float, typer.Option("--explore", min=0.0, help="Noise on the actions, in half ranges.")
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the model.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", help="HTML page to write, with moving pictures.")
+]
+Expert = Annotated[
+    bool,
+    typer.Option(
+        "--expert",
+        help="Demonstrations in the task's environment, by its expert, a --controller or the "
+        "policy --model.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes of --expert or a policy.")
+]
+Failures = Annotated[
+    bool, typer.Option("--failures", help="With --expert: keep episodes that failed, too.")
+]
+Video = Annotated[bool, typer.Option("--video", help="Of a policy: film the first episodes.")]
+Variant = Annotated[
+    str | None, typer.Option("--variant", help="Of a policy: settings that differ, by name.")
+]
+
+
+@dataclass(frozen=True)
+class _Rollout:
+    """What every rollout is asked for, whoever acts.
+
+    Attributes:
+        task: the `Task`.
+        controller: by its name; None: the task's own.
+        model: what plans are tried on, or the policy.
+        threads: of the model.
+        seeds: of the starts.
+        to: folder for the logs.
+        as_json: whether one document is printed.
+    """
+
+    task: Any
+    controller: str | None
+    model: str
+    threads: int
+    seeds: range
+    to: Path
+    as_json: bool
+
+
+def rollout(
+    task: TaskName,
+    controller: Controller = None,
+    episodes: Episodes = 1,
+    to: To = None,
+    model: Model = "champion",
+    seed: Seed = 0,
+    seconds: Seconds = None,
+    explore: Explore = 0.0,
+    threads: Threads = 1,
+    report: Report = None,
+    expert: Expert = False,
+    workers: Workers = 1,
+    failures: Failures = False,
+    video: Video = False,
+    variant: Variant = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Run a controller in the task's plant, or a policy in its environment; its runs are logs."""
+    loaded = _loaded(task, controller, overrides)
+    seeds = range(seed, seed + episodes)
+    wanted = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)
+    if expert:
+        _demonstrate(wanted, workers, failures=failures)
+        return
+    if loaded.learn.gives == "policy":
+        from kinemill.cli.policy_rollout import Asked, act, refuse
+
+        refuse({"controller": controller, "seconds": seconds, "explore": explore, "report": report})
+        act(loaded, wanted.to, seeds, Asked(model, variant, workers, video, as_json))
+        return
+    _control(wanted, seconds, explore, report)
+
+
+def _loaded(task: str, controller: str | None, overrides: list[str] | None) -> Any:
+    """Return the task with its overrides, and with a controller that plans in place of its own."""
+    from kinemill.task import load_task, parse_overrides
+
+    changed = parse_overrides(overrides or [])
+    if controller and controller not in _PLAIN:
+        changed = {"control.controller.type": controller, **changed}
+    loaded = load_task(task, changed)
+    for note in loaded.notes:
+        news(note)
+    return loaded
+
+
+def _demonstrate(wanted: _Rollout, workers: int, *, failures: bool) -> None:
+    """Let an expert show how it is done: a planner, a trained policy, or the environment's own."""
+    from kinemill.cli.collect_demos import demonstrate, shown_by
+
+    task, model = wanted.task, None if wanted.model == "champion" else wanted.model
+    planner = _policy(wanted)[1] if wanted.controller else None
+    demonstrate(
+        task,
+        wanted.to,
+        wanted.seeds,
+        expert=shown_by(task, planner, model),
+        workers=workers,
+        failures=failures,
+        as_json=wanted.as_json,
+    )
+
+
+def _control(wanted: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
+    """Let a controller run the task's plant."""
+    from kinemill.cli.progress import Spoken, counted
+    from kinemill.control.recorded_runs import run_and_log
+    from kinemill.control.report import page
+    from kinemill.store import publish_file
+
+    task, model = wanted.task, wanted.model
+    name, policy = _policy(wanted)
+    seeds = counted(wanted.seeds, len(wanted.seeds), "rollout", Spoken())
+    runs = run_and_log(task, (name, policy), seeds, wanted.to, seconds=seconds, explore=explore)
+    found = {"task": task.name, "controller": name, "model": model, **runs.document}
+    if report:
+        title = name if wanted.controller in _PLAIN else f"{name}, plans tried on {model}"
+        publish_file(report, page(task, title, runs.episodes, wanted.seeds).encode())
+    found["report"] = str(report) if report else None
+    if wanted.as_json:
+        document(found)
+    else:
+        _print(found)
+
+
+def _folder(task: Any, to: Path | None) -> Path:
+    """Return where logs go: the folder that is watched, unless another is named."""
+    from kinemill.store.home import Home
+
+    watched = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
+    return to or watched
+
+
+def _policy(wanted: _Rollout) -> tuple[str, Any]:
+    """Return the name of what chooses actions, and itself: a planner, or one without a plan."""
+    from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
+    from kinemill.control.cost import control_of
+
+    task, model = wanted.task, wanted.model
+    settings = control_of(task).controller
+    if wanted.controller in _PLAIN:
+        return wanted.controller or "", plain_policy(task, wanted.controller or "")
+    if model == "true":
+        return settings.type, make_planner(task, uncertain_physics(task, wanted.threads))
+    where = f"models:/{task.name}@champion" if model == "champion" else model
+    return settings.type, make_planner(task, [learned_model(task, where, wanted.threads)])
+
+
+def _print(found: dict[str, Any]) -> None:
+    table(
+        f"{found['controller']} on {found['task']}, model {found['model']}",
+        ["seed", "success", "cost", "ms an action", "log"],
+        [
+            [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
+            for run in found["runs"]
+        ],
+    )
+    typer.echo(
+        f"{found['successes']} of {len(found['runs'])} succeeded, cost {quantity(found['cost'])}"
+    )
+    if found["report"]:
+        typer.echo(f"report  {found['report']}")
+
+
+COMMANDS = [rollout]

@@ -1,0 +1,128 @@
+"""Running: the whole chain of a task in this process, and the demo."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import (
+    Json,
+    Logs,
+    Overrides,
+    Presets,
+    Resume,
+    TaskName,
+    changes,
+    document,
+    logs_path,
+    news,
+)
+
+_REFUSED = 1
+
+
+def run(
+    task: TaskName,
+    logs: Logs = None,
+    overrides: Overrides = None,
+    presets: Presets = None,
+    dummy: Annotated[
+        bool,
+        typer.Option("--dummy", help="Try the chain on made-up logs, in a home of their own."),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dummy-set",
+            metavar="KEY=VALUE",
+            help="Of made-up logs: episodes, samples, image, instructions, states, actions, seed.",
+        ),
+    ] = None,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Run the chain: logs in, a verified champion out; what is known already is not done again."""
+    if dummy or settings:
+        _try(task, settings or [], (presets, overrides), as_json=as_json)
+    else:
+        _run(task, logs, changes(presets, overrides), resume=resume, as_json=as_json)
+
+
+def _try(
+    task: str,
+    settings: list[str],
+    wanted: tuple[list[str] | None, list[str] | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Run the chain on made-up logs; what comes out need not be good, so the gate may refuse it."""
+    from kinemill.cli.dummy import prepare
+
+    task, logs, spelled = prepare(task, settings)
+    try:
+        changed = changes(wanted[0], [*spelled, *(wanted[1] or [])])
+        _run(task, logs, changed, as_json=as_json)
+    except typer.Exit as refused:
+        if refused.exit_code != _REFUSED:
+            raise
+        news("the gate refused a model that learned from made-up logs; the chain is sound")
+
+
+def _run(
+    task: str,
+    logs: Path | None,
+    changed: dict[str, Any],
+    *,
+    resume: bool = False,
+    as_json: bool,
+) -> None:
+    from kinemill.cli.project import project
+    from kinemill.cli.summary import run_summary
+    from kinemill.errors import BadInput, KinemillError
+    from kinemill.store.disk_space import warn
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    folder = logs_path(logs, "--logs") if logs else None
+    effective = load_task(task, changed)
+    for note in effective.notes:
+        news(note)
+    if logs is not None and not effective.learn.from_logs:
+        why = f"{effective.name} learns in its environment, without logs"
+        raise BadInput(f"--logs {logs}", why, fix="leave it out")
+    warn(Home.resolve().root, news)
+    try:
+        found = project("pipelines.run").run_chain(
+            task, changed, logs=folder, resume=resume, watched=True
+        )
+    except KinemillError as error:
+        if as_json and error.document:
+            document(error.document)
+        raise
+    if as_json:
+        document(found)
+    else:
+        run_summary(found, project("pipelines.run").verification_of(task, found["version"]))
+    if found["status"] == "refused":
+        raise typer.Exit(_REFUSED)
+
+
+def demo(
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier demos first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write logs of a simulated cart-pole, then run the chain on them."""
+    from kinemill.cli.demo import forget, write
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    name, home = "cart_pole", Home.resolve()
+    task = load_task(name)
+    if fresh:
+        forget(home, name)
+    if write(task, home):
+        news(f"logs of a simulated cart-pole are in {home.logs(name)}")
+    _run(name, None, {}, as_json=as_json)
+
+
+COMMANDS = [run, demo]

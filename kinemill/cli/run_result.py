@@ -1,0 +1,178 @@
+"""What `kinemill.run` returns: the document of `kinemill run`, and what came of the run to use."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput
+
+Json = dict[str, Any]
+
+
+class Run(dict[str, Any]):
+    """The document of `kinemill run` with what came of it.
+
+    Args:
+        document: of the run.
+        task: the `Task` as it was run.
+        where: folder of the exported model, or its address in the registry; None: nothing came.
+        summary: what the training says of itself.
+    """
+
+    def __init__(
+        self, document: Mapping[str, Any], task: Any, where: str | Path | None, summary: Json
+    ) -> None:
+        super().__init__(document)
+        self.task, self._where, self._summary = task, where, summary
+        self._loaded: Any = None
+
+    @property
+    def model(self) -> Any:
+        """What the run made, as a robot loads it: a `Policy` or a `Simulator`.
+
+        Raises:
+            BadInput: the run came to no model.
+        """
+        if self._where is None:
+            raise BadInput(f"run of {self.task.name}", f"made no model: {self.get('status')}")
+        if self._loaded is None:
+            from kinemill.runtime import load
+
+            self._loaded = load(self._where)
+        return self._loaded
+
+    @property
+    def policy(self) -> Any:
+        """The policy: `reset(seed)`, `act(observation)`.
+
+        Raises:
+            BadInput: the run made a simulator, or nothing.
+        """
+        if self.task.learn.gives != "policy":
+            raise BadInput(f"task {self.task.name}", "learns dynamics", fix="use .model")
+        return self.model
+
+    @property
+    def metrics(self) -> Json:
+        """The document's metrics, with `final`, `global_step` and `best_step` of the training.
+
+        `final` is that of the best policy on fresh seeds; of others their watched error.
+        """
+        told = self._summary
+        final = told.get("final", {told["watched"]: told["best"]} if "watched" in told else None)
+        return {
+            **self.get("metrics", {}),
+            "final": final,
+            "global_step": told.get("steps"),
+            "best_step": told.get("best_step"),
+        }
+
+    def rollout(
+        self,
+        episodes: int = 1,
+        *,
+        seed: int = 0,
+        variant: str | None = None,
+        to: str | Path | None = None,
+    ) -> Any:
+        """Run the policy in the task's environment.
+
+        Args:
+            episodes: how many.
+            seed: of the first start; the others follow.
+            variant: the name of settings of the environment that differ.
+            to: folder for logs of the episodes, if they are to be kept.
+
+        Returns:
+            `kinemill.environments.evaluation.Trials` with all episodes in full.
+        """
+        from kinemill.environments.evaluation import try_policy
+        from kinemill.environments.logs import write_episode
+
+        seeds = range(seed, seed + episodes)
+        found = try_policy(self.task, self.policy, seeds, variant=variant, record=episodes)
+        for episode in found.episodes if to is not None else ():
+            write_episode(self.task, episode, Path(str(to)))
+        return found
+
+
+def of_chain(document: Mapping[str, Any], task: Any) -> Run:
+    """Return the run of a chain: its model is the version that it registered."""
+    from kinemill.register.consistency import require_registry
+    from kinemill.register.versions import find_version
+    from kinemill.register.warm_start import trained_in
+    from kinemill.store import SUMMARY, read_json
+    from kinemill.store.home import Home
+
+    number = document.get("version")
+    if number is None:
+        return Run(document, task, None, {})
+    home = Home.resolve()
+    require_registry(home, task.name)
+    version = find_version(home, task.name, f":{number}")
+    folder = home.root / trained_in(version).path
+    summary = read_json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
+    return Run(document, task, f"models:/{task.name}/{number}", summary)
+
+
+def run_with_objects(
+    name: str | Path,
+    overrides: Mapping[str, Any],
+    *,
+    environment: Any = None,
+    wrappers: Sequence[Any] = (),
+    model: Any = None,
+    callbacks: Sequence[Any] = (),
+) -> Run:
+    """Train and export in this process, with objects in the place of names; nothing is registered.
+
+    Args:
+        name: of a task that learns by reinforcement, or path of its file.
+        overrides: dotted key to value.
+        environment: makes a new `gymnasium.Env` each time; default: the task's.
+        wrappers: go around it, from the innermost one outwards.
+        model: settings of a model, a `kinemill.task.plugins.Model`.
+        callbacks: of stable-baselines3's kind.
+
+    Raises:
+        BadInput: the task learns otherwise.
+    """
+    from kinemill.environments.card import make_card
+    from kinemill.export import export
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.task.protocols import Silence
+    from kinemill.train import train
+
+    task, home = load_task(name, overrides), Home.resolve()
+    if task.learn.type != "reinforcement":
+        fix = "leave objects out, or name what they are in the task file"
+        raise BadInput(f"task {task.name}", f"learns by {task.learn.type}", fix=fix)
+    task = _holding(task, environment, wrappers, model)
+    task.learn.call(callbacks)
+    card = make_card(task, home)
+    silent = (Silence(), Silence())
+    trained = train(task, home, card.ref, card.ref, silent)
+    exported = export(task, home, trained.ref, card.ref)
+    document = {"task": task.name, "status": "done", "dataset": card.ref.digest, "metrics": {}}
+    return Run(document, task, home.root / exported.ref.path, trained.summary)
+
+
+def _holding(task: Any, environment: Any, wrappers: Sequence[Any], model: Any) -> Any:
+    """Return the task with objects in it."""
+    from kinemill.environments.instances import HandedEnvironment, HandedWrapper, name_of
+
+    own: Any = task.environment
+    if environment is not None:
+        kept = {
+            name: getattr(own, name)
+            for name in ("steps", "wrappers", "randomize", "variants", "trials")
+            if own is not None
+        }
+        own = HandedEnvironment(maker=environment, name=name_of(environment), **kept)
+    if wrappers:
+        around = [HandedWrapper(around=one, name=name_of(one)) for one in wrappers]
+        own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})
+    changed = {"model": model} if model is not None else {}
+    learn = task.learn.model_copy(update=changed)
+    return task.model_copy(update={"environment": own, "learn": learn})

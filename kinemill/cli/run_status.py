@@ -1,0 +1,215 @@
+"""Runs of a Dagster that is up: how they stand, as the document of `kinemill status` tells it."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kinemill.cli.dagster_client import Server
+from kinemill.cli.metrics import Numbers
+from kinemill.errors import BadInput
+
+OWNER, TASK, RESUME = "kinemill/owner", "kinemill/task", "kinemill/resume"
+PRIORITY, RETRY = "dagster/priority", "dagster/auto_retry_run_id"
+LATEST = 10  # runs listed
+_PAGE = 500  # runs looked through at a time for one that starts like this
+_LENGTH = 36  # of a whole id
+_EVENTS = 1000  # of a failed run, read at a time for what it said
+_STATUS = {
+    "QUEUED": "queued",
+    "NOT_STARTED": "queued",
+    "STARTING": "starting",
+    "MANAGED": "running",
+    "STARTED": "running",
+    "CANCELING": "canceling",
+    "SUCCESS": "completed",
+    "FAILURE": "failed",
+    "CANCELED": "canceled",
+}
+ENDED = {"completed", "failed", "canceled"}
+
+_FACTS = """
+fragment Facts on Run {
+  runId jobName status creationTime endTime runConfig tags { key value }
+  assetSelection(limit: 1) { path }
+  assetMaterializations { assetKey { path } metadataEntries {
+    label ... on IntMetadataEntry { intValue } } }
+}
+"""
+_ONE = f"""{_FACTS}
+query($id: ID!) {{ runOrError(runId: $id) {{
+  __typename ... on Run {{ ...Facts }} ... on PythonError {{ message }} }} }}
+"""
+_SEVERAL = f"""{_FACTS}
+query($limit: Int!) {{ runsOrError(limit: $limit) {{
+  __typename ... on Runs {{ results {{ ...Facts }} }} ... on PythonError {{ message }} }} }}
+"""
+_IDS = """
+query($cursor: String, $limit: Int!) { runIdsOrError(cursor: $cursor, limit: $limit) {
+  __typename ... on RunIds { results } ... on PythonError { message } } }
+"""
+_SAID = """
+query($id: ID!, $after: String, $limit: Int!) { logsForRun(
+  runId: $id, afterCursor: $after, limit: $limit) { __typename ... on EventConnection {
+    cursor hasMore events { __typename
+      ... on RunFailureEvent { message error { ...Told } }
+      ... on ExecutionStepFailureEvent { error { ...Told } } } } } }
+fragment Told on PythonError { message className errorChain { error { message className } } }
+"""
+
+
+def latest(server: Server, count: int = LATEST) -> list[dict[str, Any]]:
+    """Return how the latest runs stand, the newest first."""
+    found = _right(server, server.ask(_SEVERAL, limit=count)["runsOrError"], "Runs")
+    return [document_of(server, run) for run in found["results"]]
+
+
+def one(server: Server, run: str) -> dict[str, Any]:
+    """Return how a run stands.
+
+    Args:
+        server: that knows it.
+        run: its id, or how that begins.
+
+    Raises:
+        BadInput: there is no such run, or several.
+    """
+    return document_of(server, look_up(server, run))
+
+
+def look_up(server: Server, run: str) -> dict[str, Any]:
+    """Return what Dagster knows of a run, by its id or how that begins."""
+    whole = run if len(run) == _LENGTH else _completed(server, run)
+    found = server.ask(_ONE, id=whole)["runOrError"]
+    if found["__typename"] == "RunNotFoundError":
+        raise _unknown(server, run)
+    return _right(server, found, "Run")
+
+
+def status_of(run: Mapping[str, Any]) -> str:
+    """Return queued, starting, running, canceling, completed, failed or canceled."""
+    return _STATUS[run["status"]]
+
+
+def task_of(run: Mapping[str, Any]) -> str:
+    """Return the task of a run, also of one that makes a few assets alone."""
+    chosen = run.get("assetSelection") or []
+    named = chosen[0]["path"][0] if chosen else run["jobName"]
+    return _tags(run).get(TASK) or named
+
+
+def retry_of(run: Mapping[str, Any]) -> str | None:
+    """Return the run that goes on with a failed one, if there is one."""
+    return _tags(run).get(RETRY)
+
+
+def document_of(server: Server, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of `kinemill status`."""
+    task, status = task_of(run), status_of(run)
+    numbers = Numbers.of(run["runId"], task)
+    return {
+        "id": run["runId"],
+        "task": task,
+        "status": status,
+        "step": numbers.step,
+        "total_steps": numbers.total,
+        "loss": numbers.loss,
+        "parameters": _parameters(run, task),
+        "error": _error(server, run["runId"]) if status == "failed" else None,
+        "model": _model(run, task),
+        "owner": _tags(run).get(OWNER),
+        "created_at": _time(run["creationTime"]),
+        "completed_at": _time(run["endTime"]) if status in ENDED else None,
+    }
+
+
+def _completed(server: Server, start: str) -> str:
+    """Return the one id that starts like this, looking through all of them, newest first."""
+    found = [run for run in _ids(server) if start and run.startswith(start)]
+    if len(found) > 1:
+        several = ", ".join(run[: len(start) + 4] for run in found[:3])
+        raise BadInput(f"run {start}", f"is the beginning of {several}", fix="give more of it")
+    if not found:
+        raise _unknown(server, start)
+    return found[0]
+
+
+def _ids(server: Server) -> Iterator[str]:
+    cursor: str | None = None
+    while True:
+        answer = server.ask(_IDS, cursor=cursor, limit=_PAGE)["runIdsOrError"]
+        found: list[str] = _right(server, answer, "RunIds")["results"]
+        yield from found
+        if len(found) < _PAGE:
+            return
+        cursor = found[-1]
+
+
+def _unknown(server: Server, run: str) -> BadInput:
+    known = ", ".join(
+        f"{line['id'][:8]} ({line['task']}, {line['status']})" for line in latest(server, 5)
+    )
+    return BadInput(f"run {run}", "unknown", fix=f"the latest: {known or 'there is none yet'}")
+
+
+def _right(server: Server, answer: dict[str, Any], wanted: str) -> dict[str, Any]:
+    if answer["__typename"] != wanted:
+        raise server.failure(answer.get("message") or answer["__typename"])
+    return answer
+
+
+def _tags(run: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["tags"]}
+
+
+def _parameters(run: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return the overrides that the run was started with, dotted key to value."""
+    config = run["runConfig"] or {}
+    return _flat(config.get("resources", {}).get(task, {}).get("config", {}))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
+        flat |= inner or {f"{prefix}{key}": value}
+    return flat
+
+
+def _model(run: Mapping[str, Any], task: str) -> str | None:
+    """Return the address of the version that the run registered or found known."""
+    for made in run["assetMaterializations"]:
+        if made["assetKey"]["path"][-1] == "registered_model":
+            for entry in made["metadataEntries"]:
+                if entry["label"] == "version":
+                    return f"models:/{task}/{entry['intValue']}"
+    return None
+
+
+def _error(server: Server, run: str) -> str | None:
+    """Return what a failed run said: that of its step, if one failed, else of the run."""
+    told, after = None, None
+    while True:
+        found = server.ask(_SAID, id=run, after=after, limit=_EVENTS)["logsForRun"]
+        for event in _right(server, found, "EventConnection")["events"]:
+            if event.get("error") and event["__typename"] == "ExecutionStepFailureEvent":
+                return _reason(event["error"])
+            if event["__typename"] == "RunFailureEvent":
+                told = _reason(event["error"]) if event["error"] else event["message"]
+        if not found["hasMore"]:
+            return told
+        after = found["cursor"]
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """Return what we or a library said first, without what was wrapped around it."""
+    chain = [error, *(link["error"] for link in error["errorChain"])]
+    ours = [one for one in chain if one["message"].startswith("kinemill.")]
+    said = (ours or chain)[0 if ours else -1]
+    kind, _, message = said["message"].strip().partition(": ")
+    return message if message and kind.endswith(str(said["className"])) else said["message"].strip()
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,68 @@
+"""Shadow: champion and challenger on logs as they arrive, for `kinemill evaluate --shadow`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kinemill.cli.output import document, news, quantity, table
+from kinemill.interrupts import Interrupted, resume
+
+_EVERY = 5.0  # s between looks for new logs
+
+
+def run_shadow(
+    model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
+) -> None:
+    """Measure both on the logs that are new, and on those that come, if asked to go on."""
+    from kinemill.cli.model_ref import address_of
+    from kinemill.errors import BadInput
+    from kinemill.register.shadow_evaluation import shadow
+    from kinemill.store.home import Home
+    from kinemill.task import parse_overrides
+
+    (named, which), home = address_of(model), Home.resolve()
+    found = shadow(named, home, which or "@challenger", parse_overrides(overrides))
+    task = found.task
+    folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
+    if not folder.is_dir():
+        raise BadInput(folder, "is not there", expected="a folder that logs arrive in")
+    stopped: KeyboardInterrupt | None = None
+    try:
+        while True:
+            for line in found.look(folder):
+                _tell(line)
+            if not watch:
+                break
+            time.sleep(_EVERY)
+    except KeyboardInterrupt as error:
+        stopped = error
+    summary = found.summary()
+    if as_json:
+        document(summary | {"lines": found.lines()})
+    else:
+        _summarize(summary)
+    if stopped is not None:
+        raise Interrupted(f"the record is kept; {resume()}") from stopped
+
+
+def _tell(line: dict[str, Any]) -> None:
+    if line["right"] is None:
+        news(f"{line['name']}: left out, {line['why']}")
+        return
+    ratio = quantity(line["ratio"], 3)
+    news(f"{line['name']}: {line['right']} was right, challenger / champion {ratio}")
+
+
+def _summarize(found: dict[str, Any]) -> None:
+    right = found["right"]
+    title = (
+        f"{found['task']}: champion version {found['champion']}, challenger version "
+        f"{found['challenger']}, {found['logs']} logs that neither had seen"
+    )
+    rows = [[who, count] for who, count in right.items()]
+    table(title, ["would have been right", "logs"], rows)
+    ratio = found["ratio"]
+    typer.echo(f"median of challenger / champion: {'none' if ratio is None else f'{ratio:.4g}'}")
+    typer.echo(f"left out: {found['left_out']}\nrecord  {found['record']}")

@@ -1,0 +1,215 @@
+"""Runs in a Dagster that is up: started there, and ended; the terminal may be closed meanwhile."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import (
+    Json,
+    Logs,
+    Overrides,
+    Presets,
+    Resume,
+    TaskName,
+    changes,
+    document,
+    logs_path,
+    news,
+)
+
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id of a run, or how it begins, as `status` lists it.")
+]
+_REPOSITORIES = """
+{ repositoriesOrError { __typename ... on PythonError { message }
+  ... on RepositoryConnection { nodes { name location { name } jobs { name } } } } }
+"""
+_RELOAD = """
+mutation($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) {
+  __typename } }
+"""
+_LAUNCH = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on RunConfigValidationInvalid { errors { message } }
+  ... on Error { message } } }
+"""
+_TERMINATE = """
+mutation($id: String!, $policy: TerminateRunPolicy) {
+  terminateRun(runId: $id, terminatePolicy: $policy) { __typename
+  ... on TerminateRunFailure { message } ... on Error { message } } }
+"""
+_SAFE, _FORCED = "SAFE_TERMINATE", "MARK_AS_CANCELED_IMMEDIATELY"
+_TRIES = 10  # to end a run
+_PATIENCE = 30.0  # s for a run to end once it was told to
+_LOOK_EVERY = 0.3  # s
+
+
+def start(
+    task: TaskName,
+    logs: Logs = None,
+    overrides: Overrides = None,
+    presets: Presets = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", help="Whose run it is; default: you.")
+    ] = None,
+    priority: Annotated[
+        int, typer.Option("--priority", help="In the queue; higher comes first.")
+    ] = 0,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Start the chain in the Dagster that is up, of `kinemill up` or KINEMILL_URL; do not wait."""
+    from kinemill.cli import run_status
+    from kinemill.cli.dagster_client import find_server
+    from kinemill.ingest.stage import drop_folder
+    from kinemill.store.home import Home
+    from kinemill.store.locks import whoever
+    from kinemill.task import load_task
+    from kinemill.task.web_overrides import within
+
+    logs = logs_path(logs, "--logs") if logs else None
+    changed = changes(presets, overrides)
+    loaded, server = load_task(task, changed, web=True), find_server()
+    if logs is not None and "KINEMILL_URL" not in os.environ:  # a server of this home
+        within(drop_folder(loaded, Home.resolve()), logs.resolve())
+    for note in loaded.notes:
+        news(note)
+    tags = {run_status.OWNER: owner or whoever()}
+    if priority:
+        tags[run_status.PRIORITY] = str(priority)
+    if resume:
+        tags[run_status.RESUME] = "true"
+    config = _config(loaded.name, changed, logs)
+    run = _launch(server, loaded.name, config, tags)
+    if as_json:
+        document(run_status.one(server, run))
+        return
+    typer.echo(f"run {run[:8]} of {loaded.name} is queued  {server.page(run)}")
+    typer.echo(f"kinemill metrics {run[:8]} --follow shows it, kinemill cancel {run[:8]} ends it")
+
+
+def _config(task: str, changed: Mapping[str, Any], logs: Path | None) -> dict[str, Any]:
+    """Return the run config: overrides for the task's resource, the folder for `recordings`."""
+    from kinemill.task.overrides import nested
+
+    config: dict[str, Any] = {}
+    if changed:
+        config["resources"] = {task: {"config": nested(changed)}}
+    if logs is not None:
+        config["ops"] = {f"{task}__recordings": {"config": {"folder": str(logs)}}}
+    return config
+
+
+def _launch(server: Any, task: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Launch the job of a task; return the id of the run."""
+    from kinemill.errors import BadInput
+
+    listed = [{"key": key, "value": value} for key, value in tags.items()]
+    params = {
+        "selector": {**_place(server, task), "jobName": task},
+        "runConfigData": config,
+        "executionMetadata": {"tags": listed},
+    }
+    found = server.ask(_LAUNCH, params=params)["launchRun"]
+    if found["__typename"] == "LaunchRunSuccess":
+        return found["run"]["runId"]
+    errors = [line["message"] for line in found.get("errors", [])] or [found.get("message")]
+    told = "; ".join(str(error).partition("\n\nStack Trace")[0] for error in errors)
+    raise BadInput(server.url, f"does not start {task}: {told or found['__typename']}")
+
+
+def _place(server: Any, task: str) -> dict[str, str]:
+    """Return where the job of a task is; a file newer than the server's view makes it look anew."""
+    from kinemill.errors import BadInput
+    from kinemill.registry import nearest
+
+    found = _repositories(server)
+    if not any(task in jobs for *_, jobs in found):
+        for location in {location for location, *_ in found}:
+            server.ask(_RELOAD, location=location)
+        found = _repositories(server)
+    for location, name, jobs in found:
+        if task in jobs:
+            return {"repositoryLocationName": location, "repositoryName": name}
+    known = sorted({job for *_, jobs in found for job in jobs if not job.startswith("__")})
+    raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, known))
+
+
+def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
+    """Return (location, repository, jobs) of all that the server has loaded."""
+    found = server.ask(_REPOSITORIES)["repositoriesOrError"]
+    if found["__typename"] != "RepositoryConnection":
+        raise server.failure(found.get("message", found["__typename"]))
+    return [
+        (node["location"]["name"], node["name"], [job["name"] for job in node["jobs"]])
+        for node in found["nodes"]
+    ]
+
+
+def cancel(run: RunName, as_json: Json = False) -> None:
+    """End a run that is queued or running, with every process of it."""
+    from kinemill.cli import run_status
+    from kinemill.cli.dagster_client import find_server
+    from kinemill.errors import BadInput
+
+    server = find_server()
+    known = run_status.look_up(server, run)
+    found = run_status.status_of(known)
+    if found == "canceled":
+        news(f"run {known['runId'][:8]} was canceled before")
+    elif found in run_status.ENDED:
+        raise BadInput(f"run {known['runId'][:8]}", f"is {found}; there is nothing to cancel")
+    else:
+        _end(server, known)
+        known = _ended(server, known)
+    if as_json:
+        document(run_status.document_of(server, known))
+    else:
+        typer.echo(
+            f"run {known['runId'][:8]} of {run_status.task_of(known)} is "
+            f"{run_status.status_of(known)}"
+        )
+
+
+def _end(server: Any, known: Mapping[str, Any]) -> None:
+    """Ask Dagster to end a run; one that is starting has no process yet, and is marked instead.
+
+    Raises:
+        KinemillError: Dagster refuses, and the run has not ended meanwhile.
+    """
+    from kinemill.cli import run_status
+    from kinemill.errors import KinemillError
+
+    found, answer = run_status.status_of(known), dict[str, Any]()
+    for _ in range(_TRIES):  # what the run is may change between question and answer
+        policy = _SAFE if found != "starting" else _FORCED
+        answer = server.ask(_TERMINATE, id=known["runId"], policy=policy)["terminateRun"]
+        if answer["__typename"] == "TerminateRunSuccess":
+            return
+        time.sleep(_LOOK_EVERY)
+        found = run_status.status_of(run_status.look_up(server, known["runId"]))
+        if found in run_status.ENDED:
+            return
+    said = answer.get("message") or answer["__typename"]
+    raise KinemillError(f"run {known['runId'][:8]}", f"cannot be ended: {said}")
+
+
+def _ended(server: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """Wait until a run that was told to end has done so; return how it stands."""
+    from kinemill.cli import run_status
+
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and run_status.status_of(known) not in run_status.ENDED:
+        time.sleep(_LOOK_EVERY)
+        known = run_status.look_up(server, known["runId"])
+    if run_status.status_of(known) not in run_status.ENDED:
+        news(f"it was told to end {_PATIENCE:g} s ago and has not yet; kinemill status shows it")
+    return known
+
+
+COMMANDS = [start, cancel]

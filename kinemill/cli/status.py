@@ -1,0 +1,176 @@
+"""Runs in a Dagster that is up: how they stand, and their numbers while they come."""
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, document, news, quantity, table
+from kinemill.cli.start import RunName
+from kinemill.interrupts import keeping
+
+_LOOK_EVERY = 1.0  # s
+_SHORT = 8  # characters of an id that people get to see
+_APART = {"step", "time"}
+_ASIDE = "memory/"  # kept, shown in MLflow and with --json, and the same in every line
+
+
+def status(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Id, or how it begins; else the latest.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how a run stands, or list the latest ones, in the Dagster that is up."""
+    from kinemill.cli import run_status
+    from kinemill.cli.dagster_client import find_server
+
+    server = find_server()
+    if run is not None:
+        found = run_status.one(server, run)
+        document(found) if as_json else _print_one(found)
+        return
+    several = run_status.latest(server)
+    if as_json:
+        document({"runs": several})
+        return
+    table(
+        "runs",
+        ["run", "task", "status", "step", "loss", "version", "owner", "created"],
+        [
+            [
+                line["id"][:_SHORT],
+                line["task"],
+                line["status"],
+                _steps(line),
+                line["loss"],
+                (line["model"] or "").rpartition("/")[2],
+                line["owner"],
+                line["created_at"][5:16].replace("T", " "),
+            ]
+            for line in several
+        ],
+    )
+
+
+def _print_one(found: Mapping[str, Any]) -> None:
+    rows = [
+        [name, value]
+        for name, value in {**found, "step": _steps(found)}.items()
+        if name not in {"total_steps", "parameters"} and value not in (None, "")
+    ]
+    rows += [[key, json.dumps(value)] for key, value in found["parameters"].items()]
+    table("", ["", ""], rows)
+
+
+def _steps(found: Mapping[str, Any]) -> str:
+    if found["step"] is None:
+        return ""
+    return f"{found['step']}/{found['total_steps']}" if found["total_steps"] else f"{found['step']}"
+
+
+def metrics(
+    run: RunName,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print them as they come, until the run ends.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
+    ] = False,
+) -> None:
+    """Print the metrics of a run, finished or not."""
+    from kinemill.cli import run_status
+    from kinemill.cli.dagster_client import find_server
+    from kinemill.cli.metrics import Numbers
+
+    server = find_server()
+    known = run_status.look_up(server, run)
+    numbers = Numbers(known["runId"], run_status.task_of(known))
+    if follow:
+        short = known["runId"][:_SHORT]
+        with keeping(lambda: f"run {short} continues; to end it, run: kinemill cancel {short}"):
+            _follow(server, known, numbers, as_json=as_json)
+        return
+    points = list(numbers.new())
+    if as_json:
+        document(numbers.document())
+        return
+    for point in _merged(points):
+        typer.echo(_line(point, numbers.total))
+    if not points:
+        news(f"run {known['runId'][:_SHORT]} is {run_status.status_of(known)} and has no metrics")
+
+
+def _follow(server: Any, known: dict[str, Any], numbers: Any, *, as_json: bool) -> None:
+    """Print points as they come, and on stderr how the run stands, until it has ended."""
+    from kinemill.cli import run_status
+
+    told = ""
+    with _bar(numbers, wanted=not as_json) as shown:
+        while True:
+            stands = run_status.status_of(known)
+            if stands != told and stands not in run_status.ENDED:
+                told = stands
+                news(f"run {known['runId'][:_SHORT]} of {numbers.task} is {stands}")
+            new = list(numbers.new())
+            for point in new if as_json else _merged(new):
+                typer.echo(json.dumps(point) if as_json else _line(point, numbers.total))
+                shown(point)
+            if stands in run_status.ENDED:
+                break
+            time.sleep(_LOOK_EVERY)
+            known = run_status.look_up(server, known["runId"])
+    ended = run_status.document_of(server, known)
+    if again := run_status.retry_of(known):
+        news(f"another attempt goes on with it: kinemill metrics {again[:_SHORT]} --follow")
+    more = ended["error"] or ended["model"]
+    news(f"run {known['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
+
+
+@contextmanager
+def _bar(numbers: Any, *, wanted: bool) -> Generator[Any]:
+    """Show a bar with pace and time left below the lines, on a terminal."""
+    if not (wanted and sys.stdout.isatty()):
+        yield lambda _point: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from kinemill.tracking.throughput import Pace, told
+
+    pace = Pace()
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    with Progress(*columns, transient=True) as progress:
+        bar = progress.add_task("", total=numbers.total, pace="")
+
+        def show(point: Mapping[str, Any]) -> None:
+            pace.note(point["step"], point["time"])
+            how = told(pace, numbers.total)
+            progress.update(bar, completed=point["step"], total=numbers.total, pace=how)
+
+        yield show
+
+
+def _merged(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield one point for those of the same step that follow each other, as people read them."""
+    for _, same in itertools.groupby(points, key=lambda point: point["step"]):
+        whole: dict[str, Any] = {}
+        for point in same:
+            whole |= {name: v for name, v in point.items() if not name.startswith(_ASIDE)}
+        if len(whole) > len(_APART):
+            yield whole
+
+
+def _line(point: Mapping[str, Any], total: int | None) -> str:
+    """Spell a point as `step   50/500  train/loss 0.1234  lr 0.001`."""
+    width = len(str(total)) if total else 6
+    of = f"/{total}" if total else ""
+    values = [f"{name} {quantity(value)}" for name, value in point.items() if name not in _APART]
+    return "  ".join([f"step {point['step']:>{width}}{of}", *values])
+
+
+COMMANDS = [status, metrics]

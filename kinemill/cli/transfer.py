@@ -1,0 +1,127 @@
+"""`kinemill transfer TASK`: trained under one variant of the environment, tested under another."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, Overrides, TaskName, document, news, quantity, table
+
+USUAL = "usual"
+
+
+def transfer(
+    task: TaskName,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="Of the environment; default: all, and the usual one."),
+    ] = None,
+    episodes: Annotated[int, typer.Option("--episodes", min=4, help="Demonstrations each.")] = 200,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for homes and logs, gone on from.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from an expert under each variant, and try each policy under all of them."""
+    from kinemill.store.home import Home
+    from kinemill.task import load_task, parse_overrides
+
+    loaded = load_task(task, parse_overrides(overrides or []))
+    names = variants or [USUAL, *_environment(loaded).variants]
+    folder = to or Home.resolve().root / "transfer" / loaded.name
+    models = {name: _learned(loaded, name, folder / name, episodes, workers) for name in names}
+    found = matrix(loaded, models, names, workers)
+    if as_json:
+        document({"task": loaded.name, "episodes": episodes, "trained": found})
+        return
+    rows = [
+        [trained, *(_outcome(one) for one in under.values())] for trained, under in found.items()
+    ]
+    table("success, or return: trained under (row), tested under (column)", ["", *names], rows)
+
+
+def _outcome(one: Mapping[str, Any]) -> str:
+    """Spell the success of a policy, or its return where the environment reports no success."""
+    return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
+
+
+def matrix(
+    task: Any, models: Mapping[str, Any], variants: Sequence[str], workers: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Return success and return of each policy under each variant, from the trials' own starts.
+
+    Args:
+        task: with an `environment` part.
+        models: policy by the variant that it learned under; each acts as a runtime policy does.
+        variants: to be tested under; `usual` is none.
+        workers: processes.
+    """
+    from kinemill.environments.evaluation import try_policy
+
+    trials = _environment(task).trials
+    seeds = range(trials.seed, trials.seed + trials.episodes)
+    found: dict[str, dict[str, Any]] = {}
+    for trained, policy in models.items():
+        found[trained] = {}
+        for variant in variants:
+            named = None if variant == USUAL else variant
+            tried = try_policy(task, policy, seeds, variant=named, workers=workers)
+            ends = tried.interval()
+            found[trained][variant] = {
+                "success": tried.success,
+                "success_interval": list(ends["success"]) if tried.successes else None,
+                "return": tried.mean_return,
+                "return_interval": list(ends["return"]),
+            }
+    return found
+
+
+def task_under(task: Any, variant: str) -> Any:
+    """Return the task whose environment is as a variant says, in every episode."""
+    from kinemill.environments.factory import environment_of
+
+    if variant == USUAL:
+        return task
+    own = environment_of(task, variant)
+    fixed = {
+        name: (value, value)
+        for name, value in own.variants[variant].items()
+        if name not in type(own).model_fields
+    }
+    changed = own.model_copy(update={"randomize": {**own.randomize, **fixed}})
+    return task.model_copy(update={"environment": changed})
+
+
+def _environment(task: Any) -> Any:
+    from kinemill.environments.factory import environment_of
+
+    return environment_of(task)
+
+
+def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int) -> Any:
+    """Return the policy learned from an expert under a variant, in a home of its own."""
+    from kinemill.augment import augment
+    from kinemill.dataset import make_dataset
+    from kinemill.environments.demonstrations import demonstrate
+    from kinemill.ingest import ingest
+    from kinemill.store.home import Home
+    from kinemill.task.protocols import Silence
+    from kinemill.train import load_model, train
+    from kinemill.train.policy_runner import as_policy
+    from kinemill.validate import validate
+
+    own, home = task_under(task, variant), Home(folder / "home")
+    news(f"{variant}: {episodes} demonstrations")
+    demonstrate(own, folder / "logs", range(episodes), workers=workers)
+    recordings = ingest(own, home, folder / "logs").outcome.ref
+    dataset = make_dataset(own, home, validate(own, home, recordings).ref).ref
+    training_set = augment(own, home, dataset).ref
+    news(f"{variant}: training")
+    outcome = train(own, home, dataset, training_set, (Silence(), Silence()))
+    return as_policy(load_model(home.root / outcome.ref.path), task.name)
+
+
+COMMANDS = [transfer]

@@ -1,0 +1,108 @@
+"""Tuning: a search for better settings of a task."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import (
+    Json,
+    Overrides,
+    Presets,
+    TaskName,
+    changes,
+    document,
+    logs_path,
+    news,
+    quantity,
+    table,
+)
+
+_REFUSED = 1
+
+
+def tune(
+    task: TaskName,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="In all, earlier ones too; default: tune.trials."),
+    ] = None,
+    logs: Annotated[
+        Path | None,
+        typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Trials at a time, each in a process.")
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=1.0, help="Seconds after which trials end where they are."),
+    ] = None,
+    register: Annotated[
+        bool,
+        typer.Option("--register/--no-register", help="Send the best settings through the chain."),
+    ] = True,
+    space: Annotated[
+        bool, typer.Option("--space", help="Print the space that would be searched; try nothing.")
+    ] = False,
+    overrides: Overrides = None,
+    presets: Presets = None,
+    as_json: Json = False,
+) -> None:
+    """Search for better settings, judged on validation data alone; killed, it goes on next time."""
+    from kinemill.cli.progress import Spoken
+    from kinemill.cli.project import project
+    from kinemill.task import load_task
+
+    logs = logs_path(logs, "--logs") if logs else None
+    changed = changes(presets, overrides)
+    loaded = load_task(task, changed)
+    for note in loaded.notes:
+        news(note)
+    if space:
+        _print_space(loaded, as_json=as_json)
+        return
+    tuning = project("pipelines.tune")
+    wanted = tuning.Wanted(trials, workers, timeout, register, logs)
+    found = tuning.tune_task(task, changed, wanted, Spoken(), watched=True)
+    if as_json:
+        document(found)
+    else:
+        _print(found)
+    if found.get("status") == "refused":
+        raise typer.Exit(_REFUSED)
+
+
+def _print_space(task: Any, *, as_json: bool) -> None:
+    import yaml
+
+    from kinemill.tune.defaults import default_space
+
+    found = task.tune.space or default_space(task)
+    if as_json:
+        document({"task": task.name, "space": found})
+        return
+    whole = {"tune": {**task.part("tune")["tune"], "space": found}}
+    typer.echo(yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=100), nl=False)
+
+
+def _print(found: dict[str, Any]) -> None:
+    best, own = found["best"], found["own"]
+    typer.echo(
+        f"{found['study']}: {found['trials']} trials, {found['pruned']} pruned, "
+        f"{found['failed']} failed"
+    )
+    against = f"; {quantity(own)} with the task's own settings" if own is not None else ""
+    value = f"{found['judged_by']} {quantity(best['value'])} {found['unit']}".rstrip()
+    typer.echo(f"best: trial {best['number']}, {value}{against}")
+    if best["settings"]:
+        rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]
+        table("settings of the best trial", ["key", "value"], rows)
+        typer.echo(f"kinemill run {found['task']} --set @{found['settings']}")
+    if found.get("version") is not None:
+        typer.echo(f"version {found['version']}  {found['alias'] or ''}  {found['status']}")
+    typer.echo(f"report  {found['report']}")
+
+
+COMMANDS = [tune]

@@ -1,0 +1,73 @@
+"""Looking at data: a page of one recording or episode, for any browser, offline."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinemill.cli.output import Json, TaskName, document
+
+
+def view(
+    task: TaskName,
+    which: Annotated[
+        str,
+        typer.Argument(metavar="EPISODE|RECORDING", help="An episode's id, a hash or a name."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; default: here, named after it.")
+    ] = None,
+    rerun: Annotated[
+        Path | None, typer.Option("--rerun", help="Write FILE.rrd for the Rerun viewer instead.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a page with every channel over time and what the checks found marked on it."""
+    from kinemill.ingest.inspection import find_member
+    from kinemill.store import publish_file
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+    from kinemill.validate.recording_page import view as draw
+    from kinemill.validate.view_rerun import write_rrd
+
+    loaded, home = load_task(task), Home.resolve()
+    member = find_member(loaded, home, which)
+    recording = _recording(loaded, home, member)
+    number = _episode(which, member.hash)
+    suffix = "" if number is None else f"-{number:04d}"
+    target = (rerun or out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
+    if rerun:
+        write_rrd(loaded, recording, target, number)
+    else:
+        publish_file(target, draw(loaded, recording, number).encode())
+    if as_json:
+        document(
+            {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}
+        )
+        return
+    typer.echo(f"{member.name} is drawn in {target}")
+
+
+def _recording(task: Any, home: Any, member: Any) -> Any:
+    from kinemill.errors import BadInput
+    from kinemill.ingest.decisions import decided
+    from kinemill.ingest.inspection import as_recording, read_before
+
+    read = read_before(task, home, member)
+    if read is None:
+        raise BadInput(
+            member.name,
+            "was not read under the task's present rules",
+            fix=f"kinemill reprocess {task.name}",
+        )
+    made = decided(home, task.name).get(member.hash)
+    return as_recording(home, member, read, released=bool(made and made.decision == "release"))
+
+
+def _episode(which: str, hash_: str) -> int | None:
+    """Return the number at the end of an episode's id, or None if a recording is named."""
+    start, _, number = which.rpartition("-")
+    return int(number) if start and hash_.startswith(start) and number.isdigit() else None
+
+
+COMMANDS = [view]

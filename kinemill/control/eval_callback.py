@@ -1,0 +1,63 @@
+"""How well a model controls while it still learns: `learn.evaluate_with` of tasks with `control`.
+
+    learn:
+      evaluate_with: kinemill.control.eval_callback:closed_loop
+
+The task's controller plans on the model, on the task's simulated plant, from a few drawn starts.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from kinemill.control.closed_loop import run_episode
+from kinemill.control.cost import control_of
+from kinemill.control.plan import Floats
+from kinemill.control.planner import make_planner
+from kinemill.task.document import Task
+
+SEEDS = range(2)  # starts; each costs as much as `control.seconds` of planning takes
+
+
+class _Simulator(Protocol):
+    history: int
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any: ...
+
+
+class _Learning:
+    """A simulator on which many plans are tried from one history."""
+
+    def __init__(self, simulator: _Simulator) -> None:
+        self._simulator, self.history = simulator, simulator.history
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+        """Try actions (B, T, A) after states (H, S), past actions (H-1, A): (B, T, S)."""
+        plans = np.asarray(actions, dtype=np.float32)
+        known = np.broadcast_to(states, (len(plans), *np.shape(states)))
+        past = np.broadcast_to(past_actions, (len(plans), *np.shape(past_actions)))
+        return self._simulator.rollout(known, past, plans)
+
+
+def closed_loop(simulator: Any, task: Task) -> dict[str, float]:
+    """Run the closed loop from a few starts, the same ones each time.
+
+    Of an ensemble the mean prediction is planned on.
+
+    Args:
+        simulator: `history`, and `rollout` as that of `kinemill.runtime.Simulator`.
+        task: with a `control` part.
+
+    Returns:
+        `cost`, the mean over the starts, and `success`, the share of them that succeeded.
+
+    Raises:
+        BadInput: the task has no `control` part.
+    """
+    control_of(task)
+    planner = make_planner(task, [_Learning(simulator)])
+    episodes = [run_episode(task, planner, seed) for seed in SEEDS]
+    return {
+        "cost": float(np.mean([episode.cost for episode in episodes])),
+        "success": float(np.mean([episode.success for episode in episodes])),
+    }

@@ -1,0 +1,1 @@
+"""Drafts: a first task file, inferred from the columns of logs."""

@@ -1,0 +1,120 @@
+"""What columns of a drafted task say of each other: four are a rotation, an action is a target."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.draft.task_draft_writer import Column
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import COMMAND, words
+from kinemill.ingest.raw import split_index
+
+ELEMENTS = 4  # of a quaternion
+LENGTH_OFF = 0.02  # of a quaternion's length, which is 1
+LETTERS = 0.8  # of the characters of a text, at least
+AXES = ({"w", "x", "y", "z"}, {"qw", "qx", "qy", "qz"})  # what elements are called but by number
+NEAR = 0.3  # of the position's size: what a joint is off its target, root mean square
+
+
+def letters(table: Table) -> dict[str, str]:
+    """Return the columns that are the codes of letters: elements of a vector that spells a text."""
+    vectors: dict[str, list[str]] = {}
+    for name in table.values:
+        base, place = split_index(name)
+        if place is not None:
+            vectors.setdefault(base, []).append(name)
+    return {
+        name: "a letter of a text"
+        for names in vectors.values()
+        if len(names) > 1 and _spell(np.concatenate([table.values[n][1] for n in names]))
+        for name in names
+    }
+
+
+def _spell(codes: Floats) -> bool:
+    """Return whether (n,) are codes of printed characters, padded with 0, and mostly letters."""
+    inked = codes[codes != 0.0]
+    if not len(inked) or not np.all((inked == np.round(inked)) & (inked >= 32) & (inked < 127)):
+        return False
+    spelled = bytes(np.unique(inked).astype(np.uint8))
+    most = np.mean(np.isin(inked, [code for code in spelled if chr(code).isalpha()]))
+    return bool(most >= LETTERS)
+
+
+def find_quaternions(columns: list[Column]) -> list[Column]:
+    """Recognize four channels, one after the other, of one vector whose length is always 1."""
+    found, start = list(columns), 0
+    while start + ELEMENTS <= len(found):
+        four = found[start : start + ELEMENTS]
+        if _one_vector(four) and _is_unit(four):
+            found[start : start + ELEMENTS] = [
+                replace(column, kind="quaternion", unit="1", sure=True) for column in four
+            ]
+            start += ELEMENTS
+        else:
+            start += 1
+    return found
+
+
+def _one_vector(four: list[Column]) -> bool:
+    """Tell whether names differ in their last word alone, which is a number or an axis."""
+    parts = [words(column.guess.label or column.guess.name) for column in four]
+    if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
+        return False
+    last = [part[-1] for part in parts]
+    return last == [str(place) for place in range(ELEMENTS)] or set(last) in AXES
+
+
+def _is_unit(four: list[Column]) -> bool:
+    for log, (_, first) in four[0].samples.items():
+        others = [column.samples.get(log) for column in four[1:]]
+        values = [first, *(item[1] for item in others if item)]
+        if len({len(value) for value in values}) != 1 or len(values) != ELEMENTS:
+            return False
+        length = np.sqrt(np.sum(np.square(values), axis=0))
+        if not np.all(np.abs(length[np.isfinite(length)] - 1.0) <= LENGTH_OFF):
+            return False
+    return True
+
+
+def name_targets(columns: list[Column]) -> list[Column]:
+    """Give actions the unit of the position that has their name and that they are near to."""
+    return [
+        _target(column, columns)
+        if column.guess.role == "action" and not column.guess.unit
+        else column
+        for column in columns
+    ]
+
+
+def _target(action: Column, columns: list[Column]) -> Column:
+    name = [word for word in words(_called(action)) if word not in COMMAND]
+    for other in columns:
+        if other.kind == "angle" and words(_called(other)) == name and _near(action, other):
+            note = f"guessed {other.unit}: a target of the position of that name"
+            return replace(
+                action,
+                unit=other.unit,
+                sure=True,
+                log_unit=other.log_unit,
+                notes=[*action.notes, note],
+            )
+    return action
+
+
+def _called(column: Column) -> str:
+    return column.guess.label or column.guess.name
+
+
+def _near(action: Column, position: Column) -> bool:
+    """Tell whether all logs that have both agree, row by row."""
+    both = [log for log in action.samples if log in position.samples]
+    pairs = [(action.samples[log][1], position.samples[log][1]) for log in both]
+    if not pairs or any(len(one) != len(other) for one, other in pairs):
+        return False
+    told, reached = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    known = np.isfinite(told) & np.isfinite(reached)
+    return bool(
+        np.sum((told[known] - reached[known]) ** 2) <= NEAR**2 * np.sum(reached[known] ** 2)
+    )

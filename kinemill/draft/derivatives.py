@@ -1,0 +1,104 @@
+"""Which velocity of a drafted task is the derivative of which position: what the data say.
+
+A velocity is one where its integral over short windows follows the position; the scale at which it
+does tells deg/s from rad/s.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.draft.task_draft_writer import Column
+from kinemill.ingest.channels import unwrap
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Samples
+from kinemill.ingest.name_heuristics import STRAIGHT, words
+
+WINDOW = 0.5  # s over which a velocity is integrated
+DEGREES = 180.0 / np.pi
+SPEEDS = {"deg/s": DEGREES, "rpm": 30.0 / np.pi}  # of 1 rad/s
+
+
+def find_derivatives(columns: list[Column]) -> list[Column]:
+    """Find for each velocity the position whose derivative it is, in the data."""
+    plain = [column for column in columns if column.kind != "quaternion"]
+    positions = [column for column in plain if column.guess.what in {"position", "unknown"}]
+    return [
+        _derivative(column, positions)
+        if column.guess.what == "velocity" and column.kind != "quaternion"
+        else column
+        for column in columns
+    ]
+
+
+def _derivative(column: Column, positions: list[Column]) -> Column:
+    fitting = [
+        (parent.guess.index != column.guess.index, error, parent, unit)
+        for parent in positions
+        for error, unit in _follows(column, parent)
+    ]
+    if not fitting:
+        straight = bool(STRAIGHT & set(words(column.guess.label or column.guess.name)))
+        turning = not straight and any(
+            item.kind == "angle" and _same(item, column) for item in positions
+        )
+        note = ["follows no position in the data"]
+        unit = "rad/s" if turning and not column.sure else column.unit
+        return replace(column, unit=unit, sure=column.sure or turning, notes=note)
+    _, _, parent, log_unit = min(fitting, key=lambda item: item[:2])
+    unit = (
+        "rad/s" if parent.kind == "angle" else "1/s" if parent.unit == "1" else f"{parent.unit}/s"
+    )
+    note = [f"in {log_unit}, by {parent.guess.name}"] if log_unit else []
+    return replace(
+        column,
+        unit=unit,
+        sure=parent.sure,
+        log_unit=log_unit,
+        derivative_of=parent.guess.name,
+        notes=note,
+    )
+
+
+def _same(one: Column, other: Column) -> bool:
+    return one.guess.index == other.guess.index
+
+
+def _follows(velocity: Column, position: Column) -> Iterator[tuple[float, str | None]]:
+    """Yield the error and the log's unit of the velocity if its integral follows the position."""
+    both = [log for log in velocity.samples if log in position.samples]
+    pairs = [_integrals(velocity.samples[log], position.samples[log], position) for log in both]
+    if not pairs:
+        return
+    said = np.concatenate([pair[0] for pair in pairs])
+    moved = np.concatenate([pair[1] for pair in pairs])
+    moving = float(np.sqrt(np.mean(moved**2))) if len(moved) else 0.0
+    if not moving > 0.0:
+        return
+    scales = SPEEDS if position.kind == "angle" else {}
+    for unit, scale in {None: 1.0, **scales}.items():
+        error = float(np.sqrt(np.mean((said / scale - moved) ** 2))) / moving
+        if error < 0.3:
+            yield error, unit
+
+
+def _integrals(velocity: Samples, position: Samples, column: Column) -> tuple[Floats, Floats]:
+    """Compare over windows: the velocity's integral (m,), the position's difference (m,)."""
+    seconds, speed = velocity
+    place = position[1] / (DEGREES if column.log_unit == "deg" else 1.0)
+    if len(speed) < 4 or not np.array_equal(seconds, position[0]):
+        return np.empty(0), np.empty(0)
+    place = unwrap(place) if column.kind == "angle" else place
+    steps = np.diff(seconds)
+    area = 0.5 * steps * (speed[1:] + speed[:-1])
+    # A pause in the log is not integrated over: nobody knows what the robot did meanwhile. Nor is a
+    # reset of the clock.
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
+    unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
+    path = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
+    holes = np.concatenate(([0], np.cumsum(unknown)))
+    rows = max(1, min(round(WINDOW / usual) if usual else 1, len(speed) // 3))
+    said, moved = path[rows:] - path[:-rows], place[rows:] - place[:-rows]
+    known = (holes[rows:] == holes[:-rows]) & np.isfinite(moved)
+    return said[known], moved[known]

@@ -1,0 +1,228 @@
+"""Everything that a log of any format holds, by asking its reader for all that there is.
+
+A task that wants no channel is answered with the whole header (`raw.Header`); a second reading asks
+for every name in it, and again without those that the reader refuses.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadInput, BadLog
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Samples, Table, read_text, stamped, table_of, usual_step
+from kinemill.ingest.file_stat import is_file
+from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, words
+from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
+from kinemill.task import READERS, Channel, Task
+
+HEAD = 4096  # bytes by which a format is recognized
+ROUNDS = 20  # readings of a log, each without what the one before refused
+SLOW = 4.0  # times the step of the fastest topic: a slower one would leave few rows in common
+COVERED = 0.8  # of the log's duration that a topic must span
+_STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Parts of a log with all that could be read of them: names by their places, and the rest."""
+
+    names: list[str]
+    logs: list[RawLog]
+    refused: dict[str, str]
+    time: str | None = None
+    searched: bool = False  # for a clock among the columns
+
+
+def form_of(path: Path) -> str | None:
+    """Return the format of a file by its content, else by its ending; None: no reader claims it."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    name = path.name.lower()
+    ours = [form for form, reader in READERS.items() if reader.recognizes(head)]
+    ours += [f for f, r in READERS.items() if name.endswith(r.suffixes) and not r.shared]
+    return ours[0] if ours else None
+
+
+def survey(path: Path, rate: float | None = None) -> list[Table]:
+    """Read every column of a log: a table for each of its parts.
+
+    Args:
+        path: a log of any format that has a reader.
+        rate: rows per second, Hz, of a log without stamps, if that does not say so itself.
+
+    Raises:
+        BadInput: there is no such file.
+        BadLog: it is no log, or nothing tells the time of its rows.
+    """
+    if not is_file(path):
+        raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
+    form = form_of(path)
+    if form is None or form == "csv":
+        return [read_text(path, rate)]
+    reader: Reader = READERS[form]
+    reading = _everything(reader, path, rate)
+    about = reader.about(path)
+    tables = (_table(path, log, reading, rate) for log in reading.logs)
+    return [replace(one, labels=about.labels, text=about.text) for one in tables]
+
+
+def _everything(reader: Reader, path: Path, rate: float | None) -> _Reading:
+    """Read all that can be a channel, and with it a clock: stamps, or the rate of the rows."""
+    listed = _header(reader, path)
+    stamps = [name for name in listed if is_stamp(name.rpartition("/")[2])]
+    aside = {name: ASIDE for name in listed if _is_aside(guess(name))}
+    aside |= {name: "a stamp, by its name" for name in listed if _is_stamp(name)}
+    wanted = [name for name in listed if name not in {*aside, *stamps}]
+    aside.pop(stamps[0] if stamps else "", None)
+    if stamps or rate is not None:
+        found = _readable(reader, path, wanted, _Clock([] if rate else stamps[:1], rate))
+        return replace(found, refused=aside | found.refused)
+    try:
+        found = _readable(reader, path, wanted, _Clock([], None))
+    except Unreadable as error:
+        if any(item["channel"] for item in error.reasons):
+            raise
+        found = _readable(reader, path, listed, _Clock([], 1.0))
+        return replace(found, searched=True)
+    return replace(found, refused=aside | found.refused)
+
+
+def _is_aside(found: Guess) -> bool:
+    """Return whether a name says that a column is no state; the draft decides on accelerations."""
+    return found.role is None and found.what != "acceleration"
+
+
+def _header(reader: Reader, path: Path) -> list[str]:
+    try:
+        reader.read(path, _asking([], _Clock([], None)))
+    except Header as header:
+        return list(dict.fromkeys(header.names))
+    raise BadLog(path, "its reader does not tell what it holds", fix="write the task by hand")
+
+
+def _is_stamp(name: str) -> bool:
+    """Tell whether a field of a message is a stamp, or part of one."""
+    return bool(set(words(name.rpartition(".")[2])) & _STAMPS)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What tells the time: a column of stamps, a rate in Hz, or neither: what the log says."""
+
+    time: list[str] = field(default_factory=list[str])
+    rate: float | None = None
+
+
+@cache
+def _empty() -> Task:
+    channels = {"any": {"role": "state", "unit": "1"}}
+    learn = {"type": "dynamics", "model": {"type": "mlp"}}
+    return Task.model_validate({"task": "survey", "dt": 1.0, "channels": channels, "learn": learn})
+
+
+def _asking(names: list[str], clock: _Clock) -> Task:
+    """Return a task that wants all `names`, as channels called after their places."""
+    channels = {
+        str(place): Channel.model_validate({"role": _role(name), "unit": "1", "source": name})
+        for place, name in enumerate(names)
+    }
+    time = clock.time or _empty().ingest.time
+    ingest = _empty().ingest.model_copy(update={"time": time, "rate": clock.rate})
+    return _empty().model_copy(update={"channels": channels, "ingest": ingest})
+
+
+def _role(name: str) -> str:
+    return "action" if guess(name).role == "action" else "state"
+
+
+def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _Reading:
+    """Read a log again and again, each time without the columns that the reader refused.
+
+    Raises:
+        Unreadable: nothing is left, or what is wrong is not one of the columns.
+    """
+    refused: dict[str, str] = {}
+    for _ in range(ROUNDS):
+        try:
+            logs = _parts(reader, path, _asking(names, clock))
+        except Unreadable as error:
+            bad = {names[int(r["channel"])]: str(r["found"]) for r in error.reasons if r["channel"]}
+            bad = bad or _odd_lengths(reader, path, names, clock)
+            if not bad or len(bad) == len(names):
+                raise
+            refused |= bad
+            names = [name for name in names if name not in bad]
+        else:
+            return _Reading(names, logs, refused, clock.time[0] if clock.time else None)
+    raise BadLog(path, "its columns are refused one after another", fix="write the task by hand")
+
+
+def _parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
+    """Read the parts of a log that can be read.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    found = reader.read(path, task)
+    logs = found if isinstance(found, list) else [found]
+    whole = [log for log in logs if log.signals or log.frame.width]
+    if not whole:
+        raise Unreadable(*logs[0].reasons)
+    return whole
+
+
+def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) -> dict[str, str]:
+    """Return the columns whose number of rows is not that of most; of actions, one less will do."""
+    rows: dict[str, int] = {}
+    for name in names:
+        try:
+            rows[name] = _parts(reader, path, _asking([name], clock))[0].frame.height
+        except Unreadable:
+            rows[name] = 0
+    seeing = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
+    usual = max(Counter(seeing).items(), key=lambda item: (item[1], item[0]))[0]
+    fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
+    return {n: f"has not a row for each of {usual}" for n in names if rows[n] not in fits[n]}
+
+
+def _table(path: Path, log: RawLog, reading: _Reading, rate: float | None) -> Table:
+    if log.signals:
+        return _of_messages(path, log, reading)
+    numbers = {name: _floats(log.frame[str(at)]) for at, name in enumerate(reading.names)}
+    if reading.searched:
+        return replace(table_of(path, numbers, reading.refused), part=log.part)
+    time = log.frame[TIME]
+    if reading.time and log.ticks == 1.0:  # plain numbers, of which nobody knows the unit yet
+        return replace(
+            stamped(path, reading.time, _floats(time), numbers, reading.refused), part=log.part
+        )
+    seconds = _floats(time - time.drop_nulls()[0]) / log.ticks
+    samples = {name: (seconds, values) for name, values in numbers.items()}
+    return Table(path, reading.time, "s", samples, reading.refused, log.part, rate)
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+
+
+def _of_messages(path: Path, log: RawLog, reading: _Reading) -> Table:
+    """Keep the topics that are about as fast as the fastest, and last as long as the log."""
+    stamps = [stamp for one in log.signals.values() for stamp in one.time.head(1).to_list()]
+    origin, found = min(stamps), dict[str, Samples]()
+    for place, name in enumerate(reading.names):
+        signal = log.signals[str(place)]
+        if not len(signal.time):
+            continue
+        found[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
+    steps = {name: usual_step(seconds) for name, (seconds, _) in found.items()}
+    spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in found.items()}
+    slowest, shortest = SLOW * min(steps.values()), COVERED * max(spans.values())
+    kept = {n: one for n, one in found.items() if steps[n] <= slowest and spans[n] >= shortest}
+    why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"
+    left_out = {f"{n.partition('.')[0]}.*": why for n in reading.names if n not in kept}
+    return Table(path, None, "s", kept, reading.refused | left_out, log.part, own_clocks=True)

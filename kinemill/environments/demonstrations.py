@@ -1,0 +1,128 @@
+"""Demonstrations: what an expert does in a task's environment, as logs that ingest reads.
+
+Each episode follows from its seed alone, so any number of workers writes the same bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.environments._dart_noise import Unsteady
+from kinemill.environments.evaluation import Acting, run_episode
+from kinemill.environments.factory import environment_of, make_environment
+from kinemill.environments.logs import write_episode
+from kinemill.parallel import worker_pool
+from kinemill.process import without_ctrl_c
+from kinemill.store import Json
+from kinemill.task.document import Task
+
+_AT_ONCE = 16  # episodes that a process is handed
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode of an expert.
+
+    Attributes:
+        seed: of its start.
+        returned: sum of rewards.
+        success: what the environment says at its end; None: nothing.
+        rows: of the log.
+        file: the log; None where a failure was left out.
+    """
+
+    seed: int
+    returned: float
+    success: bool | None
+    rows: int
+    file: Path | None
+
+
+def demonstrate(
+    task: Task,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    expert: Acting | None = None,
+    workers: int = 1,
+    failures: bool = False,
+) -> list[Demonstration]:
+    """Write one log for each seed, as `demonstrations` does, and return all of them."""
+    return list(
+        demonstrations(task, folder, seeds, expert=expert, workers=workers, failures=failures)
+    )
+
+
+def demonstrations(
+    task: Task,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    expert: Acting | None = None,
+    workers: int = 1,
+    failures: bool = False,
+) -> Iterator[Demonstration]:
+    """Write one log for each seed, and yield what was done, in the order of the seeds.
+
+    Args:
+        task: with an `environment` part.
+        folder: where logs go.
+        seeds: of the starts, and of what an expert draws.
+        expert: who acts, one that pickle takes; default: the environment's own.
+        workers: processes.
+        failures: whether episodes that the environment calls failures are written, too.
+
+    Raises:
+        BadInput: there is no environment, or nobody has written an expert for it.
+        ProcessLost: a process was ended from outside.
+    """
+    environment_of(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    count = min(workers, len(seeds))
+    if count < 2:
+        yield from _shown(task, folder, seeds, expert, failures)
+        return
+    told = task.model_dump(mode="json", by_alias=True)
+    size = min(_AT_ONCE, -(-len(seeds) // count))
+    parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+    with worker_pool(count) as pool:
+        with without_ctrl_c():
+            jobs = [pool.submit(_told, told, folder, part, expert, failures) for part in parts]
+        for job in jobs:
+            yield from job.result()
+
+
+def _told(
+    told: Json, folder: Path, seeds: Sequence[int], expert: Acting | None, failures: bool
+) -> list[Demonstration]:
+    return list(_shown(Task.model_validate(told), folder, seeds, expert, failures))
+
+
+def _shown(
+    task: Task, folder: Path, seeds: Iterable[int], expert: Acting | None, failures: bool
+) -> Iterator[Demonstration]:
+    environment = make_environment(task)
+    if spread := environment_of(task).unsteady:
+        environment = Unsteady(environment, spread)
+    acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
+    for seed in seeds:
+        run = run_episode(task, environment, acting, seed)
+        wanted = failures or run.success is not False
+        file = write_episode(task, run, folder) if wanted else None
+        yield Demonstration(seed, run.returned, run.success, len(run.rewards), file)
+    environment.close()
+
+
+def document(task: Task, found: Sequence[Demonstration]) -> Json:
+    """Return what `kinemill rollout --expert --json` prints."""
+    told = [one.success for one in found if one.success is not None]
+    return {
+        "task": task.name,
+        "episodes": len(found),
+        "written": sum(one.file is not None for one in found),
+        "success": sum(told) / len(told) if told else None,
+        "return": sum(one.returned for one in found) / len(found),
+        "runs": [
+            {**vars(one), "file": str(one.file) if one.file is not None else None} for one in found
+        ],
+    }

@@ -1,0 +1,302 @@
+"""Trials: a policy in its environment, from seeded starts, each to the end of the episode.
+
+Each episode follows from its seed alone, so it is the same whichever process it runs in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.factory import environment_of, make_environment
+from kinemill.environments.layout import action_limits, layout_of
+from kinemill.environments.obs_filter import seen_by
+from kinemill.parallel import worker_pool
+from kinemill.process import without_ctrl_c
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store import Json
+from kinemill.task.document import Task
+
+_RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few per cent of it
+
+
+class Acting(Protocol):
+    """What chooses actions; in several processes it has to be one that pickle takes."""
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode; all randomness follows from the seed."""
+        ...
+
+    def act(self, observation: Any) -> Any:
+        """Choose an action, in the environment's own terms."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One episode in full.
+
+    Attributes:
+        seed: of its start.
+        observations: all that was shown, by input of a policy, (N+1, ...), the first is the start.
+        actions: (N, A) or, for a single choice, (N,), as the environment got them.
+        rewards: (N,).
+        layout: names of what the environment shows and of the actions.
+        terminated: whether it ended by itself; if not, it was cut off.
+        success: what the environment says at the end; None: nothing.
+        events: sums over the episode of the numbers in `info`.
+        frames: pictures (N+1, H, W, 3) uint8, if they were wanted.
+        commands: (N, A), what the policy chose; None where every action is within limits.
+    """
+
+    seed: int
+    observations: dict[str, NDArray[Any]]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float64]
+    layout: PolicyLayout
+    terminated: bool
+    success: bool | None
+    events: dict[str, float] = field(default_factory=dict[str, float])
+    frames: NDArray[np.uint8] | None = None
+    commands: NDArray[Any] | None = None
+
+    @property
+    def returned(self) -> float:
+        """The sum of rewards."""
+        return float(self.rewards.sum())
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What came of some episodes.
+
+    Attributes:
+        returns: sum of rewards of each.
+        successes: what the environment says of each; empty where it says nothing.
+        lengths: steps of each.
+        seeds: of their starts.
+        episodes: the first of them in full, as many as were wanted.
+        ended: whether each ended by itself and was not cut off.
+    """
+
+    returns: tuple[float, ...]
+    successes: tuple[bool, ...]
+    lengths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    episodes: tuple[Recorded, ...] = ()
+    ended: tuple[bool, ...] = ()
+
+    @property
+    def mean_return(self) -> float:
+        """The mean of the returns."""
+        return float(np.mean(self.returns))
+
+    @property
+    def success(self) -> float | None:
+        """The share of successes; None where the environment says nothing."""
+        return float(np.mean(self.successes)) if self.successes else None
+
+    def interval(self) -> dict[str, tuple[float, float]]:
+        """Return where the mean `return` and `success` lie, 95 %, by bootstrap over episodes."""
+        found = {"return": bootstrap(self.returns)}
+        return found | ({"success": bootstrap(self.successes)} if self.successes else {})
+
+    def document(self) -> Json:
+        """Return means and 95 % intervals of return and success, and each episode's numbers."""
+        ends = self.interval()
+        return {
+            "return": self.mean_return,
+            "return_interval": list(ends["return"]),
+            "success": self.success,
+            "success_interval": list(ends["success"]) if self.successes else None,
+            "returns": list(self.returns),
+            "successes": list(self.successes),
+            "lengths": list(self.lengths),
+            "seeds": list(self.seeds),
+        }
+
+
+def bootstrap(values: Sequence[float]) -> tuple[float, float]:
+    """Return where the mean of some values lies, 95 %, by drawing them anew with replacement."""
+    given, random = np.asarray(values, dtype=float), np.random.default_rng(0)
+    means = given[random.integers(len(given), size=(_RESAMPLES, len(given)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def try_policy(
+    task: Task,
+    policy: Acting,
+    seeds: Sequence[int],
+    *,
+    variant: str | None = None,
+    workers: int = 1,
+    record: int | None = None,
+) -> Trials:
+    """Run one episode from each seed; the same for any number of workers.
+
+    Args:
+        task: with an `environment` part.
+        policy: chooses the actions; for several workers one that pickle takes.
+        seeds: of the starts, and of the policy's randomness.
+        variant: the name of settings that differ; default: what `trials` says.
+        workers: processes.
+        record: how many of the episodes, from the first on, are returned in full; default: none.
+
+    Raises:
+        BadInput: there is no environment or no such variant.
+        ProcessLost: a process was ended from outside.
+    """
+    variant = variant if variant is not None else environment_of(task).trials.variant
+    wanted = [(seed, k < (record or 0)) for k, seed in enumerate(seeds)]
+    if workers == 1 or len(wanted) < 2:
+        runs = _run(task, policy, wanted, variant)
+    else:
+        told = task.model_dump(mode="json", by_alias=True)
+        shares = [wanted[k::workers] for k in range(min(workers, len(wanted)))]
+        with worker_pool(len(shares)) as pool:
+            with without_ctrl_c():
+                jobs = [pool.submit(_run_told, told, policy, share, variant) for share in shares]
+            by_seed = {run.seed: run for job in jobs for run in job.result()}
+        runs = [by_seed[seed] for seed in seeds]
+    return summed(runs, record or 0)
+
+
+def summed(runs: Sequence[Recorded], kept: int) -> Trials:
+    """Return what came of episodes, the first `kept` of them in full."""
+    told = [run.success for run in runs if run.success is not None]
+    return Trials(
+        returns=tuple(run.returned for run in runs),
+        successes=tuple(told) if len(told) == len(runs) else (),
+        lengths=tuple(len(run.rewards) for run in runs),
+        seeds=tuple(run.seed for run in runs),
+        episodes=tuple(runs[:kept]),
+        ended=tuple(run.terminated for run in runs),
+    )
+
+
+def _run_told(told: Json, policy: Acting, wanted: Any, variant: str | None) -> list[Recorded]:
+    return _run(Task.model_validate(told), policy, wanted, variant)
+
+
+def _run(
+    task: Task, policy: Acting, wanted: Sequence[tuple[int, bool]], variant: str | None
+) -> list[Recorded]:
+    environment = make_environment(task, variant=variant)
+    runs = [run_episode(task, environment, policy, seed, keep=kept) for seed, kept in wanted]
+    environment.close()
+    return runs
+
+
+def run_episode(
+    task: Task,
+    environment: Any,
+    policy: Acting,
+    seed: int,
+    *,
+    keep: bool = True,
+    film: bool = False,
+) -> Recorded:
+    """Run one episode from a seeded start to its end.
+
+    An action beyond the limits of the environment or of the task is clipped before it is applied.
+    A policy that says by its `interface` what it sees is shown no more, in its own order.
+
+    Args:
+        task: which names what is shown.
+        environment: as `make_environment` returns it.
+        policy: chooses the actions.
+        seed: of the start, and of the policy's randomness.
+        keep: whether observations and actions are returned.
+        film: whether `render()` is asked for a picture of each step.
+    """
+    layout = layout_of(task, environment)
+    limits = action_limits(task, environment, layout)
+    observation, info = environment.reset(seed=seed)
+    policy.reset(seed)
+    seen, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
+    commands, clipped = list[Any](), False
+    events, over, terminated = dict[str, float](), False, False
+    frames += [environment.render()] if film else []
+    while not over:
+        command = policy.act(seen_by(policy, observation, layout))
+        action = within(command, limits)
+        clipped |= action is not command
+        observation, reward, terminated, truncated, info = environment.step(action)
+        rewards.append(float(reward))
+        if keep:
+            seen.append(observation)
+            actions.append(action)
+            commands.append(command)
+        frames += [environment.render()] if film else []
+        for name, value in numbers_in(info).items():
+            events[name] = events.get(name, 0.0) + value
+        over = terminated or truncated
+    said = info.get("is_success")
+    return Recorded(
+        seed,
+        _stacked(seen),
+        np.asarray(actions),
+        np.asarray(rewards, dtype=float),
+        layout,
+        bool(terminated),
+        None if said is None else bool(said),
+        events,
+        np.stack(frames) if film else None,
+        np.asarray(commands) if clipped and keep else None,
+    )
+
+
+def within(action: Any, limits: tuple[Any, Any] | None) -> Any:
+    """Return an action clipped to limits; the same object where it is within them."""
+    if limits is None:
+        return action
+    given = np.asarray(action)
+    clipped = np.clip(given, *limits).astype(given.dtype)
+    return action if np.array_equal(clipped, given, equal_nan=True) else clipped
+
+
+def numbers_in(info: dict[str, Any]) -> dict[str, float]:
+    """Return what of an `info` is a number: the events of a step."""
+    return {
+        name: float(value)
+        for name, value in info.items()
+        if isinstance(value, int | float | np.number | np.bool_) and name != "TimeLimit.truncated"
+    }
+
+
+def _stacked(seen: list[Any]) -> dict[str, NDArray[Any]]:
+    if isinstance(seen[0], dict):
+        return {name: np.stack([one[name] for one in seen]) for name in seen[0]}
+    return {"observation": np.stack(seen)}
+
+
+class RandomPolicy:
+    """Acts at random: even over the choices or limits, among those that are not forbidden.
+
+    Args:
+        space: of the actions.
+    """
+
+    def __init__(self, space: Any) -> None:
+        self._space = space
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode."""
+        self._space.seed(seed)
+
+    def act(self, observation: Any) -> Any:
+        """Draw an action."""
+        mask = observation.get("action_mask") if isinstance(observation, dict) else None
+        return self._space.sample(None if mask is None else masks_of(self._space, mask))
+
+
+def masks_of(space: Any, mask: Any) -> Any:
+    """Return a mask (M,) as Gymnasium's `sample` takes it: int8, one a choice."""
+    given = np.asarray(mask).astype(np.int8)
+    sizes = getattr(space, "nvec", None)
+    if sizes is None:
+        return given
+    return tuple(np.split(given, np.cumsum(sizes)[:-1]))

@@ -1,0 +1,96 @@
+"""From the `environment` part of a task to a `gymnasium.Env`, wrapped and with a limit of time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.task.document import Task
+from kinemill.task.environment import Environment
+
+Known = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
+
+
+def environment_of(task: Task, variant: str | None = None) -> Environment:
+    """Return the `environment` part of a task, with the settings that a variant changes.
+
+    Raises:
+        BadInput: it has none, or no such variant.
+    """
+    if task.environment is None:
+        where = task.path or f"task {task.name}"
+        raise BadInput(where, "names no environment", expected="an `environment` part")
+    if variant is None:
+        return task.environment
+    if variant not in task.environment.variants:
+        known = list(task.environment.variants)
+        raise BadInput(f"variant {variant!r}", "unknown", fix=nearest(variant, known))
+    own = {
+        name: value
+        for name, value in task.environment.variants[variant].items()
+        if name in type(task.environment).model_fields
+    }
+    return task.environment.model_copy(update=own)
+
+
+def make_environment(
+    task: Task, *, render: bool = False, variant: str | None = None, seed: int | None = None
+) -> Any:
+    """Return what a policy acts in: with its limit of time, and parameters drawn at each reset.
+
+    Args:
+        task: with an `environment` part.
+        render: whether `render()` is to give pictures (H, W, 3) uint8.
+        variant: the name of settings that differ.
+        seed: of the first episode, unless its `reset` gets another, and of sampled actions.
+
+    Raises:
+        BadInput: there is no such environment or variant, or a setting that it does not take.
+    """
+    from kinemill.environments._time_limit import limited
+    from kinemill.environments.domain_randomization import Varying
+
+    settings = environment_of(task, variant)
+    environment = settings.make(task, render=render)
+    drawn, fixed = _parameters(settings, variant)
+    if drawn or fixed:
+        environment = Varying(environment, drawn, fixed)
+    environment = limited(environment, settings.steps, f"environment of {task.name}")
+    for wrapper in settings.wrappers:
+        if wrapper.place == "environment":
+            environment = wrapper.wrap(environment, {})
+    if seed is not None:
+        environment.action_space.seed(seed)
+        environment.reset(seed=seed)
+    return environment
+
+
+def learning_environment(
+    task: Task, known: Known, *, inner: Callable[[Any], Any] | None = None
+) -> Any:
+    """Return what a network learns in: all wrappers on, those of the policy and of training too.
+
+    Args:
+        task: with an `environment` part.
+        known: of each of its wrappers, what `estimate` returned.
+        inner: goes around what `make_environment` makes, inside of all others.
+    """
+    environment = make_environment(task)
+    environment = inner(environment) if inner is not None else environment
+    for wrapper, told in zip(environment_of(task).wrappers, known, strict=True):
+        if wrapper.place != "environment":
+            environment = wrapper.wrap(environment, told)
+    return environment
+
+
+def _parameters(
+    settings: Environment, variant: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters that are drawn, with their ranges, and those that are set."""
+    fixed = {
+        name: value
+        for name, value in (settings.variants[variant] if variant else {}).items()
+        if name not in type(settings).model_fields
+    }
+    drawn = {name: ends for name, ends in settings.randomize.items() if name not in fixed}
+    return drawn, fixed

@@ -1,0 +1,55 @@
+"""Objects in the place of names: environments and wrappers handed in from Python.
+
+A task that holds them trains and exports as any other. It has no file that another process could
+read, so it is neither scheduled nor registered.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+from uuid import uuid4
+
+from pydantic import ConfigDict, Field
+
+from kinemill.task.environment import Environment, Wrapper
+
+Maker = Callable[[], Any]
+
+
+class HandedEnvironment(Environment):
+    """What a function makes: a class of environments, or what returns a new one each time."""
+
+    live: ClassVar[bool] = True
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    type: Literal["handed"] = "handed"
+    maker: Maker = Field(exclude=True)
+    name: str = ""  # of the function, for the card
+
+    def make(self, task: Any, *, render: bool = False) -> Any:
+        """Return a new environment; pictures are its own business."""
+        del task, render
+        return self.maker()
+
+
+class HandedWrapper(Wrapper):
+    """A class of Gymnasium wrappers, or what puts something around an environment."""
+
+    place: ClassVar[Literal["environment", "policy", "training"]] = "environment"
+    live: ClassVar[bool] = True
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    type: Literal["handed"] = "handed"
+    around: Callable[[Any], Any] = Field(exclude=True)
+    name: str = ""
+
+    def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
+        """Return the environment with this around it."""
+        del known
+        return self.around(environment)
+
+
+def name_of(thing: Any) -> str:
+    """Return what an object calls itself, and a word that no other has.
+
+    Nobody can tell whether an object does what it did last time, so nothing is taken for known.
+    """
+    called = getattr(thing, "__qualname__", type(thing).__qualname__)
+    return f"{called} {uuid4().hex}"

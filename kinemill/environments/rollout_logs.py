@@ -1,0 +1,96 @@
+"""Rollouts: a policy's episodes as logs that ingest reads, and as films."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.environments.evaluation import bootstrap, run_episode, try_policy
+from kinemill.environments.factory import make_environment
+from kinemill.environments.logs import write_episode
+from kinemill.errors import BadInput
+from kinemill.reports.gif import film
+from kinemill.runtime import Policy
+from kinemill.store import Json, publish_file
+from kinemill.task.document import Task
+
+AT_ONCE = 16  # episodes held in memory
+FILMED = 3  # episodes that are filmed
+
+
+def roll_out(
+    task: Task,
+    policy: Policy,
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    variant: str | None = None,
+    workers: int = 1,
+) -> Iterator[Json]:
+    """Let a policy act, write each episode as a log, and yield its seed, return, success and file.
+
+    The episodes are the same for any number of workers.
+
+    Args:
+        task: with an `environment` part.
+        policy: chooses the actions.
+        seeds: of the starts.
+        folder: for the logs.
+        variant: the name of settings of the environment that differ.
+        workers: processes.
+    """
+    for first in range(0, len(seeds), AT_ONCE):
+        some = seeds[first : first + AT_ONCE]
+        tried = try_policy(task, policy, some, variant=variant, workers=workers, record=len(some))
+        for one in tried.episodes:
+            yield {
+                "seed": one.seed,
+                "return": one.returned,
+                "success": one.success,
+                "steps": len(one.rewards),
+                "file": str(write_episode(task, one, folder)),
+            }
+
+
+def averages(found: Sequence[Json]) -> Json:
+    """Return `episodes`, and their average `return` and `success` with 95 % intervals."""
+    returns = [one["return"] for one in found]
+    document: Json = {
+        "return": float(np.mean(returns)),
+        "return_interval": list(bootstrap(returns)),
+        "success": None,
+        "success_interval": None,
+        "episodes": list(found),
+    }
+    if all(one["success"] is not None for one in found):
+        told = [float(one["success"]) for one in found]
+        document |= {"success": float(np.mean(told)), "success_interval": list(bootstrap(told))}
+    return document
+
+
+def film_policy(
+    task: Task,
+    policy: Policy,
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    variant: str | None = None,
+) -> list[str]:
+    """Film the first episodes, as animated pictures (WebP), and return their files.
+
+    Raises:
+        BadInput: the environment draws no pictures.
+    """
+    environment, made = make_environment(task, render=True, variant=variant), list[str]()
+    try:
+        for seed in seeds[:FILMED]:
+            frames = run_episode(task, environment, policy, seed, keep=False, film=True).frames
+            if frames is None or frames.ndim != 4:
+                where = f"environment of {task.name}"
+                raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
+            path = folder / f"{task.name}-{seed:06d}.webp"
+            publish_file(path, film(frames, task.dt, wide=480))
+            made.append(str(path))
+    finally:
+        environment.close()
+    return made

@@ -1,0 +1,118 @@
+"""step.c against step.onnx: both run the same steps, and the compiled one is timed."""
+
+import ctypes
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import Blocked
+from kinemill.export.c99.compiler import compile_shared
+from kinemill.export.c99.source import Source, generate, sizes_of
+from kinemill.runtime import Simulator, load, wrapped
+from kinemill.runtime.integrity import ROLLOUT
+from kinemill.store import Json
+
+STEPS, SAME = 200, 1e-5  # relative to the largest number of a tensor, as verification has it
+BLOCKS, CALLS = 5, 1000
+
+Array = NDArray[np.float32]
+
+
+class Compiled:
+    """A step.c, run as a microcontroller would run it.
+
+    Args:
+        folder: with step.c and step.h.
+        source: what they were made as.
+        flags: for the compiler.
+    """
+
+    def __init__(self, folder: Path, source: Source, flags: tuple[str, ...] = ()) -> None:
+        library = compile_shared([folder / "step.c"], flags)
+        self.at = getattr(library, f"{source.name}_step")  # of four addresses
+        self.at.argtypes = [ctypes.c_void_p] * 4
+        self.at.restype = None
+
+    def __call__(self, state: Array, action: Array, carry: Array, after: Array) -> None:
+        """Advance (S,), (A,), (C,); the carry is changed in place, `after` (S,) is filled."""
+        self.at(*(part.ctypes.data for part in (state, action, carry, after)))
+
+
+def write_c99(folder: Path, step: bytes) -> Json:
+    """Write step.c and step.h into a folder, run them beside its ONNX files, and say how it went.
+
+    Returns:
+        `weights` and `scratch` in bytes, `multiplications` of a step, the largest `difference` from
+        step.onnx, and how long a step takes on this machine, us: `p50`, and `worst` of many calls.
+
+    Raises:
+        BadInput: the step cannot be translated, or there is no compiler to try it with.
+        Blocked: it gives other numbers than step.onnx.
+    """
+    source = generate(step)
+    (folder / "step.c").write_text(source.code)
+    (folder / "step.h").write_text(source.header)
+    compiled, simulator = Compiled(folder, source), load(folder / ROLLOUT, non_finite="pass")
+    difference = compare(compiled, simulator)
+    return {
+        "weights": source.weights,
+        "scratch": source.scratch,
+        "multiplications": source.multiplications,
+        "difference": difference,
+        "latency_us": _timed(compiled, simulator),
+    }
+
+
+def compare(compiled: Compiled, simulator: Simulator) -> float:
+    """Run both for many steps from rest, each on its own carry; return the largest difference.
+
+    The state is drawn anew at every step, so that a model which runs away stays comparable.
+
+    Raises:
+        Blocked: they differ by more than rounding.
+    """
+    states, actions, carried = sizes_of(simulator.interface)
+    random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
+    after, kept = np.empty(states, np.float32), simulator.initial_carry(1)
+    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = np.concatenate([angle, np.zeros(carried, np.bool_)])
+    worst = 0.0
+    for _ in range(STEPS):
+        state = random.normal(size=states).astype(np.float32)
+        action = random.normal(size=max(actions, 1)).astype(np.float32)
+        compiled(state, action, carry, after)
+        wanted, *kept = simulator.step(state[None], action[None, :actions], *kept)
+        expected = np.concatenate([wanted[0], *(part.reshape(-1) for part in kept)])
+        off = np.abs(wrapped(np.concatenate([after, carry[:carried]]) - expected, angle))
+        if not bool((off <= SAME * np.maximum(1.0, np.abs(expected).max())).all()):
+            raise Blocked(
+                f"{simulator.interface.task}: step.c",
+                f"differs from step.onnx by up to {np.max(off):.3g}",
+                expected="the same numbers but for rounding",
+                fix="leave export.c99 out, and tell the authors of kinemill",
+            )
+        worst = max(worst, float(off.max(initial=0.0)))
+    return worst
+
+
+def _timed(compiled: Compiled, simulator: Simulator) -> dict[str, float]:
+    """Return percentiles of the best of a few blocks of calls, us; the worst call is of that one.
+
+    The loops of a step are bounded, so what is above the median is the machine, not the step.
+    """
+    sizes = sizes_of(simulator.interface)
+    parts = [np.zeros(max(size, 1), np.float32) for size in (*sizes, sizes[0])]
+    pointers = [part.ctypes.data for part in parts]
+    blocks = list[NDArray[np.float64]]()
+    for _ in range(BLOCKS):
+        taken = np.empty(CALLS)
+        for index in range(CALLS):
+            began = time.perf_counter_ns()
+            compiled.at(*pointers)
+            taken[index] = (time.perf_counter_ns() - began) / 1e3
+        blocks.append(taken)
+    best = min(blocks, key=lambda taken: float(np.percentile(taken, 99)))
+    p50, p99 = np.percentile(best, [50, 99])
+    return {"p50": float(p50), "p99": float(p99), "worst": float(best.max())}

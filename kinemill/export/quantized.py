@@ -1,0 +1,212 @@
+"""The same model in fewer bits: only the layers of the network, the physics around stays float32.
+
+States, their integration and the scaling of measured values would lose what the network adds to
+them: half precision tells 58 rad/s from 58.03 at best. So a layer's inputs are rounded where they
+enter it, and what comes out goes on in float32. Of a variant the error on training windows is
+measured, as that of the original; one that errs too much is not published, and it is said why.
+"""
+
+import logging
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from kinemill.errors import BadInput
+from kinemill.export._graph import IR_VERSION, OPSET
+from kinemill.export.cases import training_windows
+from kinemill.runtime import Interface, Simulator
+from kinemill.runtime.window_metrics import QUIETLY, Windows, deviations
+
+LAYERS = ("Gemm", "MatMul")
+CALIBRATION, HORIZON = 256, 25  # windows; steps that errors are measured over
+
+Core = onnx.GraphProto
+
+
+def half(core: Core) -> Core:
+    """Return a step whose layers multiply in half precision."""
+    graph, made = onnx.GraphProto(), list[onnx.NodeProto]()
+    graph.CopyFrom(core)
+    weights = {item.name: item for item in graph.initializer}
+    halves = dict[str, TensorProto]()
+    for node in graph.node:
+        if not _is_layer(node, weights):
+            made.append(node)
+            continue
+        inputs = [f"{node.input[0]}.half", *(f"{name}.half" for name in node.input[1:])]
+        if not any(inputs[0] in one.output for one in made):
+            made.append(_cast(node.input[0], inputs[0], TensorProto.FLOAT16))
+        for name in node.input[1:]:
+            value = numpy_helper.to_array(weights[name])
+            if np.abs(value).max(initial=0.0) > np.finfo(np.float16).max:
+                raise BadInput("fp16", f"{name} is too large for half precision")
+            halves[name] = numpy_helper.from_array(value.astype(np.float16), f"{name}.half")
+        out = node.output[0]
+        node.input[:], node.output[:] = inputs, [f"{out}.half"]
+        made += [node, _cast(f"{out}.half", out, TensorProto.FLOAT)]
+    return _with(graph, made, list(halves.values()))
+
+
+def _cast(given: str, out: str, kind: int) -> onnx.NodeProto:
+    return helper.make_node("Cast", [given], [out], name=f"cast/{out}", to=kind)
+
+
+def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: Windows) -> Core:
+    """Return a step whose layers multiply 8-bit integers, scaled on what windows bring forth.
+
+    Raises:
+        BadInput: the step has no layer to quantize.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    graph = _with(core, list(core.node), [])
+    weights = {item.name for item in graph.initializer}
+    for index, node in enumerate(graph.node):
+        node.name = f"node_{index}"  # the quantiser goes by names
+    chosen = [node.name for node in graph.node if _is_layer(node, weights)]
+    if not chosen:
+        raise BadInput("int8", "the step has no layer to quantize")
+
+    class Reader(CalibrationDataReader):
+        """Hands the quantiser one batch after the other."""
+
+        def __init__(self) -> None:
+            self._batches = _batches(interface, simulator, windows)
+
+        def get_next(self) -> Any:
+            return next(self._batches, None)
+
+    opset = [helper.make_opsetid("", OPSET)]
+    with tempfile.TemporaryDirectory(prefix="kinemill-int8-") as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), before)
+        with _quiet():
+            quantize_static(
+                before,
+                after,
+                Reader(),
+                nodes_to_quantize=chosen,
+                weight_type=QuantType.QInt8,
+                activation_type=QuantType.QUInt8,
+                per_channel=False,
+                reduce_range=True,  # processors without VNNI saturate otherwise
+            )
+        found = onnx.load(after).graph
+    for item in (*found.node, *found.initializer):
+        item.doc_string = ""
+    del found.value_info[:]
+    return found
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the quantiser from advising what was done already: to fold constants first."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _batches(
+    interface: Interface, simulator: Simulator, windows: Windows
+) -> Iterator[dict[str, Any]]:
+    """Yield what a step is fed with: measured states, true actions, the carry that came of them."""
+    states, past = windows.states.astype(np.float32), windows.past_actions.astype(np.float32)
+    carry = simulator.warm_up(states, past)
+    state, names = states[:, -1], [item.name for item in interface.carry]
+    for k in range(windows.actions.shape[1]):
+        action = windows.actions[:, k].astype(np.float32)
+        yield {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
+        _, *carry = simulator.step(state, action, *carry)
+        state = windows.truth[:, k].astype(np.float32)
+
+
+def _is_layer(node: onnx.NodeProto, weights: Any) -> bool:
+    """Tell a layer of the network from what scales its inputs."""
+    known = all(name in weights for name in node.input[1:])
+    return node.op_type in LAYERS and known and "network." in node.input[1]
+
+
+def _with(graph: Core, nodes: list[onnx.NodeProto], more: list[TensorProto]) -> Core:
+    """Put nodes and constants into a graph; constants that nobody reads any more go."""
+    used = {name for node in nodes for name in node.input}
+    kept = [item for item in (*graph.initializer, *more) if item.name in used]
+    return helper.make_graph(nodes, graph.name, list(graph.input), list(graph.output), kept)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a variant costs.
+
+    Attributes:
+        error: nrmse of its rollouts on training windows.
+        original: that of the float32 model on the same.
+        allowed: the largest `error`.
+        why: nothing, or what else speaks against it.
+    """
+
+    error: float
+    original: float
+    allowed: float
+    why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether it may be published: written so that NaN fails."""
+        return not self.why and self.error <= self.allowed
+
+
+def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: float) -> Loss:
+    """Measure a variant as the original: its error, NaN in its row alone, rollout equal to step."""
+    errors = [_nrmse(one, windows) for one in (variant, original)]
+    return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _wrong(variant, windows))
+
+
+@QUIETLY
+def _nrmse(simulator: Simulator, windows: Windows) -> float:
+    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    off = deviations(simulator, windows, angle)
+    spread = windows.truth.std(axis=(0, 1))
+    spread = np.where(spread > 0.0, spread, 1.0)
+    return float((np.sqrt(np.square(off).mean(axis=(0, 1))) / spread).mean())
+
+
+def _wrong(variant: Simulator, windows: Windows) -> str:
+    """Say what is wrong with a variant beside its error; nothing if nothing is."""
+    parts = (windows.states, windows.past_actions, windows.actions)
+    states, past, actions = (part[:7].astype(np.float32) for part in parts)
+    found = variant.rollout(states, past, actions)
+    if not np.isfinite(found).all():
+        return "gives numbers that are not finite"
+    state, carry = states[:, -1], variant.warm_up(states, past)
+    for k in range(actions.shape[1]):
+        state, *carry = variant.step(state, actions[:, k], *carry)
+        if not np.array_equal(state, found[:, k]):
+            return f"its step and its rollout differ after {k + 1} steps"
+    states[0, 0, 0] = np.nan
+    poisoned = variant.rollout(states, past, actions)
+    if not (np.isnan(poisoned[0]).all() and np.isfinite(poisoned[1:]).all()):
+        return "a NaN does not stay in its row"
+    return ""
+
+
+def windows_of(rows: Any, history: int) -> Windows:
+    """Return the windows that variants are scaled and measured on.
+
+    Raises:
+        BadInput: no training episode is long enough, or there are no data.
+    """
+    found = training_windows(rows, history, HORIZON, CALIBRATION) if rows else None
+    if found is None:
+        short = f"no training episode has {history + HORIZON} rows"
+        what = short if rows else "there are no data"
+        raise BadInput("export.also", what, expected="windows to scale and to measure them on")
+    return found

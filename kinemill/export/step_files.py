@@ -1,0 +1,189 @@
+"""Write the files of a trained step, and refuse them when they do not run like it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput, Blocked
+from kinemill.export._graph import OPSET
+from kinemill.export.bundle import write_interface
+from kinemill.export.c99.parity import write_c99
+from kinemill.export.cases import make_cases
+from kinemill.export.interface import io_document
+from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
+from kinemill.export.rollout import rollout_model
+from kinemill.export.rounding import FACTOR, evaluate, rollout
+from kinemill.export.step import export_any, step_model, trace
+from kinemill.runtime import Interface, load, wrapped
+from kinemill.runtime.integrity import ROLLOUT
+from kinemill.store import Json
+from kinemill.task.export import Export
+
+ROWS, GROSS = 5, 1e-3  # of the first comparison; more than that is another model
+CASES = "cases.npz"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What an export may have beside a step.
+
+    Attributes:
+        settings: the task's `export` part.
+        rows: whose training episodes parity cases are cut from, and variants measured on.
+        lineage: digests of what the model stands on, for its metadata.
+    """
+
+    settings: Export = field(default_factory=Export)
+    rows: PackedDataset | None = None
+    lineage: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def write_model(
+    step: Any, interface: Interface, folder: Path, extras: Extras | None = None
+) -> Json:
+    """Write the files of a step into `folder`, compare them with it, and return the summary.
+
+    Raises:
+        Blocked: the exported step gives NaN, or other numbers than the trained one.
+        BadInput: a variant was asked for that cannot be made of this step, or without data.
+    """
+    extras = extras or Extras()
+    settings = extras.settings
+    interface = replace(interface, dtype=settings.precision)
+    core = trace(step, interface, optimize=settings.optimize)
+    told = _told(interface, extras)
+    files = _models(core, interface, told)
+    _write(folder, files)
+    _runs(interface, folder)
+    _compare(step, folder)
+    np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
+    variants: Json = {}
+    for name in settings.also:
+        made, variants[name] = _variant(name, core, interface, folder, extras)
+        files |= made
+    c99 = write_c99(folder, files["step.onnx"]) if settings.c99 else None
+    write_interface(folder, io_document(interface, tuple(files), told))
+    return {
+        "history": interface.history,
+        "states": list(interface.states),
+        "actions": list(interface.actions),
+        "carry": [[item.name, *item.shape] for item in interface.carry],
+        "opset": OPSET,
+        "bytes": {name: (folder / name).stat().st_size for name in files},
+        "variants": variants,
+        "c99": c99,
+    }
+
+
+def _told(interface: Interface, extras: Extras) -> dict[str, str]:
+    """Return the metadata of a model: its interface, what is safe, and what it stands on."""
+    lineage = {"dataset": interface.dataset, **extras.lineage}
+    more: dict[str, Any] = {
+        "safe_action": safe_action(interface, extras.settings),
+        "lineage": lineage,
+        "precision": "fp32" if interface.dtype == "float32" else "fp64",
+    }
+    return interface.to_metadata() | {name: json.dumps(value) for name, value in more.items()}
+
+
+def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
+    """Return what a watchdog sends: as declared, else the value within limits nearest to 0."""
+    found = dict[str, float]()
+    for name in interface.actions:
+        low, high = interface.limits.get(name, (-np.inf, np.inf))
+        found[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
+    return found
+
+
+def _models(
+    core: onnx.GraphProto, interface: Interface, told: Mapping[str, str], variant: str = ""
+) -> dict[str, bytes]:
+    """Return both files of a step; of a variant with its name in theirs."""
+    version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
+    made = {
+        f"step{between}.onnx": step_model(core, interface, version, told),
+        f"rollout{between}.onnx": rollout_model(core, interface, version, told),
+    }
+    return {name: model.SerializeToString(deterministic=True) for name, model in made.items()}
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def _variant(
+    name: str, core: onnx.GraphProto, interface: Interface, folder: Path, extras: Extras
+) -> tuple[dict[str, bytes], Json]:
+    """Make one variant and measure it; its files stay only if it loses no more than allowed."""
+    original = load(folder / ROLLOUT, non_finite="pass")
+    windows = windows_of(extras.rows, interface.history)
+    made = half(core) if name == "fp16" else eight_bits(core, interface, original, windows)
+    told = _told(interface, extras) | {"precision": json.dumps(name)}
+    files = _models(made, interface, told, name)
+    _write(folder, files)
+    simulator = load(folder / f"rollout.{name}.onnx", non_finite="pass")
+    loss = loss_of(simulator, original, windows, extras.settings.loss)
+    if not loss.passed:
+        for file in files:
+            (folder / file).unlink()
+        files = {}
+    found = {"passed": loss.passed, "nrmse": loss.error, "nrmse_fp32": loss.original}
+    return files, found | {"allowed": loss.allowed, "why": loss.why}
+
+
+def warm_up() -> None:
+    """Have torch import and set up what a process's first export needs, by a small one."""
+    export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
+
+
+def _runs(interface: Interface, folder: Path) -> None:
+    """Refuse float64 where ONNX Runtime has no such operation, as of Erf and Elu.
+
+    Raises:
+        BadInput: naming what it does not find.
+    """
+    try:
+        load(folder / ROLLOUT)
+    except BadInput as error:
+        if interface.dtype != "float64" or "NOT_IMPLEMENTED" not in str(error):
+            raise
+        lacks = str(error).partition("implementation for ")[2].partition(" ")[0]
+        raise BadInput(
+            "export.precision",
+            f"float64 is not possible: ONNX Runtime lacks {lacks or 'an operation'} in it",
+            expected="a model of operations that it has in float64",
+            fix="another activation, such as tanh or silu, or float32",
+        ) from error
+
+
+def _compare(step: Any, folder: Path) -> None:
+    """Run both on random rows: gross differences end here, fine ones are verify's business."""
+    simulator = load(folder / ROLLOUT, non_finite="pass")
+    states, actions = len(simulator.states), len(simulator.actions)
+    rng, history = np.random.default_rng(0), simulator.history
+    shapes = [(ROWS, history, states), (ROWS, history - 1, actions), (ROWS, 3, actions)]
+    inputs = [rng.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
+    found = simulator.rollout(*inputs)
+    wanted, others = evaluate(step, rollout, inputs, simulator.interface.dtype).part(0)
+    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    difference = wrapped(found - wanted, angle)
+    rounding = np.max([np.abs(wrapped(one - wanted, angle)) for one in others], axis=0)
+    rounding = FACTOR * rounding.max(axis=(1, 2), keepdims=True)
+    if not bool((np.abs(difference) <= np.maximum(GROSS * (1.0 + np.abs(wanted)), rounding)).all()):
+        what = f"differs from the trained one by up to {np.abs(difference).max():.3g}"
+        if not np.isfinite(found).all():
+            what = "gives numbers that are not finite"
+        raise Blocked(
+            f"{simulator.interface.task}: exported model",
+            what,
+            expected="the trained step's own numbers",
+            fix="look at the loss of the training; it may have diverged",
+        )

@@ -1,0 +1,108 @@
+"""Looking without touching: which recordings there are, how they were read, how a log would be.
+
+Nothing here writes into the home.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.ingest import membership
+from kinemill.ingest.decisions import decided
+from kinemill.ingest.index import load_index
+from kinemill.ingest.membership import Member, members
+from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
+from kinemill.registry import nearest
+from kinemill.store import Outcome, Ref, digest, file_digest, peek
+from kinemill.store.home import Home
+from kinemill.store.json_io import valid_text
+from kinemill.task import Task
+
+SHORTEST = 6  # characters of a hash that name a recording
+
+
+def find_member(task: Task, home: Home, which: str) -> Member:
+    """Return the recording of a task that `which` names.
+
+    Args:
+        task: whose recordings are searched.
+        home: where they are kept.
+        which: name at first sight, or its last part; content hash or its beginning; or the id of
+            one of its episodes.
+
+    Raises:
+        BadInput: none has this name, or several.
+    """
+    found = _by_hash(task, home, which) or _by_name(task, home, which)
+    if len(found) == 1:
+        member = membership.find_member(home, task.name, found[0])
+        if member:
+            return member
+    if not found:
+        names = [member.name for member in members(home, task.name).values()]
+        fix = nearest(which, names) if names else f"kinemill ingest {task.name} reads logs"
+        raise BadInput(which, f"is no recording of {task.name}", fix=fix)
+    raise BadInput(
+        which,
+        f"names {len(found)} recordings",
+        expected="one",
+        fix=f"name it by its hash: {', '.join(hash_[:16] for hash_ in found[:8])}",
+    )
+
+
+def _by_hash(task: Task, home: Home, which: str) -> list[str]:
+    """Return the content hashes that begin so, or whose episode is called so."""
+    # An episode is called after the first 16 characters of its recording's hash.
+    start = which.rpartition("-")[0] if which[16:17] == "-" else which
+    if len(start) < SHORTEST or set(start) - set("0123456789abcdef"):
+        return []
+    return membership.begin_with(home, task.name, start)
+
+
+def _by_name(task: Task, home: Home, which: str) -> list[str]:
+    """Return the hashes of recordings that were first seen under a name, or whose last part it is.
+
+    What is in the last snapshot is found in it; only for what is not are all members looked at.
+    """
+    found = load_index(home, task.name)
+    listed = ((entry["hash"], entry["name"]) for entry in found[1]) if found else ()
+    return _named(listed, which) or _named(
+        ((member.hash, member.name) for member in members(home, task.name).values()), which
+    )
+
+
+def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
+    """Return the hashes that fit, by the better kind of name that fits at all."""
+    which = valid_text(which)
+    last, exact, close = Path(which).name, list[str](), list[str]()
+    for hash_, name in listed:
+        if name == which:
+            exact.append(hash_)
+        elif Path(name).name == last:
+            close.append(hash_)
+    return exact or close
+
+
+def read_before(task: Task, home: Home, member: Member) -> Outcome | None:
+    """Return how a recording was read under the task's present rules, or None if it was not."""
+    return peek(home, STAGE, task.name, digest(recording_inputs(task, member)))
+
+
+def as_recording(home: Home, member: Member, outcome: Outcome, *, released: bool) -> Recording:
+    """Return a recording whose outcome is known, without checking its bytes."""
+    folder = home.root / outcome.ref.path
+    return Recording(member.hash, member.name, outcome.ref, folder, outcome.summary, released)
+
+
+def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
+    """Read a log into `folder`, a scratch folder outside the home, exactly as ingest would.
+
+    A log whose bytes are known keeps its name at first sight and what was decided about it.
+    """
+    hash_ = file_digest(path)
+    fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)
+    member = membership.find_member(home, task.name, hash_) or fresh
+    decision = decided(home, task.name).get(hash_)
+    released = decision is not None and decision.decision == "release"
+    summary = read_into(task, member, path, folder)
+    return Recording(hash_, member.name, Ref("", ""), folder, summary, released)

@@ -1,0 +1,151 @@
+"""What the files of a folder looked like when they were last read, so that none is read twice.
+
+A cache for each folder of logs: `store/index/<task>/sights-<folder>`, and beside it what differs
+from that since it was written, `sights-<folder>-since`, so that one more log among many costs the
+writing of a few lines. Losing a file costs the reading of the logs once more that only it knows.
+
+Each file begins with the sha256 of the rest, a Parquet table; of the second, that of the first
+stands before what is hashed, so that it goes with no other.
+"""
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from kinemill.ingest.file_stat import Entry, Kept, Sight, real_path
+from kinemill.store import digest, index_path, publish_file
+from kinemill.store.home import Home
+from kinemill.task import Task
+
+_DIGEST = 32  # bytes of a sha256
+_FRESH = 1.0  # s; a file changed later than this before it was read may look the same afterwards
+_FEW = 32  # lines that are kept apart, whatever the number of all
+_SCHEMA = {
+    "name": pl.Binary,  # as the file system spells it, which need not be UTF-8
+    "size": pl.Int64,
+    "mtime_ns": pl.Int64,
+    "ctime_ns": pl.Int64,
+    "inode": pl.UInt64,
+    "hash": pl.Binary,
+}
+_GONE: Entry = ((0, 0, 0, 0), b"")  # in the second file: the first knows it in vain
+
+Files = dict[str, Entry]
+
+
+class _Table(NamedTuple):
+    """One file of a book, and its sha256."""
+
+    files: Files
+    digest: bytes
+
+
+_NONE = _Table({}, b"")
+
+
+@dataclass(frozen=True)
+class Book:
+    """Looks and content hashes (32 bytes) of the files of one folder, by name."""
+
+    path: Path
+    files: Kept = field(default_factory=Files)
+    since: Kept = field(default_factory=Files)  # what of it is not as the first file says
+    first: _Table = _NONE
+
+    def hash_before(self, sight: Sight) -> str | None:
+        """Return the sha256 of what was last read under a file's name, whatever it is now."""
+        found = self.files.get(sight.name)
+        return found[1].hex() if found else None
+
+    def write(
+        self, hashes: Mapping[Sight, bytes], same: Set[str], now: float | None = None
+    ) -> None:
+        """Keep the looks and hashes of files that are new or changed, and forget those gone.
+
+        Files that have only just changed are left out: a change within the same tick of the file
+        system's clock would not show.
+
+        Args:
+            hashes: of the files that were read.
+            same: names of those that are as they are kept.
+            now: s since the epoch.
+        """
+        latest = (time.time() if now is None else now) - _FRESH
+        changes = {
+            sight.name: (sight[2:], hash_)
+            for sight, hash_ in hashes.items()
+            if sight.ctime_ns / 1e9 < latest
+        }
+        gone = self.files.keys() - same - changes.keys()
+        if not changes and not gone:
+            return
+        since = {**self.since, **dict.fromkeys(gone, _GONE), **changes}
+        # As many lines written each time as, all in all, when the first file is written anew.
+        if self.first is not _NONE and len(since) <= max(_FEW, len(self.first.files) ** 0.5):
+            publish_file(_beside(self.path), _written(since, self.first.digest))
+            return
+        kept = {name: its for name, its in self.files.items() if name not in gone}
+        publish_file(self.path, _written({**kept, **changes}))
+        _beside(self.path).unlink(missing_ok=True)
+
+
+def open_book(task: Task, home: Home, folder: Path) -> Book:
+    """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
+    # What is kept was wanted and claimed, which may be otherwise by other rules.
+    of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
+    name = digest([*of, str(real_path(folder))])[:16]
+    path = index_path(home, task.name, f"sights-{name}")
+    first = _table(path)
+    if first is _NONE:
+        return Book(path)
+    since = _table(_beside(path), first.digest).files
+    if not since:
+        return Book(path, first.files, first=first)
+    files = {**first.files, **since}
+    for gone in [name for name, entry in since.items() if entry == _GONE]:
+        del files[gone]
+    return Book(path, files, since, first)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}-since")
+
+
+def _written(files: Kept, of: bytes = b"") -> bytes:
+    """Spell a file of a book; `of` is the digest of the first, where this is the second."""
+    rows = [(os.fsencode(name), *look, hash_) for name, (look, hash_) in files.items()]
+    buffer = io.BytesIO()
+    pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(buffer, compression="lz4")
+    content = buffer.getvalue()
+    return hashlib.sha256(of + content).digest() + content
+
+
+def _table(path: Path, of: bytes = b"") -> _Table:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _NONE
+    return _read(path, of, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, of: bytes, mtime_ns: int, inode: int) -> _Table:
+    """Read a file of a book once as long as it is the same one."""
+    del mtime_ns, inode
+    content = path.read_bytes()
+    found = content[:_DIGEST]
+    if hashlib.sha256(of + content[_DIGEST:]).digest() != found:
+        return _NONE
+    columns = pl.read_parquet(io.BytesIO(content[_DIGEST:])).to_dict(as_series=False)
+    spelled, *looks, hashes = (columns[name] for name in _SCHEMA)
+    names = map(os.fsdecode, spelled)
+    rows = zip(names, zip(*looks, strict=True), hashes, strict=True)
+    return _Table({name: (look, hash_) for name, look, hash_ in rows}, found)

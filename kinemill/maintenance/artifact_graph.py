@@ -1,0 +1,155 @@
+"""The outcomes of every stage as a graph: what each one was made from, or names.
+
+An outcome needs another if its manifest's `inputs` hold the digest of the other's manifest, if one
+of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the digest
+of the set of episodes that the other published.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kinemill.store import MANIFEST, SUMMARY, canonical
+from kinemill.store.home import Home
+
+_DIGEST = re.compile(r'"([0-9a-f]{64})"')
+_PLACE = re.compile(rb'"(store/[a-z_]+/[a-z0-9_]+/[0-9a-f]{32})"')
+_EPISODES = "episodes"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A published outcome.
+
+    Attributes:
+        path: of its folder, relative to the home.
+        stage: that published it.
+        task: whose it is.
+        digest: of its manifest.
+        bytes: on the disk; a file with several names counts by its share.
+        used: s since the epoch when it was published, or last found to be known.
+        needs: paths of the outcomes that it was made from or names.
+    """
+
+    path: str
+    stage: str
+    task: str
+    digest: str
+    bytes: int
+    used: float
+    needs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An outcome as it was read, before the digests in it are looked up."""
+
+    path: str
+    stage: str
+    task: str
+    digest: str
+    bytes: int
+    used: float
+    inputs: frozenset[str]
+    places: frozenset[str]
+    of_set: str | None  # digest of the set of episodes it publishes
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All outcomes of a home, by path."""
+
+    nodes: Mapping[str, Node]
+    _by_digest: Mapping[str, str]
+
+    def at(self, digest: str | None) -> Iterable[str]:
+        """Return the path of the outcome whose manifest has this digest, if it is there."""
+        path = self._by_digest.get(digest or "")
+        return [path] if path else []
+
+    def needed_by(self) -> dict[str, set[str]]:
+        """Return, for each outcome that another needs, the paths of those others."""
+        found: dict[str, set[str]] = {}
+        for node in self.nodes.values():
+            for path in node.needs:
+                found.setdefault(path, set()).add(node.path)
+        return found
+
+
+def survey(home: Home) -> Graph:
+    """Read the manifests and the JSON documents of all outcomes; those without one are no part."""
+    read = list(_read_all(home))
+    by_digest = {one.digest: one.path for one in read}
+    sets: dict[str, str] = {}
+    for one in sorted(read, key=lambda one: one.used):
+        if one.stage == _EPISODES and one.of_set:
+            sets[one.of_set] = one.path  # of several with the same episodes, the one used last
+    nodes = {one.path: _node(one, by_digest, sets) for one in read}
+    return Graph(nodes, by_digest)
+
+
+def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> Node:
+    needs = {path for digest in one.inputs if (path := by_digest.get(digest))}
+    needs |= {path for digest in one.inputs if (path := sets.get(digest))} | one.places
+    needs.discard(one.path)
+    return Node(one.path, one.stage, one.task, one.digest, one.bytes, one.used, frozenset(needs))
+
+
+def _read_all(home: Home) -> Iterator[_Read]:
+    for manifest in home.store.glob(f"*/*/*/{MANIFEST}"):
+        # Another process may set a damaged one aside in the meantime.
+        with suppress(FileNotFoundError):
+            yield _read_one(home, manifest)
+
+
+def _read_one(home: Home, manifest: Path) -> _Read:
+    folder, text = manifest.parent, manifest.read_bytes()
+    documents = [path for path in folder.glob("*.json") if path.name not in (MANIFEST, SUMMARY)]
+    places = {found.decode() for path in documents for found in _PLACE.findall(path.read_bytes())}
+    stage, task = folder.parts[-3:-1]
+    return _Read(
+        path=folder.relative_to(home.root).as_posix(),
+        stage=stage,
+        task=task,
+        digest=hashlib.sha256(text).hexdigest(),
+        bytes=size_of(folder),
+        used=folder.stat().st_mtime,
+        inputs=frozenset(_DIGEST.findall(canonical(_parsed(text).get("inputs", {})))),
+        places=frozenset(places),
+        of_set=_of_set(folder) if stage == _EPISODES else None,
+    )
+
+
+def _of_set(folder: Path) -> str | None:
+    summary = folder / SUMMARY
+    return _parsed(summary.read_bytes()).get("digest") if summary.is_file() else None
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """Parse a document; of a damaged one, which the next run sets aside, nothing is known."""
+    with suppress(ValueError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all below a folder; links count by their share."""
+    if not path.is_dir() or path.is_symlink():
+        return _share(path.lstat()) if path.is_symlink() or path.exists() else 0
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += _share(os.lstat(os.path.join(folder, name)))  # noqa: PTH118
+    return total
+
+
+def _share(found: os.stat_result) -> int:
+    return found.st_size // max(found.st_nlink, 1)

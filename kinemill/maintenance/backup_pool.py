@@ -1,0 +1,131 @@
+"""The pool of backups: files by their sha256, each once, and what each backup is made of."""
+
+import fcntl
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.store import read_json
+from kinemill.store.atomic_write import Move
+from kinemill.store.digests import file_digest
+from kinemill.store.formats import Format
+
+FORMAT = Format("backup", 1)
+OBJECTS, BACKUPS = "objects", "backups"
+_ASIDES = ".aside-*"
+
+
+class Entry(NamedTuple):
+    """A file of a backup: where it was in the home, what is in it, and how it looked."""
+
+    path: str
+    sha256: str
+    bytes: int
+    mode: int
+    mtime_ns: int
+
+
+@dataclass
+class Pool:
+    """The files of all backups in a folder, and what this one has added."""
+
+    folder: Path
+    link: bool
+    added: dict[str, int] = field(default_factory=dict[str, int])  # sizes, by sha256
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """Hold the pool while a backup is written; sweep what dead backups have left in it.
+
+        Backups share the lock, so a file that another one still writes is never removed: they are
+        swept only by a backup that holds the pool alone. A dead process holds no lock.
+        """
+        objects = self.folder / OBJECTS
+        objects.mkdir(parents=True, exist_ok=True)
+        with (objects / ".lock").open("a") as file:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for left in [*objects.glob(_ASIDES), *(self.folder / BACKUPS).glob(_ASIDES)]:
+                    left.unlink()
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def place(self, sha256: str) -> Path:
+        """Return where the bytes of this sha256 are."""
+        return self.folder / OBJECTS / sha256[:2] / sha256
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Tell whether they are there, as far as their number tells."""
+        place = self.place(sha256)
+        return place.is_file() and place.stat().st_size == size
+
+    def aside(self) -> Path:
+        """Return where to write what is to be taken in."""
+        path = self.folder / OBJECTS / f".aside-{uuid4().hex}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def take(self, aside: Path, sha256: str) -> Move | None:
+        """Return the move that takes a file in; None, and it is gone, if it is there already."""
+        size = aside.stat().st_size
+        if self.has(sha256, size):
+            aside.unlink()
+            return None
+        self.added[sha256] = size
+        place = self.place(sha256)
+        place.unlink(missing_ok=True)  # of another size: damaged
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return Move(aside, place)
+
+    def verify(self, files: Iterable[Entry]) -> None:
+        """Read what this backup has added once more; of what was there before, look at the size.
+
+        Raises:
+            CorruptArtifact: the disk did not keep what was written.
+        """
+        for entry in files:
+            whole = self.has(entry.sha256, entry.bytes)
+            if whole and entry.sha256 in self.added:
+                whole = file_digest(self.place(entry.sha256)) == entry.sha256
+                del self.added[entry.sha256]
+            if not whole:
+                raise damaged(self.place(entry.sha256), entry.path)
+
+
+def is_pool(folder: Path) -> bool:
+    """Tell whether a folder holds backups, or one that was cut off."""
+    return (folder / BACKUPS).is_dir() or (folder / OBJECTS).is_dir()
+
+
+def damaged(place: Path, path: str) -> CorruptArtifact:
+    """Return the error about a file of a backup whose bytes are not those that were taken in."""
+    return CorruptArtifact(
+        place,
+        f"is missing, or its bytes have changed; it holds {path}",
+        fix="take an earlier backup: kinemill restore FOLDER --at WHEN",
+    )
+
+
+def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
+    """Return when a backup was made, and its files.
+
+    Args:
+        folder: with backups.
+        at: the beginning of when it was made; None: the last one.
+
+    Raises:
+        BadInput: there is none, or none of that time.
+        CorruptArtifact: its document is damaged, or of another format.
+    """
+    made = sorted(path.stem for path in (folder / BACKUPS).glob("*.json"))
+    found = [stamp for stamp in made if stamp.startswith(at or "")]
+    if not found or (at and len(found) > 1):
+        there = ", ".join(made[-5:]) or "none"
+        raise BadInput(folder, f"has {len(found)} backups of {at or 'any time'}; there are {there}")
+    path = folder / BACKUPS / f"{found[-1]}.json"
+    document = FORMAT.open(path, read_json(path))
+    return document["made"], [Entry(*line) for line in document["files"]]

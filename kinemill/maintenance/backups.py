@@ -1,0 +1,287 @@
+"""Backups: a pool of files by their sha256, and one small document for each backup.
+
+`objects/ab/abcd...` holds the bytes of every file that any backup has, once; `backups/STAMP.json`
+says which files were where, how large, how old. So a second backup copies what is new, an old one
+stays whole, and a backup that was cut off is none: its document comes last.
+
+Databases are copied by SQLite's online backup, before all else: whatever they name was published
+before, and is thus in the copy of the store that follows. `kinemill gc` waits meanwhile.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.failures import check_databases
+from kinemill.maintenance.backup_pool import BACKUPS, FORMAT, Entry, Pool, is_pool
+from kinemill.maintenance.sqlite_backup import belongs_to_database, copy_database, databases
+from kinemill.register.consistency import check_all
+from kinemill.register.ledger import ledger_tasks
+from kinemill.store import MANIFEST, Json, publish_json, read_json
+from kinemill.store.atomic_write import Move, settle
+from kinemill.store.database import database
+from kinemill.store.digests import copy, file_digest
+from kinemill.store.disk_space import shortage, telling
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.locks import KEEPING, lock
+from kinemill.task.protocols import Progress
+
+# Made again by whoever needs it, or of processes of this machine.
+_LEFT_OUT = {".locks", "backups", "alerts.yaml"}
+_LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
+_TOGETHER = 200  # files brought to the disk at once
+
+
+def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> Json:
+    """Back up a home while it is in use.
+
+    Args:
+        home: what is backed up.
+        to: a folder outside the home, new or with earlier backups.
+        progress: hears how far it is.
+        link: what never changes becomes another name of the same file where the disk is the same;
+            that needs no room, and is no help against a failing disk.
+
+    Returns:
+        the document of `kinemill backup`; outcomes and raw bytes that are damaged are named in it
+        and left out: the next run makes them again, or says what it needs.
+
+    Raises:
+        BadInput: the folder is in the home, or the home is empty.
+        KinemillError: the registry is lost, damaged, or not what the store has recorded.
+        CorruptArtifact: a database is damaged, or the disk did not keep what was written.
+    """
+    _check(home, to)
+    check_all(home)
+    with lock(home, "dagster"):
+        check_databases(home)
+    pool, damage = Pool(to, link), list[str]()
+    with lock(home, KEEPING, progress.say), telling(to), pool.open():
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        files = _everything(home, pool, progress, damage)
+        added = dict(pool.added)
+        pool.verify(files)
+        fault_point("backup.verified")
+        document = {
+            "made": stamp,
+            "home": home.root.name,
+            "shared_database": database() is not None,
+            "files": [list(entry) for entry in files],
+        }
+        publish_json(to / BACKUPS / f"{stamp}.json", FORMAT.stamp(document))
+    return {
+        "backup": str(to),
+        "made": stamp,
+        "files": len(files),
+        "bytes": sum(entry.bytes for entry in files),
+        "added": {"files": len(added), "bytes": sum(added.values())},
+        "verified": True,
+        "damaged": damage,
+        "left_out": _left_out(),
+    }
+
+
+def _check(home: Home, to: Path) -> None:
+    if not home.root.is_dir() or not any(home.root.iterdir()):
+        raise BadInput(home.root, "is empty", fix="set KINEMILL_HOME to the home to back up")
+    if to.resolve().is_relative_to(home.root.resolve()):
+        raise BadInput(to, f"is inside the home {home.root}", fix="name a folder on another disk")
+    if (to.exists() and not to.is_dir()) or (to.is_dir() and any(to.iterdir()) and not is_pool(to)):
+        raise BadInput(to, "holds something that is no backup", fix="name a new folder")
+    if told := shortage(to):
+        raise BadInput(to, told, fix="name a folder on a disk with room")
+
+
+def _left_out() -> list[str]:
+    if database() is None:
+        return ["alerts.yaml, which holds addresses"]
+    return ["alerts.yaml, which holds addresses", "the shared database: pg_dump backs it up"]
+
+
+def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -> list[Entry]:
+    """Bring all files of a home into the pool: databases, what changes, then what never does."""
+    files, copied = list[Entry](), set[Path]()
+    with _ledgers_held(home):  # MLflow's database and the ledgers as they are at one moment
+        files += _batched(_copied(home, pool, path) for path in _ledgers(home, copied))
+        for path in databases(home):
+            copied.add(path)
+            if entry := _database(home, pool, path):
+                files.append(entry)
+    fault_point("backup.databases")
+    files += _batched(_changing(home, pool, copied))
+    for entry in _batched(_frozen(home, pool, damage)):
+        files.append(entry)
+        progress.advance("backup", len(files), len(files), entry.path)
+    return sorted(files)
+
+
+@contextmanager
+def _ledgers_held(home: Home) -> Generator[None]:
+    """Hold the locks under which records are written, so that no commit is half in a backup."""
+    with ExitStack() as held:
+        for task in ledger_tasks(home):
+            held.enter_context(lock(home, f"ledger-{task}"))
+        yield
+
+
+def _ledgers(home: Home, copied: set[Path]) -> list[Path]:
+    """Return the files of the ledgers, and note them as copied; later ones are for the next one."""
+    found = [path for path in _walk(home) if path.is_relative_to(home.ledgers)]
+    copied.update(found)
+    return found
+
+
+def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
+    aside = pool.aside()
+    try:
+        looked = path.stat()
+        copy_database(path, aside)
+    except FileNotFoundError:
+        return None  # of a run that was deleted meanwhile
+    sha256 = file_digest(aside)
+    entry = _entry(home, path, sha256, aside.stat().st_size, looked)
+    if move := pool.take(aside, sha256):
+        settle([move])
+    return entry
+
+
+def _entry(home: Home, path: Path, sha256: str, size: int, looked: os.stat_result) -> Entry:
+    name = path.relative_to(home.root).as_posix()
+    return Entry(name, sha256, size, looked.st_mode & 0o777, looked.st_mtime_ns)
+
+
+_One = tuple[Entry, Move | None]
+_Taken = Iterator[_One]
+
+
+def _batched(taken: _Taken) -> Iterator[Entry]:
+    """Yield entries as they come, and bring their files to the disk some at a time."""
+    moves, seen = list[Move](), set[Path]()
+    for entry, move in taken:
+        if move and move.place in seen:  # twice in this batch
+            move.aside.unlink()
+        elif move:
+            moves.append(move)
+            seen.add(move.place)
+        yield entry
+        if len(moves) >= _TOGETHER:
+            settle(moves)
+            moves, seen = [], set()
+    settle(moves)
+
+
+def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Taken:
+    """Take every file that may change while it is read: what is read is what is kept."""
+    for path in _walk(home):
+        if (
+            path in copied
+            or path.is_relative_to(home.ledgers)
+            or belongs_to_database(path)
+            or _is_frozen(home, path)
+        ):
+            continue
+        with suppress(FileNotFoundError):  # it went meanwhile: a checkpoint that was replaced
+            yield _copied(home, pool, path)
+
+
+def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Taken:
+    """Take the outcomes, and the raw bytes, whose names say what is in them."""
+    for manifest in sorted(home.store.glob(f"*/*/*/{MANIFEST}")):
+        yield from _whole(home, damage, lambda manifest=manifest: _outcome(home, pool, manifest))
+    for path in sorted((home.store / "raw").glob("*/*")):
+        if not path.name.startswith("."):
+            digest = path.name.partition(".")[0]
+            yield from _whole(
+                home, damage, lambda path=path, digest=digest: [_known(home, pool, path, digest)]
+            )
+
+
+def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Taken:
+    """Yield all of an outcome or nothing of it; a damaged one is noted and left out."""
+    try:
+        yield from take()
+    except CorruptArtifact as error:
+        damage.append(f"{Path(error.where).relative_to(home.root)} {error.found}")
+
+
+def _outcome(home: Home, pool: Pool, manifest: Path) -> list[_One]:
+    folder, found = manifest.parent, read_json(manifest)
+    try:
+        listed = {name: about["sha256"] for name, about in found["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damage(manifest) from error
+    taken = [_known(home, pool, folder / name, sha256) for name, sha256 in sorted(listed.items())]
+    return [*taken, _copied(home, pool, manifest)]
+
+
+def _is_frozen(home: Home, path: Path) -> bool:
+    parts = path.relative_to(home.root).parts
+    if parts[0] != "store" or len(parts) < 4:
+        return False
+    return parts[1] == "raw" or (home.root.joinpath(*parts[:4]) / MANIFEST).is_file()
+
+
+def _known(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
+    """Take a file whose digest was noted when it was made, reading it only if it is new."""
+    try:
+        looked = path.stat()
+        if pool.has(sha256, looked.st_size):
+            return _entry(home, path, sha256, looked.st_size, looked), None
+        entry, move = _linked(home, pool, path) if pool.link else _copied(home, pool, path)
+    except FileNotFoundError as error:
+        raise _damage(path) from error
+    if entry.sha256 != sha256:
+        raise _damage(path)
+    return entry, move
+
+
+def _damage(path: Path) -> CorruptArtifact:
+    fix = "the next run sets it aside and makes it again; then back up once more"
+    return CorruptArtifact(path, "is missing, or its bytes have changed", fix=fix)
+
+
+def _copied(home: Home, pool: Pool, path: Path) -> _One:
+    aside = pool.aside()
+    try:
+        with path.open("rb") as original:
+            looked = os.fstat(original.fileno())
+            sha256 = copy(original, aside)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    entry = _entry(home, path, sha256, aside.stat().st_size, looked)
+    return entry, pool.take(aside, sha256)
+
+
+def _linked(home: Home, pool: Pool, path: Path) -> _One:
+    aside = pool.aside()
+    try:
+        aside.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return _copied(home, pool, path)  # another disk
+    looked, sha256 = path.stat(), file_digest(aside)
+    return _entry(home, path, sha256, looked.st_size, looked), pool.take(aside, sha256)
+
+
+def _walk(home: Home) -> Iterator[Path]:
+    """Yield the files of a home, without what is written aside or left out."""
+    for folder, below, names in os.walk(home.root):
+        here = Path(folder)
+        out = _LEFT_OUT if here == home.root else set[str]()
+        out = _LEFT_OUT_OF_STORE if here == home.store else out
+        out = {"servers"} if here == home.dagster else out  # logs of processes, and a token
+        below[:] = sorted(name for name in below if name not in out and not _is_aside(name))
+        for name in sorted(names):
+            path = here / name
+            if name not in out and not _is_aside(name) and not path.is_symlink():
+                yield path
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith((".aside-", ".mlflow-", ".restored-", ".replaced-"))

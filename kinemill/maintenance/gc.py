@@ -1,0 +1,194 @@
+"""Making room: what may go, oldest first, and making it go without harming who is at work.
+
+In this order: pieces of dead processes, logs, then outcomes that nothing kept goes back to, those
+that were used longest ago first. An outcome goes after those that were made from it, so that a
+crash leaves none without its sources. With a budget it ends as soon as the home is small enough;
+only when all that is not enough go training sets of versions that are neither newest nor under an
+alias: the next run that needs one makes the same again.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from kinemill.maintenance import leftovers
+from kinemill.maintenance.artifact_graph import Graph, size_of, survey
+from kinemill.maintenance.gc_roots import Root, roots
+from kinemill.maintenance.items import Item, drop
+from kinemill.maintenance.liveness import Orchestrator, oldest
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.store.locks import lock
+from kinemill.task.protocols import Progress
+
+DAY = 86400.0  # s
+_BEFORE = (
+    60.0  # s before somebody began to work: what they use they may have found a little earlier
+)
+_AGAIN = ("training_set",)  # stages whose outcomes a run makes again, the same
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call is to do.
+
+    Attributes:
+        task: whose outcomes and logs may go; None: everybody's.
+        budget: bytes that the home may have; None: all that may go goes.
+        unused: days since an outcome was last used, after which it may go.
+        logs: days after which logs may go.
+        dry: nothing goes; what would is said.
+    """
+
+    task: str | None = None
+    budget: int | None = None
+    unused: float = 7.0
+    logs: float = 30.0
+    dry: bool = False
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The store as it was found: its outcomes, what must stay, and what is taken to be in use."""
+
+    graph: Graph
+    kept: dict[str, str]  # why, by path
+    weak: set[str]  # kept for versions alone that are neither newest nor under an alias
+    used_since: float  # s since the epoch
+    began: float  # when whoever is at work began; now, if there is nobody
+
+
+def collect(home: Home, wanted: Wanted, orchestrator: Orchestrator, progress: Progress) -> Json:
+    """Make room in a home, or say what would go.
+
+    Args:
+        home: where.
+        wanted: how much, and of what.
+        orchestrator: who runs chains: what its runs use stays, and its old ones go.
+        progress: hears what goes.
+
+    Returns:
+        the document of `kinemill gc`.
+
+    Raises:
+        KinemillError: the registry cannot be read, so nobody knows what must stay.
+    """
+    with lock(home, "keeping", progress.say):
+        before = size_of(home.root)
+        look = _look(home, wanted, orchestrator)
+        need = None if wanted.budget is None else before - wanted.budget
+        gone: list[Item] = []
+        for item in _candidates(home, wanted, look, orchestrator, short=need is not None):
+            if need is not None and sum(one.bytes for one in gone) >= need:
+                break
+            if wanted.dry or item.remove():
+                gone.append(item)
+                progress.advance("gc", len(gone), len(gone), item.name)
+        return _document(home, wanted, look, gone, before)
+
+
+def _look(home: Home, wanted: Wanted, orchestrator: Orchestrator) -> _Look:
+    now, working = time.time(), oldest(home, orchestrator)
+    began = now if working is None else working - _BEFORE
+    used_since = min(now - wanted.unused * DAY, began)
+    graph = survey(home)
+    found = list(roots(home, graph, used_since))
+    strong = _kept(graph, [root for root in found if not root.weak])
+    kept = _kept(graph, [root for root in found if root.weak]) | strong
+    return _Look(graph, kept, set(kept) - set(strong), used_since, began)
+
+
+def _kept(graph: Graph, found: list[Root]) -> dict[str, str]:
+    """Return why each outcome stays, by path: its own reason, or that of what was made from it."""
+    kept: dict[str, str] = {}
+    for root in sorted(found, key=lambda root: "champion" not in root.why):  # which says most
+        waiting = [root.path]
+        while waiting:
+            path = waiting.pop()
+            if path not in kept:
+                kept[path] = root.why
+                waiting += graph.nodes[path].needs if path in graph.nodes else ()
+    return kept
+
+
+def _candidates(
+    home: Home, wanted: Wanted, look: _Look, orchestrator: Orchestrator, *, short: bool
+) -> Iterator[Item]:
+    """Yield what may go, in the order in which it goes."""
+    old = time.time() - wanted.logs * DAY
+    lists = (
+        leftovers.pieces(home, min(look.began, time.time() - DAY)),
+        leftovers.damaged(home, old),
+        leftovers.deleted_in_mlflow(home),
+        leftovers.training_logs(home, old, look.kept.keys() - look.weak),
+        leftovers.run_logs(home, orchestrator, old),
+    )
+    every = (item for items in lists for item in sorted(items, key=lambda item: item.used))
+    for item in every:
+        if wanted.task in (None, item.task):
+            yield item
+    yield from _outcomes(home, wanted, look)
+    if short:
+        yield from _made_again(home, wanted, look)
+
+
+def _outcomes(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
+    """Yield the outcomes that nothing kept goes back to, oldest first, users before the used."""
+    nodes, needed_by, told = look.graph.nodes, look.graph.needed_by(), set[str]()
+    free = [node for path, node in nodes.items() if path not in look.kept]
+    for node in sorted(free, key=lambda node: (node.used, node.path)):
+        if wanted.task not in (None, node.task):
+            continue
+        waiting = [node.path]
+        while waiting:
+            path = waiting[-1]
+            users = [u for u in needed_by.get(path, ()) if u not in told and u not in look.kept]
+            if users:
+                waiting += users
+                continue
+            waiting.pop()
+            if path not in told:
+                told.add(path)
+                yield _outcome(home, look, path, "nothing that is kept was made from it")
+
+
+def _made_again(home: Home, wanted: Wanted, look: _Look) -> Iterator[Item]:
+    weak = [look.graph.nodes[path] for path in look.weak if path in look.graph.nodes]
+    for node in sorted(weak, key=lambda node: (node.used, node.path)):
+        if node.stage in _AGAIN and wanted.task in (None, node.task):
+            yield _outcome(
+                home, look, node.path, f"made again when needed ({look.kept[node.path]})"
+            )
+
+
+def _outcome(home: Home, look: _Look, path: str, why: str) -> Item:
+    node = look.graph.nodes[path]
+    remove = partial(drop, home, home.root / path, look.used_since)
+    return Item(node.stage, path, node.task, node.bytes, node.used, why, remove)
+
+
+def _document(home: Home, wanted: Wanted, look: _Look, gone: list[Item], before: int) -> Json:
+    counts, sizes = Counter[str](), Counter[str]()
+    for item in gone:
+        counts[item.kind] += 1
+        sizes[item.kind] += item.bytes
+    after = before - sum(sizes.values())
+    nodes = look.graph.nodes
+    return {
+        "home": str(home.root),
+        "dry_run": wanted.dry,
+        "bytes": {"before": before, "after": after, "budget": wanted.budget},
+        "within_budget": wanted.budget is None or after <= wanted.budget,
+        "freed": {kind: {"things": counts[kind], "bytes": sizes[kind]} for kind in sorted(counts)},
+        "gone": [
+            {"kind": item.kind, "name": item.name, "bytes": item.bytes, "why": item.why}
+            for item in gone
+        ],
+        "kept": [
+            {"kind": nodes[path].stage, "name": path, "bytes": nodes[path].bytes, "why": why}
+            for path, why in sorted(look.kept.items())
+            if path in nodes and path not in {item.name for item in gone}
+        ],
+    }

@@ -1,0 +1,146 @@
+"""What has to stay, and why: everything else in the store may go.
+
+- what a registered version was made from or consists of, champion or not;
+- each task's newest dataset, the latest outcome of each stage, and what its caches name, which is
+  where the recordings in quarantine are;
+- what a run that has not ended, or ended a short while ago, was handed;
+- what was published or found known since then.
+
+Raw bytes, drop folders, memberships, decisions, catalogs and audit trails are never looked at.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset import versions as datasets_of
+from kinemill.errors import BadInput, KinemillError
+from kinemill.maintenance.artifact_graph import Graph, Node
+from kinemill.register import tags
+from kinemill.register.consistency import check_all
+from kinemill.register.versions import Version, versions_of
+from kinemill.store.home import Home
+from kinemill.tracking import open_tracking
+
+_SNAPSHOTS = {"recordings", "episodes"}  # what is in quarantine, and why, is below them
+_PLACE = re.compile(rb'"path":\s*"(store/[^"]+)"')
+
+
+@dataclass(frozen=True)
+class Root:
+    """An outcome that has to stay.
+
+    Attributes:
+        path: of its folder, relative to the home.
+        why: in a few words.
+        weak: what can be made again from the rest may go when room is short.
+    """
+
+    path: str
+    why: str
+    weak: bool = False
+
+
+def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
+    """Yield what has to stay; an outcome may come several times, for several reasons.
+
+    Args:
+        home: whose store it is.
+        graph: of its outcomes.
+        used_since: s since the epoch; what was used later is taken to be in use.
+
+    Raises:
+        KinemillError: there is no registry, or it cannot be read, but there are models in it.
+    """
+    yield from _of_versions(home, graph)
+    for folder in sorted(home.store.glob("dataset/*")):
+        for newest in datasets_of(home, folder.name, limit=1):
+            yield Root(newest.ref.path, f"newest dataset of {folder.name}")
+    for path in sorted((home.dagster / "refs" / "latest").glob("*/*.json")):
+        yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")
+    for path in sorted(home.store.glob("index/*/*.json")):
+        yield from _named_in(path, f"what the next ingest of {path.parent.name} goes on from")
+    yield from _newest(graph)
+    yield from _handed_on(home, used_since)
+    for node in graph.nodes.values():
+        if node.used > used_since:
+            yield Root(node.path, "used a short while ago")
+
+
+def _newest(graph: Graph) -> Iterator[Root]:
+    """Yield the snapshots used last, whatever became of the caches that name them."""
+    last: dict[tuple[str, str], Node] = {}
+    for node in sorted(graph.nodes.values(), key=lambda node: node.used):
+        if node.stage in _SNAPSHOTS:
+            last[node.stage, node.task] = node
+    for node in last.values():
+        yield Root(node.path, f"newest {node.stage} of {node.task}, quarantine included")
+
+
+def _handed_on(home: Home, used_since: float) -> Iterator[Root]:
+    for run in sorted((home.dagster / "refs" / "runs").glob("*")):
+        if _used(run) > used_since:
+            for path in sorted(run.rglob("*.json")):
+                yield from _named_in(path, f"handed on in run {run.name}")
+
+
+def _used(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
+
+
+def _named_in(document: Path, why: str) -> Iterator[Root]:
+    for found in _PLACE.findall(document.read_bytes()):
+        yield Root(found.decode(), why)
+
+
+def _of_versions(home: Home, graph: Graph) -> Iterator[Root]:
+    if not home.has_registry:
+        if any(node.stage == "bundle" for node in graph.nodes.values()):
+            raise KinemillError(
+                home.mlflow_db,
+                "is not there, but models were registered in it: nobody knows which are champions",
+                fix="kinemill restore brings it back from a backup",
+            )
+        return
+    check_all(home)
+    tracking = open_tracking(home)
+    for task in _registered(tracking.client):
+        found = versions_of(tracking.home, task)
+        for version in found:
+            weak = not version.aliases and version is not found[0]
+            yield from _of_version(home, graph, version, weak=weak)
+
+
+def _registered(client: object) -> Iterator[str]:
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(max_results=1000, page_token=token)  # pyright: ignore
+        yield from (model.name for model in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> Iterator[Root]:
+    stamped = version.tags
+    name = " and ".join(version.aliases) or (version.decision or "undecided")
+    why = f"{version.task} version {version.number}, {name}"
+    # Of a reference, the model trained in the same run stays, too: a training may start from it.
+    named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.TRAINED_FOLDER)
+    paths = [stamped[tag] for tag in named if tag in stamped]
+    if report := stamped.get(tags.REPORT):
+        paths.append(Path(report).parent.as_posix())
+    for tag in (tags.DATASET, tags.MODEL, tags.VERIFICATION):
+        paths += graph.at(stamped.get(tag))
+    paths += _cataloged(home, version)
+    yield from (Root(path, why, weak) for path in dict.fromkeys(paths))
+
+
+def _cataloged(home: Home, version: Version) -> list[str]:
+    """Return where the version's dataset lies by the catalog, even with a damaged manifest."""
+    try:
+        return [find_dataset(home, version.task, version.tags.get(tags.DATASET, "")).ref.path]
+    except BadInput:
+        return []

@@ -1,0 +1,107 @@
+"""What runs leave behind beside outcomes: pieces of dead processes, logs, deleted runs' files."""
+
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+from kinemill.maintenance.artifact_graph import size_of
+from kinemill.maintenance.items import Item, drop
+from kinemill.maintenance.liveness import OldRun, Orchestrator, at_work
+from kinemill.register.versions import versions_of
+from kinemill.store import MANIFEST
+from kinemill.store.home import Home
+from kinemill.tracking.maintenance import deleted_runs
+
+# Where files are written aside: drop folders and other people's files are never looked at.
+_PLACES = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
+_PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _PLACES))
+
+
+def pieces(home: Home, before: float) -> Iterator[Item]:
+    """Yield what processes wrote aside and never moved to its place, last touched before a time.
+
+    Args:
+        home: where.
+        before: s since the epoch; before whoever is at work began.
+    """
+    staged = (home.store / ".staging").glob("*")
+    for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
+        gone = path.name.startswith(("gone-", "forgotten-"))
+        if gone or _touched(path) < before:
+            why = "was about to be deleted" if gone else "of a process that died"
+            yield _item(home, "piece", path, why)
+
+
+def damaged(home: Home, before: float) -> Iterator[Item]:
+    """Yield outcomes that were found damaged, and set aside, before a time."""
+    for path in (home.store / ".corrupt").glob("*"):
+        if _touched(path) < before:
+            yield _item(home, "damaged outcome", path, "was damaged, and made again if needed")
+
+
+def training_logs(home: Home, before: float, kept: Collection[str]) -> Iterator[Item]:
+    """Yield logs and checkpoints of trainings that ended, untouched since a time.
+
+    Args:
+        home: where.
+        before: s since the epoch.
+        kept: paths of models whose logs stay.
+    """
+    held = {one.lock for one in at_work(home)}
+    for folder in sorted(home.runs.glob("*/*")):
+        task = folder.parent.name
+        model = f"store/model/{task}/{folder.name}"
+        ended = model not in kept and (home.root / model / MANIFEST).is_file()
+        if folder.is_dir() and ended and f"train/{task}/{folder.name}" not in held:
+            used = _touched(folder)
+            if used < before:
+                why = "of a training that has ended"
+                yield _item(home, "training log", folder, why, task)
+
+
+def run_logs(home: Home, orchestrator: Orchestrator, before: float) -> Iterator[Item]:
+    """Yield old runs of the orchestrator with their events, output and references."""
+    for run in orchestrator.old_runs(before):
+        size = sum(size_of(path) for path in run.files)
+        forget = partial(_forget, home, orchestrator, run)
+        yield Item("run", run.id, run.task, size, run.ended, "ended long ago", forget)
+
+
+def _forget(home: Home, orchestrator: Orchestrator, run: OldRun) -> bool:
+    orchestrator.forget_run(run.id)
+    for path in run.files:
+        if path.exists():
+            drop(home, path)
+    return True
+
+
+def deleted_in_mlflow(home: Home) -> Iterator[Item]:
+    """Yield the files of MLflow's runs that somebody deleted and no version came from."""
+    if not home.has_registry:
+        return
+    kept: dict[str, set[str | None]] = {}
+    for run in deleted_runs(home):
+        if run.experiment not in kept:
+            found = versions_of(home, run.experiment)
+            kept[run.experiment] = {version.run_id for version in found}
+        folder = run.folder
+        if folder is None or run.id in kept[run.experiment] or not folder.is_dir():
+            continue
+        if folder.is_relative_to(home.artifacts):
+            name, why = (
+                folder.relative_to(home.root).as_posix(),
+                f"MLflow's run {run.id} was deleted",
+            )
+            remove, size = partial(drop, home, folder), size_of(folder)
+            yield Item("MLflow files", name, run.experiment, size, run.ended, why, remove)
+
+
+def _item(home: Home, kind: str, path: Path, why: str, task: str = "") -> Item:
+    name, used = path.relative_to(home.root).as_posix(), _touched(path)
+    return Item(kind, name, task, size_of(path), used, why, partial(drop, home, path))
+
+
+def _touched(path: Path) -> float:
+    """Return when anything in a file or folder last changed, s since the epoch."""
+    inner = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max((each.lstat().st_mtime for each in [path, *inner]), default=0.0)

@@ -1,0 +1,112 @@
+"""Bringing a home back from a backup: all of it beside the old one first, then in its place."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.maintenance.backup_pool import OBJECTS, Entry, damaged, open_backup
+from kinemill.store import Json
+from kinemill.store.atomic_write import Move, settle
+from kinemill.store.digests import copy
+from kinemill.store.disk_space import shortage, telling
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import RESTORING, Home
+from kinemill.store.locks import KEEPING, lock, unused
+from kinemill.task.protocols import Progress
+
+_ASIDE = ".restored"
+_NOTHING = {".locks", "alerts.yaml", "backups", _ASIDE, RESTORING}  # what an empty home may have
+
+
+def restore(
+    home: Home, source: Path, progress: Progress, *, at: str | None = None, replace: bool = False
+) -> Json:
+    """Make a home what it was when a backup was made; every file is checked on the way.
+
+    Nothing is in its place before all of it is read and whole. What was there is moved to
+    `.replaced-TIME/` in the home, for a person to delete. Killed in between, the home says that it
+    is half restored, and restoring it once more ends that.
+
+    Args:
+        home: empty, unless `replace`.
+        source: a folder with backups.
+        progress: hears how far it is.
+        at: the beginning of when the backup was made; None: the last one.
+        replace: the home need not be empty.
+
+    Returns:
+        the document of `kinemill restore`.
+
+    Raises:
+        BadInput: the home is not empty or in use, or there is no such backup.
+        CorruptArtifact: a file of the backup is damaged; the home is as it was.
+    """
+    made, files = open_backup(source, at)
+    _check(home, files, replace=replace)
+    home.root.mkdir(parents=True, exist_ok=True)
+    aside = home.root / _ASIDE
+    with unused(home), lock(home, KEEPING, progress.say), telling(home.root):
+        shutil.rmtree(aside, ignore_errors=True)
+        for number, entry in enumerate(files, start=1):
+            _bring(source, entry, aside)
+            progress.advance("restore", number, len(files), entry.path)
+        fault_point("restore.read")
+        replaced = _exchange(home, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    return {
+        "home": str(home.root),
+        "made": made,
+        "files": len(files),
+        "bytes": sum(entry.bytes for entry in files),
+        "replaced": replaced,
+    }
+
+
+def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
+    there = {path.name for path in home.root.glob("*")} - _NOTHING if home.root.is_dir() else ()
+    if there and not replace and not (home.root / RESTORING).exists():
+        raise BadInput(
+            home.root,
+            f"is not empty: it has {', '.join(sorted(there)[:5])}",
+            fix="set KINEMILL_HOME to a new folder, or say --replace: what is there is moved aside",
+        )
+    if told := shortage(home.root, sum(entry.bytes for entry in files)):
+        raise BadInput(home.root, told)
+
+
+def _bring(source: Path, entry: Entry, aside: Path) -> None:
+    """Copy one file of the backup beside the home."""
+    place = source / OBJECTS / entry.sha256[:2] / entry.sha256
+    to = aside / entry.path
+    if not to.resolve().is_relative_to(aside.resolve()):
+        raise BadInput(source, f"names a file outside of the home: {entry.path}")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with place.open("rb") as original:
+            sha256 = copy(original, to)
+    except FileNotFoundError as error:
+        raise damaged(place, entry.path) from error
+    if sha256 != entry.sha256:
+        raise damaged(place, entry.path)
+    os.utime(to, ns=(entry.mtime_ns, entry.mtime_ns))
+    to.chmod(entry.mode)
+
+
+def _exchange(home: Home, aside: Path) -> str | None:
+    """Put what was brought in its place, the old one aside; return where that is now."""
+    (home.root / RESTORING).touch()
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    old, moved = home.root / f".replaced-{stamp}", list[str]()
+    for path in sorted(home.root.iterdir()):
+        if path.name not in _NOTHING and not path.name.startswith(".replaced-"):
+            old.mkdir(exist_ok=True)
+            path.rename(old / path.name)
+            moved.append(path.name)
+    fault_point("restore.replaced")
+    settle([Move(path, home.root / path.name) for path in sorted(aside.iterdir())])
+    fault_point("restore.placed")
+    (home.root / RESTORING).unlink()
+    return str(old) if moved else None

@@ -1,0 +1,55 @@
+"""SQLite files as they are at one moment, copied while other processes write to them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store.home import Home
+
+_MAGIC = b"SQLite format 3\x00"
+_BESIDE = ("-wal", "-shm", "-journal")  # SQLite's own files beside a database
+_PAGES = 1000  # copied at a time; writers go on in between
+_WAIT = 60.0  # s for a lock
+
+
+def databases(home: Home) -> Iterator[Path]:
+    """Yield MLflow's and Dagster's databases of a home, and the caches that are one."""
+    if home.mlflow_db.is_file():
+        yield home.mlflow_db
+    others = [*home.dagster.rglob("*.db"), *home.store.glob("index/*/*.sqlite")]
+    yield from (path for path in sorted(others) if is_database(path))
+
+
+def is_database(path: Path) -> bool:
+    """Tell whether a file is an SQLite database."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def belongs_to_database(path: Path) -> bool:
+    """Tell whether a file is one that SQLite keeps beside a database; a copy needs none of them."""
+    return path.name.endswith(_BESIDE)
+
+
+def copy_database(source: Path, to: Path) -> None:
+    """Copy a database as it is at one moment, by SQLite's online backup.
+
+    Raises:
+        CorruptArtifact: it is damaged; nothing is left at `to`.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=_WAIT)) as here,
+            closing(sqlite3.connect(to)) as there,
+        ):
+            here.backup(there, pages=_PAGES)
+            there.execute("PRAGMA journal_mode=DELETE")
+            (found,) = there.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        to.unlink(missing_ok=True)
+        raise CorruptArtifact(source, f"is no whole database ({error})") from error
+    if found != "ok":
+        to.unlink(missing_ok=True)
+        raise CorruptArtifact(source, f"is damaged: {found}", fix="restore it from a backup")

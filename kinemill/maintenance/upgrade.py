@@ -1,0 +1,192 @@
+"""Bringing a home to what the installed versions want: Dagster's storage, MLflow's, our documents.
+
+Outcomes are known by their bytes and never change: one of an older format is read by its format's
+hop, and made again by the next run when it is too old for that. What does change, memberships and
+the catalog, is written anew here, so that the next version needs no more than its own hop either.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from kinemill.dataset import CATALOGUE
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.ingest.membership import FORMAT as MEMBERSHIP
+from kinemill.maintenance.sqlite_backup import copy_database, databases
+from kinemill.store import Json, publish_json, read_json
+from kinemill.store.database import database
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.formats import Format
+from kinemill.store.home import FORMAT, STAMP, Home
+from kinemill.store.locks import holders, lock
+from kinemill.task.protocols import Progress
+from kinemill.tracking import maintenance
+
+# What may be written anew, and where it lies in the store.
+_CHANGING: tuple[tuple[Format, str], ...] = (
+    (MEMBERSHIP, "members/*/*.json"),
+    (CATALOGUE, "versions/*/*/*.json"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a home with a version of its own.
+
+    Attributes:
+        name: that people know.
+        found: its version.
+        wanted: what the installed versions want.
+        known: whether they know the one that was found.
+    """
+
+    name: str
+    found: str
+    wanted: str
+    known: bool = True
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be upgraded."""
+        return self.found != self.wanted
+
+
+class Storage(Protocol):
+    """Somebody else's storage in the home, that is upgraded by its own means."""
+
+    def parts(self) -> Sequence[Part]:
+        """Return what it consists of."""
+        ...
+
+    def upgrade(self) -> None:
+        """Bring all of it to what is wanted."""
+        ...
+
+
+class Mlflow:
+    """MLflow's database."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def parts(self) -> Sequence[Part]:
+        """Return it, if it is there."""
+        if not self._home.has_registry:
+            return ()
+        return (Part("MLflow's database", *maintenance.revision(self._home)),)
+
+    def upgrade(self) -> None:
+        """Run MLflow's own migrations."""
+        maintenance.upgrade(self._home)
+
+
+class Documents:
+    """Our own documents that may change, and the home as a whole."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def parts(self) -> Sequence[Part]:
+        """Return each kind of document with the formats that were found."""
+        if not self._home.store.is_dir() and not self._home.has_registry:
+            return ()  # nothing was ever made in it
+        found = [Part("home", str(self._home.format), str(FORMAT))]
+        if not (self._home.root / STAMP).is_file():
+            found = [Part("home", "not noted", str(FORMAT))]
+        for form, where in _CHANGING:
+            counts = Counter(number for _, number in _numbered(self._home, where))
+            told = ", ".join(f"{number} ({count})" for number, count in sorted(counts.items()))
+            if set(counts) - {form.number}:
+                known = max(counts) <= form.number and min(counts) >= form.number - 1
+                found.append(Part(f"{form.kind}", told, str(form.number), known))
+            elif counts:
+                found.append(Part(form.kind, str(form.number), str(form.number)))
+        return found
+
+    def upgrade(self) -> None:
+        """Write documents of the format before anew, one after the other, each at once."""
+        for form, where in _CHANGING:
+            for path, number in _numbered(self._home, where):
+                if number != form.number:
+                    publish_json(path, form.stamp(form.open(path, read_json(path))))
+                    fault_point("upgrade.document")
+        publish_json(self._home.root / STAMP, {"format": FORMAT})
+
+
+def _numbered(home: Home, where: str) -> Iterator[tuple[Path, int]]:
+    for path in sorted(home.store.glob(where)):
+        document = read_json(path)
+        number = document.get("format", 1) if isinstance(document, dict) else None
+        if not isinstance(number, int):
+            raise CorruptArtifact(path, "says no format", fix="restore it from a backup")
+        yield path, number
+
+
+def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: bool = False) -> Json:
+    """Bring all parts of a home to what the installed versions want, after a backup.
+
+    Nothing is touched when nothing is due, so it may be called at any time; killed in between, it
+    goes on from there when it is called again.
+
+    Args:
+        home: in which nobody is at work.
+        orchestrator: Dagster's storage.
+        progress: hears what is done.
+        saved: the shared database, of which no backup is made here, was saved by somebody else.
+
+    Returns:
+        the document of `kinemill upgrade`.
+
+    Raises:
+        BadInput: somebody is at work, a part is of a newer version, or a shared database is not
+            saved.
+    """
+    if working := [one for one in holders(home) if one.lock != "keeping"]:
+        who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
+        raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
+    storages = [orchestrator, Mlflow(home), Documents(home)]
+    with lock(home, "keeping", progress.say):
+        before = [part for storage in storages for part in storage.parts()]
+        _refuse_newer(home, before)
+        due, backup = [storage for storage in storages if any(p.due for p in storage.parts())], None
+        if due:
+            backup = _back_up(home, saved=saved)
+            for storage in due:
+                progress.say(", ".join(f"{part.name}: {part.found}" for part in storage.parts()))
+                storage.upgrade()
+                fault_point("upgrade.storage")
+        after = {part.name: part.found for storage in storages for part in storage.parts()}
+    parts = [
+        {"part": part.name, "before": part.found, "after": after.get(part.name, part.wanted)}
+        for part in before
+    ]
+    status = "done" if due else "unchanged"
+    return {"home": str(home.root), "status": status, "backup": backup, "parts": parts}
+
+
+def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
+    if newer := [part for part in parts if not part.known]:
+        told = "; ".join(f"{part.name} is at {part.found}" for part in newer)
+        raise BadInput(
+            home.root,
+            f"{told}, which the installed versions do not know",
+            expected=", ".join(part.wanted for part in newer),
+            fix="it was written by newer versions: update these packages, or restore a backup",
+        )
+
+
+def _back_up(home: Home, *, saved: bool) -> str | None:
+    """Copy the databases into the home; return where they are."""
+    if database() is not None and not saved:
+        fix = "save it with pg_dump, then: kinemill upgrade --saved"
+        raise BadInput("the shared database", "no backup of it is made here", fix=fix)
+    to = home.root / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    copied = list(databases(home))
+    for path in copied:
+        place = to / path.relative_to(home.root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        copy_database(path, place)
+    return str(to) if copied else None

@@ -1,0 +1,143 @@
+"""The decision on paper: the verdict, line by line, in JSON, in the report and in markdown."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kinemill.register.headline import failed_causes
+from kinemill.register.rules import Value, Verdict
+from kinemill.reports.components import mark, name_of, table
+from kinemill.store import Json, Outcome, once
+from kinemill.store.home import Home
+from kinemill.verify.comparison_sections import DECISION as MARKER
+from kinemill.verify.comparison_sections import HEAD, head_section
+from kinemill.verify.headline import Headline, Ruling, ruling_words
+
+VERSION = 3
+
+
+def make_decision(
+    home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
+) -> Outcome:
+    """Publish `decision.json` and the report with the verdict in it.
+
+    Args:
+        home: where the store lives.
+        facts: task, version, decision and what else belongs into `decision.json`.
+        verdicts: the gate's lines.
+        bundle: folder of the bundle, whose report is completed.
+        performance: the sentence about errors and the best reference.
+    """
+    gate = [verdict.to_json() for verdict in verdicts]
+    told = headline(facts, verdicts, performance)
+    content = {**facts, "headline": told.text, "gate": gate}
+
+    def build(folder: Path) -> Json:
+        (folder / "decision.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        page = (bundle / "report.html").read_text(encoding="utf-8")
+        page = retitle(page, told, _word(facts))
+        (folder / "report.html").write_text(
+            insert(page, section(facts, verdicts)), encoding="utf-8"
+        )
+        return content
+
+    return once(home, "decision", facts["task"], {**content, "code": VERSION}, build)
+
+
+def insert(page: str, piece: str) -> str:
+    """Put `piece` where the marker is, else before the foot of the page, else at the end."""
+    for place in (MARKER, "<footer", "</body>"):
+        if place in page:
+            before, _, after = page.rpartition(place)
+            return f"{before}{piece}{'' if place == MARKER else place}{after}"
+    return page + piece
+
+
+def retitle(page: str, told: Headline, word: str) -> str:
+    """Put the decision in the place of the badge and the first line that verification wrote."""
+    before, start, rest = page.partition(HEAD[0])
+    _, end, after = rest.partition(HEAD[1])
+    return f"{before}{head_section(told, word)}{after}" if start and end else page
+
+
+def _word(facts: Json) -> str:
+    """Return the badge: provisional champion, champion, waiting, refused."""
+    return f"{'provisional ' * bool(facts.get('provisional'))}{facts['decision']}".capitalize()
+
+
+def section(facts: Json, verdicts: Sequence[Verdict]) -> str:
+    """Return the decision as HTML."""
+    rows = [
+        [
+            "provisional" if item.undecided else mark(item.passed),
+            name_of(item.rule),
+            html.escape(show_value(item.found)),
+            html.escape(show_value(item.wanted)),
+        ]
+        for item in verdicts
+    ]
+    heads = ["", "Rule", "Found", "Wanted"]
+    failed = [row for row, item in zip(rows, verdicts, strict=True) if not item.passed]
+    every = table(heads, rows, fixed=True)
+    if len(failed) < len(rows):
+        count = len(rows) - len(failed)
+        every = (
+            f"<details><summary>All {len(rows)} rules, {count} passed</summary>{every}</details>"
+        )
+        every = (table(heads, failed, fixed=True) if failed else "") + every
+    told = headline(facts, verdicts)
+    return (
+        f'<section id="decision"><h2>Decision of the gate</h2><p>{html.escape(told.verdict)}</p>'
+        f"{every}</section>\n"
+    )
+
+
+def markdown(facts: Json, verdicts: Sequence[Verdict], performance: str) -> str:
+    """Return a version's description: first line, decision, and the gate's lines.
+
+    Args:
+        facts: see `make_decision`.
+        verdicts: the gate's lines.
+        performance: the sentence about errors and the best reference.
+    """
+    rows = [
+        f"| {item.rule} | {_answer(item)} | {show_value(item.found)} | {show_value(item.wanted)} |"
+        for item in verdicts
+    ]
+    head = ["| rule | passed | found | wanted |", "|---|---|---|---|"]
+    told = headline(facts, verdicts, performance)
+    first = f"{told.performance} **{told.verdict}**".strip()
+    return "\n".join([first, "", *head, *rows])
+
+
+def _answer(item: Verdict) -> str:
+    if item.undecided:
+        return "**too little data**"
+    return "yes" if item.passed else "**no**"
+
+
+def headline(facts: Json, verdicts: Sequence[Verdict], performance: str = "") -> Headline:
+    """Return the first line: what the model achieves, and the decision."""
+    gate = [verdict.to_json() for verdict in verdicts]
+    ruling = Ruling(
+        facts["decision"],
+        failed_causes(gate),
+        provisional=str(facts.get("provisional") or ""),
+        address=f"{facts['task']}:{facts['version']}",
+        champion=facts["previous_champion"],
+    )
+    return replace(ruling_words(ruling), performance=performance)
+
+
+def line(verdict: Verdict) -> str:
+    """Return one verdict as the text of a tag."""
+    found, wanted = show_value(verdict.found), show_value(verdict.wanted)
+    outcome = "passed" if verdict.passed else "undecided" if verdict.undecided else "refused"
+    return f"{outcome}: found {found}, wanted {wanted}"
+
+
+def show_value(value: Value) -> str:
+    """Spell a number to six digits, text as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

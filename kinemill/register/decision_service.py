@@ -1,0 +1,157 @@
+"""The decision about a version: judged, written down, and only then carried out."""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import decision_document, tags
+from kinemill.register.alias_switch import Event, crown, last_champion
+from kinemill.register.commit import commit
+from kinemill.register.gate import (
+    Challenger,
+    Conclusion,
+    Reigning,
+    conclude,
+    judge,
+    make_contest,
+)
+from kinemill.register.ledger import Change
+from kinemill.register.measurements import Evidence, Serve
+from kinemill.register.rules import Approval, Verdict
+from kinemill.register.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Version,
+    aliases_of,
+    bundle_folder,
+    copy_bundle,
+    find_version,
+)
+from kinemill.store import Json, open_ref, read_json
+from kinemill.store.fault_injection import fault_point
+from kinemill.task import Task
+from kinemill.tracking import Tracking
+from kinemill.verify.analysis import plain
+
+
+def decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence) -> None:
+    """Evaluate an undecided version, publish the verdict, then commit the decision.
+
+    Call it under `guarded`. Tags, aliases and the audit entry are one record, so a process that
+    dies before it leaves an undecided version, which is evaluated again, and one that dies after it
+    leaves a decision, which the next command completes.
+
+    Raises:
+        ChampionChanged: another MLflow client moved the champion while the version was evaluated.
+    """
+    commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
+    verdicts, ended, held, before = _judge(tracking, task, version, evidence)
+    outcome = ended.decision
+    facts: Json = {
+        "task": task.name,
+        "version": version.number,
+        "decision": outcome,
+        "provisional": ended.provisional,
+        "previous_champion": held,
+        "key": version.tags[tags.KEY],
+    }
+    change = _write_down(tracking, version, facts, verdicts)
+    fault_point("register.judged")
+    stamped = {**change.tags[version.number], tags.BEFORE: before, tags.DECISION: outcome}
+    change = replace(change, tags={version.number: stamped})
+    if outcome == CHAMPION:
+        moved = crown(tracking, task.name, version.number, held)
+        change = replace(change, aliases=moved.aliases, notes=moved.notes)
+    event = Event.of(outcome, version.number, held, _why(verdicts, ended.provisional))
+    commit(tracking, task.name, change, event)
+    fault_point("register.switched")
+
+
+def _why(verdicts: list[Verdict], provisional: str) -> str:
+    if provisional:
+        return f"provisional: {provisional}"
+    failed = [
+        f"{item.rule}: {decision_document.show_value(item.found)}"
+        for item in verdicts
+        if not item.passed
+    ]
+    return "; ".join(failed) or f"all {len(verdicts)} lines of the gate"
+
+
+def _judge(
+    tracking: Tracking, task: Task, version: Version, evidence: Evidence
+) -> tuple[list[Verdict], Conclusion, int | None, str]:
+    """Return the gate's verdicts and what follows, and the champion and its numbers."""
+    held = aliases_of(tracking.home, task.name).get(CHAMPION)
+    folder = bundle_folder(tracking.home, version)
+    challenger = Challenger(
+        folder,
+        read_json(folder / "verification.json"),
+        serves(tracking, version, evidence.serve),
+        approval_of(version),
+    )
+    contest = make_contest(task, challenger, _reigning(tracking, task.name, held), evidence)
+    theirs = contest.champion.measured if contest.champion else None
+    verdicts, channels = judge(contest), plain(theirs.channels if theirs else {})
+    return verdicts, conclude(contest, verdicts), held, json.dumps(channels)
+
+
+def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | None:
+    """Return who reigns; a champion whose alias or version is gone is one that cannot be beaten."""
+    number = held or last_champion(tracking, task)
+    if number is None:
+        return None
+    try:
+        found = find_version(tracking.home, task, f":{number}") if held else None
+    except BadInput:
+        found = None
+    return Reigning(tracking, number, found)
+
+
+def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, str]:
+    """Tell whether the copy that MLflow keeps loads and answers in the serving runtime."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="kinemill-copy-") as scratch:
+        try:
+            copy_bundle(tracking, version, Path(scratch))
+            return serve(Path(scratch))
+        except (MlflowException, CorruptArtifact, BadInput, OSError) as error:
+            return False, f"the registered copy is not whole: {str(error).splitlines()[0]}"
+
+
+def approval_of(version: Version) -> Approval | None:
+    """Return a person's word on a version, if there is one."""
+    given = version.tags.get(tags.APPROVED)
+    return Approval(**json.loads(given)) if given else None
+
+
+def _write_down(
+    tracking: Tracking, version: Version, facts: Json, verdicts: list[Verdict]
+) -> Change:
+    """Publish the verdict with the version's files; return its tags and description."""
+    home, client = tracking.home, tracking.client
+    told = version.tags.get(tags.PERFORMANCE, "")
+    papers = decision_document.make_decision(
+        home, facts, verdicts, bundle_folder(tracking.home, version), told
+    )
+    folder = open_ref(home, papers.ref)
+    for name in ("decision.json", "report.html"):
+        client.log_model_artifact(version.logged_model, str(folder / name), "decision")
+    held = {item.rule: item.passed for item in verdicts}
+    better = bool(facts["provisional"]) or all(
+        passed for rule, passed in held.items() if rule != "serves"
+    )
+    stamped = {f"{tags.GATE}.{item.rule}": decision_document.line(item) for item in verdicts}
+    stamped |= {
+        tags.GATE: json.dumps([item.to_json() for item in verdicts], allow_nan=False),
+        tags.PREVIOUS: str(facts["previous_champion"] or 0),
+        tags.REPORT: f"{papers.ref.path}/report.html",
+        tags.BETTER: "yes" if better else "no",
+        tags.PROVISIONAL: facts["provisional"] or tags.NO,
+        tags.SERVES: "yes" if held.get("serves") else "no",
+    }
+    described = decision_document.markdown(facts, verdicts, told)
+    return Change(tags={version.number: stamped}, descriptions={version.number: described})

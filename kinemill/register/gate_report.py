@@ -1,0 +1,102 @@
+"""Why a version is champion or is not: the gate's lines in words, with what to do about each."""
+
+import inspect
+
+from kinemill.register import tags
+from kinemill.register.consistency import require_registry
+from kinemill.register.decision_service import approval_of
+from kinemill.register.headline import headline_of
+from kinemill.register.refusal_causes import is_diverged, ranked
+from kinemill.register.rules import RULES, is_of
+from kinemill.register.versions import CHAMPION, NEWEST, Version, find_version
+from kinemill.store import Json
+from kinemill.store.home import Home
+
+_DIVERGED = (
+    "its predictions grow without bound: train with a longer learn.horizon or a smaller model; the "
+    "report shows from which step ahead on. The lines that follow from it need no fix of their own"
+)
+_ADVICE = "Refused:"  # in a rule's docstring; what follows says what to do
+
+
+def why(home: Home, task: str, which: str = "") -> Json:
+    """Return why a version is champion or is not.
+
+    Args:
+        home: where the registry lives.
+        task: name of the task.
+        which: `:number`, `@alias`, or "" for the newest version.
+
+    Returns:
+        task, version, aliases, decision, `provisional` (why, or ""), `headline` (first line),
+        `told` (one sentence), `causes` (rule, found, wanted, fix, `follows`; fundamental first),
+        `blessings` (better, serves), approved, `gate` (rule, passed, found, wanted, and for those
+        that failed `fix`), report.
+
+    Raises:
+        BadInput: there is no such version.
+    """
+    require_registry(home, task)
+    version = find_version(home, task, which or NEWEST)
+    approval, report = approval_of(version), version.tags.get(tags.REPORT)
+    return {
+        "task": task,
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "decision": version.decision,
+        "provisional": version.provisional,
+        "headline": headline_of(version).text,
+        "told": _told(version),
+        "causes": causes(version.gate),
+        "blessings": {
+            "better": version.tags.get(tags.BETTER),
+            "serves": version.tags.get(tags.SERVES),
+        },
+        "approved": f"by {approval.who}, {approval.at}" if approval else None,
+        "gate": [
+            line | ({} if line["passed"] else {"fix": advice(line["rule"])})
+            for line in version.gate
+        ],
+        "report": str(home.inside(report, version.name)) if report else None,
+    }
+
+
+def causes(gate: list[Json]) -> list[Json]:
+    """Return the lines that failed, the fundamental causes first, with what to do about each.
+
+    A line that only follows from another one names that and has no fix of its own.
+    """
+    diverged = is_diverged(gate)
+    found: list[Json] = []
+    for place, cause in enumerate(ranked(gate)):
+        fix = _DIVERGED if diverged and place == 0 else advice(cause.rule)
+        line = {name: cause.line[name] for name in ("rule", "found", "wanted")}
+        found.append(line | {"fix": None if cause.follows else fix, "follows": cause.follows})
+    return found
+
+
+def advice(line: str) -> str:
+    """Return what to do about a line of the gate that failed, from its rule's docstring."""
+    for rule in RULES:
+        if is_of(rule, line):
+            _, _, told = (inspect.getdoc(RULES[rule]) or "").partition(_ADVICE)
+            return " ".join(told.split())
+    return ""
+
+
+def _told(version: Version) -> str:
+    previous = int(version.tags.get(tags.PREVIOUS, "0"))
+    if version.decision is None:
+        return "the gate has not judged it: its registration was interrupted, kinemill run ends it"
+    if version.decision == "waiting":
+        return f"waits for a person's approval: kinemill approve {version.task}:{version.number}"
+    if version.decision != CHAMPION:
+        failed = [cause.rule for cause in ranked(version.gate) if cause.follows is None]
+        stays = f"version {previous} stayed champion" if previous else "there was no champion"
+        return f"refused by {', '.join(failed)}; {stays}"
+    lines = f"it passed all {len(version.gate)} rules of the gate"
+    if version.is_provisional:
+        lines = f"{version.provisional}; it passed every other rule of the gate"
+    if CHAMPION in version.aliases:
+        return f"{'provisional ' * version.is_provisional}champion: {lines}"
+    return f"was champion: {lines}, and another version is champion now"

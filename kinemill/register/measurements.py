@@ -1,0 +1,255 @@
+"""What the gate looks at itself: models measured on the test split, and served as robots do it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.dataset import find_version as find_dataset
+from kinemill.errors import BadInput
+from kinemill.register.metric import error_of
+from kinemill.register.paired_rollouts import (
+    SPLIT,
+    RolledOut,
+    answers_alike,
+    errors_of,
+    pair,
+    roll_out,
+)
+from kinemill.register.rules import Measured, Paired, Repeated
+from kinemill.register.smoke_test import ask, serve_policy
+from kinemill.runtime import load
+from kinemill.runtime.integrity import POLICY
+from kinemill.runtime.window_metrics import Windows
+from kinemill.store import Ref, summary_of
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.verify import Errors
+from kinemill.verify.accuracy import gather, window_starts
+
+PATIENCE = 60.0  # s that a model may take to load and answer
+_STEPS = 25  # that a model is asked for where no task says how many
+_RUNS_AWAY = 3.0  # times the error of the stable member of a family
+_TOLERANCE = 1e-5  # of the largest answer; the same arithmetic in two processes
+_ANSWER = """
+import sys
+import numpy as np
+from kinemill.runtime import load
+folder, asked, answered = sys.argv[1:]
+with np.load(asked) as given:
+    feed = [given[name] for name in ("states", "past_actions", "actions")]
+np.save(answered, load(folder).rollout(*feed))
+"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the gate found of a challenger itself.
+
+    Attributes:
+        measured: its errors; None if it could not be measured.
+        references: compared with each reference on the same rows, by name; none of a policy, whose
+            verification says it.
+        absent: references that this data has none of, and why.
+        problem: why it could not be measured.
+    """
+
+    measured: Measured | None = None
+    references: Mapping[str, Paired] = field(default_factory=dict[str, Paired])
+    absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Challenger and champion on the same rows, or from the same starts."""
+
+    challenger: Measured
+    champion: Measured
+    paired: Paired
+
+
+# From the folder of a bundle to whether it loads and answers, and what came of it.
+Serve = Callable[[Path], tuple[bool, str]]
+
+
+class Evidence(Protocol):
+    """Where the gate's own numbers come from."""
+
+    def measure(self, challenger: Any) -> Findings:
+        """Measure a loaded model, and compare it with the references.
+
+        Raises:
+            BadInput: it cannot be measured on this test split.
+        """
+        ...
+
+    def compare(self, challenger: Any, champion: Any) -> Duel:
+        """Compare two loaded models.
+
+        Raises:
+            BadInput: they cannot be measured on this test split.
+        """
+        ...
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Tell whether the bundle in `folder` loads and answers in a fresh process, and how."""
+        ...
+
+    def age(self) -> float:
+        """Return how long ago the dataset was made, s."""
+        ...
+
+    def repeated(self) -> Repeated:
+        """Return how much of validation and test repeats the training rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """Evidence from the test split of the dataset that the challenger learned from."""
+
+    __test__ = False  # none of pytest's
+
+    task: Task
+    home: Home
+    dataset: Ref
+
+    def measure(self, challenger: Any) -> Findings:
+        """Measure on all windows and whole episodes of the test split, beside the references.
+
+        All know as many rows as the one with the longest history.
+        """
+        own = self._roll_out(challenger, self._history(challenger))
+        pairs = {
+            name: self._against(own, reference)
+            for name, reference in self._references.items.items()
+        }
+        measured = measured_of(own.errors, self._rows, self.task.promote.channel)
+        return Findings(measured, pairs, self._references.left_out)
+
+    def compare(self, challenger: Any, champion: Any) -> Duel:
+        """Measure both on the same windows and whole episodes of the test split."""
+        history, promote = self._history(challenger, champion), self.task.promote
+        own, other = (self._roll_out(one, history) for one in (challenger, champion))
+        mine, theirs = (
+            measured_of(one.errors, self._rows, promote.channel) for one in (own, other)
+        )
+        # What the task allows a channel to lose against the champion is no loss.
+        margin = max(promote.margin, promote.max_channel_loss or 0.0)
+        return Duel(mine, theirs, pair(own, other, promote.channel, margin))
+
+    def serve(self, folder: Path) -> tuple[bool, str]:
+        """Load the bundle in a process of its own and ask it about the first test window."""
+        wanted = self.task.verify
+        simulator = load(folder)
+        try:
+            rows = simulator.history + wanted.horizon
+            starts = window_starts(self._rows, SPLIT, rows, wanted.stride)[:1]
+        except BadInput:
+            return serve_still(folder)  # no test episode is long enough, which is not its fault
+        return serve(folder, gather(self._rows, starts, simulator.history, wanted.horizon))
+
+    def age(self) -> float:
+        """Return how long ago the dataset version was entered into the catalog, s."""
+        made = find_dataset(self.home, self.task.name, self.dataset.digest).created
+        return time.time() - datetime.fromisoformat(made).timestamp()
+
+    def repeated(self) -> Repeated:
+        """Return what the dataset version states."""
+        return repeated_in(self.home, self.dataset)
+
+    @cached_property
+    def _rows(self) -> PackedDataset:
+        return load_dataset(self.home, self.dataset)
+
+    @cached_property
+    def _references(self) -> Any:
+        from kinemill.verify.references import build_references, load_references  # import torch
+
+        built = build_references(self.task, self.home, self.dataset)
+        return load_references(self.home, built.ref)
+
+    def _history(self, *models: Any) -> int:
+        """Return how many rows are known at the start of each window: the longest history."""
+        known = (*self._references.predictors().values(), *self._references.free_run().values())
+        return max(one.history for one in (*models, *known))
+
+    def _roll_out(self, model: Any, history: int) -> RolledOut:
+        return roll_out(model, self._rows, self.task, history)
+
+    def _against(self, own: RolledOut, reference: Any) -> Paired:
+        """Compare with a family of references: its strongest member, in free run its stable one.
+
+        A strongest member that runs away on these rows is no reference: the stable one is. A
+        challenger that is the stable one is compared with that alone.
+        """
+        promote, history = self.task.promote, own.errors.history
+        stable = self._roll_out(reference.stable, history) if reference.stable else None
+        if stable is not None and reference.folder is not None and answers_alike(own, stable):
+            return replace(pair(own, stable, promote.channel, promote.margin), itself=True)
+        errors = errors_of(reference.strongest, self._rows, self.task, history)
+        if stable is not None and not errors.nrmse <= _RUNS_AWAY * stable.errors.nrmse:
+            errors = stable.errors
+        other = RolledOut(errors, stable.run if stable else None)
+        return pair(own, other, promote.channel, promote.margin)
+
+
+def repeated_in(home: Home, dataset: Ref) -> Repeated:
+    """Return how much of validation and test of a dataset repeats its training rows."""
+    found: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
+    if found is None:
+        return Repeated()
+    return Repeated(**found["test"], validation=sum(found["validation"].values()))
+
+
+def measured_of(errors: Errors, dataset: PackedDataset, channel: str | None = None) -> Measured:
+    """Return what the gate wants to know of errors; a model that diverges errs infinitely."""
+    first_rows = np.sort([episode.start for episode in dataset.of(SPLIT)])
+    return Measured(
+        error=error_of(errors, channel),
+        channels=dict(zip(errors.channels, errors.rmse.tolist(), strict=True)),
+        windows=len(errors.starts),
+        episodes=len(np.unique(np.searchsorted(first_rows, errors.starts, side="right"))),
+        history=errors.history,
+    )
+
+
+def serve_still(folder: Path) -> tuple[bool, str]:
+    """Have a fresh process load a bundle and answer where all is 0, for which no data is needed."""
+    if (folder / POLICY).is_file():
+        return serve_policy(folder, PATIENCE)
+    simulator = load(folder)
+    history, states, actions = simulator.history, len(simulator.states), len(simulator.actions)
+    still = Windows(
+        states=np.zeros((1, history, states)),
+        past_actions=np.zeros((1, history - 1, actions)),
+        actions=np.zeros((1, _STEPS, actions)),
+        truth=np.zeros((1, _STEPS, states)),
+    )
+    return serve(folder, still)
+
+
+def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
+    """Have a fresh process load the bundle in `folder` and roll it out over windows.
+
+    It answers well if every number is finite and the one that this process gets.
+    """
+    feed = windows.states, windows.past_actions, windows.actions
+    names = ("states", "past_actions", "actions")
+    found, told = ask(_ANSWER, folder, dict(zip(names, feed, strict=True)), PATIENCE)
+    if found is None:
+        return False, told
+    expected = load(folder, non_finite="pass").rollout(*feed)
+    if not np.isfinite(found).all():
+        return False, "answers with what is not finite"
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if found.shape != expected.shape or not float(np.abs(found - expected).max()) <= allowed:
+        return False, "answers otherwise than in this process"
+    return True, f"answered {found.shape[1]} steps"

@@ -1,0 +1,165 @@
+"""The rows of a version in MLflow's tables, kept in the store, so that MLflow can be rebuilt.
+
+They are the experiment, the run with its parameters and metrics, the dataset it learned from, the
+logged model and the version. Tags and aliases of the version change later: the ledger has them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import CorruptArtifact
+from kinemill.register.ledger import is_there, ledger_folder, publish
+from kinemill.register.mlflow_tables import connected
+from kinemill.register.versions import Version
+from kinemill.store import Json, read_json
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.tracking.database import artifact_root
+
+FORMAT = Format("registry rows", 1)
+# In the order in which rows refer to each other, with what chooses those of a version.
+_TABLES = {
+    "experiments": "experiment_id",
+    "experiment_tags": "experiment_id",
+    "runs": "run_uuid",
+    "params": "run_uuid",
+    "tags": "run_uuid",
+    "metrics": "run_uuid",
+    "latest_metrics": "run_uuid",
+    "datasets": "dataset_uuid",
+    "inputs": "input_uuid",
+    "input_tags": "input_uuid",
+    "logged_models": "model_id",
+    "logged_model_tags": "model_id",
+    "logged_model_params": "model_id",
+    "logged_model_metrics": "model_id",
+    "registered_models": "name",
+    "model_versions": "version",
+}
+
+
+_COUNT_ON = """
+SELECT setval(pg_get_serial_sequence('experiments', 'experiment_id'), max(experiment_id))
+FROM experiments
+"""
+
+
+def rows_file(home: Home, task: str, number: int) -> Path:
+    """Return the file with the rows of a version."""
+    return ledger_folder(home, task) / "rows" / f"{number:06d}.json"
+
+
+def save_rows(home: Home, version: Version) -> None:
+    """Write the rows of a new version to the store."""
+    from sqlalchemy import MetaData, select
+
+    with connected(home) as connection:
+        known = MetaData()
+        known.reflect(connection, only=list(_TABLES))
+
+        def rows(name: str, /, **wanted: Sequence[Any]) -> list[Json]:
+            table = known.tables[name]
+            found = select(table).where(
+                *(table.c[key].in_(values) for key, values in wanted.items())
+            )
+            return [dict(row) for row in connection.execute(found).mappings()]
+
+        chosen = _chosen(rows, version)
+        kept = {name: rows(name, **chosen[column]) for name, column in _TABLES.items()}
+    document = {"artifacts": artifact_root(home), "rows": kept}
+    publish(home, rows_file(home, version.task, version.number), FORMAT.stamp(document))
+
+
+def _chosen(rows: Any, version: Version) -> dict[str, dict[str, list[Any]]]:
+    """Return what chooses the rows of a version, by the column in `_TABLES`."""
+    run, model = [version.run_id], [version.logged_model]
+    (logged,) = rows("logged_models", model_id=model)
+    learned = rows("inputs", destination_id=run)
+    links = [*learned, *rows("inputs", destination_id=model), *rows("inputs", source_id=run)]
+    return {
+        "experiment_id": {"experiment_id": [logged["experiment_id"]]},
+        "run_uuid": {"run_uuid": run},
+        "dataset_uuid": {"dataset_uuid": [link["source_id"] for link in learned]},
+        "input_uuid": {"input_uuid": [link["input_uuid"] for link in links]},
+        "model_id": {"model_id": model},
+        "name": {"name": [version.task]},
+        "version": {"name": [version.task], "version": [version.number]},
+    }
+
+
+def put_rows(home: Home, task: str, number: int, connection: Any) -> None:
+    """Write the rows of a version to MLflow's tables, where they are missing or differ.
+
+    Raises:
+        CorruptArtifact: the store lacks them, or they are damaged.
+    """
+    from sqlalchemy import MetaData, text
+
+    path = rows_file(home, task, number)
+    if not is_there(home, path):
+        raise CorruptArtifact(path, "is missing", fix="restore it from a backup: kinemill restore")
+    document = FORMAT.open(path, read_json(path))
+    moved = _moved(document, artifact_root(home))
+    known = MetaData()
+    known.reflect(connection, only=list(_TABLES))
+    experiment = _experiment(known.tables["experiments"], moved["experiments"], connection)
+    for name, rows in moved.items():
+        for row in rows:
+            if "experiment_id" in row:
+                row["experiment_id"] = experiment
+        _put(known.tables[name], rows, connection)
+    if connection.dialect.name == "postgresql":  # whose counter did not see the inserted id
+        connection.execute(text(_COUNT_ON))
+
+
+def _moved(document: Mapping[str, Any], root: str) -> dict[str, list[Json]]:
+    """Return the rows with their artifacts below `root`: the home may have moved."""
+    old = document["artifacts"]
+
+    def place(value: Any) -> Any:
+        inside = isinstance(value, str) and value.startswith(f"{old}/")
+        return f"{root}{value[len(old) :]}" if inside else value
+
+    return {
+        name: [{key: place(value) for key, value in row.items()} for row in rows]
+        for name, rows in document["rows"].items()
+    }
+
+
+def _experiment(table: Any, rows: Sequence[Json], connection: Any) -> int:
+    """Return the id of the experiment: the one by this name, else its own, else a free one."""
+    from sqlalchemy import select
+
+    (row,) = rows
+    listed = connection.execute(select(table.c.name, table.c.experiment_id))
+    known = {name: number for name, number in listed}
+    if row["name"] in known:
+        return known[row["name"]]
+    taken = row["experiment_id"] in known.values()
+    return max(known.values()) + 1 if taken else row["experiment_id"]
+
+
+def _put(table: Any, rows: Sequence[Json], connection: Any) -> None:
+    keys = [column.name for column in table.primary_key]
+    new = list[Json]()
+    for row, there in _compared(table, keys, rows, connection):
+        if there is None:
+            new.append(row)
+        elif there != row:
+            same = (table.c[key] == row[key] for key in keys)
+            connection.execute(table.update().where(*same).values(row))
+    if new:
+        connection.execute(table.insert(), new)
+
+
+def _compared(
+    table: Any, keys: Sequence[str], rows: Sequence[Json], connection: Any
+) -> Iterator[tuple[Json, Json | None]]:
+    """Yield each row with the one that MLflow has under the same primary key, or None."""
+    from sqlalchemy import select
+
+    for row in rows:
+        found = select(table).where(*(table.c[key] == row[key] for key in keys))
+        there = connection.execute(found).mappings().first()
+        yield row, None if there is None else dict(there)

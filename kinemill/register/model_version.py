@@ -1,0 +1,152 @@
+"""Making a model version in MLflow: signature, files, tags, and lineage in both directions."""
+
+import importlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from kinemill.register import tags
+from kinemill.register.bundle import SUMS, model_files, read_sums
+from kinemill.store import Json
+from kinemill.store.fault_injection import fault_point
+from kinemill.tracking import Tracking
+
+REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
+WHOLE = ("nrmse", "return", "success")  # numbers about all of a model
+
+
+def create_version(
+    tracking: Tracking, task: str, bundle: Path, run_id: str, stamped: Mapping[str, str]
+) -> int:
+    """Log the bundle as an MLflow model and register it under the task's name.
+
+    The version appears last and with all its tags at once, so a crash before leaves no version and
+    one after leaves a whole one that only lacks its decision.
+
+    Args:
+        tracking: the home's MLflow.
+        task: name of the task, also of the registered model.
+        bundle: folder of the bundle.
+        run_id: the run that trained the model.
+        stamped: the tags of the version.
+
+    Returns:
+        The number of the new version.
+    """
+    client = tracking.client
+    metrics = _metrics(json.loads(stamped[tags.METRICS]))
+    logged = client.create_logged_model(
+        client.get_run(run_id).info.experiment_id, name=task, source_run_id=run_id, tags=stamped
+    )
+    with tempfile.TemporaryDirectory() as aside:
+        folder = Path(aside) / "model"
+        save(bundle, folder, run_id, logged.model_id)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    fault_point("register.uploaded")
+    client.finalize_logged_model(logged.model_id, "READY")
+    _link(client, run_id, logged.model_id, metrics)
+    _registered_model(client, task)
+    with tracking.as_default():
+        version = client.create_model_version(
+            task,
+            source=f"models:/{logged.model_id}",
+            run_id=run_id,
+            tags=dict(stamped),
+            model_id=logged.model_id,
+        )
+    return int(version.version)
+
+
+def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
+    """Write the MLflow model: rollout.onnx or policy.onnx with its signature, the bundle beside."""
+    import onnx
+    from mlflow.models import Model
+
+    flavor: Any = importlib.import_module("mlflow.onnx")
+    model = onnx.ModelProto.FromString((bundle / model_files(bundle)[-1]).read_bytes())
+    flavor.save_model(
+        model,
+        str(folder),
+        signature=signature(model),
+        # Left to itself MLflow spends 3 s on finding these out,
+        pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
+        # and moves the weights out of the model in memory.
+        save_as_external_data=False,
+        onnx_execution_providers=["CPUExecutionProvider"],
+        mlflow_model=Model(artifact_path="model", run_id=run_id, model_id=model_id),
+    )
+    (folder / "bundle").mkdir()
+    for name in (SUMS, *read_sums(bundle)):
+        copy = folder / "bundle" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle / name, copy)
+
+
+def signature(model: Any) -> Any:
+    """Return the MLflow signature of an ONNX model: named tensors, -1 where any size goes."""
+    import numpy as np
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def specs(values: Any) -> Schema:
+        return Schema(
+            [
+                TensorSpec(
+                    np.dtype(
+                        onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+                    ),
+                    tuple(
+                        size.dim_value if size.HasField("dim_value") else -1
+                        for size in value.type.tensor_type.shape.dim
+                    ),
+                    value.name,
+                )
+                for value in values
+            ]
+        )
+
+    return ModelSignature(inputs=specs(model.graph.input), outputs=specs(model.graph.output))
+
+
+def _metrics(metrics: Json) -> dict[str, float]:
+    """Return the numbers of `metrics` under the names they have in MLflow."""
+    flat = {
+        f"test/{channel}/{name}": value
+        for channel, line in metrics["test"].items()
+        for name, value in line.items()
+        if name != "unit"
+    }
+    for what in WHOLE:
+        flat |= {f"test/{what}/{name}": value for name, value in metrics.get(what, {}).items()}
+    return {name: float(value) for name, value in flat.items() if isinstance(value, int | float)}
+
+
+def _link(client: Any, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:
+    """Tell the run which model came out of it, and how good that is."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(name, value, now, 0, model_id=model_id, run_id=run_id)
+            for name, value in metrics.items()
+        ],
+    )
+
+
+def _registered_model(client: Any, task: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(task, tags={"kinemill.task": task})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,100 @@
+"""Two versions of a policy side by side: tried from the same starts in the task's environment."""
+
+from dataclasses import dataclass
+from html import escape
+
+from kinemill.environments.evaluation import Trials
+from kinemill.register.versions import Version
+from kinemill.reports.charts import number
+from kinemill.reports.components import card, name_of, table
+from kinemill.store import Json
+from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify.analysis import plain
+from kinemill.verify.report_sections import document
+
+
+@dataclass(frozen=True)
+class TriedBoth:
+    """Two versions, `a` and `b`, tried from the same starts.
+
+    Attributes:
+        a, b: the versions.
+        trials: of both.
+        number: of the newer one of the datasets, or cards, that they learned from.
+        differs: in what their interfaces are not the same.
+    """
+
+    a: Version
+    b: Version
+    trials: tuple[Trials, Trials]
+    number: int
+    differs: list[str]
+
+
+def tried_document(both: TriedBoth) -> Json:
+    """Return what came of trying both, as JSON.
+
+    Returns:
+        task, form, dataset, windows (episodes, seeds), `return` and `success` (a, b, difference
+        b - a with its paired 95 % interval), `episodes`, differs, `better` (a, b, or null where the
+        interval holds 0).
+    """
+    from kinemill.verify.policies.document import differences  # which imports onnx
+
+    first, second = both.trials
+    apart = differences(second, first)
+    low, high = apart[RETURN]
+    found: Json = {
+        "task": both.a.task,
+        "form": "policy",
+        "dataset": {"version": both.number},
+        "windows": {"episodes": len(first.seeds), "seeds": [first.seeds[0], first.seeds[-1]]},
+        RETURN: _beside(first.mean_return, second.mean_return, apart[RETURN]),
+        "episodes": _episodes(first, second),
+        "differs": both.differs,
+        "better": "b" if low > 0.0 else "a" if high < 0.0 else None,
+    }
+    if first.success is not None and second.success is not None:
+        found[SUCCESS] = _beside(first.success, second.success, apart[SUCCESS])
+    return plain(found)
+
+
+def _beside(one: float, other: float, interval: list[float]) -> Json:
+    return {"a": one, "b": other, "difference": other - one, "interval": interval}
+
+
+def _episodes(first: Trials, second: Trials) -> list[Json]:
+    pairs = zip(first.seeds, first.returns, second.returns, strict=True)
+    return [{"seed": seed, "a": one, "b": other} for seed, one, other in pairs]
+
+
+def tried_page(found: Json) -> str:
+    """Return the page about a comparison of policies."""
+    names = {side: f"version {found[side]['version']}" for side in "ab"}
+    title = f"{found['task']}: {names['a']} against {names['b']}"
+    better, (low, high) = found["better"], found[RETURN]["interval"]
+    verdict = f"{names[better]} is better" if better else "that may be chance"
+    lead = (
+        f"From the same {found['windows']['episodes']} starts {names['b']} brings "
+        f"<b>{number(found[RETURN]['difference'])}</b> more than {names['a']} "
+        f"(95 % interval {number(low)} to {number(high)}): {verdict}."
+    )
+    kinds = [what for what in (RETURN, SUCCESS) if what in found]
+    cards = [
+        card(f"{names[side].capitalize()}, {what}", number(found[what][side]), "", "on average")
+        for what in kinds
+        for side in "ab"
+    ]
+    apart = [(one["b"] - one["a"], one) for one in found["episodes"]]
+    rows = [
+        [name_of(f"seed {one['seed']}"), number(one["a"]), number(one["b"]), number(gap)]
+        for gap, one in sorted(apart, key=lambda pair: pair[0])
+    ]
+    heads = ["Start", names["a"].capitalize(), names["b"].capitalize(), "Difference"]
+    sections = [
+        f'<header><div><div class="eyebrow">Policy comparison</div><h1>{escape(title)}</h1></div>'
+        f'</header><p class="lead">{lead}</p>',
+        f'<div class="cards">{"".join(cards)}</div>',
+        "<h2>Start by start</h2>" + table(heads, rows, numbers_from=1, even=True),
+    ]
+    return document(title, sections, "Tried by kinemill; the numbers are in comparison.json.")

@@ -1,0 +1,57 @@
+"""Pulling from the registry of a home; what is done with it, `kinemill.runtime.download` says."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.errors import Unreachable
+from kinemill.register import tags
+from kinemill.register.alias_switch import notes_of
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import bundle_folder, find_version
+from kinemill.runtime.canary import WHICH, which_of
+from kinemill.runtime.download import pull, watch
+from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.runtime.registry_client import OfServer, Sight, Source
+from kinemill.store.home import Home
+
+__all__ = ["OfHome", "OfServer", "Sight", "Source", "pull", "watch"]
+
+
+@dataclass(frozen=True)
+class OfHome:
+    """The registry of a home, or of a shared database; `which` is `@alias` or `:number`.
+
+    `@canary` is the champion, or the canary of the robot of that name.
+    """
+
+    home: Home
+    task: str
+    which: str
+    robot: str = ""
+
+    def look(self) -> Sight:
+        """Look the alias up in the database."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if not is_registered(self.home, self.task):
+                raise Unreachable(self.home.mlflow_db, "is not there: no registry, or not mounted")
+            which = self.which
+            if which == WHICH:
+                notes = notes_of(self.home, self.task)
+                which = which_of(self.task, self.robot, notes)
+            version = find_version(self.home, self.task, which)
+        except SQLAlchemyError as error:
+            raise Unreachable(
+                self.task, f"the registry does not answer: {str(error).splitlines()[0]}"
+            ) from error
+        return Sight(version.number, version.tags[tags.SUMS], version.provisional)
+
+    def copy(self, sight: Sight, folder: Path) -> None:
+        """Copy the bundle, from the store or from MLflow's copy."""
+        version = find_version(self.home, self.task, f":{sight.version}")
+        source = bundle_folder(self.home, version)
+        for name in (SUMS, *read_sums(source)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,101 @@
+"""A model that comes again under another key, verified anew by a newer kinemill, to the same end.
+
+The key of a version holds the digest of its verification, and a kinemill that verifies more gives
+that another digest. If the files are the same, the data, what the task asks, and what came of it,
+there is nothing to decide again.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import tags
+from kinemill.register.bundle import SUMS, read_sums
+from kinemill.register.rules import RULES, Contest
+from kinemill.register.rules.measured import TOLERANCE
+from kinemill.register.versions import Version, bundle_folder, versions_of
+from kinemill.store import Json, digest, read_json
+from kinemill.task import Task
+from kinemill.tracking import Tracking
+
+_ON_PAPER = ("verified", "parity", "precision", "latency", "stability")
+_VERDICTS = ("verification.json", "report.html", "cases.npz", SUMS)  # not of the model itself
+
+
+def wishes(task: Task) -> str:
+    """Return the digest of what a task asks of a challenger, defaults of this version left out."""
+    parts = {"promote": task.promote, "verify": task.verify}
+    return digest(
+        {
+            name: part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            for name, part in parts.items()
+        }
+    )
+
+
+def decided_before(
+    tracking: Tracking, task: Task, stamped: Mapping[str, str], folder: Path
+) -> Version | None:
+    """Return the version with the same files, data, wishes and verdict, if one was decided on.
+
+    Args:
+        tracking: the registry.
+        task: with its wishes.
+        stamped: what the new version would carry.
+        folder: its bundle.
+    """
+    for version in versions_of(tracking.home, task.name):
+        same = all(version.tags.get(tag) == stamped[tag] for tag in (tags.MODEL, tags.DATASET))
+        if version.decision and same and version.tags.get(tags.WISHES) == wishes(task):
+            try:
+                before = bundle_folder(tracking.home, version)
+            except (BadInput, CorruptArtifact):
+                continue  # it has no files any more that could be the same
+            documents = (read_json(one / "verification.json") for one in (before, folder))
+            if _same_files(before, folder) and same_end(task, *documents):
+                return version
+    return None
+
+
+def _same_files(before: Path, now: Path) -> bool:
+    old, new = (
+        {name: sha for name, sha in read_sums(folder).items() if name not in _VERDICTS}
+        for folder in (before, now)
+    )
+    return old == new
+
+
+def same_end(task: Task, old: Json, new: Json) -> bool:
+    """Tell whether two verifications of the same files found the same, but for rounding."""
+    return (
+        _verdicts(task, old) == _verdicts(task, new)
+        and _count(old) == _count(new)
+        and _near(old.get("metrics"), new.get("metrics"))
+        and _near(_gates(old), _gates(new))
+    )
+
+
+def _verdicts(task: Task, document: Json) -> dict[str, bool]:
+    """Return how a document fares with the rules that look at nothing else."""
+    contest = Contest(task, document)
+    return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](contest)}
+
+
+def _count(document: Json) -> Any:
+    return document.get("windows", {}).get("count")
+
+
+def _gates(document: Json) -> dict[str, bool]:
+    return {gate["name"]: gate["passed"] for gate in document.get("gates", [])}
+
+
+def _near(old: Any, new: Any) -> bool:
+    """Tell whether all that one document says, another one says too; it may say more."""
+    if isinstance(old, dict):
+        return isinstance(new, dict) and all(
+            name in new and _near(value, new[name]) for name, value in old.items()
+        )
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (old, new))
+    return math.isclose(old, new, rel_tol=TOLERANCE) if numbers else old == new

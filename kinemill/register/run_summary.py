@@ -1,0 +1,100 @@
+"""The `run` document: what one run of the chain came to, in the form that commands print."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kinemill.register.versions import SHORT
+from kinemill.store import Json
+from kinemill.task.promote import RETURN, SUCCESS
+from kinemill.verify.headline import headline
+
+_METRICS = ("test", "nrmse", "return", "success")  # the last two of policies
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the stages of one run reported; None for stages that were not reached.
+
+    Attributes:
+        task: name of the task.
+        known: files of the ingest that brought nothing new.
+        episodes: summary of the stage `episodes`.
+        dataset: digest of the dataset.
+        verification: content of `verification.json`.
+        selection: see `kinemill.register.reference_candidate.Candidates.to_json`.
+        registration: a `Registration` as JSON.
+        report: path of the report with the verdict.
+        seconds: wall time by stage, s.
+        warnings: what a user should know about the dataset.
+    """
+
+    task: str
+    known: int = 0
+    episodes: Json | None = None
+    dataset: str | None = None
+    verification: Json | None = None
+    selection: Json | None = None
+    registration: Json | None = None
+    report: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    warnings: Sequence[str] = ()
+
+
+def run_document(facts: RunFacts) -> Json:
+    """Compose the `run` document; without a registration its status is `failed`."""
+    registration = facts.registration or {}
+    return {
+        "task": facts.task,
+        "status": registration.get("status", "failed"),
+        "headline": _headline(facts),
+        "episodes": _episodes(facts),
+        "dataset": facts.dataset[:SHORT] if facts.dataset else None,
+        "metrics": _metrics(facts.verification, registration.get("summary", {})),
+        "verification": _verification(facts.verification),
+        "selection": facts.selection,
+        "version": registration.get("version"),
+        "alias": registration.get("alias"),
+        "provisional": registration.get("summary", {}).get("provisional", ""),
+        "gate": registration.get("gate", []),
+        "report": facts.report,
+        "warnings": list(facts.warnings),
+        "seconds": {stage: round(value, 3) for stage, value in facts.seconds.items()},
+    }
+
+
+def _headline(facts: RunFacts) -> str:
+    """Return the first line about the model; empty if none was verified."""
+    if facts.registration:
+        return facts.registration["summary"].get("headline", "")
+    return headline(facts.verification).text if facts.verification else ""
+
+
+def _episodes(facts: RunFacts) -> Json:
+    summary = facts.episodes or {}
+    return {
+        "accepted": summary.get("accepted", 0),
+        "quarantined": summary.get("quarantined", 0),
+        "known": facts.known,
+    }
+
+
+def _metrics(verification: Json | None, registered: Json) -> Json:
+    """Return errors; of policies tried in an environment what they bring, by who brings it.
+
+    The champion is the one that the gate found, tried from the same starts; null without one.
+    """
+    if verification is None:
+        return {"test": {}, "nrmse": {}}
+    metrics, theirs = verification["metrics"], registered.get("champion", {})
+    found = {"test": metrics["test"], "nrmse": metrics["nrmse"]}
+    for what in (RETURN, SUCCESS):
+        if what in metrics:
+            found[what] = {**metrics[what], "champion": theirs.get(what)}
+    return found
+
+
+def _verification(verification: Json | None) -> Json | None:
+    if verification is None:
+        return None
+    found = verification["verification"]
+    return {name: found[name] for name in ("passed", "parity", "latency_ms")}

@@ -1,0 +1,213 @@
+"""Shadow: champion and challenger on logs as they arrive, and which of them would have been right.
+
+Each new log is measured once for the pair, on the same windows, as `kinemill evaluate` does; what
+came of it is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either of them
+learned from, or was judged on before, say nothing new: they are noted as `seen`, and not counted.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.ingest.files import scan
+from kinemill.register.champion import Reigning
+from kinemill.register.consistency import open_registry
+from kinemill.register.gate import differences
+from kinemill.register.saved_task import reading_task, task_of
+from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
+from kinemill.runtime import Policy, load
+from kinemill.store import Json, file_digest
+from kinemill.store.home import Home
+from kinemill.store.locks import lock, now
+from kinemill.task import Task
+from kinemill.tracking import open_tracking
+from kinemill.verify import Errors, evaluate
+from kinemill.verify.analysis import plain
+from kinemill.verify.logs import SPLIT, Logs, read_logs
+
+RIGHT = (CHAMPION, CHALLENGER, "neither")
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A champion, and the one that runs in its shadow.
+
+    Attributes:
+        task: how logs are read, over which horizon models are asked.
+        home: where the registry lives, and the record is kept.
+        champion: the one.
+        challenger: the other.
+    """
+
+    task: Task
+    home: Home
+    champion: Version
+    challenger: Version
+
+    @property
+    def record(self) -> Path:
+        """The file with one line for each log."""
+        name = f"{self.champion.number}-{self.challenger.number}.jsonl"
+        return self.home.root / "shadow" / self.task.name / name
+
+    def look(self, folder: Path) -> Iterator[Json]:
+        """Measure both on every log in `folder` that is not in the record yet; yield its line.
+
+        A log from which nothing is accepted, or nothing long enough, is noted with `why`.
+        """
+        with lock(self.home, f"shadow-{self.task.name}"):
+            known = {line["recording"] for line in self.lines()}
+            for sight in scan(self.task, folder).logs:
+                if time.time() - sight.path.stat().st_mtime < self.task.ingest.settle:
+                    continue  # still being written; the next look takes it
+                hash_ = file_digest(sight.path)
+                if hash_ not in known:
+                    known.add(hash_)
+                    line = plain(self._line(sight.name, sight.path, hash_))
+                    self._append(line)
+                    yield line
+
+    def lines(self) -> list[Json]:
+        """Return what was recorded so far; a line that a kill cut is left out."""
+        if not self.record.is_file():
+            return []
+        found = list[Json]()
+        for line in self.record.read_text().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def summary(self) -> Json:
+        """Count who was right, over the logs that neither had seen."""
+        counted = [line for line in self.lines() if line.get("right")]
+        ratios = [line["ratio"] for line in counted if line["ratio"] is not None]
+        return {
+            "task": self.task.name,
+            CHAMPION: self.champion.number,
+            CHALLENGER: self.challenger.number,
+            "logs": len(counted),
+            "right": {who: sum(line["right"] == who for line in counted) for who in RIGHT},
+            "ratio": float(np.median(ratios)) if ratios else None,
+            "left_out": len(self.lines()) - len(counted),
+            "record": str(self.record),
+        }
+
+    def _line(self, name: str, path: Path, hash_: str) -> Json:
+        about: Json = {"recording": hash_, "name": name, "at": now(), "right": None}
+        if hash_ in self._seen:
+            return about | {"why": "seen: one of them learned from it, or was judged on it"}
+        try:
+            read = read_logs(self.task, self.home, path)
+            errors = {who: self._errors(model, read) for who, model in self.models.items()}
+        except BadInput as error:
+            return about | {"why": str(error)}
+        ratio = errors[CHALLENGER].nrmse / errors[CHAMPION].nrmse
+        return about | {
+            "right": _right(errors[CHAMPION].nrmse, errors[CHALLENGER].nrmse),
+            "ratio": ratio,
+            "windows": len(errors[CHAMPION].starts),
+            "nrmse": {who: found.nrmse for who, found in errors.items()},
+            "rmse": {
+                who: dict(zip(found.channels, found.rmse.tolist(), strict=True))
+                for who, found in errors.items()
+            },
+        }
+
+    def _errors(self, model: Any, logs: Logs) -> Errors:
+        """Return errors of predictions; of a policy how far its actions differ from the logs."""
+        if isinstance(model, Policy):
+            from kinemill.verify.policies.evaluation import action_errors
+
+            return action_errors(model, logs)["model"]
+        wanted, history = self.task.verify, self._history
+        return evaluate(model, logs.rows, SPLIT, wanted.horizon, wanted.stride, history=history)
+
+    def _append(self, line: Json) -> None:
+        """Append one line, whole, after whatever a kill may have cut."""
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        with self.record.open("a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size:
+                file.seek(size - 1)
+                cut = b"" if file.read(1) == b"\n" else b"\n"
+            else:
+                cut = b""
+            file.write(cut + json.dumps(line, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        """Both, loaded, by alias."""
+        tracking = open_tracking(self.home)
+        both = {CHAMPION: self.champion, CHALLENGER: self.challenger}
+        return {
+            who: load(bundle_folder(tracking.home, version), non_finite="pass")
+            for who, version in both.items()
+        }
+
+    @property
+    def _history(self) -> int:
+        return max(model.history for model in self.models.values())
+
+    @cached_property
+    def _seen(self) -> frozenset[str]:
+        """Return the recordings that either of them learned from or was judged on."""
+        seen = frozenset[str]()
+        for version in (self.champion, self.challenger):
+            try:
+                seen |= Reigning(self.home, version, Path()).used()
+            except (BadInput, CorruptArtifact):
+                continue  # its dataset is gone: what it saw is not known any more
+        return seen
+
+
+def _right(champion: float, challenger: float) -> str:
+    """Say whose error is smaller; what is not finite is never right."""
+    if champion < challenger or (np.isfinite(champion) and not np.isfinite(challenger)):
+        return CHAMPION
+    if challenger < champion or (np.isfinite(challenger) and not np.isfinite(champion)):
+        return CHALLENGER
+    return "neither"
+
+
+def shadow(
+    task: Task,
+    home: Home,
+    which: str = f"@{CHALLENGER}",
+    overrides: Mapping[str, Any] | None = None,
+) -> Shadow:
+    """Put a version into the shadow of the champion.
+
+    Args:
+        task: whose versions they are. The task that the champion was made with says how logs are
+            read, and over which horizon models are evaluated.
+        home: where the registry lives.
+        overrides: dotted key to value, on top of that task.
+        which: `@alias` or `:number` of the challenger.
+
+    Raises:
+        BadInput: there is no champion, no such version, they are one, or see other channels.
+    """
+    tracking = open_registry(home, task.name)
+    champion = find_version(tracking.home, task.name, f"@{CHAMPION}")
+    challenger = find_version(tracking.home, task.name, which)
+    if champion.number == challenger.number:
+        raise BadInput(challenger.name, "is the champion itself", expected="another version")
+    made_with = reading_task(task_of(home, task, champion, overrides), task)
+    found = Shadow(made_with, home, champion, challenger)
+    interfaces = [model.interface for model in found.models.values()]
+    differs = [line for line in differences(*interfaces) if not line.startswith("history ")]
+    if differs:
+        raise BadInput(challenger.name, f"cannot run beside the champion: {'; '.join(differs)}")
+    return found

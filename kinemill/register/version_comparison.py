@@ -1,0 +1,157 @@
+"""Two versions side by side: errors by channel and horizon, on the same test split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset import load_dataset
+from kinemill.errors import BadInput
+from kinemill.register import tags
+from kinemill.register.consistency import open_registry
+from kinemill.register.gate import differences
+from kinemill.register.metric import metric_of
+from kinemill.register.paired_rollouts import SPLIT, roll_out
+from kinemill.register.policies import PolicyEvidence
+from kinemill.register.policy_comparison import TriedBoth, tried_document
+from kinemill.register.saved_task import task_of
+from kinemill.register.versions import Version, bundle_folder, find_version
+from kinemill.runtime import load
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.verify import Errors
+from kinemill.verify.analysis import accuracy, plain
+from kinemill.verify.analysis import compare as compare_errors
+from kinemill.verify.comparison import NRMSE, Comparisons, against
+
+
+@dataclass(frozen=True)
+class ComparedVersions:
+    """Two versions, `a` and `b`, on the same windows.
+
+    Attributes:
+        a, b: the versions.
+        errors: of both, on the test split of the newer dataset of the two.
+        horizons: `b` against `a` at every horizon and, of models of dynamics, over whole episodes.
+        number: of that dataset in the catalog.
+        differs: in what their interfaces are not the same.
+    """
+
+    a: Version
+    b: Version
+    errors: tuple[Errors, Errors]
+    horizons: Comparisons
+    number: int
+    differs: list[str]
+
+
+def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | TriedBoth:
+    """Measure two versions on the test split of the newer dataset of the two.
+
+    Policies are tried from the same starts instead, where there is an environment to try them in.
+
+    Args:
+        task: whose versions they are; the one that the version with the newer dataset was made
+            with says over which horizon, and how far apart windows start.
+        home: where the registry lives.
+        a: `:number` or `@alias`.
+        b: the other one.
+
+    Raises:
+        BadInput: there is no such version, or they cannot be fed the same episodes.
+        CorruptArtifact: files of a version, or the dataset, are gone.
+    """
+    tracking = open_registry(home, task.name)
+    first, second = (find_version(tracking.home, task.name, which) for which in (a, b))
+    models = [load(bundle_folder(tracking.home, one), non_finite="pass") for one in (first, second)]
+    differs = differences(models[0].interface, models[1].interface)
+    if any(not line.startswith("history ") for line in differs):
+        told = "; ".join(differs).replace("champion", first.name).replace("challenger", second.name)
+        raise BadInput(f"{task.name}{a} and {b}", f"cannot be fed the same episodes: {told}")
+    known = [find_dataset(home, task.name, one.tags[tags.DATASET]) for one in (first, second)]
+    newer = max(known, key=lambda version: version.number)
+    task = task_of(home, task, (first, second)[known.index(newer)])
+    evidence = PolicyEvidence(task, home, newer.ref)
+    if metric_of(task).larger:
+        tried = evidence.trials(models[0]), evidence.trials(models[1])
+        return TriedBoth(first, second, tried, newer.number, differs)
+    margin = task.promote.margin
+    if task.learn.gives == "policy":
+        one, other = evidence.errors(models[0]), evidence.errors(models[1])
+        horizons = other.compare(one, margin)
+        return ComparedVersions(first, second, (one, other), horizons, newer.number, differs)
+    rows, history = load_dataset(home, newer.ref), max(model.history for model in models)
+    a_run, b_run = (roll_out(model, rows, task, history) for model in models)
+    horizons = compare_errors((b_run.errors, b_run.run), (a_run.errors, a_run.run), margin)
+    errors = a_run.errors, b_run.errors
+    return ComparedVersions(first, second, errors, horizons, newer.number, differs)
+
+
+def comparison_document(found: ComparedVersions | TriedBoth) -> Json:
+    """Return what was compared, as JSON; of policies see `comparing_policies`.
+
+    Returns:
+        task, dataset, windows, `a` and `b` (version, aliases, decision, gate), `nrmse` (a, b,
+        ratio b / a with its paired 95 % interval), `channels` (unit; a and b with rmse, interval,
+        by_step; ratio), `horizons` (b against a by steps or `free_run`: `nrmse` and `channels`, see
+        `kinemill.verify.comparison`), differs, `better` (a, b, or null where the interval holds 1).
+    """
+    if isinstance(found, TriedBoth):
+        return tried_document(found) | {"a": _about(found.a), "b": _about(found.b)}
+    first, second = found.errors
+    ratio = found.horizons[str(first.horizon)][NRMSE]
+    both = accuracy(first), accuracy(second)
+    channels = {
+        name: {
+            "unit": line["unit"],
+            "a": line,
+            "b": both[1]["channels"][name],
+            "ratio": _ratio(both[1]["channels"][name]["rmse"], line["rmse"]),
+        }
+        for name, line in both[0]["channels"].items()
+    }
+    return plain(
+        {
+            "task": found.a.task,
+            "dataset": {"version": found.number, "split": SPLIT},
+            "windows": {
+                "count": len(first.starts),
+                "horizon": first.horizon,
+                "seconds": first.horizon * first.dt,
+                "effective_n": ratio.effective_n,
+                "unit": ratio.unit,
+            },
+            "a": _about(found.a),
+            "b": _about(found.b),
+            "nrmse": {
+                "a": first.nrmse,
+                "b": second.nrmse,
+                "ratio": _ratio(second.nrmse, first.nrmse),
+                "interval": [ratio.low, ratio.high],
+                "detectable": ratio.detectable,
+            },
+            "channels": channels,
+            "horizons": against({"a": found.horizons})["a"]["horizons"],
+            "differs": found.differs,
+            "better": "b" if ratio.high < 1.0 else "a" if ratio.low > 1.0 else None,
+        }
+    )
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other and np.isfinite(one) else float("nan")
+
+
+def _about(version: Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "aliases": list(version.aliases),
+        "standing": version.standing,
+        "provisional": version.provisional,
+        "created": version.created,
+        "decision": version.decision,
+        "gate": version.gate,
+        "dataset": version.tags.get(tags.DATASET),
+    }

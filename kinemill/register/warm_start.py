@@ -1,0 +1,77 @@
+"""The model that a training starts from, a registered version or a folder, by its address."""
+
+from pathlib import Path
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.register import tags
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import Version, aliases_of, find_version, parse_address
+from kinemill.registry import nearest
+from kinemill.store import Ref, open_ref
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.protocols import Start
+from kinemill.tracking import Tracking, open_tracking
+from kinemill.train import start_in
+
+
+def start_of(task: Task, home: Home) -> Start | None:
+    """Return the model that `learn.start_from` stands for now, or None if a training starts anew.
+
+    An alias is looked up, so that what is trained names the version that it stood for.
+
+    Raises:
+        BadInput: no such version or folder.
+        CorruptArtifact: the version's weights are gone or damaged, and the registry has none of
+            them; or they are said to lie outside of the home.
+    """
+    address = task.learn.start_from
+    if address is None:
+        return None
+    if not address.startswith("models:/"):
+        beside = task.path.parent if task.path else Path()
+        return start_in((beside / Path(address).expanduser()).resolve())
+    where = f"learn.start_from: {address}"
+    name, which = parse_address(address, where)
+    if not is_registered(home, name):
+        raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
+    if not aliases_of(home, name) and name not in (known := _registered(open_tracking(home))):
+        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, known))
+    version = find_version(home, name, which)
+    stamped = version.tags
+    for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):
+        home.inside(stamped.get(tag, ""), version.name)
+    try:
+        ref = trained_in(version)
+        return Start(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
+    except (KeyError, CorruptArtifact) as error:
+        what = "its weights are gone, or of an earlier kinemill"
+        fix = f"kinemill run {name} with the same logs and settings makes them again"
+        raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
+
+
+def trained_in(version: Version) -> Ref:
+    """Return the model that was trained for a version: not the reference that it may serve.
+
+    Raises:
+        KeyError: the version names no model.
+    """
+    stamped = version.tags
+    if tags.REFERENCE not in stamped:
+        return Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
+    return Ref(stamped[tags.TRAINED_FOLDER], stamped[tags.TRAINED])
+
+
+def _note(version: Version) -> str:
+    reference = version.tags.get(tags.REFERENCE)
+    # A closed-form fit is no start for a network: the network trained in the same run is.
+    if reference is None:
+        return ""
+    return (
+        f"{version.name} is the reference {reference!r}; training starts from the model that was "
+        "trained in the same run and refused"
+    )
+
+
+def _registered(tracking: Tracking) -> list[str]:
+    return [model.name for model in tracking.client.search_registered_models(max_results=1000)]

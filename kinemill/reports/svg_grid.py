@@ -1,0 +1,47 @@
+"""Several charts as one SVG that stands for itself, for places that show no HTML."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from kinemill.reports.components import style
+
+MOST = 12  # charts on a sheet
+_TITLE = 18  # px, above a chart
+_FONT = "text { font-family: system-ui, sans-serif; }"
+
+
+def sheet(
+    charts: Sequence[tuple[str, str]], size: tuple[int, int], across: int, key: Mapping[str, str]
+) -> str:
+    """Put charts of one size side by side.
+
+    Args:
+        charts: what is above each, and the chart, inline SVG.
+        size: width and height of each, px.
+        across: charts in a row.
+        key: what each color, a name of the style sheet, stands for.
+    """
+    width, height = size[0], size[1] + _TITLE
+    parts = [
+        f'<g transform="translate({index % across * width},{index // across * height})">'
+        f'<text class="tick" x="10" y="13">{escape(title)}</text>'
+        + chart.replace("<svg ", f'<svg y="{_TITLE}" width="{width}" height="{size[1]}" ', 1)
+        + "</g>"
+        for index, (title, chart) in enumerate(charts)
+    ]
+    down = -(-len(charts) // across)
+    whole = f'width="{min(across, len(charts)) * width}" height="{down * height + _TITLE}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {whole}><style>{style()}{_FONT}</style>'
+        '<rect width="100%" height="100%" style="fill:var(--card)"/>'
+        f"{''.join(parts)}{_key(key, down * height + 13)}</svg>"
+    )
+
+
+def _key(key: Mapping[str, str], y: int) -> str:
+    words, x = "", 10
+    for color, label in key.items():
+        words += f'<text class="tick" x="{x}" y="{y}" style="fill:var(--{color})">'
+        words += f"{escape(label)}</text>"
+        x += 24 + 7 * len(label)
+    return words

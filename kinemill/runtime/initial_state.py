@@ -1,0 +1,97 @@
+"""Where a rollout starts: a history made from one state, or a measured one that is moved.
+
+Symbols: B batch, H history, S states, A actions.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput
+from kinemill.runtime.input_checks import Array, to_array
+from kinemill.runtime.interface import Interface
+
+
+def hold(
+    interface: Interface, state: Mapping[str, float], action: Mapping[str, float] | None = None
+) -> tuple[Array, Array]:
+    """Return a history (1, H, S), (1, H-1, A) that stood still at one state under one action.
+
+    Args:
+        interface: of the model.
+        state: value by name; a state that is not named is 0.
+        action: value by name; an action that is not named is 0.
+
+    Raises:
+        BadInput: a name that the model does not know, or a value that is not finite.
+    """
+    rows = interface.history
+    states = np.zeros((1, rows, len(interface.states)), dtype=interface.dtype)
+    actions = np.zeros((1, rows - 1, len(interface.actions)), dtype=interface.dtype)
+    for name, value in state.items():
+        states[..., place("state", name, interface.states)] = _number(name, value)
+    for name, value in (action or {}).items():
+        actions[..., place("action", name, interface.actions)] = _number(name, value)
+    return states, actions
+
+
+def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) -> Array:
+    """Shift the history of some states so that it ends at other values; the rest stays.
+
+    The whole history of a state is shifted by the same amount: its last steps keep their shape, so
+    that the model sees no jump that nobody made.
+
+    Args:
+        interface: of the model.
+        states: history (B, H, S).
+        initial: the present by name of state, a number or (B,).
+
+    Raises:
+        BadInput: a name that the model does not know, or a value that is not finite or not (B,).
+    """
+    moved = states.copy()
+    for name, value in initial.items():
+        column = place("state", name, interface.states)
+        given = _numbers(f"initial {name}", value)
+        if given.shape not in ((), (len(states),)):
+            wanted = f"a number, or one for each of {len(states)} rows"
+            raise BadInput(f"initial {name}", f"has shape {given.shape}", expected=wanted)
+        if not np.isfinite(given).all():
+            raise BadInput(f"initial {name}", f"is {value}", expected="finite numbers")
+        shift = given - states[:, -1, column]
+        moved[..., column] = states[..., column] + shift[:, None]
+        moved[:, -1, column] = given  # not by way of a difference, which rounds
+    return moved
+
+
+def place(what: str, name: str, known: tuple[str, ...]) -> int:
+    """Return the index of a channel.
+
+    Raises:
+        BadInput: there is none of this name; the nearest is proposed.
+    """
+    if name in known:
+        return known.index(name)
+    close = get_close_matches(name, known, n=1)
+    raise BadInput(
+        f"{what} {name!r}",
+        "is not known to the model",
+        expected=f"one of {', '.join(known) or 'none'}",
+        fix=f"did you mean {close[0]!r}?" if close else None,
+    )
+
+
+def _number(name: str, value: float) -> float:
+    given = _numbers(name, value)
+    if given.size != 1 or not np.isfinite(given).all():
+        raise BadInput(name, f"is {value}", expected="a finite number")
+    return float(given.reshape(()))
+
+
+def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    array = to_array(name, value)
+    if array.dtype.kind not in "fiu":
+        raise BadInput(name, f"holds {array.dtype}", expected="real numbers")
+    return array.astype(np.float64)

@@ -1,0 +1,158 @@
+"""From a folder, a file or a registry address to a `Simulator` or `Policy`, digests checked."""
+
+import importlib
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+from kinemill.errors import BadInput
+from kinemill.runtime.integrity import (
+    POLICY,
+    ROLLOUT,
+    STEP,
+    SUMS,
+    check_names,
+    read_model,
+    read_sums,
+)
+from kinemill.runtime.model_safety import refuse_folder
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.simulator import Simulator
+
+_LOG = logging.getLogger(__name__)
+
+
+def load(
+    where: str | Path,
+    *,
+    threads: int = 1,
+    non_finite: Literal["raise", "pass"] = "raise",
+    out_of_limits: Literal["raise", "pass"] = "pass",
+    engine: Literal["onnx", "auto", "c"] = "onnx",
+) -> Any:
+    """Load a simulator or a policy, whichever it is.
+
+    A folder is loaded as it was exported: every file is listed in its `sha256sums`. A file that is
+    named by its own path is checked where `sha256sums` or `io.yaml` lie in its folder.
+
+    Args:
+        where: a folder with `rollout.onnx` and `step.onnx`, or with `policy.onnx`; the path
+            of such a file or of a variant of it, `rollout.int8.onnx`;
+            or an address in the registry, `models:/TASK@champion` or `models:/TASK/3`.
+        threads: of ONNX Runtime; for small models one is quicker than two.
+        non_finite: what a NaN or infinity in an input does: `raise` an error, or `pass` on and
+            come out as NaN in every output of that row of the batch and in no other.
+        out_of_limits: what a value beyond the limits of its channel does: `raise` an error, or
+            `pass` on, as planners try what a robot will not do.
+        engine: what works rollouts out: `onnx`; `c`, machine code compiled here, from the ONNX file
+            and compared with it, which takes a second, a C compiler and the `onnx` package; or
+            `auto`, machine code where that is possible, else ONNX Runtime, which it says. A policy
+            runs in ONNX Runtime, whatever this says.
+
+    Returns:
+        A `Simulator`, or a `Policy`.
+
+    Raises:
+        BadInput: there is no such model, or the registry extra is not installed.
+        CorruptArtifact: a file is missing, is not listed, differs from the digest it was published
+            with, or its metadata contradict `io.yaml`.
+    """
+    if non_finite not in ("raise", "pass"):
+        raise BadInput("non_finite", repr(non_finite), expected="'raise' or 'pass'")
+    if out_of_limits not in ("raise", "pass"):
+        raise BadInput("out_of_limits", repr(out_of_limits), expected="'raise' or 'pass'")
+    if engine not in ("onnx", "auto", "c"):
+        raise BadInput("engine", repr(engine), expected="'onnx', 'auto' or 'c'")
+    if threads < 1:
+        raise BadInput("threads", str(threads), expected="1 or more")
+    file = _model_file(where)
+    sums = read_sums(file.parent) if (file.parent / SUMS).is_file() else None
+    finite, bounded = non_finite == "raise", out_of_limits == "raise"
+    if file.name == POLICY:
+        model = read_model(file, sums)
+        return Policy.open(file, model, threads=threads, finite=finite, bounded=bounded)
+    own = file.name.startswith("rollout.")
+    beside = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
+    step = read_model(beside, sums) if beside.is_file() else None
+    simulator = Simulator(
+        file,
+        read_model(file, sums),
+        step,
+        threads=threads,
+        finite=finite,
+        bounded=bounded,
+    )
+    if engine != "onnx":
+        _quicken(simulator, beside, must=engine == "c")
+    return simulator
+
+
+def load_simulator(where: str | Path, **settings: Any) -> Simulator:
+    """Load a model of dynamics as `load` does.
+
+    Raises:
+        BadInput: it is a policy, or as for `load`.
+    """
+    found = load(where, **settings)
+    if not isinstance(found, Simulator):
+        raise BadInput(where, "is a policy", expected="a model of dynamics")
+    return found
+
+
+def load_policy(where: str | Path, **settings: Any) -> Policy:
+    """Load a policy as `load` does.
+
+    Raises:
+        BadInput: it is a model of dynamics, or as for `load`.
+    """
+    found = load(where, **settings)
+    if not isinstance(found, Policy):
+        raise BadInput(where, "is a model of dynamics", expected="a policy")
+    return found
+
+
+def _quicken(simulator: Simulator, where: Path, *, must: bool) -> None:
+    """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
+    try:
+        simulator.compile()
+    except (BadInput, ModuleNotFoundError) as error:
+        if must:
+            raise BadInput(where, f"cannot be compiled: {error}", fix="engine='auto'") from error
+        _LOG.warning("%s runs in ONNX Runtime, not compiled: %s", where.parent, error)
+
+
+def _model_file(where: str | Path) -> Path:
+    if str(where).startswith("models:/"):
+        where = _fetch(str(where))
+    path = Path(where).expanduser()
+    if path.is_dir():
+        path = path.resolve()  # `kinemill pull --watch` may swap a link to it meanwhile
+        refuse_folder(path)
+        check_names(path, read_sums(path))
+        path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
+    if not path.is_file():
+        wanted = f"a folder with {ROLLOUT} or {POLICY}, or that file"
+        raise BadInput(path, "is not there", expected=wanted)
+    return path
+
+
+def _fetch(address: str) -> Path:
+    if importlib.util.find_spec("mlflow") is None:
+        raise _lacks(address, "mlflow")
+    try:
+        # By name: what a robot has may lack the registry extra, and this layer is below it.
+        register = importlib.import_module("kinemill.register")
+        return Path(register.fetch_bundle(address))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "kinemill":
+            raise
+        raise _lacks(address, error.name) from error
+
+
+def _lacks(address: str, package: str | None) -> BadInput:
+    return BadInput(
+        address,
+        f"a registry address needs {package!r}, which is not installed",
+        fix="pip install 'kinemill[registry]', or load the folder of a model",
+    )

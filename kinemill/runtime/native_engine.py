@@ -1,0 +1,69 @@
+"""Rollouts by machine code compiled for this computer, see `kinemill.export.native_library`."""
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+
+from kinemill.errors import BadInput
+from kinemill.runtime.input_checks import Array
+from kinemill.runtime.interface import Interface, wrapped
+
+SAME = 1e-4  # what rounding comes to within three steps, relative to the largest numbers
+FEW = 3  # rows below which one after the other is quicker than many lanes, some of them idle
+
+
+class CompiledRollout:
+    """A model's rollout in a shared library.
+
+    Args:
+        library: with `kinemill_rollout_1` and one of more lanes, loaded.
+        lanes: of the other one.
+        states: how many, S.
+        engine: what it was compiled with, for people.
+    """
+
+    def __init__(self, library: ctypes.CDLL, lanes: int, states: int, engine: str) -> None:
+        self.engine, self._states = engine, states
+        self._single = library.kinemill_rollout_1
+        self._many = getattr(library, f"kinemill_rollout_{lanes}")
+        for function in (self._single, self._many):
+            function.argtypes = [*[ctypes.c_void_p] * 4, ctypes.c_long, ctypes.c_long]
+            function.restype = None
+
+    def __call__(self, states: Array, past_actions: Array, actions: Array) -> Array:
+        """Roll out contiguous float32: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S).
+
+        Sizes are the caller's to check. The interpreter is free for other threads meanwhile.
+        """
+        batch, horizon = actions.shape[:2]
+        found = np.empty((batch, horizon, self._states), dtype=np.float32)
+        run = self._many if batch >= FEW else self._single
+        run(
+            states.ctypes.data,
+            past_actions.ctypes.data,
+            actions.ctypes.data,
+            found.ctypes.data,
+            batch,
+            horizon,
+        )
+        return found
+
+
+def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
+    """Compare machine code with the ONNX file that it was made of, a row alone and many.
+
+    Raises:
+        BadInput: they differ by more than rounding, or one gives NaN.
+    """
+    random, history = np.random.default_rng(0), interface.history
+    states, actions = len(interface.states), len(interface.actions)
+    angle = np.array([name in interface.angles for name in interface.states])
+    for batch in (1, 17):
+        shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 3, actions)]
+        inputs = [random.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
+        wanted = run(*inputs)
+        off = np.abs(wrapped(compiled(*inputs) - wanted, angle))
+        if not bool((off <= SAME * (1.0 + np.abs(wanted))).all()):
+            found = f"differs from the ONNX file by up to {np.max(off):.3g}"
+            raise BadInput(compiled.engine, found, expected="the same numbers")

@@ -1,0 +1,161 @@
+"""What a robot or an environment observed, made into a policy's tensors, or refused with a reason.
+
+Symbols: B batch, D numbers observed, A actions, M choices.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput
+from kinemill.runtime.initial_state import place
+from kinemill.runtime.input_checks import Array, Axis, as_input, to_array
+from kinemill.runtime.policy_interface import PolicyInterface
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
+
+Inputs = dict[str, NDArray[Any]]
+_BATCH = Axis("batch")
+
+
+class Observing:
+    """Reads observations of one policy.
+
+    Args:
+        interface: of the policy.
+        finite: refuse NaN and infinity.
+        bounded: refuse what is beyond the limits of its channel.
+    """
+
+    def __init__(self, interface: PolicyInterface, *, finite: bool, bounded: bool) -> None:
+        self._layout, self._shapes = interface.layout, interface.shapes()
+        self._choices_of, self._finite = interface.choices, finite
+        names = self._layout.observation
+        known = self._layout.limits if bounded else {}
+        pairs = tuple(known.get(name, (-np.inf, np.inf)) for name in names)
+        limits = pairs if any(name in known for name in names) else ()
+        self._numbers = Axis("observed numbers", len(names), names, limits)
+        self._choices = Axis("choices", self._layout.mask)
+
+    def one(self, observation: Any, mask: ArrayLike | None, seed: int) -> Inputs:
+        """Return the tensors, a batch of one, of what was observed at one step.
+
+        Args:
+            observation: numbers (D,) in the interface's order, or a mapping: by name of input, or
+                by name of each observed number. What the policy does not know is passed over.
+            mask: choices that are allowed (M,); None: those that the observation says, else all.
+            seed: of this step.
+
+        Raises:
+            BadInput: what is lacking, or a shape, a kind of number or a value that cannot be used.
+        """
+        given = observation if isinstance(observation, Mapping) else self._only(observation)
+        made: Inputs = {}
+        for name in self._layout.inputs:
+            if name == OBSERVATION:
+                made[name] = self._observed(given)
+            elif name == MASK:
+                made[name] = self._allowed(given.get(MASK) if mask is None else mask)
+            elif name == SEED:
+                made[name] = np.array([[seed]], dtype=np.int64)
+            else:
+                made[name] = self._medium(name, given)[None]
+        if mask is not None and not self._layout.mask:
+            raise BadInput(MASK, "was given", expected="none: this policy knows no forbidden ones")
+        return made
+
+    def many(self, inputs: Mapping[str, Any]) -> Inputs:
+        """Return the tensors of a batch, by name of input; without a mask all is allowed.
+
+        Raises:
+            BadInput: as for `one`, or another batch size in one of them.
+        """
+        made, sizes = dict[str, NDArray[Any]](), dict[str, int]()
+        for name, (shape, kind) in self._shapes.items():
+            if name not in inputs and name != MASK:
+                raise self._lacking(name, inputs)
+            if name == OBSERVATION:
+                axes = [_BATCH, self._numbers]
+                made[name] = as_input(name, inputs[name], axes, finite=self._finite)
+            elif name == MASK:
+                continue
+            else:
+                made[name] = _whole(name, inputs[name], shape, kind)
+            sizes[name] = len(made[name])
+        batch = next(iter(sizes.values()), 1)
+        if self._layout.mask:
+            rows: Any = inputs.get(MASK)
+            rows = np.ones((batch, self._layout.mask)) if rows is None else rows
+            made[MASK] = self._allowed_rows(rows)
+            sizes[MASK] = len(made[MASK])
+        if any(size != batch for size in sizes.values()):
+            found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise BadInput("batch", found, expected="the same batch size in all")
+        return {name: made[name] for name in self._layout.inputs}
+
+    def _only(self, observation: Any) -> dict[str, Any]:
+        """Take what is no mapping for the one input that there is."""
+        inputs = [name for name in self._layout.inputs if name not in (MASK, SEED)]
+        if len(inputs) != 1:
+            wanted = f"a mapping with {', '.join(inputs)}"
+            raise BadInput("observation", f"is one {type(observation).__name__}", expected=wanted)
+        return {inputs[0]: observation}
+
+    def _observed(self, given: Mapping[str, Any]) -> Array:
+        names = self._layout.observation
+        if OBSERVATION in given:
+            numbers = given[OBSERVATION]
+        else:
+            missing = [name for name in names if name not in given]
+            if missing:
+                place("observed number", missing[0], tuple(given))  # says which one is nearest
+            numbers = [given[name] for name in names]
+        return as_input(OBSERVATION, numbers, [self._numbers], finite=self._finite)[None]
+
+    def _allowed(self, mask: Any) -> Array:
+        wanted = np.ones(self._layout.mask) if mask is None else mask
+        return self._allowed_rows(to_array(MASK, wanted)[None])
+
+    def _allowed_rows(self, mask: Any) -> Array:
+        """Return (B, M); each action of each row must be left a choice."""
+        rows = to_array(MASK, mask)
+        rows = rows.astype(np.float32) if rows.dtype == bool else rows
+        allowed = as_input(MASK, rows, [_BATCH, self._choices], finite=self._finite)
+        start = 0
+        for name, count in zip(self._layout.actions, self._choices_of, strict=True):
+            if count and bool((allowed[:, start : start + count] == 0.0).all(axis=1).any()):
+                raise BadInput(
+                    MASK, f"forbids all {count} choices of {name}", expected="one or more"
+                )
+            start += count
+        return allowed
+
+    def _medium(self, name: str, given: Mapping[str, Any]) -> NDArray[np.uint8]:
+        if name not in given:
+            raise self._lacking(name, given)
+        value = given[name]
+        if name in self._layout.texts and isinstance(value, str):
+            size = self._layout.texts[name]
+            value = np.frombuffer(value.encode()[:size].ljust(size, b"\0"), dtype=np.uint8)
+        shape, kind = self._shapes[name]
+        return _whole(name, to_array(name, value)[None], shape, kind)[0]
+
+    def _lacking(self, name: str, given: Mapping[str, Any]) -> BadInput:
+        wanted = ", ".join(self._layout.inputs)
+        return BadInput(name, f"is not among {', '.join(given) or 'nothing'}", expected=wanted)
+
+
+def _whole(name: str, value: Any, shape: tuple[int, ...], kind: str) -> NDArray[Any]:
+    """Return whole numbers (B, ...) as `kind`; pictures in 0 to 1 are refused, not rounded to 0."""
+    array = to_array(name, value)
+    if array.dtype.kind not in "iu":
+        fix = "pictures are uint8, 0 to 255" if len(shape) == 3 else None
+        raise BadInput(name, f"holds {array.dtype}", expected=kind, fix=fix)
+    if array.shape[1:] != shape or not len(array):
+        wanted = ", ".join(str(size) for size in shape)
+        raise BadInput(name, f"has shape {array.shape}", expected=f"(batch, {wanted})")
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    if array.dtype != kind and bool(((array < low) | (array > high)).any()):
+        raise BadInput(name, f"holds values beyond {kind}", expected=f"{low} to {high}")
+    return np.ascontiguousarray(array, dtype=kind)

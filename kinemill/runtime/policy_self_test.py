@@ -1,0 +1,93 @@
+"""A copy of a policy, tried where it is to run: stored parity cases, latency.
+
+Symbols: N cases, T steps, A actions.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import CorruptArtifact
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.timing import Line, line, timed
+
+Arrays = dict[str, NDArray[Any]]
+_GIVEN = "input."
+
+
+def read_cases(path: Path) -> Arrays:
+    """Return the stored cases of a policy: `input.*` (N, T, ...), `action`, `allowed` (N, T, A).
+
+    Raises:
+        CorruptArtifact: there are none, or they are not what they should be.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            cases = {name: np.asarray(stored[name]) for name in stored.files}
+        wanted, allowed = cases["action"], cases["allowed"]
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        told = f"cannot be read ({error})"
+        raise CorruptArtifact(path, told, expected="parity cases") from error
+    if not wanted.size or wanted.shape != allowed.shape or not np.isfinite(allowed).all():
+        raise CorruptArtifact(path, "holds no case", expected="parity cases")
+    return cases
+
+
+def parity(policy: Policy, cases: Arrays) -> list[Line]:
+    """Compare the file with what the trained policy did, all cases at once and each alone."""
+    together = play(policy, cases)
+    alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(together))]
+    return [
+        compared("policy parity", together, cases),
+        compared("policy parity, batch 1", np.concatenate(alone), cases),
+    ]
+
+
+def play(policy: Policy, cases: Arrays, rows: slice = slice(None)) -> NDArray[np.float32]:
+    """Return what a policy does step after step with its own memory, (N, T, A)."""
+    inputs = {
+        name.removeprefix(_GIVEN): part[rows]
+        for name, part in cases.items()
+        if name.startswith(_GIVEN)
+    }
+    count, steps = cases["action"][rows].shape[:2]
+    carry, found = policy.initial_carry(count), list[NDArray[np.float32]]()
+    for step in range(steps):
+        now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
+        action, carry = policy.step(now, carry)
+        found.append(action)
+    return np.stack(found, axis=1)
+
+
+def compared(name: str, found: NDArray[np.float32], cases: Arrays) -> Line:
+    """Compare actions (N, T, A) with those of the cases; NaN anywhere fails."""
+    allowed = cases["allowed"]
+    off = np.abs(found.astype(np.float64) - cases["action"])
+    passed = bool((off <= allowed).all() and np.isfinite(found).all())
+    share = np.where(off > 0.0, off / np.where(allowed > 0.0, allowed, np.finfo(float).tiny), 0.0)
+    worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
+    told = f"{worst:.0%} of what is allowed" if worst < 1e6 else "other choices, or none"
+    told = f"{told}, {len(found)} cases of {found.shape[1]} steps"
+    return line(name, passed, told, "at most what rounding comes to")
+
+
+def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], Any]:
+    """Return the lines of a verdict, and how long an `act` and a bare `step` take, ms."""
+    cases = read_cases(folder / "cases.npz")
+    lines = parity(policy, cases)
+    return lines, {"act": timed(acting(policy, cases), calls)}
+
+
+def acting(policy: Policy, cases: Arrays) -> Callable[[], object]:
+    """Return what a control loop does at every step: from an observation to an action."""
+    one = {
+        name.removeprefix(_GIVEN): np.ascontiguousarray(part[0, 0])
+        for name, part in cases.items()
+        if name.startswith(_GIVEN)
+    }
+    policy.reset()
+    return lambda: policy.act(one)

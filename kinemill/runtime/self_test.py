@@ -1,0 +1,203 @@
+"""A copy of a model, tried where it is to run: hashes, stored parity cases, latency.
+
+numpy and ONNX Runtime are all it needs. Whether the model is any good is in verification.json; here
+it is whether this copy, on this machine, with this ONNX Runtime, is that model.
+
+Symbols: N cases, H history, T horizon, S states, A actions.
+"""
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime.integrity import (
+    IO,
+    POLICY,
+    ROLLOUT,
+    SUMS,
+    interface_fault,
+    read_sums,
+    unlisted,
+)
+from kinemill.runtime.interface import wrapped
+from kinemill.runtime.loader import load
+from kinemill.runtime.model_safety import refuse_folder, refuse_model
+from kinemill.runtime.policy_self_test import try_policy
+from kinemill.runtime.simulator import Simulator
+from kinemill.runtime.timing import CALLS, Line, line, timed
+
+CASES = "cases.npz"
+INPUTS = ("states", "past_actions", "actions")
+STEPS = 5  # of step.onnx, beside the rollout
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -> dict[str, Any]:
+    """Try the model in a folder and return what was found, `passed` first.
+
+    Args:
+        folder: with `sha256sums` and `cases.npz`.
+        calls: in each of five blocks that latency is measured in; the best one counts.
+        bound_ms: on the 99th percentile of the latency of a rollout, or of a policy's `act`;
+            None: none.
+
+    Raises:
+        BadInput: it is no model, or holds what may run by itself.
+    """
+    if not folder.is_dir():
+        raise BadInput(folder, "is no folder", expected="the folder of a model")
+    refuse_folder(folder)
+    lines = files_lines(folder)
+    found: dict[str, Any] = {"passed": False, "folder": str(folder), "lines": lines}
+    if not all(each["passed"] for each in lines):
+        return found  # nothing of a changed file is run
+    model = load(folder, non_finite="pass")
+    acts = (folder / POLICY).is_file()
+    more, times = (try_policy if acts else try_simulator)(model, folder, calls)
+    lines += more
+    if bound_ms is not None:
+        p99 = times["act" if acts else "rollout"]["p99"]
+        lines.append(line("latency", p99 <= bound_ms, f"p99 {p99:.3f} ms", f"{bound_ms} ms"))
+    return found | {
+        "passed": all(each["passed"] for each in lines),
+        "task": model.interface.task,
+        "latency_ms": times,
+        "onnxruntime": _version(),
+        "machine": platform.platform(),
+    }
+
+
+def try_simulator(simulator: Simulator, folder: Path, calls: int) -> tuple[list[Line], Any]:
+    """Return the lines of a verdict, and how long a rollout and a step take, ms."""
+    cases, lines = read_cases(folder), list[Line]()
+    for file in sorted(folder.glob(f"{ROLLOUT.partition('.')[0]}*.onnx")):
+        if file.name == ROLLOUT:
+            lines += parity(simulator, cases)
+        else:
+            lines.append(runs(load(file, non_finite="pass"), file.name, cases))
+    return lines, latency(simulator, cases, calls)
+
+
+def _version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def files_lines(folder: Path) -> list[Line]:
+    """Compare every file with its sha256, and each ONNX file with io.yaml.
+
+    Raises:
+        BadInput: there is no model.
+    """
+    if not (folder / SUMS).is_file() and not any(folder.glob("*.onnx")):
+        raise BadInput(folder, "holds no model", expected=f"a folder with {ROLLOUT} or {POLICY}")
+    lines = [hashes(folder)]
+    if not lines[0]["passed"]:
+        return lines
+    models = sorted(folder.glob("*.onnx"))
+    for path in models:
+        refuse_model(path, path.read_bytes())
+    io = folder / IO
+    wrong = [] if io.is_file() else [f"no {IO}"]
+    if io.is_file():
+        said = io.read_bytes()
+        faults = {path.name: interface_fault(path.read_bytes(), said) for path in models}
+        wrong = [f"{name} {fault}" for name, fault in faults.items() if fault]
+    told = "; ".join(wrong) or f"{len(models)} files"
+    return [*lines, line("interface", not wrong, told, f"the metadata as {IO} says")]
+
+
+def hashes(folder: Path) -> Line:
+    """Compare every file with its sha256; one that is not listed is a fault as well."""
+    wanted = "each file as sha256sums says, and no other"
+    if not (folder / SUMS).is_file():
+        return line("hashes", False, f"no {SUMS}", wanted)
+    sums = read_sums(folder)
+    there = {path.name for path in folder.iterdir()}
+    wrong = [f"{name} is not listed" for name in unlisted(folder, sums)]
+    for name, sha in sorted(sums.items()):
+        # A name that leads out of the folder is not in `there`, so nothing outside is opened.
+        if name not in there or not (folder / name).is_file():
+            wrong.append(f"{name} is missing")
+        elif hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha:
+            wrong.append(f"{name} has changed")
+    told = "; ".join(wrong) if wrong else f"{len(sums)} files"
+    return line("hashes", not wrong, told, wanted)
+
+
+def read_cases(folder: Path) -> Arrays:
+    """Return the stored cases.
+
+    Raises:
+        CorruptArtifact: there are none, or they are not what they should be.
+    """
+    names = (*INPUTS, "next_states", "allowed")
+    try:
+        with np.load(folder / CASES, allow_pickle=False) as stored:
+            cases = {name: np.asarray(stored[name], np.float32) for name in names}
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        told = f"cannot be read ({error})"
+        raise CorruptArtifact(folder / CASES, told, expected="parity cases") from error
+    if any(not len(part) for part in cases.values()) or not np.isfinite(cases["allowed"]).all():
+        raise CorruptArtifact(folder / CASES, "holds no case", expected="parity cases")
+    return cases
+
+
+def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
+    """Compare both files with what the trained model said, all cases at once and each alone."""
+    inputs = [cases[name] for name in INPUTS]
+    together = simulator.rollout(*inputs)
+    alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(together))]
+    stepped = _stepped(simulator, *inputs)
+    return [
+        _compared("rollout parity", together, simulator, cases),
+        _compared("rollout parity, batch 1", np.concatenate(alone), simulator, cases),
+        _compared("step parity", stepped, simulator, cases),
+    ]
+
+
+def _stepped(simulator: Simulator, states: Any, past: Any, actions: Any) -> NDArray[np.float32]:
+    state, carry, found = states[:, -1], simulator.warm_up(states, past), list[Any]()
+    for k in range(min(STEPS, actions.shape[1])):
+        state, *carry = simulator.step(state, actions[:, k], *carry)
+        found.append(state)
+    return np.stack(found, axis=1)
+
+
+def _compared(name: str, found: Any, simulator: Simulator, cases: Arrays) -> Line:
+    """Compare (N, K, S) with the first K steps of the cases; NaN anywhere fails."""
+    steps = found.shape[1]
+    wanted, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
+    angle = np.array([each in simulator.interface.angles for each in simulator.states])
+    off = np.abs(wrapped(found - wanted, angle))
+    passed = bool((off <= allowed).all() and np.isfinite(found).all())
+    share = off / np.where(allowed > 0.0, allowed, 1.0)
+    worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
+    told = f"{worst:.0%} of what is allowed, {len(found)} cases of {steps} steps"
+    return line(name, passed, told, "at most what rounding comes to")
+
+
+def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
+    """Tell whether a variant in fewer bits answers; how good it is, was measured at export."""
+    found = variant.rollout(*(cases[part] for part in INPUTS))
+    passed = bool(np.isfinite(found).all())
+    return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")
+
+
+def latency(simulator: Simulator, cases: Arrays, calls: int) -> dict[str, dict[str, float]]:
+    """Time a rollout over the cases' horizon, and a step, batch 1, ms."""
+    one = [cases[name][:1] for name in INPUTS]
+    carry = simulator.warm_up(*one[:2])
+    state, action = one[0][:, -1], one[2][:, 0]
+    return {
+        "rollout": timed(lambda: simulator.rollout(*one), calls),
+        "step": timed(lambda: simulator.step(state, action, *carry), calls),
+    }

@@ -1,0 +1,75 @@
+"""`step.onnx`: a model one time step at a time, what it remembers handed along.
+
+Symbols: B batch, S states, A actions.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from kinemill.errors import BadInput
+from kinemill.runtime.input_checks import Array, Axis, same_batch
+from kinemill.runtime.inputs import Inputs
+from kinemill.runtime.session import open_with
+
+
+class Step:
+    """A step behind ONNX Runtime.
+
+    Args:
+        session: of `step.onnx`.
+        inputs: reads what is handed in.
+    """
+
+    def __init__(self, session: Any, inputs: Inputs) -> None:
+        self._session, self._carry, self._inputs = session, inputs.interface.carry, inputs
+        self._names = ["next_state", *(f"next_{item.name}" for item in self._carry)]
+        self._axes = [
+            tuple(Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape))
+            for item in self._carry
+        ]
+
+    def __call__(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> tuple[Array, ...]:
+        """Return the next state (B, S) after (B, S), (B, A), then the next carry.
+
+        Raises:
+            BadInput: a shape, a kind of number, or a value that cannot be used.
+        """
+        if len(carry) != len(self._carry):
+            wanted = ", ".join(item.name for item in self._carry) or "none"
+            raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see warm_up")
+        states, actions = self._inputs.now(state, action)
+        feed = {"state": states, "action": actions}
+        for item, axes, value in zip(self._carry, self._axes, carry, strict=True):
+            feed[item.name] = self._inputs.part(item.name, value, *axes)
+        same_batch(**feed)
+        return tuple(self._session.run(self._names, feed))
+
+
+def open_step(
+    where: Path, model: bytes, threads: int, inputs: Inputs, properties: Mapping[str, str]
+) -> Step:
+    """Open step.onnx, unless it does not belong to the rollout.onnx beside it.
+
+    Args:
+        where: it came from, for messages.
+        model: its bytes.
+        threads: of ONNX Runtime.
+        inputs: of the rollout.
+        properties: metadata of the rollout; both files have the same.
+
+    Raises:
+        BadInput: it is no step.onnx, or that of another model.
+    """
+    names = ["state", "action", *(item.name for item in inputs.interface.carry)]
+    session = open_with(where, model, threads, names, f"{names}")
+    if session.get_modelmeta().custom_metadata_map != properties:
+        raise BadInput(
+            where,
+            "is of another model than the rollout.onnx beside it",
+            expected="two files of one export",
+            fix="export the model again",
+        )
+    return Step(session, inputs)

@@ -1,0 +1,66 @@
+"""Storage: content-addressed artifacts, JSON files, locks, disk space, remote copies, the home.
+
+The names below are the public API. A result is published as a folder
+`store/<stage>/<task>/<key>/`; the key is a digest of everything the result depends on.
+"""
+
+from kinemill.store.artifacts import (
+    SUMMARY,
+    Outcome,
+    Ref,
+    Staged,
+    drop_indexes,
+    find,
+    index_path,
+    once,
+    open_ref,
+    peek,
+    publish_staged,
+    stage_outcome,
+    summary_of,
+)
+from kinemill.store.digests import file_digest
+from kinemill.store.json_io import (
+    Json,
+    as_json,
+    aside_of,
+    canonical,
+    digest,
+    publish_file,
+    publish_json,
+    publish_shared,
+    read_json,
+    write_json,
+    write_listed,
+)
+from kinemill.store.manifest import FORMAT, MANIFEST
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "SUMMARY",
+    "Json",
+    "Outcome",
+    "Ref",
+    "Staged",
+    "as_json",
+    "aside_of",
+    "canonical",
+    "digest",
+    "drop_indexes",
+    "file_digest",
+    "find",
+    "index_path",
+    "once",
+    "open_ref",
+    "peek",
+    "publish_file",
+    "publish_json",
+    "publish_shared",
+    "publish_staged",
+    "read_json",
+    "stage_outcome",
+    "summary_of",
+    "write_json",
+    "write_listed",
+]

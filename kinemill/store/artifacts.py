@@ -1,0 +1,262 @@
+"""Atomic, content-addressed publishing: aside, fsync, rename; checked against digests when read.
+
+A published outcome is a folder `store/<stage>/<task>/<key>/` holding the stage's files, a
+`summary.json` with its numbers, and a `MANIFEST.json` naming the sha256 of each file. The key is
+the digest of everything the outcome depends on, so asking twice finds it instead of making it
+again. A crash leaves a folder under `.staging/`, which nothing ever reads.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store.atomic_write import Move, hasten, settle
+from kinemill.store.digests import believe, file_digest, own_digest
+from kinemill.store.disk_space import telling
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.json_io import (
+    Json,
+    digest,
+    parse_json,
+    read_json,
+)
+from kinemill.store.manifest import FORMAT, MANIFEST, check_folder, manifest_of, read_checked
+from kinemill.store.remote_sync import bring, send
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """What travels between stages: a folder below the home, and the digest of its manifest."""
+
+    path: str
+    digest: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the reference as a JSON object."""
+        return {"path": self.path, "digest": self.digest}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, str]) -> "Ref":
+        """Read a reference back from its JSON object."""
+        return cls(path=value["path"], digest=value["digest"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one stage published: its reference, its numbers, and whether it was there before."""
+
+    ref: Ref
+    summary: Json
+    known: bool
+
+
+def open_ref(home: Home, ref: Ref) -> Path:
+    """Return the folder behind `ref` after checking every file in it against its sha256.
+
+    What is damaged makes the caches of its task doubtful: without them the next run looks at
+    everything, and makes anew what is not whole.
+
+    Raises:
+        CorruptArtifact: the folder is gone, a file is missing, or its bytes have changed.
+    """
+    with _looking(home, ref) as folder:
+        check_folder(folder, ref.digest)
+    return folder
+
+
+@contextmanager
+def _looking(home: Home, ref: Ref) -> Generator[Path]:
+    """Yield the folder behind `ref`; if it turns out to be damaged, so may be others."""
+    folder = home.root / ref.path
+    bring(home, folder)
+    try:
+        yield folder
+    except CorruptArtifact:
+        drop_indexes(home, Path(ref.path).parent.name)
+        raise
+
+
+def index_path(home: Home, task: str, name: str) -> Path:
+    """Return where a cache of what a task has published is kept; losing it costs time alone."""
+    return home.store / "index" / task / name
+
+
+def drop_indexes(home: Home, task: str) -> None:
+    """Remove the caches that say what need not be looked at."""
+    for path in index_path(home, task, "").glob("*.json"):
+        path.unlink(missing_ok=True)
+
+
+def summary_of(home: Home, ref: Ref) -> Json:
+    """Return the numbers published with `ref`; of the files, theirs alone is looked at.
+
+    Raises:
+        CorruptArtifact: the outcome is gone, or its manifest or numbers have changed.
+    """
+    with _looking(home, ref) as folder:
+        return parse_json(folder / SUMMARY, read_checked(folder, ref.digest, SUMMARY))
+
+
+def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
+    """Return the outcome already published under `key`, or None; a damaged one is moved aside."""
+    folder = _place(home, stage, task, key)
+    if not bring(home, folder):
+        return None
+    if not _is_whole(folder, stage, task, key):
+        _set_aside(home, folder)
+        if not bring(home, folder):  # another machine's copy may be whole
+            return None
+    with suppress(OSError):  # a home that may only be read
+        os.utime(folder)  # in use: `kinemill gc` leaves it alone
+    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+
+
+def peek(home: Home, stage: str, task: str, key: str) -> Outcome | None:
+    """Return the outcome published under `key` as it stands: nothing is checked or moved."""
+    folder = _place(home, stage, task, key)
+    if not (folder / MANIFEST).is_file():
+        return None
+    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+
+
+def _place(home: Home, stage: str, task: str, key: str) -> Path:
+    return home.store / stage / task / key[:32]
+
+
+def _ref(home: Home, folder: Path) -> Ref:
+    return Ref(folder.relative_to(home.root).as_posix(), file_digest(folder / MANIFEST))
+
+
+def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
+    """Tell whether every byte of an outcome, its manifest's included, is as it was published."""
+    try:
+        text = (folder / MANIFEST).read_text()
+        found = json.loads(text)
+        made_from = {"stage": stage, "task": task, "inputs": found["inputs"]}
+        names, form = list(found["files"]), 1 if found["format"] == 1 else FORMAT
+        return digest(found["inputs"]) == key and text == manifest_of(
+            folder, made_from, names, form
+        )
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no manifest, or a damaged one: what is missing in it does not matter
+
+
+def _set_aside(home: Home, folder: Path) -> None:
+    aside = home.store / ".corrupt"
+    aside.mkdir(parents=True, exist_ok=True)
+    # Another process may have moved the damaged folder in the meantime.
+    with suppress(FileNotFoundError):
+        folder.rename(aside / f"{folder.name}-{uuid4().hex}")
+
+
+def once(
+    home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
+) -> Outcome:
+    """Return the outcome for `inputs`, building and publishing it only when it is not there yet.
+
+    Args:
+        home: where the store lives.
+        stage: name of the stage, the first part of the path.
+        task: name of the task, the second part.
+        inputs: everything the outcome depends on, as JSON: digests of the inputs, the stage's own
+            part of the task, and the stage's VERSION. Never time, commit, path or champion.
+        build: writes the stage's files into an empty folder and returns its summary.
+    """
+    staged = stage_outcome(home, stage, task, inputs, build)
+    return publish_staged(home, [staged])[0] if isinstance(staged, Staged) else staged
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An outcome that is written aside: it is there once it is published."""
+
+    ref: Ref
+    summary: Json
+    aside: Path
+    key: str
+
+    def move(self, home: Home) -> Move:
+        """Return the move that publishes it."""
+        return Move(self.aside, home.root / self.ref.path)
+
+    def discard(self) -> None:
+        """Remove what is still written aside."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def stage_outcome(
+    home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
+) -> Outcome | Staged:
+    """Return the outcome for `inputs`, or build it aside; see `once` for the arguments."""
+    key = digest(inputs)
+    if known := find(home, stage, task, key):
+        return known
+    aside = home.store / ".staging" / f"{stage}-{task}-{uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        with telling(aside):
+            fault_point("outcome.staged")
+            summary = build(aside)
+            fault_point("outcome.built")
+            text = _seal(aside, {"stage": stage, "task": task, "inputs": dict(inputs)}, summary)
+            fault_point("outcome.sealed")
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    path = _place(home, stage, task, key).relative_to(home.root).as_posix()
+    ref = Ref(path, hashlib.sha256(text.encode()).hexdigest())
+    return Staged(ref, read_json(aside / SUMMARY), aside, key)
+
+
+def publish_staged(
+    home: Home, staged: Sequence[Staged], before: Sequence[Move] = (), after: Sequence[Move] = ()
+) -> list[Outcome]:
+    """Publish outcomes that were written aside, at once.
+
+    Args:
+        home: where the store lives.
+        staged: the outcomes; where another process was faster, its outcome is as good.
+        before: what else is to be in its place before them.
+        after: what is to follow them.
+    """
+    outcomes = [one.move(home) for one in staged]
+    try:
+        with telling(home.store):
+            for moves in (before, outcomes, after):
+                send(home, moves)
+            settle([*before, *outcomes, *after])
+        return [_published(home, one) for one in staged]
+    finally:
+        for one in staged:
+            one.discard()
+
+
+def _published(home: Home, staged: Staged) -> Outcome:
+    if not staged.aside.exists():  # it got its place
+        return Outcome(staged.ref, staged.summary, known=False)
+    stage, task, _ = Path(staged.ref.path).parts[-3:]
+    if theirs := find(home, stage, task, staged.key):
+        return theirs
+    raise CorruptArtifact(home.root / staged.ref.path, "was damaged at once", fix="run again")
+
+
+def _seal(folder: Path, made_from: Json, summary: Json) -> str:
+    """Write summary and manifest of a folder; return the manifest."""
+    (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        hasten(path)
+        believe(path, own_digest(path))
+    text = manifest_of(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
+    (folder / MANIFEST).write_text(text)
+    return text

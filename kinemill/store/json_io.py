@@ -1,0 +1,122 @@
+"""JSON documents: spelled in one way for digests; a reader sees a whole one or none."""
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store.atomic_write import Move, settle
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import send
+
+Json = dict[str, Any]
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def canonical(value: object) -> str:
+    """Spell `value` as JSON in the one way that digests are taken of (no NaN, keys sorted)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def valid_text(text: str) -> str:
+    r"""Return `text` as valid Unicode: a byte that is no UTF-8 becomes `\xff`.
+
+    Python reads such a byte of a file name as a lone surrogate, which SQLite, Parquet, HTML pages
+    and terminals refuse to write.
+    """
+    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of `value` as canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def aside_of(path: Path) -> Path:
+    """Return where to write what will replace `path`: beside it, under a name nobody looks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".aside-{uuid4().hex}"
+
+
+def publish_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old file, the new one, or none."""
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(content)
+        fault_point("file.written")
+        settle([Move(aside, path)])
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def as_json(value: object) -> bytes:
+    """Spell `value` as readable JSON."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def publish_json(path: Path, value: object) -> None:
+    """Publish `value` as readable JSON, atomically."""
+    publish_file(path, as_json(value))
+
+
+def publish_shared(home: Home, path: Path, value: object) -> None:
+    """Publish `value` as `publish_json` does, where other machines find it, too."""
+    aside = aside_of(path)
+    try:
+        aside.write_bytes(as_json(value))
+        send(home, moves := [Move(aside, path)])
+        settle(moves)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON into a folder that is still to be published, in one line."""
+    path.write_text(json.dumps(value, allow_nan=False) + "\n")
+
+
+def write_listed(path: Path, items: list[Json]) -> None:
+    """Write a long list as `write_json` does, in a quarter of the time."""
+    with suppress(PydanticSerializationError):  # a name that is no UTF-8
+        content = to_json(items)
+        if b"NaN" not in content and b"Infinity" not in content:
+            path.write_bytes(content + b"\n")
+            return
+    write_json(path, items)  # which refuses what is no number
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        CorruptArtifact: the file holds no JSON.
+    """
+    return parse_json(path, path.read_bytes())
+
+
+def parse_json(path: Path, content: bytes) -> Any:
+    """Return what the bytes of a file spell.
+
+    Raises:
+        CorruptArtifact: they are no JSON.
+    """
+    with suppress(ValueError):  # what only the standard library reads: lone surrogates in names
+        return from_json(content)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        message = f"holds no JSON ({error})"
+        fix = "restore it from a backup: kinemill restore FOLDER"
+        raise CorruptArtifact(path, message, fix=fix) from error

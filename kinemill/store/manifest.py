@@ -1,0 +1,76 @@
+"""What a published folder holds: its files with their sha256, and what it was made from."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store.digests import own_digest
+from kinemill.store.formats import Format
+from kinemill.store.json_io import Json, parse_json
+
+FORMAT = 2
+_MANIFEST = Format("manifest", FORMAT)  # the one before was indented, nothing else
+MANIFEST = "MANIFEST.json"
+
+
+def check_folder(folder: Path, digest: str) -> None:
+    """Check the manifest of a folder, and all files that it lists.
+
+    Raises:
+        CorruptArtifact: one is missing, or its bytes have changed.
+    """
+    files = _files_of(folder, digest)
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file() or own_digest(path) != entry["sha256"]:
+            raise _changed(path, entry)
+
+
+def read_checked(folder: Path, digest: str, name: str) -> bytes:
+    """Return the bytes of one file of a folder, which are read once.
+
+    Raises:
+        CorruptArtifact: the manifest or the file is missing, or its bytes have changed.
+    """
+    entry, path = _files_of(folder, digest)[name], folder / name
+    content = _bytes_of(path)
+    if content is None or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise _changed(path, entry)
+    return content
+
+
+def _files_of(folder: Path, digest: str) -> Json:
+    manifest = folder / MANIFEST
+    content = _bytes_of(manifest)
+    if content is None:
+        raise CorruptArtifact(folder, "is not there or not whole", fix="run the chain again")
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise CorruptArtifact(manifest, "was changed since", fix="run the chain again")
+    return _MANIFEST.open(manifest, parse_json(manifest, content))["files"]
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _changed(path: Path, entry: Json) -> CorruptArtifact:
+    return CorruptArtifact(
+        path,
+        "is missing or its bytes have changed",
+        expected=f"sha256 {entry['sha256'][:12]}…",
+        fix="run the chain again",
+    )
+
+
+def manifest_of(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
+    """Spell the manifest of a folder as its files are now; form 1 was indented."""
+    files = {
+        name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in names
+    }
+    content = {"format": form, **made_from, "files": files}
+    return json.dumps(content, indent=1 if form == 1 else None)

@@ -1,0 +1,245 @@
+"""What of a home other machines see: the store and checkpoints, under their paths, in `remote`.
+
+What is published goes to the object store first and takes its local place then, so that whatever is
+there locally is there for all. Of an outcome the data goes first and its manifest last: half an
+upload is seen by nobody, and is written over by the next one. What another machine has published is
+fetched when it is asked for, checked against its digests, and is local from then on. Caches, what
+is pending and what was set aside stay where they are.
+
+Without `KINEMILL_REMOTE` nothing here does anything.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from kinemill.errors import Unreachable
+from kinemill.store.atomic_write import Move, settle
+from kinemill.store.digests import file_digest
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+from kinemill.store.object_store import Remote, remote
+
+LAST = "MANIFEST.json"  # of a folder: it says that the rest is there
+_OWN = {"index", "pending"}  # of `store/`: caches, and what is under way
+_THREADS = 16  # requests under way at once; each waits for the net
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+def send(home: Home, moves: Sequence[Move]) -> None:
+    """Bring what is written aside to where other machines find it, before it takes its place.
+
+    Where another machine was faster with a folder, its folder is fetched and takes that place.
+
+    Raises:
+        Unreachable: the object store did not take it; nothing is there that counts.
+    """
+    store = remote()
+    if store is None:
+        return
+    wanted = [(move.aside, key) for move in moves if (key := _key(home, move.place))]
+    folders = [(aside, key) for aside, key in wanted if aside.is_dir()]
+    theirs = _all(lambda item: bring(home, home.root / item[1]), folders)
+    ours = [item for item, found in zip(folders, theirs, strict=True) if not found]
+    files = [item for item in wanted if not item[0].is_dir()]
+    inner = [(file, f"{key}/{name}") for aside, key in ours for file, name in _within(aside)]
+    _put_all(store, [*files, *inner])
+    fault_point("remote.data")
+    _put_all(store, [(aside / LAST, f"{key}/{LAST}") for aside, key in ours])
+    fault_point("remote.sent")
+
+
+def bring(home: Home, folder: Path) -> bool:
+    """Fetch a published folder that is not there, all or nothing; return whether it is there.
+
+    Raises:
+        Unreachable: the object store did not answer.
+    """
+    store, key = remote(), _key(home, folder)
+    if folder.exists() or store is None or not key:
+        return folder.exists()
+    aside = home.store / ".staging" / f"fetched-{uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        if not store.get(f"{key}/{LAST}", aside / LAST):
+            return False
+        listed = _listed(aside / LAST)
+        if listed is None or not all(
+            _all(lambda item: _fetch(store, f"{key}/{item[0]}", aside / item[0], item[1]), listed)
+        ):
+            return False  # damaged there: as if it had never been made
+        settle([Move(aside, folder)])
+        return True
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
+    """Fetch a file that is not there; return whether it is.
+
+    Args:
+        home: where it belongs.
+        path: its place.
+        sha256: what its bytes must be, where that is known.
+    """
+    store, key = remote(), _key(home, path)
+    if path.is_file() or store is None or not key:
+        return path.is_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".aside-{uuid4().hex}"
+    try:
+        if not _fetch(store, key, aside, sha256):
+            return False
+        settle([Move(aside, path)])
+        return True
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def bring_new(
+    home: Home, folder: Path, told: Callable[[list[str]], None] | None = None
+) -> list[str]:
+    """Fetch the files right in a folder that are not there yet; return their names.
+
+    This lists the folder in the object store: one request for a thousand files.
+
+    Args:
+        home: where they belong.
+        folder: where they are to be.
+        told: hears their names, if there are any, before the first of them is there.
+    """
+    store, key = remote(), _key(home, folder)
+    if store is None or not key:
+        return []
+    known = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    new = sorted(name for name in store.names(key) if name not in known)
+    if new and told:
+        told(new)
+    _all(lambda name: bring_file(home, folder / name), new)
+    return new
+
+
+def withdraw(home: Home, path: Path) -> None:
+    """Remove a file or a published folder from the object store, its manifest first."""
+    store, key = remote(), _key(home, path)
+    if store is None or not key:
+        return
+    store.delete(f"{key}/{LAST}")
+    for name in store.names(key):
+        store.delete(f"{key}/{name}")
+    store.delete(key)
+
+
+def send_checkpoints(folder: Path, index: str) -> bool:
+    """Make the object store hold the checkpoints in `folder`, a training's under `runs/`.
+
+    Each is a folder of files of which `index` goes last. A store that does not answer is no reason
+    to end a training: its next checkpoint is sent together with this one.
+
+    Returns:
+        whether they are there.
+    """
+    store = remote()
+    if store is None:
+        return True
+    key = _run_key(folder)
+    try:
+        there = store.names(key, below=True)
+        places = [path.parent for path in folder.glob(f"*/{index}")]
+        here = {f"{place.name}/{path.name}": path for place in places for path in place.iterdir()}
+        new = [(path, f"{key}/{name}") for name, path in sorted(here.items()) if name not in there]
+        _put_all(store, [item for item in new if item[0].name != index])
+        fault_point("remote.checkpoint")
+        _put_all(store, [item for item in new if item[0].name == index])
+        # The index first, so that nobody takes what is left for a checkpoint.
+        for name in sorted(there.keys() - here.keys(), key=lambda one: not one.endswith(index)):
+            store.delete(f"{key}/{name}")
+    except Unreachable as error:
+        _log.warning("the checkpoint stays on this machine for now: %s", error)
+        return False
+    return True
+
+
+def bring_checkpoint(folder: Path, index: str) -> str | None:
+    """Fetch the newest checkpoint of a training, if another machine came further than this one.
+
+    Returns:
+        its name; None if nothing was fetched. Whoever reads it checks its digests.
+
+    Raises:
+        Unreachable: the object store did not answer.
+    """
+    store = remote()
+    if store is None:
+        return None
+    key = _run_key(folder)
+    there = store.names(key, below=True)
+    whole = [name.rpartition("/")[0] for name in there if name.endswith(f"/{index}")]
+    newest = max(whole, default="")
+    kind = newest.rpartition("-")[0]  # names end in the step, of nine digits
+    if not newest or any(path.name >= newest for path in folder.glob(f"{kind}-*")):
+        return None
+    aside = folder / f".aside-{uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        files = [name for name in there if name.rpartition("/")[0] == newest]
+        _all(lambda name: store.get(f"{key}/{name}", aside / name.rpartition("/")[2]), files)
+        settle([Move(aside, folder / newest)])
+        return newest
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _run_key(folder: Path) -> str:
+    return f"runs/{folder.parent.name}/{folder.name}"
+
+
+def _key(home: Home, place: Path) -> str | None:
+    """Return under which key a place in the store is shared; None if it is this machine's own."""
+    if not place.is_relative_to(home.store):
+        return None
+    first = place.relative_to(home.store).parts[0]
+    if first in _OWN or first.startswith("."):
+        return None
+    return place.relative_to(home.root).as_posix()
+
+
+def _within(folder: Path) -> Iterable[tuple[Path, str]]:
+    """Yield the files of a folder and their names in it, its manifest left out."""
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and name != LAST:
+            yield file, name
+
+
+def _listed(manifest: Path) -> list[tuple[str, str]] | None:
+    """Return names and digests of the files that a manifest lists; None if it is damaged."""
+    try:
+        files: dict[str, Any] = json.loads(manifest.read_bytes())["files"]
+        return [(name, entry["sha256"]) for name, entry in files.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _fetch(store: Remote, key: str, to: Path, sha256: str | None) -> bool:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    return store.get(key, to) and (sha256 is None or file_digest(to) == sha256)
+
+
+def _put_all(store: Remote, items: Sequence[tuple[Path, str]]) -> None:
+    _all(lambda item: store.put(*item), items)
+
+
+def _all(work: Callable[[T], Any], items: Sequence[T]) -> list[Any]:
+    """Do `work` on all items, many at a time; the first error ends it."""
+    if len(items) <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(max_workers=min(_THREADS, len(items))) as pool:
+        return list(pool.map(work, items))

@@ -1,0 +1,53 @@
+"""What a task may say: channels, units, and the settings of every stage, with helpful errors."""
+
+from kinemill.task.channels import Channel, Source, rotations
+from kinemill.task.compute import TARGETS, Compute
+from kinemill.task.document import Task
+from kinemill.task.learn import Learn
+from kinemill.task.loader import list_tasks, load_task, remember_task, task_name, task_path
+from kinemill.task.overrides import parse_overrides
+from kinemill.task.plugins import (
+    AUGMENTATIONS,
+    CHECKS,
+    ENCODINGS,
+    MODELS,
+    OBJECTIVES,
+    READERS,
+    Plugin,
+    Settings,
+    pick,
+    unknown_channels,
+)
+from kinemill.task.promote import Promote
+from kinemill.task.stages import Dataset, Ingest
+from kinemill.task.verify import Verify
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CHECKS",
+    "ENCODINGS",
+    "MODELS",
+    "OBJECTIVES",
+    "READERS",
+    "TARGETS",
+    "Channel",
+    "Compute",
+    "Dataset",
+    "Ingest",
+    "Learn",
+    "Plugin",
+    "Promote",
+    "Settings",
+    "Source",
+    "Task",
+    "Verify",
+    "list_tasks",
+    "load_task",
+    "parse_overrides",
+    "pick",
+    "remember_task",
+    "rotations",
+    "task_name",
+    "task_path",
+    "unknown_channels",
+]

@@ -1,0 +1,225 @@
+"""The `control` part of a task: what is wanted of the robot, and which controller looks for it."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+)
+
+from kinemill.registry import Registry, nearest
+from kinemill.task.expressions import FUNCTIONS, Expression
+from kinemill.task.plugins import Plugin, Settings, pick
+
+Problems = list[tuple[tuple[str | int, ...], str]]
+
+
+def _formula(value: Any) -> str:
+    text = str(value)
+    _ = Expression(text).names
+    return text
+
+
+def _number(value: Any) -> Any:
+    """Work out a formula without names, such as `pi / 2`."""
+    if not isinstance(value, str):
+        return value
+    formula = Expression(value)
+    if formula.names:
+        message = f"{value!r} is not a number: nobody knows {', '.join(sorted(formula.names))} here"
+        raise ValueError(message)
+    return float(formula.value({}))
+
+
+Formula = Annotated[str, BeforeValidator(_formula)]
+Number = Annotated[float, BeforeValidator(_number)]
+Range = tuple[Number, Number]
+
+
+class Controller(Plugin):
+    """Settings of a sampling controller, and its mathematics.
+
+    Plans are knots (K, A) within [-1, 1], the lowest and the highest value of each action; a spline
+    through them is the action sequence. One step of control shifts the last plan by `dt`, then
+    `iterations` times draws plans around it, rolls them out, and updates the plan by their costs.
+    """
+
+    samples: PositiveInt = Field(default=256, description="plans tried at once, the last one too")
+    horizon: PositiveInt = Field(default=25, description="steps of `dt` looked ahead")
+    knots: PositiveInt | None = Field(
+        default=None, description="of the spline over the horizon; default: one a step"
+    )
+    spline: Literal["zero", "linear", "cubic"] = Field(
+        default="linear", description="what lies between knots: the last one, a line, or a cubic"
+    )
+    iterations: PositiveInt = 1
+    noise: PositiveFloat = Field(
+        default=0.3, description="standard deviation of a knot, in halves of the action's range"
+    )
+    finest: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="the noise of plans goes down to this share of it, geometrically: coarse ones "
+        "find a way, fine ones keep an unstable robot where it is",
+    )
+
+    @abstractmethod
+    def draw(self, plan: Any, iteration: int, random: Any) -> Any:
+        """Draw knots (B, K, A) around a `kinemill.control.plan.Plan`, any size; they are clipped.
+
+        Args:
+            plan: the best known.
+            iteration: from 0 to `iterations` - 1.
+            random: numpy generator.
+        """
+
+    @abstractmethod
+    def update(self, plan: Any, knots: Any, costs: Any) -> Any:
+        """Return the next plan from knots (B, K, A) and their costs (B,); a failure costs inf."""
+
+
+CONTROLLERS: Registry[type[Controller]] = Registry("kinemill.control.controllers", "controller")
+
+
+class Aim(Settings):
+    """A quantity, and where it should be."""
+
+    of: Formula = Field(description="a channel, a name of `derived`, or a formula of them")
+    target: Number = Field(default=0.0, description="in the quantity's unit; may be `pi`")
+    kind: Literal["linear", "angle"] | None = Field(
+        default=None,
+        description="angle: the short way round; default: as the channel, linear for a formula",
+    )
+
+
+class Term(Aim):
+    """One term of the cost, in 1/s: it is summed over time."""
+
+    shape: Literal["square", "upright", "value", "rate"] = Field(
+        default="square",
+        description="of e, the quantity minus its target: e²; upright: 1 - cos e; value: e itself; "
+        "rate: the square of the change per second",
+    )
+    weight: float = Field(default=1.0, ge=0.0)
+    terminal: float = Field(
+        default=0.0, ge=0.0, description="weight of the same at the end of the horizon, without dt"
+    )
+
+
+class Reached(Aim):
+    """A quantity that has to be near its target for the run to be a success."""
+
+    within: PositiveFloat
+
+
+class Risk(Settings):
+    """How the costs that several models expect of one plan become one."""
+
+    type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = "average"
+    level: float = Field(
+        default=0.9,
+        gt=0.0,
+        lt=1.0,
+        description="value_at_risk: the quantile; cvar: the mean of what lies beyond that quantile",
+    )
+    aversion: float = Field(
+        default=1.0, description="exponential: log-mean-exp of that times the cost; < 0 seeks risk"
+    )
+
+
+class Uncertainty(Settings):
+    """True physics that is not quite known: plants whose parameters are drawn."""
+
+    members: PositiveInt = Field(default=1, description="models that a plan is tried on")
+    vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default={}, description="parameter of the plant: the largest relative change"
+    )
+
+
+def _plants() -> Registry[Any]:
+    return Registry("kinemill.sim", "simulated robot")
+
+
+class Control(Settings):
+    """What a controller is to achieve, with which plant, and how it looks for it."""
+
+    plant: str = Field(description="a robot of `kinemill.sim`")
+    seconds: PositiveFloat = Field(default=8.0, description="length of an episode")
+    start: dict[str, Range] = Field(
+        default={}, description="state: lowest and highest value at the start; others begin at 0"
+    )
+    derived: dict[str, Formula] = Field(
+        default={}, description="name: a formula of channels, such as the position of a tip"
+    )
+    cost: list[Term] = Field(min_length=1)
+    success: list[Reached] = []
+    hold: PositiveFloat = Field(
+        default=2.0, description="s at the end of an episode for which `success` must hold"
+    )
+    max_rate: dict[str, PositiveFloat] = Field(
+        default={}, description="action: largest change, its unit per second"
+    )
+    risk: Risk = Risk()
+    uncertainty: Uncertainty = Uncertainty()
+    controller: Annotated[
+        SerializeAsAny[Controller], BeforeValidator(pick(CONTROLLERS, Controller))
+    ]
+
+    @field_validator("plant")
+    @classmethod
+    def _known_plant(cls, value: str) -> str:
+        if value not in _plants():
+            message = f"unknown simulated robot; {nearest(value, list(_plants()))}"
+            raise ValueError(message)
+        return value
+
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return names that are no state, no action or no derived quantity."""
+        roles = {name: channel.role for name, channel in channels.items()}
+        states = [name for name in roles if roles[name] == "state"]
+        actions = [name for name in roles if roles[name] == "action"]
+        found = _unknown(self.start, states, "state", "start")
+        found += _unknown(self.max_rate, actions, "action", "max_rate")
+        if not actions:
+            found.append((("cost",), "control needs a channel whose role is action"))
+        for name in actions:
+            if channels[name].limits is None:
+                found.append((("cost",), f"action {name!r} needs `limits` to be controlled"))
+        known = [*states, *actions]
+        for name, formula in self.derived.items():
+            if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
+                found.append((("derived", name), "must be a word that means nothing else yet"))
+            found += _foreign(formula, known, ("derived", name))
+            known.append(name)
+        for key, aims in (("cost", self.cost), ("success", self.success)):
+            for index, aim in enumerate(aims):
+                found += _foreign(aim.of, known, (key, index, "of"))
+        return found
+
+    def is_angle(self, aim: Aim, channels: Mapping[str, Any]) -> bool:
+        """Tell whether the quantity of `aim` is an angle, to be compared the short way round."""
+        if aim.kind is not None:
+            return aim.kind == "angle"
+        return aim.of in channels and channels[aim.of].kind == "angle"
+
+
+def _unknown(names: Mapping[str, Any], known: list[str], what: str, key: str) -> Problems:
+    return [
+        ((key, name), f"no {what} {name!r}; {nearest(name, known)}")
+        for name in names
+        if name not in known
+    ]
+
+
+def _foreign(formula: str, known: list[str], where: tuple[str | int, ...]) -> Problems:
+    return [
+        (where, f"{name!r} is no state, action or derived quantity; {nearest(name, known)}")
+        for name in sorted(Expression(formula).names - set(known))
+    ]

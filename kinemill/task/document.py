@@ -1,0 +1,171 @@
+"""The task file as one model: one robot and one thing to learn about it."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationInfo,
+    create_model,
+)
+
+from kinemill.errors import BadInput
+from kinemill.task.channels import Channel
+from kinemill.task.compute import TARGETS, Compute
+from kinemill.task.control import Control
+from kinemill.task.environment import Environment, pick_environment
+from kinemill.task.export import Export
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import (
+    AUGMENTATIONS,
+    CHECKS,
+    MEDIA,
+    OBJECTIVES,
+    Plugin,
+    Settings,
+    pick,
+    usual,
+)
+from kinemill.task.promote import Promote, Retrain
+from kinemill.task.search import Tune
+from kinemill.task.stages import Dataset, Ingest, ValidateBase
+from kinemill.task.trackers import TRACKERS, Track, as_tracks
+from kinemill.task.verify import Verify
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@cache
+def validate_settings() -> type[ValidateBase]:
+    """Return the model of the `validate` part: the common keys and one for each physical check."""
+    fields: dict[str, Any] = {name: (CHECKS[name], CHECKS[name]()) for name in CHECKS}
+    return create_model("Validate", __base__=ValidateBase, **fields)
+
+
+def _validate_part(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, ValidateBase):
+        return value
+    return validate_settings().model_validate(value, context=info.context)
+
+
+def _task_name(value: str) -> str:
+    if not _NAME.match(value):
+        message = f"{value!r} is no task name; lower-case letters, digits and _ after a letter"
+        raise ValueError(message)
+    return value
+
+
+class Task(Settings):
+    """One robot and one thing to learn about it, as `tasks/<name>.yaml` states it."""
+
+    name: Annotated[str, AfterValidator(_task_name)] = Field(alias="task")
+    description: str = ""
+    dt: PositiveFloat = Field(description="time step of every episode, s")
+    channels: dict[str, Channel] = Field(
+        default={}, description="the robot's signals; those of an environment need no mention"
+    )
+    ingest: Ingest = Ingest()
+    validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
+        alias="validate",
+        default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
+    )
+    dataset: Dataset = Dataset()
+    augment: list[
+        Annotated[SerializeAsAny[Plugin], BeforeValidator(pick(AUGMENTATIONS, Plugin))]
+    ] = []
+    learn: Annotated[SerializeAsAny[Learn], BeforeValidator(pick(OBJECTIVES, Learn))]
+    compute: Annotated[SerializeAsAny[Compute], BeforeValidator(pick(TARGETS, Compute))] = Field(
+        default_factory=lambda: usual(TARGETS)
+    )
+    track: Annotated[
+        list[Annotated[SerializeAsAny[Track], BeforeValidator(pick(TRACKERS, Track))]],
+        BeforeValidator(as_tracks),
+    ] = Field(
+        default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
+        description="where the numbers of a training go, beside MLflow and its own folder",
+    )
+    export: Export = Export()
+    verify: Verify = Verify()
+    promote: Promote = Promote()
+    retrain: Retrain = Retrain()
+    environment: Annotated[
+        SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
+    ] = Field(default=None, description="what a policy acts in, and is tried in")
+    control: Control | None = Field(default=None, description="what a controller is to achieve")
+    tune: Tune = Tune()
+
+    _path: Path | None = PrivateAttr(default=None)
+    _notes: list[str] = PrivateAttr(default_factory=list[str])
+
+    @property
+    def states(self) -> list[str]:
+        """Names of the state channels, in the task's order: the order of every state tensor."""
+        return [name for name, channel in self.channels.items() if channel.role == "state"]
+
+    @property
+    def actions(self) -> list[str]:
+        """Names of the action channels, in the task's order: the order of every action tensor."""
+        return [name for name, channel in self.channels.items() if channel.role == "action"]
+
+    @property
+    def columns(self) -> list[str]:
+        """States, then actions: the order of columns in packed arrays."""
+        return [*self.states, *self.actions]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Columns, then observations and rewards: every channel that is a number at each step."""
+        return [*self.columns, *self._of("observation", "reward")]
+
+    @property
+    def media(self) -> list[str]:
+        """Names of the image and text channels, of which a step holds a reference."""
+        return self._of(*MEDIA)
+
+    @property
+    def recorded(self) -> list[str]:
+        """Numbers, then media: the columns of tracks and episodes beside `time_s`."""
+        return [*self.numbers, *self.media]
+
+    def _of(self, *roles: str) -> list[str]:
+        return [name for name, channel in self.channels.items() if channel.role in roles]
+
+    @property
+    def path(self) -> Path | None:
+        """The file this task was read from."""
+        return self._path
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should hear about how this task came to be, such as dropped keys."""
+        return list(self._notes)
+
+    @property
+    def max_gap(self) -> float:
+        """Longest silence between stamps that is bridged, s."""
+        return self.ingest.resample.max_gap or 5.0 * self.dt
+
+    def method(self, channel: str) -> str:
+        """Return how a channel comes to the task's time step: `linear`, `cubic` or `hold`."""
+        own = self.channels[channel]
+        usual = "hold" if own.role in {"reward", *MEDIA} else self.ingest.resample.method
+        return own.resample.method or usual
+
+    def bridged(self, channel: str) -> float:
+        """Return the longest silence of a channel with stamps of its own that is bridged, s."""
+        return self.channels[channel].resample.max_gap or self.max_gap
+
+    def part(self, *names: str) -> dict[str, Any]:
+        """Return parts of the task as JSON, for digests; `part("learn", "dt")`."""
+        whole = self.model_dump(mode="json", by_alias=True)
+        unknown = set(names) - set(whole)
+        if unknown:
+            raise BadInput(f"task {self.name}", f"has no part {sorted(unknown)}")
+        return {name: whole[name] for name in names}

@@ -1,0 +1,88 @@
+"""How a policy that imitates sees images, reads texts and comes to actions: the families."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+
+from kinemill.registry import Registry
+from kinemill.store.digests import file_digest
+from kinemill.task.plugins import Plugin
+from kinemill.task.web_overrides import LOCAL
+
+
+class Head(Plugin):
+    """Settings of a head.
+
+    Attributes:
+        seeded: whether it draws at random when it acts.
+    """
+
+    seeded: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, length: int, actions: int) -> Any:
+        """Make the `kinemill.models.heads.HeadModule` for chunks of `length` rows of `actions`."""
+
+
+class ImageEncoder(Plugin):
+    """Settings of what sees an image."""
+
+    size: PositiveInt = Field(default=64, description="numbers that an image becomes")
+    checkpoint: Annotated[str | None, LOCAL] = Field(
+        default=None,
+        description="safetensors file of this encoder's weights to begin with, beside the task",
+    )
+
+    holds: Annotated[str | None, LOCAL] = Field(
+        default=None, description="digest of that file, filled in: other weights, another policy"
+    )
+
+    @model_validator(mode="after")
+    def _of_these_bytes(self) -> "ImageEncoder":
+        path = Path(self.checkpoint) if self.checkpoint else None
+        if path is None or self.holds is not None or not path.is_file():
+            return self
+        return self.model_copy(update={"holds": file_digest(path)})
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _found_from_the_task(cls, value: str | None, info: ValidationInfo) -> str | None:
+        folder = (info.context or {}).get("folder")
+        if value is None or folder is None:
+            return value
+        return str((folder / Path(value).expanduser()).absolute())
+
+    @abstractmethod
+    def build(self, shape: tuple[int, int, int], told: int = 0) -> Any:
+        """Make the torch network: (B, C, H, W) in [0, 1], what texts say (B, told) -> (B, size).
+
+        Args:
+            shape: height, width, colors.
+            told: numbers that the texts of a row became; 0 without texts.
+        """
+
+
+class TextEncoder(Plugin):
+    """Settings of what reads a text."""
+
+    size: PositiveInt = Field(default=32, description="numbers that a text becomes")
+
+    @abstractmethod
+    def build(self, length: int, words: tuple[str, ...]) -> Any:
+        """Make the torch network (B, length) uint8, UTF-8 filled up with zeros -> (B, size).
+
+        Args:
+            length: bytes that are looked at.
+            words: those of the training texts, see `words_of`.
+        """
+
+
+HEADS: Registry[type[Head]] = Registry("kinemill.models.heads", "head", "deterministic")
+IMAGES: Registry[type[ImageEncoder]] = Registry(
+    "kinemill.models.encoders.images", "image encoder", "conv"
+)
+TEXTS: Registry[type[TextEncoder]] = Registry(
+    "kinemill.models.encoders.texts", "text encoder", "words"
+)

@@ -1,0 +1,347 @@
+"""From a task file and overrides to a checked `Task`, with errors that name file, line and key."""
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from kinemill.errors import BadInput, TaskError
+from kinemill.registry import nearest
+from kinemill.store.home import Home, project_root
+from kinemill.store.json_io import publish_json, read_json
+from kinemill.task.channels import problems_between
+from kinemill.task.document import Task, validate_settings
+from kinemill.task.overrides import apply, blame, family_at, leaves, nested
+from kinemill.task.plugins import Settings
+from kinemill.task.search import Problem, wrong_choices
+from kinemill.task.web_overrides import Context, Value, marked_values
+from kinemill.task.yaml import Document, Location, read_yaml
+
+
+def tasks_folder() -> Path:
+    """Return the folder of task files: `KINEMILL_TASKS`, or `tasks/` of the project."""
+    named, root = os.environ.get("KINEMILL_TASKS"), project_root()
+    if named:
+        return Path(named).expanduser().resolve()
+    if root is None:
+        raise BadInput("KINEMILL_TASKS", "not set, and there is no checkout with tasks/")
+    return root / "tasks"
+
+
+def list_tasks() -> dict[str, Path]:
+    """Return the task files by name, sorted."""
+    return {path.stem: path for path in sorted(tasks_folder().glob("*.yaml"))}
+
+
+def task_path(name: str) -> Path:
+    """Return the file of a task given by name or by path.
+
+    Raises:
+        BadInput: there is none; the message holds the nearest name.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return Path(name)
+    path = None if name in list_tasks() else _run_from(name)
+    if path is None:
+        return named_task(name)
+    if not path.is_file():
+        found = f"was run from {path}, which is not there any more"
+        raise BadInput(f"task {name!r}", found, fix="name the path of its task file")
+    return path
+
+
+def remember_task(home: Home, task: Task) -> None:
+    """Let commands find a task by its name that is run from a file outside the tasks folder."""
+    if task.path is not None and list_tasks().get(task.name) != task.path:
+        note = home.task_file(task.name)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        publish_json(note, {"path": str(task.path)})
+
+
+def _run_from(name: str) -> Path | None:
+    """Return the task file that a task was last run from, if that was named by its path."""
+    try:
+        noted = Home.find().task_file(name)
+    except BadInput:
+        return None
+    return Path(read_json(noted)["path"]) if noted.is_file() else None
+
+
+def load_task(
+    name: str | Path, overrides: Mapping[str, Any] | None = None, *, web: bool = False
+) -> Task:
+    """Read, override and check a task: the only way from a file and overrides to a task.
+
+    Args:
+        name: name of a task in the tasks folder, or a path.
+        overrides: mirror the task file; a key may be dotted, such as `learn.model.type`. A mapping
+            merges, key by key; anything else replaces.
+        web: the overrides come over the web: they may name no code, file or machine.
+
+    Raises:
+        TaskError: every problem found, each with file, line, key and nearest valid name.
+    """
+    path = task_path(str(name))
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise TaskError([f"{path}: holds no task; expected keys such as `task`, `dt`, `channels`"])
+    value, notes = copy.deepcopy(document.value), list[str]()
+    changes = nested(overrides or {}, notes)
+    notes += apply(value, changes)
+    context = Context(path.resolve().parent, _known(document) if web else None)
+    task = check_task(document, value, changes, context)
+    task._notes += notes  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
+def task_name(name: str) -> str:
+    """Return the name of a task, given by name or by path, without checking its settings.
+
+    The checks import every plug-in family. Commands that only read what a task made need none.
+
+    Raises:
+        BadInput: there is no such task.
+        TaskError: the file is no task of that name.
+    """
+    path = task_path(name)
+    value = read_yaml(path).value
+    if isinstance(value, dict) and value.get("task") == path.stem:
+        return path.stem
+    return load_task(name).name
+
+
+def recorded_task(
+    value: Mapping[str, Any], path: Path | None, overrides: Mapping[str, Any], where: object
+) -> Task:
+    """Check a whole task as it was written down, after overrides.
+
+    Args:
+        value: the task with all its keys, as `model_dump` spells them.
+        path: the task file, from whose folder other files are named.
+        overrides: dotted key to value.
+        where: names the recorded task in errors.
+
+    Raises:
+        TaskError: every problem found.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(value))
+    apply(changed, nested(overrides))
+    task, problems = _tried(changed, Context((path or Path()).resolve().parent))
+    if task is None or problems:
+        raise TaskError([f"{where}: {'.'.join(map(str, at))}: {what}" for at, what in problems])
+    task._path = path  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
+def named_task(name: str) -> Path:
+    """Return the file of a task that the web names: one of the tasks folder, never a path.
+
+    Raises:
+        BadInput: there is none of this name.
+    """
+    known = list_tasks()
+    if name not in known:
+        raise BadInput(f"task {name!r}", "unknown", fix=nearest(name, list(known)))
+    return known[name]
+
+
+def check_task(
+    document: Document, value: Any, changes: Mapping[str, Any], context: Context | None = None
+) -> Task:
+    """Check `value`, the content of `document` after `changes`, and return it as a task."""
+    context = context or Context(document.path.resolve().parent)
+    task, problems = _tried(value, context)
+    if task and task.name != document.path.stem:
+        problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
+    if task and not problems:
+        found = wrong_choices(task.tune.space, lambda given: _under(given, value, context))
+        problems = [(("tune", "space", *where), what) for where, what in found]
+    if task is None or problems:
+        overrides = dict(leaves(changes))
+        raise TaskError([_line(document, overrides, where, what) for where, what in problems])
+    task._path = document.path.resolve()  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
+def _known(document: Document) -> frozenset[Value]:
+    """Return the values of marked fields that a task file has, as it spells them and as read.
+
+    Raises:
+        TaskError: it is no task by itself.
+    """
+    context = Context(document.path.resolve().parent)
+    task = check_task(document, copy.deepcopy(document.value), {}, context)
+    return frozenset({*context.seen, *marked_values(task)})
+
+
+def _tried(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
+    """Read `value` as a task; return it, if it is one, and what is wrong with it."""
+    try:
+        task = Task.model_validate(value, context=context.values())
+    except ValidationError as error:
+        telling = _telling(error, value)
+        return None, [_problem(where, item, value) for where, item in telling]
+    return task, _problems(task)
+
+
+def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
+    """Return what would be wrong with a task under the settings that a search may choose."""
+    changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
+    for key in settings:
+        if found := _scalar_above(changed, key):
+            choices = "a value, {select: [...]} or {range: [low, high]}"
+            return [
+                (tuple(key.split(".")), f"{found}, which has no keys; expected {choices} there")
+            ]
+    try:
+        apply(changed, nested(settings))
+    except BadInput as error:
+        where = error.where.removeprefix("--set ")
+        return [(tuple(where.split(".")), f"{error.found}; expected {error.expected}")]
+    return _tried(changed, context)[1]
+
+
+def _scalar_above(value: Any, key: str) -> str | None:
+    """Return what a task has above a dotted key in place of a mapping or a list."""
+    for name in key.split(".")[:-1]:
+        value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, int | float | str):
+            return f"{name} is {value!r}"
+    return None
+
+
+def _problems(task: Task) -> list[Problem]:
+    """Collect what plug-ins and channels find wrong with each other."""
+    parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
+    policy = task.learn.gives == "policy"
+    parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
+    parts += [(("control",), task.control)] if task.control else []
+    parts += [(("export",), task.export), (("verify",), task.verify)]
+    parts += [(("environment",), task.environment)] if task.environment else []
+    modeled: list[tuple[Location, Settings]] = []
+    (parts if policy else modeled).append((("learn",), task.learn))
+    checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
+    modeled.append((("promote",), task.promote))
+    modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
+    # Models of dynamics and checks know states and actions alone.
+    own = {name: task.channels[name] for name in task.columns}
+    found: list[tuple[Location, str]] = list(problems_between(task.channels))
+    if task.learn.from_logs and not task.channels:
+        found.append((("channels",), "is missing, or names none"))
+    if not task.learn.from_logs and task.environment is None:
+        found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
+    unfit = task.promote.unfit(
+        policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
+    )
+    found += [(("promote", *where), what) for where, what in unfit]
+    found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
+    for channels, those in ((task.channels, parts), (own, modeled)):
+        for where, part in those:
+            found += [((*where, *inner), what) for inner, what in part.problems(channels)]
+    return found
+
+
+def _line(document: Document, overrides: Mapping[str, Any], where: Location, what: str) -> str:
+    key = ".".join(map(str, where))
+    culprit, surely = blame(document, overrides, where)
+    if surely:
+        return f"--set {culprit}: {what}" if culprit == key else f"--set {culprit}: {key}: {what}"
+    after = f" (after --set {culprit})" if culprit else ""
+    return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
+
+
+def _telling(error: ValidationError, value: Any) -> list[tuple[Location, Any]]:
+    """Return where each error is, and what; those of alternatives that nobody meant left out.
+
+    Of a `tail` that is too large, pydantic also says that it is no number and no list.
+    """
+    found: list[tuple[Location, Any]] = []
+    for item in error.errors(include_url=False):
+        names_key = item["type"] in {"extra_forbidden", "missing"}
+        found.append((_real_location(item["loc"], value, names_key), item))
+    return [(where, item) for where, item in found if not _is_aside(where, item, found)]
+
+
+def _is_aside(where: Location, item: Any, found: list[tuple[Location, Any]]) -> bool:
+    """Tell whether `item` says that something is of another type, and others say what is wrong."""
+    return item["type"].endswith("_type") and any(
+        other[: len(where)] == where
+        and (len(other) > len(where) or not its["type"].endswith("_type"))
+        for other, its in found
+    )
+
+
+def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
+    """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(loc[:-1], value)
+        return loc, f"unknown key; {nearest(str(loc[-1]), known)}"
+    if item["type"] == "missing":
+        return loc, "is missing"
+    if item["type"] == "literal_error":
+        found, choices = str(item["input"]), item["ctx"]["expected"]
+        names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
+        return loc, f"found {found!r}; expected {choices}; {nearest(found, names)}"
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message.partition(" or instance of ")[0]
+    found = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
+    return loc, f"{message}{found}"
+
+
+def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
+    """Drop the parts of pydantic's location that name alternatives of a union, not keys.
+
+    The last part may be a key that the value lacks: one that is missing.
+    """
+    real: list[str | int] = []
+    for index, part in enumerate(loc):
+        last = ends_in_key and index == len(loc) - 1
+        if part in value if isinstance(value, dict) else _is_index(part, value):
+            value = value[part]
+        elif not last:
+            continue
+        real.append(part)
+    return tuple(real)
+
+
+def _is_index(part: str | int, value: Any) -> bool:
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _known_keys(loc: Location, value: Any) -> list[str]:
+    """Return the keys that are valid at `loc`, following plug-ins by their `type`."""
+    kind: Any = Task
+    for depth, part in enumerate(loc):
+        value = value[part]
+        family = family_at(loc[: depth + 1])
+        if part == "validate" and depth == 0:
+            kind = validate_settings()
+        elif family and isinstance(value, dict) and value.get("type", family.usual) in family:
+            kind = family[value.get("type", family.usual)]
+        else:
+            kind = _kind_below(kind, part)
+    settings = _settings_class(kind)
+    if settings is None:
+        return []
+    return [field.alias or name for name, field in settings.model_fields.items()]
+
+
+def _kind_below(kind: Any, part: str | int) -> Any:
+    """Return the annotation of what stands at `part`: a field, or a value of a dict or list."""
+    if _is_settings(kind):
+        field = kind.model_fields.get(part)
+        return field.annotation if field else None
+    return next((inner for inner in get_args(kind) if _settings_class(inner)), None)
+
+
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _settings_class(kind: Any) -> type[BaseModel] | None:
+    if _is_settings(kind):
+        return kind
+    return next((found for inner in get_args(kind) if (found := _settings_class(inner))), None)

@@ -1,0 +1,216 @@
+"""Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from kinemill.errors import BadInput
+from kinemill.registry import Registry
+from kinemill.task.compute import TARGETS
+from kinemill.task.control import CONTROLLERS
+from kinemill.task.environment import KINDS, WRAPPERS, as_environment
+from kinemill.task.imitation import HEADS, IMAGES, TEXTS
+from kinemill.task.plugins import (
+    AUGMENTATIONS,
+    ENCODINGS,
+    MODELS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+)
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
+from kinemill.task.search import RANGE, SELECT
+from kinemill.task.trackers import TRACKERS
+from kinemill.task.yaml import Document, Location, read_yaml, scalar
+
+_SPACE = ("tune", "space")
+# Where a task file chooses a plug-in by `type`; places in lists left out, * is any name.
+_FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
+    ("learn",): OBJECTIVES,
+    ("learn", "model"): MODELS,
+    ("learn", "model", "residual"): MODELS,
+    ("learn", "encoding", "channels", "*"): ENCODINGS,
+    ("learn", "optimizer"): OPTIMIZERS,
+    ("learn", "schedule"): SCHEDULES,
+    ("augment",): AUGMENTATIONS,
+    ("compute",): TARGETS,
+    ("track",): TRACKERS,
+    ("control", "controller"): CONTROLLERS,
+    ("learn", "algorithm"): ALGORITHMS,
+    ("learn", "runner"): RUNNERS,
+    ("learn", "head"): HEADS,
+    ("learn", "image"): IMAGES,
+    ("learn", "text"): TEXTS,
+    ("environment",): KINDS,
+    ("environment", "wrappers"): WRAPPERS,
+}
+
+
+def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
+    """Return the plug-ins that a `type` at `where` chooses from; None where it chooses none."""
+    place = tuple(part for part in map(str, where) if not part.isdigit())
+    if place[:2] == ("learn", "physics"):  # a way of learning within another
+        place = ("learn", *place[2:])
+    return _FAMILIES.get(place, _FAMILIES.get((*place[:-1], "*")))
+
+
+def parse_overrides(items: list[str]) -> dict[str, Any]:
+    """Read `key=value` arguments; values are spelled as in a task file.
+
+    `@FILE` stands for the overrides in a file, one `key: value` a line.
+
+    Raises:
+        BadInput: an item without `=`, or a value that is not YAML.
+    """
+    overrides: dict[str, Any] = {}
+    for item in items:
+        if item.startswith("@"):
+            overrides |= _of_file(Path(item[1:]))
+            continue
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"--set {item}", "is not key=value", fix="as in --set learn.history=12")
+        overrides[key.strip()] = scalar(text, f"--set {key.strip()}")
+    return overrides
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    found = read_yaml(path).value
+    if not isinstance(found, dict):
+        raise BadInput(
+            f"--set @{path}", "holds no overrides", expected="lines as learn.history: 12"
+        )
+    return found
+
+
+def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict[str, Any]:
+    """Return overrides as one mapping that mirrors the task file, as the launchpad holds them.
+
+    A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win, and a later
+    `type` drops the keys of an earlier one that the new type lacks.
+
+    Args:
+        overrides: by key.
+        notes: takes a line for each dropped key.
+    """
+    whole: dict[str, Any] = {}
+    merge = _Merge([] if notes is None else notes, keep_untyped=True)
+    for key, value in overrides.items():
+        *above, last = key.split(".")
+        part: dict[str, Any] = {last: value}
+        for name in reversed(above):
+            part = {name: part}
+        merge.into(whole, part, ())
+    return whole
+
+
+def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """Put overrides into the content of a task file, in place; return a line for each dropped key.
+
+    A mapping merges, key by key, at every depth; digits are places in a list. Anything else
+    replaces what is there, and a mapping replaces what is neither a mapping nor a list. A choice of
+    a search, such as `{select: [...]}`, is one value, no mapping. A changed `type` drops the keys
+    that the new type lacks.
+
+    Args:
+        value: of the task file.
+        changes: as `nested` returns them.
+
+    Raises:
+        BadInput: a place that the list lacks.
+    """
+    if isinstance(changes.get("environment"), Mapping):
+        value["environment"] = as_environment(value.get("environment"))  # a name has no keys
+    merge = _Merge([], keep_untyped=False)
+    merge.into(value, changes, ())
+    return merge.notes
+
+
+def _chooses(value: Any) -> bool:
+    """Tell whether a part of `tune.space` is a choice, which is one value, not a mapping."""
+    return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Merges mappings.
+
+    Attributes:
+        notes: takes a line for each dropped key.
+        keep_untyped: a mapping without `type` is a part of one, not one of the usual type.
+    """
+
+    notes: list[str]
+    keep_untyped: bool
+
+    def into(self, value: dict[str, Any], changes: Mapping[Any, Any], at: tuple[str, ...]) -> None:
+        known = {str(key): key for key in value}  # a key may be a number
+        for key in sorted(changes, key=lambda name: name != "type"):  # it decides what others mean
+            if key == "type":
+                self._drop_foreign_keys(value, at, changes[key])
+            name = known.get(str(key), str(key))
+            value[name] = self._merged(value.get(name), changes[key], (*at, str(key)))
+
+    def _merged(self, old: Any, new: Any, at: tuple[str, ...]) -> Any:
+        if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):
+            return copy.deepcopy(new)
+        changes = cast(Mapping[Any, Any], new)
+        if isinstance(old, list) and changes and all(str(key).isdecimal() for key in changes):
+            items = cast(list[Any], old)
+            for key, item in changes.items():
+                below = (*at, str(key))
+                if int(key) >= len(items):
+                    expected = f"0 to {len(items) - 1}" if items else "no places: the list is empty"
+                    where = f"--set {'.'.join(below)}"
+                    raise BadInput(where, f"no item '{key}'", expected=expected)
+                items[int(key)] = self._merged(items[int(key)], item, below)
+            return items
+        found = cast(dict[str, Any], old) if isinstance(old, dict) else {}
+        self.into(found, changes, at)
+        return found
+
+    def _drop_foreign_keys(self, value: dict[str, Any], at: tuple[str, ...], new: Any) -> None:
+        """Drop the keys that the plug-in `new` has no field for."""
+        family = family_at(at)
+        if family is None or not isinstance(new, str) or new not in family:
+            return
+        if value.get("type", new if self.keep_untyped else family.usual) == new:
+            return
+        dropped = [name for name in value if name not in family[new].model_fields]
+        for name in dropped:
+            del value[name]
+        if dropped:
+            key = ".".join((*at, "type"))
+            self.notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
+
+
+def leaves(changes: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything that `nested` returned."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(cast(Mapping[Any, Any], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:
+    """Tell which override a problem at `where` comes from, and whether it surely does.
+
+    Returns "" when none has to do with it. An override is surely to blame for what it set and for
+    what it brought into being; it may be to blame for a problem of what it is a part of.
+    """
+    key = ".".join(map(str, where))
+    for name in overrides:
+        if _within(key, name):
+            return name, True
+        parts = tuple(int(part) if part.isdigit() else part for part in name.split("."))
+        made = (parts[:end] for end in range(1, len(parts)) if parts[:end] not in document.lines)
+        if any(_within(key, ".".join(map(str, part))) for part in made):
+            return name, True
+    return next((name for name in overrides if _within(name, key)), ""), False
+
+
+def _within(key: str, folder: str) -> bool:
+    return key == folder or key.startswith(f"{folder}.")

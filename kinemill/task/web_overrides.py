@@ -1,0 +1,129 @@
+"""Which settings a request over the web may change: none that names code, a file or a machine.
+
+A field declares itself with `Annotated[str, LOCAL]`. Its value then comes from the task file, or
+from a user of this machine (`kinemill run --set`, Python), never from run configuration that the
+web pages, GraphQL or `kinemill start` send. The value is checked before anything else reads it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema, to_jsonable_python
+
+from kinemill.errors import BadInput
+from kinemill.task.hooks import file_of
+
+Value = tuple[str, str]  # the name of a field, and a value of it as JSON
+
+
+@dataclass(frozen=True)
+class Context:
+    """What pydantic hands to the validators of a task, as its context.
+
+    Attributes:
+        folder: of the task file; relative paths start there.
+        known: values of marked fields that the web may choose, since the task file has them; None:
+            a user of this machine chooses.
+        seen: values of marked fields that were validated.
+    """
+
+    folder: Path
+    known: frozenset[Value] | None = None
+    seen: set[Value] = field(default_factory=set[Value])
+
+    def values(self) -> dict[str, Any]:
+        """Return it as the mapping that pydantic takes."""
+        return {"folder": self.folder, "settings": self}
+
+
+@dataclass(frozen=True)
+class Local:
+    """Marks a field whose value the web cannot choose.
+
+    Attributes:
+        public: prefix of values that are harmless, such as `models:/`.
+        code: the value names code, as `file.py:name` or `module:name`.
+    """
+
+    public: str | None = None
+    code: bool = False
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema of the field with the check in front."""
+        return core_schema.with_info_before_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any, info: ValidationInfo) -> Any:
+        context = (info.context or {}).get("settings")
+        if not isinstance(context, Context):
+            return value
+        named = str(info.field_name), _spelled(value)
+        context.seen.add(named)
+        if context.known is None or (self.public and str(value).startswith(self.public)):
+            return value
+        if value is not None and named not in context.known:
+            message = (
+                "names code, a file or a machine, which no request over the web may choose; set "
+                "it in the task file, or use kinemill run on the machine itself"
+            )
+            raise ValueError(message)
+        path = file_of(value) if self.code and isinstance(value, str) else None
+        if path is not None and not _lies_in(context.folder, path):
+            message = f"leads out of {context.folder}, and the server loads code from there alone"
+            raise ValueError(message)
+        return value
+
+
+LOCAL = Local()
+CODE = Local(code=True)
+MODEL = Local(public="models:/")  # a registered model; a folder of one stays local
+
+
+def mark_of(info: Any) -> Local | None:
+    """Return the mark of a pydantic field, if it has one."""
+    return next((one for one in info.metadata if isinstance(one, Local)), None)
+
+
+def marked_values(part: Any) -> Iterator[Value]:
+    """Yield the values of marked fields in a part of a task, and in all parts below."""
+    if isinstance(part, BaseModel):
+        for name, info in type(part).model_fields.items():
+            if mark_of(info):
+                yield name, _spelled(getattr(part, name))
+            else:
+                yield from marked_values(getattr(part, name))
+    elif isinstance(part, Mapping):
+        for value in cast(Mapping[Any, Any], part).values():
+            yield from marked_values(value)
+    elif isinstance(part, list | tuple):
+        for value in cast(list[Any], part):
+            yield from marked_values(value)
+
+
+def within(folder: Path, wanted: Path) -> Path:
+    """Return a path that a request over the web names, resolved: links lead nowhere else.
+
+    Args:
+        folder: that it has to lie in; a relative path starts there.
+        wanted: the path.
+
+    Raises:
+        BadInput: it lies elsewhere.
+    """
+    if not _lies_in(folder, wanted):
+        expected, fix = f"a path in {folder}", "put the logs there, or use kinemill run --logs"
+        raise BadInput(f"folder {wanted}", "lies elsewhere", expected=expected, fix=fix)
+    return (folder / wanted).resolve()
+
+
+def _lies_in(folder: Path, path: Path) -> bool:
+    return (folder / path.expanduser()).resolve().is_relative_to(folder.resolve())
+
+
+def _spelled(value: Any) -> str:
+    return json.dumps(to_jsonable_python(value), sort_keys=True, default=str)

@@ -1,0 +1,89 @@
+"""Upkeep of MLflow's database: its schema, and the runs that somebody deleted."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlparse
+
+from kinemill.store.home import Home
+from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_uri
+
+
+class DeletedRun(NamedTuple):
+    """A run that is in MLflow's bin: its files, if they are on this machine, and its end in s."""
+
+    id: str
+    experiment: str
+    folder: Path | None
+    ended: float
+
+
+def deleted_runs(home: Home) -> Iterator[DeletedRun]:
+    """Yield the runs that somebody deleted; MLflow keeps their files."""
+    from mlflow.entities import ViewType
+
+    client = open_tracking(home).client
+    for experiment in client.search_experiments(view_type=ViewType.ALL):
+        token: str | None = None
+        while True:
+            page = client.search_runs(
+                [experiment.experiment_id], run_view_type=ViewType.DELETED_ONLY, page_token=token
+            )
+            for run in page:
+                ended = (run.info.end_time or run.info.start_time or 0) / 1000
+                folder = _local(run.info.artifact_uri)
+                yield DeletedRun(run.info.run_id, experiment.name, folder, ended)
+            token = page.token
+            if not token:
+                break
+
+
+def _local(uri: str) -> Path | None:
+    parsed = urlparse(uri)
+    return Path(unquote(parsed.path)) if parsed.scheme in ("", "file") else None
+
+
+class Revision(NamedTuple):
+    """The schema a database has, the one that this MLflow wants, and whether it knows the first."""
+
+    found: str
+    wanted: str
+    known: bool
+
+
+def revision(home: Home) -> Revision:
+    """Look at the schema of MLflow's database."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    with _engine(home) as (utils, engine):
+        found, wanted = utils._get_schema_version(engine), utils._get_latest_schema_revision()
+        scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
+    try:
+        known = bool(scripts.get_revision(str(found)))
+    except CommandError:
+        known = False
+    return Revision(str(found), wanted, known)
+
+
+def upgrade(home: Home) -> None:
+    """Bring MLflow's database to the schema that this MLflow wants."""
+    with _engine(home) as (utils, engine):
+        utils._upgrade_db(engine)
+
+
+@contextmanager
+def _engine(home: Home) -> Generator[tuple[Any, Any]]:
+    """Open the database as it is; `MlflowClient` would refuse one of another schema."""
+    prepare_mlflow()
+    import importlib
+
+    import sqlalchemy
+
+    utils: Any = importlib.import_module("mlflow.store.db.utils")
+    engine = sqlalchemy.create_engine(tracking_uri(home))
+    try:
+        yield utils, engine
+    finally:
+        engine.dispose()

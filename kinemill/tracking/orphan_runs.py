@@ -1,0 +1,54 @@
+"""Runs in MLflow that their process left behind: ended, and what it could not send is sent."""
+
+import logging
+import platform
+from typing import Any
+
+from kinemill.process import process_of
+from kinemill.store import read_json
+from kinemill.store.home import Home
+from kinemill.tracking.database import open_tracking
+from kinemill.tracking.runs import OWNER, unsent_folder, write
+
+ENDED = "kinemill.ended"
+_log = logging.getLogger(__name__)
+
+
+def _alive(owner: str) -> bool:
+    """Tell whether the owning process still runs; one of another machine is taken to."""
+    host, pid, started = owner.rsplit(":", 2)
+    if host != platform.node():
+        return True
+    # In a container that started again the same numbers come back at once.
+    return process_of(int(pid), float(started), apart=2.0) is not None
+
+
+def end_orphans(home: Home) -> list[str]:
+    """Send what was left unsent, mark runs whose process is gone as KILLED; return their ids."""
+    client = open_tracking(home).client
+    _send_kept(home, client)
+    ended: list[str] = []
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    for run in running:
+        owner = run.data.tags.get(OWNER)
+        if owner and not _alive(owner):
+            client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) is gone")
+            client.set_terminated(run.info.run_id, "KILLED")
+            ended.append(run.info.run_id)
+    return ended
+
+
+def _send_kept(home: Home, client: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for path in sorted(unsent_folder(home).glob("*.json")):
+        kept = read_json(path)
+        try:
+            write(client, path.stem, kept)
+            if kept["status"]:
+                client.set_terminated(path.stem, kept["status"])
+        except (MlflowException, OSError) as error:  # OSError: of the artifacts' folder
+            _log.warning("%s still cannot be sent: %s", path, str(error).splitlines()[0])
+            continue
+        path.unlink()

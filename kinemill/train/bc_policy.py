@@ -1,0 +1,179 @@
+"""A policy that imitates: sight, network, head, chunks; from the robot's units and back to them.
+
+Symbols: B batch, K rows of a window, F features, E numbers the head asks for, T actions of a chunk,
+A actions of a row.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.models.heads import Draws
+from kinemill.runtime.policy_layout import SEED, PolicyLayout
+from kinemill.train.chunks import Chunk
+from kinemill.train.obs_encoder import Sight
+from kinemill.train.policy import PolicyModule
+
+LARGEST = float(torch.finfo(torch.float32).max)
+SCALES = ("action_mean", "action_std")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a network remembers rows.
+
+    Attributes:
+        rows: K, of a window.
+        carried: whether it carries a state of its own, as recurrent ones do, and learns at each row
+            of a window; if not, it sees the last K rows, and at an episode's start the first one
+            in place of those before.
+    """
+
+    rows: int
+    carried: bool
+
+
+class Cloned(PolicyModule):
+    """A policy learned from demonstrations.
+
+    Args:
+        layout: what it sees and gives.
+        parts: sight; network (B, F), carry -> (B, E), carry; head.
+        memory: how the network remembers.
+        chunk: how actions are planned.
+        scale: `action_mean`, `action_std` (A,) float64.
+    """
+
+    action_mean: Tensor
+    action_std: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        layout: PolicyLayout,
+        parts: tuple[Sight, Any, Any],
+        memory: Memory,
+        chunk: Chunk,
+        scale: Mapping[str, Tensor],
+    ) -> None:
+        super().__init__(layout)
+        self.sight, self.network, self.head = parts
+        self.memory, self.chunk = memory, chunk
+        self.lowered: torch.dtype | None = None  # see `kinemill.train.amp`
+        for name in SCALES:
+            self.register_buffer(name, scale[name].to(torch.float32))
+        ends = [layout.limits.get(name, (-LARGEST, LARGEST)) for name in layout.actions]
+        for name, end in zip(("low", "high"), zip(*ends, strict=True), strict=True):
+            self.register_buffer(name, torch.tensor(end, dtype=torch.float32), persistent=False)
+
+    @property
+    def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Rows of the episode that are done, what the network carries, and the queue."""
+        queue = self.chunk.queue_shape(len(self.layout.actions))
+        return ((1,), *self._network_shapes, *([queue] if queue else []))
+
+    @property
+    def _network_shapes(self) -> list[tuple[int, ...]]:
+        return [shape for shape in self.network.carry_shapes if 0 not in shape]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the action (B, A) in task units, and the carry for the row after."""
+        names = self.layout.inputs
+        given, (count, *rest) = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
+        features = self.see(given)
+        own = len(self._network_shapes)
+        condition, *after = self.recall(features, count, rest[:own])
+        draws = Draws(given[SEED], count) if self.layout.seeded else None
+        chunk = self.head(condition, draws)
+        queue = rest[own:]
+        if queue:
+            action, queued = self.chunk.join(chunk, count, queue[0])
+            queue = [queued]
+        else:
+            action = chunk[:, 0]
+        action = self.limited(action * self.action_std + self.action_mean)
+        poison = poisoned((*given.values(), *tensors[len(names) :]))
+        carry = (count + 1.0, *after, *queue)
+        return action + poison, *(one + poison.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
+
+    def see(self, given: Mapping[str, Tensor]) -> Tensor:
+        """Return features (B, F) of one row each."""
+        if self.lowered is None:
+            return self.sight(given)
+        with torch.autocast(self.action_std.device.type, self.lowered):
+            return self.sight(given).to(torch.float32)
+
+    def ask(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Run the network on one row: (B, F), carry -> (B, E), carry."""
+        if self.lowered is None:
+            return self.network(features, *carry)
+        with torch.autocast(features.device.type, self.lowered):
+            return tuple(one.to(torch.float32) for one in self.network(features, *carry))
+
+    def recall(
+        self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Return what the network gives for a row, and what it carries on."""
+        given, whole = list(carry), list[Tensor]()
+        for shape in self.network.carry_shapes:
+            nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
+            whole.append(given.pop(0) if nothing is None else nothing)
+        if not self.memory.carried and self.memory.rows > 1:
+            before = features.unsqueeze(1).expand(-1, self.memory.rows - 1, -1)
+            whole = [
+                torch.where(count.reshape(-1, *[1] * (now.dim() - 1)) < 0.5, first, now)
+                for first, now in zip(self.network.warm_up(before), whole, strict=True)
+            ]
+        found, *after = self.ask(features, *whole)
+        shapes = self.network.carry_shapes
+        kept = [one for one, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return found, *kept
+
+    def conditions(self, features: Tensor, known: Tensor) -> Tensor:
+        """Return what the head is told in training: (B, K, F), (B, K) 1 or 0 -> (B, R, E).
+
+        R is 1, for the last row, or K where the network carries a state, which begins as zeros at
+        the first row that is known.
+        """
+        rows = features.shape[1]
+        if not self.memory.carried:
+            carry = self._window(features[:, :-1])
+            return self.ask(features[:, -1], *carry)[0].unsqueeze(1)
+        carry = self._zeros(features)
+        found: list[Tensor] = []  # so that torch's compiler reads it
+        for k in range(rows):
+            row = known[:, k]
+            carry = tuple(one * row.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
+            condition, *after = self.ask(features[:, k], *carry)
+            carry = tuple(after)
+            found.append(condition)
+        return torch.stack(found, dim=1)
+
+    def _zeros(self, features: Tensor) -> tuple[Tensor, ...]:
+        shapes = self.network.carry_shapes
+        return tuple(features.new_zeros(features.shape[0], *shape) for shape in shapes)
+
+    def _window(self, before: Tensor) -> tuple[Tensor, ...]:
+        return self.network.warm_up(before) if before.shape[1] else self._zeros(before)
+
+    def scaled(self, actions: Tensor) -> Tensor:
+        """Return actions (..., A) in spreads of training."""
+        return (actions - self.action_mean) / self.action_std
+
+    def limited(self, actions: Tensor) -> Tensor:
+        """Keep actions (..., A) within their limits; NaN stays NaN."""
+        low, high = self.low.expand_as(actions), self.high.expand_as(actions)
+        return torch.where(actions > high, high, torch.where(actions < low, low, actions))
+
+
+def poisoned(tensors: Iterable[Tensor]) -> Tensor:
+    """Return 0 for each row that is finite, and NaN for others, (B, 1).
+
+    A queue, or a first row that takes the place of a carry, would let a fault pass unseen.
+    """
+    found = [one.flatten(1).mul(0.0).sum(1) for one in tensors if one.is_floating_point()]
+    return torch.stack(found, dim=1).sum(1, keepdim=True)

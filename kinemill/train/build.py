@@ -1,0 +1,71 @@
+"""From the settings of dynamics to the module that is trained, exported and loaded again."""
+
+from collections.abc import Callable, Mapping
+from math import inf, isfinite
+from typing import Any
+
+import torch
+
+from kinemill.train.batches import member_seed
+from kinemill.train.layout import Layout
+from kinemill.train.step import SCALES, Step, make_step
+
+_INSIDE = "member.step."  # before the names of what is in the step of an ensemble
+
+
+def assemble(
+    learn: Any,
+    layout: Layout,
+    scale: Mapping[str, Any],
+    robots: int = 1,
+    first: Callable[[Step, int], float] | None = None,
+    starts: int = 1,
+) -> Any:
+    """Return a `Step`, or an `Ensemble` of some: weights are random, each member's by its own seed.
+
+    Args:
+        learn: settings of `objectives.dynamics`.
+        layout: of the task.
+        scale: the tensors named in SCALES of `train.step`.
+        robots: how many robots the network tells apart; 1: it tells none.
+        first: given each step and its member number before they are stacked; returns its error.
+        starts: random weights tried for each member; those with the smallest error are taken.
+    """
+
+    def begun(member: int, start: int) -> tuple[float, Step]:
+        torch.manual_seed(member_seed(learn.seed, member + start * learn.ensemble))
+        step = _one(learn, layout, scale, robots)
+        return (first(step, member) if first is not None else 0.0), step
+
+    steps: list[Step] = []
+    for member in range(learn.ensemble):
+        tried = [begun(member, start) for start in range(starts)]
+        steps.append(min(tried, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
+    if learn.ensemble == 1 and learn.loss != "gaussian":
+        return steps[0]
+    from kinemill.train.ensemble import Ensemble
+    from kinemill.train.ensemble_member import Member, Noise
+
+    sizes = layout.features, len(layout.outputs), len(layout.states)
+    noisy = learn.loss == "gaussian"
+    return Ensemble([Member(step, Noise(*sizes) if noisy else None) for step in steps])
+
+
+def _one(learn: Any, layout: Layout, scale: Mapping[str, Any], robots: int) -> Step:
+    if robots == 1:
+        return make_step(learn.model, layout, scale)
+    from kinemill.train.robots import make_robot_network
+
+    network = make_robot_network(learn.model, layout, robots, learn.embedding_size)
+    return Step(layout, network, scale)
+
+
+def step_of(module: Any) -> Step:
+    """Return the step inside of what `assemble` made; an ensemble's has stacked parameters."""
+    return module if isinstance(module, Step) else module.member.step
+
+
+def scale_in(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scaling tensors from the weights of what `assemble` made."""
+    prefix = "" if SCALES[0] in weights else _INSIDE
+    return {name: weights[f"{prefix}{name}"] for name in SCALES}

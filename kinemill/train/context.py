@@ -1,0 +1,52 @@
+"""What a training is given beside its data, and what comes of it, whichever way it learns."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinemill.store import Json
+from kinemill.task.protocols import Progress, Start, Tracker
+
+Listeners = tuple[Tracker, Progress]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a training works.
+
+    Attributes:
+        folder: kept from one attempt to the next: checkpoints that a rerun goes on from.
+        listeners: who records metrics, and who watches.
+        device: torch device.
+        start: the model that `learn.start_from` stands for, if it is set.
+    """
+
+    folder: Path
+    listeners: Listeners
+    device: Any
+    start: Start | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Attributes:
+        weights: tensors by name, those that are published.
+        history: values by name, each with its step: [[step, value], ...].
+        step: the last one.
+        best_step: the one the weights are of.
+        best: what `watched` was then.
+        watched: name of the series that marked the best weights.
+        summary: what else belongs into the outcome's summary.
+        files: name and content of further files to publish, such as a table of episodes.
+    """
+
+    weights: dict[str, Any]
+    history: dict[str, Any]
+    step: int
+    best_step: int
+    best: float
+    watched: str
+    summary: Json = field(default_factory=dict[str, Any])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])

@@ -1,9 +1,0 @@
-"""Encodings, one file each: what a network sees of a channel.
-
-A member of the family is an `Encoding` with `encode(values) -> features`; see `dead_zone.py`.
-Scaling of the features, from the training split alone, is done for all alike by `train.step`.
-"""
-
-from kinemill.spec.plugins import ENCODINGS
-
-__all__ = ["ENCODINGS"]

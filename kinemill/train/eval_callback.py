@@ -1,0 +1,99 @@
+"""`learn.evaluate_with`: a function of the user's that is asked at each evaluation.
+
+It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
+It only watches: no weights depend on it, so it is not part of what a model's key is made of, and a
+model that is there already is not trained again because somebody wants to see more. A module has
+to be importable (installed, or in a folder on PYTHONPATH); a file is named relative to the task's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.task.document import Task
+from kinemill.task.hooks import load_hook
+
+
+class TorchSimulator:
+    """The model that learns, with the rollouts of a `kinemill.runtime.Simulator`.
+
+    Args:
+        module: a `Step` or an `Ensemble`, in evaluation mode.
+        task: whose channels it is of.
+    """
+
+    def __init__(self, module: Any, task: Task) -> None:
+        self.module, self.dt = module, task.dt
+        self.states, self.actions = tuple(task.states), tuple(task.actions)
+        self.units = {name: task.channels[name].unit for name in task.columns}
+
+    @property
+    def history(self) -> int:
+        """Rows known before the first prediction, H."""
+        return self.module.history
+
+    @torch.no_grad()
+    def rollout(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> NDArray[np.float32]:
+        """Predict with the model's own output fed back.
+
+        Args:
+            states: (B, H, S) in task units, the last row is the present.
+            past_actions: (B, H-1, A), the actions between those states.
+            actions: (B, T, A), the first acts from the present on.
+
+        Returns:
+            (B, T, S), the states after each of `actions`.
+        """
+        like = self.module.state_std
+        given = [like.new_tensor(np.asarray(part)) for part in (states, past_actions, actions)]
+        return self.module.rollout(*given).cpu().numpy()
+
+
+def _shown(module: Any, task: Task) -> Any:
+    """Return what learns as a simulator or, of a policy, as one that acts."""
+    if task.learn.gives == "policy":
+        from kinemill.train.policy_runner import as_policy
+
+        return as_policy(module, task.name)
+    return TorchSimulator(module, task)
+
+
+def watch_of(wanted: str | None, task: Task) -> Callable[[Any], dict[str, float]] | None:
+    """Return what `learn.evaluate_with` names, as the loop asks it; None if it names nothing.
+
+    Raises:
+        BadInput: there is no such module, file or function.
+    """
+    if wanted is None:
+        return None
+    where = f"learn.evaluate_with: {wanted}"
+    function = load_hook(where, wanted)
+
+    def watch(module: Any) -> dict[str, float]:
+        try:
+            found = function(_shown(module, task), task)
+        except KinemillError:
+            raise
+        except Exception as error:
+            message = f"raised {type(error).__name__}: {error}"
+            raise BadInput(where, message, fix="mend it, or leave it out") from error
+        return _numbers(where, found)
+
+    return watch
+
+
+def _numbers(where: str, found: Any) -> dict[str, float]:
+    wanted = "a mapping of names to numbers"
+    if not isinstance(found, Mapping):
+        raise BadInput(where, f"returned {type(found).__name__}", expected=wanted)
+    named: Mapping[Any, Any] = found
+    for name, value in named.items():
+        if not isinstance(name, str) or not isinstance(value, int | float | np.number):
+            raise BadInput(where, f"returned {value!r} for {name!r}", expected=wanted)
+    return {f"eval/{name}": float(value) for name, value in named.items()}

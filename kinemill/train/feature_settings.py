@@ -1,0 +1,55 @@
+"""The settings at `learn.encoding`: what a network sees of each channel."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from kinemill.task.document import Task
+from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick, unknown_channels
+
+USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; of others: plain
+
+Chosen = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCODINGS, Encoding))]
+
+
+class Encodings(Settings):
+    """How channels become the features of a network."""
+
+    scale: Scale = Field(
+        default="z_score",
+        description="of features that name none of their own, from the training split alone: "
+        "z_score (mean 0, standard deviation 1), range (lowest and highest become -1 and 1), none, "
+        "or [low, high], which become -1 and 1",
+    )
+    channels: dict[str, Chosen] = Field(
+        default={}, description="encoding by channel; default: by its kind"
+    )
+
+    def problems(
+        self, channels: Mapping[str, Any], window: str = "carried"
+    ) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return channels that are unknown, and origins that a carried window does not have."""
+        found = unknown_channels(list(self.channels), channels, "channels")
+        if window == "sliding":
+            return found
+        return found + [
+            (("channels", name), f"the {encoding.origin} row moves on; it needs `window: sliding`")
+            for name, encoding in self.channels.items()
+            if encoding.origin in ("first", "last")
+        ]
+
+    def of(self, task: Task, window: str = "carried") -> tuple[Encoding, ...]:
+        """Return the encoding of each column of `task`, its scale and origin filled in."""
+        return tuple(self._filled(name, task.channels[name].kind, window) for name in task.columns)
+
+    def _filled(self, name: str, kind: str, window: str) -> Encoding:
+        chosen = self.channels.get(name)
+        if chosen is None:
+            usual = USUAL.get(kind, "plain")
+            chosen = ENCODINGS[usual](type=usual)
+        scale = chosen.scale or ("none" if chosen.bounded else self.scale)
+        filled = {"scale": scale}
+        if chosen.type == "relative" and chosen.origin is None:
+            filled["to"] = "previous" if window == "carried" else "first"
+        return chosen.model_copy(update=filled)

@@ -1,0 +1,27 @@
+"""Cosine and sine of an angle, or of any channel that repeats itself: the same after a turn."""
+
+import math
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.task.plugins import ENCODINGS, Encoding
+
+
+@ENCODINGS.register("cos_sin")
+class CosSin(Encoding):
+    """Settings of the turn."""
+
+    parts: ClassVar[int] = 2
+    bounded: ClassVar[bool] = True
+    type: Literal["cos_sin"] = "cos_sin"
+    period: PositiveFloat | None = Field(
+        default=None, description="of one turn, in the channel's unit; default: 2π rad"
+    )
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return cos and sin of the turn: (..., n) -> twice (..., n)."""
+        import torch
+
+        turned = values if self.period is None else values * (2 * math.pi / self.period)
+        return torch.cos(turned), torch.sin(turned)

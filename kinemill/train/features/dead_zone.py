@@ -1,0 +1,19 @@
+"""Nothing up to a width around zero, then what exceeds it: stiction, play of gears, dead bands."""
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.task.plugins import ENCODINGS, Encoding
+
+
+@ENCODINGS.register("dead_zone")
+class DeadZone(Encoding):
+    """Settings of the zone."""
+
+    type: Literal["dead_zone"] = "dead_zone"
+    width: PositiveFloat = Field(description="to each side of zero, in the channel's unit")
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return x - clip(x, -width, width): (..., n) -> (..., n)."""
+        return (values - values.clamp(-self.width, self.width),)

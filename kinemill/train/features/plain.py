@@ -1,0 +1,16 @@
+"""The value itself."""
+
+from typing import Any, Literal
+
+from kinemill.task.plugins import ENCODINGS, Encoding
+
+
+@ENCODINGS.register("plain")
+class Plain(Encoding):
+    """Settings: none but the scale."""
+
+    type: Literal["plain"] = "plain"
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return the values: (..., n) -> (..., n)."""
+        return (values,)

@@ -1,0 +1,32 @@
+"""A coordinate, counted from another row: where its zero lies does not matter."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.task.plugins import ENCODINGS, Encoding, Origin
+
+
+@ENCODINGS.register("relative")
+class Relative(Encoding):
+    """Settings of the row that values count from.
+
+    `previous` makes differences between consecutive rows. `first` and `last` are the oldest and the
+    newest row of a window that slides; a carried window moves on and knows neither.
+    """
+
+    type: Literal["relative"] = "relative"
+    to: Origin | None = Field(
+        default=None,
+        description="the row that counts as zero; default: `previous` in a carried window, the "
+        "window's `first` row where it slides",
+    )
+
+    @property
+    def origin(self) -> Origin | None:
+        """The row that counts as zero; None: the default of the window, not yet filled in."""
+        return self.to
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return the values: (..., n) -> (..., n); the origin is subtracted before."""
+        return (values,)

@@ -1,0 +1,23 @@
+"""A logarithm to both sides of zero, for channels that span decades, such as flows and forces."""
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.task.plugins import ENCODINGS, Encoding
+
+
+@ENCODINGS.register("signed_log")
+class SignedLog(Encoding):
+    """Settings of the knee."""
+
+    type: Literal["signed_log"] = "signed_log"
+    linear: PositiveFloat = Field(
+        default=1.0, description="up to about here it is linear, in the channel's unit"
+    )
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return asinh(x / linear), which is ±log(2 |x| / linear) far out: (..., n) -> (..., n)."""
+        import torch
+
+        return (torch.asinh(values / self.linear),)

@@ -1,0 +1,17 @@
+"""The value and its square with its sign: drag in air and water, pressure loss, servo valves."""
+
+from typing import Any, ClassVar, Literal
+
+from kinemill.task.plugins import ENCODINGS, Encoding
+
+
+@ENCODINGS.register("signed_square")
+class SignedSquare(Encoding):
+    """Settings: none but the scale."""
+
+    parts: ClassVar[int] = 2
+    type: Literal["signed_square"] = "signed_square"
+
+    def encode(self, values: Any) -> tuple[Any, ...]:
+        """Return x and x |x|: (..., n) -> twice (..., n)."""
+        return values, values * values.abs()

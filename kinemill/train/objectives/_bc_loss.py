@@ -1,0 +1,162 @@
+"""How far a policy's actions are from those of demonstrations, in training and in validation.
+
+Symbols: B batch, K rows of a window, R rows that are learned at, T actions of a chunk, A actions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.dataset.sequences import make_sequences
+from kinemill.models.heads import Draws
+from kinemill.train.bc_policy import Cloned
+from kinemill.train.demonstrations import Demonstrations, Feed
+from kinemill.train.objectives._teacher_forcing import Chance
+
+JUDGED = 2048  # sequences of validation, evenly spread
+CHUNK = 256  # of them at once
+Place = tuple[int, int]  # of a part of a batch: first sequence, sequences of the whole batch
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The sequences of one split as tensors on a device.
+
+    Attributes:
+        feed: what is seen at a row.
+        actions: (N, A) float32 in task units.
+        last: (N,) int64, last row of the episode that each row is of.
+        known: (W, K) int64, rows that are known.
+        there: (W, K) 1, or 0 where a row is before the episode's first.
+        weights: (W,) float64, how often each is drawn.
+    """
+
+    feed: Feed
+    actions: Tensor
+    last: Tensor
+    known: Tensor
+    there: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(
+        cls, data: Demonstrations, split: str, module: Cloned, stride: int, most: int | None = None
+    ) -> "Samples":
+        """Cut the sequences of a split; with `most`, an evenly spread part of them."""
+        device, packed = module.action_std.device, data.packed
+        lengths = {"known": module.memory.rows, "seq_len": module.chunk.length}
+        found = make_sequences(packed, split, stride=stride, **lengths)
+        which = np.arange(len(found))
+        if most is not None and len(found) > most:
+            which = np.linspace(0, len(found) - 1, most).astype(np.int64)
+        return cls(
+            feed=Feed(data, module.layout, device, np.unique(found.known[which])),
+            actions=torch.from_numpy(np.array(data.actions)).to(device),
+            last=torch.from_numpy(data.last_rows).to(device),
+            known=torch.from_numpy(found.known[which]).to(device),
+            there=torch.from_numpy(found.known_mask[which].astype(np.float32)).to(device),
+            weights=torch.from_numpy(found.weights[which]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def rows_learned(self, module: Cloned) -> float:
+        """Return at how many rows of a drawn sequence a policy learns on average: 1, or up to K."""
+        each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
+        return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
+
+    def ahead(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Return actions from rows on and which are there: (B,) -> (B, T, A), (B, T) 1 or 0."""
+        wanted = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
+        last = self.last.index_select(0, rows).unsqueeze(1)
+        taken = torch.minimum(wanted, last)
+        chunk = self.actions.index_select(0, taken.flatten()).view(*taken.shape, -1)
+        return chunk, (wanted <= last).to(chunk.dtype)
+
+
+class Cloning:
+    """The loss of `objectives.imitation` on training sequences, the errors on those of validation.
+
+    Args:
+        learn: settings of `objectives.imitation`.
+        module: what is trained.
+        train: sequences to learn from.
+        watch: sequences to judge by.
+    """
+
+    def __init__(self, learn: Any, module: Cloned, train: Samples, watch: Samples) -> None:
+        self.learn, self.module, self.train, self.watch = learn, module, train, watch
+        size = min(learn.batch_size * learn.accumulate, len(train))
+        self._epoch_steps = len(train) // size
+        self._usual_rows = train.rows_learned(module)
+
+    @property
+    def steady(self) -> bool:
+        """Whether sequences have the same loss at every training step."""
+        return not self.learn.head.seeded and self.train.feed.steady
+
+    def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
+        """Return the loss on sequences (1, B) at a training step."""
+        part = None if place is None else (1, place)
+        chance = Chance(self.learn.seed, step, which.device, part)
+        total, _ = self._losses(self.train, which.flatten(), chance, step // self._epoch_steps)
+        # Not over the rows that are there: so parts of a batch add up to what the whole of it has.
+        return total / (which.numel() * self._usual_rows)
+
+    def _losses(
+        self, samples: Samples, which: Tensor, chance: Chance, epoch: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sum of losses over the rows of sequences that are there, and their number."""
+        conditions, rows, there = self._conditions(samples, which, epoch)
+        wanted, counts = samples.ahead(rows, self.module.chunk.length)
+        losses = self.module.head.loss(conditions, self.module.scaled(wanted), counts, chance)
+        return (losses * there).sum(), there.sum()
+
+    def _conditions(
+        self, samples: Samples, which: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the head is told (B R, E), at which rows (B R,), and which are there."""
+        known = samples.known.index_select(0, which)
+        there = samples.there.index_select(0, which)
+        features = self.module.see(samples.feed.at(known.flatten(), epoch))
+        conditions = self.module.conditions(features.view(*known.shape, -1), there)
+        learned = conditions.shape[1]
+        rows, there = known[:, -learned:].flatten(), there[:, -learned:].flatten()
+        return conditions.flatten(0, 1), rows, there
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Return the loss, and the error of the first action of each chunk, in its spreads."""
+        losses, squares = list[float](), list[Tensor]()
+        every = torch.arange(len(self.watch), device=self.module.action_std.device)
+        for number, some in enumerate(every.split(CHUNK)):
+            chance = Chance(self.learn.seed, number, some.device)
+            total, rows = self._losses(self.watch, some, chance, 0)
+            losses.append(float(total / rows) * len(some))
+            squares.append(self._missed(some).square())
+        return {
+            "validation/loss": sum(losses) / len(every),
+            "validation/action": torch.cat(squares).mean().sqrt().item(),
+        }
+
+    def _missed(self, which: Tensor) -> Tensor:
+        """Return the error of the present action, (B, A), in spreads of training."""
+        conditions, rows, _ = self._conditions(self.watch, which, 0)
+        every = len(conditions) // len(which)
+        present, rows = conditions[every - 1 :: every], rows[every - 1 :: every]
+        draws = Draws(rows.unsqueeze(1), torch.zeros_like(rows.unsqueeze(1)))
+        truth = self.module.scaled(self.watch.actions.index_select(0, rows))
+        return self.module.head(present, draws)[:, 0] - truth
+
+    def shown(self, count: int) -> Any:
+        """Yield features (n, K, F) and wanted chunks (n, T A), for what is fitted at once."""
+        with torch.no_grad():
+            for some in torch.arange(len(self.train)).split(count):
+                known = self.train.known[some.to(self.train.known.device)]
+                features = self.module.see(self.train.feed.at(known.flatten()))
+                wanted, _ = self.train.ahead(known[:, -1], self.module.chunk.length)
+                yield features.view(*known.shape, -1), self.module.scaled(wanted).flatten(1)

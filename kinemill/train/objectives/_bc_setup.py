@@ -1,0 +1,175 @@
+"""From settings and demonstrations to the policy that learns, and what it is to minimize."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.errors import BadInput
+from kinemill.models._recurrent import Recurrent
+from kinemill.models.encoders import loaded, unlike_weights
+from kinemill.models.encoders.texts.words import words_of
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task.document import Task
+from kinemill.task.protocols import Start
+from kinemill.train.bc_policy import SCALES, Cloned, Memory
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.loop import Objective
+from kinemill.train.objectives._bc_loss import JUDGED, Cloning, Samples
+from kinemill.train.objectives._env_evaluation import MISSED, Tried
+from kinemill.train.obs_encoder import Sight
+from kinemill.train.transfer import freeze
+from kinemill.train.warm_start import load_model
+
+FITTED = 8192  # sequences shown at once to a network that is fitted
+Scale = Mapping[str, Tensor]
+_SIGHT = ("observation_mean", "observation_std")
+
+
+def prepare(
+    learn: Any,
+    task: Task,
+    data: tuple[Demonstrations, Demonstrations],
+    device: torch.device,
+    start: Start | None,
+) -> tuple[Cloned, Objective]:
+    """Return the policy to train and its objective, as `Imitation.prepare` says."""
+    about = learn.describe(task, data)
+    layout = PolicyLayout.from_json(about["layout"])
+    torch.manual_seed(learn.seed)
+    module = assemble(learn, about, scale_of(data[0], layout)).to(device)
+    for name in layout.images:
+        if learn.image.checkpoint is not None:
+            where = f"learn.image.checkpoint of {name}"
+            loaded(module.sight.encoders[name], learn.image.checkpoint, where)
+    train = Samples.of(data[1], "train", module, learn.stride)
+    watch = Samples.of(data[0], "validation", module, 1, JUDGED)
+    cloning = Cloning(learn, module, train, watch)
+    tried = Tried(cloning, task) if learn.tried or learn.checkpoint == "success" else None
+    if start is not None:
+        start_policy(module, start)
+    elif hasattr(module.network, "fit") and learn.head.type == "deterministic":
+        with torch.no_grad():
+            module.network.fit(cloning.shown(FITTED))
+    freeze(module, learn.freeze)
+    return module, Objective(
+        loss=cloning.loss,
+        evaluate=tried if tried is not None else cloning.evaluate,
+        watched=MISSED if learn.checkpoint == "success" else f"validation/{learn.checkpoint}",
+        windows=len(train),
+        weights=None if bool((train.weights == 1.0).all()) else train.weights,
+        steady=cloning.steady,
+    )
+
+
+def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
+    """Return what a policy of a task sees and gives."""
+    numbers, images, texts = learn.seen(task.channels)
+    own = [*numbers, *task.actions]
+    limits = {name: task.channels[name].limits for name in own}
+    shapes = data.media.media.shapes if data.media else {}
+    if missing := [name for name in images if name not in shapes]:
+        where = f"dataset of {task.name}"
+        raise BadInput(where, f"has no pictures of {', '.join(missing)}")
+    return PolicyLayout(
+        dt=task.dt,
+        observation=tuple(numbers),
+        actions=tuple(task.actions),
+        units={name: task.channels[name].unit for name in own},
+        limits={name: ends for name, ends in limits.items() if ends is not None},
+        choices=(0,) * len(task.actions),
+        images={name: _shape(shapes[name]) for name in images},
+        texts={name: learn.text_bytes for name in texts},
+        seeded=learn.head.seeded,
+    )
+
+
+def _shape(found: list[int]) -> tuple[int, int, int]:
+    height, width, colors = found
+    return height, width, colors
+
+
+def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
+    """Return the words of all training texts, sorted; their augmented forms are not among them."""
+    found = {
+        text
+        for name in layout.texts
+        for one in data.packed.episodes
+        for text in data.texts(one.id, name)
+    }
+    return words_of(found)
+
+
+def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> Cloned:
+    """Make the policy that a description is of, its weights still random.
+
+    Args:
+        learn: settings of `objectives.imitation`.
+        about: what `Imitation.describe` returned.
+        scale: tensors by name, see `scale_of`.
+    """
+    layout = PolicyLayout.from_json(about["layout"])
+    words, told = tuple(about["words"]), learn.text.size * len(layout.texts)
+    encoders: dict[str, tuple[Any, int]] = {
+        name: (learn.image.build(shape, told), learn.image.size)
+        for name, shape in layout.images.items()
+    }
+    for name, length in layout.texts.items():
+        encoders[name] = (learn.text.build(length, words), learn.text.size)
+    sight = Sight(layout, about["angles"], scale, encoders)
+    head = learn.head.build(learn.chunk.length, len(layout.actions))
+    network = learn.model.build_acting(layout, (sight.features, head.asks, learn.seq_len))
+    memory = Memory(learn.seq_len, isinstance(learn.model, Recurrent))
+    return Cloned(layout, (sight, network, head), memory, learn.chunk, scale)
+
+
+def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
+    """Return means and spreads of what is seen and done, from the training split alone.
+
+    What never moves in training would divide by zero; its spread counts as 1.
+    """
+    train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
+    if not train:
+        raise BadInput(f"train split of {data.packed.task}", "has no episodes")
+    rows = np.concatenate(train)
+    found: dict[str, Tensor] = {}
+    for name, values in (
+        ("observation", data.observed(layout.observation)),
+        ("action", data.actions),
+    ):
+        own = torch.from_numpy(np.asarray(values[rows], np.float64))
+        spread = own.std(0, correction=0)
+        found[f"{name}_mean"] = own.mean(0)
+        found[f"{name}_std"] = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
+    return found
+
+
+def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the scale that trained weights hold."""
+    own = {name: weights[name] for name in SCALES}
+    return own | {name: weights[f"sight.{name}"] for name in _SIGHT}
+
+
+def start_policy(module: Cloned, start: Start) -> None:
+    """Set weights and scaling to those of an earlier policy.
+
+    Raises:
+        BadInput: it sees or gives something else, or is of another architecture.
+    """
+    from pathlib import Path
+
+    where = f"learn.start_from: {start.address}"
+    earlier = load_model(Path(start.folder))
+    if getattr(earlier, "layout", None) != module.layout:
+        fix = "start from a policy of equal channels"
+        raise BadInput(where, "sees or gives something else than this policy", fix=fix)
+    found = earlier.state_dict()
+    if unlike := unlike_weights(found, module.state_dict()):
+        raise BadInput(
+            where,
+            f"is of another architecture: {', '.join(unlike[:5])}",
+            fix="take its learn.model, learn.head and encoders",
+        )
+    module.load_state_dict(found)

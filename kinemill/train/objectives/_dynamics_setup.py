@@ -1,0 +1,126 @@
+"""From settings and packed episodes to the module that learns, and what it is to minimize.
+
+Symbols: N windows, H history, O outputs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.dataset import PackedDataset
+from kinemill.task.document import Task
+from kinemill.task.protocols import Start
+from kinemill.train.batches import member_seed
+from kinemill.train.build import assemble
+from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights
+from kinemill.train.gauss_newton import fit_rollouts
+from kinemill.train.layout import Layout, layout_of
+from kinemill.train.loop import Objective
+from kinemill.train.objectives._nan_windows import Suspects
+from kinemill.train.objectives._rollouts import Rollouts
+from kinemill.train.robots import robot_by_window
+from kinemill.train.step import Step
+from kinemill.train.transfer import freeze, start_weights
+
+EXAMPLES = 8192  # windows shown at once to a network that is fitted
+VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
+Data = tuple[PackedDataset, PackedDataset]
+
+
+def prepare(
+    learn: Any, task: Task, data: Data, device: torch.device, start: Start | None
+) -> tuple[Any, Objective]:
+    """Return the module to train and its objective, as `Dynamics.prepare` says."""
+    layout, robots = layout_of(task), learn.robots_in(data[1])
+    train, watch = _windows(data, layout, learn.horizon, device)
+    module = _module(learn, task, data, (train, watch), start)
+    told = None
+    if len(robots) > 1:
+        told = (
+            robot_by_window(data[1], robots, train.starts),
+            robot_by_window(data[0], robots, watch.starts),
+        )
+    rollouts = Rollouts(learn, module, train, watch, told)
+    return module, Objective(
+        loss=rollouts.loss,
+        evaluate=rollouts.evaluate,
+        watched=f"validation/{learn.checkpoint}",
+        windows=len(train),
+        weights=window_weights(data[1], layout, learn.horizon),
+        members=rollouts.members,
+        steady=rollouts.steady,
+        suspect=Suspects(rollouts, data[1]),
+    )
+
+
+def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Windows, Windows]:
+    """Return the windows to learn from and those to judge by."""
+    train = make_windows(data[1], "train", layout, horizon)
+    watch = make_windows(data[0], "validation", layout, horizon, most=VALIDATION_WINDOWS)
+    return on_device(train, device), on_device(watch, device)
+
+
+def _module(
+    learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: Start | None
+) -> Any:
+    """Return what is to learn: random, fitted to begin with, or where an earlier model ended."""
+    layout, robots = layout_of(task), learn.robots_in(data[1])
+    train, watch = windows
+    starts = learn.gauss_newton.starts if learn.gauss_newton and start is None else 1
+
+    def first(step: Any, member: int) -> float:
+        if start is not None:
+            return 0.0
+        which = drawn(len(train), learn.seed, member)
+        step.to(train.values.device)
+        if hasattr(step.network, "fit"):
+            fit_network(step, train, which)
+        if learn.gauss_newton is not None:
+            fit_rollouts(step, train, which, learn.gauss_newton)
+        return error_of(step, watch) if starts > 1 else 0.0
+
+    module = assemble(learn, layout, scale_of(data[0], layout), len(robots), first, starts)
+    module.to(train.values.device)
+    if start is not None:
+        start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
+    freeze(module, learn.freeze)
+    if start is not None and learn.gauss_newton is not None and isinstance(module, Step):
+        fit_rollouts(module, train, drawn(len(train), learn.seed, 0), learn.gauss_newton)
+    return module
+
+
+def drawn(windows: int, seed: int, member: int) -> Tensor:
+    """Return which windows a member is fitted to, (N,): the first all, others a bootstrap each."""
+    if member == 0:
+        return torch.arange(windows)
+    generator = torch.Generator().manual_seed(member_seed(seed, member))
+    return torch.randint(windows, (windows,), generator=generator)
+
+
+@torch.no_grad()
+def error_of(step: Any, windows: Windows) -> float:
+    """Return the mean squared error of a step's rollouts, in spreads of the channels."""
+    every = torch.arange(len(windows), device=windows.values.device)
+    sums = []
+    for some in every.split(EXAMPLES):
+        states, past_actions, actions, truth = windows.gather(some)
+        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
+        sums.append(missed.square().mean((1, 2)))
+    return float(torch.cat(sums).mean())
+
+
+def fit_network(step: Any, windows: Windows, which: Tensor) -> None:
+    """Show a network that is fitted in closed form the windows `which`."""
+    with torch.no_grad():
+        step.network.fit(examples(step, windows, which))
+
+
+def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield what the network sees, (N, H, ...), and wanted outputs (N, O) of windows `which`."""
+    for some in which.to(windows.values.device).split(EXAMPLES):
+        states, past_actions, actions, truth = windows.gather(some)
+        acting = torch.cat([past_actions, actions[:, :1]], dim=1)
+        wanted = module.outputs_of(states[:, -1], truth[:, 0])
+        yield *module.shown_window(states, acting), wanted

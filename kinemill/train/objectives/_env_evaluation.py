@@ -1,0 +1,51 @@
+"""A policy tried in its environment while it is trained: success is what counts in the end."""
+
+import math
+from typing import Any
+
+from kinemill.environments.evaluation import try_policy
+from kinemill.environments.factory import environment_of
+from kinemill.errors import BadInput
+from kinemill.task.document import Task
+from kinemill.train.policy_runner import as_policy
+
+MISSED = "validation/missed"
+_TIE = 1e-3  # at most this is added for the loss, so that it decides between equal successes
+
+
+class Tried:
+    """The errors on validation episodes, and return and success in the environment.
+
+    Starts are those after the trials', so the final evaluation never sees one of them.
+
+    Args:
+        cloning: whose errors they are.
+        task: with an `environment` part.
+
+    Raises:
+        BadInput: the task has no environment.
+    """
+
+    def __init__(self, cloning: Any, task: Task) -> None:
+        trials = environment_of(task).trials
+        self._cloning, self._task = cloning, task
+        first = trials.seed + trials.episodes
+        self.seeds = range(first, first + trials.watched)
+
+    def __call__(self) -> dict[str, float]:
+        """Return what is judged; `missed` is the share of failures, the loss decides ties.
+
+        Raises:
+            BadInput: success is to decide, and the environment says nothing of it.
+        """
+        found = self._cloning.evaluate()
+        trials = try_policy(self._task, as_policy(self._cloning.module), self.seeds)
+        found["validation/return"] = trials.mean_return
+        if trials.success is not None:
+            found["validation/success"] = trials.success
+            loss = found["validation/loss"]
+            found[MISSED] = 1.0 - trials.success + _TIE * (0.5 + math.atan(loss) / math.pi)
+        elif self._cloning.learn.checkpoint == "success":
+            where = "learn.checkpoint: success"
+            raise BadInput(where, "the environment says nothing of it (info['is_success'])")
+        return found

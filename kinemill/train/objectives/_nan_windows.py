@@ -1,0 +1,67 @@
+"""Which window and which channel made a loss of rollouts not finite.
+
+Symbols: M members, B windows, R rows of a window, T horizon, S states.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemill.dataset import PackedDataset
+from kinemill.train.nan_diagnosis import Suspect
+from kinemill.train.objectives._rollouts import Rollouts
+
+
+class Suspects:
+    """The windows of a training set, by name.
+
+    Args:
+        rollouts: whose loss it is.
+        training_set: that its windows are of.
+    """
+
+    def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
+        self._rollouts, self._data = rollouts, training_set
+
+    @torch.no_grad()
+    def __call__(self, which: Tensor, step: int) -> Suspect:
+        """Return what is to blame among windows (M, B) at a training step."""
+        numbers = which.flatten().tolist()
+        for window in numbers:
+            if (found := self._in_data(window)) is not None:
+                return found
+        return self._in_rollouts(which, numbers, step)
+
+    def _first(self, window: int) -> int:
+        return int(self._rollouts.train.starts[window])
+
+    def _in_data(self, window: int) -> Suspect | None:
+        """Return the first number of a window that is not finite, if there is one."""
+        first, train = self._first(window), self._rollouts.train
+        rows = self._data.values[first : first + train.history + train.horizon]
+        bad = np.argwhere(~np.isfinite(rows))
+        if len(bad) == 0:
+            return None
+        row, column = (int(place) for place in bad[0])
+        value, name = float(rows[row, column]), self._data.columns[column]
+        found = f"the data are {value} there, {row} rows into the window"
+        return Suspect(self._named(first), name, found, in_data=True)
+
+    def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:
+        """Return the first prediction that is not finite, or the one that is furthest off."""
+        terms = self._rollouts.terms(which.to(self._rollouts.spread.device), step, None)
+        terms = terms.reshape(len(numbers), *terms.shape[-2:]).cpu()
+        bad = (~terms.isfinite()).nonzero()
+        if len(bad):
+            window, ahead, state = bad[bad[:, 1].argmin()].tolist()
+            what = "its prediction is not finite"
+        else:
+            window, ahead, state = np.unravel_index(int(terms.argmax()), terms.shape)
+            what = f"its term of the loss is {float(terms[window, ahead, state]):.3g}"
+        found = f"{what} after {int(ahead) + 1} of {terms.shape[1]} steps"
+        name = self._data.states[int(state)]
+        return Suspect(self._named(self._first(numbers[int(window)])), name, found, in_data=False)
+
+    def _named(self, first: int) -> str:
+        episode = next(one for one in self._data.episodes if one.start <= first < one.stop)
+        return f"window from row {first - episode.start} of episode {episode.name}"

@@ -1,0 +1,86 @@
+"""A policy in torch that acts like an exported one: same memory, same seeds, same checks.
+
+So a policy is tried while it is trained: `try_policy(task, as_policy(module), seeds)`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.runtime import Carry, Policy, PolicyInterface
+from kinemill.runtime.input_checks import Array
+from kinemill.runtime.observations import Inputs
+from kinemill.train.policy import PolicyModule
+
+
+class Bare(nn.Module):
+    """A policy whose carry has no tensors of size 0, which no ONNX file can hold.
+
+    A policy that looks at the present alone carries an empty history; here it is made inside.
+    """
+
+    def __init__(self, module: PolicyModule) -> None:
+        super().__init__()
+        self.module, self.layout = module, module.layout
+        self.carry_shapes = tuple(tuple(shape) for shape in module.carry_shapes if 0 not in shape)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the action and the carry without its empty parts."""
+        inputs, shapes = len(self.layout.inputs), [tuple(one) for one in self.module.carry_shapes]
+        given, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
+        whole = [
+            torch.zeros(batch, *shape, device=device) if 0 in shape else next(given)
+            for shape in shapes
+        ]
+        action, *after = self.module(*tensors[:inputs], *whole)
+        kept = [part for part, shape in zip(after, shapes, strict=True) if 0 not in shape]
+        return action, *kept
+
+
+def interface_of(
+    module: PolicyModule, task: str = "", dataset: str = "", versions: Any = None
+) -> PolicyInterface:
+    """Return what a policy says of itself when it is exported.
+
+    Raises:
+        BadInput: its carry does not start as zeros, which the runtime takes for granted.
+    """
+    if any(bool(part.any()) for part in module.initial_carry(1)):
+        raise BadInput("initial carry", "is not zero", expected="a carry that starts as zeros")
+    carry = [Carry(f"carry_{k}", shape) for k, shape in enumerate(Bare(module).carry_shapes)]
+    return PolicyInterface(task, module.layout, tuple(carry), dataset, dict(versions or {}))
+
+
+class TorchRunning:
+    """A module in evaluation mode, without gradients, as the runtime runs it.
+
+    Args:
+        module: on any device; its mode stays as it is.
+    """
+
+    def __init__(self, module: PolicyModule) -> None:
+        self._bare, self._inputs = Bare(module), module.layout.inputs
+
+    def __call__(self, feed: Inputs) -> list[Array]:
+        """Return the action and the next carry."""
+        module = self._bare.module
+        device, training = next(module.parameters()).device, module.training
+        names = [*self._inputs, *(name for name in feed if name.startswith("carry_"))]
+        module.eval()
+        with torch.no_grad():
+            found = self._bare(*(torch.from_numpy(feed[name]).to(device) for name in names))
+        module.train(training)
+        return [part.cpu().numpy() for part in found]
+
+
+def as_policy(module: PolicyModule, task: str = "", *, finite: bool = True) -> Policy:
+    """Return a policy that runs in torch, with the memory, seeds and checks of an exported one.
+
+    Args:
+        module: the policy; what it learns later counts at once.
+        task: its name, for messages.
+        finite: refuse NaN and infinity in what was observed.
+    """
+    return Policy(interface_of(module, task), TorchRunning(module), finite=finite)

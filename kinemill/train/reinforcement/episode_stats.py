@@ -1,0 +1,72 @@
+"""What happens in the episodes of a training: return, length, success, actions, events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from kinemill.environments.evaluation import numbers_in
+from kinemill.environments.vector_env import EPISODE
+
+_BROUGHT = ("return", "length", "success")
+
+
+class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Sums an episode up when it ends, in the environment's own rewards and actions.
+
+    Events are the numbers in `info`, such as a metric of the user's: summed over the episode.
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode."""
+        self._reward, self._steps = 0.0, 0
+        self._actions, self._events = list[Any](), dict[str, float]()
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        """Go one step on."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._reward += float(reward)
+        self._steps += 1
+        self._actions.append(action)
+        if info:
+            for name, value in numbers_in(info).items():
+                self._events[name] = self._events.get(name, 0.0) + value
+        if terminated or truncated:
+            info = {**info, EPISODE: self._summed(info, terminated)}
+        return observation, reward, terminated, truncated, info
+
+    def _summed(self, info: dict[str, Any], terminated: bool) -> dict[str, float]:
+        actions = np.asarray(self._actions, dtype=float).reshape(self._steps, -1)
+        said = {"success": float(info["is_success"])} if "is_success" in info else {}
+        means, spreads = actions.mean(axis=0), actions.std(axis=0)
+        return {
+            "return": self._reward,
+            "length": float(self._steps),
+            "ended": float(terminated),
+            **said,
+            **{f"action/{k}/mean": float(value) for k, value in enumerate(means)},
+            **{f"action/{k}/std": float(value) for k, value in enumerate(spreads)},
+            **{f"event/{name}": value for name, value in self._events.items()},
+        }
+
+
+def summed_up(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
+    """Return means over episodes by name: `train/return`, `episodes/action/NAME/mean` such as."""
+    if not episodes:
+        return {}
+    found = {"episodes/count": float(len(episodes))}
+    for key in dict.fromkeys(key for one in episodes for key in one):
+        mean = float(np.mean([one.get(key, 0.0) for one in episodes]))
+        found[f"train/{key}" if key in _BROUGHT else f"episodes/{_told(key, actions)}"] = mean
+    return found | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
+
+
+def _told(key: str, actions: Sequence[str]) -> str:
+    """Return the name of a number, an action called by its own."""
+    kind, _, rest = key.partition("/")
+    if kind != "action":
+        return key
+    index, _, what = rest.partition("/")
+    return f"action/{actions[int(index)]}/{what}"

@@ -1,0 +1,116 @@
+"""How good a policy is by now: episodes side by side, the policy asked for all of them at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinemill.environments import layout_of, make_environment
+from kinemill.environments.evaluation import Recorded, Trials, numbers_in, summed
+from kinemill.errors import TrainingFailed
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
+from kinemill.task.document import Task
+from kinemill.train.policy import PolicyModule
+
+
+class Evaluator:
+    """Runs a policy in a task's environment, as a robot would: in its units, nothing at random.
+
+    Args:
+        task: with an `environment` part.
+        variant: the name of settings of the environment that differ.
+    """
+
+    def __init__(self, task: Task, variant: str | None = None) -> None:
+        self._task, self._variant, self._all = task, variant, list[Any]()
+
+    def close(self) -> None:
+        """Close the environments."""
+        for one in self._all:
+            one.close()
+
+    @torch.no_grad()
+    def run(self, policy: PolicyModule, seeds: Sequence[int]) -> Trials:
+        """Run one episode from each seed to its end.
+
+        Args:
+            policy: in evaluation mode.
+            seeds: of the starts.
+
+        Raises:
+            TrainingFailed: a return is not finite.
+        """
+        while len(self._all) < len(seeds):
+            self._all.append(make_environment(self._task, variant=self._variant))
+        runs = [Running(one, seed) for one, seed in zip(self._all, seeds, strict=False)]
+        single = len(policy.layout.actions) == 1 and any(policy.layout.choices)
+        carry = policy.initial_carry(len(runs))
+        while any(not run.over for run in runs):
+            given = [
+                torch.from_numpy(np.stack([run.part(name) for run in runs]))
+                for name in policy.layout.inputs
+            ]
+            actions, *carry = policy(*given, *carry)
+            for run, action in zip(runs, actions.numpy(), strict=True):
+                if not run.over:
+                    run.step(_as_action(action, policy.layout.choices, single))
+        layout = layout_of(self._task, self._all[0])
+        found = summed([run.recorded(layout) for run in runs], 0)
+        if not np.isfinite(found.mean_return):
+            what = f"a return of {found.mean_return}"
+            raise TrainingFailed("environment", what, fix="look at its rewards")
+        return found
+
+
+def _as_action(action: Any, choices: Sequence[int], single: bool) -> Any:
+    if not any(choices):
+        return action
+    return int(action[0]) if single else action.astype(np.int64)
+
+
+class Running:
+    """One episode on its way.
+
+    Args:
+        environment: as `make_environment` returns it.
+        seed: of its start.
+    """
+
+    def __init__(self, environment: Any, seed: int) -> None:
+        self._environment, self._seed = environment, seed
+        self._seen, self._info = environment.reset(seed=seed)
+        self._rewards, self._events = list[float](), dict[str, float]()
+        self.over = self._terminated = False
+
+    def part(self, name: str) -> Any:
+        """Return what a policy's input sees now."""
+        found = self._seen[name] if isinstance(self._seen, dict) else self._seen
+        numbers = name in (OBSERVATION, MASK)
+        return np.asarray(found, np.float32) if numbers else np.asarray(found)
+
+    def step(self, action: Any) -> None:
+        """Go one step on."""
+        self._seen, reward, ended, cut, self._info = self._environment.step(action)
+        self._rewards.append(float(reward))
+        for name, value in numbers_in(self._info).items():
+            self._events[name] = self._events.get(name, 0.0) + value
+        self.over, self._terminated = bool(ended or cut), bool(ended)
+
+    def recorded(self, layout: PolicyLayout) -> Recorded:
+        """Return what came of it, without its steps.
+
+        Args:
+            layout: names of what the environment shows and of the actions.
+        """
+        said = self._info.get("is_success")
+        return Recorded(
+            self._seed,
+            {},
+            np.zeros(0),
+            np.asarray(self._rewards),
+            layout,
+            self._terminated,
+            None if said is None else bool(said),
+            self._events,
+        )

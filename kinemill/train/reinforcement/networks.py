@@ -1,0 +1,141 @@
+"""The networks of policies, in plain operations that ONNX Runtime does alike, NaN included."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.models._layers import activation
+
+
+class Core(nn.Module):
+    """What turns (B, E) and a carry into (B, outputs) and the carry for the next step."""
+
+    carry_shapes: tuple[tuple[int, ...], ...] = ()
+
+    @abstractmethod
+    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs, then the carry."""
+
+
+class Perceptron(Core):
+    """Layers with an activation between them.
+
+    Args:
+        sizes: inputs, hidden sizes, outputs.
+        bend: name of the activation.
+    """
+
+    def __init__(self, sizes: Sequence[int], bend: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(one, other) for one, other in pairwise(sizes))
+        self._bend = activation(bend)
+
+    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return (B, outputs)."""
+        for layer in self.layers[:-1]:
+            seen = self._bend(layer(seen))
+        return self.layers[-1](seen), *carry
+
+    def side_by_side(self, seen: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return (P, B, outputs) of P sets of weights (P, in, out) and biases (P, 1, out)."""
+        for weight, bias in layers[:-1]:
+            seen = self._bend(torch.baddbmm(bias, seen, weight))
+        weight, bias = layers[-1]
+        return torch.baddbmm(bias, seen, weight)
+
+
+class Modeled(Core):
+    """A model of the family `kinemill.models`, and a layer on top of its features.
+
+    Args:
+        model: settings of it.
+        inputs: E.
+        features: numbers that it gives.
+        outputs: numbers that the layer on top gives.
+    """
+
+    def __init__(self, model: Any, inputs: int, features: int, outputs: int) -> None:
+        super().__init__()
+        self.extractor = Extractor(model, inputs, features)
+        self.head = nn.Linear(features, outputs)
+
+    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return (B, outputs)."""
+        return self.head(self.extractor(seen)), *carry
+
+
+class Extractor(nn.Module):
+    """A model that sees one row and carries nothing, its outputs bent by tanh.
+
+    Args:
+        model: settings of it.
+        inputs: E.
+        features: numbers that it gives.
+
+    Raises:
+        BadInput: the model remembers.
+    """
+
+    def __init__(self, model: Any, inputs: int, features: int) -> None:
+        super().__init__()
+        self.network = model.build(inputs, features, 1)
+        if any(0 not in shape for shape in self.network.carry_shapes):
+            where = f"learn.model.type: {model.type}"
+            fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"
+            raise BadInput(where, "remembers, which this algorithm cannot train", fix=fix)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Return (B, features)."""
+        carry = [seen.new_zeros(seen.shape[0], *shape) for shape in self.network.carry_shapes]
+        return torch.tanh(self.network(seen, *carry)[0])
+
+
+class Remembering(Core):
+    """An LSTM (Hochreiter and Schmidhuber, 1997), then layers with an activation between them.
+
+    Args:
+        inputs: E.
+        memory: numbers that it remembers.
+        sizes: hidden sizes of the layers, then outputs.
+        bend: name of the activation.
+    """
+
+    def __init__(self, inputs: int, memory: int, sizes: Sequence[int], bend: str) -> None:
+        super().__init__()
+        self.carry_shapes = ((memory,), (memory,))
+        self.seen, self.known = nn.Linear(inputs, 4 * memory), nn.Linear(memory, 4 * memory)
+        self.above = Perceptron([memory, *sizes], bend)
+
+    def forward(self, seen: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return (B, outputs), hidden state and cell state."""
+        hidden, cell = carry
+        gates = self.seen(seen) + self.known(hidden)
+        write, forget, new, show = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(write) * torch.tanh(new)
+        hidden = torch.sigmoid(show) * torch.tanh(cell)
+        return self.above(hidden)[0], hidden, cell
+
+
+def copy_layers(layers: Sequence[nn.Module], into: Sequence[nn.Module]) -> None:
+    """Copy the linear layers among `layers` into those of `into`, one after the other."""
+    own = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    theirs = [layer for layer in into if isinstance(layer, nn.Linear)]
+    for one, other in zip(own, theirs, strict=True):
+        other.load_state_dict(one.state_dict())
+
+
+def refuse_others(model: Any, algorithm: str) -> None:
+    """Pass if a model is a plain perceptron.
+
+    Raises:
+        BadInput: it is not.
+    """
+    plain = model.type == "mlp" and not model.dropout and model.bias and not model.layer_norm
+    if not plain:
+        where = f"learn.model, with {algorithm}"
+        raise BadInput(where, "is no plain perceptron", expected="{type: mlp}, no drop-out")

@@ -1,0 +1,81 @@
+"""Copies that are computed at once, with the wrappers of the policy around them, in torch.
+
+These are the very modules that go into the policy, so that training and robot see the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from kinemill.environments.graph import Adapter
+
+
+class AdaptedRows:
+    """Rows of an environment as a network sees them; the interface is that of `Copies`.
+
+    Args:
+        rows: a `kinemill.environments.vector_env.Rows`.
+        adapters: from the innermost one outwards.
+        known: what each was estimated to know.
+    """
+
+    masked = False
+
+    def __init__(
+        self, rows: Any, adapters: Sequence[Adapter], known: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._rows, self._adapters = rows, adapters
+        for adapter, told in zip(adapters, known, strict=True):
+            adapter.load(told)
+        ends = np.full(adapters[-1].outputs, np.inf, np.float32)
+        self.observation_space: Any = Box(-ends, ends, dtype=np.float32)
+        self.action_space = rows.action_space
+        if any(type(one).act is not Adapter.act for one in adapters):
+            ones = np.ones(rows.action_space.shape, np.float32)
+            self.action_space = Box(-ones, ones, dtype=np.float32)
+
+    def reset(self, seeds: Sequence[int | None]) -> Any:
+        """Begin an episode in each row; return observations (B, E) and masks."""
+        seen, masks = self._rows.reset(seeds)
+        self._carry = [self._zeros(one, len(seen)) for one in self._adapters]
+        return self._adapted(seen, np.ones(len(seen), bool)), masks
+
+    @torch.no_grad()
+    def step(self, actions: Any) -> Any:
+        """Go one step on; return observations, rewards, dones, infos, masks."""
+        given = torch.as_tensor(actions)
+        for adapter in reversed(self._adapters):
+            given = adapter.act(given)
+        seen, rewards, dones, infos, masks = self._rows.step(given.numpy())
+        if not dones.any():
+            return self._adapted(seen, dones), rewards, dones, infos, masks
+        last = seen.copy()
+        for row in np.flatnonzero(dones):
+            last[row] = infos[row]["terminal_observation"]
+        before = self._carry
+        ended = self._adapted(last, np.zeros(len(seen), bool))
+        for row in np.flatnonzero(dones):
+            infos[row]["terminal_observation"] = ended[row]
+        self._carry = before
+        return self._adapted(seen, dones), rewards, dones, infos, masks
+
+    @torch.no_grad()
+    def _adapted(self, seen: Any, first: Any) -> Any:
+        now, begins = torch.from_numpy(seen), torch.from_numpy(first.astype(np.float32))[:, None]
+        after = list[tuple[Tensor, ...]]()
+        for adapter, carry in zip(self._adapters, self._carry, strict=True):
+            now, kept = adapter.observe(now, begins, carry)
+            after.append(kept)
+        self._carry = after
+        return now.numpy()
+
+    def _zeros(self, adapter: Adapter, rows: int) -> tuple[Tensor, ...]:
+        return tuple(torch.zeros(rows, *shape) for shape in adapter.carry_shapes)
+
+    def close(self) -> None:
+        """Close the rows."""
+        self._rows.close()

@@ -1,0 +1,69 @@
+"""Starting from what another training learned: networks, critics too, and what wrappers know."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from kinemill.errors import BadInput
+from kinemill.task.protocols import Start
+from kinemill.train.warm_start import WEIGHTS, described
+
+_KEPT, _ADAPTERS = "kept.", "adapters."
+
+
+def begin_with(
+    start: Start, learn: Any, wrappers: Sequence[Any] = ()
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return what each wrapper knew there, and what had been learned.
+
+    Args:
+        start: a published model, or a registered version.
+        learn: of the training that begins.
+        wrappers: of its environment.
+
+    Raises:
+        BadInput: it is no policy that was learned by a compatible algorithm, with these wrappers.
+    """
+    where = f"learn.start_from: {start.address}"
+    folder = Path(start.folder)
+    description = described(folder)
+    before = description["learn"]
+    if before["type"] != "reinforcement":
+        raise BadInput(where, f"was learned by {before['type']}", expected="reinforcement")
+    other = before["algorithm"]["type"]
+    if not learn.algorithm.compatible(other):
+        found = f"was learned by {other}, whose networks {learn.algorithm.type} does not have"
+        raise BadInput(where, found, fix=f"learn.algorithm.type: {other}")
+    own = [one.model_dump(mode="json") for one in wrappers if one.place == "policy"]
+    if wrappers and own != description["wrappers"]:
+        raise BadInput(
+            where,
+            f"has the wrappers {description['wrappers']}",
+            expected=f"those of the task, {own}",
+        )
+    weights = load_file(folder / WEIGHTS)
+    learned = {
+        name.removeprefix(_KEPT).replace("/", "."): value
+        for name, value in weights.items()
+        if name.startswith(_KEPT)
+    }
+    return _known(weights, wrappers), learned
+
+
+def _known(weights: dict[str, Any], wrappers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return of each wrapper the buffers that it had estimated."""
+    known, place = list[dict[str, Any]](), 0
+    for wrapper in wrappers:
+        start = f"{_ADAPTERS}{place}."
+        place += wrapper.place == "policy"
+        inside = wrapper.place == "policy" and wrapper.estimated
+        known.append(
+            {
+                name.removeprefix(start): value.numpy()
+                for name, value in weights.items()
+                if inside and name.startswith(start)
+            }
+        )
+    return known

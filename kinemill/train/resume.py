@@ -1,0 +1,95 @@
+"""Going on with a training that was interrupted, or saying why its checkpoints are of no use now.
+
+The folder of a training is named by the digest of all that its weights depend on, so that one with
+other settings or data starts afresh in a folder of its own. `inputs.json` in it holds what that
+digest is of: who asks to go on hears what has changed instead.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.store import Json, canonical, digest, peek, publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.train.checkpoint import checkpoints, step_of
+
+INPUTS = "inputs.json"
+_SHOWN = 60  # characters of a value in a message
+_NONE = "not there"
+
+
+def key_of(inputs: Json) -> str:
+    """Return the name of the folder of a training with these inputs."""
+    return digest(inputs)[:32]
+
+
+def note_inputs(folder: Path, inputs: Json) -> None:
+    """Write down what a training in `folder` depends on, unless that is there already."""
+    if not (folder / INPUTS).is_file():
+        publish_json(folder / INPUTS, inputs)
+
+
+def latest_unfinished(home: Home, task: str, among: Collection[str] | None = None) -> Path | None:
+    """Return the folder with the newest checkpoint of a task's trainings that made no model yet.
+
+    Args:
+        home: where they are.
+        task: its name.
+        among: names of folders that count; None: all, those of a search included.
+    """
+    found = list[tuple[float, Path]]()
+    for folder in _folders(home.runs / task):
+        finished = peek(home, "model", task, folder.name) is not None
+        if not finished and (among is None or folder.name in among):
+            written = [place.stat().st_mtime for place in checkpoints(folder)]
+            found.extend((time, folder) for time in written)
+    return max(found)[1] if found else None
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if (path / INPUTS).is_file())
+
+
+def refuse_changes(folder: Path, inputs: Json) -> None:
+    """Pass if a training with these inputs goes on from the checkpoints in `folder`.
+
+    Raises:
+        BadInput: it does not; each setting, and the data, that changed is named.
+    """
+    before = read_json(folder / INPUTS)
+    if canonical(before) == canonical(inputs):
+        return
+    step = step_of(checkpoints(folder)[-1])
+    raise BadInput(
+        "resume",
+        f"the training that stopped after step {step} had {'; '.join(changes(before, inputs))}",
+        expected="the same settings and data",
+        fix="undo what changed, or start afresh without --resume; to go on from its weights with "
+        "other settings is learn.start_from",
+    )
+
+
+def changes(before: Json, now: Json) -> list[str]:
+    """Name each dotted key of two nested documents whose value differs: `learn.seed: 0 -> 1`."""
+    old, new = dict(_flat(before)), dict(_flat(now))
+    return [
+        f"{key}: {_shown(old.get(key, _NONE))} -> {_shown(new.get(key, _NONE))}"
+        for key in (*old, *(key for key in new if key not in old))
+        if old.get(key, _NONE) != new.get(key, _NONE)
+    ]
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict) or not value:
+        yield prefix.removeprefix("task."), value
+        return
+    inner: Json = dict(value)  # pyright: ignore[reportUnknownArgumentType]
+    for key, one in inner.items():
+        yield from _flat(one, f"{prefix}.{key}" if prefix else key)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else canonical(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,141 @@
+"""Where a training stands: all that the next step depends on, and how a checkpoint holds it.
+
+Batches, drop-out and noise follow from the seed and the step alone, and a checkpoint lies between
+two steps, so that neither random states nor a place within a batch have to be remembered.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.train.checkpoint import Groups
+from kinemill.train.ema import Average
+from kinemill.train.precision import Matmul
+
+Curves = dict[str, list[list[float | None]]]
+
+
+@dataclass
+class State:
+    """The numbers of a training; all of them go into the checkpoint, as JSON.
+
+    Attributes:
+        step: steps that are done.
+        best: the smallest watched validation error; infinite before there is one.
+        best_step: when that was.
+        waited: evaluations since then.
+        seconds: spent on it.
+        compiled: whether its steps are; None: not decided yet.
+        matmul: how its steps multiply; None: not decided yet.
+        pieces: micro-batches of a step, more than `learn.accumulate` where memory did not suffice.
+        scaler: what torch's `GradScaler` remembers; None without one.
+        losses: since the last point of the curve.
+        history: the curves, points [step, value].
+        reached: whether a target return was, of reinforcement.
+        saved: when reinforcement wrote its last checkpoint.
+    """
+
+    step: int = 0
+    best: float = math.inf
+    best_step: int = 0
+    waited: int = 0
+    seconds: float = 0.0
+    compiled: bool | None = None
+    matmul: Matmul | None = None
+    pieces: int = 1
+    scaler: dict[str, Any] | None = None
+    losses: list[float] = field(default_factory=list[float])
+    history: Curves = field(default_factory=dict[str, list[list[float | None]]])
+    reached: bool = False
+    saved: int = 0
+
+    def record(self, values: dict[str, float]) -> None:
+        """Append one point of each series at the present step; JSON has no NaN, so None for it."""
+        for name, value in values.items():
+            point = value if math.isfinite(value) else None
+            self.history.setdefault(name, []).append([self.step, point])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it; JSON has no infinity, so None where nothing was evaluated yet."""
+        return {**vars(self), "best": self.best if math.isfinite(self.best) else None}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "State":
+        """Read it back."""
+        found = cls(**value)
+        found.best = math.inf if value["best"] is None else found.best
+        return found
+
+
+@dataclass
+class Training:
+    """What changes from step to step.
+
+    Attributes:
+        module: what learns.
+        optimizer: torch's, of the parameters that learn.
+        average: of these parameters over the steps; None without `learn.ema`.
+        scaler: of the loss, so that gradients fit float16; None unless `learn.amp` is fp16.
+        state: the numbers.
+        best: the weights with the smallest watched validation error.
+    """
+
+    module: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    scaler: torch.amp.GradScaler | None
+    state: State = field(default_factory=State)
+    best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def __post_init__(self) -> None:
+        if not self.best:
+            self.keep_best()
+
+    def keep_best(self) -> None:
+        """Take the present weights for the best."""
+        self.best = {
+            name: value.detach().clone() for name, value in self.module.state_dict().items()
+        }
+
+    def to_checkpoint(self) -> tuple[Groups, dict[str, Any]]:
+        """Return the tensors by group and name, and the rest as JSON."""
+        entries: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
+        moments = {
+            f"{index}.{name}": value
+            for index, entry in entries.items()
+            for name, value in entry.items()
+        }
+        groups: Groups = {
+            "weights": dict(self.module.state_dict()),
+            "best": self.best,
+            "optimizer": moments,
+        }
+        if self.average is not None:
+            groups["average"] = self.average.values
+        if self.scaler is not None:
+            self.state.scaler = self.scaler.state_dict()
+        return groups, self.state.to_json()
+
+    def restore(self, groups: Groups, state: dict[str, Any]) -> None:
+        """Go back to what `to_checkpoint` returned."""
+        device = next(self.module.parameters()).device
+        self.module.load_state_dict(groups["weights"])
+        self._restore_optimizer(groups.get("optimizer", {}))
+        self.best = {name: value.to(device) for name, value in groups["best"].items()}
+        self.state = State.from_json(state)
+        if self.average is not None:
+            self.average.restore(groups["average"])
+        if self.scaler is not None and self.state.scaler is not None:
+            self.scaler.load_state_dict(self.state.scaler)
+
+    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        whole = self.optimizer.state_dict()
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            index, _, key = name.partition(".")
+            entries.setdefault(int(index), {})[key] = value
+        whole["state"] = entries
+        self.optimizer.load_state_dict(whole)

@@ -1,0 +1,83 @@
+"""The files of a trained model, and a folder of them as what a training starts from."""
+
+from pathlib import Path
+from typing import Any
+
+from kinemill.errors import BadInput
+from kinemill.store import Json, digest, file_digest, read_json
+from kinemill.store.formats import Format
+from kinemill.task.document import Task
+from kinemill.task.protocols import Start
+
+WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
+FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
+
+
+def described(folder: Path) -> Json:
+    """Return what a trained model says of itself.
+
+    Raises:
+        CorruptArtifact: it was written by a version whose models this one cannot read.
+    """
+    return FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
+
+
+def start_in(folder: Path) -> Start:
+    """Return the model in a folder as published by the stage `model`.
+
+    Raises:
+        BadInput: there is no trained model in it.
+    """
+    names = (WEIGHTS, DESCRIPTION)
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise BadInput(
+            f"learn.start_from: {folder}",
+            f"has no {missing[0]}",
+            expected="the folder of a trained model, or models:/TASK@champion",
+        )
+    found = digest({name: file_digest(folder / name) for name in names})
+    return Start(str(folder), found, str(folder))
+
+
+def description_of(task: Task, data: Any, dataset_digest: str) -> Json:
+    """Return what `load_model` needs beside the weights, and what an exported model says."""
+    about: Json = {
+        "task": task.name,
+        "dataset": dataset_digest,
+        "learn": {**task.part("learn")["learn"], "evaluate_with": None},  # may name a local file
+        **task.learn.describe(task, data),
+    }
+    return FORMAT.stamp(about)
+
+
+def kind_of(description: Json) -> Json:
+    """Return what kind of model of dynamics a description is of.
+
+    Returns:
+        `kind`, the type of `learn.model`; `history`, rows known; `reference`, the name of the
+        reference that it is, or None.
+    """
+    learn = description["learn"]
+    return {
+        "kind": learn["model"]["type"],
+        "history": description["layout"]["history"],
+        "reference": description.get("reference"),
+    }
+
+
+def load_model(folder: Path) -> Any:
+    """Rebuild the trained module from its folder, on the CPU, in evaluation mode.
+
+    Returns:
+        A `kinemill.train.step.Step`, a `kinemill.train.ensemble.Ensemble` of some, or a
+        `kinemill.train.policy.PolicyModule`.
+    """
+    from safetensors.torch import load_file
+
+    from kinemill.task.plugins import OBJECTIVES
+
+    description, weights = described(folder), load_file(folder / WEIGHTS)
+    learn: Any = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])
+    module = learn.rebuild(description, weights)
+    module.load_state_dict(weights)
+    return module.eval()

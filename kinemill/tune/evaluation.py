@@ -1,0 +1,68 @@
+"""One yardstick for all trials: rollouts over the same windows of the validation split."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.store import Outcome
+from kinemill.task import Task
+from kinemill.tune.search import Search, history_of
+
+WINDOWS = 2048  # evenly spread; more would cost time and move the error little
+BATCH = 512
+
+
+def judge(search: Search, task: Task, model: Outcome) -> float:
+    """Return the validation error of a trained model, in spreads of the channels in training.
+
+    Root mean square over all states, steps and windows; infinity where not finite. Every trial
+    starts its predictions at the same rows and goes equally far, whatever its own history and
+    horizon. Training and test episodes are not looked at. A model that is not of the dynamics has
+    the error it was trained with; of reinforcement it is the best return while training, negative.
+    """
+    if task.learn.type != "dynamics":
+        return float(model.summary.get("objective", model.summary["best"]))
+    from kinemill.train import load_model
+
+    packed = load_dataset(search.home, search.dataset)
+    return rollout_error(
+        load_model(search.home.root / model.ref.path),
+        packed,
+        (history_of(task), search.history, search.horizon),
+    )
+
+
+def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int]) -> float:
+    """Return the error of a dynamics model over windows of the validation split.
+
+    Args:
+        module: with `rollout(states (B, H, S), past_actions (B, H-1, A), actions (B, T, A))`.
+        packed: the dataset.
+        steps: what the model is shown, the history that the windows begin with, and how far.
+    """
+    import torch
+
+    from kinemill.train.data import Windows
+
+    shown, history, horizon = steps
+    starts = packed.window_starts("validation", history + horizon)
+    if len(starts) > WINDOWS:
+        starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
+    count = len(packed.states)
+    values = torch.from_numpy(np.array(packed.values, dtype=np.float32))
+    windows = Windows(values, torch.from_numpy(starts), history, horizon, count)
+    spread = torch.from_numpy(np.where(packed.std > 1e-12, packed.std, 1.0)[:count])
+    angles = [packed.states.index(name) for name in packed.angles]
+    total = 0.0
+    with torch.no_grad():
+        for some in torch.arange(len(starts)).split(BATCH):
+            states, past, actions, truth = windows.gather(some)
+            late = history - shown
+            off = (module.rollout(states[:, late:], past[:, late:], actions) - truth).double()
+            turns = off[..., angles] / (2.0 * math.pi)
+            off[..., angles] = 2.0 * math.pi * (turns - turns.round())
+            total += (off / spread).square().sum().item()
+    error = math.sqrt(total / (len(starts) * horizon * count)) if total >= 0.0 else math.inf
+    return error if math.isfinite(error) else math.inf

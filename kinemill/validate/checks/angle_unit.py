@@ -1,0 +1,83 @@
+"""Degrees where the task says radians, or the other way round: in a position or in its velocity."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.task.units import factor, is_derivative
+from kinemill.validate.faults import CheckSettings, Fault, Values
+from kinemill.validate.motion import minutes, pairs, scale_of, scales
+
+_DEGREE = 57.29578  # degrees in a radian
+_CLEARLY = 0.1  # share of its way by which a velocity that is no declared one may miss a position
+
+
+@CHECKS.register("angle_unit")
+class AngleUnit(CheckSettings):
+    """A position and its velocity count angles in the same unit.
+
+    Both in degrees agree with each other; `foreign_units` then compares the recording with the
+    others of the task.
+    """
+
+    judges: ClassVar[Literal["identity"]] = "identity"
+    window: PositiveFloat = Field(default=0.5, description="s over which velocity is integrated")
+    alike: PositiveFloat = Field(
+        default=0.05, description="by which the scale may differ from 57.3, relative"
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return a fault over all rows of channel -> (n,) for each pair in two units of angle."""
+        faults: list[Fault] = []
+        declared, parents = scales(values, task, self.window, 10.0), dict(pairs(task))
+        found = [(velocity, parents[velocity], scale) for velocity, scale in declared.items()]
+        for velocity, position, scale in [*found, *self._undeclared(values, task)]:
+            unit = task.channels[position].unit
+            if unit not in {"rad", "deg"}:
+                continue
+            large = scale > 1.0
+            if abs((scale if large else 1.0 / scale) / _DEGREE - 1.0) > self.alike or minutes(
+                scale
+            ):
+                continue
+            # The one that is 57.3 times too large is in degrees, where the task counts in radians.
+            wrong = (velocity if large else position) if unit == "rad" else None
+            channel = wrong or (position if large else velocity)
+            guess = "degrees" if wrong else "radians"
+            if wrong == velocity and _read_as_degrees(task, position):
+                channel, guess = position, "radians, and read as degrees"
+            faults.append(
+                Fault(
+                    0,
+                    len(values[channel]),
+                    channel,
+                    found=f"{velocity} is {scale:.4g} times the change of {position}: "
+                    f"{channel} is in {guess}",
+                    expected=task.channels[channel].unit,
+                    fix=f"say channels.{channel}.source: {{name: ..., unit: ...}}",
+                )
+            )
+        return faults
+
+    def _undeclared(self, values: Values, task: Task) -> Iterator[tuple[str, str, float]]:
+        """Yield (velocity, position, scale) of states that follow each other without being a pair.
+
+        A draft finds no derivative where one of both is in another unit.
+        """
+        known = {name for pair in pairs(task) for name in pair}
+        free = {name: task.channels[name] for name in task.states if name not in known}
+        angles = [name for name, own in free.items() if own.kind == "angle"]
+        for velocity, own in free.items():
+            for position in angles if own.kind == "linear" else []:
+                if is_derivative(own.unit, task.channels[position].unit):
+                    times = (self.window, task.dt)
+                    scale = scale_of(values, velocity, position, times, 10.0, _CLEARLY)
+                    if scale is not None:
+                        in_rate = factor(own.unit, f"({task.channels[position].unit})/s")[0]
+                        yield velocity, position, scale * in_rate
+
+
+def _read_as_degrees(task: Task, name: str) -> bool:
+    return any(source.unit == "deg" for source in task.channels[name].source)

@@ -1,0 +1,100 @@
+"""A signal that ends at the range of its sensor, where no other channel can contradict it.
+
+`saturated` has a position and its velocity to compare. A level, a voltage or a pressure stands
+alone: it is clipped where it lies on its limit, or repeats its own extreme value at the top of a
+slope that leads beyond. Only told, unless the task says otherwise: a model can learn that a sensor
+saturates.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.validate.block_stats import rounding
+from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
+from kinemill.validate.motion import pairs
+
+
+@CHECKS.register("clipped")
+class Clipped(CheckSettings):
+    """No state without a derivative rests on its limit, or is flat where its peaks should be."""
+
+    judges: ClassVar[Literal["stretch"]] = "stretch"
+    on_fault: Rule | None = Field(default="warn", description="what is done about clipped rows")
+    rows: PositiveInt = Field(default=3, description="equal rows in a row that are looked at")
+    share: PositiveFloat = Field(
+        default=0.02, description="of the channel's span, by which its slopes lead beyond"
+    )
+    rests: PositiveFloat = Field(
+        default=0.2, le=1.0, description="share of equal neighbors of a channel that may rest"
+    )
+    ignore: list[str] = Field(default=[], description="channels that are not checked")
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return ignored channels that the task does not have."""
+        return unknown_channels(self.ignore, channels, "ignore")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) that are clipped."""
+        paired = {name for pair in pairs(task) for name in pair}
+        return [
+            fault
+            for name in task.states
+            if name not in {*paired, *self.ignore} and task.channels[name].kind != "quaternion"
+            for fault in self._find(name, values[name], task)
+        ]
+
+    def _find(self, name: str, values: Array, task: Task) -> list[Fault]:
+        if len(values) <= 4 * self.rows:
+            return []
+        low, high = float(values.min()), float(values.max())
+        tolerance = rounding(low, high)
+        same = np.abs(np.diff(values)) <= tolerance
+        if low == high or np.count_nonzero(same) == 0:
+            return []
+        limits = task.channels[name].limits or (-np.inf, np.inf)
+        faults: list[Fault] = []
+        for end, limit, sign in ((high, limits[1], 1.0), (low, limits[0], -1.0)):
+            flat = [
+                (start, stop)
+                for start, stop in runs(np.abs(values - end) <= tolerance)
+                if stop - start >= self.rows
+            ]
+            at_limit = abs(end - limit) <= tolerance
+            inside = sum(stop - start - 1 for start, stop in flat)
+            if np.count_nonzero(same) - inside > self.rests * max(1, len(same) - inside):
+                continue  # it rests at other values as well
+            faults += [
+                _fault(name, run, end, "limit" if at_limit else "end", task)
+                for run in flat
+                if _beyond(values, run, sign) > self.share * (high - low)
+            ]
+        return faults
+
+
+def _beyond(values: Array, run: tuple[int, int], sign: float) -> float:
+    """Return how far a parabola through the slopes on both sides of a flat top leads beyond it."""
+    start, stop = run
+    if start < 2 or stop > len(values) - 2:
+        return 0.0  # nobody knows what was before, or comes
+    # The step that reaches the top is cut short by it.
+    up = float(np.max(sign * np.diff(values[start - 2 : start + 1])))
+    down = float(np.max(-sign * np.diff(values[stop - 1 : stop + 2])))
+    return 0.125 * (stop - start) * (up + down) if min(up, down) > 0.0 else 0.0
+
+
+def _fault(name: str, run: tuple[int, int], end: float, what: str, task: Task) -> Fault:
+    start, stop = run
+    unit = task.channels[name].unit
+    return Fault(
+        start,
+        stop,
+        name,
+        found=f"{stop - start} rows at its {what}, {end:.6g} {unit}, where its slopes lead beyond",
+        expected="a sensor whose range holds all that the robot does",
+        fix="widen the range of the sensor; or name it in validate.clipped.ignore, "
+        "or set validate.clipped.on_fault: split to leave these rows out",
+    )

@@ -1,0 +1,140 @@
+"""How late the states answer the actions: estimated and reported; blamed only beyond a bound.
+
+The answer of a mechanical system to a force is an acceleration. The change of every velocity is
+regressed on all actions, later and later, beside what the state explains by itself (velocities, and
+positions, as sine and cosine where they are angles); the lag with the smallest rest is the delay.
+The coefficients at that lag are the gains; under feedback both are rough.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
+from kinemill.validate.motion import pairs
+
+_ROWS = 800  # rows that are looked at
+_TINY = 1e-9
+
+
+@CHECKS.register("delay")
+class Delay(CheckSettings):
+    """Seconds from an action to the acceleration that it explains."""
+
+    judges: ClassVar[Literal["episode"]] = "episode"
+    searched: PositiveFloat = Field(default=0.1, description="longest delay looked for, s")
+    explains: PositiveFloat = Field(
+        default=0.1, description="share of the rest that actions have to explain to be reported"
+    )
+    longest: PositiveFloat | None = Field(
+        default=None, description="s above which an episode is blamed; none: only reported"
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return a fault over all rows of channel -> (n,) where actions act later than allowed."""
+        if self.longest is None:
+            return []
+        late = self.measure(values, task).get("delay_s", 0.0)
+        if late <= self.longest:
+            return []
+        return [
+            Fault(
+                0,
+                len(next(iter(values.values()))),
+                None,
+                found=f"actions act {late:.3g} s late",
+                expected=f"at most {self.longest:g} s",
+                fix="look for a slow bus, or raise validate.delay.longest",
+            )
+        ]
+
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return `delay_s` and `<action>><velocity>:gain`, unit/s^2 per unit, or nothing."""
+        found = answer(values, task, self.searched)
+        if found is None or found.explained < self.explains:
+            return {}
+        return {"delay_s": found.rows * task.dt} | {
+            f"{action}>{velocity}:gain": float(found.gains[i, j])
+            for i, action in enumerate(found.actions)
+            for j, velocity in enumerate(found.velocities)
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How velocities answer actions `rows` later, beside what the states explain.
+
+    `told` (n, a) are the actions and `change` (n, v) the accelerations, unit/s^2, less what the
+    states explain; `gains` (a, v) are least squares, `explained` the share that they explain.
+    """
+
+    actions: list[str]
+    velocities: list[str]
+    rows: int
+    gains: Array
+    explained: float
+    told: Array
+    change: Array
+
+
+def answer(values: Values, task: Task, searched: float) -> Answer | None:
+    """Return the answer with the smallest rest within `searched` s, or None where there is none."""
+    return remembered(values, ("answer", searched), lambda: _answer(values, task, searched))
+
+
+def _answer(values: Values, task: Task, searched: float) -> Answer | None:
+    velocities = [velocity for velocity, _ in pairs(task)]
+    known = {name: values[name][:_ROWS] for name in task.columns}
+    actions = [name for name in task.actions if np.ptp(values[name]) > _TINY]
+    lags = max(1, round(searched / task.dt))
+    rows = len(known[task.columns[0]]) - 1 - lags
+    whole = all(bool(np.isfinite(item).all()) for item in known.values())
+    if not velocities or not actions or rows < 10 * lags or not whole:
+        return None
+    change = np.diff(np.stack([known[name] for name in velocities], axis=1), axis=0)[lags:]
+    size = change.std(axis=0) / task.dt
+    if float(size.min()) <= _TINY:
+        return None
+    explaining = _regressors(known, task)[lags:-1]
+    square = explaining.T @ explaining
+    inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
+    target = _rest((change / task.dt / size).T, explaining, inverse).T
+    told = np.stack([known[name] for name in actions], axis=1)[:-1]
+    later = sliding_window_view(told, rows, axis=0)[::-1]  # (lags + 1, a, n)
+    by_lag = _rest(np.ascontiguousarray(later), explaining, inverse)
+    square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
+    gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
+    explained = np.sum(gains * product, axis=(1, 2)) / float(np.sum(target**2))
+    best = int(np.argmax(explained))
+    return Answer(
+        actions,
+        velocities,
+        best,
+        gains[best] * size,
+        float(explained[best]),
+        by_lag[best].T,
+        target * size,
+    )
+
+
+def _rest(values: Array, explaining: Array, inverse: Array) -> Array:
+    """Return what (n, r) regressors leave of (..., n); `inverse` (r, r) is that of their square.
+
+    Lag by lag, so that products are small: large ones BLAS does by threads that spin while they
+    wait for each other, on cores that judge other logs.
+    """
+    return values - values @ explaining @ inverse @ explaining.T
+
+
+def _regressors(values: Values, task: Task) -> Array:
+    """Return what a state explains by itself: 1, velocities, positions, (n, r) of size 1."""
+    columns = [np.ones(len(values[task.states[0]]))]
+    for name in task.states:
+        angle = task.channels[name].kind == "angle"
+        columns += [np.sin(values[name]), np.cos(values[name])] if angle else [values[name]]
+    stacked = np.stack(columns, axis=1)
+    return stacked / np.maximum(np.abs(stacked).max(axis=0), _TINY)

@@ -1,0 +1,50 @@
+"""A channel outside what its joint or motor can do: a spike, a wrong unit or a broken sensor."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import extremes
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs
+
+
+@CHECKS.register("limits")
+class Limits(CheckSettings):
+    """Every row within the two-sided `limits` of its channel; channels without limits pass."""
+
+    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the rows of channel -> (n,) that lie outside the channel's limits."""
+        return [
+            fault
+            for name, channel in task.channels.items()
+            if channel.limits and not _within(values, name, channel.limits)
+            for fault in _outside(name, values[name], channel.limits, channel.unit)
+        ]
+
+
+def _within(values: Values, name: str, limits: tuple[float, float]) -> bool:
+    """Tell whether a channel has no value outside its limits, and no NaN."""
+    low, high = extremes(values, name)
+    return limits[0] <= low and high <= limits[1]
+
+
+def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: str) -> list[Fault]:
+    low, high = limits
+    return [
+        Fault(
+            start,
+            stop,
+            name,
+            found=f"{_farthest(values[start:stop], low, high):.6g} {unit}",
+            expected=f"{low:g} to {high:g} {unit}",
+            fix=f"check the unit of the log's column, or widen channels.{name}.limits",
+        )
+        for start, stop in runs((values < low) | (values > high))
+    ]
+
+
+def _farthest(values: np.ndarray, low: float, high: float) -> float:
+    return float(values[np.argmax(np.maximum(low - values, values - high))])

@@ -1,0 +1,87 @@
+"""Motions that are repeated: the last row has to lead back to the first.
+
+A clip that is said to wrap is played again and again, and what is missing at its seam is a jump
+that the robot makes once each time. Only told, unless the task says otherwise: the rows themselves
+are sound.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
+
+
+@CHECKS.register("loop_closure")
+class LoopClosure(CheckSettings):
+    """The step from the last row to the first fits between its neighbors as the others do."""
+
+    judges: ClassVar[Literal["identity"]] = "identity"
+    on_fault: Rule | None = Field(
+        default="warn", description="what is done about a clip that does not close"
+    )
+    channels: list[str] = Field(
+        default=[], description="that come back to where they began; none: no recording is a loop"
+    )
+    kink: PositiveFloat = Field(
+        default=1.5,
+        description="by how much the step at the seam may differ from its neighbors, over the "
+        "most that any step inside differs from its own",
+    )
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return channels that the task does not have."""
+        return unknown_channels(self.channels, channels, "channels")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return a fault in the last row of each channel of channel -> (n,) that does not close."""
+        faults: list[Fault] = []
+        for name in self.channels:
+            seam = _seam(values[name], task.channels[name].kind)
+            if seam is None or seam.bend <= self.kink * seam.usual_bend:
+                continue
+            unit, rows = task.channels[name].unit, len(values[name])
+            faults.append(
+                Fault(
+                    rows - 1,
+                    rows,
+                    name,
+                    found=f"the first row is {seam.step:.3g} {unit} from the last "
+                    f"({seam.step / seam.largest:.2g} times the largest step inside), "
+                    f"{seam.bend:.3g} {unit} off the steps beside it",
+                    expected=f"a step within {self.kink * seam.usual_bend:.3g} {unit} of the ones "
+                    "beside it",
+                    fix="end the clip where it repeats its beginning, or blend its ends",
+                )
+            )
+        return faults
+
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return `<channel>:gap` in its unit: from the last row to the first."""
+        seams = {name: _seam(values[name], task.channels[name].kind) for name in self.channels}
+        return {f"{name}:gap": seam.step for name, seam in seams.items() if seam}
+
+
+class _Seam:
+    """The step from the last row of (n,) to the first, beside the steps inside, in its unit."""
+
+    def __init__(self, values: Array, kind: str) -> None:
+        change = steps(np.concatenate((values, values[:1])), kind)  # the last one is the seam's
+        inside = change[:-1]
+        self.step = float(abs(change[-1]))
+        self.largest = max(float(np.nanmax(np.abs(inside))), 1e-12)
+        self.bend = float(abs(change[-1] - 0.5 * (inside[-1] + inside[0])))
+        bends = np.abs(inside[1:-1] - 0.5 * (inside[:-2] + inside[2:]))
+        self.usual_bend = max(float(np.nanmax(bends)), 1e-9 * float(np.nanmax(np.abs(values))))
+
+
+def _seam(values: Array, kind: str) -> _Seam | None:
+    """Return the seam of (n,), or None where too few rows, or rows at the ends, are not known."""
+    ends = np.concatenate((values[:2], values[-2:]))
+    inside = np.isfinite(values[:-3] + values[1:-2] + values[2:-1] + values[3:])
+    if len(values) < 5 or not np.isfinite(ends).all() or not inside.any():
+        return None
+    return _Seam(values, kind)

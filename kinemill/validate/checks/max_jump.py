@@ -1,0 +1,66 @@
+"""A channel that jumps further in one step than its robot can move: a spike or a lost stretch."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from pydantic import Field, PositiveFloat, model_serializer, model_validator
+
+from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
+
+
+@CHECKS.register("max_jump")
+class MaxJump(CheckSettings):
+    """Largest |x[k+1] - x[k]| of a channel, in its unit per step; angles the short way round.
+
+    A task gives the bounds directly, as in `max_jump: {shoulder_angle: 0.3}`. Channels that are not
+    named have none: how far a robot may move in a step depends on the robot alone.
+    """
+
+    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    bounds: dict[str, PositiveFloat] = Field(default={}, description="unit per step")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direct(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):  # pyright: ignore[reportUnknownMemberType]
+            return cast("Any", value)
+        given = cast("dict[str, Any]", value)
+        own = {key: given[key] for key in CheckSettings.model_fields if key in given}
+        return {"bounds": {key: item for key, item in given.items() if key not in own}, **own}
+
+    @model_serializer
+    def _as_given(self) -> dict[str, Any]:
+        own = {key: getattr(self, key) for key in CheckSettings.model_fields}
+        return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return bounds for channels that the task does not have."""
+        return unknown_channels(self.bounds, channels)
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return both rows of every jump of channel -> (n,) over its bound, neighbors merged.
+
+        Neither row of a jump can be trusted: a spike is one bad row between two jumps.
+        """
+        faults: list[Fault] = []
+        for name, bound in self.bounds.items():
+            channel = task.channels[name]
+            size = np.abs(steps(values[name], channel.kind))
+            over = np.append(size > bound, False)  # jump k joins rows k and k+1
+            over[1:] |= over[:-1]
+            for start, stop in runs(over):
+                largest = float(size[start : stop - 1].max())
+                faults.append(
+                    Fault(
+                        start,
+                        stop,
+                        name,
+                        found=f"a jump of {largest:.6g} {channel.unit} in one step",
+                        expected=f"at most {bound:g} {channel.unit} in {task.dt:g} s",
+                        fix="look for spikes or lost samples in the log, "
+                        f"or raise validate.max_jump.{name}",
+                    )
+                )
+        return faults

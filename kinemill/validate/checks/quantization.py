@@ -1,0 +1,55 @@
+"""The step in which a sensor counts: reported, never blamed, because a model can live with it."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values
+
+_SAME = 1e-7  # share of the span within which two values are one
+_ROWS, _STRETCHES = 20_000, 20  # looked at, in stretches spread evenly over a longer log
+
+
+@CHECKS.register("quantization")
+class Quantization(CheckSettings):
+    """How coarse the states are that show few different values."""
+
+    judges: ClassVar[Literal["episode"]] = "episode"
+    share: PositiveFloat = Field(
+        default=0.25,
+        le=1.0,
+        description="different values over rows, above which a channel is taken as continuous; "
+        "resampling mixes the steps of a sensor that is read at another rate",
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return nothing: channel -> (n,) is measured, not blamed."""
+        del values, task
+        return []
+
+    def measure(self, values: Values, task: Task) -> dict[str, float]:
+        """Return `<state>:step`, in the channel's unit, of the states that count in steps."""
+        found = {f"{name}:step": self._step(values[name]) for name in task.states}
+        return {name: step for name, step in found.items() if step > 0.0}
+
+    def _step(self, values: Array) -> float:
+        """Return the usual distance between neighboring values of (n,), or 0 if continuous."""
+        known = _some(values)
+        known = known[np.isfinite(known)]
+        known.sort()
+        span = float(known[-1] - known[0]) if len(known) else 0.0
+        gaps = np.diff(known)
+        gaps = gaps[gaps > _SAME * span]
+        if span <= 0.0 or len(gaps) + 1 > self.share * len(known):
+            return 0.0
+        return float(np.median(gaps))
+
+
+def _some(values: Array) -> Array:
+    """Return so many rows of (n,), in stretches: the step of a sensor shows in neighbors."""
+    if len(values) <= _ROWS:
+        return values
+    starts = np.linspace(0, len(values) - _ROWS // _STRETCHES, _STRETCHES).astype(np.intp)
+    return values[(starts[:, None] + np.arange(_ROWS // _STRETCHES)).ravel()]

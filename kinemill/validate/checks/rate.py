@@ -1,0 +1,68 @@
+"""Acceleration and rate: a channel that changes faster, for longer than a spike, than it can.
+
+Most robots need no number: a velocity that has limits does not go from one to the other at once.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.validate.block_stats import largest_step
+from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
+
+
+@CHECKS.register("rate")
+class Rate(CheckSettings):
+    """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
+
+    judges: ClassVar[Literal["stretch"]] = "stretch"
+    bounds: dict[str, PositiveFloat] = Field(default={}, description="unit/s by channel")
+    crossing: PositiveFloat = Field(
+        default=0.02,
+        description="s in which a velocity crosses from one limit to the other at the fastest: the "
+        "bound of velocities that `bounds` does not name; real joints need 0.08 and more",
+    )
+    rows: PositiveInt = Field(default=3, description="steps over which it is taken")
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return bounds for channels that the task does not have."""
+        return unknown_channels(self.bounds, channels, "bounds")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) that change too fast."""
+        return [
+            fault
+            for name, bound in self._all(task)
+            for fault in self._find(name, bound, values, task)
+        ]
+
+    def _all(self, task: Task) -> list[tuple[str, float]]:
+        limited = {
+            name: (channel.limits[1] - channel.limits[0]) / self.crossing
+            for name, channel in task.channels.items()
+            if channel.limits and channel.derivative_of
+        }
+        return list({**limited, **self.bounds}.items())
+
+    def _find(self, name: str, bound: float, values: Values, task: Task) -> list[Fault]:
+        channel = task.channels[name]
+        if len(values[name]) <= self.rows or largest_step(values, name) <= bound * task.dt:
+            return []
+        change = steps(values[name], channel.kind)
+        total = np.concatenate(([0.0], np.cumsum(change)))
+        rate = np.abs(total[self.rows :] - total[: -self.rows]) / (self.rows * task.dt)
+        return [
+            Fault(
+                start,
+                stop + self.rows,
+                name,
+                found=f"{float(rate[start:stop].max()):.4g} {channel.unit} per s over "
+                f"{self.rows} steps",
+                expected=f"at most {bound:.4g} {channel.unit} per s",
+                fix=f"look for lost samples in the log, or set validate.rate.bounds.{name}",
+            )
+            for start, stop in runs(rate > bound)
+        ]

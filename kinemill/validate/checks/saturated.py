@@ -1,0 +1,114 @@
+"""A sensor at the end of its range: it repeats its largest value while the robot goes on.
+
+Standing at a stop looks the same, so the other channel of the pair has to contradict it: a position
+that moves faster than the clipped velocity, or a velocity that leads beyond the clipped position.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import extremes, looks_of, rounding
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.motion import pairs
+
+_Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extreme
+
+
+@CHECKS.register("saturated")
+class Saturated(CheckSettings):
+    """No state repeats its own extreme value while it should go beyond."""
+
+    judges: ClassVar[Literal["stretch"]] = "stretch"
+    rows: PositiveInt = Field(default=3, description="equal rows in a row that are looked at")
+    share: PositiveFloat = Field(
+        default=0.02, description="of the channel's span, by which it has to be contradicted"
+    )
+    moved: PositiveFloat = Field(
+        default=0.02, description="and by which a position at rest is, in its unit"
+    )
+    noise: PositiveFloat = Field(default=4.0, description="times the noise of what contradicts it")
+    bias: PositiveFloat = Field(
+        default=0.04,
+        description="velocity that a robot at rest may show, in its unit; a velocity that leads "
+        "beyond a position has to be faster",
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) at an extreme that the other channel denies."""
+        faults: list[Fault] = []
+        for velocity, position in pairs(task):
+            v, x = values[velocity], values[position]
+            if len(v) > self.rows:
+                ends = [self._at_an_end(values, name) for name in (velocity, position)]
+                faults += self._velocity(velocity, v, x, ends[0], task)
+                faults += self._position(position, v, x, ends[1], task)
+        return faults
+
+    def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
+        """Blame a velocity for rows at its extreme in which the position is faster."""
+        found: list[tuple[int, int, float]] = []
+        for start, stop, sign in ends:
+            last = stop - 1
+            faster = sign * ((x[last] - x[start]) / ((last - start) * task.dt) - v[start])
+            error = self.noise * _uncertain(v, x, task.dt) / (last - start)
+            if faster > self.share * float(np.ptp(v)) + error:
+                found.append((start, stop, faster))
+        return [self._fault(name, where, v, task, "the position moves faster") for where in found]
+
+    def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
+        """Blame a position for rows at its extreme in which the velocity leads beyond it."""
+        found: list[tuple[int, int, float]] = []
+        for start, stop, sign in ends:
+            # A rest integrates the bias of a velocity, and its noise as a random walk.
+            steps = np.arange(1, stop - start + 1)
+            path = np.cumsum(sign * v[start:stop]) * task.dt
+            error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
+            beyond = float(np.max(path - error * task.dt))
+            if beyond > max(self.moved, self.share * float(np.ptp(x))):
+                found.append((start, stop, float(np.max(path))))
+        return [self._fault(name, where, x, task, "the velocity leads beyond") for where in found]
+
+    def _at_an_end(self, values: Values, name: str) -> _Ends:
+        """Return (start, stop, sign) of repeated extremes of a channel."""
+        own, looks, (low, high) = values[name], looks_of(values, name), extremes(values, name)
+        tolerance = rounding(low, high)
+        most, least = high - tolerance, low + tolerance
+        parts = list(blocks(own))
+        above = sum(np.count_nonzero(parts[k] >= most) for k in _where(looks.highs >= most))
+        below = sum(np.count_nonzero(parts[k] <= least) for k in _where(looks.lows <= least))
+        ends = [(own >= most, 1)] if above >= self.rows else []
+        ends += [(own <= least, -1)] if below >= self.rows else []
+        return [
+            (start, stop, sign)
+            for there, sign in ends
+            for start, stop in runs(there)
+            if stop - start >= self.rows
+        ]
+
+    def _fault(
+        self, name: str, where: tuple[int, int, float], values: Array, task: Task, why: str
+    ) -> Fault:
+        start, stop, size = where
+        unit = task.channels[name].unit
+        return Fault(
+            start,
+            stop,
+            name,
+            found=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
+            f"by {size:.3g} {unit}",
+            expected="a sensor whose range holds all that the robot does",
+            fix="widen the range of the sensor or driver, or leave such runs out",
+        )
+
+
+def _where(near: NDArray[np.bool_]) -> list[int]:
+    return np.flatnonzero(near).tolist()
+
+
+def _uncertain(v: Array, x: Array, dt: float) -> float:
+    """Return the usual |v - dx/dt| of (n,), unit/s."""
+    return float(np.median(np.abs(0.5 * (v[1:] + v[:-1]) - np.diff(x) / dt)))

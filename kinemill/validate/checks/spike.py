@@ -1,0 +1,122 @@
+"""A few rows that stand out of their neighbors: a spike on the bus or a bad stamp.
+
+A value is judged twice: against the mean of its neighbors, and against what the position or the
+velocity beside it says. Both have to disagree, by more than the noise of the rows around it and by
+a share of what the channel spans, so that neither a hard stop nor a noisy sensor is blamed.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import largest_step
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.motion import (
+    noise,
+    noise_of,
+    pairs,
+    reach_of,
+    unlike_slope,
+)
+
+_REACH = (1, 2)  # rows to each side: spikes of one row and of two
+_PEAK = 0.7  # of the largest error around: a spike makes its neighbors half as wrong as itself
+
+
+@CHECKS.register("spike")
+class Spike(CheckSettings):
+    """No state stands out of its neighbors by more than its noise explains."""
+
+    judges: ClassVar[Literal["outlier"]] = "outlier"
+    noise: PositiveFloat = Field(
+        default=12.0, description="times the noise around it; clean logs stay below 11"
+    )
+    share: PositiveFloat = Field(
+        default=0.04, description="share of the channel's reach (limits, or what it spans)"
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the rows of channel -> (n,) that stand out, NaN rows left alone."""
+        if len(next(iter(values.values()))) < 4 * max(_REACH) + 1:
+            return []
+        faults: list[Fault] = []
+        for velocity, position in pairs(task):
+            v, x = values[velocity], values[position]
+            floor = self._floor(velocity, values, task)
+            if floor is not None:
+                unlike = unlike_slope(v, x, task.dt)
+                errors = [np.minimum(_out_of_line(v, reach), unlike) for reach in _REACH]
+                faults += self._find(velocity, errors, floor, task)
+            floor = self._floor(position, values, task)
+            if floor is not None:
+                errors = [_bent(x, v, reach, task.dt) for reach in _REACH]
+                still = self.noise * task.dt * noise_of(values, velocity, position, task.dt)
+                found = self._find(position, errors, max(still, floor), task)
+                faults += [each for each in found if not _steps(x, v, each, task.dt)]
+        return faults
+
+    def _floor(self, name: str, values: Values, task: Task) -> float | None:
+        """Return by how much a value has to stand out at least; None if no step is that large."""
+        floor = self.share * reach_of(values[name], task.channels[name])
+        return None if max(_REACH) * largest_step(values, name) <= floor else floor
+
+    def _find(self, name: str, errors: list[Array], floor: float, task: Task) -> list[Fault]:
+        """Return where the largest of `errors`, each (n,), is more than noise and `floor`."""
+        channel = task.channels[name]
+        error = np.fmax(*errors)
+        over = error > floor
+        if not over.any():
+            return []
+        sizes = [noise(each) for each in errors]
+        out = [each > self.noise * size for each, size in zip(errors, sizes, strict=True)]
+        over &= np.logical_or(*out) & (error > _PEAK * _around(error))
+        return [
+            Fault(
+                start,
+                stop,
+                name,
+                found=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
+                f"where noise is {float(sizes[0][start]):.2g}",
+                expected=f"less than {self.noise:g} times the noise, or {floor:.3g} {channel.unit}",
+                fix="look for a bad stamp or a disturbed bus; `on_fault: repair` interpolates",
+                repairable=True,
+            )
+            for start, stop in runs(over)
+        ]
+
+
+def _out_of_line(values: Array, reach: int) -> Array:
+    """Return |x[k] - (x[k-reach] + x[k+reach]) / 2| of (n,); NaN at the ends."""
+    error = np.full(len(values), np.nan)
+    both = values[2 * reach :] + values[: -2 * reach]
+    error[reach:-reach] = np.abs(values[reach:-reach] - 0.5 * both)
+    return error
+
+
+def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
+    """Return how far x (n,) is from the middle of its neighbors, straight or as v bends it."""
+    inner = slice(reach, -reach)
+    own = x[inner] - 0.5 * (x[2 * reach :] + x[: -2 * reach])
+    bend = 0.25 * reach * dt * (v[: -2 * reach] - v[2 * reach :])
+    error = np.full(len(x), np.nan)
+    error[inner] = np.minimum(np.abs(own), np.abs(own - bend))
+    return error
+
+
+def _steps(x: Array, v: Array, fault: Fault, dt: float) -> bool:
+    """Tell whether the position is elsewhere after the rows than before: a step, and no spike."""
+    before, after = fault.start - 1, fault.stop
+    if before < 0 or after >= len(x):
+        return False
+    way = 0.5 * (after - before) * dt * (v[before] + v[after])
+    off = float(np.abs(x[fault.start : fault.stop] - 0.5 * (x[before] + x[after])).max())
+    return bool(abs(x[after] - x[before] - way) > off)
+
+
+def _around(error: Array) -> Array:
+    """Return the largest of (n,) within twice the reach of each row."""
+    far = 2 * max(_REACH)
+    padded = np.pad(np.nan_to_num(error), far)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * far + 1).max(axis=1)

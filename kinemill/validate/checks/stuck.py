@@ -1,0 +1,166 @@
+"""A sensor that keeps one value while the robot moves: a frozen encoder or a stale message.
+
+A robot at rest keeps its values too (a pendulum balanced upright holds one encoder step for 1.3 s),
+so constancy alone proves nothing. Somebody has to contradict it: the channel's derivative, the
+channel it is the derivative of, or, where there is neither, the channel's own habit.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task, rotations, unknown_channels
+from kinemill.validate.block_stats import extremes, may_rest, rounding
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+
+
+@CHECKS.register("stuck")
+class Stuck(CheckSettings):
+    """No state keeps one value for longer than `seconds` while another channel shows movement."""
+
+    judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    seconds: PositiveFloat = Field(default=0.5, description="longest harmless stillness, s")
+    moved: PositiveFloat = Field(
+        default=0.1, description="movement that contradicts it, in the unit of the position"
+    )
+    noise: PositiveFloat = Field(
+        default=3.0,
+        description="how far above its own noise a velocity must be to count as movement; real "
+        "velocities at rest have 0.9 to 1.3",
+    )
+    bias: PositiveFloat = Field(
+        default=0.04,
+        description="velocity that a robot at rest may show, in its unit; movement that "
+        "contradicts a stillness has to be faster",
+    )
+    ignore: list[str] = Field(default=[], description="channels that may stand still")
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return ignored channels that the task does not have."""
+        return unknown_channels(self.ignore, channels, "ignore")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) in which a state is frozen."""
+        faults: list[Fault] = []
+        for name in task.states:
+            if name in self.ignore:
+                continue
+            least = int(self.seconds / task.dt) + 1
+            still = _still(values, name, least)
+            for start, stop in still:
+                if (stop - start - 1) * task.dt <= self.seconds:
+                    continue
+                if proof := self._proof(name, (start, stop), still, values, task):
+                    faults.append(_fault(name, (start, stop), proof, values, task))
+        return faults
+
+    def _proof(
+        self,
+        name: str,
+        where: tuple[int, int],
+        still: list[tuple[int, int]],
+        values: Values,
+        task: Task,
+    ) -> str | None:
+        """Say what contradicts the stillness of `name` in `where`, or None."""
+        element = task.channels[name].kind == "quaternion"
+        if element and not _rotation_rests(name, where, values, task):
+            return None  # a turn about another axis keeps this element
+        children = [key for key, item in task.channels.items() if item.derivative_of == name]
+        rows = slice(*where)
+        for child in children:
+            distance = self._traveled(values[child][rows], task.dt)
+            if distance > self.moved:
+                return f"{child} says that it moved by {distance:.3g} {task.channels[name].unit}"
+        parent = task.channels[name].derivative_of
+        if parent:
+            path = values[parent][rows]
+            line = path[0] + values[name][where[0]] * task.dt * np.arange(len(path))
+            left = self._unbiased(path - line, task.dt)
+            if (distance := _moved(left)) > self.moved:
+                unit = task.channels[parent].unit
+                return f"{parent} moved {distance:.3g} {unit} away from that velocity"
+        if children or parent:
+            return None
+        return self._habit(name, where, still, values, task)
+
+    def _traveled(self, velocity: Array, dt: float) -> float:
+        """Return how far (n,) unit/s goes in unit, 0 where it is no more than its own noise."""
+        level = float(np.sqrt(np.mean(velocity**2)))
+        noise = float(np.std(np.diff(velocity))) / np.sqrt(2.0)
+        if level <= self.noise * noise:
+            return 0.0
+        return float(np.ptp(self._unbiased(np.cumsum(velocity) * dt, dt)))
+
+    def _unbiased(self, path: Array, dt: float) -> Array:
+        """Return a path (n,) without the drift that the bias of a velocity adds to it."""
+        seconds = dt * np.arange(len(path))
+        drift = (path[-1] - path[0]) / max(float(seconds[-1]), dt)
+        return path - np.clip(drift, -self.bias, self.bias) * seconds
+
+    def _habit(
+        self,
+        name: str,
+        where: tuple[int, int],
+        still: list[tuple[int, int]],
+        values: Values,
+        task: Task,
+    ) -> str | None:
+        """Tell a frozen sensor from a resting joint by what the channel does elsewhere.
+
+        A sensor whose value trembles from row to row everywhere else, and is constant in a long
+        stretch in which another state moves as usual, is frozen. A gripper, which rests often and
+        for any time, is not.
+        """
+        long = [stop - start for start, stop in still if (stop - start) * task.dt > self.seconds]
+        middling = [(stop - start) * task.dt > self.seconds / 5 for start, stop in still]
+        if sum(long) > len(values[name]) / 2 or sum(middling) > len(long):
+            return None
+        for other in task.states:
+            usual, here = np.std(values[other]), np.std(values[other][slice(*where)])
+            if other != name and usual > 0 and here > usual / 4:
+                return f"{other} moves, and {name} never rests elsewhere"
+        return None
+
+
+def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Task) -> bool:
+    """Return whether every element of the quaternion that `name` is part of keeps its value."""
+    (elements,) = [own for own in rotations(task.channels) if name in own]
+    return all(
+        any(start <= where[0] and where[1] <= stop for start, stop in _still(values, element, 1))
+        for element in elements
+    )
+
+
+def _moved(path: Array) -> float:
+    """Return how far (n,) goes without its largest step: a position that steps has slipped."""
+    change = np.diff(path)
+    change[np.argmax(np.abs(change))] = 0.0
+    return float(np.ptp(np.cumsum(change)))
+
+
+def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
+    """Return the stretches with one value, as (start, stop not included); none if all are short."""
+    own, (low, high) = values[name], extremes(values, name)
+    tolerance = rounding(low, high)
+    if not may_rest(own, least, tolerance):
+        return []
+    change = np.diff(own)
+    same = np.abs(change, out=change) <= tolerance
+    return [(start, stop + 1) for start, stop in runs(same)]
+
+
+def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: Task) -> Fault:
+    start, stop = where
+    return Fault(
+        start,
+        # Resampling mixed the last frozen sample into the row after it.
+        min(stop + 1, len(values[name])),
+        name,
+        found=f"{values[name][start]:.6g} {task.channels[name].unit} for "
+        f"{(stop - start - 1) * task.dt:.3g} s while {proof}",
+        expected="a value that changes when the robot moves",
+        fix="check the sensor and its cable; or name it in validate.stuck.ignore",
+    )

@@ -1,0 +1,89 @@
+"""Two velocities that belong to each other's position: crossed wires or exchanged columns."""
+
+from itertools import combinations
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import whole
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values
+from kinemill.validate.motion import MANY, pairs, traveled
+
+
+@CHECKS.register("swapped")
+class Swapped(CheckSettings):
+    """No velocity follows another position while that one's velocity follows its own.
+
+    Positions exchanged look the same. What it compares are differences over `window`, so that the
+    noise of an encoder does not blur them.
+    """
+
+    judges: ClassVar[Literal["identity"]] = "identity"
+    window: PositiveFloat = Field(default=0.1, description="s over which they are compared")
+    follows: PositiveFloat = Field(
+        default=0.9, le=1.0, description="correlation from which a velocity follows a position"
+    )
+    scale: PositiveFloat = Field(
+        default=0.1, description="largest error of its scale if it really is the other's"
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return a fault over all rows for each exchanged velocity of channel -> (n,)."""
+        known = list(pairs(task))
+        if len(known) < 2:
+            return []
+        said, moved, units = self._differences(known, values, task)
+        if said.shape[1] < 20:
+            return []
+        with np.errstate(invalid="ignore", divide="ignore"):
+            power = np.sum(moved**2, axis=1)
+            product = np.einsum("im,jm->ij", said, moved)  # (velocity, position)
+            scale = product / power
+            same = product / np.sqrt(np.outer(np.sum(said**2, axis=1), power))
+        fits = (same > self.follows) & (np.abs(scale - 1.0) < self.scale)
+        faults: list[Fault] = []
+        for i, j in combinations(range(len(known)), 2):
+            crossed = fits[i, j] and fits[j, i] and units[i] == units[j]
+            if crossed and not fits[i, i] and not fits[j, j]:
+                one, other = known[i], known[j]
+                rows = len(values[one[0]])
+                faults.append(_fault(rows, one, other, float(same[i, j])))
+                faults.append(_fault(rows, other, one, float(same[j, i])))
+        return faults
+
+    def _differences(
+        self, known: list[tuple[str, str]], values: Values, task: Task
+    ) -> tuple[Array, Array, list[str]]:
+        """Return integrals of velocities and differences of positions, both (p, m), and units."""
+        length = len(values[known[0][0]])
+        rows = max(1, min(round(self.window / task.dt), length // 4))
+        few = slice(None, None, max(1, length // MANY))
+        begin = np.arange(1, length - rows)[few]
+        said = [
+            traveled(values, velocity, begin + rows, task.dt)
+            - traveled(values, velocity, begin, task.dt)
+            for velocity, _ in known
+        ]
+        positions = [values[position] for _, position in known]
+        moved = [x[rows:-1][few] - x[: -rows - 1][few] for x in positions]
+        units = [task.channels[velocity].unit for velocity, _ in known]
+        names = [name for pair in known for name in pair]
+        if all(whole(values, name) for name in names):
+            return np.stack(said), np.stack(moved), units
+        finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
+        lost = np.concatenate(([0], np.cumsum(~finite)))
+        clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[few]
+        return np.stack(said)[:, clean], np.stack(moved)[:, clean], units
+
+
+def _fault(rows: int, own: tuple[str, str], other: tuple[str, str], same: float) -> Fault:
+    return Fault(
+        0,
+        rows,
+        own[0],
+        found=f"it follows {other[1]} (correlation {same:.3f}), and {other[0]} follows {own[1]}",
+        expected=f"the derivative of {own[1]}",
+        fix=f"exchange the `source` of {own[0]} and {other[0]}, or of their positions",
+    )

@@ -1,0 +1,98 @@
+"""A velocity that differs from the slope of its position row by row: noise, or another quantity.
+
+`velocity` compares both over half a second, in which noise cancels. Here the rows are compared. A
+slope is noisy as well: a position in steps of 2.9 mrad at 500 Hz has a slope that is off by
+1.5 rad/s. So a difference counts only where it is several times what the position explains.
+
+Symbols: x position, v velocity, n rows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.validate.checks.velocity import fit_of
+from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
+from kinemill.validate.motion import pairs, rms
+
+_SAMPLE = 20_000  # rows that are compared, one stretch in the middle of a long log
+
+
+@CHECKS.register("velocity_noise")
+class VelocityNoise(CheckSettings):
+    """No velocity differs from its position's slope by a large share of its own spread."""
+
+    judges: ClassVar[Literal["episode"]] = "episode"
+    on_fault: Rule | None = Field(default="warn", description="what is done about such a velocity")
+    share: PositiveFloat = Field(
+        default=0.45,
+        description="rms difference, over the spread of the velocity; real logs that are not at "
+        "rest have at most 0.43",
+    )
+    noise: PositiveFloat = Field(
+        default=6.0, description="and over the noise of the slope, which the position explains"
+    )
+    window: PositiveFloat = Field(default=0.5, description="s over which the lag is measured")
+    rows: PositiveInt = Field(default=50, description="fewest rows that are compared")
+    ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return ignored channels that the task does not have."""
+        return unknown_channels(self.ignore, channels, "ignore")
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return a fault over all rows for each noisy velocity of channel -> (n,)."""
+        return [
+            fault
+            for velocity, position in pairs(task)
+            if velocity not in self.ignore
+            and (fault := self._compare(velocity, position, values, task))
+        ]
+
+    def _compare(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
+        fit = fit_of(values, name, position, self.window, task.dt)
+        if fit is None or not 0.5 < fit.scale < 2.0:
+            return None  # `velocity` reports it
+        middle = slice(max(0, (len(values[name]) - _SAMPLE) // 2), None)
+        v, x = values[name][middle][:_SAMPLE], values[position][middle][:_SAMPLE]
+        off, spread = _difference(v, x, task.dt, fit.late), float(np.nanstd(v))
+        if off is None or len(off) < self.rows:
+            return None
+        size, unit = rms(off), task.channels[name].unit
+        if size <= max(self.share * spread, self.noise * _slope_noise(x, task.dt)):
+            return None
+        return Fault(
+            0,
+            len(values[name]),
+            name,
+            found=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
+            f"{size / spread:.0%} of its own spread",
+            expected=f"at most {self.share:.0%}, as the rows of {position} are smooth",
+            fix="check that the column is this channel's velocity, and its filter; or name it in "
+            "validate.velocity_noise.ignore",
+        )
+
+
+def _difference(v: Array, x: Array, dt: float, late: float) -> Array | None:
+    """Return v - dx/dt (m,) of known rows, unit/s, at the shift in whole rows that fits best."""
+    slope = (x[2:] - x[:-2]) / (2.0 * dt)
+    shifts = {int(np.floor(late / dt)), int(np.ceil(late / dt))}
+    found: list[Array] = []
+    for shift in shifts:
+        own = v[1:-1]
+        own = own[max(shift, 0) : len(own) + min(shift, 0)]
+        other = slope[max(-shift, 0) : len(slope) + min(-shift, 0)]
+        off = own - other
+        found.append(off[np.isfinite(off)])
+    found = [off for off in found if len(off)]
+    return min(found, key=rms) if found else None
+
+
+def _slope_noise(x: Array, dt: float) -> float:
+    """Return the noise of a position's slope, unit/s, from its third differences."""
+    bends = np.diff(x, n=3)
+    bends = bends[np.isfinite(bends)]
+    return rms(bends) / np.sqrt(20.0) / (np.sqrt(2.0) * dt) if len(bends) else 0.0

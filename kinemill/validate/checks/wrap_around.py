@@ -1,0 +1,133 @@
+"""A number that left its range at one end and came back at the other: a counter that overflowed.
+
+A real drive's velocity comes back minus 45.1 rad/s beyond 22.5: same position, other sign. What is
+missing is always the same amount, the whole range, and that tells it from a spike.
+"""
+
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from kinemill.task import CHECKS, Task
+from kinemill.validate.block_stats import extremes
+from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.motion import pairs
+
+_FEW = 3  # rows; a spike lacks any amount once
+
+
+@CHECKS.register("wrap_around")
+class WrapAround(CheckSettings):
+    """No velocity lacks its whole range where its position goes on; no position steps by its."""
+
+    judges: ClassVar[Literal["identity"]] = "identity"
+    share: PositiveFloat = Field(
+        default=0.7, description="of the largest value there is that has to be missing"
+    )
+    alike: PositiveFloat = Field(
+        default=0.1, description="by which the missing amounts may differ, relative"
+    )
+
+    def find(self, values: Values, task: Task) -> list[Fault]:
+        """Return the stretches of channel -> (n,) that lack a whole range."""
+        faults: list[Fault] = []
+        for velocity, position in pairs(task):
+            v, x = values[velocity], values[position]
+            if len(v) < 5:
+                continue
+            if not self._follows(v, x, self._least(*extremes(values, velocity)), task.dt):
+                faults += self._velocity(velocity, v, _gradient(x, task.dt), task)
+            if task.channels[position].kind != "angle":  # those are unwrapped when they are read
+                faults += self._position(position, v, x, task)
+        return faults
+
+    def _least(self, low: float, high: float) -> float:
+        """Return how much has to be missing of a velocity between two extremes."""
+        # The range is at least twice the fastest value that still fits into it.
+        return 2.0 * self.share * max(high, -low)
+
+    def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
+        """Tell whether v (n,) is nowhere further than that from the slope of x; not beside NaN."""
+        place = np.empty(min(BLOCK + 2, len(x)))
+        for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True):
+            if len(far) > 1:
+                off = _gradient(far, dt, place[: len(far)])
+                off -= near
+                if not float(np.abs(off, out=off).max()) <= most:
+                    return False
+        return True
+
+    def _velocity(self, name: str, v: Array, slope: Array, task: Task) -> list[Fault]:
+        missing = slope - v
+        known = np.isfinite(missing)
+        if not known.any():
+            return []
+        fits = v if known.all() else v[known]
+        gone = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
+        if not gone.any():
+            return []
+        gone &= v * slope < 0.0
+        jumps = np.abs(np.diff(v, prepend=v[0], append=v[-1]))
+        size = float(np.median(np.abs(missing[gone]))) if gone.any() else 0.0
+        # Both ends of a stretch are jumps of the velocity itself; a position's step leaves it calm.
+        whole = [
+            (start, stop)
+            for start, stop in runs(gone)
+            if np.nanmax((jumps[start], jumps[stop], 0.0)) > 0.5 * size
+        ]
+        if np.count_nonzero(gone) < _FEW or not whole or not self._same(np.abs(missing[gone])):
+            return []
+        unit = task.channels[name].unit
+        return [
+            Fault(
+                start,
+                stop,
+                name,
+                found=f"{v[start]:.4g} {unit} where the position moves with {slope[start]:.4g}: "
+                f"{size:.4g} {unit} are missing, as after an overflow at {size / 2:.4g}",
+                expected="a velocity that goes on beyond the end of its counter",
+                fix=f"add {size:.4g} {unit} back where the log is written, or widen the counter",
+            )
+            for start, stop in whole
+        ]
+
+    def _position(self, name: str, v: Array, x: Array, task: Task) -> list[Fault]:
+        step = np.diff(x) - 0.5 * task.dt * (v[1:] + v[:-1])
+        known = np.isfinite(step)
+        if not known.any():
+            return []
+        span = float(np.nanmax(x) - np.nanmin(x))
+        over = np.abs(np.where(known, step, 0.0)) > max(self.share * span, 1e-12)
+        whole = runs(over)
+        away = all(later[0] - sooner[1] > 3 for sooner, later in pairwise(whole))  # else spikes
+        if not whole or not away or not self._same(np.abs(step[over])):
+            return []
+        size, unit = float(np.median(np.abs(step[over]))), task.channels[name].unit
+        return [
+            Fault(
+                start,
+                stop + 1,
+                name,
+                found=f"a step of {step[start]:.4g} {unit}, its whole range: a counter of "
+                f"{size:.4g} {unit} that overflowed",
+                expected="a position that goes on beyond the end of its counter",
+                fix=f"unwrap the counter by {size:.4g} {unit} where the log is written",
+            )
+            for start, stop in whole
+        ]
+
+    def _same(self, missing: Array) -> bool:
+        """Tell whether the missing amounts (m,) are one range."""
+        middle = float(np.median(missing))
+        return float(np.median(np.abs(missing - middle))) <= self.alike * middle
+
+
+def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:
+    """Return the slope of (n,) unit around each row, at the ends beside it, (n,) unit/s."""
+    slope = np.empty(len(x)) if out is None else out
+    np.subtract(x[2:], x[:-2], out=slope[1:-1])
+    slope[0], slope[-1] = 2.0 * (x[1] - x[0]), 2.0 * (x[-1] - x[-2])
+    slope /= 2.0 * dt
+    return slope

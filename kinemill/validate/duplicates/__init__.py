@@ -1,0 +1,1 @@
+"""Near-duplicates: recordings of the same run, found by locality-sensitive hashing."""

@@ -1,0 +1,252 @@
+"""The index in which twins are looked up: an SQLite file that can be made again from the sketches.
+
+What is compared is a unit: a recording, or one part of a recording that has several. Units are
+numbered as they come; each lies under some keys of its own, at most `ROOM` under one key, the
+earliest, and at most `LOOKED` are compared with one: finding the twins of one costs the same among
+a thousand and a hundred thousand, also where all runs are alike.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from pydantic_core import from_json
+
+from kinemill.errors import CorruptArtifact
+from kinemill.store import index_path
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate.duplicates.lsh import Keys, hashed, keys
+from kinemill.validate.duplicates.schema import connect
+from kinemill.validate.duplicates.similarity import Course, Json, courses_of, numbers, twins_of
+
+ROOM = 64  # units under one key
+MOST = 16  # twins named for one unit: the earliest
+LOOKED = 64  # units compared with one: those that have most keys in common with it
+_BATCH = 1000  # units entered together
+_KEPT = 4096  # units in memory, of 2 KiB for each state
+_ASKED = 128  # keys asked for at a time: one statement for all, that is parsed once
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """What is compared: the sketch of a recording, or of one of its parts.
+
+    Attributes:
+        recording: content hash.
+        name: name at first sight, and the part: `bag.h5/demo_3`.
+        sketch: what `twins.sketch` returned.
+        part: of the recording; empty where that is one.
+    """
+
+    recording: str
+    name: str
+    sketch: Json
+    part: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Name of it in the index."""
+        return f"{self.recording}/{self.part}" if self.part else self.recording
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An earlier unit that another one repeats, at a distance without unit."""
+
+    number: int
+    unit: str
+    recording: str
+    distance: float
+
+    @property
+    def part(self) -> str:
+        """Part of the recording; empty where that is one."""
+        return self.unit[len(self.recording) + 1 :]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What is asked of a unit when others are compared with it."""
+
+    unit: str
+    recording: str
+    course: Course
+
+
+class TwinIndex:
+    """The units of one task, inside one transaction.
+
+    Attributes:
+        anew: whether there was none, or none of use, so that what was known is to be entered again.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, task: Task, *, anew: bool) -> None:
+        self._connection, self._task, self.anew = connection, task, anew
+        self._known: dict[int, _Unit] = {}
+
+    def __len__(self) -> int:
+        return self._connection.execute("SELECT units FROM about").fetchone()[0]
+
+    def knows(self, recording: str) -> bool:
+        """Tell whether a recording was ever entered, also with sketches of other rules."""
+        query = "SELECT 1 FROM seen WHERE recording = ?"
+        return self._connection.execute(query, (recording,)).fetchone() is not None
+
+    def add(self, items: Iterable[Sketched]) -> dict[str, list[Twin]]:
+        """Enter units in the order given; return the earliest twins of each that has some.
+
+        A unit that is entered already keeps its number; its sketch is replaced.
+        """
+        found: dict[str, list[Twin]] = {}
+        left = iter(items)
+        while some := list(islice(left, _BATCH)):
+            courses = self._courses([one.sketch for one in some])
+            for item, own, its_keys in zip(some, courses, hashed(courses), strict=True):
+                number = self._enter(item, its_keys.own)
+                self._known[number] = _Unit(item.unit, item.recording, own)
+                if twins_ := self._twins(number, own, its_keys):
+                    found[item.unit] = twins_
+                    self._pair(number, twins_)
+        return found
+
+    def _courses(self, sketches: Sequence[Json]) -> list[Course]:
+        seconds, begins = ([one[key] for one in sketches] for key in ("seconds", "begins"))
+        return courses_of(seconds, [numbers(one) for one in sketches], begins, self._task)
+
+    def _enter(self, item: Sketched, its_keys: list[int]) -> int:
+        execute = self._connection.execute
+        known = execute("SELECT number FROM units WHERE unit = ?", (item.unit,)).fetchone()
+        if known:
+            self._take_out(known[0])
+        number = execute(
+            "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            (
+                known[0] if known else None,
+                item.unit,
+                item.recording,
+                item.name,
+                item.sketch["seconds"],
+                json.dumps(item.sketch["begins"]),
+                numbers(item.sketch).tobytes(),
+            ),
+        ).fetchone()[0]
+        execute("INSERT OR IGNORE INTO seen VALUES (?)", (item.recording,))
+        self._connection.executemany(
+            "INSERT INTO keys SELECT ?1, coalesce(max(rank) + 1, 0), ?2 FROM keys WHERE key = ?1"
+            f" HAVING coalesce(max(rank) + 1, 0) < {ROOM}",
+            [(key, number) for key in its_keys],
+        )
+        return number
+
+    def _twins(self, number: int, own: Course, its_keys: Keys) -> list[Twin]:
+        near = self._near(number, its_keys.probes)
+        units = self._units(near)
+        far = twins_of(own, [unit.course for unit in units])
+        found = [
+            Twin(other, unit.unit, unit.recording, distance)
+            for other, unit, distance in zip(near, units, far, strict=True)
+            if distance is not None
+        ]
+        return found[:MOST]
+
+    def _near(self, number: int, asked: Sequence[int]) -> list[int]:
+        """Return the numbers, in order, of units before one that lie under the keys asked for."""
+        places = ",".join("?" * _ASKED)
+        query = f"SELECT number FROM keys WHERE key IN ({places}) AND number < ?"
+        found: Counter[int] = Counter()
+        for first in range(0, len(asked), _ASKED):
+            some = list(asked[first : first + _ASKED])
+            some += some[-1:] * (_ASKED - len(some))
+            found.update(row[0] for row in self._connection.execute(query, (*some, number)))
+        if len(found) <= LOOKED:
+            return sorted(found)
+        # Twins agree in many keys; what agrees in one by chance grows with the number of units.
+        return sorted(sorted(found, key=lambda near: (-found[near], near))[:LOOKED])
+
+    def _units(self, asked: Sequence[int]) -> list["_Unit"]:
+        """Return units by their numbers."""
+        if unknown := [number for number in asked if number not in self._known]:
+            if len(self._known) > _KEPT:
+                self._known.clear()
+                unknown = asked
+            self._known |= self._read(unknown)
+        return [self._known[number] for number in asked]
+
+    def _read(self, asked: Sequence[int]) -> dict[int, "_Unit"]:
+        rows = self._connection.execute(
+            "SELECT number, unit, recording, seconds, numbers, begins FROM units"
+            f" WHERE number IN ({','.join('?' * len(asked))})",
+            asked,
+        ).fetchall()
+        seconds, kept, begins = ([row[k] for row in rows] for k in (3, 4, 5))
+        arrays = [np.frombuffer(one, np.float32) for one in kept]
+        courses = courses_of(seconds, arrays, [from_json(one) for one in begins], self._task)
+        return {row[0]: _Unit(row[1], row[2], one) for row, one in zip(rows, courses, strict=True)}
+
+    def _pair(self, number: int, twins_: Sequence[Twin]) -> None:
+        self._connection.executemany(
+            "INSERT INTO pairs VALUES (?, ?, ?)",
+            [(number, one.number, one.distance) for one in twins_],
+        )
+
+    def remove(self, recordings: Iterable[str]) -> None:
+        """Take recordings out, with all their parts; unknown ones are none of its business."""
+        for recording in recordings:
+            query = "SELECT number FROM units WHERE recording = ?"
+            for (number,) in self._connection.execute(query, (recording,)).fetchall():
+                self._take_out(number)
+
+    def forget(self, recording: str) -> None:
+        """Take a recording out as if it had never been entered."""
+        self.remove([recording])
+        self._connection.execute("DELETE FROM seen WHERE recording = ?", (recording,))
+
+    def _take_out(self, number: int) -> None:
+        (unit,) = self._units([number])
+        for key in keys([unit.course])[0]:
+            statement = "DELETE FROM keys WHERE key = ? AND number = ?"
+            self._connection.execute(statement, (key, number))
+        self._connection.execute("DELETE FROM pairs WHERE later = ?", (number,))
+        self._connection.execute("DELETE FROM pairs WHERE earlier = ?", (number,))
+        self._connection.execute("DELETE FROM units WHERE number = ?", (number,))
+        del self._known[number]
+
+    def pairs(self, limit: int) -> tuple[int, list[Json]]:
+        """Return how many pairs there are, and the nearest of them by name."""
+        total = self._connection.execute("SELECT pairs FROM about").fetchone()[0]
+        rows = self._connection.execute(
+            "SELECT a.name, b.name, distance FROM pairs"
+            " JOIN units a ON a.number = earlier JOIN units b ON b.number = later"
+            " ORDER BY distance, later, earlier LIMIT ?",
+            (limit,),
+        )
+        return total, [
+            {"pair": sorted((one, other)), "distance": distance} for one, other, distance in rows
+        ]
+
+
+@contextmanager
+def open_index(home: Home, task: Task) -> Generator[TwinIndex]:
+    """Open a task's index in one transaction.
+
+    Raises:
+        CorruptArtifact: the file is damaged where only a look-up tells.
+    """
+    path = index_path(home, task.name, "twins.sqlite")
+    connection, anew = connect(path, task)
+    try:
+        yield TwinIndex(connection, task, anew=anew)
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError:  # locked, disk full: no damage
+        raise
+    except sqlite3.DatabaseError as error:
+        fix = "move it away and run again: it is rebuilt from the recordings"
+        raise CorruptArtifact(path, f"is damaged ({error})", fix=fix) from error
+    finally:
+        connection.close()  # what is not committed is as if it had never been

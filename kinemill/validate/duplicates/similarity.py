@@ -1,0 +1,280 @@
+"""Near-duplicates: what two recordings must have in common to be the same run once more.
+
+Every criterion is local: whether two recordings are twins follows from their sketches and the task
+alone, never from what else there is, so that adding data changes no verdict. Twins have equally
+long episodes whose states run the same course, or first rows that are the same number by number, as
+in a log that was appended to after it was read.
+
+Symbols: p points of a sketch, s states, d shifts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.task import Task
+from kinemill.validate.block_stats import extremes, mean_and_deviation
+from kinemill.validate.faults import Array, Values
+
+POINTS = 128  # of a sketch, over the whole of an episode
+BEGIN = 20  # first rows of an episode that are compared number by number
+BEGINS = 8  # episodes of a recording whose first rows are kept
+LENGTHS = 0.05  # by which the durations of repeats may differ, relative
+ALIKE = 0.15  # rms distance of two courses over the states' deviation; repeats have 0.03 to 0.17
+NOISES = 4.0  # times its noise, and
+STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
+SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
+RESOLVED = 0.5  # of a state's deviation that its course must have
+COARSE, FAR = 4, 3.0  # every so many points tell who is farther than so many times `ALIKE`
+STRETCHES, STRETCH = 20, 1000  # in which the noise of a long log is looked for, of so many rows
+STEP, FINER = 0.5, 5  # points between the shifts that are tried first, and how many are then
+
+Json = dict[str, Any]
+Signs = NDArray[np.bool_]
+
+
+def sketch(pieces: Sequence[Values], task: Task) -> Json:
+    """Return what is compared of a recording, or of one part of it.
+
+    Args:
+        pieces: its accepted episodes, channel -> (n,), at least one; the longest gives the course.
+        task: gives the states, in whose units and order the numbers are.
+
+    Returns:
+        `seconds` of the longest episode, its states around `POINTS` moments as `points` (p x s) in
+        a row, the `noise` of each state, and digests of the first rows of the episodes as `begins`.
+    """
+    longest = max(pieces, key=_rows)
+    points = [_points(longest, name) for name in task.states]
+    return {
+        "seconds": _rows(longest) * task.dt,
+        "points": [float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
+        "noise": [float(f"{_noise(longest, name):.4g}") for name in task.states],
+        "begins": sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
+    }
+
+
+def _rows(piece: Values) -> int:
+    return len(next(iter(piece.values())))
+
+
+def _points(piece: Values, name: str) -> Array:
+    """Return (p,) means of a channel (n,), each over two of p equal parts around a part's middle.
+
+    Without what is too fast for the points, a course that is moved by part of a point is still
+    itself. Where that would leave little, in long logs of fast motion, they are the values there.
+    """
+    values = piece[name]
+    rows, part = len(values), len(values) / POINTS
+    middles: Array = part * (np.arange(POINTS, dtype=np.float64) + 0.5)
+    first, last = np.maximum(middles - part, 0.0), np.minimum(middles + part, rows)
+    before, after = _sums(values, np.stack((first, last)))
+    means = (after - before) / (last - first)
+    if means.std() > RESOLVED * mean_and_deviation(piece, name)[1]:
+        return means
+    return _between(values, np.clip(middles - 0.5, 0.0, rows - 1))
+
+
+def _sums(values: Array, at: Array) -> Array:
+    """Return the sums of what is before rows (...) of (n,), from 0 to n and between them."""
+    row = at.astype(np.intp)
+    edges = np.unique(np.append(row[row < len(values)], 0))
+    sums = np.concatenate(([0.0], np.cumsum(np.add.reduceat(values, edges))))
+    return sums[np.searchsorted(edges, row)] + (at - row) * values[np.minimum(row, len(values) - 1)]
+
+
+def _between(values: Array, at: Array) -> Array:
+    """Return (n,) at (p,) rows from 0 to n - 1 and between them."""
+    row = np.clip(at.astype(np.intp), 0, max(len(values) - 2, 0))
+    after = values[np.minimum(row + 1, len(values) - 1)]
+    return values[row] + (at - row) * (after - values[row])
+
+
+def _noise(piece: Values, name: str) -> float:
+    """Return the noise of a channel: the usual second difference, which slow motion has none of.
+
+    Second differences of white noise have sqrt(6) times its deviation. A quantized signal that
+    rests most of the time has none; its smallest steps are its noise. Of a long log, stretches
+    spread evenly over it are looked at.
+    """
+    values, (low, high) = piece[name], extremes(piece, name)
+    some = values[None]
+    if len(values) > STRETCHES * STRETCH:
+        firsts = np.linspace(0, len(values) - STRETCH, STRETCHES).astype(np.intp)
+        some = values[firsts[:, None] + np.arange(STRETCH)]
+    change = np.diff(some)
+    bend, change = np.abs(np.diff(change)).ravel(), np.abs(change).ravel()
+    change = change[change > 1e-9 * max(high - low, 1e-300)]
+    step = float(np.quantile(change, 0.05)) if len(change) else 0.0
+    usual = 1.4826 * float(np.median(bend)) / np.sqrt(6.0) if len(bend) else 0.0
+    return max(usual, step / np.sqrt(12.0))
+
+
+def _begin(piece: Values, task: Task) -> str | None:
+    """Return a digest of an episode's first rows; None for a robot that has not moved yet."""
+    rows = np.stack([piece[name][:BEGIN] for name in task.columns], axis=1).astype(np.float64)
+    moved = len(np.unique(rows[:, : len(task.states)], axis=0))
+    if len(rows) < BEGIN or moved < BEGIN // 2:
+        return None
+    return hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A sketch as arrays.
+
+    Attributes:
+        seconds: duration of the episode, s.
+        points: (p, s) in task units, angles shifted to start within half a turn.
+        size: (s,) deviation over the points.
+        rest: (s,) deviation below which a state is at rest.
+        begins: digests of first rows.
+    """
+
+    seconds: float
+    points: Array
+    size: Array
+    rest: Array
+    begins: frozenset[str]
+
+
+def course(sketch: Json, task: Task) -> Course:
+    """Return a sketch as arrays, with what counts as rest by its noise and the limits."""
+    return courses_of([sketch["seconds"]], [numbers(sketch)], [sketch["begins"]], task)[0]
+
+
+def numbers(sketch: Json) -> NDArray[np.float32]:
+    """Return points and noise of a sketch, as an index keeps them: (p s + s,)."""
+    return np.array([*sketch["points"], *sketch["noise"]], np.float32)
+
+
+def courses_of(
+    seconds: Sequence[float],
+    numbers: Sequence[NDArray[np.float32]],
+    begins: Sequence[Iterable[str]],
+    task: Task,
+) -> list[Course]:
+    """Return sketches as arrays, from what an index keeps of them, one of each for every sketch."""
+    if not seconds:
+        return []
+    count, kept = len(task.states), np.stack(numbers).astype(np.float64)
+    points, noise = kept[:, :-count].reshape(-1, POINTS, count), kept[:, -count:]
+    angles = [task.channels[name].kind == "angle" for name in task.states]
+    turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
+    points -= 2.0 * np.pi * turns * np.array(angles)
+    limits = [task.channels[name].limits for name in task.states]
+    reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
+    rest = np.maximum(NOISES * noise, STILL * reach)
+    # Numbers are rounded to six digits, so less than that is no motion.
+    by_state = np.ascontiguousarray(points.transpose(0, 2, 1))
+    rest = np.maximum(rest, 1e-5 * np.abs(by_state).max(axis=2) + 1e-12)
+    size = by_state.std(axis=2)
+    return [
+        Course(long, points[k], size[k], rest[k], frozenset(begin))
+        for k, (long, begin) in enumerate(zip(seconds, begins, strict=True))
+    ]
+
+
+def distance(one: Course, other: Course) -> float:
+    """Return the rms distance of two courses over the states' deviation, that of the worst state.
+
+    They are compared at the same time, one moved along the other by up to `SHIFT` and what one is
+    longer by. Infinite for durations that differ and for robots at rest, which are no repeats of
+    each other: a state at rest in both counts by what is rest.
+    """
+    return float(distances(one, [other])[0])
+
+
+def distances(one: Course, others: Sequence[Course]) -> Array:
+    """Return the `distance` of a course to each of others, (k,)."""
+    found = np.full(len(others), np.inf)
+    if not others:
+        return found
+    seconds = np.array([other.seconds for other in others])
+    shorter, longer = np.minimum(one.seconds, seconds), np.maximum(one.seconds, seconds)
+    rest = np.maximum(one.rest, [other.rest for other in others])  # (k, s)
+    sizes = np.array([other.size for other in others])
+    size = np.maximum(np.minimum(one.size, sizes), rest)
+    near = (shorter >= (1.0 - LENGTHS) * longer) & (size > rest).any(axis=1)
+    # A difference deviates by no less than its two sides' deviations differ; the ends may be cut.
+    near &= (np.abs(one.size - sizes) <= 3.0 * ALIKE * size).all(axis=1)
+    at = np.flatnonzero(near)
+    if not len(at):
+        return found
+    shorter, longer, size = shorter[at], longer[at], size[at]
+    together = _Together(one, [others[k] for k in at.tolist()], size)
+    step = STEP * shorter / POINTS
+    counts = np.ceil((SHIFT * longer + (longer - shorter)) / step)
+    moves = np.arange(-counts.max(), counts.max() + 1.0)
+    coarse = np.clip(moves, -counts[:, None], counts[:, None]) * step[:, None]
+    found[at], shifts = together.moved_by(coarse, COARSE)
+    left = np.flatnonzero(found[at] <= FAR * ALIKE)  # most look-ups of other runs end before
+    if len(left):
+        together = _Together(one, [others[k] for k in at[left].tolist()], size[left])
+        finer = np.linspace(-1.0, 1.0, 2 * FINER + 1, dtype=np.float64)
+        fine: Array = shifts[left, None] + step[left, None] * finer
+        found[at[left]] = together.moved_by(fine)[0]
+    return found
+
+
+class _Together:
+    """A course and others, k of them, each with the size (k, s) by which its distance counts."""
+
+    def __init__(self, one: Course, others: Sequence[Course], size: Array) -> None:
+        self._one, self._size = one, size
+        self._points = np.stack([other.points for other in others])
+        self._seconds = np.array([other.seconds for other in others])
+
+    def moved_by(self, shifts: Array, every: int = 1) -> tuple[Array, Array]:
+        """Return the least distances over shifts (k, d) s, (k,), and the shifts that have them."""
+        seconds = self._seconds[:, None, None]
+        times = (
+            np.minimum(self._one.seconds, seconds) / POINTS * (np.arange(0, POINTS, every) + 0.5)
+        )
+        half = 0.5 * shifts[:, :, None]
+        a, a_inside = _at(self._one.points[None], self._one.seconds, times + half)
+        b, b_inside = _at(self._points, seconds, times - half)
+        inside = (a_inside & b_inside).astype(np.float64)
+        a -= b
+        a *= a
+        square = (inside[:, :, None] @ a)[:, :, 0]  # (k, d, s)
+        off = np.sqrt(square / inside.sum(axis=2)[:, :, None])
+        worst = (off / self._size[:, None]).max(axis=2)
+        best = np.argmin(worst, axis=1)
+        each = np.arange(len(shifts))
+        return worst[each, best], shifts[each, best]
+
+
+def _at(points: Array, seconds: Array | float, times: Array) -> tuple[Array, Signs]:
+    """Return courses (k, p, s), or one for all, at (k, d, p) s, and what is within the episodes."""
+    places = times * (POINTS / seconds) - 0.5
+    row = np.clip(places.astype(np.intp), 0, POINTS - 2)
+    part = (places - row)[..., None]
+    inside = (places >= 0.0) & (places <= POINTS - 1)
+    row += POINTS * np.arange(len(points))[:, None, None]
+    flat, rise = points.reshape(-1, points.shape[2]), np.diff(points, axis=1, append=0.0)
+    values = rise.reshape(flat.shape).take(row, axis=0)
+    values *= part
+    values += flat.take(row, axis=0)
+    return values, inside
+
+
+def twins(one: Course, other: Course) -> float | None:
+    """Return the distance of two recordings that are the same run; None for others."""
+    return twins_of(one, [other])[0]
+
+
+def twins_of(one: Course, others: Sequence[Course]) -> list[float | None]:
+    """Return the distance of each of others that is the same run as one; None for the rest.
+
+    Zero where first rows are the same.
+    """
+    far = distances(one, others).tolist()
+    return [
+        0.0 if one.begins & other.begins else found if found < ALIKE else None
+        for other, found in zip(others, far, strict=True)
+    ]

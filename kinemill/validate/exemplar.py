@@ -1,0 +1,155 @@
+"""One recording that stands for the others: what the catalog shows of recordings and episodes.
+
+A sheet is one SVG: how many rows each recording has, and one recording, channel by channel. Hashes
+spread recordings evenly, so the first ones by hash are a fair sample of all.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kinemill.ingest import Recording
+from kinemill.ingest.recordings import open_recording
+from kinemill.ingest.rows import read_rows
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.reports.charts import POINTS, Band, Line, Whisker, line_chart, thinned
+from kinemill.reports.svg_grid import MOST, sheet
+from kinemill.store import Json, Ref
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.validate.clips import commands_of, joints_of
+from kinemill.validate.cycles import STILL
+from kinemill.validate.previous_snapshot import shards_of
+from kinemill.validate.shard_results import read_judged
+
+SAMPLE = 60  # recordings looked at
+SIZE = (700, 130)  # px of a chart
+TRACKS = 20  # of a recording that are drawn
+
+
+def recording_sheet(task: Task, home: Home, recordings: Ref) -> str | None:
+    """Draw the recordings as they were read: their rows, and the one of median length.
+
+    Nothing where none of the sample could be read.
+    """
+    snapshot = Snapshot(home, recordings)
+    sample = sorted(islice(snapshot, SAMPLE), key=lambda entry: entry["name"])
+    entry = _median([one for one in sample if one["tracks"]])
+    if entry is None:
+        return None
+    bars = [(one["rows"] - one["dropped_rows"], one["dropped_rows"]) for one in sample]
+    first = "rows of the log, by recording" + _of(len(sample), len(snapshot))
+    charts = [(first, _bars(bars)), *_channels(task, open_recording(home, entry), [])]
+    return sheet(charts, SIZE, 1, {"model": "read", "bad": "left out"})
+
+
+def episode_sheet(task: Task, home: Home, recordings: Ref, episodes: Ref) -> str | None:
+    """Draw what was accepted: rows kept by recording, and one recording with what was cut.
+
+    It is the one of median length, if possible of those that something was kept of and something
+    was found in. Nothing where none of the sample has a row.
+    """
+    snapshot = Snapshot(home, recordings)
+    judged = {one["recording"]: one for one in islice(_judged(home, episodes), SAMPLE)}
+    entries = [one for hash_ in judged if (one := snapshot.find(hash_)) and one["tracks"]]
+    faulty = [one for one in entries if _cut(judged[one["hash"]])]
+    entry = _median(faulty or entries)
+    if entry is None:
+        return None
+    sample = sorted(judged.values(), key=lambda one: one["name"])
+    bars = [(kept, whole - kept) for kept, whole in (_seconds(one) for one in sample)]
+    first = "seconds, by recording" + _of(len(sample), len(snapshot))
+    shown = judged[entry["hash"]]
+    charts = [
+        (first, _bars(bars)),
+        *_channels(task, open_recording(home, entry), _bands(shown)),
+    ]
+    return sheet(charts, SIZE, 1, {"model": "kept", "bad": "left out; darker where it was found"})
+
+
+def _judged(home: Home, episodes: Ref) -> Iterable[Json]:
+    for shard in shards_of(home, episodes):
+        yield from read_judged(home, shard)
+
+
+def _median(entries: Sequence[Json]) -> Json | None:
+    """Return the recording with the median number of rows; of equal ones the first by hash."""
+    ranked = sorted(entries, key=lambda one: (one["rows"], one["hash"]))
+    return ranked[len(ranked) // 2] if ranked else None
+
+
+def _cut(judged: Json) -> bool:
+    """Tell whether something was found in a recording of which something was kept."""
+    return any(track["faults"] and track["kept"] for track in judged["strip"])
+
+
+def _seconds(judged: Json) -> tuple[float, float]:
+    """Return how much of a recording was kept, and how long it is, s."""
+    kept = sum(stop - start for track in judged["strip"] for start, stop in track["kept"])
+    return kept, sum(track["track"][1] - track["track"][0] for track in judged["strip"])
+
+
+def _of(shown: int, every: int) -> str:
+    return "" if shown == every else f", {shown} of {every}"
+
+
+def _bars(amounts: Sequence[tuple[float, float]]) -> str:
+    """Draw a bar for each recording: what was kept, on top of it what was not."""
+    bars = list[Whisker]()
+    for place, (kept, lost) in enumerate(amounts, 1):
+        bars.append(Whisker(float(place), 0.0, float(kept), "stem"))
+        if lost:
+            bars.append(Whisker(float(place), float(kept), float(kept + lost), "dropped"))
+    ends = np.array([0.0, len(amounts) + 1.0])
+    most = max((kept + lost for kept, lost in amounts), default=0.0)
+    floor = Line("0", "limit", ends, np.zeros(2))
+    return line_chart([floor], size=SIZE, y=(0.0, 1.05 * most or 1.0), whiskers=bars)
+
+
+def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[tuple[str, str]]:
+    """Draw the channels of a recording over time, the first of them with its name."""
+    tracks, drawn = recording.summary["tracks"][:TRACKS], list[tuple[str, str]]()
+    frames = [read_rows(recording.folder / track["file"]) for track in tracks]
+    for name in _drawn(task, frames)[: MOST - 1]:
+        title = f"{name}, {task.channels[name].unit}, over s"
+        title += "" if drawn else f": {recording.name}"
+        drawn.append((title, line_chart([_curve(frames, name)], size=SIZE, bands=bands)))
+    return drawn
+
+
+def _drawn(task: Task, frames: Sequence[pl.DataFrame]) -> list[str]:
+    """Return the channels to draw: of a clip of motion its commands, and the joints that move."""
+    joints = [name for name in joints_of(task) if max(_spread(one[name]) for one in frames) > STILL]
+    return [*commands_of(task), *joints] if joints else task.columns
+
+
+def _spread(values: pl.Series) -> float:
+    found = values.to_numpy()
+    return float(np.nanstd(found)) if np.isfinite(found).any() else 0.0
+
+
+def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:
+    """Return a channel over all tracks, with a gap between two of them."""
+    x, y, points = list[NDArray[Any]](), list[NDArray[Any]](), POINTS // len(frames)
+    for frame in frames:
+        seconds, values = thinned(frame["time_s"].to_numpy(), frame[name].to_numpy(), points)
+        x += [seconds, seconds[-1:]]
+        y += [values, np.array([np.nan])]
+    return Line(name, "value", np.concatenate(x), np.concatenate(y))
+
+
+def _bands(judged: Json) -> list[Band]:
+    """Mark what went into no episode, and where a check found something."""
+    bands = list[Band]()
+    for track in judged["strip"]:
+        start, stop = track["track"]
+        for first, last in [*track["kept"], [stop, stop]]:
+            if first > start:
+                bands.append(Band(start, first, "lost", "left out"))
+            start = last
+        bands += [Band(first, last, "found", name) for name, first, last in track["faults"]]
+    return bands

@@ -1,0 +1,123 @@
+"""What parts of a task's episodes come to together: shards to groups, groups to all of them.
+
+A part is a JSON object of counts, results of checks, deviations, answers, measured numbers, bars
+and recordings to be shown. Where it is one of sixteen it is `bounded`, so that no part grows with
+the number of recordings, and adding sixteen of them costs the same wherever they stand.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kinemill.store.shards import set_digest, totals
+from kinemill.task import Task
+from kinemill.validate import (
+    action_responses,
+    expectations,
+    measures,
+    ranges,
+    report_samples,
+    unit_outliers,
+)
+from kinemill.validate.check_results import SHOWN, CheckResult, sound_rows
+
+Json = dict[str, Any]
+COUNTS = ("accepted", "recordings", "quarantined", "faulty", "held_back", "rows")
+
+
+def together(parts: list[Json]) -> Json:
+    """Return what parts come to, in the order of the hashes that their recordings begin with."""
+    dropped: Counter[str] = Counter()
+    for part in parts:
+        dropped.update(part["dropped"])
+    return {
+        **totals(parts, (*COUNTS, "sketches")),
+        "dropped": dict(sorted(dropped.items())),
+        "failing": sorted(name for part in parts for name in part["failing"])[:SHOWN],
+        "checks": [check.to_json() for check in _merged(parts)],
+        "measured": measures.together(part["measured"] for part in parts),
+        "spread": unit_outliers.together(part["spread"] for part in parts),
+        "responses": action_responses.together(part["responses"] for part in parts),
+        "ranges": ranges.together(part["ranges"] for part in parts),
+        "shown": report_samples.together(part["shown"] for part in parts),
+        "digest": set_digest(bytes.fromhex(part["digest"]) for part in parts),
+    }
+
+
+def bounded(part: Json) -> Json:
+    """Return as much of a part as is kept of one of sixteen."""
+    answers = part["responses"]
+    return {
+        **part,
+        "measured": measures.few(part["measured"]),
+        "spread": unit_outliers.few(part["spread"]),
+        "responses": action_responses.few(answers) if answers else None,
+        "ranges": ranges.few(part["ranges"]),
+        "shown": report_samples.few(part["shown"]),
+    }
+
+
+def _merged(parts: list[Json]) -> list[CheckResult]:
+    """Return the checks that every part answered, over all of them."""
+    answers: dict[str, list[CheckResult]] = {}
+    for check in (CheckResult(**item) for part in parts for item in part["checks"]):
+        answers.setdefault(check.name, []).append(check)
+    return [_over(found) for found in answers.values()]
+
+
+def _over(found: list[CheckResult]) -> CheckResult:
+    said: dict[str, list[Any]] = {}
+    for check in found:
+        for key, value in check.values.items():
+            said.setdefault(key, []).extend([] if value is None else [value])
+    values = {key: _joined(key, listed) for key, listed in said.items()}
+    return replace(found[0], passed=all(check.passed for check in found), values=values)
+
+
+def _joined(key: str, said: list[Any]) -> Any:
+    """Return what parts say under the same key: counts add up, examples are named first."""
+    if not said:
+        return None
+    if isinstance(said[0], list):
+        return [item for listed in said for item in listed][:SHOWN]
+    if isinstance(said[0], str):
+        pieces = dict.fromkeys(piece for text in said for piece in text.split("; "))
+        return "; ".join([*pieces][:SHOWN])
+    return max(said) if key == "expectations" else sum(said)
+
+
+def schema_of(task: Task, tables: Mapping[str, Any]) -> dict[str, list[CheckResult]]:
+    """Ask Great Expectations about the episodes of some shards, at once if nothing is wrong.
+
+    Args:
+        task: what the suite is generated from.
+        tables: by shard, one row an episode that is asked about; none of them empty.
+
+    Returns:
+        the results by shard.
+    """
+    import polars as pl
+
+    sound = {name: rows for name, rows in tables.items() if _is_sound(task, rows)}
+    found = {
+        name: expectations.not_asked(task, "rows are missing, too few or not finite")
+        for name in tables
+        if name not in sound
+    }
+    if not sound:
+        return found
+    together = expectations.schema_checks(task, pl.concat(sound.values()))
+    if len(sound) == 1:
+        return found | dict.fromkeys(sound, together)
+    if all(check.passed for check in together):
+        return found | {name: _of_part(together, rows.height) for name, rows in sound.items()}
+    return found | {name: expectations.schema_checks(task, rows) for name, rows in sound.items()}
+
+
+def _is_sound(task: Task, rows: Any) -> bool:
+    return all(check.passed for check in sound_rows(task, rows))
+
+
+def _of_part(passed: list[CheckResult], episodes: int) -> list[CheckResult]:
+    return [replace(check, values={**check.values, "episodes": episodes}) for check in passed]

@@ -1,0 +1,188 @@
+"""What was judged before: the snapshot of episodes published last, and its shards.
+
+`store/index/<task>/episodes.json` names it, a cache: without it every recording is looked at.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kinemill.errors import CorruptArtifact
+from kinemill.ingest.index import load_index
+from kinemill.ingest.recordings import reading_rules
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.store import (
+    SUMMARY,
+    Outcome,
+    Ref,
+    as_json,
+    aside_of,
+    digest,
+    index_path,
+    open_ref,
+    read_json,
+)
+from kinemill.store.atomic_write import Move
+from kinemill.store.home import Home
+from kinemill.store.shards import Nodes, Tree
+from kinemill.task import Task
+from kinemill.validate import table
+from kinemill.validate.episodes import rules
+from kinemill.validate.shard_results import open_shard
+
+VERSION = 5  # of the published episodes
+EPISODES = "episodes.json"
+FORMAT = 1
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was published last, by the same rules."""
+
+    recordings: str
+    tree: Tree
+    outcome: Outcome
+
+
+def note_last(home: Home, task: str, by: str, outcome: Outcome) -> Move:
+    """Write aside what was published last, and by which rules; return the move that keeps it."""
+    path = index_path(home, task, EPISODES)
+    aside = aside_of(path)
+    document = {"format": FORMAT, "rules": by, "snapshot": outcome.ref.to_json()}
+    aside.write_bytes(as_json(document))
+    return Move(aside, path)
+
+
+def last_shards(task: Task, home: Home) -> Tree | None:
+    """Return the shards of the episodes published last, each with its `ref` and counts.
+
+    None if they were made by other rules or from other recordings than the task has now.
+    """
+    before, index = find_before(home, task.name, made_by(task)), load_index(home, task.name)
+    if before is None or index is None or index[0].rules != digest(reading_rules(task)):
+        return None
+    return before.tree if index[0].snapshot.digest == before.recordings else None
+
+
+def open_tree(home: Home, folder: Path) -> Tree:
+    """Return the shards that published episodes list.
+
+    Args:
+        home: where they are kept.
+        folder: of the published episodes.
+    """
+
+    def group(node: Json) -> Json:
+        return read_json(open_ref(home, Ref.from_json(node["ref"])) / EPISODES)
+
+    return Tree(read_json(folder / EPISODES), group)
+
+
+def shards_of(home: Home, ref: Ref) -> Iterator[Ref]:
+    """Yield the shards of published episodes in the order of their names.
+
+    Raises:
+        CorruptArtifact: the published episodes, or a group of their shards, are damaged.
+    """
+    for _, node in open_tree(home, open_ref(home, ref)).shards():
+        yield Ref.from_json(node["ref"])
+
+
+def made_by(task: Task) -> str:
+    """Return a digest of all of the task that the published episodes and checks follow from."""
+    share = task.validation.max_quarantined_share
+    return digest({"rules": rules(task), "max_quarantined_share": share, "version": VERSION})
+
+
+def find_before(home: Home, task: str, made_by: str) -> Before | None:
+    """Return what was published last; None if that is lost, or was made by other rules."""
+    try:
+        found = read_json(index_path(home, task, EPISODES))
+        if found["format"] != FORMAT or found["rules"] != made_by:
+            return None
+        ref = Ref.from_json(found["snapshot"])
+        folder = open_ref(home, ref)
+        outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
+        recordings = read_json(folder / EPISODES)["recordings"]
+        return Before(recordings, open_tree(home, folder), outcome)
+    except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
+        return None  # it is only a cache
+
+
+class Old:
+    """What was judged before of the recordings in shards that have changed.
+
+    Attributes:
+        tree: shards of episodes as they were, if they are cut as the recordings are now.
+        changed: entries of the recordings in shards that have changed, by shard.
+        left: names of the shards of episodes that are no more.
+        gone: hashes of the recordings that have left.
+        sketches: number of sketches of all recordings that stay.
+    """
+
+    def __init__(self, home: Home, before: Before | None, snapshot: Snapshot) -> None:
+        was, now = before.tree if before else None, snapshot.tree
+        alike = was is not None and was.cuts == now.cuts and not now.flat
+        self.tree = was if alike else None
+        changed, self.left = _differences(self.tree, now)
+        self.changed = {name: snapshot.shard(name) for name in changed}
+        old = dict(was.shards()) if was and not self.tree else self._of_changed()
+        opened = {name: open_shard(home, Ref.from_json(node["ref"])) for name, node in old.items()}
+        self._tables = {name: shard.table for name, shard in opened.items()}
+        self._items = {
+            item["recording"]: (name, item)
+            for name, shard in opened.items()
+            for item in shard.recordings
+        }
+        stay = {entry["hash"] for entries in self.changed.values() for entry in entries}
+        self.gone = frozenset(set(self._items) - stay)
+        self.sketches = sum(node["sketches"] for node in (was.nodes() if was else {}).values())
+        self.sketches -= sum(self._items[hash_][1]["sketches"] for hash_ in self.gone)
+
+    def _of_changed(self) -> Nodes:
+        """Return the old shards in place of which there are others now, or none."""
+        names = [*self.changed, *self.left]
+        found = {name: self.tree.shard(name) for name in names} if self.tree else {}
+        return {name: node for name, node in found.items() if node}
+
+    def find(self, entry: Json) -> Json | None:
+        """Return what is kept of a recording, if it was read and decided as it is now."""
+        _, found = self._items.get(entry["hash"], ("", None))
+        if found is None or found["read"] != entry["ref"]["digest"]:
+            return None
+        return found if found.get("released") == entry.get("released") else None
+
+    def rows(self, task: Task, items: Iterable[Json]) -> pl.DataFrame:
+        """Return one row for each episode of recordings that were found."""
+        ids: dict[str, list[str]] = {}
+        for item in items:
+            name, _ = self._items[item["recording"]]
+            ids.setdefault(name, []).extend(episode["id"] for episode in item["episodes"])
+        kept = [self._tables[n].filter(pl.col("episode").is_in(some)) for n, some in ids.items()]
+        return pl.concat([table.empty(task), *kept])
+
+
+def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str], list[str]]:
+    """Compare recordings with what was judged of them; groups that are as they were stay closed.
+
+    Returns:
+        names of the shards that are new or not as they were, and of those that are no more.
+    """
+    changed, left = list[str](), list[str]()
+    before, after = was.nodes(group) if was else {}, now.nodes(group)
+    for name, node in after.items():
+        if name in before and before[name]["recordings_digest"] == node["ref"]["digest"]:
+            continue
+        if len(name) == now.depth:
+            changed.append(name)
+            continue
+        inner = _differences(was, now, name)
+        changed, left = [*changed, *inner[0]], [*left, *inner[1]]
+    for name in sorted(before.keys() - after.keys()):
+        left += [shard for shard, _ in was.below(name)] if was else []
+    return changed, left

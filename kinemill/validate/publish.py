@@ -1,0 +1,116 @@
+"""The published episodes: shards under groups under one outcome, each saying what is below it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kinemill.ingest.snapshot import Snapshot
+from kinemill.store import Outcome, Ref, summary_of, write_json
+from kinemill.store.atomic_write import Move
+from kinemill.store.home import Home
+from kinemill.store.shards import Nodes, Tree, amended, listed
+from kinemill.store.transaction import Once, together
+from kinemill.task import Task
+from kinemill.validate import merge
+from kinemill.validate.check_results import CheckResult
+from kinemill.validate.duplicates.registry import Repeats
+from kinemill.validate.episodes import rules
+from kinemill.validate.previous_snapshot import EPISODES, VERSION
+from kinemill.validate.shard_results import Shard, make_shard
+from kinemill.validate.summary import describe
+
+STAGE, GROUP = "episodes", "episodes_group"
+
+Json = dict[str, Any]
+Asked = tuple[Shard, list[CheckResult]]  # a shard, and what Great Expectations said about it
+
+
+class Publishing:
+    """The publishing of what was judged of the recordings of a snapshot."""
+
+    def __init__(self, task: Task, home: Home, snapshot: Snapshot) -> None:
+        self._task, self._home, self._snapshot = task, home, snapshot
+        self._asked = rules(task)
+        self._summaries: dict[Ref, Json] = {}  # of what was just made
+
+    def shards(self, found: Mapping[str, Asked]) -> Nodes:
+        """Publish shards by name; return their nodes."""
+        nodes: Nodes = {}
+
+        def make(once: Once) -> Outcome:
+            made = [self._shard(once, name, *asked) for name, asked in found.items()]
+            nodes.update({name: node for name, (node, _) in zip(found, made, strict=True)})
+            return made[-1][1]
+
+        if found:
+            together(self._home, make)
+        return nodes
+
+    def everything(
+        self,
+        before: Tree | None,
+        changes: Mapping[str, Json | None],
+        found: Mapping[str, Asked],
+        repeats: Repeats,
+        after: Callable[[Outcome], Sequence[Move]],
+    ) -> Outcome:
+        """Publish the last shards and what has changed above all of them.
+
+        Args:
+            before: the shards as they were, cut as often.
+            changes: nodes of the shards that have changed, None for those that are no more.
+            found: shards that are still to be published, by name.
+            repeats: the pairs of recordings that are the same run.
+            after: says what is to follow.
+        """
+        cuts = self._snapshot.tree.cuts
+        recordings = self._snapshot.outcome.ref.digest
+        share = self._task.validation.max_quarantined_share
+        inputs = {
+            "recordings": recordings,
+            "rules": self._asked,
+            "max_quarantined_share": share,
+            "version": VERSION,
+        }
+
+        def make(once: Once) -> Outcome:
+            made = {name: self._shard(once, name, *asked)[0] for name, asked in found.items()}
+            group = partial(self._group, once)
+            nodes = amended(before, cuts, {**changes, **made}, group)
+
+            def build(folder: Path) -> Json:
+                write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
+                return describe(self._task, folder, self._together(nodes), repeats)
+
+            return once(STAGE, self._task.name, inputs, build)
+
+        return together(self._home, make, after)
+
+    def _shard(
+        self, once: Once, name: str, shard: Shard, schema: list[CheckResult]
+    ) -> tuple[Json, Outcome]:
+        made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
+        inputs = {"recordings": made_of, "rules": self._asked}
+        outcome = make_shard(once, self._task, inputs, shard, schema, cut=cut)
+        return self._node(made_of, outcome), outcome
+
+    def _group(self, once: Once, name: str, nodes: Nodes) -> Json:
+        made_of = self._snapshot.known_by(name)
+        inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
+
+        def build(folder: Path) -> Json:
+            write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
+            return merge.bounded(self._together(nodes))
+
+        return self._node(made_of, once(GROUP, self._task.name, inputs, build))
+
+    def _together(self, nodes: Nodes) -> Json:
+        refs = [Ref.from_json(node["ref"]) for node in nodes.values()]
+        known = self._summaries
+        return merge.together([known.get(ref) or summary_of(self._home, ref) for ref in refs])
+
+    def _node(self, made_of: str, outcome: Outcome) -> Json:
+        self._summaries[outcome.ref] = outcome.summary
+        counts = {key: outcome.summary[key] for key in (*merge.COUNTS, "sketches")}
+        return {"recordings_digest": made_of, "ref": outcome.ref.to_json(), **counts}

@@ -1,0 +1,254 @@
+"""A recording on a page: every channel over time, and what the checks found marked on it.
+
+The page opens anywhere, with nothing to download. Time is s since the recording's first stamp.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadInput
+from kinemill.ingest import Recording
+from kinemill.ingest.rows import read_rows
+from kinemill.reports.charts import POINTS, Band, Line, line_chart, number, thinned
+from kinemill.reports.components import card, style, table
+from kinemill.store import Json
+from kinemill.task import Task
+from kinemill.validate.apply_checks import Finding, Verdict, judge
+from kinemill.validate.clips import clip_section
+from kinemill.validate.quarantine_release import pardon
+
+WIDTH, HEIGHT = 1100, 150  # px of one channel
+TRACKS = 12  # of a recording that are drawn; of more, those with findings first
+LISTED = 100  # findings
+
+Window = tuple[int, int]  # first row of a track, and the one after the last
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One track as it is drawn: its rows, and what was found in them."""
+
+    index: int
+    frame: pl.DataFrame
+    verdict: Verdict
+    part: str = ""  # of the recording, where that has several
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Time of its rows (n,), s."""
+        return self.frame["time_s"].to_numpy()
+
+
+def view(task: Task, recording: Recording, episode: int | None = None) -> str:
+    """Return the page of a recording as HTML.
+
+    Args:
+        task: channels, units, limits and checks.
+        recording: a recording as it was read.
+        episode: number of the accepted episode to look at alone; default: all tracks.
+
+    Raises:
+        BadInput: there is no such episode.
+    """
+    stretches, _ = stretches_of(task, recording)
+    shown, window = _one(stretches, recording, episode)
+    pieces = sum(len(stretch.verdict.pieces) for stretch in stretches)
+    body = [
+        _header(task, recording, episode),
+        _cards(recording, stretches, pieces),
+        *(_cycle(task, stretch, window) for stretch in _chosen(shown)),
+        _legend(),
+        *(_track(task, stretch, window) for stretch in _chosen(shown)),
+        _reasons(recording, shown),
+    ]
+    title = f"{escape(task.name)}: {escape(recording.name)}"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{style()}</style></head>"
+        f"<body><main>{''.join(body)}<footer>Made by kinemill view.</footer></main></body></html>\n"
+    )
+
+
+def stretches_of(
+    task: Task, recording: Recording, episode: int | None = None
+) -> tuple[list[Stretch], Window | None]:
+    """Judge the tracks of a recording; of one episode, return its track and its rows in that.
+
+    Raises:
+        BadInput: there is no such episode.
+    """
+    every = [_judge(task, recording, track) for track in recording.summary["tracks"]]
+    return _one(every, recording, episode)
+
+
+def _one(
+    stretches: list[Stretch], recording: Recording, episode: int | None
+) -> tuple[list[Stretch], Window | None]:
+    pieces = [(stretch, piece) for stretch in stretches for piece in stretch.verdict.pieces]
+    if episode is None:
+        return stretches, None
+    if episode >= len(pieces):
+        raise BadInput(recording.name, f"has {len(pieces)} episodes", expected=f"no. {episode}")
+    stretch, piece = pieces[episode]
+    return [stretch], piece
+
+
+def _judge(task: Task, recording: Recording, track: Json) -> Stretch:
+    frame = read_rows(recording.folder / track["file"]).select("time_s", *task.numbers)
+    values = {name: frame[name].to_numpy() for name in task.columns}
+    verdict = judge(values, task)
+    if recording.released:  # what was found is shown, and that it was kept nevertheless
+        verdict = Verdict(pardon(values, task).pieces, verdict.findings, verdict.dropped)
+    return Stretch(track["index"], frame, verdict, track.get("part", ""))
+
+
+def _chosen(stretches: Sequence[Stretch]) -> list[Stretch]:
+    worst = sorted(stretches, key=lambda item: -len(item.verdict.findings))[:TRACKS]
+    return sorted(worst, key=lambda item: item.index)
+
+
+def _header(task: Task, recording: Recording, episode: int | None) -> str:
+    verdict = "Released" if recording.released else "Recording"
+    what = f"{verdict}, episode {episode}" if episode is not None else verdict
+    return (
+        f'<div class="eyebrow">{escape(task.name)} · {what} {recording.hash[:16]}</div>'
+        f'<h1 class="name">{escape(recording.name)}</h1>'
+    )
+
+
+def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) -> str:
+    rows = sum(stretch.frame.height for stretch in stretches)
+    kept = sum(stop - start for item in stretches for start, stop in item.verdict.pieces)
+    found = sum(len(item.verdict.findings) for item in stretches)
+    seconds = sum(float(np.ptp(item.seconds)) for item in stretches)
+    cards = [
+        (
+            "Episodes",
+            str(episodes),
+            "",
+            f"from {len(stretches)} track{'s' * (len(stretches) != 1)}",
+        ),
+        ("Kept", f"{kept / rows:.0%}" if rows else "–", "", f"{kept} of {rows} grid rows"),
+        ("Length", number(seconds), "s", f"read as {escape(recording.summary['format'])}"),
+        ("Findings", str(found), "", f"{len(recording.summary['reasons'])} when it was read"),
+    ]
+    return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
+
+
+def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:
+    """Show joints over the phase of their cycle, where the rows are a clip of motion."""
+    first, last = window or (0, stretch.frame.height)
+    values = {name: stretch.frame[name].to_numpy()[first:last] for name in task.numbers}
+    return clip_section(task, values)
+
+
+def _legend() -> str:
+    return (
+        '<div class="legend" style="margin-top:22px">'
+        '<span><i class="edge-value"></i>value</span><span><i class="edge-limit"></i>limits</span>'
+        '<span><i class="box found"></i>found faulty in this channel</span>'
+        '<span><i class="box mended"></i>repaired</span>'
+        '<span><i class="box lost"></i>left out</span></div>'
+    )
+
+
+def _track(task: Task, stretch: Stretch, window: tuple[int, int] | None) -> str:
+    first, last = window or (0, stretch.frame.height)
+    room = (last - first) // 20 if window else 0  # a little of what is around an episode
+    rows = slice(max(0, first - room), min(stretch.frame.height, last + room))
+    charts = [
+        f"<figure><figcaption><b>{escape(name)}</b>"
+        f'<span class="unit">{escape(task.channels[name].unit)}</span></figcaption>'
+        f"{_chart(task, stretch, name, rows)}</figure>"
+        for name in task.numbers
+    ]
+    start, end = stretch.seconds[rows][[0, -1]]
+    part = f" ({escape(stretch.part)})" if stretch.part else ""
+    return (
+        f"<h2>Track {stretch.index}{part}, {start:.3f} to {end:.3f} s</h2>"
+        f'<div class="stack">{"".join(charts)}</div>'
+    )
+
+
+def _chart(task: Task, stretch: Stretch, name: str, rows: slice) -> str:
+    seconds, values = stretch.seconds[rows], stretch.frame[name].to_numpy()[rows]
+    time, drawn = thinned(seconds, values)
+    action = task.channels[name].role == "action"
+    line = Line(name, "value", time, drawn, staircase=action and len(seconds) <= POINTS)
+    limits = [
+        Line(f"limit {limit:g}", "limit", seconds[[0, -1]], np.array([limit, limit]))
+        for limit in task.channels[name].limits or ()
+        if _near(limit, values)
+    ]
+    bands = [*_lost(stretch, rows), *_found(stretch, name, rows)]
+    return line_chart([*limits, line], size=(WIDTH, HEIGHT), bands=bands)
+
+
+def _near(limit: float, values: np.ndarray) -> bool:
+    """Tell whether a limit is near enough to be drawn without flattening the curve."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return True
+    span = float(np.ptp(known)) or 1.0
+    return float(known.min()) - span < limit < float(known.max()) + span
+
+
+def _lost(stretch: Stretch, rows: slice) -> list[Band]:
+    """Return the stretches that went into no episode."""
+    kept = np.zeros(stretch.frame.height, dtype=np.bool_)
+    for start, stop in stretch.verdict.pieces:
+        kept[start:stop] = True
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], kept, [True])).astype(np.int8)))
+    spans = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return [band for span in spans for band in _band(stretch, span, rows, "lost", "left out")]
+
+
+def _found(stretch: Stretch, name: str, rows: slice) -> list[Band]:
+    return [
+        band
+        for item in stretch.verdict.findings
+        if item.fault.channel == name
+        for band in _band(
+            stretch,
+            (item.fault.start, item.fault.stop),
+            rows,
+            "mended" if item.repaired else "found",
+            f"{item.check}: {item.fault.found}; expected {item.fault.expected}",
+        )
+    ]
+
+
+def _band(
+    stretch: Stretch, span: tuple[int, int], rows: slice, look: str, label: str
+) -> list[Band]:
+    first, last = max(span[0], rows.start), min(span[1], rows.stop) - 1
+    if first > last:
+        return []
+    seconds = stretch.seconds
+    return [Band(float(seconds[first]), float(seconds[last]), look, label)]
+
+
+def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
+    read = [[item[key] or "" for key in _KEYS] for item in recording.summary["reasons"]]
+    found = [_told(stretch, item) for stretch in stretches for item in stretch.verdict.findings]
+    rows = [*read, *found]
+    if not rows:
+        return '<h2>Findings</h2><p class="good">None: every row was kept.</p>'
+    cells = [[escape(str(cell)) for cell in row] for row in rows[:LISTED]]
+    more = f"<p>{len(rows) - LISTED} more are not listed.</p>" if len(rows) > LISTED else ""
+    heads = ["Check", "Channel", "Where", "Found", "Expected", "What to do"]
+    return f"<h2>Findings</h2>{table(heads, cells)}{more}"
+
+
+_KEYS = ("check", "channel", "where", "found", "expected", "fix")
+
+
+def _told(stretch: Stretch, item: Finding) -> list[str]:
+    fault, seconds = item.fault, stretch.seconds
+    where = f"{seconds[fault.start]:.3f}–{seconds[fault.stop - 1]:.3f} s"
+    return [item.check, fault.channel or "", where, item.told, fault.expected, fault.fix]

@@ -1,0 +1,167 @@
+"""Where each recording of a task stands: how it was read and judged, and what people decided.
+
+Only looks: what was not read or judged yet under the task's present rules is said to be so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kinemill.ingest.decisions import Decision, decided
+from kinemill.ingest.inspection import as_recording, read_before
+from kinemill.ingest.membership import Member, find_member, members
+from kinemill.store import Json, Ref, digest, peek
+from kinemill.store.home import Home
+from kinemill.store.shards import holds
+from kinemill.task import Task
+from kinemill.validate.episodes import STAGE, rules, validated_inputs
+from kinemill.validate.previous_snapshot import last_shards
+from kinemill.validate.shard_results import read_judged
+
+NOT_VALIDATED = "not validated"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One recording: `read` and `judged` are the summaries of what was published, if it was."""
+
+    member: Member
+    decision: Decision | None
+    read: Json | None
+    judged: Json | None
+
+    @property
+    def word(self) -> str:
+        """The standing in one word."""
+        if self.decision and self.decision.bars:
+            return self.decision.standing
+        if self.read is None or (self.read["tracks"] and self.judged is None):
+            return NOT_VALIDATED
+        if self.decision:
+            return "released"
+        if not self.episodes:
+            return "quarantined"
+        lost = self.read["dropped_rows"] + (self.judged or {}).get("dropped_rows", 0)
+        return "partly" if lost else "accepted"
+
+    @property
+    def episodes(self) -> list[Json]:
+        """Its accepted episodes; none of one that is not to be taken."""
+        if self.decision and self.decision.bars:
+            return []
+        return (self.judged or {}).get("episodes", [])
+
+    @property
+    def reasons(self) -> list[Json]:
+        """Everything wrong with it."""
+        return [*(self.read or {}).get("reasons", []), *(self.judged or {}).get("reasons", [])]
+
+    def to_json(self) -> Json:
+        """Return the standing as a JSON object."""
+        return {
+            "recording": self.member.hash,
+            "name": self.member.name,
+            "standing": self.word,
+            "episodes": len(self.episodes),
+            "rows": sum(episode["rows"] for episode in self.episodes),
+            "reasons": self.reasons,
+            "decision": self.decision.to_json() if self.decision else None,
+        }
+
+
+def standings(task: Task, home: Home) -> Iterator[Standing]:
+    """Yield where each recording of a task stands, by name, forgotten ones last."""
+    decisions, known = decided(home, task.name), members(home, task.name)
+    for member in sorted(known.values(), key=lambda item: (item.name, item.hash)):
+        yield standing_of(task, home, member, decisions.get(member.hash))
+    for hash_, decision in decisions.items():
+        if hash_ not in known:
+            yield Standing(Member(hash_, decision.name, 0, ""), decision, None, None)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A page of the recordings that are not wholly accepted.
+
+    Attributes:
+        total: number of them on all pages.
+        shown: those of this page.
+        pending: further recordings, without a fault so far, that the next run validates.
+    """
+
+    total: int
+    shown: list[Standing]
+    pending: int = 0
+
+
+def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None) -> Held:
+    """Return recordings that are not wholly accepted, or about which a person has decided.
+
+    Those with a decision come first, then the others by content hash; a page is sorted by name.
+    Where the last validation was of what the task has now, only the shards of the page are read.
+
+    Args:
+        task: whose recordings.
+        home: where they are kept.
+        offset: how many to leave out.
+        limit: how many to return; default: all.
+    """
+    shards = last_shards(task, home)
+    if shards is None:
+        every = [item for item in standings(task, home) if item.word != "accepted"]
+        held = [item for item in every if item.word != NOT_VALIDATED or item.reasons]
+        return Held(len(held), _by_name(held[offset:][:limit]), len(every) - len(held))
+    decisions = decided(home, task.name)
+    special = [_decided_on(task, home, made) for made in decisions.values()]
+    total, shown = len(special), special[offset:][:limit]
+    left = [*shards.nodes().items()]
+    while left:
+        name, node = left.pop(0)
+        known = {hash_ for hash_ in decisions if holds(name, hash_)}
+        full = limit is not None and len(shown) >= limit
+        count = node["held_back"]
+        if not count or (not known and (full or total + count <= offset)):
+            total += count
+            continue
+        if len(name) < shards.depth:
+            left = [*shards.nodes(name).items(), *left]
+            continue
+        items = [it for it in _held_back(home, node) if it["recording"] not in known]
+        room = None if limit is None else limit - len(shown)
+        shown += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
+        total += len(items)
+    return Held(total, _by_name(shown))
+
+
+def _held_back(home: Home, node: Json) -> list[Json]:
+    """Return the recordings of a shard of which something is held back, sorted by hash."""
+    return [item for item in read_judged(home, Ref.from_json(node["ref"])) if item["held_back"]]
+
+
+def _by_name(found: list[Standing]) -> list[Standing]:
+    return sorted(found, key=lambda item: (item.member.name, item.member.hash))
+
+
+def _decided_on(task: Task, home: Home, decision: Decision) -> Standing:
+    member = find_member(home, task.name, decision.recording)
+    if member is None:
+        return Standing(Member(decision.recording, decision.name, 0, ""), decision, None, None)
+    return standing_of(task, home, member, decision)
+
+
+def _undecided(task: Task, home: Home, item: Json) -> Standing:
+    named = Member(item["recording"], item["name"], 0, "")
+    return standing_of(task, home, find_member(home, task.name, named.hash) or named, None)
+
+
+def standing_of(task: Task, home: Home, member: Member, decision: Decision | None) -> Standing:
+    """Return where one recording stands under the task's present rules."""
+    read = read_before(task, home, member)
+    judged = None
+    if read and read.summary["tracks"]:
+        released = decision is not None and decision.decision == "release"
+        recording = as_recording(home, member, read, released=released)
+        key = digest(validated_inputs(recording, rules(task)))
+        judged = peek(home, STAGE, task.name, key)
+    return Standing(
+        member, decision, read.summary if read else None, judged.summary if judged else None
+    )

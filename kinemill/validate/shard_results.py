@@ -1,0 +1,250 @@
+"""What is kept together of the judged recordings of one shard, and what it comes to.
+
+`judged.json` lists the recordings with their episodes and reasons, `table.parquet` has one row an
+accepted episode. The summary holds what merges with that of other shards: results of checks,
+counts, deviations and ranges.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kinemill.ingest import Recording
+from kinemill.store import (
+    Outcome,
+    Ref,
+    Staged,
+    digest,
+    open_ref,
+    read_json,
+    summary_of,
+    write_listed,
+)
+from kinemill.store.home import Home
+from kinemill.store.shards import set_digest
+from kinemill.store.transaction import Once
+from kinemill.task import Task
+from kinemill.validate import action_responses, measures, merge, ranges, table, unit_outliers
+from kinemill.validate import report_samples as shown
+from kinemill.validate.check_results import (
+    SHOWN,
+    CheckResult,
+    physical_names,
+    planned_checks,
+    sound_rows,
+)
+from kinemill.validate.duplicates.index import Sketched
+from kinemill.validate.episodes import validate_recording
+
+SHARD, VERSION = "episodes_shard", 4
+JUDGED, TABLE = "judged.json", "table.parquet"
+ID = 16  # characters of a recording's hash that its episodes are called after
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The judged recordings of a shard, sorted by hash, and one row for each of their episodes."""
+
+    recordings: list[Json]
+    table: pl.DataFrame
+
+    @property
+    def asked_of_schema(self) -> pl.DataFrame:
+        """The rows that the schema is asked about: not those that a person let through."""
+        released = [item["recording"][:ID] for item in self.recordings if item.get("released")]
+        if not released:
+            return self.table
+        return self.table.filter(pl.col("episode").str.head(ID).is_in(released).not_())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A recording that has just been judged: what its shard keeps of it, and all that was found.
+
+    `staged` is what is still to be published, if it was not judged before.
+    """
+
+    item: Json
+    summary: Json
+    staged: Staged | None = None
+
+    @property
+    def sketches(self) -> list[Sketched]:
+        """What is compared with other recordings."""
+        return _sketched(self.item, self.summary)
+
+
+def rows_of(task: Task, judged: Iterable[Judged]) -> pl.DataFrame:
+    """Return one row for each episode of recordings that have just been judged."""
+    columns: dict[str, list[Any]] = {name: [] for name in table.columns_of(task)}
+    for each in judged:
+        for name, values in each.summary.get("table", {}).items():
+            columns[name] += values
+    return pl.DataFrame(columns, schema=table.empty(task).schema)
+
+
+def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -> Judged:
+    """Judge a recording, or find it judged.
+
+    Args:
+        task: what to look for and what to do about it.
+        home: where outcomes are kept.
+        recording: any; without tracks there is nothing to judge.
+        asked: `rules(task)`, taken once for all recordings.
+    """
+    outcome: Outcome | Staged | None = None
+    if recording.summary["tracks"]:
+        outcome = validate_recording(task, home, recording, asked)
+    summary = outcome.summary if outcome else {}
+    item = {
+        "recording": recording.hash,
+        "name": recording.name,
+        "read": recording.ref.digest,
+        "ref": outcome.ref.to_json() if outcome else None,
+        "episodes": [
+            {key: episode[key] for key in ("id", "rows", "file", "part") if key in episode}
+            for episode in summary.get("episodes", [])
+        ],
+        "reasons": [*recording.summary["reasons"], *summary.get("reasons", [])],
+        "sketches": len(summary.get("sketches", [])),
+        "response": summary.get("response"),
+        **{key: summary.get(key, {}) for key in ("dropped", "found")},
+        **{key: summary.get(key, []) for key in ("measured", "strip")},
+    }
+    lost = recording.summary["dropped_rows"] + sum(summary.get("dropped", {}).values())
+    item["held_back"] = bool(lost or not summary.get("episodes"))
+    item["digest"] = set_digest(bytes.fromhex(digest(one)) for one in episodes_of(item))
+    staged = outcome if isinstance(outcome, Staged) else None
+    return Judged(item | ({"released": True} if recording.released else {}), summary, staged)
+
+
+def sketches_of(home: Home, item: Json) -> list[Sketched]:
+    """Return what is compared of a recording that was judged before.
+
+    Raises:
+        CorruptArtifact: its outcome is damaged.
+    """
+    if not item["sketches"]:
+        return []
+    return _sketched(item, summary_of(home, Ref.from_json(item["ref"])))
+
+
+def _sketched(item: Json, summary: Json) -> list[Sketched]:
+    found: list[Sketched] = []
+    for each in summary.get("sketches", []):
+        name = f"{item['name']}/{each['part']}" if each["part"] else item["name"]
+        found.append(Sketched(item["recording"], name, each["sketch"], each["part"]))
+    return found
+
+
+def open_shard(home: Home, ref: Ref) -> Shard:
+    """Return a published shard.
+
+    Raises:
+        CorruptArtifact: it is damaged.
+    """
+    folder = open_ref(home, ref)
+    return Shard(read_json(folder / JUDGED), pl.read_parquet(folder / TABLE, glob=False))
+
+
+def read_judged(home: Home, ref: Ref) -> list[Json]:
+    """Return the judged recordings of a published shard.
+
+    Raises:
+        CorruptArtifact: it is damaged.
+    """
+    return read_json(open_ref(home, ref) / JUDGED)
+
+
+def make_shard(
+    once: Once, task: Task, inputs: Json, shard: Shard, schema: list[CheckResult], *, cut: bool
+) -> Outcome:
+    """Make a shard with what it comes to.
+
+    Args:
+        once: publishes it, now or later.
+        task: gives channels and checks.
+        inputs: everything it depends on.
+        shard: the judged recordings.
+        schema: what Great Expectations said about its episodes; empty if it has none.
+        cut: whether it is one of several.
+    """
+
+    def build(folder: Path) -> Json:
+        write_listed(folder / JUDGED, shard.recordings)
+        shard.table.write_parquet(folder / TABLE, compression="lz4")
+        summary = _summary(task, shard, schema)
+        return merge.bounded(summary) if cut else summary
+
+    return once(SHARD, task.name, {**inputs, "version": VERSION}, build)
+
+
+def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
+    listed, rows = shard.recordings, shard.table
+    dropped: Counter[str] = Counter()
+    for item in listed:
+        dropped.update(item["dropped"])
+    names = {episode["id"]: item["name"] for item in listed for episode in item["episodes"]}
+    checks = [*(sound_rows(task, rows) if rows.height else []), *schema, *_physics(task, listed)]
+    quarantined = [item["name"] for item in listed if not item["episodes"]]
+    return {
+        "accepted": rows.height,
+        "recordings": len(listed),
+        "quarantined": len(quarantined),
+        "faulty": sum(bool(item["reasons"]) for item in listed),
+        "held_back": sum(item["held_back"] for item in listed),
+        "rows": sum(episode["rows"] for item in listed for episode in item["episodes"]),
+        "dropped": dict(sorted(dropped.items())),
+        "failing": sorted(quarantined)[:SHOWN],
+        "checks": [check.to_json() for check in checks],
+        "measured": measures.gather(track for item in listed for track in item["measured"]),
+        "spread": unit_outliers.spread(rows, names, task),
+        "responses": action_responses.gather({item["name"]: item["response"] for item in listed}),
+        "ranges": ranges.ranges(rows, task),
+        "shown": shown.gather(listed),
+        "sketches": sum(item["sketches"] for item in listed),
+        "digest": set_digest(bytes.fromhex(item["digest"]) for item in listed),
+    }
+
+
+def episodes_of(item: Json) -> Iterable[Json]:
+    """Yield the accepted episodes of a judged recording, as a dataset knows them."""
+    for episode in item["episodes"]:
+        about = {"recording": item["recording"], "name": item["name"], "ref": item["ref"]}
+        yield {**about, **episode}
+
+
+def _physics(task: Task, listed: list[Json]) -> list[CheckResult]:
+    """Tell, for each physical check, what it found in how many recordings and what it cost."""
+    plans = planned_checks(task)
+    results = {
+        name: plans[f"physics_{name}"].answer(
+            True, {"faults": 0, "rows": 0, "recordings": 0, "failing": []}
+        )
+        for name in physical_names()
+    }
+    for item in listed:
+        for name, count in item["found"].items():
+            results[name] = _add(results[name], item, name, count)
+    return list(results.values())
+
+
+def _add(result: CheckResult, item: Json, name: str, count: int) -> CheckResult:
+    shown = [
+        {"recording": item["name"], **reason}
+        for reason in item["reasons"]
+        if reason["check"] == name
+    ]
+    values = {
+        "faults": result.values["faults"] + count,
+        "rows": result.values["rows"] + item["dropped"].get(name, 0),
+        "recordings": result.values["recordings"] + 1,
+        "failing": [*result.values["failing"], *shown][:SHOWN],
+    }
+    return replace(result, passed=False, values=values)

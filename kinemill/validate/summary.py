@@ -1,0 +1,128 @@
+"""All of a task's episodes described together: checks, quarantine, page, summary."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kinemill.store import write_json
+from kinemill.task import Task
+from kinemill.validate import (
+    action_responses,
+    cross_recording_checks,
+    expectations,
+    measures,
+    report,
+    table,
+    unit_outliers,
+)
+from kinemill.validate.check_results import (
+    SHOWN,
+    CheckResult,
+    physical_names,
+    planned_checks,
+    sound_rows,
+    waits,
+)
+from kinemill.validate.duplicates.registry import Repeats
+from kinemill.validate.merge import COUNTS
+
+CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
+_NAMED, _ANSWER = ("recording", "name", "reasons", "more"), ("name", "passed", "blocking")
+
+Json = dict[str, Any]
+
+
+def describe(task: Task, folder: Path, every: Json, repeats: Repeats) -> Json:
+    """Write checks, quarantine and page; return the summary.
+
+    Args:
+        task: what was asked.
+        folder: where to write.
+        every: what all shards come to together (`kinemill.validate.merge`).
+        repeats: the pairs of recordings that are the same run.
+    """
+    checks = _checks(task, every, repeats)
+    write_json(folder / CHECKS, [check.to_json() for check in checks])
+    faulty: list[Json] = every["shown"]["faulty"]
+    quarantined = [{key: one[key] for key in _NAMED} for one in faulty if not one["episodes"]]
+    write_json(folder / QUARANTINE, quarantined)
+    summary = {
+        **{key: every[key] for key in (*COUNTS, "dropped", "digest")},
+        "dropped_rows": sum(every["dropped"].values()),
+        "checks": [{key: getattr(check, key) for key in _ANSWER} for check in checks],
+    }
+    drawn = [*faulty, *every["shown"]["sound"]]
+    (folder / PAGE).write_text(report.render(task, summary, checks, every["ranges"], drawn))
+    return summary
+
+
+def _checks(task: Task, every: Json, repeats: Repeats) -> list[CheckResult]:
+    """Return the result of every check, blocking ones first."""
+    plans = planned_checks(task)
+    found = {check.name: check for check in _amounts(task, every)}
+    found |= {item["name"]: CheckResult(**item) for item in every["checks"]}
+    if not every["accepted"]:
+        nothing = sound_rows(task, table.empty(task))
+        failed = [check.name for check in nothing if not check.passed]
+        asked = expectations.not_asked(task, f"{', '.join(failed)} failed")
+        found |= {check.name: check for check in [*nothing, *asked]}
+    for name in physical_names():
+        if numbers := every["measured"].get(name):
+            result = found[f"physics_{name}"]
+            values = {**result.values, "measured": measures.spans(numbers)}
+            found[result.name] = replace(result, values=values)
+    kept = every["recordings"] - every["quarantined"]
+    between = {
+        cross_recording_checks.NEAR_DUPLICATES: (repeats.total, repeats.shown),
+        cross_recording_checks.FOREIGN_UNITS: _listed(
+            unit_outliers.foreign_units([every["spread"]], kept, task)
+        ),
+        cross_recording_checks.FOREIGN_ACTIONS: _listed(
+            action_responses.foreign_actions([every["responses"]], task)
+        ),
+    }
+    for name, (total, some) in between.items():
+        found[name] = plans[name].answer(not total, {"found": total, "failing": some[:SHOWN]})
+    return [_with_way_on(task, found[name], every["shown"]["faulty"]) for name in plans]
+
+
+def _with_way_on(task: Task, check: CheckResult, faulty: list[Json]) -> CheckResult:
+    """Return a check that blocks with the first reasons behind it and what ends the block."""
+    if check.passed or not check.blocking or waits(check.values):
+        return check
+    if check.name in {"accepted_not_empty", "quarantined_share"}:
+        lost = [one for one in faulty if not one["episodes"] and one["reasons"]]
+        values = {**check.values, "because": [_because(one) for one in lost[:SHOWN]]}
+        fix = f"correct these logs or the task; kinemill quarantine {task.name} shows all reasons"
+    else:
+        values = check.values
+        fix = f"kinemill quarantine {task.name} reject EPISODE leaves its recording out"
+    return replace(check, values={**values, "fix": fix})
+
+
+def _because(one: Json) -> str:
+    first = one["reasons"][0]
+    what = " ".join(part for part in (first["check"], first["channel"]) if part)
+    return f"{one['name']}: {what}, {first['where']}: {first['found']}; {first['fix']}"
+
+
+def _listed(found: list[Json]) -> tuple[int, list[Json]]:
+    return len(found), found
+
+
+def _amounts(task: Task, every: Json) -> list[CheckResult]:
+    plans, total = planned_checks(task), every["recordings"]
+    share, allowed = every["quarantined"] / max(1, total), task.validation.max_quarantined_share
+    return [
+        plans["accepted_not_empty"].answer(every["accepted"] > 0, {"episodes": every["accepted"]}),
+        plans["quarantined_share"].answer(
+            share <= allowed,
+            {
+                "share": share,
+                "expected": f"at most {allowed:g}",
+                "quarantined": every["quarantined"],
+                "recordings": total,
+                "failing": every["failing"],
+            },
+        ),
+    ]

@@ -1,0 +1,185 @@
+"""Whether the curves of a training show that it learned too much or too little.
+
+The rule, on evaluations v (validation error over rollouts) and t (training loss), both since the
+horizon and the share of truth fed no longer change. "Last" is the median over the last fifth of
+the evaluations, three at least, "before" that over as many before them; with fewer than eight
+evaluations nothing is said.
+
+- over-fitted: v came down to its best and rose after it, last v >= 1.1 best v, while t went on
+  falling, last t <= 0.95 t around the best.
+- under-fitted, stopped too early: v still fell, last v <= 0.9 before v, with its best among the
+  last, and t fell, last t <= 0.95 before t.
+- under-fitted, cannot: the training error itself, the root of t, stays above half a spread of the
+  channels (a quarter of their variance is not explained), and no longer falls, last t >= 0.95
+  before t, and v is not far above it, last v <= 1.2 times the root of t.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from kinemill.reports.charts import number
+from kinemill.store import read_json
+from kinemill.train.warm_start import CURVES, described
+
+VALIDATION, TRAINING = "validation/multi_step", "train/loss"
+LEAST = 8  # evaluations
+TAIL = 3  # evaluations at least that are looked at together
+RISE, FALL, STEEP = 1.1, 0.95, 0.9
+HIGH, NEAR = 0.5, 1.2
+
+Points = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What the curves show.
+
+    Attributes:
+        verdict: `over-fitted` or `under-fitted`.
+        found: the numbers that say so.
+        fix: what to try.
+    """
+
+    verdict: str
+    found: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Medians of the curves: at the end, before it, and around the best evaluation."""
+
+    best_step: int
+    last_step: int
+    best: float
+    last: float
+    before: float
+    best_is_late: bool
+    train_at_best: float
+    train_last: float
+    train_before: float
+
+
+def fitting_of(curves: Mapping[str, Any], learn: Mapping[str, Any]) -> Fitting | None:
+    """Say whether a training over- or under-fitted; None where its curves do not show either.
+
+    Args:
+        curves: history.json, points [step, value] by name.
+        learn: settings as JSON; their `growth`, `sampling` and `loss` tell how t is to be read.
+    """
+    changing = [(learn.get(part) or {}).get("steps", 0) for part in ("growth", "sampling")]
+    course = _course(curves, since=max(changing))
+    if course is None:
+        return None
+    return _over(course) or _early(course) or _unable(course, learn)
+
+
+def fitting_in(model: Path) -> Fitting | None:
+    """Say the same of a trained model in its folder; nothing if it was made without a training."""
+    if not (model / CURVES).is_file():
+        return None
+    return fitting_of(read_json(model / CURVES), described(model)["learn"])
+
+
+def fitting_section(fitting: Fitting | None) -> str:
+    """Return what the curves of the training show; nothing if they show neither."""
+    if fitting is None:
+        return ""
+    return (
+        f"<h2>The training {escape(fitting.verdict)}</h2><p>The curves say so: "
+        f"{escape(fitting.found)}. What may help: {escape(fitting.fix)}.</p>"
+    )
+
+
+def _points(curves: Mapping[str, Any], name: str, since: int) -> Points:
+    return [
+        (step, value) for step, value in curves.get(name, []) if step > since and value is not None
+    ]
+
+
+def _course(curves: Mapping[str, Any], since: int) -> _Course | None:
+    judged, trained = (_points(curves, name, since) for name in (VALIDATION, TRAINING))
+    count = len(judged)
+    size = max(TAIL, count // 5)
+    if count < max(LEAST, 2 * size) or not trained:
+        return None
+    place = min(range(count), key=lambda index: judged[index][1])
+    steps = [step for step, _ in judged]
+    ends = (steps[-2 * size - 1] if count > 2 * size else since, steps[-size - 1], steps[-1])
+    around = (steps[max(0, place - size + 1)] - 1 if place else since, steps[place])
+    train = [_between(trained, *span) for span in ((ends[0], ends[1]), (ends[1], ends[2]), around)]
+    if None in train:
+        return None
+    before, last, at_best = (value for value in train if value is not None)
+    return _Course(
+        best_step=steps[place],
+        last_step=steps[-1],
+        best=judged[place][1],
+        last=median(value for _, value in judged[-size:]),
+        before=median(value for _, value in judged[-2 * size : -size]),
+        best_is_late=place >= count - size,
+        train_at_best=at_best,
+        train_last=last,
+        train_before=before,
+    )
+
+
+def _between(points: Points, after: int, until: int) -> float | None:
+    found = [value for step, value in points if after < step <= until]
+    return median(found) if found else None
+
+
+def _fell(before: float, after: float) -> bool:
+    """Tell whether a loss fell by 5 % of its size; that of a likelihood may be negative."""
+    return after <= before - (1.0 - FALL) * abs(before)
+
+
+def _over(course: _Course) -> Fitting | None:
+    rose = not course.best_is_late and course.last >= RISE * course.best
+    if not rose or not _fell(course.train_at_best, course.train_last):
+        return None
+    return Fitting(
+        "over-fitted",
+        f"the validation error rose by {course.last / course.best - 1:.0%}, from "
+        f"{number(course.best)} at step {course.best_step} to {number(course.last)} at step "
+        f"{course.last_step}, while the training loss fell on from "
+        f"{number(course.train_at_best)} to {number(course.train_last)}; the weights published are "
+        f"those of step {course.best_step}",
+        "more or more varied logs, augment, learn.noise, a smaller model, more weight_decay or "
+        "drop-out; fewer learn.steps cost nothing",
+    )
+
+
+def _early(course: _Course) -> Fitting | None:
+    falls = course.best_is_late and course.last <= STEEP * course.before
+    if not falls or not _fell(course.train_before, course.train_last):
+        return None
+    return Fitting(
+        "under-fitted",
+        f"it still learned when it stopped at step {course.last_step}: over the last fifth the "
+        f"validation error fell by {1 - course.last / course.before:.0%}, to "
+        f"{number(course.last)}, and the training loss from {number(course.train_before)} to "
+        f"{number(course.train_last)}",
+        "more learn.steps, or a higher learn.optimizer.lr",
+    )
+
+
+def _unable(course: _Course, learn: Mapping[str, Any]) -> Fitting | None:
+    if learn.get("loss", "squared") != "squared" or course.train_last <= 0.0:
+        return None
+    error = math.sqrt(course.train_last)
+    stuck = not _fell(course.train_before, course.train_last)
+    if error < HIGH or not stuck or course.last > NEAR * error:
+        return None
+    return Fitting(
+        "under-fitted",
+        f"the error on the training windows themselves stays at {number(error)} of a channel's "
+        f"spread, about that of validation, {number(course.last)}",
+        "a larger model, a longer learn.history, more steps; or what drives these channels is not "
+        "in the logs",
+    )

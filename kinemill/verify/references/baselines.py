@@ -1,0 +1,81 @@
+"""References without parameters: nothing moves, and everything goes on as it went.
+
+Symbols: W windows, H history, T horizon, S states, A actions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.runtime import wrapped
+from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.task.document import Task
+from kinemill.task.units import factor
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """Everything stays as it is."""
+
+    history: int = 1
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+        """Repeat the last known state: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        del past_actions
+        last = np.asarray(states, dtype=np.float64)[:, -1:]
+        return np.repeat(last, np.shape(actions)[1], axis=1)
+
+
+@dataclass(frozen=True)
+class ConstantVelocity:
+    """Each state goes on as fast as it is now.
+
+    Attributes:
+        rates: (S, S): what each state (row) adds to others (column) in one time step.
+        moved: which states go on by their last change from row to row, (S,), 0 or 1.
+        angle: which states are angles, (S,).
+        history: rows known, 2 where last changes count.
+    """
+
+    rates: Floats
+    moved: Floats
+    angle: Any
+    history: int
+
+    @QUIETLY
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+        """Extrapolate: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        del past_actions
+        known = np.asarray(states, dtype=np.float64)
+        change = known[:, -1] @ self.rates
+        if self.history > 1:
+            change = change + wrapped(known[:, -1] - known[:, -2], self.angle) * self.moved
+        steps = np.arange(1, np.shape(actions)[1] + 1)[:, None]
+        return known[:, -1:] + change[:, None] * steps
+
+
+def constant_velocities(task: Task, angle: Any) -> list[ConstantVelocity]:
+    """Return the variants: velocities as measured where there are any, and by the last two rows.
+
+    A velocity stays as it is. A state that has none goes on by its last change, or stays.
+    """
+    states = task.states
+    count = len(states)
+    rates, derived, velocities = np.zeros((count, count)), np.zeros(count), np.zeros(count)
+    for row, name in enumerate(states):
+        position = task.channels[name].derivative_of
+        if position not in states or derived[states.index(position)]:
+            continue
+        column, channel = states.index(position), task.channels[name]
+        unit = task.channels[position].unit
+        rates[row, column] = task.dt * factor(f"({channel.unit})*s", unit)[0]
+        derived[column], velocities[row] = 1.0, 1.0
+    none = np.zeros((count, count))
+    variants = [ConstantVelocity(none, 1.0 - velocities, angle, 2)]
+    if derived.any():
+        variants.append(ConstantVelocity(rates, np.zeros(count), angle, 1))
+        rest = 1.0 - np.maximum(derived, velocities)
+        if rest.any():
+            variants.append(ConstantVelocity(rates, rest, angle, 2))
+    return variants

@@ -1,0 +1,151 @@
+"""Choosing the members of a family on validation rows: the strongest, and the strongest that lasts.
+
+Symbols: W windows, H history, T horizon, S states, A actions, M members of one history.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.runtime import wrapped
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
+from kinemill.verify.accuracy import gather, is_angle, window_starts
+from kinemill.verify.errors import horizons_of, moving, normalized
+from kinemill.verify.references.baselines import Persistence
+
+ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
+LEAST = 100  # windows that a member is ranked by in any case, where there are so many
+LONGEST = 2000  # steps of a whole validation episode
+EPISODES = 16  # whole validation episodes, the longest
+BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
+RESTING = 0.5  # of the error of persistence in training: validation rows with less hardly move
+WORSE = 2.0  # or so many times the error of persistence
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The rows that members are chosen by.
+
+    Attributes:
+        windows: of the validation split, the same present rows for all.
+        whole: whole episodes of it.
+        steps: to be measured of each whole episode, (E,).
+        angle: which states are angles, (S,).
+        spread: of the states in training, (S,).
+        bound: error over whole episodes that is bounded, in spreads, (S,).
+        split: they are of.
+    """
+
+    windows: Windows
+    whole: Windows
+    steps: Any
+    angle: Any
+    spread: Floats
+    bound: Floats
+    split: str
+
+    @QUIETLY
+    def errors(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
+        """Return the nrmse at each of `horizons_of`, (M, 3 or fewer), the last is the horizon.
+
+        Args:
+            predictor: of M members; it takes and gives M times W rows.
+            copies: M.
+            every: look at each so-manieth window alone.
+        """
+        windows = _repeated(self.windows, copies, every)
+        steps = np.array(horizons_of(windows.truth.shape[1])) - 1
+        truth = windows.truth[:, steps]
+        found = predict(predictor, windows)[:, steps]
+        off = wrapped(found.reshape(copies, *truth.shape) - truth, self.angle)
+        return np.asarray(normalized(np.sqrt((off**2).mean(axis=1)), self.spread))
+
+    @QUIETLY
+    def lasts(self, predictor: Predictor, copies: int = 1) -> Any:
+        """Return whether whole episodes stay finite and bounded, (M,)."""
+        far = self.far(predictor, copies)
+        return (np.isfinite(far) & (far <= self.bound)).all(axis=1)
+
+    def far(self, predictor: Predictor, copies: int = 1) -> Floats:
+        """Return the RMSE over whole episodes, in spreads, (M, S)."""
+        found = predict(predictor, _repeated(self.whole, copies))
+        off = wrapped(found.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle)
+        inside = np.arange(off.shape[2]) < self.steps[:, None]  # (E, T); the rest is padding
+        square = np.where(inside[None, :, :, None], off, 0.0) ** 2
+        rmse = np.sqrt(square.sum(axis=(1, 2)) / inside.sum())
+        return np.where(moving(self.spread), rmse / np.maximum(self.spread, 1e-12), 0.0)
+
+
+def ground_of(
+    dataset: PackedDataset, history: int, horizon: int, stride: int, spread: Floats
+) -> Ground:
+    """Return validation rows; of a dataset without, training rows.
+
+    Where validation rows rest, as the tails of recordings often do, they rank nothing: then as many
+    training windows rank members, too.
+    """
+    split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
+    window_starts(dataset, split, history + horizon, stride)  # which raises where there is none
+    windows = _windows(dataset, split, (history, horizon, stride))
+    long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
+    long = [one for one in long if one.rows > history]
+    whole, steps = _whole(dataset, long, history)
+    angle, none = is_angle(dataset), np.zeros(len(spread))
+
+    def ground(windows: Windows, bound: Floats, split: str) -> Ground:
+        return Ground(windows, whole, steps, angle, spread, bound, split)
+
+    first = ground(windows, none, split)
+    bound = np.maximum(BOUNDED, WORSE * first.far(Persistence())[0])
+    if split == "validation":
+        learned = _windows(dataset, "train", (history, horizon, stride))
+        moved = ground(learned, none, "train").errors(Persistence())[0, -1]
+        if first.errors(Persistence())[0, -1] < RESTING * moved:
+            return ground(_joined(windows, learned), bound, "validation and train")
+    return ground(windows, bound, split)
+
+
+def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> Windows:
+    """Return evenly spread windows of a split; size is history, horizon, stride."""
+    history, horizon, stride = size
+    starts = dataset.window_starts(split, history + horizon, stride)
+    most = max(LEAST, ROLLED // horizon)
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    return gather(dataset, starts, history, horizon)
+
+
+def _joined(one: Windows, other: Windows) -> Windows:
+    """Return all windows of one, and as many of the other, evenly spread."""
+    count = len(other.states)
+    picked = np.linspace(0, count - 1, min(len(one.states), count)).astype(np.int64)
+    return Windows(
+        np.concatenate([one.states, other.states[picked]]),
+        np.concatenate([one.past_actions, other.past_actions[picked]]),
+        np.concatenate([one.actions, other.actions[picked]]),
+        np.concatenate([one.truth, other.truth[picked]]),
+    )
+
+
+def _whole(
+    dataset: PackedDataset, episodes: list[PackedEpisode], history: int
+) -> tuple[Windows, Any]:
+    """Lay episodes side by side; after its end an episode stands still."""
+    steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
+    place = np.arange(history + steps.max())
+    rows = np.stack([np.minimum(one.start + place, one.stop - 1) for one in episodes])
+    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    states, actions = np.split(values, [len(dataset.states)], axis=2)
+    past, acting = actions[:, : history - 1], actions[:, history - 1 : -1]
+    return Windows(states[:, :history], past, acting, states[:, history:]), steps
+
+
+def _repeated(windows: Windows, copies: int, every: int = 1) -> Windows:
+    return Windows(
+        np.concatenate([windows.states[::every]] * copies),
+        np.concatenate([windows.past_actions[::every]] * copies),
+        np.concatenate([windows.actions[::every]] * copies),
+        windows.truth[::every],
+    )

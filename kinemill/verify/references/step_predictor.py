@@ -1,0 +1,31 @@
+"""A step in torch as something that can be measured: rolled out in float64."""
+
+from typing import Any
+
+import numpy as np
+
+from kinemill.runtime.window_metrics import Floats
+
+
+class StepPredictor:
+    """Rolls a `Step` out in float64, with the float32 weights that would be exported.
+
+    Args:
+        step: a `kinemill.train.step.Step`; it is turned to float64.
+    """
+
+    def __init__(self, step: Any) -> None:
+        self.step = step.double().eval()
+        self.history: int = step.history
+        self.states, self.actions = step.layout.states, step.layout.actions
+
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Floats:
+        """Feed back predictions: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        import torch
+
+        given = (
+            torch.from_numpy(np.array(part, dtype=np.float64))
+            for part in (states, past_actions, actions)
+        )
+        with torch.inference_mode():
+            return self.step.rollout(*given).numpy()

@@ -1,0 +1,183 @@
+"""One simulation from known rows on: what `kinemill simulate` does, and what it writes.
+
+Symbols: H history, T steps, S states, A actions.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kinemill.errors import BadInput
+from kinemill.reports.charts import Line, line_chart
+from kinemill.reports.components import name_of, table
+from kinemill.runtime import Interface, Simulator, wrapped
+from kinemill.runtime.window_metrics import Floats
+from kinemill.verify.figures import figure, legend
+from kinemill.verify.plots import COLOURS, DPI, panels
+from kinemill.verify.report_sections import document
+
+TABLES = (".csv", ".parquet")
+PLOTS = (".png", ".html")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a simulation starts, and what acts on it.
+
+    Attributes:
+        states: the known rows, (H, S), the last is the present.
+        past_actions: between them, (H-1, A).
+        actions: (T, A), the first acts from the present on.
+        measured: the states that were measured after each of `actions`, (T, S); None if unknown.
+        told: where all this comes from, for people.
+    """
+
+    states: Floats
+    past_actions: Floats
+    actions: Floats
+    measured: Floats | None
+    told: str
+
+    def first(self, steps: int | None) -> "Start":
+        """Return the same start with `steps` actions alone.
+
+        Raises:
+            BadInput: there are fewer.
+        """
+        if steps is None:
+            return self
+        if steps > len(self.actions):
+            raise BadInput(
+                f"--steps {steps}",
+                f"there are actions for {len(self.actions)} steps alone",
+                expected=f"at most {len(self.actions)}",
+            )
+        measured = None if self.measured is None else self.measured[:steps]
+        return Start(self.states, self.past_actions, self.actions[:steps], measured, self.told)
+
+
+def start_of_rows(rows: Floats, interface: Interface, at: int, told: str) -> Start:
+    """Start within measured rows (N, S + A): row `at` is the present.
+
+    Raises:
+        BadInput: fewer than H rows lead to row `at`, or none follows it.
+    """
+    history, states = interface.history, len(interface.states)
+    first, last = history - 1, len(rows) - 2
+    if not first <= at <= last:
+        raise BadInput(
+            f"row {at} of {told}",
+            f"cannot be the present: it has {len(rows)} rows",
+            expected=f"{first} to {last}, as the model knows {history} rows"
+            if first <= last
+            else f"at least {history + 1} rows",
+        )
+    known, acted = np.split(rows, [states], axis=1)
+    return Start(
+        states=known[at - history + 1 : at + 1],
+        past_actions=acted[at - history + 1 : at],
+        actions=acted[at:-1],
+        measured=known[at + 1 :],
+        told=f"{told}, from row {at}",
+    )
+
+
+def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> pl.DataFrame:
+    """Simulate; return one row for the present and one after each action.
+
+    Columns are `time_s`, the states, the actions (null in the last row: nothing acts after it),
+    and `<state>_measured` where it is known.
+
+    Raises:
+        BadInput: a name or value in `initial`, or in `start`, that cannot be used.
+    """
+    interface = simulator.interface
+    known = simulator.move(start.states[None], initial) if initial else start.states[None]
+    found = simulator.rollout(known, start.past_actions[None], start.actions[None])[0]
+    states = np.concatenate([np.asarray(known)[0, -1:], found]).astype(np.float64)
+    columns = {"time_s": np.arange(len(states)) * interface.dt}
+    columns |= {name: states[:, index] for index, name in enumerate(interface.states)}
+    acting = np.concatenate([start.actions, np.full((1, len(interface.actions)), np.nan)])
+    columns |= {name: acting[:, index] for index, name in enumerate(interface.actions)}
+    if start.measured is not None:
+        truth = np.concatenate([start.states[-1:], start.measured])
+        angle = np.array([name in interface.angles for name in interface.states])
+        truth = states - wrapped(
+            states - truth, angle
+        )  # beside the simulated angle, not a turn off
+        columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}
+    return pl.DataFrame(columns).with_columns(pl.col(interface.actions).fill_nan(None))
+
+
+def write_table(found: pl.DataFrame, path: Path) -> None:
+    """Write a simulation as CSV or Parquet, by the ending of `path`."""
+    check_ending(path, TABLES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        found.write_parquet(path)
+    else:
+        found.write_csv(path)
+
+
+def check_ending(path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file whose ending names no known format, before anything is computed.
+
+    Raises:
+        BadInput: it is another one.
+    """
+    if path.suffix not in endings:
+        raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
+
+
+def plot(found: pl.DataFrame, simulator: Simulator, told: str, path: Path) -> None:
+    """Draw every state, beside what was measured if that is known, and every action."""
+    check_ending(path, PLOTS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".html":
+        path.write_text(_page(found, simulator.interface, told), encoding="utf-8")
+        return
+    interface, time = simulator.interface, found["time_s"].to_numpy()
+    names = [*interface.states, *interface.actions]
+    drawn, axes = panels(len(names), 1)
+    for axis, name in zip(axes, names, strict=True):
+        if name in interface.actions:
+            axis.step(time, found[name], where="post", color=COLOURS["action"])
+        else:
+            axis.plot(time, found[name], color=COLOURS["model"], label="simulated")
+        if f"{name}_measured" in found.columns:
+            measured = found[f"{name}_measured"]
+            axis.plot(time, measured, color=COLOURS["truth"], lw=1, label="measured")
+        axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
+    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].set_title(told, fontsize=9)
+    axes[-1].set_xlabel("s")
+    drawn.set_size_inches(9.0, 1.9 * len(names) + 0.6)
+    drawn.subplots_adjust(left=0.1, right=0.97, hspace=0.3)
+    drawn.savefig(path, dpi=DPI)
+
+
+def _page(found: pl.DataFrame, interface: Interface, told: str) -> str:
+    time = found["time_s"].to_numpy()
+    charts = list[str]()
+    for name in (*interface.states, *interface.actions):
+        acting = name in interface.actions
+        values = found[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        lines = [Line(name, "action" if acting else "model", time, values, acting)]
+        if f"{name}_measured" in found.columns:
+            measured = found[f"{name}_measured"].to_numpy()
+            lines.append(Line("measured", "truth", time, measured))
+        chart = line_chart(lines, size=(1080, 220))
+        charts.append(figure(name, interface.units[name], chart))
+    measured = any(name.endswith("_measured") for name in found.columns)
+    styles = {"model": "simulated"} | ({"truth": "measured"} if measured else {})
+    facts = [[name_of("Steps"), f"{len(time) - 1} of {interface.dt:g} s"], [name_of("From"), told]]
+    sections = [
+        '<header><div><div class="eyebrow">Simulation</div>'
+        f"<h1>{interface.task}</h1></div></header>",
+        f"<h2>States and actions over seconds</h2>{legend(styles)}",
+        f'<div class="stack">{"".join(charts)}</div><h2>What was simulated</h2>',
+        table(["What", ""], facts),
+    ]
+    return document(f"{interface.task}: simulation", sections, "Made by kinemill.")

@@ -1,0 +1,155 @@
+"""One of the two servers with its guard: `python -m pipelines.auth dagster_webserver|mlflow`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from kinemill.store.home import Home
+from kinemill.store.locks import whoever
+from kinemill.task import list_tasks
+from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
+from pipelines.auth.dagster_site import DagsterSite
+from pipelines.auth.middleware import Guard
+from pipelines.auth.mlflow_records import MlflowRecords
+from pipelines.auth.mlflow_site import MlflowSite
+from pipelines.auth.pages import with_pages
+from pipelines.auth.permissions import Site
+from pipelines.auth.proxy import proxy_at
+from pipelines.auth.request import LARGEST
+from pipelines.auth.rules import HERE, Rules
+from pipelines.auth.users import Users, home_token
+from pipelines.instance import checkout
+
+_SERVERS = ("dagster_webserver", "mlflow")
+_STATEMENT, _RECYCLE, _CONNECTIONS = 15_000, 3600, 20  # ms, s: the webserver's own defaults
+_GRACE = 3  # s for answers under way when the server is told to end
+
+
+@contextmanager
+def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
+    """Open Dagster's web pages as its own command does, with the code server behind them."""
+    from dagster import DagsterInstance
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+    from dagster_webserver.version import __version__
+
+    target = WorkspaceFileTarget([str(workspace)])
+    with DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
+        with WorkspaceProcessContext(
+            instance, target, version=__version__, read_only=read_only
+        ) as context:
+            app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+            site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
+            yield with_pages(app, home), site
+
+
+def task_of_job(job: str) -> str | None:
+    """Return the task that a job runs: its own job, or one of its presets."""
+    names = [name for name in list_tasks() if job == name or job.startswith(f"{name}_")]
+    return max(names, key=len, default=None)
+
+
+def _job_of_run(instance: Any, run: str) -> tuple[str, list[list[str]]] | None:
+    """Return the job of a run and the assets that it makes."""
+    found = instance.get_run_by_id(run)
+    if found is None:
+        return None
+    return found.job_name, [list(key.path) for key in found.asset_selection or ()]
+
+
+@contextmanager
+def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
+    """Open MLflow's web pages as its own command does, in one process."""
+    prepare_mlflow()
+    os.environ |= {
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",  # the guard asks for more
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.29 GB otherwise, 0.54 GB without
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(home),
+    }
+    from mlflow.server import constants
+
+    os.environ |= {
+        constants.BACKEND_STORE_URI_ENV_VAR: tracking_uri(home),
+        constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: artifact_root(home),
+        constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+    }
+    from mlflow.server.fastapi_app import app
+
+    yield app, MlflowSite(MlflowRecords(artifact_root(home), list_tasks))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until told to stop."""
+    wanted = _parsed(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    home = Home.resolve()
+    workspace = Path(wanted.workspace or checkout() / "workspace.yaml")
+    opened = (
+        mlflow_app(home)
+        if wanted.server == "mlflow"
+        else dagster_app(home, workspace, read_only=wanted.read_only)
+    )
+    with opened as (app, site):
+        _run(Guard(app, _rules(home, site, wanted)), wanted)
+
+
+def _rules(home: Home, site: Site, wanted: argparse.Namespace) -> Rules:
+    return Rules(
+        site,
+        Users(home),
+        whoever(),
+        home_token(home),
+        hosts=HERE | {urlsplit(name).hostname or name for name in wanted.name},
+        origins=frozenset(name for name in wanted.name if "://" in name),
+        proxy=proxy_at(wanted.proxy),
+        login=wanted.login,
+        read_only=wanted.read_only,
+    )
+
+
+def _run(app: Guard, wanted: argparse.Namespace) -> None:
+    import uvicorn
+
+    from pipelines.auth.connections import LimitedProtocol
+
+    uvicorn.run(
+        app,
+        http=LimitedProtocol,
+        host=wanted.host,
+        port=wanted.port,
+        log_level="warning",
+        proxy_headers=False,  # nobody stands between us and the browser
+        server_header=False,
+        ssl_certfile=wanted.certificate,
+        ssl_keyfile=wanted.key,
+        ws_max_size=LARGEST,
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.auth")
+    parser.add_argument("server", choices=_SERVERS)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--name", action="append", default=[], help="one the server is asked by")
+    parser.add_argument("--proxy", action="append", default=[], help="address that says who asks")
+    parser.add_argument("--workspace", help="file that says where the assets are")
+    parser.add_argument("--login", action="store_true")
+    parser.add_argument("--read-only", action="store_true")
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Passwords and tokens that requests carry: counted first, then checked.
+
+A password costs 0.1 s and 32 MB to hash. Hashes run in a small thread pool with a bounded queue,
+apart from the threads that answer requests; sessions and tokens need none and never wait for one.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import os
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pipelines.auth.attempts import Attempts
+from pipelines.auth.calls import Refused
+from pipelines.auth.permissions import Need
+from pipelines.auth.users import Person, Users
+
+_THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # that hash; other work keeps half the cores
+_QUEUE = 16  # hashes that run or wait; about two seconds of work for one thread
+_RETRY = 2  # s
+_REMEMBERED = 256  # passwords that were right and are not hashed again
+_WRONG = "this password or token is wrong"
+
+
+class Credentials:
+    """Checks the `Authorization` header of requests to one server.
+
+    Args:
+        users: who may log in.
+        owner: name of the home's owner.
+        token: of the home; it gives the owner's rights.
+    """
+
+    def __init__(self, users: Users, owner: str, token: str) -> None:
+        self._users, self._owner, self._token = users, owner, token
+        self._key = secrets.token_bytes(32)
+        self._attempts = Attempts()
+        self._pool = ThreadPoolExecutor(_THREADS, "password")
+        self._hashing: dict[bytes, Future[Person | None]] = {}
+        self._right: dict[bytes, None] = {}
+
+    async def check(self, peer: str, given: str) -> Person:
+        """Return the user that a header identifies.
+
+        Args:
+            peer: address that the request comes from.
+            given: value of the header.
+
+        Raises:
+            Refused: 401 if it is wrong, 429 after too many wrong ones, 503 if too many passwords
+                wait to be hashed.
+        """
+        kind, _, value = given.partition(" ")
+        if kind.lower() == "basic" and (login := _decoded(value)):
+            return await self._by_password(peer, *login)
+        # A token is random and cheap to check: a right one works whatever its address did before.
+        if kind.lower() == "bearer" and (person := self._by_token(value.strip())):
+            return person
+        self._attempts.count(peer)
+        raise Refused(401, _WRONG)
+
+    def _by_token(self, token: str) -> Person | None:
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return Person(self._owner, Need.ADMINISTER, "token")
+        return self._users.by_token(token)
+
+    async def _by_password(self, peer: str, name: str, password: str) -> Person:
+        """Return the user of a Basic login; equal parallel logins share one hash."""
+        self._attempts.check(peer)  # before the memory of right ones, which would confirm guesses
+        user = self._users.person(name, "password")
+        parts = f"{user.version if user else ''}:{name}:{password}"
+        digest = hmac.digest(self._key, parts.encode(), "sha256")
+        if user and digest in self._right:
+            return user
+        if digest in self._hashing:
+            if found := await _result(self._hashing[digest]):
+                return found
+            self._attempts.count(peer)
+            raise Refused(401, _WRONG)
+        if len(self._hashing) >= _QUEUE:
+            why = "too many passwords wait to be checked; try again"
+            raise Refused(503, why, retry_after=_RETRY)
+        attempt = self._attempts.count(peer)
+        found = await _result(self._submit(digest, name, password))
+        if found is None:
+            raise Refused(401, _WRONG)
+        self._attempts.take_back(attempt)
+        while len(self._right) >= _REMEMBERED:
+            self._right.pop(next(iter(self._right)))
+        self._right[digest] = None
+        return found
+
+    def _submit(self, digest: bytes, name: str, password: str) -> "Future[Person | None]":
+        future = self._pool.submit(self._users.by_password, name, password)
+        self._hashing[digest] = future
+        future.add_done_callback(lambda _: self._hashing.pop(digest, None))
+        return future
+
+
+async def _result(future: "Future[Person | None]") -> Person | None:
+    # Shielded: a request that ends early does not cancel the hash of the others that wait for it.
+    return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _decoded(value: str) -> tuple[str, str] | None:
+    """Return name and password of a Basic login; None if it cannot be read."""
+    try:
+        name, found, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (name, password) if found else None

@@ -1,0 +1,234 @@
+"""What is served of Dagster: pages and downloads by GET, GraphQL by POST and by websocket."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pipelines.auth.calls import Refused
+from pipelines.auth.operation import Field, Operation, parse_operation
+from pipelines.auth.permissions import NO_TASK, Decision, Need, Route, only
+from pipelines.auth.request import Request, parse_object, write_json
+
+OPERATING = {  # mutations that start and end runs, or look for new task files
+    "launchRun",
+    "launchPipelineExecution",
+    "launchMultipleRuns",
+    "launchRunReexecution",
+    "launchPipelineReexecution",
+    "terminateRun",
+    "terminateRuns",
+    "terminatePipelineExecution",
+    "reloadRepositoryLocation",
+    "reloadWorkspace",
+    "scheduleDryRun",
+    "sensorDryRun",
+}
+_RELOADING = {"reloadRepositoryLocation", "reloadWorkspace"}
+_TERMINATING = {"terminateRun", "terminateRuns", "terminatePipelineExecution"}
+_NOTHING = {"__typename"}  # changes nothing
+_OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
+_ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets
+_GATE = {"promote", "verify"}  # parts of a task that decide what becomes champion
+_STREAMS = {"out", "err"}  # of a step: what `/logs` serves
+_RUN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KINDS = {"connection_init", "connection_terminate", "start", "stop"}
+_LONGEST = 200  # characters of the id of a subscription
+
+
+class DagsterSite:
+    """Dagster's webserver.
+
+    Args:
+        task_of_job: returns the task that a job belongs to, None for the jobs of all tasks.
+        job_of_run: returns the name of a run's job and its asset keys; None for unknown runs.
+    """
+
+    def __init__(
+        self,
+        task_of_job: Callable[[str], str | None],
+        job_of_run: Callable[[str], tuple[str, list[list[str]]] | None],
+    ) -> None:
+        self._task_of_job, self._job_of_run = task_of_job, job_of_run
+
+    def route(self, request: Request) -> Route:
+        """Return how a request is served.
+
+        Raises:
+            Refused: it is not.
+        """
+        if request.segments == ("graphql",):
+            if request.method == "POST":
+                return Route(self._decide, "json")
+            if request.query:
+                raise Refused(405, "GraphQL is asked by POST, never by GET")
+        if not request.is_safe:
+            raise Refused(403 if request.method == "POST" else 405, "this part is closed")
+        self._check_page(request.segments)
+        return only(Need.LOOK)
+
+    def message(self, text: str | bytes) -> bytes:
+        """Return the canonical form of a message of a websocket.
+
+        Raises:
+            Refused: it is none of Dagster's protocol, or asks for a mutation.
+        """
+        found = parse_object(text)
+        kind, name = found.get("type"), found.get("id")
+        if kind not in _KINDS:
+            raise Refused(400, "this message is none of the protocol graphql-ws")
+        if not (name is None or (isinstance(name, str | int) and len(str(name)) <= _LONGEST)):
+            raise Refused(400, "the id of a subscription is a short text")
+        sent: dict[str, Any] = {"type": kind}
+        if name is not None:
+            sent["id"] = name
+        if kind == "start":
+            payload = found.get("payload")
+            operation = parse_operation(payload if isinstance(payload, dict) else {})
+            if operation.is_mutation:
+                raise Refused(403, "a websocket carries no mutation")
+            sent["payload"] = operation.body
+        return write_json(sent)
+
+    def _check_page(self, segments: tuple[str, ...]) -> None:
+        """Check a page: Dagster answers some addresses with an error of its own."""
+        match segments:
+            case ("notebook", *_) | ("dagit", "notebook", *_):
+                raise Refused(403, "notebooks are not served")
+            case ("logs", *_, last) if len(segments) < 3 or last not in _STREAMS:
+                raise Refused(404, "there are no such logs")
+            case ("logs",):
+                raise Refused(404, "there are no such logs")
+            case ("download_debug", run):
+                if not _RUN.fullmatch(run) or self._job_of_run(run) is None:
+                    raise Refused(404, "there is no such run")
+            case _:
+                return
+
+    def _decide(self, request: Request, _: str) -> Decision:
+        operation = parse_operation(request.body or {})
+        if not operation.is_mutation:
+            return Decision(Need.LOOK, body=operation.body)
+        names = {one.name for one in operation.fields}
+        changes = ", ".join(sorted(names))
+        if not names <= OPERATING | _NOTHING:
+            return Decision(Need.ADMINISTER, None, operation.body, changes)
+        need = Need.PROMOTE if _sets_gate(operation) else Need.OPERATE
+        return Decision(need, self._tasks(operation.fields), operation.body, changes)
+
+    def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:
+        """Return the tasks that some mutations change; None where one cannot be attributed."""
+        found = NO_TASK
+        for one in fields:
+            tasks = self._of_mutation(one)
+            if tasks is None:
+                return None
+            found |= tasks
+        return found
+
+    def _of_mutation(self, one: Field) -> frozenset[str] | None:
+        if one.name in _RELOADING | _NOTHING:
+            return NO_TASK
+        runs = [one.arguments.get("runId"), *_listed(one.arguments.get("runIds"))]
+        wanted = [one.arguments.get("executionParams")]
+        wanted += _listed(one.arguments.get("executionParamsList"))
+        again = one.arguments.get("reexecutionParams")
+        runs += [again.get("parentRunId")] if isinstance(again, Mapping) else []
+        found = [
+            *(self._of_run(run) for run in runs if run is not None),
+            *(self._of_launch(params) for params in wanted if params is not None),
+        ]
+        if not found or None in found:
+            return None
+        return frozenset(name for name in found if name is not None)
+
+    def _of_run(self, run: object) -> str | None:
+        known = self._job_of_run(run) if isinstance(run, str) else None
+        return None if known is None else self._of_job(*known)
+
+    def _of_launch(self, params: object) -> str | None:
+        selector = params.get("selector") if isinstance(params, Mapping) else None
+        if not isinstance(params, Mapping) or not isinstance(selector, Mapping):
+            return None
+        names = {selector[key] for key in ("jobName", "pipelineName") if selector.get(key)}
+        if len(names) != 1:
+            return None
+        job = names.pop()
+        if job in _OF_ALL_TASKS:
+            config = _config(params.get("runConfigData")) or {}
+            tasks = {one.get("task") for one in _op_configs(config)}
+            return tasks.pop() if len(tasks) == 1 else None
+        assets = _mappings(selector.get("assetSelection"))
+        checks = _mappings(selector.get("assetCheckSelection"))
+        assets += _mappings([one.get("assetKey") for one in checks])
+        return self._of_job(job, [_listed(one.get("path")) for one in assets])
+
+    def _of_job(self, job: object, keys: list[list[str]]) -> str | None:
+        """Return the one task of a job; of a selection of assets, that which all belong to."""
+        if not isinstance(job, str):
+            return None
+        if job != _ASSETS:
+            return self._task_of_job(job)
+        tasks = {key[0] for key in keys if key}
+        return tasks.pop() if len(tasks) == 1 else None
+
+
+def _sets_gate(operation: Operation) -> bool:
+    """Return whether a launch changes what decides which model becomes champion.
+
+    Run configuration comes as an object or as YAML text; where it cannot be read, it may.
+    """
+    for one in operation.fields:
+        launches = [one.arguments.get("executionParams")]
+        launches += _listed(one.arguments.get("executionParamsList"))
+        for params in _mappings(launches):
+            config = _config(params.get("runConfigData"))
+            if config is None or _names_gate(config):
+                return True
+    return False
+
+
+def _config(given: object) -> Mapping[str, Any] | None:
+    """Return a run configuration as Dagster reads it; None if it is none."""
+    from dagster_shared.yaml_utils import load_run_config_yaml
+
+    found: Any = given
+    if isinstance(given, str):
+        try:
+            found = load_run_config_yaml(given)
+        except Exception:  # noqa: BLE001  # PyYAML raises its own, ValueError, RecursionError, more
+            return None
+    if found is None:
+        return {}
+    return found if isinstance(found, Mapping) else None
+
+
+def _names_gate(config: Mapping[str, Any]) -> bool:
+    """Return whether a run configuration overrides a part of a task that belongs to the gate."""
+    parts = [*_values(config.get("resources")), *_op_configs(config, "overrides")]
+    parts += [
+        one["config"] for one in _mappings(_values(config.get("resources"))) if "config" in one
+    ]
+    keys = {str(key).partition(".")[0] for part in _mappings(parts) for key in part}
+    return bool(keys & _GATE)
+
+
+def _op_configs(config: Mapping[str, Any], *keys: str) -> list[Mapping[str, Any]]:
+    """Return the configuration of each op, or what it holds under some keys."""
+    found: list[Any] = []
+    for kind in ("ops", "solids"):
+        found += [one.get("config") for one in _mappings(_values(config.get(kind)))]
+    for key in keys:
+        found = [one.get(key) for one in _mappings(found)]
+    return _mappings(found)
+
+
+def _values(section: object) -> list[Any]:
+    return list(section.values()) if isinstance(section, Mapping) else []
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else ([] if value is None else [value])
+
+
+def _mappings(values: object) -> list[Mapping[str, Any]]:
+    return [one for one in _listed(values) if isinstance(one, Mapping)]

@@ -1,0 +1,210 @@
+"""The guard as an ASGI layer around a server's app: HTTP, and websockets with what they say.
+
+Each request is parsed, authorized, and built anew in one canonical form (`request`): the app never
+receives what the client sent.
+"""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.auth.calls import Call, Refused
+from pipelines.auth.permissions import Need, Route
+from pipelines.auth.request import (
+    Request,
+    check_json,
+    forwarded,
+    parse_request,
+    read_json,
+    write_json,
+)
+from pipelines.auth.revocation import CLOSED, revocable
+from pipelines.auth.rules import Rules
+from pipelines.auth.uploads import Uploads
+from pipelines.auth.users import Person
+from resources.tags import USER_HEADER, USER_MAY_HEADER
+
+_SUBPROTOCOL = "graphql-ws"
+_log = logging.getLogger("kinemill.guard")
+
+
+class Guard:
+    """Passes on to `app` what the rules let through, with the name of who asks in a header.
+
+    Args:
+        app: of the server.
+        rules: that hold for it.
+    """
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self._app, self._rules, self._uploads = app, rules, Uploads()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request, websocket, or start and end of the server."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call, cookie = _call_of(scope), None
+        with ExitStack() as stack:
+            try:
+                own_page = self._rules.check_page(call)
+                person = await self._rules.who(call, own_page=own_page)
+                request, route = await self._parsed(call, scope, receive)
+                request = await self._authorized(request, route, person, stack)
+            except Refused as refused:
+                answer = self._refuse(call, scope, refused)
+                await answer(scope, receive, _closed_frames(send))
+                return
+            if person.by == "password":
+                cookie = self._rules.sessions.issue(call, person)
+            body = receive if route.body == "stream" else _body_once(request, receive)
+            answer = _closed_frames(send, cookie)
+            await self._app(forwarded(request, scope, _names(person)), body, answer)
+
+    async def _parsed(self, call: Call, scope: Scope, receive: Receive) -> tuple[Request, Route]:
+        """Return a request with its body, and how it is served.
+
+        Raises:
+            Refused: it cannot be read in one way, or is not served.
+        """
+        request = parse_request(call, scope)
+        route = self._rules.site.route(request)
+        if route.body != "json":
+            return request, route
+        check_json(call)
+        return replace(request, query=(), body=await read_json(receive)), route
+
+    async def _authorized(
+        self, request: Request, route: Route, person: Person, stack: ExitStack
+    ) -> Request:
+        """Return the request that the app receives.
+
+        Raises:
+            Refused: they may not make it.
+        """
+        if route.body == "stream":
+            stack.enter_context(self._uploads.writing(request.path))
+        decision = await run_in_threadpool(route.decide, request, person.name)
+        self._rules.check_may(person, decision)
+        if route.body == "stream":
+            self._uploads.check(request.path)
+        stack.enter_context(self._uploads.closing(decision.closes))
+        if decision.need is not Need.LOOK:
+            said = (person.name, request.method, request.path, decision.changes)
+            _log.warning("%s: %s %r [%s]", *said)
+        return request if decision.body is None else replace(request, body=decision.body)
+
+    def _refuse(self, call: Call, scope: Scope, refused: Refused) -> Response:
+        _log.warning(
+            "refused %s %r from %s: %s", call.method, scope["path"], call.peer, refused.why
+        )
+        headers = dict[str, str]()
+        if refused.status == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="kinemill", charset="UTF-8"'
+        if refused.retry_after is not None:
+            headers["Retry-After"] = str(refused.retry_after)
+        return JSONResponse(
+            {
+                "error_code": "PERMISSION_DENIED",
+                "message": refused.why,
+                "errors": [{"message": refused.why}],
+            },
+            refused.status,
+            headers,
+        )
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _call_of(scope)
+        try:
+            own_page = self._rules.check_page(call)
+            person = await self._rules.who(call, own_page=own_page)
+            request = parse_request(call, scope)
+            if request.path != "/graphql" or _SUBPROTOCOL not in scope.get("subprotocols", []):
+                raise Refused(403, "a websocket speaks graphql-ws at /graphql")
+        except Refused as refused:
+            _log.warning("refused a websocket from %s: %s", call.peer, refused.why)
+            await receive()
+            await send(CLOSED)
+            return
+
+        is_current = self._rules.is_current(call, person, own_page=own_page)
+        receive, send = revocable(receive, send, is_current)
+
+        async def listen() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            sent = message.get("text") or message.get("bytes") or b""
+            try:
+                return {**message, "bytes": None, "text": self._rules.site.message(sent).decode()}
+            except Refused as refused:
+                _log.warning("refused a message of %s's websocket: %s", person.name, refused.why)
+                await send(CLOSED)
+                return {"type": "websocket.disconnect", "code": CLOSED["code"]}
+
+        opened = forwarded(request, scope, _names(person))
+        opened["subprotocols"] = [_SUBPROTOCOL]
+        await self._app(opened, listen, send)
+
+
+def _call_of(scope: Scope) -> Call:
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    websocket = scope["type"] == "websocket"
+    scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
+    peer = (scope.get("client") or [""])[0]
+    return Call(scope.get("method", "GET"), headers, scheme, peer, websocket)
+
+
+def _body_once(request: Request, receive: Receive) -> Receive:
+    """Return what gives the canonical body to the app, and then waits for the client to leave."""
+    given = False
+
+    async def once() -> Message:
+        nonlocal given
+        if given:
+            while (message := await receive())["type"] != "http.disconnect":
+                continue  # the rest of a body that the app does not get
+            return message
+        given = True
+        body = b"" if request.body is None else write_json(request.body)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return once
+
+
+def _names(person: Person) -> dict[str, str]:
+    """Return the headers that name who asks; what the request claimed is not among them."""
+    return {
+        USER_HEADER.lower(): person.name.encode("ascii", "replace").decode(),
+        USER_MAY_HEADER.lower(): person.may.name.lower(),
+    }
+
+
+def _closed_frames(send: Send, cookie: str | None = None) -> Send:
+    """Let no page show the answer in a frame, and no script read it as something else."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Frame-Options"] = "DENY"
+            headers.append("Content-Security-Policy", "frame-ancestors 'none'")
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Referrer-Policy", "same-origin")
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+            if cookie:
+                headers.append("Set-Cookie", cookie)
+        await send(message)
+
+    return answer

@@ -1,0 +1,205 @@
+"""A GraphQL request reduced to the one operation that it runs, within limits of size.
+
+The servers receive the printed form of that operation and of the fragments that it uses: what was
+not authorized is not in the text, and no operation name decides between several.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, parse, print_ast, value_from_ast_untyped
+from graphql.language import (
+    DefinitionNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+)
+
+from pipelines.auth.calls import Refused
+
+# The largest query of Dagster's pages has 639 fields, 11 levels, 4 aliases and 3 root fields.
+_TOKENS, _FIELDS, _LEVELS, _ALIASES, _ROOTS = 20_000, 5_000, 30, 30, 20
+
+
+@dataclass(frozen=True)
+class Field:
+    """A root field: its name in the schema, and its arguments with variables filled in."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a request runs.
+
+    Attributes:
+        kind: query, mutation or subscription.
+        fields: at the root, through fragments.
+        text: canonical document.
+        variables: that come with it.
+    """
+
+    kind: OperationType
+    fields: tuple[Field, ...]
+    text: str
+    variables: Mapping[str, Any]
+
+    @property
+    def is_mutation(self) -> bool:
+        """Return whether it may change something."""
+        return self.kind is OperationType.MUTATION
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return the request that a server receives."""
+        return {"query": self.text, "variables": dict(self.variables)}
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Size of a selection with its fragments expanded."""
+
+    fields: int = 0
+    levels: int = 0
+    aliases: int = 0
+
+
+def parse_operation(body: Mapping[str, Any]) -> Operation:
+    """Return the operation of a GraphQL request.
+
+    Raises:
+        Refused: it has none, or several and no name, or is larger than any page sends.
+    """
+    query, name = body.get("query"), body.get("operationName")
+    variables = body.get("variables")
+    if not isinstance(query, str):
+        raise Refused(400, "there is no GraphQL query in it")
+    if not isinstance(variables, dict | None) or not isinstance(name, str | None):
+        raise Refused(400, "variables are a JSON object, and operationName is a text")
+    try:
+        document = parse(query, no_location=True, max_tokens=_TOKENS)
+        return _operation(document, name, variables or {})
+    except (GraphQLError, RecursionError) as error:
+        raise Refused(400, f"this is no GraphQL ({str(error).splitlines()[0]})") from error
+
+
+def _operation(document: DocumentNode, name: str | None, variables: dict[str, Any]) -> Operation:
+    fragments, operations = _definitions(document)
+    if name is None and len(operations) != 1:
+        raise Refused(400, "a request holds one operation, or names one in operationName")
+    wanted = [one for one in operations if name is None or (one.name and one.name.value == name)]
+    if len(wanted) != 1:
+        raise Refused(400, f"there are {len(wanted)} operations {name!r}")
+    chosen = wanted[0]
+    sizes: dict[str, _Size | None] = {}
+    _check_size(_measured(chosen.selection_set, fragments, sizes))
+    roots = _roots(chosen.selection_set, fragments)
+    defaults = {
+        one.variable.name.value: value_from_ast_untyped(one.default_value)
+        for one in chosen.variable_definitions
+        if one.default_value is not None
+    }
+    used: list[DefinitionNode] = [chosen, *(fragments[name] for name in sorted(sizes))]
+    given = {**defaults, **variables}
+    fields = tuple(Field(node.name.value, _arguments(node, given)) for node in roots)
+    text = print_ast(DocumentNode(definitions=tuple(used)))
+    return Operation(chosen.operation, fields, text, variables)
+
+
+def _check_size(size: _Size) -> None:
+    for what, found, most in (
+        ("fields", size.fields, _FIELDS),
+        ("levels", size.levels, _LEVELS),
+        ("aliases", size.aliases, _ALIASES),
+    ):
+        if found > most:
+            raise Refused(400, f"the query has {found} {what}, and at most {most} are answered")
+
+
+def _definitions(
+    document: DocumentNode,
+) -> tuple[dict[str, FragmentDefinitionNode], list[OperationDefinitionNode]]:
+    fragments: dict[str, FragmentDefinitionNode] = {}
+    operations: list[OperationDefinitionNode] = []
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            operations.append(node)
+        elif isinstance(node, FragmentDefinitionNode) and node.name.value not in fragments:
+            fragments[node.name.value] = node
+        else:
+            raise Refused(400, "a request holds operations and fragments, each name once")
+    return fragments, operations
+
+
+def _measured(
+    chosen: SelectionSetNode | None,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    known: dict[str, _Size | None],
+) -> _Size:
+    """Return the size of a selection; `known` collects the fragments that it uses.
+
+    Raises:
+        Refused: a fragment contains itself, or does not exist.
+    """
+    total = _Size()
+    for node in chosen.selections if chosen else ():
+        if isinstance(node, FieldNode):
+            inner = _measured(node.selection_set, fragments, known)
+            aliases = inner.aliases + (node.alias is not None)
+            one = _Size(inner.fields + 1, inner.levels + 1, aliases)
+        elif isinstance(node, FragmentSpreadNode):
+            one = _of_fragment(node.name.value, fragments, known)
+        else:
+            one = _measured(getattr(node, "selection_set", None), fragments, known)
+        levels = max(total.levels, one.levels)
+        total = _Size(total.fields + one.fields, levels, total.aliases + one.aliases)
+    return total
+
+
+def _of_fragment(
+    name: str,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    known: dict[str, _Size | None],
+) -> _Size:
+    if name not in known:
+        if name not in fragments:
+            raise Refused(400, f"the fragment {name!r} is not defined")
+        known[name] = None  # until it is measured
+        known[name] = _measured(fragments[name].selection_set, fragments, known)
+    size = known[name]
+    if size is None:
+        raise Refused(400, f"the fragment {name!r} contains itself")
+    return size
+
+
+def _roots(
+    chosen: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> list[FieldNode]:
+    """Return the root fields; `_check_size` came before, so the expansion is small.
+
+    Raises:
+        Refused: there are more than a page asks for.
+    """
+    found: list[FieldNode] = []
+    waiting = [chosen]
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                found.append(node)
+            elif isinstance(node, FragmentSpreadNode):
+                waiting.append(fragments[node.name.value].selection_set)
+            else:
+                waiting.append(getattr(node, "selection_set"))  # noqa: B009
+    if len(found) > _ROOTS:
+        raise Refused(400, f"the query has {len(found)} root fields, and at most {_ROOTS} are read")
+    return found
+
+
+def _arguments(node: FieldNode, variables: dict[str, Any]) -> dict[str, Any]:
+    return {one.name.value: value_from_ast_untyped(one.value, variables) for one in node.arguments}

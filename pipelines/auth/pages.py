@@ -1,0 +1,94 @@
+"""Pages of the mill's own beside Dagster's: tasks, versions, and the reports in the home.
+
+They only show. A report comes from data of others, so it is served in a sandbox: what is in it can
+neither load anything nor speak to the servers, whatever a recording was called.
+"""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import Version, versions_of
+from kinemill.store.home import Home
+from kinemill.task import list_tasks
+from resources.links import FILES, PREFIX, TASKS
+
+_SHOWN = {".html", ".png", ".svg"}
+_SANDBOX = {
+    "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-top-navigation-by-user-"
+    "activation; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src data:; media-src data:",
+    "Cache-Control": "no-store",
+}
+
+
+def with_pages(app: ASGIApp, home: Home) -> Starlette:
+    """Return Dagster's app with the mill's own pages beside it."""
+    pages = _Pages(home)
+    routes = [
+        Route(TASKS, pages.tasks),
+        Route(f"{TASKS}/{{task}}", pages.task),
+        Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
+        Route(f"{FILES}/{{path:path}}", pages.file),
+        Route(f"{PREFIX}/{{path:path}}", lambda _: _none("there is no such page")),
+        Mount("/", app),
+    ]
+    return Starlette(routes=routes)
+
+
+class _Pages:
+    """What is shown; each request looks anew."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def tasks(self, _: Request) -> Response:
+        from kinemill.register.task_page import tasks_page
+
+        found = {name: self._versions(name) for name in list_tasks()}
+        return _page(tasks_page(found, lambda name: f"{TASKS}/{name}"))
+
+    def task(self, request: Request) -> Response:
+        from kinemill.register.task_page import task_page
+
+        name = request.path_params["task"]
+        if not (versions := self._versions(name)):
+            return _none(f"{name} has no version yet")
+        return _page(task_page(name, versions, lambda number: f"{TASKS}/{name}/{number}"))
+
+    def version(self, request: Request) -> Response:
+        from kinemill.register.version_page import version_page
+
+        number = request.path_params["number"]
+        versions = self._versions(request.path_params["task"])
+        found = next((one for one in versions if one.number == number), None)
+        return _page(version_page(self._home, found)) if found else _none("no such version")
+
+    def file(self, request: Request) -> Response:
+        path = (self._home.root / request.path_params["path"]).resolve()
+        if not _may_show(self._home, path):
+            return _none("there is no such report")
+        return FileResponse(path, headers=_SANDBOX)
+
+    def _versions(self, task: str) -> list[Version]:
+        known = task in list_tasks() and is_registered(self._home, task)
+        return versions_of(self._home, task) if known else []
+
+
+def _may_show(home: Home, path: Path) -> bool:
+    """Tell whether a file is a report: a page or picture in the store, wherever links lead."""
+    inside = path.is_relative_to(home.store.resolve())
+    return inside and path.suffix in _SHOWN and path.is_file()
+
+
+def _page(html: str) -> HTMLResponse:
+    return HTMLResponse(html, headers=_SANDBOX)
+
+
+def _none(why: str) -> PlainTextResponse:
+    return PlainTextResponse(f"{why}\n", 404)

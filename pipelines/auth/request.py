@@ -1,0 +1,256 @@
+"""One HTTP request, parsed once: the servers receive what is built from the parsed value alone.
+
+Two programs that parse the same bytes can disagree: about the case of a content type, the second of
+two equal keys, a query string beside a body, an encoded slash. The guard therefore parses a request
+strictly, authorizes the parsed value, and serializes that value again in one canonical form.
+"""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
+
+from starlette.types import Receive, Scope
+
+from pipelines.auth.calls import Call, Refused
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+SAFE = frozenset({"GET", "HEAD"})
+LARGEST = 4 << 20  # bytes of a JSON body; the pages of both servers send some kilobytes
+_PATIENCE = 30.0  # s for a JSON body to arrive
+_DEEPEST = 64  # levels of lists and objects in a body
+# Headers that the servers receive. All others are dropped: cookies, method overrides, workspaces.
+_FORWARDED = (
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "range",
+    "user-agent",
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_JSON = re.compile(r'application/json(?:\s*;\s*charset="?utf-?8"?)?', re.IGNORECASE)
+_FORM = "application/json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A parsed request.
+
+    Attributes:
+        method: one of `METHODS`.
+        segments: of the path, decoded; empty for `/`.
+        query: names and values of the query string, in their order.
+        headers: those that are forwarded, by name in lower case.
+        length: bytes of the body as the client declares them; None where it does not.
+        body: parsed JSON object; None for a request without one.
+    """
+
+    method: str
+    segments: tuple[str, ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    length: int | None = None
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """Return the canonical path, decoded."""
+        return "/" + "/".join(self.segments)
+
+    @property
+    def is_safe(self) -> bool:
+        """Return whether the method only reads."""
+        return self.method in SAFE
+
+
+def parse_request(call: Call, scope: Scope) -> Request:
+    """Return a request without its body.
+
+    Raises:
+        Refused: two servers could read it in two ways.
+    """
+    method = scope.get("method", "GET")
+    if method not in METHODS:
+        raise Refused(405, f"the method {method[:20]!r} is not served")
+    length = call.one("content-length")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        raise Refused(400, "content-length is not a number")
+    headers = {name: ", ".join(call.headers[name]) for name in _FORWARDED if call.headers.get(name)}
+    return Request(
+        method,
+        _segments(scope),
+        _query(scope.get("query_string", b"")),
+        {"host": _host(call), **headers},
+        None if length is None else int(length),
+    )
+
+
+def _segments(scope: Scope) -> tuple[str, ...]:
+    """Return the parts of a path, each decoded once.
+
+    Raises:
+        Refused: a part can be read as several parts, as a parent, or as still encoded.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    if not raw.startswith(b"/") or b"#" in raw or b"?" in raw:
+        raise Refused(400, "the target of a request is a path")
+    parts = raw[1:].split(b"/")
+    if parts[-1] == b"":
+        parts.pop()
+    found: list[str] = []
+    for part in parts:
+        try:
+            text = unquote_to_bytes(part).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Refused(400, "the path is not UTF-8") from error
+        odd = text in {"", ".", ".."} or "/" in text or _CONTROL.search(text)
+        if odd or _ENCODED.search(text):
+            raise Refused(400, f"the path has a part that is not served: {text[:40]!r}")
+        found.append(text)
+    return tuple(found)
+
+
+def _query(raw: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Refused(400, "the query string is not encoded as UTF-8") from error
+    if any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise Refused(400, "the query string holds a control character")
+    return tuple(pairs)
+
+
+def _host(call: Call) -> str:
+    """Return the checked Host header, spelled in one way."""
+    parts = urlsplit(f"//{call.one('host') or ''}")
+    name = parts.hostname or ""
+    named = f"[{name}]" if ":" in name else name
+    return named if parts.port is None else f"{named}:{parts.port}"
+
+
+def check_json(call: Call) -> None:
+    """Check that a body is JSON in UTF-8, which no page of another site can send unasked.
+
+    Raises:
+        Refused: it is something else, or compressed.
+    """
+    kind = (call.one("content-type") or "").strip()
+    if not _JSON.fullmatch(kind):
+        raise Refused(415, f"a body is {_FORM} here, not {kind[:60]!r}")
+    if (call.one("content-encoding") or "identity").strip().lower() != "identity":
+        raise Refused(415, "a compressed body is not read")
+
+
+async def read_json(receive: Receive, largest: int = LARGEST) -> dict[str, Any]:
+    """Return the JSON object of a body; an empty body is an empty object.
+
+    Raises:
+        Refused: it is too large, too slow, or no JSON object.
+    """
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "the request ended early")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > largest:
+                    raise Refused(413, f"more than {largest >> 20} MB of JSON")
+    except TimeoutError as error:
+        raise Refused(408, f"the body took longer than {_PATIENCE:.0f} s") from error
+    return parse_object(bytes(body)) if body.strip() else {}
+
+
+def parse_object(text: bytes | str) -> dict[str, Any]:
+    """Return a JSON object that every parser reads alike.
+
+    Raises:
+        Refused: it has a key twice, a number that is none, another encoding than UTF-8, trailing
+            text or too many levels, or is no object.
+    """
+    try:
+        found = json.loads(
+            text.decode("utf-8") if isinstance(text, bytes) else text,
+            object_pairs_hook=_unique,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+        write_json(found)  # refuses lone surrogates
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"this is no strict JSON ({str(error)[:120]})") from error
+    if not isinstance(found, dict):
+        raise Refused(400, "a body is one JSON object, not a list or a value")
+    if not _is_flat(found, _DEEPEST):
+        raise Refused(400, f"the body has more than {_DEEPEST} levels")
+    return found
+
+
+def write_json(value: object) -> bytes:
+    """Return a value as JSON in UTF-8, in the one form that the servers receive."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope:
+    """Return the scope that a server receives, built from a parsed request.
+
+    Args:
+        request: as it was authorized.
+        scope: of the client; only addresses and the server's own state are taken from it.
+        extra: headers of the guard.
+    """
+    headers = {**request.headers, **extra}
+    if request.body is not None:
+        headers |= {"content-type": _FORM, "content-length": str(len(write_json(request.body)))}
+    elif request.length is not None and not request.is_safe:
+        headers["content-length"] = str(request.length)
+    kept = ("type", "asgi", "http_version", "server", "client", "scheme", "state", "extensions")
+    return {
+        **{name: scope[name] for name in kept if name in scope},
+        "method": request.method,
+        "root_path": "",
+        "path": request.path,
+        "raw_path": quote(request.path).encode(),
+        "query_string": urlencode(request.query).encode(),
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+    }
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "a key is there twice"
+        raise ValueError(message)
+    return found
+
+
+def _finite(text: str) -> float:
+    """Return a number; NaN and infinities are no JSON, and 1e999 is read as one of them."""
+    number = float(text)
+    if not math.isfinite(number):
+        message = f"{text[:20]} is no finite number"
+        raise ValueError(message)
+    return number
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    """Return whether lists and objects nest no deeper than some levels."""
+    waiting = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > levels:
+            return False
+        if isinstance(one, dict):
+            waiting += [(each, depth + 1) for each in one.values()]
+        elif isinstance(one, list):
+            waiting += [(each, depth + 1) for each in one]
+    return True

@@ -1,0 +1,197 @@
+"""The stages of a run as they go: a live table on a terminal, a line a stage anywhere else."""
+
+import re
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import dagster as dg
+from rich import box
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from assets import stages_of
+from kinemill.task import Task
+from kinemill.tracking.throughput import Pace, Throttle, clock
+
+_COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
+_PACED = re.compile(r"\d steps/s")
+_WAITING = "waiting for "  # begins what a lock says of its holder
+_WIDTH = 20  # columns of a bar
+_MARKS = {"waiting": "·", "done": "✓", "failed": "✗"}
+_STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
+
+
+class View(Protocol):
+    """Who hears the events of a run."""
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        ...
+
+
+class Stages:
+    """What is known of each stage: how it stands, since when, and what it last said.
+
+    Args:
+        assets: that the stages make, in order.
+    """
+
+    def __init__(self, assets: Sequence[str]) -> None:
+        self.states = dict.fromkeys(assets, "waiting")
+        self.began: dict[str, float] = {}
+        self.took: dict[str, float] = {}
+        self.notes = dict.fromkeys(assets, "")
+
+    def bar(self, asset: str) -> RenderableType:
+        """Draw how far a running stage is, if it tells `model 50/500 ...`; else nothing."""
+        told = _COUNTED.match(self.notes[asset]) if self.states[asset] == "running" else None
+        if told is None:
+            return ""
+        return ProgressBar(int(told["total"]), int(told["done"]), width=_WIDTH)
+
+    def listen(self, event: dg.EventLogEntry) -> str | None:
+        """Take in one event; return the asset whose stage just ended, if one did."""
+        asset = (event.step_key or "").partition("__")[2]
+        if asset not in self.states:
+            return None
+        if event.dagster_event is None:
+            self.notes[asset] = event.user_message.strip().splitlines()[0]
+            return None
+        kind = event.dagster_event.event_type
+        if kind == dg.DagsterEventType.STEP_START:
+            self.states[asset], self.began[asset] = "running", time.monotonic()
+        if kind in _ENDS:
+            self.states[asset] = _ENDS[kind]
+            self.took[asset] = time.monotonic() - self.began.get(asset, time.monotonic())
+            return asset
+        if kind == dg.DagsterEventType.ENGINE_EVENT and _waits(event.dagster_event):
+            self.notes[asset] = "waits for another training to end"
+        if kind == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            self.notes[asset] = _result(event.dagster_event)
+        return None
+
+
+_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS: "done",
+    dg.DagsterEventType.STEP_FAILURE: "failed",
+}
+
+
+def _waits(event: dg.DagsterEvent) -> bool:
+    """Tell whether a stage waits for a place in a pool."""
+    return "pool" in event.engine_event_data.metadata
+
+
+def _result(event: dg.DagsterEvent) -> str:
+    """Say in a few words what a stage handed on."""
+    metadata = event.step_materialization_data.materialization.metadata
+    numbers = [
+        f"{name} {value.value:.4g}"
+        if isinstance(value, dg.FloatMetadataValue)
+        else f"{name} {value.value}"
+        for name, value in metadata.items()
+        if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue)
+    ]
+    known = metadata["known"].value if "known" in metadata else False
+    return ", ".join([*(["known"] if known else []), *numbers[:4]])
+
+
+class LiveView:
+    """A table on a terminal, redrawn as events come."""
+
+    def __init__(self, console: Console, assets: Sequence[str]) -> None:
+        self.stages = Stages(assets)
+        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=8)
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        self.stages.listen(event)
+
+    def draw(self) -> Table:
+        """Draw the stages as they stand."""
+        table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+        for asset, state in self.stages.states.items():
+            mark = Spinner("dots") if state == "running" else Text(_MARKS[state])
+            style = _STYLES[state]
+            table.add_row(
+                mark,
+                Text(asset, style=style),
+                Text(self._seconds(asset), style="dim"),
+                self.stages.bar(asset),
+                Text(self.stages.notes[asset], style="dim", overflow="ellipsis", no_wrap=True),
+            )
+        return table
+
+    def _seconds(self, asset: str) -> str:
+        took = self.stages.took.get(asset)
+        if took is None and asset in self.stages.began:
+            took = time.monotonic() - self.stages.began[asset]
+        return "" if took is None else f"{took:.1f} s"
+
+
+class LineView:
+    """Plain lines for logs and pipes: one as a stage ends, and its progress each 10 s or 10 %."""
+
+    def __init__(self, console: Console, assets: Sequence[str]) -> None:
+        self.stages, self.console = Stages(assets), console
+        self._throttle, self._pace = Throttle(), Pace()
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        ended = self.stages.listen(event)
+        if ended:
+            took, state = self.stages.took[ended], self.stages.states[ended]
+            self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
+        elif event.dagster_event is None:
+            self._progress((event.step_key or "").partition("__")[2])
+
+    def _progress(self, asset: str) -> None:
+        """Print what a stage reported if it is progress that is due, or a lock it waits for."""
+        note = self.stages.notes.get(asset, "")
+        if counted := _COUNTED.match(note):
+            done, total = int(counted["done"]), int(counted["total"])
+            self._pace.note(done)
+            if self._throttle.due(asset, done, total):
+                paced = self._paced(note[counted.end() :], total)
+                self._print(f"{asset:<17}{done}/{total}  {paced}")
+        elif note.startswith(_WAITING):
+            self._print(f"{asset:<17}{note}")
+
+    def _paced(self, note: str, total: int) -> str:
+        """Return a note with pace and time left, unless the stage reports its own pace."""
+        rate, left = self._pace.rate, self._pace.left(total)
+        if rate is None or left is None or _PACED.search(note):
+            return note
+        rest = f"{clock(left)} left; " if left else ""
+        return f"{rate:.3g}/s, {rest}{note}"
+
+    def _print(self, line: str) -> None:
+        self.console.print(line.rstrip("; "), markup=False, highlight=False, soft_wrap=True)
+
+
+class Nobody:
+    """A view that nobody looks at."""
+
+    def listen(self, event: dg.EventLogEntry) -> None:
+        """Drop the event."""
+
+
+@contextmanager
+def view(task: Task, watched: bool) -> Generator[View]:
+    """Show the stages of a task on stderr, live on a terminal, or not at all."""
+    console, assets = Console(stderr=True), list(stages_of(task).values())
+    if not watched:
+        yield Nobody()
+    elif not sys.stderr.isatty():
+        yield LineView(console, assets)
+    else:
+        shown = LiveView(console, assets)
+        with shown.live:
+            yield shown

@@ -1,0 +1,244 @@
+"""What starts a chain when logs arrive: once for what is new, again only if that may help.
+
+A log that still grows is left alone, and while a run of the task is under way what arrives waits:
+the next run takes all of it. A run that failed for a reason that passes (its process was killed, a
+database was locked) is asked for again after a while, under a key that counts the attempts, and so
+is one that failed before the logs were read; one that failed for good after that only when logs,
+task file or program change.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import dagster as dg
+
+from kinemill.errors import KinemillError
+from kinemill.store import digest
+from kinemill.store.home import Home
+from kinemill.task import Task, load_task
+from resources.io import LATEST, read_note
+from resources.tags import AUTOMATIC, FAULT, RUN_KEY, SOON
+from resources.task_resource import rules_of
+
+_EVERY = 5  # s, the floor of Dagster's sensor loop
+_FIRST_PAUSE, _LONGEST = 300.0, 86400.0  # s before the second attempt, four times that each time
+_UP_TO_DATASET = ("recordings", "episodes", "dataset")
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+Fate = Literal["going", "ended", "passing", "lasting"]  # of a run; the last two: it failed
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the sensor remembers.
+
+    Attributes:
+        asked: what the last run was asked for; empty: none was.
+        attempt: at that, from 1.
+        at: when, s since the epoch.
+        pending: how that run ends is not known yet.
+        trained: how many recordings the last whole chain started from.
+    """
+
+    asked: str = ""
+    attempt: int = 0
+    at: float = 0.0
+    pending: bool = False
+    trained: int = 0
+
+    @property
+    def key(self) -> str:
+        """The run key of that run, without the task."""
+        return f"{self.asked}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What arrivals call for: a run or none, why, and what is remembered from now on."""
+
+    request: dg.RunRequest | None
+    why: str
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What is known of runs: how the one of a key ended, and whether any of the task is going."""
+
+    fate: Callable[[str], Fate]
+    going: Callable[[], bool]
+
+
+def arrivals(task: Task) -> dg.SensorDefinition:
+    """Make the sensor that runs the chain of `task` once for every new set of logs.
+
+    With `retrain.after_new_recordings` above 1, logs run up to the dataset at once, and the rest of
+    the chain when enough of them have come.
+    """
+
+    @dg.sensor(
+        name=f"{task.name}_arrivals",
+        job_name=task.name,
+        minimum_interval_seconds=_EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Runs the chain when logs arrive in the drop folder of {task.name}.",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            now = load_task(task.path or task.name)
+        except KinemillError as error:
+            return dg.SkipReason(str(error))
+        seen, runs = remembered(context.cursor), runs_of(context.instance, task.name)
+        call = next_run(now, Home.resolve(), seen, runs)
+        requests = [call.request] if call.request else []
+        if call.seen == seen and not requests:
+            return dg.SkipReason(call.why)
+        cursor = json.dumps(asdict(call.seen))
+        skip = None if requests else dg.SkipReason(call.why)
+        return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=cursor)
+
+    return watch
+
+
+def remembered(cursor: str | None) -> Seen:
+    """Read a cursor; one of an earlier version counts as none."""
+    found: dict[str, Any] = json.loads(cursor or "{}")
+    known = Seen.__dataclass_fields__
+    return Seen(**{name: value for name, value in found.items() if name in known})
+
+
+def next_run(task: Task, home: Home, seen: Seen, runs: Runs, moment: float | None = None) -> Call:
+    """Decide what the logs in the drop folder call for at `moment` (s since the epoch)."""
+    from kinemill.ingest.arrivals import news
+    from kinemill.ingest.stage import drop_folder
+
+    now = time.time() if moment is None else moment
+    found = news(task, home, drop_folder(task, home))
+    if found.more:
+        return Call(None, "still looking at what arrived", seen)
+    asked = _asked(task, found.ids) if found.ids or found.known else ""
+    if asked and asked != seen.asked and (found.ids or _rules(asked) != _rules(seen.asked)):
+        if runs.going():
+            return Call(None, "new logs wait for the run under way to end", seen)
+        return _of_news(task, home, replace(seen, asked=asked, attempt=0), now, found.ids)
+    if seen.pending:
+        return _again(task, seen, runs, now, unread=len(found.ids))
+    threshold, recordings = task.retrain.after_new_recordings, _recordings(home, task.name)
+    if threshold > 1 and recordings - seen.trained >= threshold and not runs.going():
+        wanted = replace(
+            seen, asked=f"train{recordings}-{_rules(seen.asked)}", attempt=0, trained=recordings
+        )
+        return _ask(task, wanted, f"{recordings} recordings", now, whole=True)
+    return Call(None, _nothing_new(found.ids), seen)
+
+
+def _of_news(task: Task, home: Home, wanted: Seen, now: float, unread: frozenset[str]) -> Call:
+    """Ask for a run of new logs or new rules, unless another run has used the same."""
+    if not unread and read_note(home, LATEST, task.name, "rules") == _rules(wanted.asked):
+        known = replace(wanted, pending=False, trained=_recordings(home, task.name))
+        return Call(None, "another run has used these logs", known)
+    why = f"{len(unread)} new logs" if unread else "the task file changed"
+    return _ask(task, wanted, why, now, whole=task.retrain.after_new_recordings == 1)
+
+
+def _nothing_new(unread: frozenset[str]) -> str:
+    if not unread:
+        return "no new logs"
+    return f"the last run ended without reading {len(unread)} logs; `kinemill ingest` reads them"
+
+
+def _asked(task: Task, ids: frozenset[str]) -> str:
+    """Name what is asked for: contents, and the rules and the program that it goes by."""
+    return f"{digest(sorted(ids))[:16]}-{rules_of(task)}"
+
+
+def _rules(asked: str) -> str:
+    return asked.rpartition("-")[2]
+
+
+def _again(task: Task, seen: Seen, runs: Runs, now: float, unread: int) -> Call:
+    """Look at how the last run ended, and ask for another attempt if that may help.
+
+    A run that failed for good is tried again only if it left logs unread: without that, one fault
+    would keep all logs that arrived with it out of the store for ever.
+    """
+    fate = runs.fate(f"{task.name}-{seen.key}")
+    if fate == "going":
+        return Call(None, "its run is under way", seen)
+    if fate == "ended" or (fate == "lasting" and not unread):
+        told = "no new logs" if fate == "ended" else "the run for these logs failed for good"
+        return Call(None, told, replace(seen, pending=False))
+    left = seen.at + pause(seen.attempt) - now
+    if left > 0:
+        lost = f" before it had read {unread} logs" if unread else ""
+        told = f"the run failed{lost}; attempt {seen.attempt + 1} in {left / 60:.0f} min"
+        return Call(None, told, seen)
+    whole = task.retrain.after_new_recordings == 1 or seen.asked.startswith("train")
+    return _ask(task, seen, f"attempt {seen.attempt + 1}", now, whole=whole)
+
+
+def pause(attempt: int) -> float:
+    """Return the time from one attempt to the next, s."""
+    return min(_FIRST_PAUSE * 4.0 ** (attempt - 1), _LONGEST)
+
+
+def _ask(task: Task, wanted: Seen, why: str, now: float, *, whole: bool) -> Call:
+    seen = replace(wanted, attempt=wanted.attempt + 1, at=now, pending=True)
+    selection = None if whole else [dg.AssetKey([task.name, asset]) for asset in _UP_TO_DATASET]
+    request = dg.RunRequest(
+        run_key=f"{task.name}-{seen.key}", asset_selection=selection, tags={**AUTOMATIC, **SOON}
+    )
+    return Call(request, why, seen)
+
+
+def _recordings(home: Home, task: str) -> int:
+    """Return how many recordings of the task are known, counted without reading any."""
+    folder = home.store / "members" / task
+    if not folder.is_dir():
+        return 0
+    with os.scandir(folder) as entries:  # of a hundred thousand, `iterdir` would make as many paths
+        return sum(1 for _ in entries)
+
+
+def runs_of(instance: dg.DagsterInstance, task: str) -> Runs:
+    """Return what Dagster knows of the runs of a task."""
+
+    def going() -> bool:
+        filters = dg.RunsFilter(job_name=task, statuses=UNDER_WAY)
+        return bool(instance.get_runs(filters, limit=1))
+
+    def fate(key: str) -> Fate:
+        found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: key}), limit=1)
+        return _fate(instance, found[0]) if found else "ended"  # somebody deleted it
+
+    return Runs(fate, going)
+
+
+def _fate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Fate:
+    """Tell how a run and its retries, by Dagster or by hand, ended."""
+    group = instance.get_run_group(run.run_id)
+    attempts = list(group[1]) if group else [run]
+    statuses = {one.status for one in attempts}
+    if dg.DagsterRunStatus.SUCCESS in statuses:
+        return "ended"
+    if any(not one.is_finished or _is_retried(one, attempts) for one in attempts):
+        return "going"
+    if dg.DagsterRunStatus.CANCELED in statuses:
+        return "ended"  # somebody did not want it
+    lasting = any(one.tags.get(FAULT) == "lasting" for one in attempts)
+    return "lasting" if lasting else "passing"
+
+
+def _is_retried(run: dg.DagsterRun, attempts: list[dg.DagsterRun]) -> bool:
+    """Tell whether Dagster is about to start another run for one that failed."""
+    begun = any(one.parent_run_id == run.run_id for one in attempts)
+    return run.tags.get("dagster/will_retry") == "true" and not begun

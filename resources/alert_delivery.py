@@ -1,0 +1,172 @@
+"""Sending alerts, in a process of its own: `python -m resources.alert_delivery HOME`.
+
+A receiver that is slow, dead or wrong delays nobody but itself: every call has a time limit, what
+failed is tried again later, and after `TRIES` times, or a day, it is dropped with a line in
+`alerts/alerts.log`. A try is noted before it is made, so that a kill in between cannot make tries
+endless; an alert whose receiver took it and did not say so in time is the only one told twice.
+"""
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import SecretStr
+
+from kinemill.errors import KinemillError
+from kinemill.store import Json, publish_json, read_json
+from kinemill.store.home import Home, project_root
+from kinemill.store.locks import lock
+from resources.alerts import OLD, Alerts, folder, settings, told, waiting
+
+TRIES = 5
+FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
+LIMIT = 15.0  # s for one call; what connects and then trickles has no limit of its own
+_STALE = 86400.0  # s; an older alert is dropped even if it was never tried
+
+
+class _Busy(Exception):
+    pass
+
+
+def deliver(home: Home) -> None:
+    """Start the process that sends what is due, unless nothing is; wait for nothing."""
+    root = project_root()
+    if root is None or not _due(home):
+        return
+    subprocess.Popen(
+        [sys.executable, "-m", "resources.alert_delivery", str(home.root)],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _due(home: Home) -> list[Path]:
+    """Return the alerts of which somebody is to hear now, the oldest first."""
+    now, found = time.time(), list[tuple[float, Path]]()
+    for path in waiting(home).glob("*.json"):
+        note = read_json(path)
+        if not note["next"] or min(note["next"].values()) <= now:
+            found.append((note["made"], path))
+    return [path for _, path in sorted(found)]
+
+
+def send_due(home: Home) -> None:
+    """Send what is due, each alert to each of its receivers; one process at a time does."""
+
+    def refuse(_who: str) -> None:
+        raise _Busy
+
+    try:
+        with lock(home, "alerts", refuse):
+            _forget_old(home)
+            found, failing = settings(home), set[str]()
+            for path in _due(home):
+                _send_one(home, path, found or Alerts(), failing)
+    except _Busy:
+        return
+
+
+def _send_one(home: Home, path: Path, found: Alerts, failing: set[str]) -> None:
+    """Tell one alert to those who have not heard it; who just failed is not asked again."""
+    note = read_json(path)
+    receivers, stale = found.receivers(note), time.time() - note["made"] > _STALE
+    for name, url in receivers.items():
+        if name in note["sent"] or name in note["dropped"]:
+            continue
+        if note["tries"].get(name, 0) >= TRIES or stale:
+            note["dropped"].append(name)
+            _log(
+                home,
+                f"{note['title']!r} dropped for {name} after {note['tries'].get(name, 0)} tries",
+            )
+        elif name not in failing and note["next"].get(name, 0.0) <= time.time():
+            _try(home, path, note, (name, url), failing)
+    open_ = [name for name in receivers if name not in [*note["sent"], *note["dropped"]]]
+    publish_json(path, note)
+    if not open_:
+        publish_json(told(home) / path.name, note)
+        path.unlink()
+
+
+def _try(
+    home: Home, path: Path, note: Json, receiver: tuple[str, SecretStr], failing: set[str]
+) -> None:
+    name, url = receiver
+    tries = note["tries"].get(name, 0)
+    note["tries"][name] = tries + 1
+    note["next"][name] = time.time() + FIRST_WAIT * 2**tries
+    publish_json(path, note)
+    if why := send(url, note):
+        failing.add(name)
+        _log(home, f"{note['title']!r} not sent to {name}, try {tries + 1} of {TRIES}: {why}")
+    else:
+        note["sent"].append(name)
+        del note["next"][name]
+
+
+def send(url: SecretStr, note: Mapping[str, Any], limit: float = LIMIT) -> str | None:
+    """Send one alert to one address.
+
+    Args:
+        url: an address that apprise knows.
+        note: with `title`, `body`, `link`, `kind`.
+        limit: s until the call is given up; holds in the main thread of a process.
+
+    Returns:
+        why it failed, without the address; None if it was taken.
+    """
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would name the address
+    target = apprise.Apprise()
+    if not target.add(url.get_secret_value()):
+        return "apprise knows no such address"
+    body = f"{note['body']}\n{note['link']}".strip()
+    kind = apprise.NotifyType.INFO if note["kind"] == "test" else apprise.NotifyType.WARNING
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        taken = target.notify(body=body, title=note["title"], notify_type=kind)
+    except TimeoutError:
+        return f"no answer within {limit:g} s"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    return None if taken else "it does not answer, or refuses"
+
+
+def _forget_old(home: Home) -> None:
+    """Forget what was told so long ago that it would not be told again anyway."""
+    for path in told(home).glob("*.json"):
+        if time.time() - path.stat().st_mtime > 2 * OLD:
+            path.unlink(missing_ok=True)
+
+
+def _log(home: Home, line: str) -> None:
+    file = folder(home) / "alerts.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
+
+
+if __name__ == "__main__":
+    where = Home(Path(sys.argv[1]))
+    try:
+        send_due(where)
+    except KinemillError as error:
+        _log(where, str(error))
+        sys.exit(error.exit_code)

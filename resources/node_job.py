@@ -1,0 +1,74 @@
+"""What stands on a node of a Ray cluster for a process of ours: it starts it, looks, and ends it.
+
+The process dies with this actor, and the actor with its node or with the process that asked for it.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
+
+from kinemill.process import die_with
+from kinemill.store.home import project_root
+from resources.compute.local import end
+
+_TAIL = 2000  # bytes of the process's own output that are told
+
+
+class Node:
+    """A process on the node where this actor is; all methods run in one thread."""
+
+    def __init__(self) -> None:
+        # Ray's workers outlive their raylet, and would go on beside those that replace them.
+        die_with(os.getppid())
+        self._folder = tempfile.TemporaryDirectory(prefix="kinemill-")
+        self._messages = Path(self._folder.name) / "messages"
+        self._log = Path(self._folder.name) / "log"
+        self._read = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def address(self) -> tuple[str, int]:
+        """Return this node's address and a port that is free on it."""
+        import ray
+
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return ray.util.get_node_ip_address(), probe.getsockname()[1]
+
+    def start(self, environment: dict[str, str]) -> str:
+        """Start the errand in the environment; return where that is."""
+        self._messages.touch()
+        where = {DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({"path": str(self._messages)})}
+        with self._log.open("wb") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "resources.remote_job"],
+                cwd=project_root(),
+                env={**os.environ, **environment, **where},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return f"{socket.gethostname()} (process {self._child.pid})"
+
+    def look(self) -> tuple[list[str], int | None]:
+        """Return the messages since the last look, and the exit code once there is one."""
+        code = self._child.poll() if self._child else None  # before reading: nothing comes after
+        with self._messages.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole + newline)
+        return (whole + newline).decode().splitlines(keepends=True), code
+
+    def said(self) -> str:
+        """Return the end of the process's own output."""
+        return self._log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._child:
+            end(self._child)

@@ -1,0 +1,111 @@
+"""A training process that is started before there is a job, while the data are made ready.
+
+What a child imports takes it about five seconds, the most of what a run costs beside the library's
+own work. A spare has that behind it when the job comes; one that is not needed ends with the run.
+`python -m resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on stdin,
+the order. At the end of stdin it exits.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from kinemill.process import die_with, quicken
+from kinemill.store.home import project_root
+
+# What every training imports; torch imports the last at its first step.
+_LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "matplotlib.pyplot", "torch._dynamo")
+
+Process = subprocess.Popen[bytes]
+
+
+class Spare:
+    """At most one process that waits for a job; it dies with this one.
+
+    Args:
+        libraries: what it imports before.
+    """
+
+    def __init__(self, *libraries: str) -> None:
+        self._libraries = libraries
+        self._waiting: Process | None = None
+
+    def prepare(self) -> None:
+        """Start one, unless one is waiting; the calling thread has to outlive it."""
+        if self._waiting is None or self._waiting.poll() is not None:
+            self._waiting = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "resources.prewarmed_worker",
+                    str(os.getpid()),
+                    *self._libraries,
+                ],
+                cwd=project_root(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def take(self, module: list[str], environment: Mapping[str, str], log: Path) -> Process | None:
+        """Have the one that waits run a module, or return None when none does.
+
+        Args:
+            module: of ours, and its arguments.
+            environment: all of it.
+            log: file that its output is added to.
+        """
+        process, self._waiting = self._waiting, None
+        if process is None or process.stdin is None:
+            return None
+        order = {"module": module, "environment": dict(environment), "log": str(log)}
+        try:
+            with process.stdin as stdin:
+                stdin.write(f"{json.dumps(order)}\n".encode())
+        except BrokenPipeError:
+            process.wait()
+            return None
+        return process
+
+    def release(self) -> None:
+        """End the one that waits, if there is one."""
+        process, self._waiting = self._waiting, None
+        if process is not None and process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            process.kill()
+            process.wait()
+
+
+SPARE = Spare(*_LIBRARIES)
+
+
+def main() -> None:
+    """Import what trainings need, wait for an order, and become the process that it asks for."""
+    die_with(int(sys.argv[1]))
+    quicken()
+    for library in sys.argv[2:]:
+        importlib.import_module(library)
+    line = sys.stdin.readline()
+    if not line:
+        return
+    order = json.loads(line)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for old, new in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(old, new)
+    module, *sys.argv[1:] = order["module"]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""New logs read by the nodes of a Ray cluster: `python -m resources.ray_ingest JOB`, once a worker.
+
+The nodes see the folder of logs under the same path, and share the home or the remote store. What
+they read is published as any reading is; the ingest that follows finds it there.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from kinemill.ingest.prefetch import new_logs, read_ahead
+from kinemill.ingest.stage import drop_folder
+from kinemill.store import publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.compute import Ray
+from resources.remote_job import HOME, Errand
+
+
+def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[str], None]) -> None:
+    """Have the workers of the task's cluster read the new logs, if there are enough of them.
+
+    Where that fails nothing is lost: the ingest reads what they have not, and `say` hears why.
+
+    Args:
+        task: its `compute` says which cluster, how many workers, and from how many logs.
+        home: the workers' too, or they share its remote store.
+        folder: where the logs are; default: the drop folder.
+        say: hears what becomes of it.
+    """
+    settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
+    if not isinstance(settings, Ray) or not source.is_dir():
+        return
+    new = len(new_logs(task, home, source))
+    if new < settings.ingest_from:
+        return
+    job = home.dagster / "readings" / f"{uuid4().hex}.json"
+    publish_json(job, {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)})
+    try:
+        where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
+        errand = Errand.of("resources.ray_ingest", (where,), home, [job])
+        say(f"{new} new logs: {settings.workers} workers of the cluster read them")
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "resources.ray_job",
+                settings.model_dump_json(),
+                str(os.getpid()),
+            ],
+            env={**os.environ, **errand.environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        job.unlink()
+    for line in done.stderr.splitlines():
+        say(f"Ray: {line}")
+    if done.returncode:
+        say(f"the workers ended with code {done.returncode}; what they have not read is read here")
+
+
+def main() -> None:
+    """Read this worker's share of what the job file asks for."""
+    job = read_json(Path(sys.argv[1]))
+    task = Task.model_validate(job["task"])
+    if isinstance(task.compute, Ray):
+        # Nobody else knows how many of the node's cores the cluster lends this worker.
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(max(1, int(task.compute.cpus)))
+    share = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    read_ahead(task, Home.resolve(), Path(job["folder"]), share)
+
+
+if __name__ == "__main__":
+    main()

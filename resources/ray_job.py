@@ -1,0 +1,201 @@
+"""An errand on the nodes of a Ray cluster: `python -m resources.ray_job SETTINGS PARENT_PID`.
+
+This process stands for the one on the cluster: it lives as long as that does, hands on what that
+says to Dagster and to its own output, ends with its exit code, and takes it along when it is ended
+itself. So whoever starts, watches and ends processes need not know of Ray; and Ray's own threads
+and signal handlers stay out of Dagster.
+
+On each node an actor starts the errand as its child. With several workers each is told its rank as
+torchrun would. When a node dies, Ray says so of its actor: the others are ended, and all of them
+are started again where there is room, `retries` times; a training goes on from its last checkpoint.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import (
+    DAGSTER_PIPES_CONTEXT_ENV_VAR,
+    DAGSTER_PIPES_MESSAGES_ENV_VAR,
+    PIPES_PROTOCOL_VERSION,
+    PIPES_PROTOCOL_VERSION_FIELD,
+    decode_param,
+    encode_param,
+)
+
+from kinemill.process import die_with
+from kinemill.store.object_store import remote
+from kinemill.task.compute import Ray
+from resources.node_job import Node
+from resources.remote_job import Errand, taken_up
+
+LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
+_LOOK_EVERY = 0.3  # s
+_ANSWER = 60.0  # s without an answer after which a node is taken for dead
+_NOTICED = 5.0  # s after which Ray says that a node died, to those whose partner was on it
+_ROOM = 300.0  # s that may pass until the cluster has room
+
+
+class _Lost(Exception):
+    """A node, or the cluster, is gone."""
+
+
+def run(errand: Errand, settings: Ray) -> int:
+    """Do an errand on the cluster; return its exit code, or LOST."""
+    import ray
+
+    try:
+        _connect(ray, settings)
+    except ConnectionError as error:
+        _tell(f"no Ray cluster at {settings.address or 'RAY_ADDRESS or this machine'} ({error})")
+        return LOST
+    for attempt in range(settings.retries + 1):
+        try:
+            return _Attempt(ray, errand, settings).work()
+        except _Lost as error:
+            _tell(f"attempt {attempt + 1} of {settings.retries + 1}: {error}")
+    return LOST
+
+
+def _connect(ray: Any, settings: Ray) -> None:
+    # Ray would look at every process's working folder and copy it otherwise.
+    ray.init(
+        address=settings.address or os.environ.get("RAY_ADDRESS") or "auto",
+        namespace="kinemill",
+        log_to_driver=False,
+        configure_logging=False,
+        logging_level="ERROR",
+    )
+
+
+class _Attempt:
+    """The workers of one attempt."""
+
+    def __init__(self, ray: Any, errand: Errand, settings: Ray) -> None:
+        self._ray, self._errand, self._settings = ray, errand, settings
+        actor = ray.remote(Node).options(
+            num_cpus=settings.cpus,
+            num_gpus=settings.gpus,
+            scheduling_strategy="SPREAD",
+            max_restarts=0,  # what it did is lost with its node: we start all of them again
+        )
+        self._nodes = [actor.remote() for _ in range(settings.workers)]
+
+    def work(self) -> int:
+        """Start the workers and wait for them; return the first exit code that is not 0, or 0."""
+        try:
+            self._start()
+            while True:
+                looks = self._all(lambda node: node.look.remote(), _ANSWER)
+                for line in looks[0][0]:
+                    _hand_on(line)
+                codes = [code for _, code in looks]
+                if any(codes):
+                    return self._failed(codes)
+                if all(code == 0 for code in codes):
+                    return 0
+                time.sleep(_LOOK_EVERY)
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        first, *_ = self._all(lambda node: node.address.remote(), _ROOM)
+        environment = self._errand.environment(None if remote() else self._errand.home)
+        environment |= _pipes()
+        ranks = iter(range(self._settings.workers))
+        size, host, port = self._settings.workers, *first
+
+        def start(node: Any) -> Any:
+            rank = next(ranks)
+            return node.start.remote(environment | _world(rank, size, host, port))
+
+        places = self._all(start, _ANSWER)
+        _tell(f"runs on {', '.join(places)}")
+
+    def _all(self, ask: Callable[[Any], Any], seconds: float) -> list[Any]:
+        """Ask every worker, and wait for all answers."""
+        try:
+            return self._ray.get([ask(node) for node in self._nodes], timeout=seconds)
+        except self._ray.exceptions.GetTimeoutError as error:
+            message = f"no answer within {seconds:g} s"
+            raise _Lost(message) from error
+        except self._ray.exceptions.RayTaskError:
+            raise  # ours
+        except self._ray.exceptions.RayError as error:
+            message = f"a node is lost ({str(error).strip().splitlines()[0]})"
+            raise _Lost(message) from error
+
+    def _failed(self, codes: list[int | None]) -> int:
+        """Return the exit code of the first worker that failed, unless a node took it along."""
+        if self._settings.workers > 1:
+            time.sleep(_NOTICED)
+            self._all(lambda node: node.look.remote(), _ANSWER)
+        for rank, (node, code) in enumerate(zip(self._nodes, codes, strict=True)):
+            if code:
+                said = self._ray.get(node.said.remote(), timeout=_ANSWER)
+                _tell(f"worker {rank} ended with code {code}; it last said: {said}")
+        failed = next(code for code in codes if code)
+        if failed < 0:
+            message = f"a worker was killed by signal {-failed}"
+            raise _Lost(message)
+        return failed
+
+    def _stop(self) -> None:
+        stopping = [node.stop.remote() for node in self._nodes]
+        self._ray.wait(stopping, num_returns=len(stopping), timeout=5.0)
+        for node in self._nodes:
+            self._ray.kill(node)
+
+
+def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
+    """Return the environment that torchrun gives a worker; nothing where there is one."""
+    if size == 1:
+        return {}
+    return {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "LOCAL_RANK": "0",  # Ray shows each worker its own GPUs alone
+        "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(port),
+    }
+
+
+def _pipes() -> dict[str, str]:
+    """Return what tells the workers of the Dagster run, without files of this machine."""
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        return {}
+    context = decode_param(os.environ[DAGSTER_PIPES_CONTEXT_ENV_VAR])
+    data = json.loads(Path(context["path"]).read_text()) if "path" in context else context["data"]
+    return {DAGSTER_PIPES_CONTEXT_ENV_VAR: encode_param({"data": data})}
+
+
+def _hand_on(line: str) -> None:
+    """Hand a message of the first worker on to Dagster, which reads a file of ours."""
+    if DAGSTER_PIPES_MESSAGES_ENV_VAR in os.environ:
+        where = decode_param(os.environ[DAGSTER_PIPES_MESSAGES_ENV_VAR])
+        with Path(where["path"]).open("a") as file:
+            file.write(line)
+
+
+def _tell(message: str) -> None:
+    """Tell Dagster, and whoever reads the output of this process."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+    said = {"message": f"Ray: {message}", "level": "INFO"}
+    line = {PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION, "method": "log", "params": said}
+    _hand_on(f"{json.dumps(line)}\n")
+
+
+def main() -> int:
+    """Do the errand in the environment with the settings on the command line."""
+    die_with(int(sys.argv[2]))
+    return run(taken_up(), Ray.model_validate_json(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Work for a process on another machine: `python -m resources.remote_job` does what it finds there.
+
+An errand names a module of ours, its arguments, and the small files that it needs, and travels as
+JSON in the environment, `KINEMILL_ERRAND`. Where it arrives the files are put into that machine's
+home (`KINEMILL_HOME`), and what they say of the first machine's home is said of this one. Data, and
+what is made of it, come from and go to what the machines share (`kinemill.store.remote_sync`), or
+lie in a folder that all of them see.
+"""
+
+import json
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.process import die_with
+from kinemill.store import publish_file
+from kinemill.store.home import Home
+from kinemill.store.remote_sync import bring
+
+VARIABLE = "KINEMILL_ERRAND"
+HOME, PARENT = "{home}", "{parent}"  # in arguments, for what differs there
+_PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What is to be done.
+
+    Args:
+        module: that is run as a program.
+        arguments: of it; `{home}` and `{parent}` stand for the folder and the process there.
+        home: the folder in which the files lie on the machine that sends them.
+        files: their contents, by path in the home.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    home: str
+    files: Mapping[str, str]
+
+    @classmethod
+    def of(cls, module: str, arguments: tuple[str, ...], home: Home, files: list[Path]) -> "Errand":
+        """Describe an errand, taking up files of the home."""
+        texts = {file.relative_to(home.root).as_posix(): file.read_text() for file in files}
+        return cls(module, arguments, str(home.root), texts)
+
+    def environment(self, home: str | None = None) -> dict[str, str]:
+        """Return what of this environment goes along, with the errand itself.
+
+        Args:
+            home: the folder that is the home there; None: that machine knows.
+        """
+        passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+        passed.pop("KINEMILL_HOME", None)
+        passed.pop("KINEMILL_PROJECT", None)  # the checkout may lie elsewhere, too
+        if home is not None:
+            passed["KINEMILL_HOME"] = home
+        return {**passed, VARIABLE: json.dumps(asdict(self))}
+
+    def arrive(self, home: Home) -> list[str]:
+        """Put the files into the home of this machine; return the arguments that hold here."""
+        for name, text in self.files.items():
+            here = text.replace(_quoted(self.home), _quoted(str(home.root)))
+            publish_file(home.root / name, here.encode())
+        return [
+            one.replace(HOME, str(home.root)).replace(PARENT, str(os.getppid()))
+            for one in self.arguments
+        ]
+
+
+def _quoted(path: str) -> str:
+    """Return a path as it stands within a JSON string."""
+    return json.dumps(path)[1:-1]
+
+
+def taken_up() -> Errand:
+    """Return the errand in the environment.
+
+    Raises:
+        BadInput: there is none.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        raise BadInput(VARIABLE, "is not set", expected="an errand, as JSON")
+    found = json.loads(text)
+    return Errand(found["module"], tuple(found["arguments"]), found["home"], found["files"])
+
+
+def main() -> int:
+    """Do the errand; it ends with the process that brought it here."""
+    die_with(os.getppid())
+    errand, home = taken_up(), Home.resolve()
+    try:
+        arguments = errand.arrive(home)
+        _bring_start(errand, home)
+    except KinemillError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.argv = [errand.module, *arguments]
+    runpy.run_module(errand.module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+def _bring_start(errand: Errand, home: Home) -> None:
+    """Fetch the model that a training starts from."""
+    for name, text in errand.files.items():
+        job = json.loads(text) if name.endswith("/job.json") else {}
+        if job.get("start"):
+            bring(home, home.root / Path(job["start"]["folder"]).relative_to(errand.home))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

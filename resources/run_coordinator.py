@@ -1,0 +1,29 @@
+"""The queue of runs: each belongs to whoever launched it in the web pages or from a terminal.
+
+The guard of the pages says who asks (`pipelines/auth`). An administrator may launch for somebody
+else, by the tag `kinemill/owner`; for all others it is what the guard says, whatever the request
+claims. The limits of runs at once for each owner act on it.
+"""
+
+from typing import Any
+
+from dagster import DagsterRun, QueuedRunCoordinator
+from dagster._core.run_coordinator import SubmitRunContext
+
+from resources.tags import OWNER, USER_HEADER, USER_MAY_HEADER
+
+_PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
+
+
+class OwnedRunCoordinator(QueuedRunCoordinator):
+    """Dagster's queue, in which every launched run has an owner."""
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Put a run into the queue, with its owner."""
+        run: Any = context.dagster_run
+        name = context.get_request_header(USER_HEADER)
+        told = OWNER in run.tags and _PARENT not in run.tags
+        may_tell = context.get_request_header(USER_MAY_HEADER) == "administer"
+        if name and not (told and may_tell):
+            self._instance.add_run_tags(run.run_id, {OWNER: name})
+        return super().submit_run(context)

@@ -1,0 +1,205 @@
+"""What a run works with: its task, with the overrides of the launchpad in force, and the home.
+
+One resource per task carries the overrides, so that every stage of a run sees the same effective
+task. Bounds and names, which the launchpad's form cannot check, are checked when a run is launched,
+where Dagster makes its plan, and again when the resource starts, before any step.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import dagster as dg
+from dagster._config.errors import PostProcessingError
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from kinemill.errors import KinemillError
+from kinemill.register.consistency import is_registered
+from kinemill.store import digest
+from kinemill.store.home import Home
+from kinemill.store.locks import in_use
+from kinemill.task import Plugin, Task, load_task
+from kinemill.task.compute import Ray
+from resources.compute import COMPUTE
+from resources.prewarmed_worker import SPARE
+from resources.retryable import note_refusal
+
+
+def rules_of(task: Task) -> str:
+    """Return the digest of what decides a result besides the logs: effective task and program."""
+    return digest([task.model_dump(mode="json", by_alias=True), version("kinemill")])[:16]
+
+
+@dataclass(frozen=True)
+class Mill:
+    """The effective task of a run, and the folder that everything is kept in.
+
+    Attributes:
+        task: with the overrides in force.
+        home: where everything is kept.
+        web: the run configuration came over the web, and may name no code, file or machine.
+    """
+
+    task: Task
+    home: Home
+    web: bool = False
+
+    def read_ahead(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        """Have the nodes of a cluster read new logs, where the task has one and there are many."""
+        if isinstance(self.task.compute, Ray):
+            from resources.ray_ingest import read_on_nodes
+
+            read_on_nodes(self.task, self.home, folder, say)
+
+    def expect_training(self) -> None:
+        """Have what a training needs made ready beside what comes before it."""
+        if self.task.compute.type == "local":
+            SPARE.prepare()
+
+
+def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
+    """Make the resource of one task; its config are overrides, spelled as in the task file.
+
+    Args:
+        task: as its file has it.
+        web: whoever reaches the server writes the config. Otherwise a user of this machine does:
+            it may name code and files, and was checked before Dagster is asked.
+    """
+    form = launchpad(task)
+    schema = form if web else dg.Permissive()
+
+    def start(context: dg.InitResourceContext) -> Iterator[Mill]:
+        try:
+            changed = form.effective(context.resource_config or {}, web=web)
+        except KinemillError:
+            if context.instance and context.run:
+                note_refusal(context.instance, context.run.run_id)
+            raise
+        home, run = Home.resolve(), context.run
+        with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
+            is_registered(home, task.name)  # before any step: a lost registry stops the run here
+            try:
+                yield Mill(changed, home, web)
+            finally:
+                SPARE.release()
+
+    return dg.ResourceDefinition(
+        resource_fn=start,
+        config_schema=dg.Field(schema, is_required=False),
+        description=f"Overrides of {form.path.name} for this run; the rest stays as it is there.",
+    )
+
+
+class Form(dg.Shape):
+    """The launchpad's form of a task; what is filled in is checked as a whole, with the task.
+
+    Args:
+        fields: of the form.
+        task: whose keys they are.
+    """
+
+    def __new__(cls, fields: Mapping[str, dg.Field], task: Task) -> "Form":
+        """Make a form of its own: Dagster would share one between all that look alike."""
+        del fields, task
+        made = object.__new__(cls)
+        made._initialized = False
+        return made
+
+    def __init__(self, fields: Mapping[str, dg.Field], task: Task) -> None:
+        super().__init__(dict(fields))
+        self.path = task.path or Path(f"{task.name}.yaml")
+
+    def effective(self, value: Mapping[str, Any], *, web: bool = True) -> Task:
+        """Return the task with what is filled in, over the web or by a user of this machine.
+
+        Raises:
+            KinemillError: a key or value that the task cannot have, with its bound.
+        """
+        changed = load_task(self.path, value, web=web)
+        COMPUTE[changed.compute.type]  # an unknown target is refused before any step
+        return changed
+
+    def post_process(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the task cannot have; Dagster asks this before it launches a run.
+
+        Raises:
+            PostProcessingError: which says so in the launchpad.
+        """
+        try:
+            if value:
+                self.effective(value)
+        except KinemillError as error:
+            raise PostProcessingError(str(error)) from None
+        return value
+
+
+def launchpad(task: Task) -> Form:
+    """Make the launchpad's form from the models of the task, today's values in the descriptions.
+
+    There are no defaults: Dagster would merge those of an old `type` into a newly chosen one.
+    """
+    fields = _fields(task)
+    del fields["task"]
+    return Form(fields, task)
+
+
+def _fields(part: BaseModel) -> dict[str, dg.Field]:
+    return {
+        info.alias or name: dg.Field(
+            _shape(info.annotation, getattr(part, name)),
+            is_required=False,
+            description=_describe(info, getattr(part, name)),
+        )
+        for name, info in type(part).model_fields.items()
+    }
+
+
+def _shape(annotation: Any, value: Any) -> Any:
+    """Return Dagster's type for one key: known types and parts, anything for the rest."""
+    if isinstance(value, Plugin):
+        return dg.Permissive(_fields(value))
+    if isinstance(value, BaseModel):
+        plain = _is_one_model(annotation) and _spelled_by_field(value)
+        return dg.Shape(_fields(value)) if plain else dg.Any
+    if annotation in (bool, int, float, str):
+        return annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    if len(choices) > 1:  # a single one is the `type` of a plug-in, which may be changed
+        return dg.Enum("_".join(choices), [dg.EnumValue(choice) for choice in choices])
+    return dg.Any
+
+
+def _is_one_model(annotation: Any) -> bool:
+    return get_origin(annotation) not in (Union, UnionType)
+
+
+def _spelled_by_field(part: BaseModel) -> bool:
+    """Tell whether a task file spells the part as its fields, not in some shorter way."""
+    names = {info.alias or name for name, info in type(part).model_fields.items()}
+    spelled: Any = part.model_dump(by_alias=True)  # whatever a serializer of its own makes of it
+    return isinstance(spelled, dict) and set(spelled) == names
+
+
+def _describe(info: FieldInfo, value: Any) -> str:
+    now = "" if isinstance(value, BaseModel) else f"now {value!r}"
+    return ". ".join(part for part in (now, _bounds(info), info.description or "") if part)
+
+
+def _bounds(info: FieldInfo) -> str:
+    """Spell the bounds of a number, which the form cannot check: the launch does."""
+    others = [getattr(one, "__metadata__", ()) for one in get_args(info.annotation)]
+    found = [
+        f"{sign} {limit:g}"
+        for rules in [info.metadata, *others]
+        for rule in rules
+        for name, sign in _SIGNS.items()
+        if isinstance(limit := getattr(rule, name, None), int | float)
+    ]
+    return f"must be {' and '.join(found)}" if found else ""
+
+
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}

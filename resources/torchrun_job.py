@@ -1,0 +1,72 @@
+"""A training in several processes: `python -m resources.torchrun_job JOB PARENT_PID PROCESSES`.
+
+This process is torchrun's agent. It looks ten times a second whether one of them ended, and ends
+the others then: nobody waits for one that is lost. There are no restarts here; the run is started
+again, and goes on from the checkpoint. The processes end with this one, however that ends, and this
+one with its parent.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.run import main as torchrun
+
+from kinemill.process import die_with
+
+_LOOK_EVERY = 0.1  # s
+
+
+def run(job: str, processes: int) -> int:
+    """Train until all processes have ended; return what to end with.
+
+    A process that was killed is EX_TEMPFAIL: another attempt may do.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or torchrun says so, at length
+    try:
+        torchrun(
+            [
+                "--standalone",
+                f"--nproc-per-node={processes}",
+                "--max-restarts=0",
+                f"--monitor-interval={_LOOK_EVERY}",
+                "--module",
+                "resources.training_process",
+                job,
+                str(os.getpid()),
+            ]
+        )
+    except ChildFailedError as error:
+        return told(error.failures, processes)
+    return 0
+
+
+def told(failures: Mapping[int, ProcessFailure], processes: int) -> int:
+    """Say how processes ended, and return what to end with.
+
+    Args:
+        failures: those that were found ended, by rank.
+        processes: how many there were.
+    """
+    codes = {rank: failure.exitcode for rank, failure in sorted(failures.items())}
+    # SIGTERM is how torchrun ends the others.
+    first = {rank: code for rank, code in codes.items() if code != -signal.SIGTERM} or codes
+    for rank, code in first.items():
+        if code < 0:
+            how = f"was killed by signal {-code}"
+            sys.stderr.write(f"process {rank} of {processes} {how}; the others were ended\n")
+            return os.EX_TEMPFAIL
+    return first[min(first)]  # where the leader failed, what befell the others came of that
+
+
+def main() -> int:
+    """Run what the command line names."""
+    job, parent, processes = sys.argv[1:]
+    die_with(int(parent))
+    return run(job, int(processes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What the training process runs: `python -m resources.training_process JOB PARENT_PID`.
+
+It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow. Of several
+processes that share a training (`RANK`, `WORLD_SIZE`) the first alone does so.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from kinemill.errors import Diverged, ProcessLost, Unreachable
+from kinemill.failures import report, understood
+from kinemill.process import die_with, quicken
+from kinemill.store import Ref, publish_json, read_json
+from kinemill.store.home import Home
+from kinemill.task import Task
+
+
+class Lines:
+    """Progress as log lines of the Dagster run, at most one a second from `advance`."""
+
+    def __init__(self, pipes: PipesContext) -> None:
+        self._pipes, self._last = pipes, 0.0
+
+    def say(self, message: str) -> None:
+        """Send one line."""
+        self._pipes.log.info(message)
+
+    def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Send how far the training is, unless that was told less than a second ago."""
+        now = time.monotonic()
+        if done == total or now - self._last >= 1.0:
+            self._last = now
+            self._pipes.log.info(f"{stage} {done}/{total} {note}")
+
+
+def _asked(job: dict[str, Any]) -> tuple[Task, Home, Ref, Ref, Any]:
+    """Return what is to be trained: task, home, dataset, training set, and what to start from."""
+    from kinemill.task.protocols import Start
+
+    return (
+        Task.model_validate(job["task"]),
+        Home(Path(job["home"])),
+        Ref.from_json(job["dataset"]),
+        Ref.from_json(job["training_set"]),
+        Start(**job["start"]) if job["start"] else None,
+    )
+
+
+def assist(job: dict[str, Any]) -> None:
+    """Take a part in what the first process trains; write and say nothing."""
+    from kinemill.train import follow
+    from kinemill.train.ddp import joined
+
+    task, home, *data, start = _asked(job)
+    with joined(task.learn.device):
+        follow(task, home, (data[0], data[1]), start)
+
+
+def work(job: dict[str, Any], pipes: PipesContext) -> None:
+    """Train what the job file asks for."""
+    from kinemill.tracking import MlflowTracker
+    from kinemill.train import train
+    from kinemill.train.ddp import joined
+
+    task, home, dataset, training_set, start = _asked(job)
+    tracker = MlflowTracker(home, job["tracked"]["run_id"])
+    try:
+        with joined(task.learn.device):
+            model = train(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
+    except BaseException:
+        tracker.end("FAILED")
+        raise
+    publish_json(Path(job["tracked_models"]) / f"{model.ref.digest[:32]}.json", job["tracked"])
+    tracker.end()
+
+
+def main() -> int:
+    """Run the job named on the command line; report a failure in one line if it is known."""
+    job, parent = Path(sys.argv[1]), int(sys.argv[2])
+    die_with(parent)
+    quicken()
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _told(lambda: assist(read_json(job)))
+    with open_dagster_pipes() as pipes:
+        return _told(lambda: work(read_json(job), pipes))
+
+
+def _told(do: Callable[[], None]) -> int:
+    try:
+        do()
+    except Exception as error:  # noqa: BLE001 - the last frame there is
+        code, known = report(error), understood(error)
+        if isinstance(known, Diverged):
+            return os.EX_DATAERR
+        passing = isinstance(known, ProcessLost | Unreachable)  # another attempt may do
+        return os.EX_TEMPFAIL if passing else code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

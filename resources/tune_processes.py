@@ -1,0 +1,200 @@
+"""A search in processes of its own: started, watched, replaced when one dies, never left behind."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kinemill.errors import BadInput, KinemillError, TrainingFailed
+from kinemill.interrupts import keeping, resume
+from kinemill.store.database import database
+from kinemill.store.disk_space import DiskFull, full_system
+from kinemill.store.home import project_root
+from kinemill.store.locks import lock
+from kinemill.store.object_store import remote
+from kinemill.task.compute import Ray
+from kinemill.task.protocols import Progress
+from kinemill.tune import (
+    Bounds,
+    Line,
+    Search,
+    lines,
+    tracked,
+    write_best,
+    write_job,
+    write_report,
+)
+from resources.compute.local import end
+from resources.remote_job import HOME, Errand
+from resources.training import models_folder
+
+_LOOK_EVERY = 0.5  # s
+_TAIL = 2000  # bytes of a worker's output quoted in an error
+_PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # as a worker prints it
+_MOST_DEATHS = 5  # of workers, before the search is given up
+
+
+@dataclass
+class Workers:
+    """The processes of one search, by number."""
+
+    search: Search
+    job: Path
+    running: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
+    died: int = 0
+    read: dict[int, int] = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
+
+    def start(self, number: int) -> None:
+        """Start a worker; it ends when this process does, however that happens."""
+        command, environment = _worker(self.search, self.job, number)
+        with self._log(number).open("ab") as log:
+            self.read.setdefault(number, log.tell())  # lines of earlier searches are not repeated
+            self.running[number] = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=project_root(),
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we then end them
+            )
+
+    def look(self, progress: Progress) -> None:
+        """Take note of workers that ended; start one in place of each that died.
+
+        Raises:
+            TrainingFailed: too many died, or one could not work at all.
+            DiskFull: one found no room.
+        """
+        for number, worker in list(self.running.items()):
+            code = worker.poll()
+            if code is not None:
+                del self.running[number]
+            if code:
+                self.died += 1
+                how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+                # The next one would read the same bad input, and find no room either.
+                if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
+                    raise self._failure(number, code, how)
+                progress.say(f"worker {number} {how}; another one goes on with its trial")
+                self.start(number)
+
+    def repeat(self, progress: Progress) -> None:
+        """Repeat the new lines of progress that workers wrote to their logs."""
+        for number in self.running:
+            with self._log(number).open("rb") as log:
+                log.seek(self.read.get(number, 0))
+                new, _, _ = log.read().rpartition(b"\n")
+                self.read[number] = self.read.get(number, 0) + (len(new) + 1 if new else 0)
+            for line in new.decode(errors="replace").splitlines():
+                if _PROGRESS.match(line):
+                    progress.say(line)
+
+    def stop(self) -> None:
+        """End every worker that still runs."""
+        for worker in self.running.values():
+            worker.terminate()
+        for worker in self.running.values():
+            end(worker)
+
+    def _log(self, number: int) -> Path:
+        return self.search.folder / f"worker-{number}.log"
+
+    def _failure(self, number: int, code: int, how: str) -> KinemillError:
+        said = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        if code == DiskFull.exit_code:
+            last = said.splitlines()[-1] if said else how
+            return full_system(self.search.folder) or DiskFull(self.search.folder, last)
+        return TrainingFailed(
+            f"worker {number} of {self.search.name}",
+            f"{how}; it last said: {said or 'nothing'}",
+            fix="the same command goes on from where the search is",
+        )
+
+
+def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str, str]]:
+    """Return the module that is a worker here, its arguments, and what it is told beside them.
+
+    Raises:
+        BadInput: workers on other machines would not know of each other's trials.
+    """
+    module, compute = "kinemill.tune.worker", search.task().compute
+    if not isinstance(compute, Ray):
+        parent = ["kinemill.process", str(os.getpid())]
+        return [*parent, sys.executable, "-m", module, str(job), str(number)], {}
+    if remote() and not database():
+        raise BadInput(
+            "KINEMILL_DATABASE",
+            "is not set, and the nodes have homes of their own",
+            fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
+        )
+    where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
+    errand = Errand.of(module, (where, str(number)), search.home, [job, *search.files()])
+    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # the dead are replaced above
+    return ["resources.ray_job", alone.model_dump_json(), str(os.getpid())], errand.environment()
+
+
+def search_elsewhere(
+    search: Search, bounds: Bounds, workers: int, progress: Progress
+) -> list[Line]:
+    """Do the trials of a search in `workers` processes; return all of them, earlier ones too.
+
+    The report and the file with the best settings are written however the search ends. The calling
+    thread starts the processes and waits for them, as PR_SET_PDEATHSIG needs it.
+
+    Raises:
+        TrainingFailed: the workers died over and over, or no trial has a result.
+    """
+    with lock(search.home, f"tune/{search.name}/search", progress.say), tracked(search) as run:
+        models = models_folder(search.home, search.task().name)
+        told = replace(bounds, parent=run[0], experiment=run[1], tracked_models=str(models))
+        try:
+            _work(search, told, workers, progress)
+        finally:
+            write_report(search)
+            write_best(search)
+    found = lines(search)
+    if all(line.error is None for line in found):
+        raise _nothing(search, found)
+    return found
+
+
+def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> None:
+    own = Workers(search, write_job(search, bounds))
+    known = {line.number for line in _ended(search)}
+    try:
+        with keeping(lambda: f"{len(known)} of {bounds.trials} trials are kept; {resume()}"):
+            for number in range(workers):
+                own.start(number)
+            while own.running:
+                time.sleep(_LOOK_EVERY)
+                own.repeat(progress)
+                own.look(progress)
+                _report(search, known, bounds.trials, progress)
+    finally:
+        own.stop()
+
+
+def _report(search: Search, known: set[int], total: int, progress: Progress) -> None:
+    """Report the trials that ended since the last call, and add them to the known ones."""
+    for line in _ended(search):
+        if line.number not in known:
+            known.add(line.number)
+            progress.say(line.told())
+            progress.advance("search", len(known), total)
+
+
+def _ended(search: Search) -> list[Line]:
+    return [line for line in lines(search) if line.outcome not in {"waiting", "running"}]
+
+
+def _nothing(search: Search, found: list[Line]) -> TrainingFailed:
+    why = next((line.why for line in found if line.why), "none came to its end")
+    return TrainingFailed(
+        search.name,
+        f"no trial has a result; the first: {why}",
+        fix="the same command goes on; give it more --timeout or --trials, or mend tune.space",
+    )

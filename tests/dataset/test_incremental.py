@@ -1,0 +1,164 @@
+"""A new version takes over from the last one what both have, and is the same to the byte."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.dataset._incremental import runs
+from kinemill.errors import CorruptArtifact
+from kinemill.ingest import ingest
+from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
+from kinemill.store import MANIFEST
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.validate import load_episodes, validate
+from tests.dataset.conftest import make_task, publish, spin
+
+NEW = [spin("c.csv", 2.0, 5.0), spin("test2.csv", 1.0, 1.5, 70), spin("0.csv", speed=4.0, rows=31)]
+
+
+def files_of(home, ref):
+    """All bytes of a version, by file."""
+    folder = home.root / ref.path
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def made_anew(tmp_path, task, contents):
+    """The same version in a home where there was none before."""
+    home = Home(tmp_path / "anew")
+    return files_of(home, make_dataset(task, home, publish(home, contents)).ref)
+
+
+def lose(home, episodes, *names):
+    """Remove the rows of recordings: whoever asks for them is told so."""
+    for one in load_episodes(home, episodes):
+        if one.name in names:
+            shutil.rmtree(one.path.parent)
+
+
+def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_anew(
+    home, contents, tmp_path
+):
+    task, old = make_task(), [one.name for one in contents]
+    make_dataset(task, home, publish(home, contents))
+    grown, shrunk = publish(home, [*contents, *NEW]), publish(home, contents[:-1])
+    lose(home, grown, *old)
+    assert files_of(home, make_dataset(task, home, grown).ref) == made_anew(
+        tmp_path / "grown", task, [*contents, *NEW]
+    )
+    assert files_of(home, make_dataset(task, home, shrunk).ref) == made_anew(
+        tmp_path / "shrunk", task, contents[:-1]
+    )
+
+
+def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_path):
+    task = make_task()
+    make_dataset(task, home, publish(home, contents))
+    changed = [*contents[:-1], replace(contents[-1], values=contents[-1].values[:44] + 0.125)]
+    ref = make_dataset(task, home, publish(home, changed)).ref
+    assert files_of(home, ref) == made_anew(tmp_path, task, changed)
+
+
+@pytest.mark.parametrize("file", ["values.npy", "sources.parquet", "moments.npy", MANIFEST])
+def test_a_damaged_last_version_is_not_taken_over_from(home, contents, tmp_path, file):
+    task = make_task()
+    first = make_dataset(task, home, publish(home, contents)).ref
+    path = home.root / first.path / file
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    ref = make_dataset(task, home, publish(home, [*contents, *NEW])).ref
+    assert files_of(home, ref) == made_anew(tmp_path, task, [*contents, *NEW])
+
+
+def test_a_last_version_that_is_gone_or_of_other_channels_is_not_taken_over_from(
+    home, contents, tmp_path
+):
+    task, episodes = make_task(), publish(home, contents)
+    first = make_dataset(task, home, episodes).ref
+    turned = task.model_copy(update={"channels": dict(reversed(task.channels.items()))})
+    second = make_dataset(turned, home, episodes).ref
+    assert files_of(home, second) == made_anew(tmp_path, turned, contents)
+    shutil.rmtree(home.root / second.path)
+    grown = publish(home, [*contents, *NEW])
+    lose(home, grown, contents[0].name)
+    with pytest.raises(CorruptArtifact):
+        make_dataset(task, home, grown)
+    assert load_dataset(home, first)
+
+
+RULES = st.sampled_from(
+    [
+        {},
+        {"validation": {"tail": 0.4}},
+        {"unused": ["a*"]},
+        {"unused": [{"rows": [5, 12], "of": "b*"}]},
+        {"test": ["test*", {"rows": [10, 30], "of": "c*"}]},
+    ]
+)
+BASE = [spin("val.csv", speed=1.0), spin("test.csv", 9.0, 20.0), spin("a.csv"), spin("b.csv")]
+VISITS = st.tuples(st.sets(st.sampled_from(range(len(NEW)))), RULES)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(VISITS, min_size=2, max_size=3))
+def test_whatever_comes_and_goes_every_version_is_as_if_made_anew(tmp_path_factory, history):
+    folder = tmp_path_factory.mktemp("history")
+    home = Home(folder / "home")
+    for number, (visitors, rules) in enumerate(history):
+        contents = [*BASE, *(NEW[index] for index in sorted(visitors))]
+        task = make_task({"validate": {"min_steps": 5}}, **rules)
+        ref = make_dataset(task, home, publish(home, contents)).ref
+        assert files_of(home, ref) == made_anew(folder / f"{number}", task, contents)
+
+
+def test_what_lies_beside_the_rows_is_taken_over_too(tmp_path):
+    made = Dummy(episodes=6, samples=40, image=(4, 6), instructions=["go", "stop"])
+    path = tmp_path / "arm.yaml"
+    path.write_text(
+        "task: arm\ndt: 0.02\nchannels:\n  angle: {role: state, unit: rad, kind: angle}\n"
+        "  speed: {role: state, unit: rad/s, derivative_of: angle}\n"
+        "  torque: {role: action, unit: N*m}\n  reward: {role: reward, unit: '1'}\n"
+        "  camera: {role: image}\n  said: {role: text}\n"
+        "learn: {type: dynamics, model: {type: mlp}, history: 2, horizon: 2}\n"
+    )
+    own = {"verify.horizon": 5, "learn.history": 2} | dummy_overrides(load_task(path), made)
+    task = load_task(path, own)
+    write_dummy_logs(task, tmp_path / "logs", made)
+    late = max((tmp_path / "logs").iterdir())
+    late.rename(tmp_path / late.name)
+
+    def accepted(home):
+        return validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref).ref
+
+    home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
+    make_dataset(task, home, accepted(home))
+    (tmp_path / late.name).rename(late)
+    grown = make_dataset(task, home, accepted(home)).ref
+    anew = make_dataset(task, other, accepted(other)).ref
+    assert (home.root / grown.path / "references.npy").is_file()
+    assert files_of(home, grown) == files_of(other, anew)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12), st.randoms())
+def test_runs_copy_each_row_that_was_there_to_its_place(pieces, random):
+    rows = np.array([length for length, _ in pieces])
+    stops = np.cumsum(rows)
+    starts, kept = stops - rows, np.array([old for _, old in pieces])
+    order = random.sample(range(len(pieces)), len(pieces))
+    places = np.zeros(len(pieces), np.int64)
+    places[order] = np.cumsum(rows[order]) - rows[order]
+    new, old = np.full(stops[-1], -1), np.arange(stops[-1])
+    for now, then in runs(starts, stops, np.where(kept, places, -1)):
+        assert (new[now] < 0).all()
+        new[now] = old[then]
+    wanted = [
+        place + np.arange(length) if is_old else np.full(length, -1)
+        for (length, is_old), place in zip(pieces, places, strict=True)
+    ]
+    np.testing.assert_array_equal(new, np.concatenate(wanted))

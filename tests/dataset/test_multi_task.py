@@ -1,0 +1,151 @@
+"""Several tasks in one dataset, and how often training draws from each class."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.errors import BadInput
+from kinemill.store import MANIFEST, index_path, publish_json, read_json
+from kinemill.task import load_task
+from tests.dataset.conftest import publish, spin
+
+CHANNELS = """
+channels:
+  torque: {role: action, unit: N*m}
+  angle: {role: state, unit: rad, kind: angle}
+  speed: {role: state, unit: UNIT, derivative_of: angle}
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """Writes task files into one folder and reads one of them."""
+
+    def write(name, dataset="{}", dt=0.01, unit="rad/s", extra=""):
+        text = (
+            f"task: {name}\ndt: {dt}\ndataset: {dataset}\n{CHANNELS.replace('UNIT', unit)}{extra}"
+        )
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        return load_task(path)
+
+    return write
+
+
+def publish_last(home, contents, task):
+    ref = publish(home, contents, task=task)
+    publish_json(index_path(home, task, "episodes.json"), {"snapshot": ref.to_json()})
+    return ref
+
+
+OWN = "{validation: [val*], test: [test*], with: [leg]}"
+LEG = ("leg_a.csv", "val_leg.csv", "test_leg.csv")
+
+
+def test_another_tasks_episodes_join_training_whole_whatever_they_are_called(home, contents, tasks):
+    tasks("leg")
+    arm = tasks("arm", OWN.replace("[val*]", "{tail: 0.5}"))
+    publish_last(home, [*(spin(name, rows=40) for name in LEG), contents[1]], "leg")
+    outcome = make_dataset(arm, home, publish(home, contents))
+    dataset = load_dataset(home, outcome.ref)
+    leg = [one for one in dataset.episodes if one.task == "leg"]
+    assert {(one.name, one.split, one.rows) for one in leg} == {(n, "train", 40) for n in LEG}
+    # `a.csv` is a recording of both tasks: the arm's own counts, once in each half of its tail.
+    assert sum(one.recording == contents[1].recording for one in dataset.episodes) == 2
+    made_from = read_json(home.root / outcome.ref.path / MANIFEST)["inputs"]
+    assert list(made_from["with"]) == ["leg"]
+
+
+def test_more_of_the_other_task_makes_a_new_version(home, contents, tasks):
+    tasks("leg")
+    arm = tasks("arm", OWN)
+    own = publish(home, contents)
+    publish_last(home, [spin("leg_a.csv")], "leg")
+    first = make_dataset(arm, home, own)
+    publish_last(home, [spin("leg_a.csv"), spin("leg_b.csv")], "leg")
+    second = make_dataset(arm, home, own)
+    assert (first.summary["episodes"]["train"], second.summary["episodes"]["train"]) == (3, 4)
+
+
+def test_with_split_the_other_tasks_episodes_obey_the_same_rules(home, contents, tasks):
+    tasks("leg")
+    arm = tasks("arm", OWN.replace("[leg]", "[{task: leg, split: true}]"))
+    publish_last(home, [spin(name) for name in LEG], "leg")
+    dataset = load_dataset(home, make_dataset(arm, home, publish(home, contents)).ref)
+    found = {one.name: one.split for one in dataset.episodes if one.task == "leg"}
+    assert found == dict(zip(LEG, ("train", "validation", "test"), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"dt": 0.02}, "has a time step of 0.02 s; expected 0.01 s"),
+        ({"unit": "deg/s"}, "has 'speed' with unit 'deg/s'; expected 'rad/s'"),
+        ({}, "has no validated episodes yet; try: kinemill run leg"),
+    ],
+)
+def test_tasks_that_do_not_fit_are_refused_with_what_differs(home, contents, tasks, other, said):
+    tasks("leg", **other)
+    with pytest.raises(BadInput) as caught:
+        make_dataset(tasks("arm", OWN), home, publish(home, contents))
+    assert said.split(";")[0] in str(caught.value)
+    assert "dataset.with: leg" in str(caught.value)
+
+
+def weights(dataset):
+    return {one.name: one.weight for one in dataset.episodes if one.split == "train"}
+
+
+def drawn(dataset):
+    """Share of the training rows that each episode stands for."""
+    train = dataset.of("train")
+    total = sum(one.weight * one.rows for one in train)
+    assert total == pytest.approx(sum(one.rows for one in train))
+    return {one.name: one.weight * one.rows / total for one in train}
+
+
+@pytest.mark.parametrize(
+    ("balance", "shares"),
+    [
+        ("{by: episode}", [1 / 3, 1 / 3, 1 / 3]),
+        ("{by: episode, power: 0}", [100 / 175, 50 / 175, 25 / 175]),
+        ("{by: task}", [100 / 150 / 2, 50 / 150 / 2, 1 / 2]),
+        # sqrt(150) : sqrt(25)
+        ("{by: task, power: 0.5}", [2 / 3 * 0.71010, 1 / 3 * 0.71010, 0.28990]),
+    ],
+)
+def test_classes_are_drawn_as_balance_says(home, tasks, balance, shares):
+    tasks("leg")
+    arm = tasks("arm", OWN.replace("}", f", balance: {balance}}}", 1))
+    publish_last(home, [spin("leg.csv", rows=25)], "leg")
+    own = [spin("a.csv", rows=100), spin("b.csv", rows=50), spin("val.csv"), spin("test.csv")]
+    dataset = load_dataset(home, make_dataset(arm, home, publish(home, own)).ref)
+    found = drawn(dataset)
+    assert [found[name] for name in ("a.csv", "b.csv", "leg.csv")] == pytest.approx(
+        shares, abs=1e-4
+    )
+
+
+def test_classes_come_from_metadata_and_an_unknown_one_is_an_error(home, tasks):
+    meta = "ingest: {meta: {name: '(?P<speed>slow|fast)_.*'}}\n"
+    rules = "{validation: ['*val*'], test: ['*test*'], balance: {by: speed}}"
+    arm = tasks("arm", rules, extra=meta)
+    names = ["slow_a", "slow_b", "slow_c", "fast_a", "slow_val", "fast_test"]
+    own = [spin(f"{name}.csv") for name in names]
+    found = drawn(load_dataset(home, make_dataset(arm, home, publish(home, own)).ref))
+    assert found["fast_a.csv"] == pytest.approx(0.5)
+    assert found["slow_b.csv"] == pytest.approx(1 / 6)
+    with pytest.raises(BadInput, match=r"dataset.balance.by: speed: is not known of 1 .* odd.csv"):
+        make_dataset(arm, home, publish(home, [*own, spin("odd.csv")]))
+
+
+def test_a_dataset_without_balance_weighs_all_rows_alike(home, contents, tasks):
+    arm = tasks("arm", "{validation: [val*], test: [test*]}")
+    outcome = make_dataset(arm, home, publish(home, contents))
+    assert set(weights(load_dataset(home, outcome.ref)).values()) == {1.0}
+    assert np.isfinite(
+        json.loads((home.root / outcome.ref.path / "dataset.json").read_text())["dt"]
+    )

@@ -1,0 +1,98 @@
+"""Near-duplicates in a split: on one side, for ever, and told where a rule tears them apart."""
+
+import pytest
+
+from kinemill.dataset import make_dataset, show_dataset, warnings
+from kinemill.dataset._near_duplicates import roots_of, tell_repeats
+from kinemill.dataset._split import Known, cut_pieces, position
+from kinemill.errors import BadInput
+from kinemill.store import publish_json
+from tests.dataset.conftest import Content, make_task, publish, spin
+
+
+def note(home, later, earlier, parts=None):
+    """The note that `validate` leaves on a recording that repeats another."""
+    path = home.store / "twins" / "arm" / f"{later.recording}.json"
+    root = earlier.recording if earlier else None
+    publish_json(
+        path, {"format": 1, "recording": later.recording, "root": root, "parts": parts or {}}
+    )
+
+
+def sides(pieces):
+    return {piece.name: piece.split for piece in pieces}
+
+
+SHARES = {"validation": 0.3, "test": 0.3}
+
+
+def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
+    rules = make_task(**SHARES)
+    runs = [spin(f"run{k}.csv") for k in range(60)]
+    before = sides(cut_pieces(rules.dataset, runs))
+    for later, earlier in zip(runs[30:], runs[:30], strict=True):
+        note(home, later, earlier)
+    known = Known(roots=roots_of(rules, home, runs))
+    after = sides(cut_pieces(rules.dataset, runs, known=known))
+    assert all(after[f"run{k + 30}.csv"] == after[f"run{k}.csv"] for k in range(30))
+    assert all(after[f"run{k}.csv"] == before[f"run{k}.csv"] for k in range(30))
+    assert sum(after[name] != before[name] for name in after) >= 5  # else this proves nothing
+    assert tell_repeats(rules.dataset, runs, known) == {"recordings": 30, "torn": 0, "shown": []}
+
+
+def test_repeats_that_patterns_put_apart_are_told(home, contents):
+    a, val, b = (next(c for c in contents if c.name == n) for n in ("a.csv", "val.csv", "b.csv"))
+    note(home, val, a)
+    note(home, b, a)
+    made = make_dataset(make_task(), home, publish(home, contents))
+    assert made.summary["repeats"] == {
+        "recordings": 2,
+        "torn": 1,
+        "shown": [{"train": ["a.csv", "b.csv"], "validation": ["val.csv"]}],
+    }
+    (told,) = warnings(made.summary)
+    assert "train: a.csv, b.csv; validation: val.csv" in told
+    assert show_dataset(home, "arm")["warnings"] == [told]
+    assert (
+        warnings(
+            make_dataset(
+                make_task(unused=["a*", "b*"], test=["test*"], validation=["val*"]),
+                home,
+                publish(home, [*contents, spin("c.csv")]),
+            ).summary
+        )
+        == []
+    )
+
+
+def test_a_note_made_later_makes_a_new_version_and_apart_ignores_it(home, contents):
+    first = make_dataset(make_task(), home, publish(home, contents))
+    note(home, contents[3], contents[1])
+    second = make_dataset(make_task(), home, publish(home, contents))
+    assert first.ref != second.ref
+    apart = make_dataset(make_task(repeats="apart"), home, publish(home, contents))
+    assert apart.summary["repeats"]["recordings"] == 0
+
+
+def test_parts_follow_parts_where_the_split_is_by_part(home):
+    rules = make_task(by="part", **SHARES)
+    demos = [Content("bag.h5", spin("x").values, piece=k, part=f"demo_{k}") for k in range(40)]
+    recording = demos[0].recording
+    parts = {f"demo_{k + 20}": f"{recording}/demo_{k}" for k in range(20)}
+    note(home, demos[0], None, parts)
+    known = Known(roots=roots_of(rules, home, demos))
+    split = {piece.episode: piece.split for piece in cut_pieces(rules.dataset, demos, known=known)}
+    assert all(split[demos[k].id] == split[demos[k + 20].id] for k in range(20))
+    assert len(set(split.values())) == 3
+    by_recording = make_task(**SHARES)
+    assert roots_of(by_recording, home, demos) == {}
+
+
+def test_an_empty_side_is_told_that_repeats_stay_together(home):
+    runs = [spin(f"run{k}.csv") for k in range(12)]
+    first = min(runs, key=lambda run: abs(position(run.recording) - 0.9))  # a place of training
+    for run in runs:
+        if run is not first:
+            note(home, run, first)
+    with pytest.raises(BadInput, match=r"11 near-duplicates stay.*repeats: apart"):
+        make_dataset(make_task(**SHARES), home, publish(home, runs))

@@ -1,0 +1,155 @@
+"""Drafts from logs of every format: what their readers hold, and that the drafts take them in."""
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+from scipy.io import savemat
+
+from kinemill.dataset import load_dataset, make_dataset
+from kinemill.draft.builder import draft
+from kinemill.draft.schema_inference import form_of, survey
+from kinemill.ingest import ingest
+from kinemill.task import load_task
+from kinemill.validate import load_checks, validate
+from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
+
+SETS = [
+    ("bouc_wen_sim_h5/train.h5", 1 / 750, ["channel_y"], ["u"], 40_960),
+    ("cascaded_tanks/dataBenchmark.mat", 4.0, ["yest", "yval"], ["uest", "uval"], 1024),
+    (
+        "cartpole_sim_mcap/simulation_example.mcap",
+        0.1,
+        ["cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity"],
+        [],
+        387,
+    ),
+]
+
+
+def drafted(tmp_path, source, rate=None):
+    path = tmp_path / "drafted.yaml"
+    path.write_text(draft("drafted", source, rate), encoding="utf-8")
+    return load_task(path, {"ingest.settle": 0.0})
+
+
+def taken(task, home, source):
+    """Run a draft to its dataset; return it and the rows that ingest read."""
+    report = ingest(task, home, source)
+    episodes = validate(task, home, report.outcome.ref)
+    assert all(item.passed for item in load_checks(home, episodes.ref) if item.blocking)
+    return load_dataset(home, make_dataset(task, home, episodes.ref).ref), report.outcome.summary
+
+
+@pytest.mark.parametrize(("log", "dt", "states", "actions", "rows"), SETS)
+def test_a_real_log_gives_a_task_that_takes_it_in(
+    shared_data, tmp_path, home, log, dt, states, actions, rows
+):
+    task = drafted(tmp_path, shared_data / log)
+    assert task.dt == pytest.approx(dt, rel=1e-9)
+    assert (task.states, task.actions) == (states, actions)
+    dataset, summary = taken(task, home, shared_data / log)
+    assert (summary["quarantined"], summary["rows"]) == (0, rows)
+    assert {episode.split for episode in dataset.episodes} == {"train", "validation", "test"}
+
+
+def test_a_flight_log_gives_its_fast_topics(shared_data, tmp_path, home):
+    log = shared_data / "px4_ulog" / "sample_log_small.ulg"
+    task = drafted(tmp_path, log)
+    assert task.channels["vehicle_attitude_q_0"].source[0].name == "vehicle_attitude.q[0]"
+    assert {task.channels[f"vehicle_attitude_q_{at}"].kind for at in range(4)} == {"quaternion"}
+    assert task.channels["sensor_combined_accelerometer_m_s2_2"].unit == "m/s^2"
+    assert "sensor_combined_gyro_integral_dt" not in task.channels  # us a sample took
+    rate = task.channels["vehicle_angular_velocity_xyz_0"]
+    assert (rate.role, rate.unit) == ("state", "rad/s")
+    control = task.channels["actuator_controls_0_control_0"]
+    assert (control.role, control.resample.method) == ("action", "hold")
+    assert not any("padding" in name or "timestamp" in name for name in task.columns)
+    assert "battery_status" not in " ".join(task.columns)  # at 2 Hz
+    _, summary = taken(task, home, log)
+    assert (summary["quarantined"], summary["tracks"] > 0) == (0, True)
+
+
+def test_motion_clips_give_joints_by_name_once(shared_data, tmp_path):
+    task = drafted(tmp_path, shared_data / "awd_motion")
+    sources = {channel.source[0].name for channel in task.channels.values() if channel.source}
+    knee = task.channels["joints_vel_left_knee"]
+    assert (knee.derivative_of, knee.unit) == ("joints_pos_left_knee", "rad/s")
+    assert "joints_pos[3]" not in sources  # the same numbers as joints_pos[left_knee]
+    assert task.dt == pytest.approx(1 / 30)  # of the slower half of the clips
+
+
+@pytest.mark.parametrize("form", ["mcap", "ros2", "ros1", "ulog"])
+def test_logs_of_messages_are_drafted_from_their_fields(tmp_path, home, form):
+    messages = run(seconds=8.0)
+    if form == "mcap":
+        log = write_mcap(tmp_path / "a.mcap", messages)
+    elif form == "ulog":
+        log = tmp_path / "a.ulg"
+        log.write_bytes(ulog_bytes(ulog_samples(seconds=8.0)))
+    else:
+        log = write_bag(tmp_path / ("a.bag" if form == "ros1" else "bag"), messages)
+    task = drafted(tmp_path, log)
+    assert task.columns
+    assert not any("stamp" in name for name in task.columns)
+    _, summary = taken(task, home, log)
+    assert (summary["quarantined"], summary["rows"] > 100) == (0, True)
+
+
+def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
+    time = 0.01 * np.arange(300)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(3):
+            group = file.create_group(f"data/demo_{number}")
+            group["obs/time"] = time
+            group["obs/joint_pos"] = np.stack([np.sin(time), np.cos(time + number)], axis=1)
+            group["actions"] = np.cos(3 * time)[:, None]
+            group["obs/image"] = np.zeros((300, 4, 4, 3), np.uint8)
+            group["note"] = np.array([b"hello"] * 300)
+            group["calibration"] = np.arange(7.0)
+    tables = survey(tmp_path / "a.h5")
+    assert [one.part for one in tables] == ["data/demo_0", "data/demo_1", "data/demo_2"]
+    assert set(tables[0].values) >= {"obs/joint_pos[0]", "obs/joint_pos[1]", "actions[0]"}
+    assert tables[0].step == pytest.approx(0.01)
+    left_out = tables[0].left_out
+    assert "images" in left_out["obs/image"]
+    assert "text" in left_out["note"]
+    assert left_out["calibration"] == "has not a row for each of 300"
+    task = drafted(tmp_path, tmp_path / "a.h5")
+    assert (task.states, len(task.actions)) == (["obs_joint_pos_0", "obs_joint_pos_1"], 1)
+    assert (task.dataset.by, task.dataset.test) == ("part", ["*/data/demo_2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("a.npz", lambda path, columns: np.savez(path, **columns)),
+        ("a.mat", savemat),
+        ("a.parquet", lambda path, columns: pl.DataFrame(columns).write_parquet(path)),
+    ],
+)
+def test_arrays_and_tables_are_drafted_alike(tmp_path, home, name, save):
+    time = 0.02 * np.arange(600)
+    columns = {"t": time, "theta": np.sin(time), "omega": np.cos(time), "tau": np.sin(5 * time)}
+    save(tmp_path / name, columns)
+    task = drafted(tmp_path, tmp_path / name)
+    assert (task.dt, task.states, task.actions) == (0.02, ["theta", "omega"], ["tau"])
+    assert task.channels["omega"].derivative_of == "theta"
+    assert task.ingest.time == ["t"]
+    _, summary = taken(task, home, tmp_path / name)
+    assert summary["rows"] == 600
+
+
+def test_a_format_is_known_by_content_before_its_ending(tmp_path, shared_data):
+    log = tmp_path / "a.csv"
+    log.write_bytes((shared_data / "bouc_wen_sim_h5" / "train.h5").read_bytes()[:4096])
+    assert form_of(log) == "hdf5"
+    (tmp_path / "a.json").write_text("{}")
+    assert form_of(tmp_path / "a.json") is None  # any program's
+
+
+def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):
+    task = drafted(tmp_path, shared_data / "rlc_sim")
+    sources = [source.name for one in task.channels.values() for source in one.source or []]
+    assert "V_C[0]" in sources
+    assert "V_C[1]" not in sources  # the same numbers

@@ -1,0 +1,76 @@
+"""Demonstrations by an unsteady hand: what is done differs, what is written down does not."""
+
+import gymnasium
+import h5py
+import numpy as np
+import pytest
+from gymnasium.spaces import Box
+
+from kinemill.environments._dart_noise import Unsteady
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.errors import BadInput
+from kinemill.task import load_task
+from tests.conftest import ROOT
+
+
+class Bench(gymnasium.Env):
+    """Notes what it is told to do."""
+
+    action_space = Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+
+    def __init__(self):
+        self.told = []
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.told.append(action)
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+def told(seed, spread, rows=4000):
+    bench = Bench()
+    unsteady = Unsteady(bench, spread)
+    unsteady.reset(seed=seed)
+    for _ in range(rows):
+        unsteady.step(np.array([0.0, 0.5]))
+    return np.array(bench.told)
+
+
+def test_noise_has_the_spread_asked_for_and_follows_from_the_seed():
+    """0.1 of half the range: 0.2 and 0.05, to 5 % (4,000 draws give 1.1 %)."""
+    found = told(3, 0.1)
+    assert found.std(0) == pytest.approx([0.2, 0.05], rel=0.05)
+    assert found.mean(0) == pytest.approx([0.0, 0.5], abs=0.02)
+    np.testing.assert_array_equal(found, told(3, 0.1))
+    assert not np.array_equal(found, told(4, 0.1))
+    assert Bench.action_space.contains(told(3, 5.0, 50).astype(np.float32)[0])
+    assert (np.abs(told(3, 5.0, 50)[:, 0]) <= 2.0).all()
+
+
+def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path):
+    """The tool starts near the middle: a steady hand keeps to a line, an unsteady one leaves it."""
+    aside = {}
+    for spread in (0.0, 0.6):
+        task = load_task(ROOT / "tasks" / "targets.yaml", {"environment.unsteady": spread})
+        shown = demonstrate(task, tmp_path / str(spread), range(8))
+        far = []
+        for one in shown:
+            with h5py.File(one.file) as log:
+                (episode,) = log.values()
+                place = episode["observations/place"][:]
+                actions = episode["actions"][:]
+            line = place[-1] - place[0]
+            off = place - place[0]
+            across = (off[:, 0] * line[1] - off[:, 1] * line[0]) / np.linalg.norm(line)
+            far.append(np.abs(across).max())
+            assert np.linalg.norm(actions, axis=1).max() <= 0.4 + 1e-6  # the expert's own speed
+        aside[spread] = np.mean(far)
+    assert aside[0.0] < 0.01
+    assert aside[0.6] > 0.02
+
+
+def test_choices_cannot_be_carried_out_unsteadily():
+    with pytest.raises(BadInput, match="actions are Discrete"):
+        Unsteady(gymnasium.make("CartPole-v1"), 0.1)

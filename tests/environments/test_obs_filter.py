@@ -1,0 +1,126 @@
+"""A policy that sees a part of what its environment shows, in an order of its own."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.evaluation import try_policy
+from kinemill.environments.obs_filter import narrowed
+from kinemill.environments.rollout_logs import film_policy, roll_out
+from kinemill.export.policy import describe, write_policy
+from kinemill.ingest import ingest
+from kinemill.runtime import load
+from kinemill.task import load_task
+from kinemill.train.policy import PolicyLayout, PolicyModule
+from kinemill.train.policy_runner import as_policy
+from kinemill.verify.policies.evaluate_files import try_out
+from kinemill.verify.policies.subject import Subject
+from kinemill.verify.policies.test_inputs import met_in_episodes
+from kinemill.verify.policies.trials import filmed
+from tests.conftest import ROOT
+
+LIMITS = {"x_command": (-0.5, 0.5), "y_command": (-0.5, 0.5)}
+GOAL = np.float32([0.3, -0.2])  # m
+UNITS = {"x": "m", "y": "m"} | dict.fromkeys(LIMITS, "m/s")
+
+
+class Homing(PolicyModule):
+    """To the goal, as fast as it is far: sees y before x, the camera, none of the rates shown."""
+
+    def __init__(self) -> None:
+        images, seen = {"camera": (64, 64, 3)}, ("y", "x")
+        super().__init__(PolicyLayout(0.05, seen, tuple(LIMITS), UNITS, LIMITS, images=images))
+        self.goal = torch.nn.Parameter(torch.from_numpy(GOAL))
+
+    @property
+    def carry_shapes(self):
+        return ()
+
+    def forward(self, *tensors):
+        observation, camera = tensors
+        light = camera.float().amax(dim=(1, 2, 3)).clamp(0.0, 1.0)[:, None]
+        return (((self.goal - observation.flip(1)) * light).clamp(-0.5, 0.5),)
+
+
+@pytest.fixture(scope="module")
+def task():
+    changed = {"environment.steps": 12, "environment.trials": {"episodes": 5, "watched": 1}}
+    changed |= {"environment.unsteady": 0.0}  # of who demonstrates
+    return load_task(ROOT / "tasks" / "targets.yaml", changed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("homing")
+    write_policy(Homing(), describe(Homing(), "targets", "d" * 64), folder)
+    return folder
+
+
+def homes(run):
+    """All four numbers are recorded, and what was done follows from the first two, in order."""
+    place = run.observations["observation"][:-1, :2]
+    assert run.layout.observation == ("x", "y", "x_rate", "y_rate")
+    assert run.observations["observation"].shape == (13, 4)
+    assert run.actions == pytest.approx(np.clip(GOAL - place, -0.5, 0.5), abs=1e-6)
+
+
+def test_it_is_tried_alone_and_by_several_processes(task, folder):
+    alone = try_policy(task, load(folder), [3, 4], record=2)
+    for run in alone.episodes:
+        homes(run)
+    in_torch = try_policy(task, as_policy(Homing()), [3, 4], record=2)
+    assert in_torch.returns == pytest.approx(alone.returns)
+
+
+@pytest.mark.slow  # starts two processes
+def test_several_processes_show_it_the_same(task, folder):
+    alone, shared = (try_policy(task, load(folder), [3, 4], workers=n, record=2) for n in (1, 2))
+    assert alone.returns == shared.returns
+    homes(shared.episodes[1])
+
+
+def test_it_is_verified_and_tried_on_what_it_met(task, folder):
+    module = Homing()
+    subject = Subject(task, folder, module, describe(module, "targets", "d" * 64))
+    tried = try_out(subject)
+    assert [line for line in tried.gates if not line.passed] == []
+    assert tried.looped.parted == [None] * 5
+    met = met_in_episodes(tried.looped.model.episodes, subject.policy.interface)
+    first = tried.looped.model.episodes[0].observations
+    assert list(met.inputs) == ["observation", "camera"]
+    assert (met.inputs["observation"][0] == first["observation"][:12, [1, 0]]).all()
+    assert (met.inputs["camera"][0] == first["camera"][:12]).all()
+    assert tried.probes[0].name == "observations met"
+
+
+def test_it_is_filmed(task, folder, tmp_path):
+    assert filmed(task, load(folder), 3).shape[0] == 13
+    (film,) = film_policy(task, load(folder), [3], tmp_path)
+    assert film.endswith("targets-000003.webp")
+
+
+@pytest.mark.parametrize("way", ["rollout", "expert"])
+def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, home, way):
+    logs = home.logs("targets")
+    if way == "rollout":
+        (found,) = roll_out(task, load(folder), [3], logs)
+        path = found["file"]
+    else:
+        (shown,) = demonstrate(task, logs, [3], expert=load(folder), failures=True)
+        path = shown.file
+    with h5py.File(path) as file:
+        place, rates = (file[f"episode_0/observations/{name}"][:] for name in ("place", "rates"))
+        wanted = np.clip(GOAL - place, -0.5, 0.5)
+        assert file["episode_0/actions"][:] == pytest.approx(wanted, abs=1e-6)
+    assert (rates[-1] * GOAL > 0).all()  # m/s, on its way there
+    assert [entry["outcome"] for entry in ingest(task, home, logs).files] == ["episodes"]
+
+
+def test_names_that_are_not_shown_leave_everything_in_its_place():
+    shown, seen = (PolicyLayout(0.1, tuple(names), (), {}) for names in ("abc", "cb"))
+    whole = np.arange(6.0).reshape(2, 3)  # two steps
+    assert (narrowed(whole, seen, shown) == whole[:, [2, 1]]).all()
+    assert narrowed(whole, PolicyLayout(0.1, tuple("qb"), (), {}), shown) is whole
+    assert narrowed(whole, shown, shown) is whole

@@ -1,0 +1,68 @@
+"""Logs that several processes read before one ingest takes them in."""
+
+import pytest
+
+from kinemill.ingest import ingest, prefetch
+from kinemill.ingest.decisions import decide
+from kinemill.ingest.recordings import STAGE
+from kinemill.store import MANIFEST, file_digest
+from kinemill.task import load_task
+from tests.ingest.test_kills import TASK
+
+
+def write_log(file, shift):
+    lines = [f"{k / 100},{(k % 17) * 0.01 + shift},{(k % 5) * 0.1}" for k in range(60)]
+    file.write_text("\n".join(["time,angle,torque", *lines, ""]))
+
+
+@pytest.fixture
+def task(tmp_path):
+    file = tmp_path / "drive.yaml"
+    file.write_text(TASK)
+    return load_task(str(file))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    logs = tmp_path / "in"
+    logs.mkdir()
+    for number in range(5):
+        write_log(logs / f"{number}.csv", float(number))
+    return logs
+
+
+def read(home, task):
+    """Return the outcomes that are published, and when each was written."""
+    outcomes = (home.store / STAGE / task.name).iterdir()
+    return {one.name: (one / MANIFEST).stat().st_mtime_ns for one in outcomes}
+
+
+def test_shares_are_all_there_is_and_the_ingest_finds_them_read(task, home, folder):
+    counts = [prefetch.read_ahead(task, home, folder, (number, 2)) for number in range(2)]
+    assert counts == [3, 2]
+    before = read(home, task)
+    assert len(before) == 5
+    report = ingest(task, home, folder)
+    assert report.outcome.summary["recordings"] == 5
+    assert read(home, task) == before
+
+
+def test_one_share_alone_leaves_the_others_to_the_ingest(task, home, folder):
+    prefetch.read_ahead(task, home, folder, (0, 2))
+    before = read(home, task)
+    report = ingest(task, home, folder)
+    assert report.outcome.summary["recordings"] == 5
+    assert read(home, task).items() > before.items()
+
+
+def test_what_is_read_ahead_and_then_taken_away_is_no_recording(task, home, folder):
+    prefetch.read_ahead(task, home, folder, (0, 1))
+    (folder / "0.csv").unlink()
+    assert ingest(task, home, folder).outcome.summary["recordings"] == 4
+
+
+def test_what_a_person_rejected_is_not_read(task, home, folder):
+    rejected = folder / "0.csv"
+    decide(home, task.name, (file_digest(rejected), rejected.name), "reject", "noise")
+    assert prefetch.read_ahead(task, home, folder, (0, 1)) == 4
+    assert len(read(home, task)) == 4

@@ -1,0 +1,313 @@
+"""Backups: what is in them, what is copied again, and bringing a home back."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.maintenance.backup_pool import Pool, open_backup
+from kinemill.maintenance.backups import back_up
+from kinemill.maintenance.restore import restore
+from kinemill.maintenance.sqlite_backup import copy_database
+from kinemill.store import file_digest, open_ref
+from kinemill.store.home import Home
+from kinemill.store.locks import holders, in_use, lock, unused
+from kinemill.task.protocols import Silence
+from tests.register.conftest import TASK
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def full(home, made):
+    """A home with an outcome, a drop folder, raw bytes, a database in use and leftovers."""
+    ref = made("model", n=1)
+    (home.logs("cart")).mkdir(parents=True)
+    (home.logs("cart") / "a.csv").write_bytes(b"t,x\n0,1\n")
+    raw = home.store / "raw" / "ab"
+    raw.mkdir(parents=True)
+    digest = file_digest(home.logs("cart") / "a.csv")
+    (raw / f"{digest}.csv").write_bytes(b"t,x\n0,1\n")
+    (raw / f"{digest}.csv").chmod(0o444)
+    with closing(sqlite3.connect(home.mlflow_db)) as database, database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE numbers (value)")
+        database.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(1000)])
+    (home.store / ".staging" / "half").mkdir(parents=True, exist_ok=True)
+    (home.store / ".staging" / "half" / "x").write_bytes(b"x")
+    (home.root / "alerts.yaml").write_text("urls: ['json://user:secret@host']\n")
+    return home, ref
+
+
+@pytest.fixture
+def pool(tmp_path):
+    return tmp_path / "pool"
+
+
+def again(pool, tmp_path, **more):
+    there = Home(tmp_path / "again")
+    restore(there, pool, Silence(), **more)
+    return there
+
+
+def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
+    home, ref = full
+    found = back_up(home, pool, Silence())
+    there = again(pool, tmp_path)
+    assert open_ref(there, ref).is_dir()
+    names = {path.relative_to(there.root).as_posix() for path in there.root.rglob("*.csv")}
+    assert len(names) == 2
+    for name in names:
+        old, new = (home.root / name).stat(), (there.root / name).stat()
+        assert (new.st_mtime_ns, new.st_mode) == (old.st_mtime_ns, old.st_mode)
+        assert (there.root / name).read_bytes() == b"t,x\n0,1\n"
+    with closing(sqlite3.connect(there.mlflow_db)) as database:
+        assert database.execute("SELECT sum(value) FROM numbers").fetchone() == (499500,)
+    assert not (there.root / "alerts.yaml").exists()
+    assert b"secret" not in b"".join(p.read_bytes() for p in pool.rglob("*") if p.is_file())
+    assert not (there.store / ".staging").exists()
+    assert found["added"]["files"] == found["files"] - 1  # the log and its raw bytes are the same
+
+
+def test_a_second_backup_copies_only_what_is_new(full, pool, made):
+    home, _ = full
+    first = back_up(home, pool, Silence())
+    again = back_up(home, pool, Silence())
+    assert again["added"] == {"files": 0, "bytes": 0}
+    made("model", n=2)
+    third = back_up(home, pool, Silence())
+    assert third["files"] == first["files"] + 3
+    assert third["added"]["files"] <= 2  # rows and summary have the bytes of the first model's
+    assert len(open_backup(pool, first["made"])[1]) == first["files"]
+
+
+def test_a_database_is_whole_while_it_is_written(full, pool, tmp_path):
+    """Every transaction adds a pair of numbers that cancel: a copy cut in between would not."""
+    home, _ = full
+    stop = threading.Event()
+
+    def write():
+        with closing(sqlite3.connect(home.mlflow_db, timeout=30)) as database:
+            while not stop.is_set():
+                with database:
+                    database.execute("INSERT INTO numbers VALUES (7)")
+                    database.execute("INSERT INTO numbers VALUES (-7)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            copied = tmp_path / f"copy-{number}.db"
+            copy_database(home.mlflow_db, copied)
+            with closing(sqlite3.connect(copied)) as database:
+                assert database.execute("SELECT sum(value) FROM numbers").fetchone() == (499500,)
+                assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, pool, made):
+    home, ref = full
+    whole = made("model", n=2)
+    (home.root / ref.path / "rows.bin").write_bytes(bytes(999) + b"x")
+    found = back_up(home, pool, Silence())
+    assert [line.split()[0] for line in found["damaged"]] == [f"{ref.path}/rows.bin"]
+    there = Home(pool.parent / "again")
+    restore(there, pool, Silence())
+    assert open_ref(there, whole).is_dir()
+    assert not (there.root / ref.path).exists()
+
+
+def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
+    """A backup holds what the error of a damaged database advises to restore."""
+    home, _ = full
+    reference = home.dagster / "refs" / "latest" / "tiny" / "model.json"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text("{}")
+    runs = home.dagster / "history" / "runs.db"
+    runs.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_bytes(b"")
+    with pytest.raises(CorruptArtifact, match="it has no tables"):
+        back_up(home, pool, Silence())
+    assert not pool.exists()
+
+
+def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, pool, tmp_path):
+    home, _ = full
+    back_up(home, pool, Silence())
+    place = max((pool / "objects").rglob("*"), key=lambda path: path.stat().st_size)
+    place.chmod(0o644)
+    place.write_bytes(b"y" + place.read_bytes()[1:])
+    there = Home(tmp_path / "again")
+    with pytest.raises(CorruptArtifact, match="bytes have changed"):
+        restore(there, pool, Silence())
+    assert {path.name for path in there.root.iterdir()} <= {".locks", ".restored"}
+    back_up(home, pool, Silence())  # of the same size: it is believed until it is read
+
+
+def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
+    home, ref = full
+    back_up(home, pool, Silence())
+    (home.logs("cart") / "b.csv").write_bytes(b"new")
+    with pytest.raises(BadInput, match="not empty"):
+        restore(home, pool, Silence())
+    found = restore(home, pool, Silence(), replace=True)
+    assert not (home.logs("cart") / "b.csv").exists()
+    old = Path(found["replaced"])
+    assert (old / "logs" / "cart" / "b.csv").read_bytes() == b"new"
+    assert (home.root / "alerts.yaml").exists()
+    assert open_ref(home, ref).is_dir()
+
+
+def test_a_home_in_use_is_not_replaced(full, pool):
+    home, _ = full
+    back_up(home, pool, Silence())
+    with lock(home, "up"), pytest.raises(BadInput, match="in use by"):
+        restore(home, pool, Silence(), replace=True)
+
+
+def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_path):
+    home, _ = full
+    first = back_up(home, pool, Silence())["made"]
+    (home.logs("cart") / "b.csv").write_bytes(b"new")
+    back_up(home, pool, Silence())
+    assert not (again(pool, tmp_path, at=first).logs("cart") / "b.csv").exists()
+    with pytest.raises(BadInput, match="has 2 backups of 20"):
+        open_backup(pool, "20")
+
+
+@pytest.mark.parametrize("place", ["inside", "other"])
+def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_path, place):
+    home, _ = full
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+    to = home.root / "pool" if place == "inside" else tmp_path / "other"
+    with pytest.raises(BadInput):
+        back_up(home, to, Silence())
+
+
+def test_linked_files_take_no_room(full, pool):
+    home, ref = full
+    back_up(home, pool, Silence(), link=True)
+    assert (home.root / ref.path / "rows.bin").stat().st_nlink == 2
+    assert (home.logs("cart") / "a.csv").stat().st_nlink == 1  # it may still be written to
+
+
+POINTS = ["restore.read:1", "restore.replaced:1", "moves.renamed:1"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, pool, point):
+    home, ref = full
+    back_up(home, pool, Silence())
+    killed(home, pool, point, "restore(Home.find(), Path(sys.argv[1]), Silence(), replace=True)")
+    if point != "restore.read:1":
+        with pytest.raises(BadInput, match="half restored"):
+            Home.resolve()
+    restore(home, pool, Silence(), replace=point == "restore.read:1")
+    assert open_ref(Home.resolve(), ref).is_dir()
+    with closing(sqlite3.connect(home.mlflow_db)) as database:
+        assert database.execute("SELECT count(*) FROM numbers").fetchone() == (1000,)
+
+
+@pytest.mark.parametrize("point", ["moves.renamed:2", "backup.verified:1"])
+def test_a_backup_that_was_killed_is_none_and_the_next_goes_on(full, pool, point):
+    home, _ = full
+    killed(home, pool, point, "back_up(Home.find(), Path(sys.argv[1]), Silence())")
+    with pytest.raises(BadInput, match="has 0 backups"):
+        open_backup(pool)
+    before = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
+    found = back_up(home, pool, Silence())
+    assert found["added"]["files"] < found["files"] - 1
+    assert before > 0
+
+
+def killed(home, pool, point, what):
+    script = (
+        "import sys; from pathlib import Path; from kinemill.store.home import Home\n"
+        "from kinemill.maintenance.backups import back_up\n"
+        "from kinemill.maintenance.restore import restore\n"
+        f"from kinemill.task.protocols import Silence\n{what}"
+    )
+    told = {**os.environ, "KINEMILL_FAULT": point, "KINEMILL_HOME": str(home.root)}
+    done = subprocess.run([sys.executable, "-c", script, pool], cwd=ROOT, env=told, check=False)
+    assert done.returncode == -9
+
+
+def test_a_home_of_a_newer_kinemill_is_refused(home):
+    home.root.mkdir()
+    (home.root / "home.json").write_text(json.dumps({"format": 2}))
+    with pytest.raises(BadInput, match="written by a newer kinemill"):
+        Home.resolve()
+
+
+RUN = """
+import sys, time
+from pathlib import Path
+import dagster as dg
+from kinemill.store.home import Home
+from resources.task_resource import mill
+from kinemill.task import load_task
+with dg.build_resources({"cart": mill(load_task(sys.argv[1]))}) as made:
+    print("began", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begins_meanwhile(
+    full, pool, tmp_path, empty_database
+):
+    """Each run of Dagster has the task as a resource from its start to its end."""
+    home, _ = full
+    shutil.copy(empty_database, home.mlflow_db)
+    back_up(home, pool, Silence())
+    (tmp_path / "cart.yaml").write_text(TASK)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path / "cart.yaml")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"began\n"  # and no stage holds any lock
+    with pytest.raises(BadInput, match=rf"in use by .*\({process.pid}\), use/"):
+        restore(home, pool, Silence(), replace=True)
+    process.kill()
+    process.wait()
+    with unused(home), pytest.raises(BadInput, match="is being restored; wait until that has"):
+        in_use(home, "run").__enter__()
+    assert restore(home, pool, Silence(), replace=True)["replaced"]
+
+
+def test_several_runs_hold_a_home_at_once(home):
+    with in_use(home, "run-a"), in_use(home, "run-b"):
+        assert len([one for one in holders(home) if one.lock.startswith("use/run-")]) == 2
+        with pytest.raises(BadInput, match="in use by"), unused(home):
+            pass
+    assert holders(home) == []
+    with unused(home):
+        pass
+
+
+def test_what_a_dead_backup_left_is_swept_and_what_a_live_one_writes_is_not(full, pool):
+    home, _ = full
+    back_up(home, pool, Silence())
+    left = Pool(pool, link=False).aside()
+    left.write_bytes(b"half")
+    with Pool(pool, link=False).open():  # another backup, which may be writing it
+        assert left.exists() is False  # it held the pool alone when it began
+        live = Pool(pool, link=False).aside()
+        live.write_bytes(b"half")
+        back_up(home, pool, Silence())
+        assert live.exists()
+    back_up(home, pool, Silence())
+    assert not live.exists()
+    assert not list((pool / "objects").glob(".aside-*"))

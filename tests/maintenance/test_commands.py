@@ -1,0 +1,62 @@
+"""The commands: sizes, documents, exit codes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+from kinemill.cli.maintenance import parse_size
+from kinemill.errors import BadInput
+
+
+def kinemill(*words):
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("20GB", 20 * 10**9),
+        ("500 m", 5 * 10**8),
+        ("1.5T", 15 * 10**11),
+        ("2KiB", 2048),
+        ("1e9", 10**9),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-3GB", "3 GB GB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(BadInput):
+        parse_size(text)
+
+
+def test_room_a_backup_and_a_restored_home(home, made, tmp_path, monkeypatch):
+    old, new = made("model", n=1), made("model", days=1, n=2)
+    told = kinemill("gc", "--dry-run", "--why", "--json")
+    assert told.exit_code == 0
+    found = json.loads(told.stdout)
+    assert [item["name"] for item in found["gone"]] == [old.path]
+    assert [item["name"] for item in found["kept"]] == [new.path]
+    assert kinemill("gc", "--budget", "1kB", "--json").exit_code == 1
+    assert not (home.root / old.path).exists()
+    pool = str(tmp_path / "pool")
+    saved = json.loads(kinemill("backup", pool, "--json").stdout)
+    assert (saved["verified"], saved["damaged"]) == (True, [])
+    monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "again"))
+    restored = json.loads(kinemill("restore", pool, "--json").stdout)
+    assert (restored["made"], restored["files"]) == (saved["made"], saved["files"])
+    assert isinstance(kinemill("restore", pool).exception, BadInput)
+
+
+def test_alerts_that_nobody_asked_for_are_said_and_a_test_that_fails_too(home):
+    home.root.mkdir()
+    assert kinemill("alerts").exit_code == 1
+    (home.root / "alerts.yaml").write_text("urls: ['nonsense://secret']")
+    told = kinemill("alerts", "test", "--json")
+    assert told.exit_code == 1
+    assert "apprise knows no such address" in told.stdout
+    assert "secret" not in told.stdout

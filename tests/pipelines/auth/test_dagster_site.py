@@ -1,0 +1,157 @@
+"""What requests to Dagster need, and which tasks they change."""
+
+import json
+
+import pytest
+
+from pipelines.auth.calls import Refused
+from pipelines.auth.dagster_site import OPERATING, DagsterSite
+from pipelines.auth.permissions import Need
+from pipelines.auth.request import Request
+
+SITE = DagsterSite(
+    {"tiny": "tiny", "tiny_long": "tiny", "walker": "walker"}.get,
+    {"r1": ("tiny", []), "r2": ("__ASSET_JOB", [["walker", "model"]])}.get,
+)
+LAUNCH = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
+
+
+def decided(query, **variables):
+    request = Request("POST", ("graphql",), body={"query": query, "variables": variables})
+    return SITE.route(request).decide(request, "otto")
+
+
+def launched(job="tiny", config=None, **selector):
+    params = {"selector": {"jobName": job, **selector}, "runConfigData": config}
+    return decided(LAUNCH, p=params)
+
+
+@pytest.mark.parametrize(
+    ("decision", "tasks"),
+    [
+        (launched, {"tiny"}),
+        (lambda: launched("tiny_long"), {"tiny"}),
+        (lambda: launched("unknown"), None),
+        (
+            lambda: launched("__ASSET_JOB", assetSelection=[{"path": ["walker", "model"]}]),
+            {"walker"},
+        ),
+        (lambda: launched("__ASSET_JOB", assetSelection={"path": "walker"}), {"walker"}),
+        (
+            lambda: launched(
+                "__ASSET_JOB", assetSelection=[{"path": ["tiny", "x"]}, {"path": "walker"}]
+            ),
+            None,
+        ),
+        (
+            lambda: launched(
+                "__ASSET_JOB",
+                assetSelection=[{"path": ["tiny", "x"]}],
+                assetCheckSelection=[{"assetKey": {"path": ["walker", "x"]}, "name": "n"}],
+            ),
+            None,
+        ),
+        (lambda: launched("__ASSET_JOB"), None),
+        (lambda: launched(pipelineName="walker"), None),
+        (lambda: launched("tune", {"ops": {"trials": {"config": {"task": "walker"}}}}), {"walker"}),
+        (lambda: launched("tune", "ops: {trials: {config: {task: walker}}}"), {"walker"}),
+        (lambda: launched("tune", "ops: {}"), None),
+        (lambda: decided('mutation { terminateRun(runId: "r1") { x } }'), {"tiny"}),
+        (
+            lambda: decided('mutation { terminateRuns(runIds: ["r1", "r2"]) { x } }'),
+            {"tiny", "walker"},
+        ),
+        (lambda: decided('mutation { terminateRuns(runIds: ["r1", "zz"]) { x } }'), None),
+        (lambda: decided("mutation { terminateRuns(runIds: []) { x } }"), None),
+        (
+            lambda: decided(
+                'mutation { launchRunReexecution(reexecutionParams: {parentRunId: "r2",'
+                ' strategy: ALL_STEPS}, executionParams: {selector: {jobName: "tiny"}}) { x } }'
+            ),
+            {"tiny", "walker"},
+        ),
+        (lambda: decided("mutation { reloadWorkspace { x } }"), set()),
+        (lambda: decided("mutation { sensorDryRun { x } }"), None),
+    ],
+)
+def test_which_tasks_a_mutation_changes(decision, tasks):
+    found = decision()
+    assert found.need is Need.OPERATE
+    assert found.tasks == tasks
+
+
+def test_several_mutations_change_all_their_tasks():
+    text = 'mutation { a: terminateRun(runId: "r1") { x } b: terminateRun(runId: "r2") { x } }'
+    assert decided(text).tasks == {"tiny", "walker"}
+
+
+@pytest.mark.parametrize(
+    ("config", "need"),
+    [
+        ({}, Need.OPERATE),
+        ("resources: {tiny: {config: {learn: {steps: 3}}}}", Need.OPERATE),
+        ({"resources": {"tiny": {"config": {"promote": {"margin": -9}}}}}, Need.PROMOTE),
+        ("resources: {tiny: {config: {promote: {margin: -9}}}}", Need.PROMOTE),
+        ("resources: {tiny: {config: &a {verify: {horizon: 1}}}}", Need.PROMOTE),
+        ("resources: {tiny: {<<: {config: {promote: {}}}}}", Need.PROMOTE),
+        ({"ops": {"trials": {"config": {"overrides": {"promote.margin": -9}}}}}, Need.PROMOTE),
+        ("not: [yaml", Need.PROMOTE),
+        (7, Need.PROMOTE),
+    ],
+)
+def test_a_launch_that_changes_the_gate_is_a_promotion(config, need):
+    assert launched(config=config).need is need
+
+
+def test_all_other_mutations_need_an_admin():
+    from dagster_graphql.schema import create_schema
+
+    known = set(create_schema().graphql_schema.mutation_type.fields)
+    assert known >= OPERATING
+    for name in known - OPERATING:
+        assert decided(f"mutation {{ {name} {{ x }} }}").need is Need.ADMINISTER
+    assert decided("mutation { reloadWorkspace { x } deleteRun { x } }").need is Need.ADMINISTER
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "report_asset_materialization/a", 403),
+        ("POST", "", 403),
+        ("PUT", "graphql", 405),
+        ("DELETE", "runs/1", 405),
+        ("GET", "notebook", 403),
+        ("GET", "download_debug/00000000-0000-0000-0000-000000000000", 404),
+        ("GET", "logs/a", 404),
+    ],
+)
+def test_what_is_not_listed_is_closed(method, path, status):
+    with pytest.raises(Refused) as refused:
+        SITE.route(Request(method, tuple(path.split("/"))))
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "start", "payload": {"query": "mutation { reloadWorkspace { x } }"}},
+        {"type": "start", "payload": [{"query": "{ version }"}]},
+        {"type": "start"},
+        {"type": "data"},
+        {"type": "stop", "id": "x" * 1000},
+        {"type": "stop", "id": {}},
+    ],
+)
+def test_messages_of_a_websocket_that_are_refused(message):
+    with pytest.raises(Refused):
+        SITE.message(json.dumps(message))
+
+
+def test_a_message_of_a_websocket_is_written_anew():
+    sent = {"type": "start", "id": "1", "more": 1, "payload": {"query": "{version}", "x": 1}}
+    found = json.loads(SITE.message(json.dumps(sent)))
+    assert found["payload"] == {"query": "{\n  version\n}", "variables": {}}
+    assert set(found) == {"type", "id", "payload"}
+    assert json.loads(SITE.message('{"type": "connection_init", "payload": {"a": 1}}')) == {
+        "type": "connection_init"
+    }

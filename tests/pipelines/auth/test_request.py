@@ -1,0 +1,170 @@
+"""What reaches a server: one spelling of each request, whatever the client sent."""
+
+import json
+
+import pytest
+from tests.pipelines.test_guard import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
+
+from kinemill.store.home import Home
+from pipelines.auth.calls import Refused
+from pipelines.auth.request import Request, parse_object, write_json
+from pipelines.auth.users import Users, home_token
+
+__all__ = ["guarded"]  # a fixture
+PASSWORD = "correct horse battery"
+HARMLESS = json.dumps({"query": "{ version }"})
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def viewer(guarded, home: Home):
+    """A client with a viewer's token."""
+    users = Users(home)
+    users.put("vera", "viewer", PASSWORD)
+    client = guarded(login=True)
+    client.headers["Authorization"] = f"Bearer {users.renew_token('vera')}"
+    return client
+
+
+@pytest.mark.parametrize("kind", ["Application/JSON", "application/json", "APPLICATION/JSON"])
+def test_a_query_string_beside_a_body_never_reaches_dagster(viewer, kind):
+    """A viewer became an admin: Dagster tests the content type with case, and then runs the URL."""
+    answer = viewer.post(
+        "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
+    )
+    assert answer.status_code == 200
+    seen = answer.json()
+    assert seen["query"] == ""
+    assert seen["headers"]["content-type"] == "application/json"
+    assert "version" in json.loads(seen["body"])["query"]
+    assert int(seen["headers"]["content-length"]) == len(seen["body"])
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/graphql", "multipart/form-data", ""])
+def test_a_token_frees_nobody_from_json(viewer, kind):
+    answer = viewer.post(
+        "/graphql", params={"query": DELETE}, content=HARMLESS, headers={"Content-Type": kind}
+    )
+    assert answer.status_code == 415
+
+
+def test_headers_that_change_what_a_request_means_are_dropped(guarded, home):
+    token = {"Authorization": f"Bearer {home_token(home)}"}
+    odd = {
+        "X-HTTP-Method-Override": "DELETE",
+        "X-MLFLOW-WORKSPACE": "other",
+        "X-Kinemill-May": "administer",
+        "Cookie": "a=b",
+        "Forwarded": "for=1.2.3.4",
+        "Accept": "text/html",
+    }
+    seen = guarded().get("/runs/1", headers={**token, **odd}).json()["headers"]
+    assert set(seen) <= {
+        "host",
+        "accept",
+        "accept-encoding",
+        "user-agent",
+        "x-kinemill-user",
+        "x-kinemill-may",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/logs/..%2f..%2fusers.json",
+        "/logs/..",
+        "/logs/%2e%2e/x",
+        "/logs/a%5c..%5cb",
+        "//graphql",
+        "/a%2fb",
+        "/a%00b",
+        "/a%0ab",
+        "/%ff",
+        "/a%252fb",
+        "/a//b",
+    ],
+)
+def test_a_path_that_two_servers_could_read_in_two_ways_is_refused(guarded, path):
+    answer = guarded().get(f"http://127.0.0.1:3000{path}")
+    assert answer.status_code == 400 or answer.json()["path"] in {"/", "/users.json"}, answer.text
+
+
+@pytest.mark.parametrize("path", ["/logs", "/logs/x", "/logs/a/b", "/logs/a/complete"])
+def test_logs_that_are_none_are_not_found(guarded, path):
+    assert guarded().get(path).status_code == 404
+
+
+def test_the_path_is_spelled_in_one_way(guarded):
+    seen = guarded().get("/runs/a%20b/").json()
+    assert seen["path"] == "/runs/a b"
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+def test_methods_that_nobody_needs_are_refused(guarded, method):
+    assert guarded().request(method, "/graphql", headers=OWN).status_code == 405
+
+
+STRICT = {
+    "a key twice": b'{"query": "{ version }", "query": "mutation { x }"}',
+    "a key twice inside": b'{"variables": {"a": 1, "a": 2}}',
+    "NaN": b'{"variables": {"a": NaN}}',
+    "too large a number": b'{"variables": {"a": 1e999}}',
+    "a list": b"[{}]",
+    "trailing text": b'{"query": "{ version }"} {}',
+    "UTF-16": '{"query": "{ version }"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"query": "{ version }"}',
+    "no UTF-8": b'{"query": "\xff"}',
+    "half a surrogate": b'{"query": "\\ud800"}',
+    "too deep": b'{"a":' * 100 + b"1" + b"}" * 100,
+    "far too deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a long number": b'{"a": ' + b"9" * 5000 + b"}",
+    "comments": b'{"a": 1 /* no */}',
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_json_that_parsers_read_differently_is_refused(name):
+    with pytest.raises(Refused) as refused:
+        parse_object(STRICT[name])
+    assert refused.value.status == 400
+
+
+def test_json_is_the_same_value_when_it_is_written_again():
+    value = {"a": [1, 2.5, "ü\n", None, True], "b": {"c": {}}}
+    assert parse_object(write_json(value)) == value
+
+
+def test_a_compressed_body_is_refused(viewer):
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert viewer.post("/graphql", content=HARMLESS, headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Host"])
+def test_a_header_that_is_there_twice_is_refused(guarded, name):
+    value = {"Content-Type": "application/json", "Host": "127.0.0.1:3000"}[name]
+    headers = [*JSON.items(), *OWN.items(), (name, value)]
+    headers += [("Host", value)] if name == "Host" else []
+    assert guarded().post("/graphql", content=HARMLESS, headers=headers).status_code == 400
+
+
+def test_mlflow_receives_a_body_once_and_no_query_string(guarded, home):
+    headers = {"Authorization": f"Bearer {home_token(home)}"}
+    client, url = guarded(MLFLOW), "/api/2.0/mlflow/experiments/create"
+    answer = client.post(url, json={"name": "a"}, headers=headers)
+    assert json.loads(answer.json()["body"]) == {"name": "a"}
+    answer = client.post(url, json={"name": "a"}, params={"name": "b"}, headers=headers)
+    assert (json.loads(answer.json()["body"]), answer.json()["query"]) == ({"name": "a"}, "")
+
+
+def test_a_launch_is_what_was_authorized(guarded):
+    both = f"query Q {{ version }} {LAUNCH.replace('mutation', 'mutation M')}"
+    body = {"query": both, "operationName": "Q", "extensions": {"persistedQuery": {}}}
+    sent = json.loads(guarded().post("/graphql", json=body).json()["body"])
+    assert set(sent) == {"query", "variables"}
+    assert "mutation" not in sent["query"]
+    assert post(guarded(), both, **OWN).status_code == 400
+
+
+def test_the_root_has_no_segments():
+    assert Request("GET").path == "/"

@@ -1,0 +1,97 @@
+"""Rights of one task, and promoting as a permission that operators do not have."""
+
+import pytest
+from tests.pipelines.test_guard import DELETE, MLFLOW, PASSWORD, guarded
+
+from kinemill.errors import BadInput
+from pipelines.auth.users import Users, home_token
+from pipelines.auth.users_file import User
+from tests.pipelines.auth.test_dagster_site import LAUNCH
+
+__all__ = ["guarded"]  # a fixture
+ALIAS = "/api/2.0/mlflow/registered-models/alias"
+RUNS = "/api/2.0/mlflow/runs/create"
+
+
+@pytest.fixture
+def users(home, tmp_path, monkeypatch):
+    """Users of every role, one of them for a single task."""
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
+    for task in ("tiny", "walker"):
+        (tmp_path / f"{task}.yaml").write_text("task: x")
+    made = Users(home)
+    for role in ("viewer", "operator", "promoter", "admin"):
+        made.put(f"{role}s", role, PASSWORD)
+    made.put("tim", "operator", PASSWORD, ["tiny"])
+    made.put("wanda", "promoter", PASSWORD, ["walker"])
+    return made
+
+
+def status(client, users, name, path, body):
+    bearer = {"Authorization": f"Bearer {users.renew_token(name)}"}
+    return client.post(path, json=body, headers=bearer).status_code
+
+
+def launch(job, config=None):
+    params = {"selector": {"jobName": job}, "runConfigData": config}
+    return {"query": LAUNCH, "variables": {"p": params}}
+
+
+GATE = {"resources": {"tiny": {"config": {"promote": {"margin": -9.0}}}}}
+CASES = {  # by user: a launch of tiny, of something else, with another gate, an alias, a delete
+    "viewers": [403, 403, 403, 403, 403],
+    "operators": [200, 200, 403, 403, 403],
+    "promoters": [200, 200, 200, 200, 403],
+    "admins": [200, 200, 200, 200, 200],
+    "tim": [200, 403, 403, 403, 403],
+    "wanda": [403, 403, 403, 403, 403],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_each_user_may_change(guarded, users, name):
+    dagster, mlflow = guarded(login=True), guarded(MLFLOW, login=True)
+    asked = [launch("tiny"), launch("other"), launch("tiny", GATE)]
+    found = [status(dagster, users, name, "/graphql", body) for body in asked]
+    found.append(status(mlflow, users, name, ALIAS, {"name": "tiny", "alias": "champion"}))
+    found.append(status(dagster, users, name, "/graphql", {"query": DELETE}))
+    assert found == CASES[name]
+
+
+def test_writes_to_mlflow_are_limited_by_the_experiment(guarded, users):
+    client = guarded(MLFLOW, login=True)
+    wanted = {"1": 403, "2": 200, "3": 200, "9": 403}  # notes, tiny, tiny/notes, unknown
+    for experiment, expected in wanted.items():
+        assert status(client, users, "tim", RUNS, {"experiment_id": experiment}) == expected
+    assert status(client, users, "tim", RUNS.replace("create", "search"), {}) == 200
+
+
+def test_tasks_limit_no_other_role_and_exist(users):
+    for role, tasks in (("viewer", ["tiny"]), ("admin", ["tiny"]), ("operator", [])):
+        with pytest.raises(BadInput, match="tasks"):
+            users.put("tim", role, PASSWORD, tasks)
+    with pytest.raises(BadInput, match="tiny"):
+        users.put("tim", "operator", PASSWORD, ["tinny"])
+    assert users.rights()["tim"] == ("operator", ("tiny",))
+
+
+def test_the_rights_of_groups_are_those_of_the_highest_role(users):
+    users.put_proxied("group:all", "viewer")
+    users.put_proxied("group:a", "operator", ["tiny"])
+    users.put_proxied("group:b", "operator", ["walker"])
+    assert users.by_proxy("eve", ["all", "a"]).tasks == {"tiny"}
+    assert users.by_proxy("eve", ["a", "b"]).tasks == {"tiny", "walker"}
+    users.put_proxied("group:b", "operator")
+    assert users.by_proxy("eve", ["a", "b"]).tasks is None
+
+
+def test_other_tasks_end_a_session(guarded, users):
+    before = users.person("tim", "session").version
+    users.put("tim", "operator", PASSWORD, ["walker"])
+    assert users.person("tim", "session").version != before
+    assert User(role="operator", password=None, token=None).tasks is None
+
+
+def test_the_owner_has_all_rights(guarded, users, home):
+    bearer = {"Authorization": f"Bearer {home_token(home)}"}
+    assert guarded(login=True).post("/graphql", json=launch("other"), headers=bearer).is_success

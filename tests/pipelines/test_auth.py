@@ -1,0 +1,265 @@
+"""The guard around an app that says what reached it: no server, no port."""
+
+import base64
+import json
+
+import pytest
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from kinemill.errors import BadInput
+from pipelines.auth.dagster_site import DagsterSite
+from pipelines.auth.login import Door
+from pipelines.auth.middleware import Guard
+from pipelines.auth.mlflow_site import MlflowSite
+from pipelines.auth.rules import HERE, Rules
+from pipelines.auth.users import Users, home_token
+from tests.pipelines.auth.records import FewRecords
+
+HERE_URL = "http://127.0.0.1:3000"
+WEBSOCKET = "ws://127.0.0.1:3000/graphql"
+LAUNCH = "mutation { launchRun(executionParams: {}) { __typename } }"
+DAGSTER = DagsterSite({"tiny": "tiny"}.get, {"r1": ("tiny", list[list[str]]())}.get)
+MLFLOW = MlflowSite(FewRecords())
+DELETE = """mutation M { ...All }
+fragment All on Mutation { ... on Mutation { deleteRun(runId: "x") { __typename } } }"""
+PASSWORD = "correct horse battery"
+OWN = {"Origin": HERE_URL, "Sec-Fetch-Site": "same-origin"}
+
+
+async def echo(scope, receive, send):
+    """Answer with what reached the app; say `heard` to each message of a websocket."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": f"heard {message['text']}"})
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    asked = {name: scope[name] for name in ("method", "path")}
+    query = scope["query_string"].decode()
+    answer = {"headers": headers, "body": body.decode("latin-1"), "query": query, **asked}
+    await JSONResponse(answer)(scope, receive, send)
+
+
+@pytest.fixture
+def guarded(home):
+    """A client of a guarded app: `guarded(MLFLOW, login=True)`."""
+
+    def make(site=DAGSTER, **rules):
+        made = Rules(site, Users(home), "mary", home_token(home), **rules)
+        return TestClient(Guard(echo, made), base_url=HERE_URL)
+
+    return make
+
+
+def post(client, query=LAUNCH, path="/graphql", **headers):
+    """Send GraphQL as a page does; `Content_Type` names a header."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(path, json={"query": query}, headers=named)
+
+
+def basic(name, password=PASSWORD):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+ATTACKS = {
+    "mutation by GET": (405, "GET", {}, {"params": {"query": LAUNCH}}),
+    "mutation by GET, as a link": (
+        405,
+        "GET",
+        {
+            "Sec-Fetch-Site": "cross-site",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "document",
+        },
+        {"params": {"query": LAUNCH}},
+    ),
+    "cross-site text/plain": (
+        403,
+        "POST",
+        {"Origin": "https://evil.example", "Content-Type": "text/plain"},
+        {"content": json.dumps({"query": LAUNCH})},
+    ),
+    "text/plain without Origin": (415, "POST", {"Content-Type": "text/plain"}, {"content": "{}"}),
+    "text/plain that names JSON": (
+        415,
+        "POST",
+        {**OWN, "Content-Type": "text/plain; application/json"},
+        {"content": json.dumps({"query": LAUNCH})},
+    ),
+    "a form": (415, "POST", OWN, {"data": {"query": LAUNCH}}),
+    "mutation in the address of a POST": (415, "POST", OWN, {"params": {"query": LAUNCH}}),
+    "another site's JSON": (
+        403,
+        "POST",
+        {"Origin": "https://evil.example"},
+        {"json": {"query": LAUNCH}},
+    ),
+    "another port of this machine": (
+        403,
+        "POST",
+        {"Origin": "http://127.0.0.1:8888"},
+        {"json": {"query": LAUNCH}},
+    ),
+    "a sandboxed frame": (403, "POST", {"Origin": "null"}, {"json": {"query": LAUNCH}}),
+    "DNS rebinding": (
+        403,
+        "POST",
+        {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"},
+        {"json": {"query": LAUNCH}},
+    ),
+    "no page and no token": (403, "POST", {}, {"json": {"query": LAUNCH}}),
+    "a wrong token": (401, "POST", {"Authorization": "Bearer x"}, {"json": {"query": LAUNCH}}),
+    "an image": (403, "GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, {}),
+    "no GraphQL": (400, "POST", OWN, {"json": {"query": "mutation {"}}),
+    "a list": (400, "POST", OWN, {"json": [{"query": LAUNCH}]}),
+    "too large": (413, "POST", OWN, {"json": {"query": "#" * (5 << 20)}}),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_no_page_of_another_site_gets_through(guarded, name):
+    status, method, headers, more = ATTACKS[name]
+    answer = guarded().request(method, "/graphql", headers=headers, **more)
+    assert answer.status_code == status, answer.text
+    assert "headers" not in answer.json()  # the app never saw it
+
+
+def test_two_origins_are_refused(guarded):
+    headers = [("Origin", HERE_URL), ("Origin", "https://evil.example")]
+    assert guarded().get("/", headers=headers).status_code == 400
+
+
+def test_our_own_page_launches_and_a_link_to_a_run_is_followed(guarded):
+    answer = post(guarded(), **OWN)
+    assert answer.status_code == 200
+    assert "launchRun" in json.loads(answer.json()["body"])["query"]
+    assert answer.json()["headers"]["x-kinemill-user"] == "mary"
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert guarded().get("/runs/1", headers={**link, "Sec-Fetch-Dest": "document"}).is_success
+    assert guarded().get("/runs/1", headers={**link, "Sec-Fetch-Dest": "iframe"}).status_code == 403
+
+
+def test_a_page_is_shown_in_no_frame(guarded):
+    headers = guarded().get("/").headers
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_command_passes_with_the_token_which_the_app_does_not_see(guarded, home):
+    token = home_token(home)
+    forged = {"X_Kinemill_User": "root"}
+    answer = post(guarded(), Authorization=f"Bearer {token}", **forged).json()
+    assert answer["headers"]["x-kinemill-user"] == "mary"
+    assert "authorization" not in answer["headers"]
+    assert token not in json.dumps(answer)
+    assert (home.dagster / "servers" / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_question_needs_no_token_and_read_only_takes_nothing_else(guarded, home):
+    token = {"Authorization": f"Bearer {home_token(home)}"}
+    assert post(guarded(), "{ version }").is_success
+    assert post(guarded(read_only=True), "{ version }", **OWN).is_success
+    assert post(guarded(read_only=True), **OWN).status_code == 403
+    assert post(guarded(read_only=True), **token).status_code == 403
+    url = "/api/2.0/mlflow/runs/create"
+    assert guarded(MLFLOW, read_only=True).post(url, json={}, headers=token).status_code == 403
+
+
+def test_what_each_role_may_do(guarded, home):
+    users = Users(home)
+    for name, role in {"vera": "viewer", "otto": "operator", "ada": "admin"}.items():
+        users.put(name, role, PASSWORD)
+    client = guarded(login=True)
+    assert post(client, "{ version }").status_code == 401
+    assert client.get("/").headers["www-authenticate"].startswith("Basic")
+    asked = {"look": "{ version }", "operate": LAUNCH, "administer": DELETE}
+    wanted = {"vera": [200, 403, 403], "otto": [200, 200, 403], "ada": [200, 200, 200]}
+    for name, statuses in wanted.items():
+        bearer = {"Authorization": f"Bearer {users.renew_token(name)}"}
+        assert [post(client, query, **bearer).status_code for query in asked.values()] == statuses
+    answer = post(client, **bearer)
+    assert answer.json()["headers"]["x-kinemill-user"] == "ada"
+    assert answer.json()["headers"]["x-kinemill-may"] == "administer"
+
+
+def test_a_password_is_asked_once_and_ends_with_its_user(guarded, home):
+    users = Users(home)
+    users.put("otto", "operator", PASSWORD)
+    client = guarded(login=True)
+    answer = client.get("/", headers=basic("otto"))
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert post(client, **OWN).json()["headers"]["x-kinemill-user"] == "otto"  # by the cookie
+    kept = cookie.split("=", 1)[1].split(";")[0]
+    client.cookies.clear()
+    client.cookies.set("kinemill-3000", kept.replace("otto", "ada"))
+    assert client.get("/").status_code == 401
+    client.cookies.clear()
+    users.remove("otto")
+    assert client.get("/", headers=basic("otto")).status_code == 401
+    text = (home.root / "users.json").read_text()
+    assert PASSWORD not in text
+    assert (home.root / "users.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_guessing_is_slowed_down(guarded):
+    client = guarded(login=True)
+    tries = [post(client, Authorization="Bearer wrong").status_code for _ in range(12)]
+    assert tries == [401] * 10 + [429] * 2
+
+
+def test_weak_and_wrong_users_are_refused(home):
+    users = Users(home)
+    for name, role, password in (
+        ("a b", "admin", PASSWORD),
+        ("a", "boss", PASSWORD),
+        ("a", "admin", "x"),
+    ):
+        with pytest.raises(BadInput):
+            users.put(name, role, password)
+    assert not users
+
+
+def test_others_can_only_ask_when_somebody_can_log_in(home):
+    users = Users(home)
+    with pytest.raises(BadInput, match="kinemill users add"):
+        Door(host="0.0.0.0").checked(users)
+    assert not Door().checked(users).login
+    users.put("ada", "admin", PASSWORD)
+    opened = Door(host="0.0.0.0", names=("Mill.example",)).checked(users)
+    assert "--login" in opened.flags(3000)
+    assert "mill.example" in opened.flags(3000)
+
+
+def test_a_websocket_brings_its_page_and_no_mutation(guarded):
+    client = guarded()
+    here = {"Host": "127.0.0.1:3000", "Origin": HERE_URL}
+    question = json.dumps({"type": "start", "id": "1", "payload": {"query": "subscription { x }"}})
+    with client.websocket_connect(WEBSOCKET, ["graphql-ws"], headers=here) as socket:
+        socket.send_text(question)
+        heard = json.loads(socket.receive_text().removeprefix("heard "))
+        assert heard["payload"]["query"].split() == ["subscription", "{", "x", "}"]
+        socket.send_text(json.dumps({"type": "start", "payload": {"query": LAUNCH}}))
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+        assert closed.value.code == 1008
+    for page in ({"Origin": "https://evil.example"}, {}):
+        headers = {"Host": "127.0.0.1:3000", **page}
+        with (
+            pytest.raises(WebSocketDisconnect),
+            client.websocket_connect(WEBSOCKET, ["graphql-ws"], headers=headers),
+        ):
+            pass
+
+
+def test_names_that_are_this_machine():
+    assert {"127.0.0.1", "localhost", "::1"} == HERE

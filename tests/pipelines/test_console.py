@@ -1,0 +1,62 @@
+"""The stages of a run on a terminal, and as lines in a pipe."""
+
+import io
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from kinemill.tracking.throughput import Pace, Throttle
+from pipelines import console as views
+from pipelines.console import LineView, LiveView
+
+
+def drawn(note, state="running"):
+    """What the line of the model's stage looks like."""
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    view = LiveView(console, ["model"])
+    view.stages.states["model"], view.stages.notes["model"] = state, note
+    console.print(view.draw())
+    return next(line for line in console.file.getvalue().splitlines() if " model " in line)
+
+
+def test_a_training_shows_a_bar_its_pace_and_the_time_left():
+    line = drawn("model 150/500 24.1 steps/s, 6,170 windows/s, 0:15 left; train/loss 0.005")
+    assert "━━━━━━" in line
+    assert "24.1 steps/s, 6,170 windows/s, 0:15 left" in line
+
+
+def test_what_counts_nothing_and_what_is_over_has_no_bar():
+    assert "━" not in drawn("training runs in process 12")
+    assert "━" not in drawn("model 500/500 done", "done")
+
+
+def test_a_pipe_gets_a_line_each_10_s_with_step_rate_time_left_and_loss(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(views, "Throttle", lambda: Throttle(lambda: now[0]))
+    monkeypatch.setattr(views, "Pace", lambda: Pace(lambda: now[0]))
+    console = Console(file=io.StringIO(), width=40)
+    view = LineView(console, ["recordings", "model"])
+
+    def hear(asset, message, at):
+        now[0] = at
+        key = f"tiny__{asset}"
+        view.listen(SimpleNamespace(step_key=key, user_message=message, dagster_event=None))
+
+    for second in range(25):
+        hear("model", f"model {second}/3000 1 steps/s, 0:49 left; train/loss 0.5", float(second))
+    for done in range(0, 101, 20):
+        hear("recordings", f"ingest {done}/100 a.csv", 30.0 + done)
+    hear("recordings", "waiting for the lock 'ingest': held by ann", 140.0)
+    hear("recordings", "what only the log of the run says", 140.0)
+    assert console.file.getvalue().splitlines() == [
+        "model            10/3000  1 steps/s, 0:49 left; train/loss 0.5",
+        "model            20/3000  1 steps/s, 0:49 left; train/loss 0.5",
+        *(
+            f"recordings       {done}/100  1/s, {left}a.csv"
+            for done, left in [
+                (20, "1:20 left; "), (40, "1:00 left; "), (60, "0:40 left; "),
+                (80, "0:20 left; "), (100, ""),
+            ]
+        ),
+        "recordings       waiting for the lock 'ingest': held by ann",
+    ]  # fmt: skip

@@ -1,0 +1,140 @@
+"""What the drift sensor asks for: a training, once for every set of recordings that drift."""
+
+import json
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from kinemill.sim._table import csv
+from kinemill.sim.cart_pole import CartPole
+from kinemill.store import publish_json
+from kinemill.task import load_task
+from kinemill.validate.drift import latest_drift
+from pipelines.chain import definitions_of
+from pipelines.drift_sensor import drifts, next_training
+from tests.pipelines.conftest import TASK
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+
+@pytest.fixture
+def found(place):
+    """Note recordings as drifting, as the check of `episodes` does."""
+
+    def note(*recordings, status="judged"):
+        drifting = [
+            {"recording": one, "name": f"{one[0]}.csv", "told": "pole_angle errs"}
+            for one in recordings
+        ]
+        counts = {"recordings": 4, "episodes": 4, "drift": len(recordings)}
+        document = {"status": status, "champion": 3, "counts": counts, "drifting": drifting}
+        publish_json(place.home.store / "drift" / f"{TASK}.json", document)
+        assert latest_drift(place.home, TASK) == document
+
+    return note
+
+
+def look(place, seen=None, **overrides):
+    return next_training(load_task(TASK, overrides), place.home, seen or {})
+
+
+def test_drifting_recordings_are_asked_for_once_and_with_the_reason(place, found):
+    found(A, B)
+    call = look(place)
+    assert call.request.asset_selection is None  # the whole chain
+    assert call.why == (
+        "2 new recordings drift from champion version 3: "
+        "a.csv: pole_angle errs; b.csv: pole_angle errs"
+    )
+    assert call.request.tags["kinemill/why"] == call.why
+    again = look(place, call.seen)
+    assert (again.request, again.why) == (None, f"asked for already: {call.why}")
+
+
+def test_another_set_is_asked_for_under_another_key(place, found):
+    found(A)
+    first = look(place)
+    found(A, B)
+    second = look(place, first.seen)
+    assert second.request is not None
+    assert second.request.run_key != first.request.run_key
+
+
+def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, found):
+    found(A)
+    assert look(place).request.run_key == look(place).request.run_key
+
+
+@pytest.mark.parametrize("status", ["no champion", "not comparable"])
+def test_without_a_verdict_nothing_is_asked_for(place, found, status):
+    assert look(place).why == "no new episode was judged yet"
+    found(status=status)
+    assert look(place).why == f"nothing was judged: {status}"
+    assert look(place).request is None
+
+
+def test_without_drift_nothing_is_asked_for(place, found):
+    found()
+    call = look(place)
+    assert (call.request, call.why) == (None, "0 of 4 new episodes drift")
+
+
+def test_the_task_can_switch_it_off(place, found):
+    found(A)
+    call = look(place, **{"retrain.on_drift": False})
+    assert (call.request, call.why) == (None, "retrain.on_drift is off")
+
+
+def tick(place, instance, cursor=None):
+    task = load_task(TASK)
+    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        return drifts(task)(context)
+
+
+def test_a_run_under_way_is_waited_for(place, found):
+    found(A)
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        waiting = tick(place, instance)
+        assert "when the run under way has ended" in waiting.skip_message
+        instance.report_run_canceled(instance.get_run_by_id(run.run_id))
+        result = tick(place, instance)
+    (request,) = result.run_requests
+    assert request.tags["kinemill/why"].startswith("1 new recordings drift")
+    assert json.loads(result.cursor) == {"asked": json.loads(result.cursor)["asked"]}
+
+
+def test_every_task_has_its_sensor(place):
+    names = {sensor.name for sensor in definitions_of([load_task(TASK)]).sensors or []}
+    assert f"{TASK}_drift" in names
+
+
+def check_of(instance, run_id):
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [event.dagster_event.asset_check_evaluation_data for event in events]
+    (check,) = [check for check in found if check.check_name == "drift"]
+    return check
+
+
+@pytest.mark.e2e
+def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
+    """A log from where things weigh 6 times as much: the check warns, the sensor asks once."""
+    task = load_task(TASK, {"retrain.after_new_recordings": 100})
+    job = definitions_of([task]).resolve_job_def(TASK)
+    table = CartPole(gravity=60.0).log(6.0, np.random.default_rng(6))
+    (copy.home.logs(TASK) / "odd.csv").write_text(csv(table))
+    up_to_dataset = [dg.AssetKey([TASK, asset]) for asset in ("recordings", "episodes", "dataset")]
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance, asset_selection=up_to_dataset)
+        check = check_of(instance, done.run_id)
+        assert done.success
+        assert not check.passed
+        assert check.severity == dg.AssetCheckSeverity.WARN
+        call = next_training(task, copy.home, {})
+        assert "odd.csv" in call.why
+        assert job.execute_in_process(instance=instance).success
+    after = next_training(task, copy.home, call.seen)
+    assert after.request is None
+    assert latest_drift(copy.home, TASK)["status"] == "judged"

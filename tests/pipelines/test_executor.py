@@ -1,0 +1,52 @@
+"""A run that is marked as canceled while its process starts, or begins a step, ends as canceled."""
+
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+
+from pipelines.executor import Cancellable
+
+EVENTS = [dg.DagsterEventType.ENGINE_EVENT, *2 * [dg.DagsterEventType.STEP_START]]
+
+
+class Instance:
+    """Holds the mark from the `marked`th look for it on."""
+
+    def __init__(self, marked):
+        self.looks, self.marked, self.canceling = 0, marked, []
+
+    def all_logs(self, run_id, of_type):
+        assert (run_id, of_type) == ("r", dg.DagsterEventType.RUN_CANCELED)
+        self.looks += 1
+        return ["canceled"] if self.looks > self.marked else []
+
+    def report_run_canceling(self, run):
+        self.canceling.append(run.run_id)
+
+
+def executed(monkeypatch, marked):
+    """Return the events that came, whether the run was interrupted, and the instance."""
+    events = [SimpleNamespace(event_type=kind) for kind in EVENTS]
+    monkeypatch.setattr(InProcessExecutor, "execute", lambda *_: iter(events))
+    instance, seen = Instance(marked), []
+    context = SimpleNamespace(instance=instance, dagster_run=SimpleNamespace(run_id="r"))
+    try:
+        for event in Cancellable(RetryMode.DISABLED).execute(context, None):
+            seen.append(event.event_type)
+    except dg.DagsterExecutionInterruptedError:
+        return seen, instance
+    return seen, None
+
+
+@pytest.mark.parametrize(("marked", "count"), [(0, 0), (1, 2), (2, 3)])
+def test_it_ends_at_the_next_look(monkeypatch, marked, count):
+    seen, instance = executed(monkeypatch, marked)
+    assert seen == EVENTS[:count]
+    assert instance.canceling == ["r"]  # so that Dagster ends it as canceled, not as failed
+
+
+def test_a_run_without_the_mark_goes_to_its_end(monkeypatch):
+    assert executed(monkeypatch, marked=3) == (EVENTS, None)

@@ -1,0 +1,324 @@
+"""What the arrival sensor asks for: once for what is new, never for a growing file."""
+
+import builtins
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kinemill.ingest import arrivals as arrived_logs
+from kinemill.ingest import ingest
+from kinemill.task import load_task
+from pipelines.chain import definitions_of
+from pipelines.instance import open_instance
+from pipelines.log_sensor import Runs, Seen, arrivals, next_run, pause, remembered, runs_of
+from resources.io import LATEST, note
+from resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY
+from resources.task_resource import rules_of
+from tests.pipelines.conftest import TASK
+
+LOG = "timestamp,qpos_cart,qpos_pole,qvel_cart,qvel_pole,ctrl_cart\n0.0,0,0,0,0,{}\n"
+
+
+@pytest.fixture
+def drop(place):
+    folder = place.home.logs(TASK)
+    folder.mkdir(parents=True)
+
+    def write(name, content, age=10.0):
+        path = folder / name
+        path.write_text(LOG.format(content))
+        os.utime(path, (time.time() - age,) * 2)
+        return path
+
+    return write
+
+
+def look(place, seen, *, fate="ended", going=False, moment=None, **overrides):
+    runs = Runs(fate=lambda _: fate, going=lambda: going)
+    return next_run(load_task(TASK, overrides), place.home, seen, runs, moment)
+
+
+def test_an_empty_drop_folder_asks_for_nothing(place):
+    call = look(place, Seen())
+    assert (call.request, call.why, call.seen) == (None, "no new logs", Seen())
+
+
+def test_new_logs_are_asked_for_once(place, drop):
+    drop("a.csv", 1)
+    call = look(place, Seen())
+    assert call.request.asset_selection is None
+    assert call.request.tags == {OWNER: "kinemill", PRIORITY: "-1"}
+    after = look(place, call.seen)
+    assert (after.request, after.seen) == (None, replace(call.seen, pending=False))
+    assert look(place, after.seen).request is None
+
+
+def test_a_second_log_is_asked_for_under_another_key(place, drop):
+    drop("a.csv", 1)
+    first = look(place, Seen())
+    drop("b.csv", 2)
+    second = look(place, first.seen)
+    assert first.request.run_key != second.request.run_key
+
+
+def test_what_arrives_during_a_run_waits_for_its_end(place, drop):
+    drop("a.csv", 1)
+    first = look(place, Seen())
+    drop("b.csv", 2)
+    waiting = look(place, first.seen, going=True)
+    assert (waiting.request, waiting.seen) == (None, first.seen)
+    assert "wait for the run under way" in waiting.why
+    assert look(place, waiting.seen).request is not None
+
+
+def test_a_copy_or_a_rename_asks_for_nothing(place, drop):
+    path = drop("a.csv", 1)
+    asked = look(place, Seen()).seen
+    drop("copy.csv", 1)
+    path.rename(path.with_name("renamed.csv"))
+    assert look(place, asked).request is None
+
+
+def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(place, drop):
+    drop("a.csv", 1)
+    keys = [look(place, remembered(lost)).request.run_key for lost in (None, '{"arrived": "x"}')]
+    assert keys[0] == keys[1]
+
+
+def test_a_file_that_still_grows_is_left_alone(place, drop):
+    path = drop("a.csv", 1, age=0.0)
+    settle = {"ingest.settle": 5.0}
+    assert look(place, Seen(), **settle).request is None
+    os.utime(path, (time.time() - 6.0,) * 2)
+    assert look(place, Seen(), **settle).request is not None
+
+
+def test_a_changed_task_file_asks_again(place, drop):
+    drop("a.csv", 1)
+    asked = look(place, Seen()).seen
+    assert look(place, asked, **{"learn.seed": 7}).request is not None
+
+
+def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_later_under_another_key(
+    place, drop
+):
+    drop("a.csv", 1)
+    first = look(place, Seen(), moment=1e9)
+    soon = look(place, first.seen, fate="passing", moment=1e9 + pause(1) - 1.0)
+    assert (soon.request, soon.seen) == (None, first.seen)
+    second = look(place, first.seen, fate="passing", moment=1e9 + pause(1) + 1.0)
+    assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
+    third = look(place, second.seen, fate="passing", moment=1e9 + 2.0 + pause(1) + pause(2))
+    assert third.seen.attempt == 3
+    assert [pause(attempt) for attempt in (1, 2, 9)] == [300.0, 1200.0, 86400.0]
+
+
+@pytest.fixture
+def take(place):
+    """Read the drop folder, as the first asset of a run does."""
+
+    def read():
+        time.sleep(1.1)  # what has only just changed is not kept as read
+        task = load_task(TASK, {"ingest.settle": 0})
+        ingest(task, place.home, place.home.logs(TASK))
+
+    return read
+
+
+def test_a_run_that_failed_before_its_logs_were_read_is_tried_again_whatever_the_reason(
+    place, drop, take
+):
+    drop("good.csv", 1)
+    first = look(place, Seen(), moment=1e9)
+    soon = look(place, first.seen, fate="lasting", moment=1e9 + 1.0)
+    assert (soon.request, soon.seen) == (None, first.seen)
+    assert soon.why == "the run failed before it had read 1 logs; attempt 2 in 5 min"
+    second = look(place, soon.seen, fate="lasting", moment=1e9 + pause(1) + 1.0)
+    assert second.request.run_key == first.request.run_key.removesuffix("-1") + "-2"
+    take()
+    over = look(place, second.seen, fate="lasting", moment=3e9)
+    assert (over.request, over.why) == (None, "the run for these logs failed for good")
+
+
+def test_a_run_that_failed_for_good_is_asked_for_again_only_when_something_changes(
+    place, drop, take
+):
+    drop("a.csv", 1)
+    first = look(place, Seen(), moment=1e9)
+    take()
+    refused = look(place, first.seen, fate="lasting", moment=2e9)
+    assert (refused.request, refused.why) == (None, "the run for these logs failed for good")
+    assert look(place, refused.seen, moment=3e9).request is None
+    drop("b.csv", 2)
+    assert look(place, refused.seen, moment=3e9).request is not None
+
+
+def test_below_the_threshold_logs_go_only_up_to_the_dataset(place, drop):
+    drop("a.csv", 1)
+    three = {"retrain.after_new_recordings": 3}
+    call = look(place, Seen(), **three)
+    chosen = [key.path[1] for key in call.request.asset_selection]
+    assert chosen == ["recordings", "episodes", "dataset"]
+    asked = look(place, call.seen, **three).seen  # that run has ended
+    members = place.home.store / "members" / TASK
+    members.mkdir(parents=True)
+    for name in "ab":
+        (members / f"{name}.json").write_text("{}")
+    assert look(place, asked, **three).request is None
+    (members / "c.json").write_text("{}")
+    whole = look(place, asked, **three)
+    assert whole.request.asset_selection is None
+    assert whole.seen.trained == 3
+    assert look(place, look(place, whole.seen, **three).seen, **three).request is None
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Names of the logs that are opened, and how many bytes of them are read."""
+    names, original = [], builtins.open
+
+    def noted(file, *arguments, **more):
+        if str(file).endswith(".csv"):
+            names.append(Path(file).name)
+        return original(file, *arguments, **more)
+
+    monkeypatch.setattr(builtins, "open", noted)
+    monkeypatch.setattr("io.open", noted)
+    return names
+
+
+def test_a_tick_opens_no_log_that_was_read_and_each_new_one_once(place, drop, opened):
+    for number in range(20):
+        drop(f"{number}.csv", number)
+    opened.clear()  # of the writing
+    call = look(place, Seen())
+    assert sorted(opened) == sorted(f"{number}.csv" for number in range(20))
+    drop("new.csv", "new")
+    opened.clear()
+    seen = look(place, call.seen).seen
+    assert opened == ["new.csv"]
+    opened.clear()
+    look(place, seen)
+    assert opened == []
+
+
+def test_a_large_log_is_never_read_whole_and_its_copy_is_no_news(place, drop, monkeypatch):
+    monkeypatch.setattr(arrived_logs, "WHOLE", 100)
+    monkeypatch.setattr(arrived_logs, "_BLOCK", 4)
+    monkeypatch.setattr(arrived_logs, "file_digest", lambda path: pytest.fail(f"read {path}"))
+    task, folder = load_task(TASK, {"ingest.settle": 0}), place.home.logs(TASK)
+    path = folder / "a.csv"
+    path.write_text("timestamp,x\n" + "".join(f"{n},{n}\n" for n in range(200)))
+    assert len(arrivals.news(task, place.home, folder).ids) == 1
+    time.sleep(1.1)  # what has only just changed is not kept as read
+    ingest(task, place.home, folder)
+    assert arrivals.news(task, place.home, folder) == (frozenset(), False, True)
+    (folder / "copy.csv").write_bytes(path.read_bytes())
+    assert arrivals.news(task, place.home, folder).ids == frozenset()
+    path.rename(folder / "renamed.csv")
+    assert arrivals.news(task, place.home, folder).ids == frozenset()
+    other = (folder / "renamed.csv").read_text()
+    (folder / "other.csv").write_text("T" + other[1:])  # of the same size
+    assert len(arrivals.news(task, place.home, folder).ids) == 1
+
+
+def test_what_one_tick_has_no_time_for_waits_for_the_next(place, drop, monkeypatch):
+    for number in range(3):
+        drop(f"{number}.csv", number)
+    monkeypatch.setattr(arrivals, "_PER_TICK", 1)
+    whys = [look(place, Seen()).why for _ in range(4)]
+    assert whys == ["still looking at what arrived"] * 2 + ["3 new logs"] * 2
+
+
+def tick(instance, cursor=None):
+    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        return arrivals(load_task(TASK))(context)
+
+
+def test_the_sensor_asks_dagster_how_its_run_ended(place, drop, take):
+    drop("a.csv", 1)
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    with dg.DagsterInstance.ephemeral() as instance:
+        asked = tick(instance)
+        (request,) = asked.run_requests
+        tags = {RUN_KEY: request.run_key}
+        run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        fate = runs_of(instance, TASK).fate
+        assert (runs_of(instance, TASK).going(), fate(request.run_key)) == (True, "going")
+        assert tick(instance, asked.cursor).skip_message == "its run is under way"
+        instance.report_run_failed(run)
+        assert fate(request.run_key) == "passing"
+        assert "attempt 2 in 5 min" in tick(instance, asked.cursor).skip_message
+        instance.add_run_tags(run.run_id, {FAULT: "lasting"})
+        assert fate(request.run_key) == "lasting"
+        assert "before it had read 1 logs" in tick(instance, asked.cursor).skip_message
+        take()
+        closed = tick(instance, asked.cursor)
+        assert not json.loads(closed.cursor)["pending"]
+        assert (runs_of(instance, TASK).going(), fate("never made")) == (False, "ended")
+
+
+def test_good_logs_are_read_whatever_arrives_with_them(place, drop, logs):
+    folder = place.home.logs(TASK)
+    drop("l" * 251 + ".csv", 1)
+    for path in logs.glob("*000[0-4]*.csv"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / os.fsdecode(b"bad\xff.csv")).write_text(LOG.format(2))
+    (folder / "self.csv").symlink_to("self.csv")
+    os.mkfifo(folder / "pipe.csv")
+    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    with dg.DagsterInstance.ephemeral() as instance:
+        (request,) = tick(instance).run_requests
+        chosen = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]
+        done = job.execute_in_process(
+            instance=instance, tags={RUN_KEY: request.run_key}, asset_selection=chosen
+        )
+        (event,) = done.asset_materializations_for_node(f"{TASK}__recordings")
+        shown = json.dumps(
+            [[record.data for record in event.metadata[key].records] for key in ("ignored",)]
+        )
+    assert done.success
+    assert all(name in shown for name in ("self.csv", "pipe.csv"))
+    names = {path.name for path in (place.home.store / "members" / TASK).glob("*.json")}
+    contents = {path.read_bytes() for path in folder.glob("run*.csv")}
+    assert len(names) == 2 + len(contents)
+
+
+def read_cursor(result):
+    """Return what a tick asks for, and what it remembers."""
+    return len(result.run_requests or []), result.cursor
+
+
+def test_what_an_in_process_run_used_is_asked_for_only_with_a_new_log(copy):
+    folder = copy.home.logs(TASK)
+    with open_instance(copy.home) as instance:
+        asked, cursor = read_cursor(tick(instance))
+        assert asked == 0
+        assert remembered(cursor).trained == len({path.read_bytes() for path in folder.iterdir()})
+        assert isinstance(tick(instance, cursor), dg.SkipReason)  # and it looks no more
+        new = folder / "new.csv"
+        new.write_text(LOG.format(7))
+        os.utime(new, (time.time() - 10.0,) * 2)
+        asked, cursor = read_cursor(tick(instance, cursor))
+        assert (asked, remembered(cursor).pending) == (1, True)
+
+
+def test_what_a_run_with_other_settings_used_is_asked_for(copy):
+    known = look(copy, Seen())
+    assert (known.request, known.why) == (None, "another run has used these logs")
+    other = look(copy, known.seen, **{"learn.steps": 7})
+    assert other.request is not None
+    assert look(copy, Seen(), **{"learn.steps": 7}).request is not None
+
+
+def test_a_run_in_process_counts_as_training_toward_the_threshold(copy):
+    three = {"retrain.after_new_recordings": 3}
+    note(copy.home, LATEST, TASK, "rules", rules_of(load_task(TASK, three)))
+    known = look(copy, Seen(), **three)
+    assert known.request is None
+    assert look(copy, known.seen, **three).request is None

@@ -1,0 +1,97 @@
+"""What is put right after runs that could not end by themselves."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import dagster as dg
+import pytest
+
+from kinemill.errors import KinemillError
+from kinemill.tracking import open_tracking, start_run
+from pipelines.run_status_sensors import cancellations, failures
+from tests.conftest import ROOT
+from tests.pipelines.conftest import TASK
+
+STARTER = f"""
+from kinemill.store.home import Home
+from kinemill.tracking import start_run
+print(start_run(Home.resolve(), {TASK!r}, "key"))
+"""
+
+
+@dg.op
+def nothing():
+    pass
+
+
+@dg.job(name=TASK)
+def chain():
+    nothing()
+
+
+@pytest.fixture
+def tracked(place, empty_database):
+    place.home.root.mkdir(parents=True)
+    place.home.mlflow_db.write_bytes(empty_database.read_bytes())
+    return place.home
+
+
+@pytest.fixture
+def orphan(tracked):
+    """An MLflow run whose process is gone, and one whose process is this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTER], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout.split()[-1], start_run(tracked, TASK, "other")
+
+
+def statuses(home, runs):
+    client = open_tracking(home).client
+    return [client.get_run(run).info.status for run in runs]
+
+
+def test_after_a_canceled_run_no_dead_run_of_mlflow_says_running(tracked, orphan):
+    assert statuses(tracked, orphan) == ["RUNNING", "RUNNING"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(chain, status=dg.DagsterRunStatus.STARTED)
+        event = instance.report_run_canceled(run)
+        cancellations(dg.build_run_status_sensor_context("cancellations", event, instance, run))
+    assert statuses(tracked, orphan) == ["KILLED", "RUNNING"]
+
+
+def test_after_a_run_whose_process_died_neither_does_one(tracked, orphan):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(chain, status=dg.DagsterRunStatus.STARTED)
+        event = instance.report_run_failed(run, "its process is gone")
+        context = dg.build_run_status_sensor_context("failures", event, instance, run)
+        failures(context.for_run_failure())
+    assert statuses(tracked, orphan) == ["KILLED", "RUNNING"]
+    assert "its process is gone" in (tracked.dagster / "failures.jsonl").read_text()
+
+
+def test_no_training_begins_without_mlflow_and_it_says_which_file(place):
+    place.home.root.mkdir(parents=True)
+    place.home.mlflow_db.write_text("this is no database")
+    with pytest.raises(KinemillError, match=r"mlflow\.db: is damaged or not a database of MLflow"):
+        start_run(place.home, TASK, "key")
+
+
+def test_mlflows_database_is_waited_for_while_somebody_holds_it(tracked):
+    began = threading.Event()
+
+    def hold():
+        with closing(sqlite3.connect(tracked.mlflow_db, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            began.set()
+            time.sleep(6.0)  # SQLite's own patience is 5 s
+            connection.execute("ROLLBACK")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    began.wait()
+    assert open_tracking(tracked).client is not None
+    holder.join()

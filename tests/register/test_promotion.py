@@ -1,0 +1,258 @@
+"""Who is champion by a person's word: approved, promoted, rolled back; and by whom it is kept."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from kinemill.errors import BadInput, Blocked
+from kinemill.register import list_versions, promotion
+from kinemill.register.alias_switch import ChampionChanged
+from kinemill.register.audit_log import audit
+from kinemill.register.consistency import RegistryMismatch
+from kinemill.register.delete_guard import release
+from kinemill.register.gate_report import why
+from kinemill.register.rebuild import rebuild_registry
+from kinemill.register.versions import find_version
+from kinemill.task import load_task
+from kinemill.tracking import open_tracking
+from tests.conftest import ROOT
+from tests.register.conftest import Claims, enrol
+
+
+@pytest.fixture(autouse=True)
+def _served_here(monkeypatch):
+    monkeypatch.setattr(promotion, "serve_still", lambda folder: (True, "answered"))
+
+
+def champion(chain):
+    listed = list_versions("cart", chain.home)["versions"]
+    return [item["version"] for item in listed if "champion" in item["aliases"]]
+
+
+def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(reigned):
+    chain = reigned(3)
+    found = promotion.rollback(chain.task, chain.home, why="it shakes")
+    assert (found["version"], found["champion_before"], champion(chain)) == (2, 3, [2])
+    assert promotion.rollback(chain.task, chain.home)["version"] == 1
+    with pytest.raises(BadInput, match="is the first champion: there is none before it"):
+        promotion.rollback(chain.task, chain.home)
+    assert promotion.rollback(chain.task, chain.home, to=":3")["version"] == 3
+    with pytest.raises(BadInput, match="is champion already"):
+        promotion.rollback(chain.task, chain.home, to=":3")
+
+
+def test_what_a_person_promoted_is_undone_by_rolling_back(reigned):
+    chain = reigned(3)
+    promotion.promote(chain.task, chain.home, ":1", why="calm")
+    assert promotion.rollback(chain.task, chain.home)["version"] == 3
+
+
+def test_the_trail_says_who_when_what_and_why(reigned):
+    chain = reigned(3)
+    chain.register(0.09, gain=0.9)
+    promotion.rollback(chain.task, chain.home, why="it shakes")
+    found = audit(chain.home, "cart")
+    told = [(event["what"], event["version"], event["before"]) for event in found["events"]]
+    assert told == [
+        ("champion", 1, None),
+        ("champion", 2, 1),
+        ("champion", 3, 2),
+        ("champion", 4, 3),
+        ("rolled back", 3, 4),
+    ]
+    assert (found["champion"], found["gaps"]) == (3, [])
+    assert found["events"][-1]["why"] == "it shakes"
+    assert found["events"][-1]["who"]
+
+
+def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_back(reigned):
+    chain = reigned(3)
+    open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
+    (gap,) = audit(chain.home, "cart")["gaps"]
+    assert "@champion is version 1, and version 3 by the last decision; kinemill admin" in gap
+    for decide in (
+        lambda: promotion.promote(chain.task, chain.home, ":2"),
+        lambda: promotion.rollback(chain.task, chain.home),
+        lambda: promotion.approve(chain.task, chain.home, ":2"),
+        lambda: chain.register(0.01, gain=0.9),
+    ):
+        with pytest.raises(RegistryMismatch, match="kinemill admin rebuild-registry"):
+            decide()
+    rebuild_registry(chain.home)
+    found = audit(chain.home, "cart")
+    assert (found["champion"], champion(chain), found["gaps"]) == (3, [3], [])
+    last = found["events"][-1]
+    assert (last["what"], last["version"], last["before"]) == ("restored", 3, 1)
+
+
+def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
+    chain = reigned()
+    tracking = open_tracking(chain.home)
+    one = find_version(tracking.home, "cart", ":1")
+    with tracking.as_default():
+        for _ in range(2, 10):  # of the same model, as if each had passed the gate in its time
+            made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            enrol(chain.home, int(made.version))
+    together, won, told = threading.Barrier(8), [], []
+
+    def run(version):
+        together.wait()
+        try:
+            promotion.promote(chain.task, chain.home, f":{version}", expected=1)
+            won.append(version)
+        except ChampionChanged as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=run, args=(version,)) for version in range(2, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert (len(won), len(told)) == (1, 7)
+    assert champion(chain) == won
+    assert f"the champion changed: now it is version {won[0]}; expected version 1" in told[0]
+
+
+def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned):
+    chain = reigned()
+    chain.register(0.31, gain=0.6)
+    with pytest.raises(BadInput, match=r"the gate refused it: beats_linear.*kinemill why cart:2"):
+        promotion.promote(chain.task, chain.home, ":2")
+    with pytest.raises(BadInput, match="expected the reason"):
+        promotion.promote(chain.task, chain.home, ":2", force=True)
+    promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
+    assert champion(chain) == [2]
+    assert audit(chain.home, "cart")["events"][-1]["why"].startswith("by force: the old one")
+
+
+def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(reigned, monkeypatch):
+    chain = reigned(3)
+    monkeypatch.setattr(promotion, "serve_still", lambda folder: (False, "ended with code -8"))
+    with pytest.raises(Blocked, match="ended with code -8; the champion stays"):
+        promotion.rollback(chain.task, chain.home)
+    assert champion(chain) == [3]
+
+
+def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
+    task = load_task(chain.task.path, {"promote.approval": True})
+    found = chain.register(0.1, task=task)
+    assert (found.status, found.alias, found.summary["decision"]) == (
+        "refused",
+        "challenger",
+        "waiting",
+    )
+    assert why(chain.home, "cart")["told"].startswith("waits for a person's approval")
+    given = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
+    assert (given["decision"], given["aliases"]) == ("champion", ["champion"])
+    assert chain.register(0.1, task=task).status == "unchanged"
+    events = [event["what"] for event in audit(chain.home, "cart")["events"]]
+    assert events == ["waiting", "approved", "champion"]
+
+
+def test_an_approval_does_not_make_a_bad_model_champion(chain):
+    task = load_task(chain.task.path, {"promote.approval": True})
+    chain.register(0.31, task=task)
+    given = promotion.approve(task, chain.home, ":1", evidence=Claims(0.31))
+    assert (given["decision"], champion(chain)) == ("refused", [])
+
+
+def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(reigned):
+    chain = reigned()
+    chain.register(0.05, gain=0.6, dt=0.05)
+    evidence = Claims(0.05)
+    plain = promotion.approve(chain.task, chain.home, ":2", evidence=evidence)
+    assert (plain["decision"], champion(chain)) == ("refused", [1])
+    promotion.approve(chain.task, chain.home, ":2", breaking=True, evidence=evidence)
+    assert champion(chain) == [2]
+    (line,) = promotion.rollback(chain.task, chain.home)["differs"]
+    assert line == "dt of version 2 0.05, of version 1 0.02"
+
+
+def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(reigned):
+    from mlflow.exceptions import MlflowException
+
+    chain = reigned(3)
+    client = open_tracking(chain.home).client
+    for attempt in (
+        lambda: client.delete_model_version("cart", "3"),
+        lambda: client.delete_registered_model_alias("cart", "champion"),
+        lambda: client.delete_registered_model("cart"),
+    ):
+        with pytest.raises(MlflowException, match="this version is champion: robots load it"):
+            attempt()
+    assert champion(chain) == [3]
+    client.delete_model_version("cart", "2")
+    with pytest.raises(RegistryMismatch, match="version 2 missing"):
+        list_versions("cart", chain.home)
+    rebuild_registry(chain.home)
+    assert [v["version"] for v in list_versions("cart", chain.home)["versions"]] == [3, 2, 1]
+
+
+def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned):
+    chain = reigned(3)
+    tracking = open_tracking(chain.home)
+    release(tracking)
+    tracking.client.delete_registered_model_alias("cart", "champion")
+    with pytest.raises(RegistryMismatch, match="@champion is none, and version 3 by the last"):
+        promotion.rollback(chain.task, chain.home)
+    rebuild_registry(chain.home)
+    assert champion(chain) == [3]
+
+
+def test_why_says_what_to_do_about_each_line_that_failed(reigned):
+    chain = reigned()
+    chain.register(0.26, gain=0.6)
+    found = why(chain.home, "cart", ":2")
+    failed = {line["rule"]: line.get("fix") for line in found["gate"] if not line["passed"]}
+    assert list(failed) == ["beats_linear_sincos", "interval_linear_sincos"]
+    assert failed["beats_linear_sincos"].startswith("train longer, on more logs")
+    assert found["told"] == "refused by beats_linear_sincos; version 1 stayed champion"
+    assert found["blessings"] == {"better": "no", "serves": "yes"}
+    assert why(chain.home, "cart", "@champion")["told"].startswith("champion: it passed all")
+
+
+def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):
+    from kinemill.cli.demo import forget
+
+    chain = reigned(3)
+    forget(chain.home, "cart")
+    assert list_versions("cart", chain.home)["versions"] == []
+    assert chain.register(0.1).status == "done"
+    with pytest.raises(Exception, match="this version is champion"):
+        open_tracking(chain.home).client.delete_model_version("cart", "1")
+
+
+@pytest.mark.slow
+def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
+    chain = reigned()
+    tracking = open_tracking(chain.home)
+    one = find_version(tracking.home, "cart", ":1")
+    with tracking.as_default():
+        for _ in range(2, 10):
+            made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
+            enrol(chain.home, int(made.version))
+    around = os.environ | {
+        "KINEMILL_HOME": str(chain.home.root),
+        "KINEMILL_TASKS": str(chain.task.path.parent),
+    }
+    command = [sys.executable, "-c", "from kinemill.cli.app import main; main()", "promote"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"cart:{version}", "--expect", "1"],
+            cwd=ROOT,
+            env=around,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for version in range(2, 10)
+    ]
+    told = [process.communicate(timeout=500)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert sorted(codes) == [0, *[1] * 7], told
+    won = range(2, 10)[codes.index(0)]
+    assert champion(chain) == [won]
+    assert sum(f"the champion changed: now it is version {won}" in text for text in told) == 7

@@ -1,0 +1,318 @@
+"""Pulling a champion's files to a folder: swapped whole, kept when the registry is away."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import pytest
+
+from kinemill import runtime
+from kinemill.errors import BadInput, CorruptArtifact, Unreachable
+from kinemill.register import fetch_bundle
+from kinemill.register.pull_source import OfHome, OfServer
+from kinemill.runtime import download
+from kinemill.runtime.download import answers
+from kinemill.store import file_digest
+from kinemill.store.home import Home
+from kinemill.tracking import tracking_uri
+from tests.conftest import ROOT
+
+
+def fine(folder):
+    return True, "answered"
+
+
+pull = partial(download.pull, try_it=fine)
+
+
+def gain_of(folder):
+    """The gain of the model in `folder`: the answer to 0 and an action of 1."""
+    found = runtime.load(folder).rollout(
+        np.zeros((1, 3, 2)), np.zeros((1, 2, 1)), np.ones((1, 1, 1))
+    )
+    return float(found[0, 0, 0])
+
+
+@pytest.fixture
+def source(reigned):
+    chain = reigned()
+    return OfHome(chain.home, "cart", "@champion")
+
+
+def test_the_folder_is_the_champions_and_follows_it(chain, source, tmp_path):
+    to = tmp_path / "robot" / "model"
+    to.parent.mkdir()
+    pulled = {"folder": str(to), "version": 1, "status": "pulled", "provisional": ""}
+    assert pull(source, to) == pulled
+    assert gain_of(to) == 0.5
+    assert {"rollout.onnx", "step.onnx", "verification.json", "sha256sums"} <= {
+        path.name for path in to.iterdir()
+    }
+    assert pull(source, to)["status"] == "unchanged"
+    chain.register(0.05, gain=2.0, champion=0.1)
+    assert (pull(source, to)["version"], gain_of(to)) == (2, 2.0)
+    chain.register(0.02, gain=3.0, champion=0.05)
+    chain.register(0.01, gain=4.0, champion=0.02)
+    chain.register(0.005, gain=5.0, champion=0.01)
+    assert [pull(source, to)["version"], gain_of(to)] == [5, 5.0]
+    # One of the versions pulled before stays a while, for who is reading it.
+    assert len(list((to.parent / ".model.versions").iterdir())) <= 1 + download.KEPT
+
+
+def test_a_registry_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):
+    to = tmp_path / "model"
+    away = OfHome(Home(tmp_path / "not mounted"), "cart", "@champion")
+    with pytest.raises(Unreachable, match="is not there: no registry, or not mounted"):
+        pull(away, to)
+    pull(source, to)
+    found = pull(away, to)
+    assert (found["version"], found["status"]) == (1, "kept")
+    assert "not mounted" in found["why"]
+    shutil.rmtree(chain.home.root)
+    assert gain_of(to) == 0.5
+
+
+def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source, tmp_path):
+    to = tmp_path / "model"
+    pull(source, to)
+    chain.register(0.05, gain=2.0, champion=0.1)
+    found = download.pull(source, to, lambda folder: (False, "ended with code -8"))
+    assert (found["version"], found["status"]) == (1, "kept")
+    assert "version 2: is not taken: it ended with code -8" in found["why"]
+
+    class Damaging(OfHome):
+        def copy(self, sight, folder):
+            super().copy(sight, folder)
+            (folder / "step.onnx").write_bytes(b"no model")
+
+    damaging = Damaging(chain.home, "cart", "@champion")
+    assert "its bytes have changed" in pull(damaging, to)["why"]
+    assert gain_of(to) == 0.5
+    with pytest.raises(CorruptArtifact):
+        pull(damaging, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_was_pulled_and_damaged_since_is_pulled_again(source, tmp_path):
+    to = tmp_path / "model"
+    pull(source, to)
+    (to / "rollout.onnx").write_bytes(b"no model")
+    assert pull(source, to)["status"] == "pulled"
+    assert gain_of(to) == 0.5
+
+
+def test_a_folder_of_somebody_elses_is_left_alone_and_what_is_not_there_is_said(source, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    with pytest.raises(BadInput, match="is there and was not pulled"):
+        pull(source, mine)
+    with pytest.raises(BadInput, match="cart:7: is no version"):
+        pull(OfHome(source.home, "cart", ":7"), tmp_path / "model")
+
+
+def test_who_reads_while_it_is_swapped_sees_one_version_whole(chain, source, tmp_path):
+    chain.register(0.05, gain=2.0, champion=0.1)
+    to, stop, seen, errors = tmp_path / "model", threading.Event(), set(), []
+    first, second = (OfHome(chain.home, "cart", which) for which in (":1", ":2"))
+    pull(first, to)
+
+    def read():
+        while not stop.is_set():
+            try:
+                seen.add(gain_of(to))
+            except Exception as error:  # noqa: BLE001 - any error is what must not be
+                errors.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(20):
+        pull((second, first)[turn % 2], to)
+    stop.set()
+    reader.join(60)
+    assert errors == []
+    assert seen <= {0.5, 2.0}
+
+
+def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
+    to, told, stop = tmp_path / "model", [], threading.Event()
+    arrived = threading.Semaphore(0)
+
+    def tell(found):
+        told.append((found["version"], found["status"]))
+        arrived.release()
+
+    watcher = threading.Thread(
+        target=download.watch, args=(source, to, tell, stop, 0.05), kwargs={"try_it": fine}
+    )
+    watcher.start()
+    assert arrived.acquire(timeout=60)
+    chain.register(0.05, gain=2.0, champion=0.1)
+    assert arrived.acquire(timeout=60)
+    database = chain.home.mlflow_db
+    database.rename(database.with_suffix(".away"))
+    assert arrived.acquire(timeout=60)
+    stop.set()
+    watcher.join(60)
+    assert told == [(1, "pulled"), (2, "pulled"), (2, "kept")]
+    assert gain_of(to) == 2.0
+
+
+class Answers(BaseHTTPRequestHandler):
+    """What an MLflow server answers about version 1 of cart, from a bundle's folder."""
+
+    folder = None
+
+    def do_GET(self):
+        path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
+        if self.headers["Authorization"] != "Bearer secret":
+            self.send_error(401)
+        elif path.endswith("registered-models/alias") and query["alias"] == "champion":
+            sums = file_digest(self.folder / "sha256sums")
+            tag = f'{{"key": "kinemill.sums", "value": "{sums}"}}'
+            self._answer(f'{{"model_version": {{"version": "1", "tags": [{tag}]}}}}'.encode())
+        elif path == "/model-versions/get-artifact":
+            self._answer((self.folder / query["path"].removeprefix("bundle/")).read_bytes())
+        else:
+            self.send_error(404)
+
+    def _answer(self, content):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain, tmp_path):
+    Answers.folder = fetch_bundle("models:/cart@champion", chain.home)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url, to = f"http://127.0.0.1:{server.server_port}", tmp_path / "model"
+    with pytest.raises(Unreachable, match="answers 401"):
+        pull(OfServer(url, "cart", "@champion"), to)
+    served = OfServer(url, "cart", "@champion", "secret")
+    assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
+    with pytest.raises(BadInput, match="knows no such version"):
+        pull(OfServer(url, "cart", "@other", "secret"), to)
+    server.shutdown()
+    server.server_close()
+    assert pull(served, to)["status"] == "kept"
+
+
+def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
+    seen = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path, self.headers["Authorization"]))
+            if self.path.startswith("/api"):
+                self.send_response(302)
+                self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/other")
+            else:
+                self.send_response(500)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(Unreachable, match="answers 500"):
+            OfServer(url, "cart", "@champion", "secret").look()
+        server.shutdown()
+    assert [token for _, token in seen] == ["Bearer secret", None]
+
+
+# Lets no package in but the two that a robot has.
+ALONE = """
+import sys
+
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        known = sys.stdlib_module_names | {"kinemill", "numpy", "onnxruntime"}
+        if name.partition(".")[0] not in known:
+            raise ModuleNotFoundError(f"a robot has no {name}")
+
+sys.meta_path.insert(0, Only())
+import runpy
+sys.argv = ["runtime", *sys.argv[1:]]
+runpy.run_module("kinemill.runtime", run_name="__main__")
+"""
+
+
+def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source, tmp_path):
+    Answers.folder = fetch_bundle("models:/cart@champion", chain.home)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    to = tmp_path / "model"
+    asked = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]
+    told = subprocess.run(
+        [sys.executable, "-c", ALONE, *asked],
+        env=os.environ | {"KINEMILL_TOKEN": "secret", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    server.shutdown()
+    server.server_close()
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["status"] == "pulled"
+    assert gain_of(to) == 0.5
+
+
+def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(fetch_bundle("models:/cart@champion", chain.home), folder)
+    assert answers(folder) == (True, "answered")
+    (folder / "rollout.onnx").write_bytes(b"no model")
+    good, told = answers(folder)
+    assert not good
+    assert told.startswith("ended with code 1: ")
+
+
+@pytest.fixture
+def mlflow_server(source, tmp_path):
+    """MLflow's own server on the home's database, on a port of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    command += ["--port", str(port), "--backend-store-uri", tracking_uri(source.home)]
+    changed = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | changed, start_new_session=True
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(60)
+
+
+@pytest.mark.slow
+def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
+    served, until = OfServer(mlflow_server, "cart", "@champion"), time.monotonic() + 200
+    while True:
+        try:
+            found = pull(served, tmp_path / "model")
+            break
+        except Unreachable:
+            assert time.monotonic() < until
+            time.sleep(1)
+    assert (found["version"], gain_of(tmp_path / "model")) == (1, 0.5)
+    assert pull(OfServer(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
+    with pytest.raises(BadInput, match="knows no such version"):
+        pull(OfServer(mlflow_server, "cart", "@other"), tmp_path / "other")

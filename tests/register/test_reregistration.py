@@ -1,0 +1,68 @@
+"""When a model that comes again was decided on before, and when it has to be judged anew."""
+
+import copy
+
+import pytest
+
+from kinemill.register.reregistration import same_end, wishes
+from kinemill.task import load_task
+from tests.register.conftest import verification
+
+
+def changed(where, change):
+    """A verification with one value otherwise: `changed(("windows", "count"), 3)`."""
+    document = copy.deepcopy(verification(0.1))
+    inner = document
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = change
+    return document
+
+
+OTHERWISE = {
+    "it failed": (("passed",), False),
+    "out of parity": (("verification", "parity"), False),
+    "another error": (("metrics", "nrmse", "model"), 0.12),
+    "an error that is none": (("metrics", "nrmse", "model"), None),
+    "another baseline": (("metrics", "test", "velocity", "linear"), 0.5),
+    "fewer windows": (("windows", "count"), 3),
+    "a gate of its own failed": (("gates", 0, "passed"), False),
+    "too slow": (("verification", "latency_ms", "p99"), 0.7),
+    "it diverges": (("stability", "diverged"), 0.2),
+}
+
+
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_another_end_is_seen(task, how):
+    task = load_task(task.path, {"verify.latency_p99_ms": 0.5, "promote.max_diverged": 0.1})
+    assert not same_end(task, verification(0.1), changed(*OTHERWISE[how]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (("more",), "than before"),
+        (("metrics", "nrmse", "sindy"), 0.4),
+        (("metrics", "nrmse", "model"), 0.1004),
+        (("verification", "latency_ms", "p99"), 0.41),
+    ],
+)
+def test_what_says_more_or_rounds_otherwise_is_the_same_end(task, change):
+    task = load_task(task.path, {"verify.latency_p99_ms": 0.5})
+    assert same_end(task, verification(0.1), changed(*change))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"verify.latency_p99_ms": 0.2},
+        {"promote.margin": 0.5},
+        {"promote.approval": True},
+        {"promote.interval": False},
+        {"promote.beats": ["champion"]},
+        {"promote.max_size": 1.0},
+        {"promote.same_interface": False},
+    ],
+)
+def test_of_whom_something_else_is_asked_is_judged_anew(task, asked):
+    assert wishes(load_task(task.path, asked)) != wishes(task)

@@ -1,0 +1,86 @@
+import json
+
+from kinemill.register import RunFacts, run_document
+from kinemill.register.decision_document import insert, section
+from kinemill.register.rules import Verdict
+
+VERIFICATION = {
+    "passed": True,
+    "metrics": {
+        "test": {"angle": {"unit": "rad", "model": 0.1, "persistence": 0.5}},
+        "nrmse": {"model": 0.2, "persistence": 1.0},
+    },
+    "verification": {"passed": True, "parity": True, "latency_ms": {"p50": 0.1, "p99": 0.3}},
+    "windows": {"count": 7},
+}
+REGISTRATION = {
+    "version": 3,
+    "alias": "champion",
+    "status": "done",
+    "gate": [{"rule": "verified", "passed": True, "found": "passed", "wanted": "passed"}],
+    "run_id": "r",
+    "report": "store/decision/x/report.html",
+    "summary": {"headline": "This MLP has an RMSE of 0.1 rad."},
+}
+
+
+def test_the_run_document_has_exactly_the_promised_keys():
+    document = run_document(
+        RunFacts(
+            task="pendulum",
+            known=2,
+            episodes={"accepted": 5, "quarantined": 1, "rows": 900},
+            dataset="0123456789abcdef",
+            verification=VERIFICATION,
+            selection={"chosen": "linear", "why": "not significantly better"},
+            registration=REGISTRATION,
+            report="/home/report.html",
+            seconds={"ingest": 0.12345},
+            warnings=["near-duplicates"],
+        )
+    )
+    assert document == {
+        "task": "pendulum",
+        "status": "done",
+        "headline": "This MLP has an RMSE of 0.1 rad.",
+        "episodes": {"accepted": 5, "quarantined": 1, "known": 2},
+        "dataset": "0123456789ab",
+        "metrics": VERIFICATION["metrics"],
+        "verification": VERIFICATION["verification"],
+        "selection": {"chosen": "linear", "why": "not significantly better"},
+        "version": 3,
+        "alias": "champion",
+        "provisional": "",
+        "gate": REGISTRATION["gate"],
+        "report": "/home/report.html",
+        "warnings": ["near-duplicates"],
+        "seconds": {"ingest": 0.123},
+    }
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_a_run_that_reached_no_registration_failed_with_the_same_keys():
+    whole = run_document(RunFacts("pendulum", registration=REGISTRATION, verification=VERIFICATION))
+    failed = run_document(RunFacts("pendulum"))
+    assert list(failed) == list(whole)
+    assert (failed["status"], failed["version"], failed["gate"]) == ("failed", None, [])
+
+
+def test_the_verdict_goes_to_its_marker_or_before_the_end_of_the_body():
+    page = "<body>a<!-- kinemill:decision -->b</body>"
+    assert insert(page, "X") == "<body>aXb</body>"
+    assert insert("<body>a</body>", "X") == "<body>aX</body>"
+    assert insert("a", "X") == "aX"
+
+
+def test_what_a_rule_found_is_text_in_the_report_never_markup():
+    facts = {"task": "cart", "version": 2, "decision": "refused", "previous_champion": 1}
+    piece = section(facts, [Verdict("a", passed=False, found="<script>", wanted="<= 1")])
+    assert "<script>" not in piece
+    assert "cart:2 is refused: rule a failed; version 1 stays champion." in piece
+
+
+def test_a_run_without_a_version_says_what_was_verified():
+    told = run_document(RunFacts("pendulum", verification=VERIFICATION))["headline"]
+    assert told.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
+    assert run_document(RunFacts("pendulum"))["headline"] == ""

@@ -1,0 +1,66 @@
+"""Two versions side by side on the same windows."""
+
+import json
+
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.register.comparison_page import comparison_page
+from kinemill.register.version_comparison import compare, comparison_document
+from kinemill.reports.charts import number
+from kinemill.task import load_task
+
+
+@pytest.fixture
+def task(tmp_path, task):
+    return load_task(task.path, {"verify.horizon": 4})
+
+
+def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
+    chain.register(0.1, gain=0.5)
+    chain.register(0.05, gain=0.25, champion=0.1)
+    found = comparison_document(compare(task, chain.home, ":1", "@champion"))
+    # States alternate 1, -1 and the force is 2 N: after an even number of steps a model that
+    # answers the last state + gain * 2 N is off by gain * 2.
+    assert (found["a"]["version"], found["b"]["version"]) == (1, 2)
+    line = found["channels"]["velocity"]
+    assert (line["unit"], line["a"]["rmse"], line["b"]["rmse"]) == ("m/s", 1.0, 0.5)
+    assert line["a"]["by_step"][1::2] == [1.0, 1.0]
+    assert len(line["b"]["by_step"]) == 4
+    assert (found["nrmse"]["ratio"], found["windows"]["count"]) == (0.5, 7)
+    # The errors are in proportion in each of 7 windows, which do not overlap.
+    assert (found["nrmse"]["interval"], found["better"]) == ([0.5, 0.5], "b")
+    assert (found["windows"]["effective_n"], found["windows"]["unit"]) == (7.0, "blocks")
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
+    chain.register(0.1, gain=0.5)
+    chain.register(0.31, gain=0.25)
+    page = comparison_page(comparison_document(compare(task, chain.home, ":1", ":2")))
+    assert "cart: version 1 against 2" in page
+    assert f"<b>{number(0.5)}</b> times the error of version 1" in page
+    assert page.count("<svg") == 2
+    assert "beats_linear" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_what_sees_other_channels_cannot_be_compared(chain, task):
+    chain.register(0.1)
+    chain.register(0.05, gain=0.6, dt=0.05)
+    with pytest.raises(
+        BadInput, match=r"cannot be fed the same episodes: dt of the models:/cart/1"
+    ):
+        compare(task, chain.home, ":1", ":2")
+
+
+def test_only_the_champion_of_now_is_labeled_champion(chain, task):
+    chain.register(0.1, gain=0.5)
+    chain.register(0.05, gain=0.25, champion=0.1)
+    found = comparison_document(compare(task, chain.home, ":1", ":2"))
+    assert [found[side]["decision"] for side in "ab"] == ["champion", "champion"]
+    assert [found[side]["standing"] for side in "ab"] == ["former champion", "champion"]
+    page = comparison_page(found)
+    assert page.count("former champion") == 1
+    assert page.count(">champion<") == 1

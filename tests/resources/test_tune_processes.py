@@ -1,0 +1,102 @@
+"""Searches in processes of their own: they end with whoever started them, and outlive a death."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from kinemill.errors import TrainingFailed
+from kinemill.task.protocols import Silence
+from kinemill.tracking import open_tracking
+from kinemill.tune import Bounds, lines
+from resources.tune_processes import search_elsewhere
+from tests.conftest import ROOT
+from tests.train.conftest import swing
+from tests.tune.conftest import TASK, begun, packed_with
+
+STARTER = """\
+import sys
+from pathlib import Path
+from kinemill.task.protocols import Silence
+from kinemill.tune import Bounds
+from kinemill.tune.search import read_search
+from resources.tune_processes import search_elsewhere
+
+search_elsewhere(read_search(Path(sys.argv[1])), Bounds(50), 2, Silence())
+"""
+
+
+@pytest.fixture
+def search(tmp_path, tracked_home):
+    (tmp_path / "pendulum.yaml").write_text(TASK)
+    packed = packed_with(swing(60, 11))
+    return begun(tmp_path / "pendulum.yaml", tracked_home, packed, learn__steps=400)
+
+
+def workers(search) -> list[psutil.Process]:
+    """The living processes that work on a search."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        told = process.info["cmdline"] or []
+        if str(search.folder / "job.json") in told and process.info["status"] != "zombie":
+            found.append(process)
+    return found
+
+
+def until(true, seconds: float = 90.0) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(true())
+
+
+class Deaths(Silence):
+    """A Progress that kills the worker once, when the first trial has ended."""
+
+    def __init__(self, search) -> None:
+        self.search, self.said = search, []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+        if message.startswith("trial 0:"):
+            (worker,) = workers(self.search)
+            worker.send_signal(signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_another_worker_goes_on_where_one_was_killed(search):
+    deaths = Deaths(search)
+    found = search_elsewhere(search, Bounds(3), 1, deaths)
+    assert "worker 0 was killed by signal 9; another one goes on with its trial" in deaths.said
+    assert sorted(line.outcome for line in found if line.outcome != "lost") == ["done"] * 3
+    client = open_tracking(search.home).client
+    runs = client.search_runs([client.get_experiment_by_name("pendulum").experiment_id])
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    assert (search.folder / "report.html").is_file()
+    assert (search.folder / "best.yaml").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_who_started_it(search, how):
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(search.folder)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    assert until(lambda: len(workers(search)) == 2)
+    assert until(lambda: any(line.outcome == "running" for line in lines(search)))
+    starter.send_signal(how)
+    starter.wait(timeout=200)
+    assert until(lambda: workers(search) == [], 20.0)
+
+
+@pytest.mark.slow
+def test_a_search_without_any_result_says_so(search):
+    with pytest.raises(TrainingFailed, match="no trial has a result"):
+        search_elsewhere(search, Bounds(1, until=time.time()), 1, Silence())

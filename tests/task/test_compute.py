@@ -1,0 +1,41 @@
+"""Where trainings run: a class of settings for each target, chosen by `type`."""
+
+import re
+
+import pytest
+
+from kinemill.errors import TaskError
+from kinemill.task import TARGETS, Compute, load_task
+from resources.compute import COMPUTE
+from tests.conftest import ROOT
+
+CART_POLE = ROOT / "tasks" / "cart_pole.yaml"
+
+
+def test_every_target_has_its_settings_and_its_file():
+    assert set(TARGETS) == set(COMPUTE) == {"local", "torchrun", "ray", "kubernetes"}
+    assert load_task(CART_POLE).compute == TARGETS["local"]()
+
+
+@pytest.mark.parametrize("target", ["local", "torchrun", "ray", "kubernetes"])
+def test_the_page_on_the_task_file_names_every_key_of_a_target(target):
+    page = (ROOT / "docs" / "task-file.md").read_text()
+    (line,) = re.findall(rf"^\| `{target}` \|.*$", page, re.MULTILINE)
+    own = set(TARGETS[target].model_fields) - set(Compute.model_fields)
+    assert [key for key in sorted(own) if f"`{key}`" not in line] == []
+
+
+def test_one_override_moves_a_training_elsewhere():
+    task = load_task(CART_POLE, {"compute.type": "ray", "compute.workers": 2, "compute.gpus": 0.5})
+    assert (task.compute.type, task.compute.workers, task.compute.gpus) == ("ray", 2, 0.5)
+    assert task.compute.max_runtime == 3600
+    assert "compute" not in str(task.part("learn"))
+
+
+def test_keys_of_another_target_and_unknown_targets_are_refused():
+    with pytest.raises(TaskError, match=r"compute\.processes"):
+        load_task(CART_POLE, {"compute.type": "ray", "compute.processes": 2})
+    with pytest.raises(TaskError, match="did you mean 'kubernetes'"):
+        load_task(CART_POLE, {"compute.type": "kubernets"})
+    with pytest.raises(TaskError, match=r"compute\.image"):
+        load_task(CART_POLE, {"compute.type": "kubernetes"})

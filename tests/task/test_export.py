@@ -1,0 +1,36 @@
+"""The `export` part of a task: what is safe must be an action, and within its limits."""
+
+import pytest
+import yaml
+
+from kinemill.errors import TaskError
+from kinemill.task import load_task
+
+
+@pytest.mark.parametrize(
+    ("safe", "told"),
+    [
+        ("{cart_forse: 0}", "unknown action 'cart_forse'; did you mean 'cart_force'"),
+        ("{cart_position: 0}", "unknown action 'cart_position'"),
+        ("{cart_force: 11}", r"11 is beyond the limits \[-10.0, 10.0\] of cart_force"),
+    ],
+)
+def test_a_safe_action_that_cannot_be_sent_is_refused(safe, told):
+    with pytest.raises(TaskError, match=told):
+        load_task("cart_pole_swing_up", {"export.safe_action": yaml.safe_load(safe)})
+
+
+def test_a_safe_action_within_limits_is_taken():
+    task = load_task("cart_pole_swing_up", {"export.safe_action": {"cart_force": -10}})
+    assert task.export.safe_action == {"cart_force": -10.0}
+
+
+def test_a_variant_nobody_knows_is_refused():
+    with pytest.raises(TaskError, match=r"export\.also"):
+        load_task("cart_pole_swing_up", {"export.also": ["int4"]})
+
+
+@pytest.mark.parametrize(("key", "value"), [("c99", True), ("also", ["fp16"])])
+def test_a_policy_is_refused_what_only_models_of_dynamics_have(key, value):
+    with pytest.raises(TaskError, match=f"export.{key}: is for models of dynamics"):
+        load_task("reach", {f"export.{key}": value})

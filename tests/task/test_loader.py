@@ -1,0 +1,249 @@
+"""Task files: every mistake is answered with file, line, key and the nearest name."""
+
+import pytest
+
+from kinemill.errors import BadInput, TaskError
+from kinemill.task import list_tasks, load_task, parse_overrides
+
+
+def test_a_task_says_its_channels_in_order(load):
+    task = load()
+    assert (task.states, task.actions, task.columns) == (["q", "qd"], ["tau"], ["q", "qd", "tau"])
+    assert task.channels["q"].source[1].unit == "deg"
+    assert (task.dt, task.max_gap, task.path.name) == (0.01, 0.05, "arm.yaml")
+    assert task.notes == []
+
+
+def test_states_come_before_actions_however_they_are_listed(load):
+    tau = "  tau: {role: action, unit: N*m}\n"
+    task = load("channels:\n", "channels:\n" + tau.replace("tau", "first"))
+    assert task.columns == ["q", "qd", "first", "tau"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("dt: 0.01", "dt: 0.01\nlern: 3", "arm.yaml:3: lern: unknown key; did you mean 'learn'?"),
+        ("dt: 0.01\n", "", "arm.yaml:1: dt: is missing"),
+        ("dt: 0.01", "dt: -1", "arm.yaml:2: dt: Input should be greater than 0; found -1"),
+        ("dt: 0.01", "dt: .inf", "arm.yaml:2: dt: Input should be a finite number; found inf"),
+        ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
+        ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),
+        ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is no task name"),
+        ("limits:", "limit:", "channels.qd.limit: unknown key; did you mean 'limits'?"),
+        ("unit: deg}", "unt: deg}", "channels.q.source.1.unt: unknown key; did you mean 'unit'?"),
+        (
+            "role: action",
+            "role: acton",
+            "arm.yaml:6: channels.tau.role: found 'acton'; expected 'state', 'action', "
+            "'observation', 'reward', 'image' or 'text'; did you mean 'action'?",
+        ),
+        ("[-30, 30]", "[30, -30]", "channels.qd.limits: the lower limit 30.0 is not below"),
+        ("[-30, 30]", "[-30]", "arm.yaml:5: channels.qd.limits.1: is missing"),
+        ("unit: N*m", "unit: Nmm", "arm.yaml:6: channels.tau.unit: unit 'Nmm': is not known"),
+        ("unit: N*m", "unit: rad/)", "arm.yaml:6: channels.tau.unit: unit 'rad/)': is not known"),
+        ("unit: N*m", "unit: '('", "arm.yaml:6: channels.tau.unit: unit '(': is not known"),
+        ("unit: deg", "unit: m", "arm.yaml:4: channels.q: unit 'm': cannot be converted to 'rad'"),
+        ("unit: rad,", "unit: deg,", "arm.yaml:4: channels.q: an angle is kept in rad, not 'deg'"),
+        (
+            "unit: rad/s",
+            "unit: rad",
+            "arm.yaml:5: channels.qd.derivative_of: rad is not rad per time ('q')",
+        ),
+        (
+            "derivative_of: q,",
+            "derivative_of: qq,",
+            "channels.qd.derivative_of: unknown channel 'qq'; did you mean 'q'?",
+        ),
+        (
+            "derivative_of: q,",
+            "derivative_of: qd,",
+            "arm.yaml:5: channels.qd.derivative_of: 'qd' is, over others, the derivative of itself",
+        ),
+        ("type: mlp", "type: mpl", "learn.model: model 'mpl': unknown name; did you mean 'mlp'?"),
+        ("type: mlp", "typ: mlp", "arm.yaml:9: learn.model: needs a `type`, one of arx, gru, "),
+        (
+            "hidden_sizes",
+            "hiden_sizes",
+            "arm.yaml:9: learn.model.hiden_sizes: unknown key; did you mean 'hidden_sizes'?",
+        ),
+        (
+            "type: dynamics",
+            "type: dynamics\n  histroy: 3",
+            "arm.yaml:9: learn.histroy: unknown key; did you mean 'history'?",
+        ),
+        (
+            "type: dynamics",
+            "type: dynamics\n  optimizer: {rate: 1e-3, lrr: 3}",
+            "arm.yaml:9: learn.optimizer.lrr: unknown key; did you mean 'lr'?",
+        ),
+    ],
+)
+def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new, says):
+    assert any(says in problem for problem in problems(old, new))
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("ingest: {format: csvv}", "ingest.format: unknown log format; did you mean 'csv'?"),
+        ("ingest: {resample: {methd: linear}}", "unknown key; did you mean 'method'?"),
+        ("ingest: {time_unit: sec}", "ingest.time_unit: found 'sec'; expected 's', 'ms', 'us'"),
+        ("validate: {max_jmp: {q: 1}}", "validate.max_jmp: unknown key; did you mean 'max_jump'?"),
+        ("validate: {max_jump: {qq: 1}}", "max_jump.qq: unknown channel; did you mean 'q'?"),
+        ("augment: [{type: miror}]", "augment.0: augmentation 'miror': unknown name; did you mean"),
+        ("dataset: {validation: {tial: 0.1}}", "validation.tial: unknown key; did you mean 'tail'"),
+        (
+            "validate: {stuck: off}",
+            "validate.stuck: Input should be a valid dictionary; found 'off'",
+        ),
+        ("retrain: {cron: every day}", "retrain.cron: is no cron line of minute, hour, day, month"),
+        ("retrain: {cron: 0 24 * * *}", "retrain.cron: is no cron line"),
+        ("dataset: {test: 2}", "arm.yaml:10: dataset.test: Input should be less than 1; found 2"),
+    ],
+)
+def test_mistakes_in_the_parts_of_other_stages(problems, more, says):
+    found = problems(more=more + "\n")
+    assert any(says in problem for problem in found), found
+    assert all("arm.yaml:10: " in problem for problem in found)
+
+
+@pytest.mark.parametrize("line", ["0 3 * * *", "*/15 8-18 1,15 * 1-5", "5 4 * * 0/2"])
+def test_a_cron_line_of_five_fields_is_one(load, line):
+    assert load(more=f"retrain: {{cron: '{line}'}}\n").retrain.cron == line
+
+
+@pytest.mark.parametrize("more", ["dataset: {validation: {tail: 2}}", "dataset: {test: 2}"])
+def test_a_mistake_in_one_of_several_forms_is_told_once(problems, more):
+    assert len(problems(more=more + "\n")) == 1
+
+
+@pytest.mark.parametrize("name", ["learn", "model", "augment"])
+def test_a_channel_or_output_called_like_a_family_is_one_like_others(problems, name):
+    (found,) = problems("  tau: {role", f"  {name}: {{kid: linear, role")
+    assert found == f"arm.yaml:6: channels.{name}.kid: unknown key; did you mean 'kind'?"
+    outputs = f"type: dynamics\n  outputs: {{{name}: {{relation: delta, of: q, fo: 1}}}}"
+    (found,) = problems("type: dynamics", outputs)
+    assert found.startswith(f"arm.yaml:9: learn.outputs.{name}.fo: unknown key")
+
+
+@pytest.mark.parametrize("name", ["time_s", "episode", "nrmse", "joint 1", "joint.1", "a:min", "1"])
+def test_a_channel_that_would_be_taken_for_something_else_is_refused(problems, name):
+    (found,) = problems("  tau: {role", f'  "{name}": {{role')
+    assert found.startswith(f"arm.yaml:6: channels.{name}: '{name}' ")
+    assert found.endswith("column at `source`")
+
+
+def test_a_cycle_of_derivatives_names_each_channel_in_it_and_no_other(problems):
+    more = "  a: {role: state, unit: 1/s, derivative_of: b}\n"
+    more += "  b: {role: state, unit: '1', derivative_of: c}\n"
+    more += "  c: {role: state, unit: s, derivative_of: b}\n"
+    found = problems("channels:\n", "channels:\n" + more)
+    cycle = [problem.split(":")[2].strip() for problem in found if "itself" in problem]
+    assert cycle == ["channels.b.derivative_of", "channels.c.derivative_of"]
+
+
+def test_all_mistakes_are_told_at_once(problems):
+    found = problems("dt: 0.01", "dt: fast\nfoo: 1\nbar: 2")
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("content", ["", "- 1\n", "just text\n"])
+def test_a_file_without_a_task_says_what_is_expected(tmp_path, content):
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(TaskError, match="holds no task; expected keys such as `task`"):
+        load_task(tmp_path / "a.yaml")
+
+
+def test_an_unknown_task_names_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
+    (tmp_path / "double_pendulum.yaml").touch()
+    with pytest.raises(BadInput, match=r"did you mean 'double_pendulum'\?"):
+        load_task("duble_pendulum")
+    assert list(list_tasks()) == ["double_pendulum"]
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_every_shipped_task_loads(name):
+    task = load_task(name)
+    assert task.name == name
+    assert task.notes == []
+
+
+def test_overrides_are_spelled_as_in_the_file(load):
+    sets = ("learn.history=12", "dt=1e-3", "ingest.exclude=[a, b]", "validate.min_steps=7")
+    task = load(sets=sets)
+    assert (task.learn.history, task.dt, task.ingest.exclude) == (12, 0.001, ["a", "b"])
+    assert task.validation.min_steps == 7
+
+
+def test_a_changed_type_drops_the_keys_the_new_one_lacks_and_says_so(load):
+    task = load(sets=("learn.model.type=gru", "learn.model.hidden_size=16"))
+    assert (task.learn.model.type, task.learn.model.hidden_size) == ("gru", 16)
+    assert task.notes == ["--set learn.model.type=gru: dropped hidden_sizes, which gru lacks"]
+
+
+def test_a_changed_type_in_a_list_drops_keys_too(load):
+    more = "augment: [{type: gaussian_noise, std: {qd: 0.1}}]\n"
+    task = load(more=more, sets=("augment.0.type=mirror", "augment.0.flip=[q, qd, tau]"))
+    assert task.augment[0].type == "mirror"
+    assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror lacks"]
+
+
+def test_a_type_that_stays_drops_nothing(load):
+    assert load(sets=("learn.model.type=mlp",)).notes == []
+
+
+def test_a_whole_part_can_be_replaced(load):
+    assert load(sets=("learn.model={type: gru, hidden_size: 8}",)).learn.model.type == "gru"
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ("learn.histroy=3", "--set learn.histroy: unknown key; did you mean 'history'?"),
+        ("lern.history=3", "--set lern.history: lern: unknown key; did you mean 'learn'?"),
+        ("dt=fast", "--set dt: Input should be a valid number"),
+        ("learn.history=-1", "--set learn.history: Input should be greater than 0; found -1"),
+        ("channels.zz.unit=m", "--set channels.zz.unit: channels.zz.role: is missing"),
+        ("learn.model.type=grru", "did you mean 'gru'? (after --set learn.model.type)"),
+        ("channels.q.unit=m", "an angle is kept in rad, not 'm'"),
+        ("task=leg", "--set task: 'leg' is in a file called arm.yaml"),
+    ],
+)
+def test_a_mistake_in_an_override_names_the_override(problems, item, says):
+    found = problems(sets=(item,))
+    assert any(says in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ("dt", "is not key=value"),
+        ("=3", "is not key=value"),
+        ("dt=[1", r"--set dt: '\[1' is not YAML"),
+        ("dt.x=3", r"dt: Input should be a valid number \(after --set dt\.x\)"),
+        ("learn.model.hidden_sizes.4=3", "no item '4'; expected 0 to 0"),
+    ],
+)
+def test_overrides_that_lead_nowhere(load, item, says):
+    with pytest.raises(BadInput, match=says):
+        load(sets=(item,))
+
+
+def test_an_override_reaches_into_lists_and_absent_parts(load):
+    task = load(sets=("learn.model.hidden_sizes.0=64", "ingest.resample.max_gap=0.2"))
+    assert task.learn.model.hidden_sizes == [64]
+    assert task.max_gap == 0.2
+
+
+def test_values_are_parsed_once():
+    assert parse_overrides(["a.b=1e-3", "c= on", "d=x=y"]) == {"a.b": 0.001, "c": "on", "d": "x=y"}
+
+
+def test_a_part_for_a_digest_is_plain_json_and_knows_its_names(load):
+    part = load().part("dt", "channels")
+    assert part["dt"] == 0.01
+    assert part["channels"]["tau"]["unit"] == "N*m"
+    with pytest.raises(BadInput, match="has no part"):
+        load().part("lern")

@@ -1,0 +1,55 @@
+"""Units, as engineers spell them."""
+
+import math
+
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.task.units import check_unit, factor, is_derivative
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "scale", "offset"),
+    [
+        ("deg", "rad", math.pi / 180, 0.0),
+        ("rpm", "rad/s", 2 * math.pi / 60, 0.0),
+        ("mN*m", "N*m", 1e-3, 0.0),
+        ("degC", "K", 1.0, 273.15),
+        ("1", "1", 1.0, 0.0),
+        ("%", "1", 0.01, 0.0),
+        ("N m", "N*m", 1.0, 0.0),
+        ("turn", "rad", 2 * math.pi, 0.0),
+    ],
+)
+def test_units_convert(source, target, scale, offset):
+    assert factor(source, target) == pytest.approx((scale, offset), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("pair", [("m", "rad"), ("N*m", "N"), ("s", "1/s")])
+def test_units_of_different_things_do_not(pair):
+    with pytest.raises(BadInput, match="cannot be converted"):
+        factor(*pair)
+
+
+@pytest.mark.parametrize(
+    "unit", ["Nmm", "rad/", "rad/)", "(", "*", "^", "rad^", "2", "[m]", "n.m."]
+)
+def test_what_is_no_unit_is_refused(unit):
+    with pytest.raises(BadInput, match="is not known; expected a unit such as"):
+        check_unit(unit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "of", "holds"),
+    [
+        ("rad/s", "rad", True),
+        ("deg/s", "rad", True),
+        ("m/s^2", "m/s", True),
+        ("1/s", "1", True),
+        ("rad", "rad", False),
+        ("rad", "rad/s", False),
+        ("N*m", "rad", False),
+    ],
+)
+def test_a_rate_is_the_unit_per_time(unit, of, holds):
+    assert is_derivative(unit, of) is holds

@@ -1,0 +1,253 @@
+"""Run configuration from the web names no code, file or machine; every field is walked."""
+
+import json
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from kinemill.errors import BadInput, TaskError
+from kinemill.store.home import project_root
+from kinemill.task import load_task
+from kinemill.task.document import Task, validate_settings
+from kinemill.task.overrides import _FAMILIES
+from kinemill.task.web_overrides import mark_of, within
+
+# Fields of free text that name channels, patterns, formulas or labels and nothing else. A field
+# that names code, a command, a file, a machine or an address is marked LOCAL, CODE or MODEL.
+TEXT = {
+    *("name", "type", "description", "unit", "derivative_of", "texts", "time", "by", "of"),
+    *("channels", "observations", "outputs", "relations", "parent", "follows", "joints", "drives"),
+    *("noise", "weights", "std", "step", "bounds", "limits", "ignore", "flip", "swap", "powers"),
+    *(
+        "templates",
+        "words",
+        "groups",
+        "pairs",
+        "relative",
+        "freeze",
+        "motions",
+        "keys",
+        "include",
+        "exclude",
+        "parts",
+    ),
+    *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
+    *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
+    *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
+}
+CART_POLE = project_root() / "tasks" / "cart_pole.yaml"
+
+
+def models(annotation):
+    """The models that an annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from models(part)
+
+
+def every_model():
+    """All models of a task file, those of every family's members included."""
+    waiting = [
+        Task,
+        validate_settings(),
+        *(one[name] for one in _FAMILIES.values() for name in one),
+    ]
+    seen = []
+    while waiting:
+        model = waiting.pop()
+        if model not in seen:
+            seen.append(model)
+            for info in model.model_fields.values():
+                waiting += models(info.annotation)
+    return seen
+
+
+def is_free(annotation):
+    """Whether a value may be any text, or anything."""
+    if get_origin(annotation) is Literal:
+        return False
+    if annotation is Any or annotation in (dict, list):
+        return True
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None
+    if is_class and not issubclass(annotation, bool | int | float | type(None) | BaseModel):
+        return True
+    return any(is_free(part) for part in get_args(annotation) if part is not ...)
+
+
+FIELDS = [
+    pytest.param(name, info, id=f"{model.__name__}.{name}")
+    for model in every_model()
+    for name, info in model.model_fields.items()
+    if is_free(info.annotation)
+]
+
+
+@pytest.mark.parametrize(("name", "info"), FIELDS)
+def test_every_field_of_free_text_is_classified(name, info):
+    """A new one fails here: mark it, or add its name above if it only names things of the task."""
+    assert mark_of(info) or name in TEXT
+
+
+SUSPICIOUS = (
+    "path",
+    "file",
+    "folder",
+    "module",
+    "command",
+    "image that",
+    "url",
+    "host:",
+    "package",
+)
+
+
+@pytest.mark.parametrize(("name", "info"), FIELDS)
+def test_no_unmarked_field_says_that_it_names_a_file(name, info):
+    """The descriptions of the fields that are not marked, as a second look."""
+    known = {"time", "parts", "groups", "sidecar", "name", "format", "joints", "observations", "by"}
+    said = (info.description or "").lower()
+    assert mark_of(info) or name in known or not any(word in said for word in SUSPICIOUS)
+
+
+def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
+    """A validator before the type may take a text for more than it is, as `mjcf` does."""
+    found = {
+        getattr(one.func, "__qualname__", repr(one.func)).partition(".")[0]
+        for model in every_model()
+        for info in model.model_fields.values()
+        if not mark_of(info)
+        for one in info.metadata
+        if type(one).__name__ == "BeforeValidator"
+    }
+    assert found <= READ, found - READ
+
+
+# Each was read: they choose a plug-in by its name, or take one item for a list of one.
+READ = {
+    *("pick", "pick_or_none", "pick_environment", "_named", "_validate_part"),
+    *("as_list", "as_tracks", "_as_joined", "_as_physics", "_as_resample", "_as_sources"),
+    *("_formula", "_number", "_known_unit"),
+}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load cart_pole with keys of the file and overrides of the web."""
+
+    def make(own=None, changes=None, *, web=True):
+        document = yaml.safe_load(CART_POLE.read_text())
+        for key, value in (own or {}).items():
+            inner = document
+            *above, last = key.split(".")
+            for name in above:
+                inner = inner.setdefault(name, {})
+            inner[last] = value
+        (tmp_path / "tasks").mkdir(exist_ok=True)
+        path = tmp_path / "tasks" / "cart_pole.yaml"
+        path.write_text(json.dumps(document))
+        return load_task(path, changes or {}, web=web)
+
+    return make
+
+
+ENVIRONMENT = {"environment": "CartPole-v1"}
+VIT = {"type": "imitation", "image": {"type": "vit", "checkpoint": "/x.safetensors"}}
+CHANGES = {
+    "a function in a file": {"learn.evaluate_with": "/tmp/evil.py:f"},
+    "a function of a module": {"learn.evaluate_with": "os:system"},
+    "in a mapping": {"learn": {"evaluate_with": "/tmp/evil.py:f"}},
+    "with the type": {"learn": {"type": "dynamics", "evaluate_with": "evil.py:f"}},
+    "weights of a folder": {"learn.start_from": "/tmp/model"},
+    "a relative folder": {"learn.start_from": "../models:/x"},
+    "a class in a file": {"environment": {"type": "python", "path": "/tmp/evil.py:C"}},
+    "a class, in short": {"environment": "/tmp/evil.py:C"},
+    "a class of a module": {"environment": "os:system"},
+    "a package that is imported": {"environment": {"type": "gymnasium", "id": "evil:Cart-v0"}},
+    "a package, in short": {"environment": "evil:Cart-v0"},
+    "arguments of a class": {"environment.arguments": {"xml_file": "/etc/passwd"}},
+    "a variant": {"environment.variants": {"a": {"xml_file": "/etc/passwd"}}},
+    "a model of a folder": {"environment": {"type": "learned", "model": "/tmp/model"}},
+    "a MuJoCo file": {"learn.model": {"type": "rigid_body", "mass": "mjcf", "mjcf": "/x.xml"}},
+    "weights of an encoder": {"learn": VIT},
+    "a drop folder": {"ingest.watch": "/etc"},
+    "a side-car elsewhere": {"ingest.meta.sidecar": "/../../x"},
+    "an image": {"compute": {"type": "kubernetes", "image": "evil"}},
+    "a cluster": {"compute": {"type": "ray", "address": "evil:6379"}},
+    "a service that numbers are sent to": {"track": [{"type": "wandb", "mode": "online"}]},
+    "a task file elsewhere": {"dataset.with": [{"task": "/tmp/evil"}]},
+    "a choice of a search": {
+        "tune.space": {"learn": {"evaluate_with": {"select": ["evil.py:f", "evil.py:g"]}}}
+    },
+    "one choice of a search": {"tune.space": {"learn": {"evaluate_with": "evil.py:f"}}},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_web_names_no_code_file_or_machine(load, name):
+    own = ENVIRONMENT if "environment" in next(iter(CHANGES[name])) else {}
+    with pytest.raises(TaskError, match=r"no request over the web|String should match pattern"):
+        load(own, CHANGES[name])
+
+
+def test_a_file_is_not_even_read_before_it_is_refused(load, tmp_path, monkeypatch):
+    """Otherwise a request could find out what files there are, or hang the server on one."""
+    import mujoco
+
+    monkeypatch.setattr(mujoco.MjModel, "from_xml_path", lambda _: pytest.fail("it was read"))
+    (tmp_path / "x.xml").write_text("<mujoco/>")
+    model = {"type": "rigid_body", "mass": "mjcf", "mjcf": str(tmp_path / "x.xml")}
+    with pytest.raises(TaskError, match="no request over the web"):
+        load({}, {"learn.model": model})
+
+
+def test_a_user_of_this_machine_names_what_they_like(load, tmp_path):
+    assert load({}, {"learn.evaluate_with": "os:system"}, web=False).learn.evaluate_with
+    task = load({}, {"learn.start_from": str(tmp_path)}, web=False)
+    assert task.learn.start_from == str(tmp_path)
+
+
+def test_what_the_task_file_names_stays_in_force(load):
+    own = {"learn.evaluate_with": "look.py:f", "learn.start_from": "/models/3", **ENVIRONMENT}
+    task = load(own, {"learn": {"steps": 3}})
+    assert task.learn.evaluate_with.endswith("tasks/look.py:f")
+    dump = task.model_dump(mode="json", by_alias=True)
+    dump["learn"]["steps"] = 4  # the whole form, as the launchpad prints it
+    assert load(own, dump).learn.steps == 4
+    assert load(own, {"learn.start_from": None}).learn.start_from is None
+    assert load(own, {"learn.start_from": "models:/cart_pole/1"}).learn.start_from
+
+
+def test_a_value_of_one_field_is_none_of_another(load):
+    with pytest.raises(TaskError, match="no request over the web"):
+        load({"learn.evaluate_with": "look.py:f"}, {"environment": "look.py:f"})
+
+
+@pytest.mark.parametrize("hook", ["../evil.py:f", "link.py:f", "/tmp/evil.py:f"])
+def test_the_server_loads_no_code_from_outside_the_tasks_folder(load, tmp_path, hook):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "evil.py").touch()
+    (tmp_path / "tasks" / "link.py").symlink_to(tmp_path / "evil.py")
+    own = {"learn.evaluate_with": hook}
+    with pytest.raises(TaskError, match="the server loads code from there alone"):
+        load(own, {"learn.steps": 3})
+    assert load(own, {"learn.steps": 3}, web=False).learn.evaluate_with
+
+
+def test_a_task_file_with_mistakes_is_refused_whatever_the_web_adds(load):
+    with pytest.raises(TaskError, match=r"cart_pole\.yaml"):
+        load({"learn.steps": -1}, {"learn": {"steps": 3, "evaluate_with": "evil.py:f"}})
+
+
+def test_a_folder_of_logs_lies_in_the_drop_folder(tmp_path):
+    drop, other = tmp_path / "drop", tmp_path / "other"
+    for folder in (drop / "new", other):
+        folder.mkdir(parents=True)
+    (drop / "link").symlink_to(other)
+    assert within(drop, drop / "new") == (drop / "new").resolve()
+    assert within(drop, drop) == drop.resolve()
+    for wanted in (other, drop / "link", drop / ".." / "other", drop.parent):
+        with pytest.raises(BadInput, match="lies elsewhere"):
+            within(drop, wanted)

@@ -1,0 +1,118 @@
+"""YAML 1.2 scalars, line numbers, and what is refused."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from kinemill.errors import BadInput, TaskError
+from kinemill.task.yaml import read_yaml, scalar
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        ("-.5", -0.5),
+        ("5.", 5.0),
+        ("on", "on"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("no", "no"),
+        ("true", True),
+        ("False", False),
+        ("012", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("+7", 7),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("~", None),
+        ("", None),
+        ("null", None),
+        ("'1'", "1"),
+        ("!!str 12", "12"),
+        ("[1, 2.5, a]", [1, 2.5, "a"]),
+        ("{type: gru, size: 1e2}", {"type": "gru", "size": 100.0}),
+        (".inf", math.inf),
+        ("-.Inf", -math.inf),
+        ("1.2.3", "1.2.3"),
+        ("N*m", "N*m"),
+        ("0 3 * * *", "0 3 * * *"),
+    ],
+)
+def test_scalars_follow_the_core_schema_of_yaml_1_2(text, value):
+    found = scalar(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_nan_is_a_number_however_it_is_spelled():
+    assert all(math.isnan(scalar(text)) for text in (".nan", ".NaN", ".NAN"))
+
+
+def test_every_key_and_item_has_its_line(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\n\nb:\n  - x\n  - {c: 2,\n     d: 3}\n")
+    document = read_yaml(path)
+    assert document.value == {"a": 1, "b": ["x", {"c": 2, "d": 3}]}
+    assert document.line(("b",)) == 3
+    assert document.line(("b", 1, "d")) == 6
+    assert document.line(("b", 1, "d", "absent", "deeper")) == 6
+    assert document.line(("absent",)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a.yaml:3: 'a' is given twice, first in line 1; keep one"),
+        ("x: {k: 1, k: 2}\n", "a.yaml:1: 'k' is given twice, first in line 1; keep one"),
+        ("a: [1\n", "a.yaml:2: not YAML: expected ',' or ']'"),
+        ("a:\n\t- 1\n", "a.yaml:2: not YAML: found character '\\t'"),
+        ("a: 1\n---\nb: 2\n", "a.yaml:2: not YAML: but found another document"),
+        ("a: *b\n", "a.yaml:1: not YAML: found undefined alias"),
+        ("a: &b [*b]\n", "a.yaml:1: an alias that stands for what it is in"),
+        (
+            "a: &a [1, 1, 1, 1]\n"
+            + "".join(
+                f"{new}: &{new} [*{old}, *{old}, *{old}, *{old}]\n"
+                for old, new in pairwise("abcdefghijklmnopqrst")
+            ),
+            "more than 100000 values, aliases counted as often as they are used",
+        ),
+        ("[" * 5000, "a.yaml: not YAML: maximum recursion depth exceeded"),
+        ("a: !!int twelve\n", "a.yaml:1: 'twelve' is no int"),
+        ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is no plain text"),
+        ("a: \0\n", "a.yaml: not YAML: unacceptable character"),
+        (b"a: \xff\n", "a.yaml: cannot be read"),
+    ],
+)
+def test_what_is_not_plain_yaml_is_refused_with_its_line(tmp_path, content, says):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(TaskError) as error:
+        read_yaml(path)
+    assert says in str(error.value).replace(f"{tmp_path}/", "")
+
+
+def test_two_double_keys_are_both_named(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\na: 2\nb: {c: 1, c: 2}\n")
+    with pytest.raises(TaskError) as error:
+        read_yaml(path)
+    assert len(error.value.problems) == 2
+
+
+def test_an_absent_file_and_a_byte_order_mark(tmp_path):
+    with pytest.raises(TaskError, match="cannot be read"):
+        read_yaml(tmp_path / "absent.yaml")
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfa: 1\n")
+    assert read_yaml(tmp_path / "a.yaml").value == {"a": 1}
+
+
+def test_a_value_that_is_not_yaml_names_what_it_was_for():
+    with pytest.raises(BadInput, match=r"--set a: '\[1' is not YAML"):
+        scalar("[1", "--set a")
+    with pytest.raises(BadInput, match="given twice"):
+        scalar("{a: 1, a: 2}")

@@ -1,0 +1,357 @@
+"""What a network sees: every encoding, its scale, where it counts from, and what is refused."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.errors import BadInput, TaskError
+from kinemill.models.linear import Linear
+from kinemill.task import ENCODINGS, load_task, parse_overrides
+from kinemill.task.document import Task
+from kinemill.task.plugins import Encoding
+from kinemill.train.data import scale_of
+from kinemill.train.layout import Layout, layout_of
+from kinemill.train.step import make_step
+
+NEEDED = {"dead_zone": {"width": 0.5}}
+
+
+def settings(name) -> Encoding:
+    return ENCODINGS[name].model_validate({"type": name, **NEEDED.get(name, {})})
+
+
+@pytest.mark.parametrize("name", list(ENCODINGS))
+def test_every_encoding_keeps_shape_and_nan_and_sees_each_element_alone(name):
+    values = torch.linspace(-4.0, 4.0, 24).view(2, 3, 4)
+    values[1, 2, 3] = torch.nan
+    parts = settings(name).encode(values)
+    assert len(parts) == settings(name).parts
+    alone = settings(name).encode(values[:1, 1:2])
+    for part, own in zip(parts, alone, strict=True):
+        assert part.shape == values.shape
+        assert torch.equal(torch.isnan(part), torch.isnan(values))
+        torch.testing.assert_close(part[:1, 1:2], own, rtol=0, atol=1e-6)  # vector units round
+
+
+X = [-3.0, -0.5, 0.0, 0.25, 2.0]
+BY_HAND = [
+    ({"type": "plain"}, [X]),
+    ({"type": "dead_zone", "width": 0.5}, [[-2.5, 0.0, 0.0, 0.0, 1.5]]),
+    ({"type": "signed_log", "linear": 0.5}, [[math.asinh(2 * x) for x in X]]),
+    ({"type": "signed_square"}, [X, [-9.0, -0.25, 0.0, 0.0625, 4.0]]),
+    ({"type": "cos_sin"}, [[math.cos(x) for x in X], [math.sin(x) for x in X]]),
+    # A quarter of a turn of 8 is 2: cos 0, sin 1.
+    ({"type": "cos_sin", "period": 8.0}, [[math.cos(x * math.pi / 4) for x in X]]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), BY_HAND)
+def test_encodings_by_hand(given, wanted):
+    found = ENCODINGS[given["type"]].model_validate(given).encode(torch.tensor(X).double())
+    for part, values in zip(found, wanted, strict=False):
+        assert part.tolist() == pytest.approx(values, abs=1e-12)
+
+
+def test_far_out_the_logarithm_grows_by_one_decade_per_decade():
+    (found,) = settings("signed_log").encode(torch.tensor([1e3, 1e4, -1e4]).double())
+    assert (found[1] - found[0]).item() == pytest.approx(math.log(10), abs=1e-6)
+    assert found[2] == -found[1]
+
+
+def cart_task(**learn) -> Task:
+    return Task.model_validate(
+        {
+            "task": "cart",
+            "dt": 0.1,
+            "channels": {
+                "angle": {"role": "state", "kind": "angle", "unit": "rad"},
+                "place": {"role": "state", "kind": "coordinate", "unit": "m"},
+                "speed": {"role": "state", "unit": "m/s"},
+                "force": {"role": "action", "unit": "N"},
+            },
+            "learn": {
+                "type": "dynamics",
+                "model": {"type": "gru", "hidden_size": 6},
+                "history": 3,
+                **learn,
+            },
+        }
+    )
+
+
+def packed_cart(rows=(40, 25, 30), seed=0, far=1.0) -> PackedDataset:
+    """Two training episodes and one of each other split, which are `far` times as wide."""
+    random, episodes, parts, start = np.random.default_rng(seed), [], [], 0
+    splits = ["train", "train", *["validation", "test"][: len(rows) - 2]]
+    for number, (split, count) in enumerate(zip(splits, rows, strict=True)):
+        wide = 1.0 if split == "train" else far
+        values = random.normal(size=(count, 4)).cumsum(0) * wide + 3.0
+        episodes.append(PackedEpisode(str(number), "r", "r", split, start, start + count))
+        parts.append(values.astype(np.float32))
+        start += count
+    train = np.concatenate(parts[:2]).astype(np.float64)
+    deltas = np.concatenate([np.diff(part[:, :3], axis=0) for part in parts[:2]])
+    return PackedDataset(
+        task="cart",
+        dt=0.1,
+        states=["angle", "place", "speed"],
+        actions=["force"],
+        units={"angle": "rad", "place": "m", "speed": "m/s", "force": "N"},
+        angles=["angle"],
+        episodes=episodes,
+        values=np.concatenate(parts),
+        mean=train.mean(0),
+        std=train.std(0),
+        delta_std=deltas.std(0),
+    )
+
+
+def training_rows(dataset):
+    return np.concatenate([dataset.rows(item) for item in dataset.of("train")]).astype(np.float64)
+
+
+def scales(window="carried", **encoding):
+    """Mean and spread of each feature: cos, sin, place, speed, force by default."""
+    dataset = packed_cart()
+    scale = scale_of(dataset, layout_of(cart_task(window=window, encoding=encoding)))
+    return dataset, scale["feature_mean"].tolist(), scale["feature_std"].tolist()
+
+
+@pytest.mark.parametrize("window", ["carried", "sliding"])
+def test_the_usual_scale_is_mean_and_spread_of_training_and_cos_sin_have_none(window):
+    dataset, mean, std = scales(window)
+    rows = training_rows(dataset)
+    assert mean == pytest.approx([0, 0, 0, *rows[:, 2:].mean(0)], rel=1e-6)
+    # A coordinate by how far it moves in three rows, of either episode.
+    moved = np.concatenate([p[3:, 1] - p[:-3, 1] for p in (rows[:40], rows[40:])])
+    wanted = [1, 1, np.sqrt((moved**2).mean()), *rows[:, 2:].std(0)]
+    assert std == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("window", ["carried", "sliding"])
+def test_a_range_becomes_minus_one_to_one(window):
+    dataset, mean, std = scales(window, scale="range")
+    rows = training_rows(dataset)
+    features = (rows[:, 2:] - mean[3:]) / std[3:]
+    assert features.min(0).tolist() == pytest.approx([-1, -1])
+    assert features.max(0).tolist() == pytest.approx([1, 1])
+    moved = np.concatenate([p[3:, 1] - p[:-3, 1] for p in (rows[:40], rows[40:])])
+    assert (mean[2], std[2]) == pytest.approx((0.0, np.abs(moved).max()))
+
+
+def test_no_scale_is_none_and_a_channel_may_have_its_own():
+    one = {"speed": {"type": "plain", "scale": "range"}, "force": {"type": "plain"}}
+    dataset, mean, std = scales(scale="none", channels=one)
+    speed = training_rows(dataset)[:, 2]
+    ends = (speed.max() + speed.min()) / 2, (speed.max() - speed.min()) / 2
+    assert mean == pytest.approx([0, 0, 0, ends[0], 0])
+    assert std == pytest.approx([1, 1, 1, ends[1], 1])
+
+
+def test_a_transform_is_scaled_after_it_by_what_training_makes_of_it():
+    channels = {"speed": {"type": "signed_square"}, "force": {"type": "dead_zone", "width": 2.0}}
+    dataset, mean, std = scales(channels=channels)
+    speed, force = training_rows(dataset)[:, 2:].T
+    outside = np.sign(force) * np.maximum(np.abs(force) - 2, 0)
+    # cos, sin, then place; speed, its signed square; force: in the order of the channels.
+    wanted = [speed, speed * np.abs(speed), outside]
+    assert mean[3:] == pytest.approx([part.mean() for part in wanted], rel=1e-6)
+    assert std[3:] == pytest.approx([part.std() for part in wanted], rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", ["z_score", "range"])
+def test_validation_and_test_episodes_do_not_count_however_wide(scale):
+    found = []
+    for far in (1.0, 100.0):
+        dataset = packed_cart(rows=(40, 25, 30, 35), far=far)
+        layout = layout_of(cart_task(encoding={"scale": scale}))
+        found.append(scale_of(dataset, layout))
+    for name, value in found[0].items():
+        assert torch.equal(value, found[1][name]), name
+
+
+def rolled(states, past, actions, **learn):
+    dataset, task = packed_cart(), cart_task(**learn)
+    torch.manual_seed(0)
+    layout = layout_of(task)
+    step = make_step(task.learn.model, layout, scale_of(dataset, layout)).eval()
+    with torch.no_grad():
+        return step.rollout(states, past, actions)
+
+
+WINDOWS = [
+    {"window": "carried"},
+    {"window": "sliding"},
+    {"window": "sliding", "encoding": {"channels": {"place": {"type": "relative", "to": "last"}}}},
+    {
+        "window": "sliding",
+        "encoding": {"channels": {"place": {"type": "relative", "to": "previous"}}},
+    },
+    {"window": "carried", "model": {"type": "mlp", "hidden_sizes": [8]}},
+    {"window": "carried", "history": 1},
+]
+
+
+@pytest.mark.parametrize("learn", WINDOWS)
+def test_a_shifted_coordinate_moves_as_before_exactly(learn):
+    """Sixteenths shifted by 64 m: both, and their differences, are exact in float32."""
+    history = learn.get("history", 3)
+    torch.manual_seed(1)
+    states, past = torch.randn(5, history, 3), torch.randn(5, history - 1, 1)
+    actions, shift = torch.randn(5, 4, 1), torch.tensor([0.0, 64.0, 0.0])
+    states[..., 1] = torch.round(states[..., 1] * 16) / 16
+    first = rolled(states, past, actions[:, :1], **learn)[:, 0]
+    shifted = rolled(states + shift, past, actions[:, :1], **learn)[:, 0]
+    assert torch.equal(first[:, [0, 2]], shifted[:, [0, 2]])
+    # Over more steps the place itself is rounded, at 64 m to 2^-18 m.
+    whole, far = (rolled(x, past, actions, **learn) for x in (states, states + shift))
+    torch.testing.assert_close(far - shift, whole, rtol=0, atol=1e-4)
+
+
+def test_without_it_a_shifted_coordinate_moves_otherwise():
+    plain = {"encoding": {"channels": {"place": {"type": "plain"}}}}
+    torch.manual_seed(1)
+    states, past, actions = torch.randn(5, 3, 3), torch.randn(5, 2, 1), torch.randn(5, 4, 1)
+    one = rolled(states, past, actions, **plain)
+    other = rolled(states + torch.tensor([0.0, 64.0, 0.0]), past, actions, **plain)
+    assert (one[..., [0, 2]] - other[..., [0, 2]]).abs().max() > 1e-2
+
+
+def test_a_carried_window_shows_how_far_a_coordinate_moved_since_the_row_before():
+    """The first row has none before it: its difference is 0."""
+    dataset, task = packed_cart(), cart_task()
+    layout = layout_of(task)
+    step = make_step(task.learn.model, layout, scale_of(dataset, layout))
+    seen = []
+    step.network.register_forward_hook(lambda module, args, result: seen.append(args[0][0, 2]))
+    carry = step.initial_carry(1)
+    for place in [7.0, 9.0, 7.0, 3.0, 7.0]:
+        _, *carry = step(torch.tensor([[0.0, place, 0.0]]), torch.zeros(1, 1), *carry)
+    wanted = np.array([0, 2, -2, -4, 4]) / step.feature_std[2].item()
+    assert [part.item() for part in seen] == pytest.approx(wanted.tolist())
+
+
+def test_all_stages_of_rk4_count_from_the_same_row():
+    """A network that answers with the coordinate's difference alone: v' = 5 (x - x_before).
+
+    From x = 1, x_before = 0.5, v = 2 over Δ = 0.1 by Kutta's rule, done here with plain numbers.
+    """
+    channels = {
+        "place": {"role": "state", "kind": "coordinate", "unit": "m"},
+        "speed": {"role": "state", "unit": "m/s", "derivative_of": "place"},
+        "force": {"role": "action", "unit": "N"},
+    }
+    learn = {"type": "dynamics", "model": {"type": "linear"}, "history": 2, "integrator": "rk4"}
+    outputs = {"push": {"relation": "derivative", "of": "speed"}}
+    raw = {"task": "cart", "dt": 0.1, "channels": channels}
+    layout = layout_of(Task.model_validate(raw | {"learn": learn | {"outputs": outputs}}))
+    scale = {"state_std": torch.ones(2), "feature_mean": torch.zeros(3)}
+    scale |= {"feature_std": torch.ones(3), "output_mean": torch.zeros(1)}
+    step = make_step(Linear(), layout, scale | {"output_std": torch.ones(1)})
+    seen = ["place", "speed", "force"]
+    order = [column for _, group in layout.groups for column in group]
+    with torch.no_grad():
+        step.network.linear.weight.zero_()
+        step.network.linear.weight[0, 3 + [seen[k] for k in order].index("place")] = 5.0
+        step.network.linear.bias.zero_()
+        states = torch.tensor([[[0.5, 0.0], [1.0, 2.0]]])
+        found = step.rollout(states, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))[0, 0]
+
+    def slope(x, v):
+        return np.array([v, 5.0 * (x - 0.5)])
+
+    now = np.array([1.0, 2.0])
+    k1 = slope(*now)
+    k2 = slope(*(now + 0.05 * k1))
+    k3 = slope(*(now + 0.05 * k2))
+    k4 = slope(*(now + 0.1 * k3))
+    wanted = now + 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+
+
+def test_a_model_of_before_that_counts_from_its_first_row_is_refused():
+    dataset, layout = packed_cart(), layout_of(cart_task())
+    first = tuple(
+        one.model_copy(update={"to": "first"}) if one.type == "relative" else one
+        for one in layout.encodings
+    )
+    with pytest.raises(BadInput, match="train the model again"):
+        make_step(Linear(), replace(layout, encodings=first), scale_of(dataset, layout))
+
+
+class Cubed(Encoding):
+    type: Literal["cubed"] = "cubed"
+
+    def encode(self, values):
+        return (values**3,)
+
+
+def test_an_encoding_from_elsewhere_is_seen_scaled_and_kept_like_ours(monkeypatch):
+    monkeypatch.setitem(ENCODINGS._loaded, "cubed", Cubed)
+    task, dataset = cart_task(encoding={"channels": {"force": {"type": "cubed"}}}), packed_cart()
+    layout = layout_of(task)  # features: cos, sin, place, force, speed
+    kept = json.loads(json.dumps(layout.to_json()))
+    assert Layout.from_json(kept).to_json() == layout.to_json()
+    assert Layout.from_json(kept).encodings == layout.encodings
+    force = training_rows(dataset)[:, 3]
+    scale = scale_of(dataset, layout)
+    assert scale["feature_std"][3].item() == pytest.approx((force**3).std(), rel=1e-6)
+    step = make_step(task.learn.model, layout, scale)
+    (features,) = step.shown(torch.tensor([[0.0, 0.0, 0.0, 2.0]]), None)
+    wanted = (8.0 - (force**3).mean()) / (force**3).std()
+    assert features[0, 3].item() == pytest.approx(wanted, rel=1e-5)
+
+
+TASK = """\
+task: cart
+dt: 0.1
+channels:
+  place: {role: state, kind: coordinate, unit: m}
+  force: {role: action, unit: N}
+learn:
+  type: dynamics
+  model: {type: gru}
+  encoding:
+    scale: z_score
+    channels:
+      force: {type: dead_zone, width: 0.1}
+"""
+WRONG = [
+    ("      force:", "      fource:", r"cart.yaml:12: .*did you mean 'force'\?"),
+    ("width", "widht", r"cart.yaml:12: .*widht: unknown key; did you mean 'width'\?"),
+    ("dead_zone", "deadzone", r"cart.yaml:12: .*did you mean 'dead_zone'\?"),
+    ("0.1}\n", "-0.1}\n", r"cart.yaml:12: .*greater than 0"),
+    ("scale: z_score", "scale: zscore", r"cart.yaml:10: .*'z_score'"),
+    ("scale: z_score", "scale: [1, 1]", r"cart.yaml:10: .*1.0 is not below the upper end 1.0"),
+    ("{type: dead_zone, width: 0.1}", "{type: relative, to: last}", r":12: .*window: sliding"),
+    ("{type: dead_zone, width: 0.1}", "{type: relative, to: first}", r":12: .*window: sliding"),
+    ("  encoding:", "  window: slides\n  encoding:", r"cart.yaml:9: .*'sliding'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
+    path = tmp_path / "cart.yaml"
+    path.write_text(TASK)
+    load_task(path)
+    assert old in TASK
+    path.write_text(TASK.replace(old, new, 1))
+    with pytest.raises(TaskError, match=message):
+        load_task(path)
+
+
+def test_another_type_drops_the_keys_that_it_lacks(tmp_path):
+    path = tmp_path / "cart.yaml"
+    path.write_text(TASK)
+    sets = parse_overrides(["learn.encoding.channels.force.type=signed_log"])
+    task = load_task(path, sets)
+    assert task.learn.encoding.channels["force"].type == "signed_log"
+    assert task.notes == [
+        "--set learn.encoding.channels.force.type=signed_log: dropped width, which signed_log lacks"
+    ]

@@ -1,0 +1,95 @@
+"""Asked to go on: with the training that was interrupted, or a refusal that says what changed."""
+
+import pytest
+
+from kinemill.errors import BadInput
+from kinemill.store import Ref
+from kinemill.task.protocols import Silence
+from kinemill.train import job_folder, refuse_other, train
+from kinemill.train.checkpoint import checkpoints, step_of
+from kinemill.train.resume import changes, latest_unfinished
+from tests.train.conftest import pendulum_task, publish
+
+QUIET = (Silence(), Silence())
+
+
+class Stop(Silence):
+    """Interrupts a training at a step."""
+
+    def advance(self, stage, done, total, note=""):
+        if done >= 50:
+            raise KeyboardInterrupt
+
+
+def interrupt(task, home, ref):
+    with pytest.raises(KeyboardInterrupt):
+        train(task, home, ref, ref, (Silence(), Stop()))
+
+
+@pytest.fixture
+def stopped(home, packed):
+    """A training that was interrupted at step 50, after checkpoints at 20 and 40."""
+    ref = publish(home, packed)
+    interrupt(pendulum_task(patience=None), home, ref)
+    return ref
+
+
+def test_the_same_settings_and_data_go_on(home, stopped):
+    # What does not change the weights may change.
+    task = pendulum_task(patience=None, log_every=5, save_every=10, keep={"every": 15})
+    refuse_other(task, home, (stopped, stopped))
+    train(task, home, stopped, stopped, QUIET)
+    kept = checkpoints(job_folder(task, home, stopped, stopped))
+    assert [step_of(place) for place in kept] == [20, 40, 45, 60]  # these stay when it is over
+    assert latest_unfinished(home, "pendulum") is None
+    refuse_other(task, home, (stopped, stopped))  # it is over, and its model is known
+
+
+def test_other_settings_are_named_with_both_values(home, stopped):
+    other = pendulum_task(patience=3, seed=1, model={"type": "gru", "hidden_size": 8})
+    with pytest.raises(BadInput) as refused:
+        refuse_other(other, home, (stopped, stopped))
+    told = str(refused.value)
+    assert "stopped after step 40" in told
+    for change in (
+        "learn.seed: 0 -> 1",
+        "learn.patience: null -> 3",
+        "learn.model.type: mlp -> gru",
+        "learn.model.hidden_sizes: [16] -> not there",
+        "learn.model.hidden_size: not there -> 8",
+    ):
+        assert change in told
+    assert "learn.steps" not in told
+    assert "start afresh without --resume" in told
+
+
+def test_other_data_is_named(home, stopped):
+    data = (stopped, Ref(stopped.path, "f" * 64))
+    with pytest.raises(BadInput, match=rf"training_set: {stopped.digest[:12]}\S* -> ffff"):
+        refuse_other(pendulum_task(patience=None), home, data)
+
+
+def test_the_latest_of_several_counts_and_those_of_others_do_not(home, stopped):
+    first, second = pendulum_task(patience=None), pendulum_task(patience=None, seed=7)
+    interrupt(second, home, stopped)
+    refuse_other(second, home, (stopped, stopped))
+    with pytest.raises(BadInput, match=r"learn\.seed: 7 -> 0"):
+        refuse_other(first, home, (stopped, stopped))
+    mine = [job_folder(first, home, stopped, stopped).name]
+    refuse_other(first, home, (stopped, stopped), among=mine)
+
+
+def test_nothing_to_go_on_with_is_an_error(home, packed):
+    ref = publish(home, packed)
+    with pytest.raises(BadInput, match="no training of pendulum was interrupted"):
+        refuse_other(pendulum_task(), home, (ref, ref))
+
+
+def test_changes_name_what_came_and_what_went():
+    old = {"version": 3, "task": {"dt": 0.01, "learn": {"a": {}, "b": [1]}}}
+    new = {"version": 3, "task": {"dt": 0.02, "learn": {"a": {"x": None}, "b": [1]}}}
+    assert changes(old, new) == [
+        "dt: 0.01 -> 0.02",
+        "learn.a: {} -> not there",
+        "learn.a.x: not there -> null",
+    ]

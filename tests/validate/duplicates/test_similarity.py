@@ -1,0 +1,296 @@
+"""Near-duplicates: found among real runs and planted repeats, never among independent ones."""
+
+import hashlib
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinemill.task import load_task
+from kinemill.validate.duplicates import index as twin_index
+from kinemill.validate.duplicates.index import ROOM, Sketched, open_index
+from kinemill.validate.duplicates.lsh import keys, probes
+from kinemill.validate.duplicates.registry import forget_twins, note_twins, twin_groups
+from kinemill.validate.duplicates.similarity import course, distance, sketch, twins
+from tests.validate.conftest import make_swing, make_task, real_logs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def hash_of(name):
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def sketched(task, name, values, part=""):
+    return Sketched(hash_of(name), name, sketch([values], task), part)
+
+
+def nothing():
+    return []
+
+
+def note(task, home, items, total=0, known=nothing, gone=()):
+    return note_twins(task, home, items, known, total=total, gone=gone)
+
+
+def real(shared_data, folder, dt):
+    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"dt": dt})
+    return task, real_logs(task, shared_data / folder)
+
+
+def independent(number, rows=500):
+    """Random smooth motion: eight sines of 0.2 to 2 Hz of random phase, with its derivative."""
+    random = np.random.default_rng(number)
+    time = 0.01 * np.arange(rows)
+    rate = 2 * np.pi * random.uniform(0.2, 2.0, 8)
+    size, phase = random.uniform(0.1, 0.5, 8), random.uniform(0, 2 * np.pi, 8)
+    turned = np.outer(time, rate) + phase
+    return {
+        "angle": np.sin(turned) @ size,
+        "velocity": np.cos(turned) @ (size * rate),
+        "torque": random.standard_normal(rows),
+    }
+
+
+def noisy(values, share, seed=0):
+    random = np.random.default_rng(seed)
+    return {
+        name: column + share * column.std() * random.standard_normal(len(column))
+        for name, column in values.items()
+    }
+
+
+def cut(values, first=0, last=0):
+    return {name: column[first : len(column) - last] for name, column in values.items()}
+
+
+def test_near_repeats_among_real_logs_are_named(shared_data, home):
+    # README: the twelve 33 Hz runs are near-repeats of each other.
+    task, logs = real(shared_data, "acrobot_pendubot_33hz", 0.03)
+    items = [sketched(task, name, values) for name, values in logs.items()]
+    found = note(task, home, items)
+    assert found.total >= 20
+    assert {name for item in found.shown for name in item["pair"]} == set(logs)
+    assert all(
+        one.split("_")[0] == two.split("_")[0] for one, two in (x["pair"] for x in found.shown)
+    )
+
+
+def test_the_repeats_among_the_identification_runs_are_all(shared_data, home, double_pendulum):
+    """At full rate traj12 is within 0.115 deviations of traj00, two rows later."""
+    task, logs = double_pendulum
+    found = note(task, home, [sketched(task, name, values) for name, values in logs.items()])
+    assert [item["pair"] for item in found.shown] == [
+        ["A0_20220812_055640_7col.csv", "A0_20220815_traj01.csv"],
+        ["A0_20220812_055032_7col.csv", "A0_20220815_traj00.csv"],
+        ["A0_20220815_traj00.csv", "A0_20220815_traj12.csv"],
+        ["A0_20220812_055032_7col.csv", "A0_20220815_traj12.csv"],
+    ]
+
+
+@pytest.mark.parametrize("folder", [("pendubot_400hz", 0.005), ("acrobot_pendubot_33hz", 0.03)])
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_planted_repeats_of_real_runs_are_found(shared_data, home, folder, share):
+    """With noise, three steps later, or ended 2 % earlier: each with its own original."""
+    task, logs = real(shared_data, *folder)
+    with open_index(home, task) as index:
+        index.add([sketched(task, name, values) for name, values in logs.items()])
+        for name, values in logs.items():
+            rows = len(values["shoulder_angle"])
+            for first, last in ((0, 0), (3, 0), (0, rows // 50)):
+                again = noisy(cut(values, first, last), share)
+                planted = sketched(task, f"{name} {first} {last}", again)
+                found = index.add([planted]).get(planted.unit, [])
+                assert hash_of(name) in {twin.recording for twin in found}, (name, first, last)
+                index.remove([planted.recording])
+
+
+def test_independent_runs_are_no_repeats_by_index_and_by_brute_force(home):
+    task = make_task()
+    items = [sketched(task, f"run {k}", independent(k)) for k in range(200)]
+    assert note(task, home, items).total == 0
+    courses = [course(item.sketch, task) for item in items[:60]]
+    assert min(distance(one, two) for one, two in combinations(courses, 2)) > 0.3
+    assert twin_groups(home, task.name) == {}
+
+
+def test_near_repeats_are_paired_and_other_runs_are_not(home):
+    task, random = make_task(), np.random.default_rng(0)
+    runs = {
+        "a": make_swing(),
+        "again": {key: x + 0.02 * random.standard_normal(1000) for key, x in make_swing().items()},
+        "other": independent(3, 1000),
+        "short": cut(make_swing(), 1, 200),
+    }
+    found = note(task, home, [sketched(task, name, values) for name, values in runs.items()])
+    assert [item["pair"] for item in found.shown] == [["a", "again"]]
+    assert found.shown[0]["distance"] < 0.05
+
+
+def test_the_distance_is_that_of_the_pair_and_the_same_both_ways():
+    task = make_task()
+    one, two = (
+        course(sketch([values], task), task)
+        for values in (independent(1), noisy(independent(1), 0.1))
+    )
+    # White noise of 10 % of which each point is the mean of 500 / 64 rows.
+    assert distance(one, two) == pytest.approx(0.1 / np.sqrt(500 / 64), rel=0.2)
+    assert distance(one, two) == pytest.approx(distance(two, one), rel=1e-9)
+    assert set(keys([one])[0]) <= set(probes(one))
+
+
+@pytest.mark.parametrize("encoder", [0.0, 1e-3])
+def test_robots_at_rest_are_no_repeats_of_each_other(home, encoder):
+    task = make_task()
+
+    def rest(seed):
+        random = np.random.default_rng(seed)
+        angle = 0.7 + 4e-4 * random.standard_normal(500)
+        if encoder:
+            angle = encoder * np.round(angle / encoder)
+        velocity = 0.01 * random.standard_normal(500)
+        return {"angle": angle, "velocity": velocity, "torque": np.zeros(500)}
+
+    assert note(task, home, [sketched(task, f"rest {k}", rest(k)) for k in range(30)]).total == 0
+    still = {"angle": np.full(500, 0.7), "velocity": np.zeros(500), "torque": np.zeros(500)}
+    assert note(task, home, [sketched(task, f"still {k}", still) for k in range(3)]).total == 0
+
+
+def test_a_log_that_goes_on_belongs_to_what_it_began_with(home):
+    """The first half and the whole differ in length by half, but begin number by number alike."""
+    task, values = make_task(), independent(5, 1000)
+    half, whole = sketched(task, "half", cut(values, 0, 500)), sketched(task, "whole", values)
+    note(task, home, [half])
+    note(task, home, [whole], total=1)
+    assert twin_groups(home, task.name) == {whole.recording: half.recording}
+
+
+def test_a_beginning_at_rest_is_nobodys_own(home):
+    task = make_task()
+    runs = [independent(1), independent(2)]
+    for values in runs:
+        for column in values.values():
+            column[:30] = 0.0
+    assert note(task, home, [sketched(task, str(k), run) for k, run in enumerate(runs)]).total == 0
+
+
+def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
+    task, values = make_task(), make_swing(500)
+    first, second, third = (
+        sketched(task, name, noisy(values, 0.02, seed)) for seed, name in enumerate("abc")
+    )
+    note(task, home, [third])
+    note(task, home, [first], total=1)
+    assert twin_groups(home, task.name) == {first.recording: third.recording}
+    before = {path: path.read_bytes() for path in home.store.glob("twins/*/*.json")}
+    found = note(task, home, [second], total=2)
+    assert (found.total, twin_groups(home, task.name)[second.recording]) == (3, third.recording)
+    note(task, home, [first, second, third], total=3)  # asked again, as after a crash
+    assert {path: path.read_bytes() for path in before} == before
+    assert third.recording not in twin_groups(home, task.name)
+
+
+def test_in_one_batch_the_order_is_that_of_the_hashes(home):
+    task = make_task()
+    items = [sketched(task, name, noisy(make_swing(500), 0.02, k)) for k, name in enumerate("abcd")]
+    note(task, home, items)
+    root, *others = sorted(item.recording for item in items)
+    assert twin_groups(home, task.name) == dict.fromkeys(others, root)
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged", "of other rules"])
+def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
+    """Runs a, b, c: c repeats both others, which are no repeats; entered anew, b would follow c."""
+    task, middle, away = make_task(), independent(9), independent(10)
+    items = {
+        name: sketched(task, name, {key: middle[key] + weight * away[key] for key in middle})
+        for name, weight in (("a", 0.1), ("b", -0.1), ("c", 0.0))
+    }
+    for count, name in enumerate("abc"):
+        note(task, home, [items[name]], total=count)
+    before = twin_groups(home, task.name)
+    assert before == {items["c"].recording: items["a"].recording}
+    path = home.store / "index" / task.name / "twins.sqlite"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "damaged":
+        path.write_bytes(b"no database" * 1000)
+    else:
+        task = make_task()
+        task.channels["velocity"] = task.channels["velocity"].model_copy(
+            update={"limits": (-21.0, 21.0)}
+        )
+    one = sketched(task, "d", independent(11))
+    again = note(task, home, [one], total=3, known=lambda: list(items.values()))
+    assert again.total == 2
+    assert twin_groups(home, task.name) == before
+
+
+def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch):
+    task, values = make_task(), make_swing(500)
+    one, two = (sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("ab"))
+    note(task, home, [one])
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(twin_index.TwinIndex, "pairs", die)
+        with pytest.raises(KeyboardInterrupt):
+            note(task, home, [two], total=1)
+    noted = twin_groups(home, task.name)
+    assert noted == {two.recording: one.recording}
+    assert note(task, home, [two], total=1).total == 1
+    assert twin_groups(home, task.name) == noted
+
+
+def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):
+    task, values = make_task(), make_swing(500)
+    items = [sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("abc")]
+    items.sort(key=lambda item: item.recording)
+    assert note(task, home, items).total == 3
+    assert note(task, home, [], total=2, gone=[items[1].recording]).total == 1
+    forget_twins(home, task, items[2].recording)
+    assert note(task, home, [], total=1).total == 0
+    assert twin_groups(home, task.name) == {items[1].recording: items[0].recording}
+
+
+def test_parts_of_a_file_are_compared_each_by_itself(home):
+    """Demo 1 of a file repeats demo 0 of the same file; demo 0 of a later file repeats demo 1."""
+    task, values = make_task(), make_swing(500)
+    first, later = sorted(("x", "y"), key=hash_of)
+
+    def part(name, number, run):
+        item = sketched(task, name, run, f"demo_{number}")
+        return Sketched(item.recording, f"{name}/{item.part}", item.sketch, item.part)
+
+    note(
+        task,
+        home,
+        [
+            part(first, 0, noisy(values, 0.02, 0)),
+            part(first, 1, noisy(values, 0.02, 1)),
+            part(later, 0, noisy(values, 0.02, 2)),
+            part(later, 1, independent(3)),
+        ],
+    )
+    x, y = hash_of(first), hash_of(later)
+    assert twin_groups(home, task.name) == {
+        y: x,
+        f"{x}/demo_1": f"{x}/demo_0",
+        f"{y}/demo_0": f"{x}/demo_0",
+    }
+
+
+def test_where_all_runs_are_alike_no_key_holds_more_than_its_room(home):
+    task, values = make_task(), make_swing(300)
+    items = [sketched(task, f"run {k}", noisy(values, 0.01, k)) for k in range(2 * ROOM)]
+    note(task, home, items)
+    with open_index(home, task) as index:
+        longest = index._connection.execute("SELECT max(rank) FROM keys").fetchone()[0]
+    assert longest == ROOM - 1
+    root = min(item.recording for item in items)
+    assert set(twin_groups(home, task.name).values()) == {root}
+    assert len(twin_groups(home, task.name)) == len(items) - 1
+    assert twins(*[course(item.sketch, task) for item in items[-2:]]) < 0.05

@@ -1,0 +1,137 @@
+"""Flipped and exchanged actions: only other recordings tell in which direction a robot goes."""
+
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks.defects import simulated_episodes
+from kinemill.ingest import ingest
+from kinemill.task import load_task
+from kinemill.validate import load_checks, validate
+from kinemill.validate.action_responses import STRANGEST, foreign_actions, gather, sketch
+from tests.validate.conftest import ROOT
+from tests.validate.test_wider_physics import make_arm_task
+
+
+def told(task, logs):
+    gathered = [gather({name: sketch(values, task) for name, values in logs.items()})]
+    return [(item["recording"], item["channels"]) for item in foreign_actions(gathered, task)]
+
+
+def pushed_arm(seed: int, task, rows: int = 1000):
+    """Two joints with friction at 100 Hz: accelerations 2 and 5 rad/s^2 per N*m, and -1 across."""
+    random = np.random.default_rng(seed)
+    torque = np.repeat(random.uniform(-2, 2, (rows // 10, 2)), 10, axis=0)
+    gain = np.array([[2.0, -1.0], [-1.0, 5.0]])
+    speed, angle = np.zeros((rows, 2)), np.zeros((rows, 2))
+    for k in range(rows - 1):
+        speed[k + 1] = speed[k] + 0.01 * (gain @ torque[k] - 2.0 * speed[k])
+        angle[k + 1] = angle[k] + 0.01 * speed[k + 1]
+    columns = np.concatenate((angle, speed, torque), axis=1).T
+    return dict(zip(task.columns, columns, strict=True))
+
+
+@pytest.fixture(scope="module")
+def arm():
+    task = make_arm_task()
+    second = task.channels["torque"]
+    channels = {**task.channels, "other_torque": second}
+    task = task.model_copy(update={"channels": channels})
+    return task, {f"run{seed}": pushed_arm(seed, task) for seed in range(8)}
+
+
+def test_robots_that_answer_alike_are_left_alone(arm):
+    assert told(*arm) == []
+
+
+@pytest.mark.parametrize("name", ["torque", "other_torque"])
+def test_a_flipped_action_is_named_with_its_recording(arm, name):
+    task, logs = arm
+    wrong = {**logs["run3"], name: -logs["run3"][name]}
+    assert told(task, {**logs, "run3": wrong}) == [("run3", [name])]
+
+
+def test_exchanged_actions_are_named_both(arm):
+    task, logs = arm
+    one, other = logs["run5"]["torque"], logs["run5"]["other_torque"]
+    wrong = {**logs["run5"], "torque": other, "other_torque": one}
+    assert told(task, {**logs, "run5": wrong}) == [("run5", ["torque", "other_torque"])]
+
+
+def test_four_recordings_are_too_few_to_say_which_one_is_wrong(arm):
+    task, logs = arm
+    few = {name: logs[name] for name in ("run0", "run1", "run2", "run3")}
+    few["run0"] = {**few["run0"], "torque": -few["run0"]["torque"]}
+    assert told(task, few) == []
+
+
+def test_shards_come_to_the_same_as_one_and_keep_few_by_name(arm):
+    task, logs = arm
+    sketches = {f"{name}-{copy}": sketch(v, task) for name, v in logs.items() for copy in range(4)}
+    wrong = {**logs["run3"], "torque": -logs["run3"]["torque"]}
+    sketches["wrong"] = sketch(wrong, task)
+    whole = gather(sketches)
+    assert (whole["recordings"], len(whole["strangest"])) == (33, STRANGEST)
+    names = sorted(sketches)
+    parts = [gather({name: sketches[name] for name in names[k::3]}) for k in range(3)]
+    assert gather({"still": None}) is None
+    found = foreign_actions([*parts, None], task)
+    assert found == foreign_actions([whole], task)
+    assert [item["recording"] for item in found] == ["wrong"]
+
+
+def test_short_runs_and_robots_at_rest_have_no_answer(arm):
+    task, logs = arm
+    short = {name: column[:199] for name, column in logs["run0"].items()}
+    assert sketch(short, task) is None
+    still = {name: np.zeros(1000) for name in task.columns}
+    assert sketch(still, task) is None
+
+
+def test_simulated_carts_are_sound_and_a_flipped_force_among_them_is_found():
+    episodes = simulated_episodes(seed=5, logs=12)
+    task, logs = episodes[0].task, {each.name: each.values for each in episodes}
+    assert told(task, logs) == []
+    found = 0
+    for name in list(logs)[:10]:
+        wrong = {**logs[name], "cart_force": -logs[name]["cart_force"]}
+        found += told(task, {**logs, name: wrong}) == [(name, ["cart_force"])]
+    assert found >= 8  # a cart that mostly stands at a stop does not answer
+
+
+def test_real_robots_are_sound_and_flipped_torques_among_them_are_found(
+    double_pendulum, simple_pendulum, shared_data
+):
+    for task, logs in (double_pendulum, simple_pendulum):
+        assert told(task, logs) == []
+    task, logs = double_pendulum
+    flipped = exchanged = 0
+    for name, values in logs.items():
+        wrong = {**values, "elbow_torque": -values["elbow_torque"]}
+        found = told(task, {**logs, name: wrong})
+        assert {recording for recording, _ in found} <= {name}
+        flipped += found == [(name, ["elbow_torque"])]
+        one, other = values["shoulder_torque"], values["elbow_torque"]
+        wrong = {**values, "shoulder_torque": other, "elbow_torque": one}
+        exchanged += told(task, {**logs, name: wrong}) == [
+            (name, ["shoulder_torque", "elbow_torque"])
+        ]
+    # The gentlest excitations hardly overcome friction: those runs do not tell.
+    assert (flipped, exchanged) == (9, 9)
+
+
+def test_validation_warns_of_a_log_with_a_flipped_torque_and_takes_it(home, shared_data, tmp_path):
+    task = load_task(ROOT / "tasks" / "double_pendulum.yaml", {"ingest.settle": 0.0})
+    for path in (shared_data / "double_pendulum_sysid").glob("A0_20220812_*_7col.csv"):
+        shutil.copy(path, tmp_path)
+    (wrong,) = tmp_path.glob("*060143_7col.csv")
+    pl.read_csv(wrong).with_columns(-pl.col("tau2")).write_csv(wrong)
+    outcome = validate(task, home, ingest(task, home, tmp_path).outcome.ref)
+    assert (outcome.summary["recordings"], outcome.summary["quarantined"]) == (6, 0)
+    (check,) = [each for each in load_checks(home, outcome.ref) if each.name == "foreign_actions"]
+    assert (check.passed, check.blocking, check.values["found"]) == (False, False, 1)
+    (told,) = check.values["failing"]
+    assert (told["recording"], told["channels"]) == (wrong.name, ["elbow_torque"])
+    assert told["found"].startswith("as if elbow_torque, or what it drives, were flipped")

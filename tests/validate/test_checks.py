@@ -1,0 +1,250 @@
+"""The physical checks: what each finds, in which rows, and what it leaves alone."""
+
+import numpy as np
+import pytest
+
+from kinemill.errors import TaskError
+from kinemill.task import CHECKS, load_task
+from kinemill.validate import nonfinite
+from kinemill.validate.faults import PHASES, checks_of, runs, steps
+
+
+def find(task, check, values):
+    faults = getattr(task.validation, check).find(values, task)
+    return [(fault.start, fault.stop, fault.channel) for fault in faults]
+
+
+@pytest.mark.parametrize("name", list(CHECKS))
+def test_every_check_is_made_without_arguments_and_finds_nothing_in_a_clean_swing(
+    name, pendulum, swing
+):
+    task = pendulum()
+    check = checks_of(task)[name]
+    assert check.judges in PHASES
+    assert check.find(swing(), task) == []
+
+
+@pytest.mark.parametrize("name", list(CHECKS))
+def test_every_check_survives_one_row(name, pendulum, swing):
+    task = pendulum(max_jump={"angle": 0.1})
+    assert checks_of(task)[name].find(swing(1), task) == []
+
+
+def test_runs_are_half_open_and_reach_both_ends():
+    assert runs(np.array([True, False, True, True])) == [(0, 1), (2, 4)]
+    assert runs(np.zeros(0, dtype=bool)) == []
+
+
+def test_an_angle_steps_the_short_way_round():
+    assert steps(np.array([3.1, -3.1]), "angle")[0] == pytest.approx(2 * np.pi - 6.2)
+    assert steps(np.array([3.1, -3.1]), "linear")[0] == pytest.approx(-6.2)
+
+
+def test_nan_and_infinity_are_found_by_stretch_and_channel(swing):
+    values = swing()
+    values["angle"][100:110] = np.nan
+    values["torque"][105] = -np.inf
+    found = nonfinite.find(values)
+    assert [(f.start, f.stop, f.channel) for f in found] == [
+        (100, 110, "angle"),
+        (105, 106, "torque"),
+    ]
+    assert found[0].found == "nan in 10 rows"
+    assert "-inf" in found[1].found
+
+
+def test_limits_find_values_beyond_either_end_and_name_the_farthest(pendulum, swing):
+    values = swing()
+    values["velocity"][[200, 201, 202]] = [-20.5, -31.0, 25.0]
+    values["torque"][7] = 5.0  # the limit itself is allowed
+    task = pendulum()
+    (fault,) = task.validation.limits.find(values, task)
+    assert (fault.start, fault.stop, fault.channel) == (200, 203, "velocity")
+    assert fault.found == "-31 rad/s"
+    assert fault.expected == "-20 to 20 rad/s"
+
+
+def test_a_spike_is_one_fault_with_its_two_neighbors(pendulum, swing):
+    values = swing()
+    values["angle"][400] += 1.0
+    task = pendulum(max_jump={"angle": 0.3})
+    assert find(task, "max_jump", values) == [(399, 402, "angle")]
+
+
+def test_a_jump_of_a_whole_turn_is_none_for_an_angle_but_is_for_a_velocity(pendulum, swing):
+    values = swing()
+    values["angle"][500:] += 2 * np.pi
+    values["velocity"][500:] += 2 * np.pi
+    task = pendulum(max_jump={"angle": 0.3, "velocity": 2.0})
+    assert find(task, "max_jump", values) == [(499, 501, "velocity")]
+
+
+def test_without_a_bound_no_jump_is_too_far(pendulum, swing):
+    values = swing()
+    values["angle"][400] += 100.0
+    assert find(pendulum(), "max_jump", values) == []
+
+
+def test_max_jump_is_written_as_a_mapping_and_dumped_as_one(pendulum):
+    task = pendulum(max_jump={"angle": 0.3})
+    assert task.validation.max_jump.bounds == {"angle": 0.3}
+    assert task.part("validate")["validate"]["max_jump"] == {"angle": 0.3}
+    assert type(task.validation.max_jump)(bounds={"angle": 0.3}) == task.validation.max_jump
+
+
+TASK = """task: pendulum
+dt: 0.01
+channels:
+  angle: {role: state, kind: angle, unit: rad}
+validate:
+  on_fault: split
+  max_jump:
+    WHERE
+learn: {type: dynamics, model: {type: mlp}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("angel: 0.3", "unknown channel; did you mean 'angle'?"),
+        ("angle: -0.3", "greater than 0"),
+        ("angle: far", "valid number"),
+    ],
+)
+def test_a_wrong_max_jump_is_reported_at_its_own_line_and_key(tmp_path, setting, message):
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK.replace("WHERE", setting))
+    with pytest.raises(TaskError) as raised:
+        load_task(path)
+    (problem,) = raised.value.problems
+    assert f"{path}:8: validate.max_jump.{setting.partition(':')[0]}: " in problem
+    assert message in problem
+
+
+def test_an_ignored_channel_that_is_none_is_reported_with_the_nearest(tmp_path):
+    path = tmp_path / "pendulum.yaml"
+    path.write_text(TASK.replace("max_jump", "stuck").replace("WHERE", "ignore: [anglee]"))
+    with pytest.raises(TaskError, match=r"validate\.stuck\.ignore\.anglee: .*'angle'"):
+        load_task(path)
+
+
+def test_a_frozen_encoder_is_found_in_its_rows_and_the_one_resampling_mixes(pendulum, swing):
+    values = swing()
+    values["angle"][300:400] = values["angle"][300]
+    task = pendulum()
+    (fault,) = task.validation.stuck.find(values, task)
+    assert (fault.start, fault.stop, fault.channel) == (300, 401, "angle")
+    assert "velocity says that it moved by" in fault.found
+
+
+def test_an_encoder_frozen_for_the_whole_episode_is_found(pendulum, swing):
+    values = swing()
+    values["angle"][:] = 0.2
+    assert find(pendulum(), "stuck", values) == [(0, 1000, "angle")]
+
+
+def test_a_frozen_velocity_is_contradicted_by_its_position(pendulum, swing):
+    values = swing()
+    values["velocity"][300:400] = values["velocity"][300]
+    task = pendulum()
+    (fault,) = task.validation.stuck.find(values, task)
+    assert (fault.start, fault.stop, fault.channel) == (300, 401, "velocity")
+
+
+def test_rest_with_a_noisy_and_biased_velocity_is_not_stuck(pendulum, swing):
+    # An upright pendulum's encoder holds one step for 1.3 s (simple_pendulum/sac); 5 s here.
+    random = np.random.default_rng(0)
+    values = swing()
+    values["angle"][300:800] = values["angle"][300]
+    values["velocity"][300:800] = 0.03 + 0.08 * random.standard_normal(500)
+    assert find(pendulum(), "stuck", values) == []
+
+
+def test_turning_at_constant_speed_is_not_stuck(pendulum, swing):
+    values = swing()
+    values["velocity"][:] = 3.0
+    values["angle"][:] = 0.03 * np.arange(1000)
+    assert find(pendulum(), "stuck", values) == []
+
+
+def test_stillness_up_to_the_allowed_time_is_not_stuck(pendulum, swing):
+    values = swing()
+    values["angle"][300:351] = values["angle"][300]  # 0.50 s
+    assert find(pendulum(), "stuck", values) == []
+    values["angle"][300:353] = values["angle"][300]  # 0.52 s
+    assert find(pendulum(), "stuck", values) == [(300, 354, "angle")]
+
+
+def two_positions():
+    """A task of two positions without velocities: only habit can tell a frozen one."""
+    from tests.validate.conftest import make_task
+
+    task = make_task()
+    channels = {
+        name: task.channels["angle"].model_copy(update={"kind": "linear"}) for name in ("a", "b")
+    }
+    return task.model_copy(update={"channels": channels})
+
+
+def test_without_a_velocity_a_trembling_sensor_that_freezes_is_found():
+    time = 0.01 * np.arange(1000)
+    values = {"a": np.sin(3 * time), "b": np.cos(2 * time)}
+    values["a"][200:300] = values["a"][200]
+    assert find(two_positions(), "stuck", values) == [(200, 301, "a")]
+
+
+def test_without_a_velocity_a_gripper_that_often_rests_is_left_alone():
+    time = 0.01 * np.arange(1000)
+    values = {"a": np.round(2 * np.sin(time)) / 2, "b": np.cos(2 * time)}
+    assert find(two_positions(), "stuck", values) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1.2, "a velocity 1.2 times the position's derivative"),
+        (1 / 1.2, "a velocity 0.833 times the position's derivative"),
+        (-1.0, "a velocity with its sign flipped"),
+        (57.29578, "57.3 times too large, as if in deg/s"),
+        (-57.29578, "as if in deg/s and its sign flipped"),
+        (9.549297, "as if in rpm"),
+        (1 / 57.29578, "57.3 times too small, as if the position were in deg"),
+        (0.0, "a velocity near zero while the position moves"),
+    ],
+)
+def test_a_wrong_velocity_is_found_and_named(pendulum, swing, factor, message):
+    values = swing()
+    values["velocity"] *= factor
+    task = pendulum()
+    (fault,) = task.validation.velocity.find(values, task)
+    assert (fault.start, fault.stop, fault.channel) == (0, 1000, "velocity")
+    assert message in fault.found
+
+
+def test_an_offset_velocity_is_named_with_its_offset(pendulum, swing):
+    values = swing()
+    values["velocity"] += 0.7
+    task = pendulum()
+    (fault,) = task.validation.velocity.find(values, task)
+    assert "a velocity offset by 0.7 rad/s" in fault.found
+
+
+def test_the_velocity_of_another_joint_does_not_follow(pendulum, swing):
+    values = swing()
+    values["velocity"] = 4.5 * np.cos(7.3 * 0.01 * np.arange(1000))
+    assert find(pendulum(), "velocity", values) == [(0, 1000, "velocity")]
+
+
+def test_a_velocity_is_judged_without_the_rows_already_found_faulty(pendulum, swing):
+    values = swing()
+    values["angle"][500:520] = np.nan
+    values["velocity"][100:110] = np.nan
+    assert find(pendulum(), "velocity", values) == []
+    values["velocity"] *= 1.2
+    assert find(pendulum(), "velocity", values) == [(0, 1000, "velocity")]
+
+
+def test_nothing_but_faulty_rows_is_no_velocity_to_judge(pendulum, swing):
+    values = {name: np.full(100, np.nan) for name in swing()}
+    assert find(pendulum(), "velocity", values) == []

@@ -1,0 +1,286 @@
+"""What a model does far ahead, under noise, without input, mirrored; and how times are taken."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.runtime import load
+from kinemill.task.verify import Energy, Symmetry, Verify
+from kinemill.verify import latency as timing
+from kinemill.verify.cold_start import cold_start
+from kinemill.verify.contract_checks import refusals, same_by_steps
+from kinemill.verify.execution_providers import open_on, present
+from kinemill.verify.latency import Latency, latency, throughput
+from kinemill.verify.parity import Pair, compare_long, tried
+from kinemill.verify.physics import asymmetry, energy_growth, mirrored
+from kinemill.verify.quantized import try_variants
+from kinemill.verify.stability import sensitivity, stability
+from kinemill.verify.test_inputs import Probe, measured, stretched
+from tests.export.conftest import random_step
+
+UNIT = np.array([1.0, 1.0])
+
+
+class Linear:
+    """x[k+1] = M x[k] + b u[k]: two states, one action, no memory."""
+
+    states, actions = ("angle", "velocity"), ("torque",)
+
+    def __init__(self, matrix, b=(0.0, 0.0), limits=None, angles=()):
+        self.matrix, self.b = np.array(matrix, dtype=float), np.array(b, dtype=float)
+        self.limits = limits or {}
+        self.units = {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}
+        self.interface = SimpleNamespace(
+            states=self.states, actions=self.actions, angles=angles, history=1, limits=self.limits
+        )
+
+    def rollout(self, states, past_actions, actions):
+        now, found = np.asarray(states, dtype=float)[:, -1], []
+        for step in range(actions.shape[1]):
+            now = now @ self.matrix.T + np.asarray(actions, dtype=float)[:, step] * self.b
+            found.append(now)
+        return np.stack(found, axis=1)
+
+
+def windows(rows=64, steps=25, seed=0):
+    rng = np.random.default_rng(seed)
+    states = rng.standard_normal((rows, 1, 2)).astype(np.float32)
+    actions = rng.standard_normal((rows, steps, 1)).astype(np.float32)
+    return Probe("made up", states, np.zeros((rows, 0, 1), np.float32), actions)
+
+
+def test_a_window_is_stretched_by_its_own_episode_and_begins_again_at_its_end(pendulum):
+    interface = SimpleNamespace(history=4, states=("angle", "velocity"))
+    probe = stretched(pendulum, interface, rows=3, steps=300)
+    episode = pendulum.of("test")[0]
+    rows = pendulum.values[episode.start : episode.stop]
+    left = 120 - 3  # the present is row 3 of 120
+    np.testing.assert_array_equal(probe.states[0], rows[:4, :2])
+    np.testing.assert_array_equal(probe.past_actions[0], rows[:3, 2:])
+    np.testing.assert_array_equal(probe.actions[0, :left], rows[3:, 2:])
+    np.testing.assert_array_equal(probe.actions[0, left : 2 * left], rows[3:, 2:])
+
+
+def test_a_decaying_system_is_stable_and_a_growing_one_diverges(pendulum):
+    still = stability(Linear(np.diag([0.9, 0.9])), pendulum)
+    assert (still.steps, still.diverged, still.first) == (1000, 0.0, None)
+    wild = stability(Linear(np.diag([1.1, 0.9])), pendulum)
+    assert wild.diverged == 1.0
+    # Ten spans above what was seen is reached by 1.1^k: log(10) / log(1.1) is 24 steps.
+    assert 20 < wild.first < 200
+    spoilt = stability(Linear([[np.nan, 0], [0, 1]]), pendulum)
+    assert (spoilt.diverged, spoilt.first) == (1.0, 1)
+
+
+def test_leaving_physical_limits_is_counted_by_state(pendulum):
+    grows = Linear(np.diag([1.0, 1.01]), limits={"angle": (-9.0, 9.0), "velocity": (-8.0, 8.0)})
+    found = stability(grows, pendulum)
+    assert found.outside["angle"] == 0.0
+    assert found.outside["velocity"] > 0.9  # 1.01^1000 is 20959 times the start
+    assert found.to_json()["outside_limits"] == found.outside["velocity"]
+
+
+def test_noise_comes_out_of_a_linear_system_by_the_norm_of_its_power():
+    """0.9^25 of the first state's noise is left, twice the second's comes on top of the other."""
+    found = sensitivity(Linear(np.diag([0.9, 1.0])), windows(2000), UNIT)
+    assert found["channels"]["angle"]["gain"] == pytest.approx(0.9**25, rel=0.1)
+    assert found["channels"]["velocity"]["gain"] == pytest.approx(1.0, rel=0.1)
+    assert found["channels"]["velocity"]["change"] == pytest.approx(0.01, rel=0.1)
+
+
+ENERGY = Energy(formula="0.5 * velocity**2 + 0.5 * angle**2")
+
+
+def test_a_spiral_inwards_loses_energy_and_one_outwards_gains_it():
+    turn = np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
+    inwards = energy_growth(Linear(0.99 * turn), windows(), ENERGY)
+    assert (inwards.found, inwards.passed) == (0.0, True)
+    # Actions would push it outwards; without input they do not count.
+    assert energy_growth(Linear(0.99 * turn, b=(9, 9)), windows(), ENERGY).passed
+    probe = windows()
+    outwards = energy_growth(Linear(1.01 * turn), probe, ENERGY)
+    before = 0.5 * (probe.states[:, 0].astype(float) ** 2).sum(axis=1)
+    wanted = (1.01**50 - 1) * before.mean() / before.std()  # the square of 1.01^25
+    assert outwards.found == pytest.approx(wanted, rel=1e-4)
+    assert not outwards.passed
+    assert not energy_growth(Linear(np.nan * turn), windows(), ENERGY).passed
+
+
+def test_an_odd_system_is_symmetric_and_an_offset_breaks_it():
+    mirror = Symmetry(flip=["angle", "velocity", "torque"])
+    odd = asymmetry(Linear(np.diag([0.9, 0.8]), b=(0.1, 0.2)), windows(), UNIT, mirror)
+    assert odd.passed
+    assert odd.found < 1e-6
+    half = Symmetry(flip=["angle", "velocity"])  # the torque pushes the same way in the mirror
+    assert not asymmetry(Linear(np.diag([0.9, 0.8]), b=(0.1, 0.2)), windows(), UNIT, half).passed
+    swapped = mirrored(np.array([[1.0, 2.0]]), ("a", "b"), Symmetry(flip=["a"], swap=[("a", "b")]))
+    np.testing.assert_array_equal(swapped, [[-2.0, 1.0]])
+
+
+def test_names_that_are_no_channels_are_refused_by_the_task():
+    channels = {"angle": SimpleNamespace(role="state"), "torque": SimpleNamespace(role="action")}
+    asked = Verify(
+        energy=Energy(formula="angel**2 + torque"), symmetry=Symmetry(flip=["angle", "toque"])
+    )
+    found = asked.problems(channels)
+    assert [where for where, _ in found] == [
+        ("energy", "formula"),
+        ("energy", "formula"),
+        ("symmetry", "flip"),
+    ]
+    assert "'angel' is no state" in found[0][1]
+
+
+def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):
+    blocks = iter([[1.0] * 30, *([float(worst)] * 10 for worst in (9, 4, 2, 5, 7))])
+    monkeypatch.setattr(timing, "_block", lambda call, calls: next(blocks))
+    found = timing.timed(lambda: None, whole=True)
+    assert found == Latency(2.0, 2.0, 2.0, 2.0, 0.0, 1000, 5)
+
+
+@pytest.fixture(scope="module")
+def mlp():
+    return random_step("mlp")
+
+
+@pytest.fixture(scope="module")
+def exported(step_folders):
+    return step_folders["mlp"]
+
+
+def test_a_variant_is_measured_beside_the_original_and_one_that_does_not_behave_is_named(
+    exported, pendulum, tmp_path
+):
+    original = load(exported, non_finite="pass")
+    assert try_variants(exported, original, pendulum, 5) == ([], {})
+    for name in ("step", "rollout"):
+        (tmp_path / f"{name}.same.onnx").write_bytes((exported / f"{name}.onnx").read_bytes())
+    (line,), errors = try_variants(tmp_path, original, pendulum, 5)
+    assert (line.name, line.passed) == ("same behaves", True)
+    assert errors["same"] == errors["fp32"] > 0
+    graph = onnx.load(tmp_path / "step.same.onnx")
+    last = next(one for one in graph.graph.initializer if one.name.endswith("bias"))
+    last.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(last) + 1, last.name))
+    onnx.save(graph, tmp_path / "step.same.onnx")
+    (line,), _ = try_variants(tmp_path, original, pendulum, 5)
+    assert (line.passed, line.found) == (False, "its step and its rollout differ after 1 steps")
+
+
+def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum):
+    simulator = load(exported, non_finite="pass")
+    probe = measured(pendulum, simulator.interface, 5)
+    found = latency(simulator, probe)["rollout"]
+    assert 0 < found.p50 <= found.p90 <= found.p99 <= found.p99_9
+    assert found.jitter == pytest.approx(found.p99 - found.p50)
+    rates = throughput({1: simulator, 2: load(exported, threads=2)}, probe)
+    assert {line["batch"] for line in rates} == {1, 16, 256}
+    assert {line["threads"] for line in rates} == {1, 2}
+    assert all(line["steps_per_second"] > 0 for line in rates)
+
+
+def test_a_fresh_process_imports_the_runtime_alone(exported):
+    found = cold_start(exported)
+    assert all(found[name] > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
+    assert found["process_mb"] < 200  # torch alone is more
+    with pytest.raises(RuntimeError, match="in a fresh process failed"):
+        cold_start(exported / "nowhere")
+
+
+def test_nonsense_is_refused_each_kind_in_words(exported, pendulum):
+    simulator = load(exported, out_of_limits="raise")
+    found = refusals(simulator, measured(pendulum, simulator.interface, 5))
+    assert len(found) == 10
+    assert all(one.refused for one in found)
+    # The velocity may be -30 to 30 rad/s, and is 90.
+    assert found[-1].told == (
+        "states, batch 0, history 3, velocity: is 90 (1 such values in all); expected -30 to 30, "
+        "its limits; load(..., out_of_limits='pass') lets the model say what it makes of it"
+    )
+    assert "expected" in next(one.told for one in found if one.tried == "a channel too many")
+    passing = load(exported, non_finite="pass")  # takes NaN, and so is told
+    taken = refusals(passing, measured(pendulum, passing.interface, 5))
+    assert [one.tried for one in taken if not one.refused] == [
+        "NaN in a state",
+        "infinity in a state",
+        "a state beyond its limits",
+    ]
+
+
+def test_a_rollout_is_its_steps(exported, pendulum):
+    simulator = load(exported)
+    assert same_by_steps(simulator, measured(pendulum, simulator.interface, 5)).passed
+
+
+def long(step, folder, pendulum, steps=200):
+    simulator = load(folder, non_finite="pass")
+    pair = Pair(simulator, step, pendulum.std[:2], np.array([True, False]))
+    return compare_long(pair, stretched(pendulum, simulator.interface, 8, steps))
+
+
+def test_a_long_rollout_of_the_trained_step_is_in_parity(mlp, exported, pendulum):
+    row = long(mlp, exported, pendulum)
+    assert row.passed
+    assert row.finite
+    assert (row.what, row.batch) == ("long rollout", 8)
+
+
+def test_a_long_rollout_finds_what_one_step_hides(mlp, exported, pendulum):
+    drifting = random_step("mlp")
+    with torch.no_grad():
+        drifting.output_mean += 5e-6  # half of what a step may be off
+    assert not long(drifting, exported, pendulum).passed
+
+
+def test_a_trained_step_of_nan_is_never_in_parity(mlp, exported, pendulum):
+    spoilt = random_step("mlp")
+    with torch.no_grad():
+        spoilt.network.head.weight[0, 0] = np.nan
+    row = long(spoilt, exported, pendulum)
+    assert not row.passed
+    assert not row.finite
+
+
+def test_what_cannot_be_run_has_failed_and_says_why():
+    def broken():
+        raise ValueError("INVALID_ARGUMENT: index 0 got 7 expected 1\nmore")
+
+    (row,) = tried("rollout", windows(7), broken)
+    assert (row.passed, row.batch, row.finite) == (False, 7, False)
+    assert row.trouble == "INVALID_ARGUMENT: index 0 got 7 expected 1"
+
+
+def test_the_files_run_on_whatever_else_is_present(exported):
+    """Without an accelerator none is named; with one, it is opened or said not to be there."""
+    interface = load(exported).interface
+    for provider in present():
+        sessions = open_on(exported, interface, provider)
+        assert sessions is None or sessions.step_session.get_providers()[0] == provider
+    sessions = open_on(exported, interface, "CPUExecutionProvider")
+    state = np.zeros((3, 2), np.float32)
+    carry = load(exported).initial_carry(3)
+    mine = sessions.step(state, np.zeros((3, 1), np.float32), *carry)
+    other = load(exported).step(state, np.zeros((3, 1)), *carry)
+    np.testing.assert_allclose(mine[0], other[0], atol=1e-6)
+
+
+def test_out_of_limits_is_an_error_where_that_is_asked_for_and_passed_on_otherwise(exported):
+    strict, lenient = load(exported, out_of_limits="raise"), load(exported)
+    states, past, actions = (
+        np.zeros((2, rows, width), np.float32) for rows, width in ((4, 2), (3, 1), (5, 1))
+    )
+    np.testing.assert_array_equal(
+        strict.rollout(states, past, actions), lenient.rollout(states, past, actions)
+    )
+    actions[1, 2] = 6.01  # N·m, limits are -6 and 6
+    assert np.isfinite(lenient.rollout(states, past, actions)).all()
+    with pytest.raises(BadInput, match=r"actions, batch 1, horizon 2, torque: is 6\.01 .*-6 to 6"):
+        strict.rollout(states, past, actions)
+    with pytest.raises(BadInput, match=r"state, velocity: is -31 .*-30 to 30"):
+        strict.observe([0.0, -31.0], [0.0])
+    strict.observe([4.0, -30.0], [6.0])  # an angle has no limits here, and limits are allowed
+    with pytest.raises(BadInput, match="'raise' or 'pass'"):
+        load(exported, out_of_limits="maybe")

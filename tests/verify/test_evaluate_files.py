@@ -1,0 +1,238 @@
+import copy
+import dataclasses
+import html.parser
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from kinemill.export.bundle import seal
+from kinemill.runtime import load
+from kinemill.task.promote import REFERENCES
+from kinemill.task.verify import Verify
+from kinemill.verify.analysis import plain
+from kinemill.verify.document import summary, verdict_document
+from kinemill.verify.evaluate_files import judge
+from kinemill.verify.overfitting import Fitting
+from kinemill.verify.parity import Pair
+from kinemill.verify.references import fit_references
+from kinemill.verify.report import page, write
+from kinemill.verify.run_checks import Subject, try_out
+from tests.export.conftest import random_step, task_of
+
+SETTINGS = Verify(horizon=10, stride=5)
+ALL_PARITY = {"step parity", "rollout parity", "long rollout parity"}
+
+
+def subject_of(folder, step, dataset, settings=SETTINGS, **more):
+    return Subject(load(folder, non_finite="pass"), folder, step, dataset, settings, **more)
+
+
+def written(verdict, dataset, folder):
+    write(verdict, verdict_document(verdict), dataset, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def step():
+    return random_step("gru")
+
+
+@pytest.fixture(scope="module")
+def exported(step_folders):
+    return step_folders["gru"]
+
+
+@pytest.fixture(scope="module")
+def verdict(exported, step, pendulum):
+    task = task_of({"type": "gru"}, 4).model_copy(update={"verify": SETTINGS})
+    references = fit_references(task, pendulum)
+    return judge(subject_of(exported, step, pendulum, references=references))
+
+
+def changed(exported, folder, change):
+    """Copy the model with every large weight tensor passed through `change`, as a published one."""
+    for name in ("step.onnx", "rollout.onnx"):
+        model = onnx.load(exported / name)
+        change(model)
+        onnx.save(model, folder / name)
+    shutil.copy(exported / "io.yaml", folder)
+    seal(folder)
+    return folder
+
+
+def on_head(edit):
+    def change(model):
+        (head,) = [t for t in model.graph.initializer if t.name.endswith("network.head.weight")]
+        head.CopyFrom(numpy_helper.from_array(edit(numpy_helper.to_array(head)), head.name))
+
+    return change
+
+
+def failed(verdict):
+    return {gate.name for gate in verdict.gates if not gate.passed}
+
+
+def test_a_whole_model_passes_every_gate(verdict):
+    assert failed(verdict) == set()
+    assert verdict.passed
+    assert {(row.what, row.probe) for row in verdict.trials.parity} == {
+        ("long rollout", "200 steps"),
+        *(
+            (what, probe)
+            for what in ("step", "rollout")
+            for probe in (
+                "held-out",
+                "held-out, 2 threads",
+                "limits",
+                "zeros",
+                "extremes",
+                "random",
+            )
+        ),
+    }
+    assert {row.batch for row in verdict.trials.parity if row.probe == "held-out"} == {1, 7, 256}
+    assert {row.tensor for row in verdict.trials.poisoned} == {
+        *("states", "past_actions", "actions"),
+        *("state", "action", "carry_0"),
+    }
+
+
+def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendulum, tmp_path):
+    def spoil(weights):
+        weights = weights.copy()
+        weights[0, 0] = np.nan
+        return weights
+
+    folder = changed(exported, tmp_path, on_head(spoil))
+    verdict = judge(subject_of(folder, step, pendulum))
+    assert failed(verdict) == {
+        *(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors"),
+    }
+    document = verdict_document(verdict)
+    assert document["verification"] | {"latency_ms": None} == {
+        "passed": False,
+        "parity": False,
+        "precision": True,
+        "latency_ms": None,
+    }
+    assert document["metrics"]["nrmse"]["model"] is None  # JSON has no NaN
+    written(verdict, pendulum, tmp_path)
+    assert "Do not use it: " in (tmp_path / "report.html").read_text()
+
+
+def test_weights_off_by_a_thousandth_fail_parity(exported, step, pendulum, tmp_path):
+    folder = changed(exported, tmp_path, on_head(lambda weights: weights * np.float32(1.001)))
+    verdict = try_out(subject_of(folder, step, pendulum))
+    assert failed(verdict) == ALL_PARITY
+
+
+def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(exported, step, pendulum):
+    std = pendulum.std.copy()
+    std[1] = 0.0
+    still = dataclasses.replace(pendulum, std=std)
+    verdict = try_out(subject_of(exported, step, still))
+    assert failed(verdict) == set()
+
+
+def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
+    """Near 101325 Pa float32 counts in 1/128 Pa, more than 1e-5 of a spread of 10 Pa."""
+    simulator = SimpleNamespace(interface=SimpleNamespace(dtype="float32"))
+    pair = Pair(simulator, None, np.array([10.0, 2.0]), np.array([False, False]))
+    found = pair.floor(np.array([[101325.0, -3.0]]))
+    np.testing.assert_allclose(found, [[1 / 128, 2e-5]])
+
+
+def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, tmp_path):
+    def rename(model):
+        for item in model.metadata_props:
+            if item.key == "units":
+                item.value = json.dumps({"angle": "deg", "velocity": "rad/s", "torque": "N*m"})
+
+    folder = changed(exported, tmp_path, rename)
+    verdict = try_out(subject_of(folder, step, pendulum))
+    assert failed(verdict) == {"metadata"}
+
+
+def test_a_bound_on_latency_is_a_gate_and_without_one_there_is_none(
+    exported, step, pendulum, verdict
+):
+    assert "latency" not in {gate.name for gate in verdict.gates}
+    strict = Verify(horizon=10, stride=5, latency_p99_ms=1e-6)
+    late = judge(subject_of(exported, step, pendulum, strict))
+    assert failed(late) == {"latency"}
+
+
+def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
+    written(verdict, pendulum, tmp_path)
+    document = json.loads((tmp_path / "verification.json").read_text())
+    names = {"model", *REFERENCES}
+    assert list(document["metrics"]["test"]) == ["angle", "velocity"]
+    for entry in document["metrics"]["test"].values():
+        assert set(entry) == names | {"unit"}
+    assert set(document["metrics"]["nrmse"]) == names
+    assert set(document["verification"]) == {"passed", "parity", "precision", "latency_ms"}
+    times = document["verification"]["latency_ms"]
+    assert 0 < times["p50"] <= times["p99"]
+    short = summary(document)
+    assert short["passed"] is True
+    assert short["metrics"] == document["metrics"]
+    assert plain({"a": [float("nan"), 1.0]}) == {"a": [None, 1.0]}
+
+
+class Links(html.parser.HTMLParser):
+    """Collects tags, and whatever a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.outside = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.outside += [value for name, value in attrs if name in {"src", "href", "xlink:href"}]
+
+
+def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_path):
+    written(verdict, pendulum, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert links.outside == []
+    assert not links.tags & {"script", "link", "iframe", "object", "img"}
+    assert "@import" not in page
+    assert "http" not in page
+    for words in (
+        "How errors grow",
+        "Rollouts against the truth",
+        "Worst episodes",
+        "A reference is better",
+    ):
+        assert words in page
+    # Two states: error growth, three rollouts each, and three of the action; then residuals by
+    # themselves and with the input.
+    assert page.count("<svg") == 2 + 3 * 2 + 3 + 2 + 2
+
+
+def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
+    assert "The training" not in page(verdict, verdict_document(verdict), pendulum)
+    fitting = Fitting("over-fitted", "it rose <by> 30%", "more logs")
+    told = page(
+        dataclasses.replace(verdict, subject=dataclasses.replace(verdict.subject, fitting=fitting)),
+        verdict_document(verdict),
+        pendulum,
+    )
+    assert "<h2>The training over-fitted</h2><p>The curves say so: it rose &lt;by&gt; 30%" in told
+
+
+def test_names_cannot_break_the_page(verdict, pendulum, tmp_path):
+    spiked = copy.deepcopy(pendulum)
+    for episode in spiked.episodes:
+        object.__setattr__(episode, "name", "<img src=x>.csv")
+    written(verdict, spiked, tmp_path)
+    links = Links()
+    links.feed((tmp_path / "report.html").read_text())
+    assert "img" not in links.tags
