@@ -9,9 +9,9 @@ changes.
 
 import dagster as dg
 
-from assets.metadata import picture, say, table
-from assets.stage import Events, hand_on, mill_of, stage
-from kinemill.store import Ref
+from assets.metadata import build_metadata, picture, table
+from assets.stage import Events, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef
 from kinemill.task import Task
 
 
@@ -19,18 +19,18 @@ def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `training_set` of a task."""
 
     @stage(task, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
-    def training_set(context: dg.AssetExecutionContext, dataset: Ref) -> Events:
+    def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.augment import augment
         from resources.pictures import before_after
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = augment(mill.task, mill.home, dataset)
         counts = outcome.summary
         drawn = before_after(mill.home, mill.task.name, outcome.ref)
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 episodes=counts["episodes"],
                 rows=counts["rows"],
                 augmentations=table(counts["augmentations"]),

@@ -8,9 +8,9 @@ alone. Refreshed when an episode is accepted or the task's `dataset` part change
 
 import dagster as dg
 
-from assets.metadata import drawing, say, table
-from assets.stage import Events, hand_on, mill_of, stage
-from kinemill.store import Ref
+from assets.metadata import build_metadata, drawing, table
+from assets.stage import Events, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef
 from kinemill.task import Task
 
 _CARD = """Dataset: the card of the environment that the policy learns in, for there are no logs.
@@ -27,21 +27,21 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 def _from_episodes(task: Task) -> dg.AssetsDefinition:
     @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
-    def dataset(context: dg.AssetExecutionContext, episodes: Ref) -> Events:
+    def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
         from kinemill.dataset import load_dataset, make_dataset, warnings
         from kinemill.dataset.histograms import histogram_sheet
         from resources.pictures import clips_drawn
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = make_dataset(mill.task, mill.home, episodes)
         counts, packed = outcome.summary, load_dataset(mill.home, outcome.ref)
         cycles, clips = clips_drawn(mill.task, mill.home, outcome.ref)
         for warning in warnings(counts):
             context.log.warning(warning)
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 episodes=sum(counts["episodes"].values()),
                 rows=sum(counts["rows"].values()),
                 histograms=drawing(histogram_sheet(packed)),
@@ -72,16 +72,16 @@ def _from_environment(task: Task) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext) -> Events:
         from kinemill.environments.card import make_card, open_card
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = make_card(mill.task, mill.home)
         if not outcome.known:
             mill.expect_training()
         card = open_card(mill.home, outcome.ref)
         layout, chance = card.layout, card.random
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 episodes=card.document["trials"]["episodes"],
                 environment=table(
                     [

@@ -2,27 +2,27 @@
 
 from collections.abc import Iterable
 
-from assets.stage import Answer, Asked
-from kinemill.store import Json, Ref
+from assets.stage import CheckResult, CheckSpec
+from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 CHECK = "drift"
-_ASKED = Asked("the champion errs on new episodes no more than on those held out for it")
+_ASKED = CheckSpec("the champion errs on new episodes no more than on those held out for it")
 
 
-def asked(task: Task) -> dict[str, Asked]:
+def asked(task: Task) -> dict[str, CheckSpec]:
     """Return the check, of a task whose champion predicts; a policy foretells nothing."""
     return {CHECK: _ASKED} if task.learn.gives == "dynamics" else {}
 
 
-def answers(mill: Mill, episodes: Ref, progress: Progress) -> list[Answer]:
+def answers(mill: TaskResource, episodes: ArtifactRef, progress: Progress) -> list[CheckResult]:
     """Ask the champion about the new ones among the accepted episodes; it warns, never blocks."""
     return [_answer(mill, episodes, progress)] if asked(mill.task) else []
 
 
-def _answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
+def _answer(mill: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
     from kinemill.register.champion import reigning
     from kinemill.validate.drift import find_drift
 
@@ -30,7 +30,7 @@ def _answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
     found = find_drift(task, home, episodes, lambda: reigning(home, task.name), progress)
     status = {"status": found["status"]}
     if found["status"] != "judged":
-        return Answer(CHECK, True, f"{found['status']}: {found['why']}", status)
+        return CheckResult(CHECK, True, f"{found['status']}: {found['why']}", status)
     counts, champion = found["counts"], found["champion"]
     told = (
         f"{counts['drift']} of {counts['episodes']} new episodes drift from champion version "
@@ -48,7 +48,7 @@ def _answer(mill: Mill, episodes: Ref, progress: Progress) -> Answer:
         "new_episodes": [_row(line, champion["units"]) for line in found["episodes"]],
         "drifting": found["drifting"],
     }
-    return Answer(CHECK, counts["drift"] == 0, told, values)
+    return CheckResult(CHECK, counts["drift"] == 0, told, values)
 
 
 def _row(line: Json, states: Iterable[str]) -> Json:

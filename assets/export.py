@@ -8,9 +8,9 @@ well, and the same in fewer bits, each measured. Refreshed with the model or tha
 
 import dagster as dg
 
-from assets.metadata import say, table
-from assets.stage import Events, hand_on, mill_of, stage
-from kinemill.store import Json, Ref
+from assets.metadata import build_metadata, table
+from assets.stage import Events, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 
 
@@ -18,16 +18,18 @@ def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `onnx_model` of a task."""
 
     @stage(task, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
-    def onnx_model(context: dg.AssetExecutionContext, model: Ref, dataset: Ref) -> Events:
+    def onnx_model(
+        context: dg.AssetExecutionContext, model: ArtifactRef, dataset: ArtifactRef
+    ) -> Events:
         from kinemill.export import export
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = export(mill.task, mill.home, model, dataset)
         said = outcome.summary
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 size=sum(said["bytes"].values()),
                 onnx=table([{"file": name, "bytes": n} for name, n in said["bytes"].items()]),
                 variants=table(

@@ -11,14 +11,14 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from assets.metadata import drawing, reasons, say, table
-from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
+from assets.metadata import build_metadata, drawing, reasons, table
+from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.store import Json
 from kinemill.task import Task
 from resources.io import note
 
 _CHECKS = {
-    "readable": Asked("something could be read of every log; rows lost on the way are counted")
+    "readable": CheckSpec("something could be read of every log; rows lost on the way are counted")
 }
 
 
@@ -42,7 +42,7 @@ def make(task: Task) -> dg.AssetsDefinition:
         from kinemill.task.web_overrides import within
         from resources.pictures import recordings_drawn
 
-        mill, folder = mill_of(context), Path(config.folder) if config.folder else None
+        mill, folder = get_task_resource(context), Path(config.folder) if config.folder else None
         if mill.web and folder is not None:
             folder = within(drop_folder(mill.task, mill.home), folder)
         mill.read_ahead(folder, context.log.info)
@@ -51,10 +51,10 @@ def make(task: Task) -> dg.AssetsDefinition:
         if not report.outcome.known:
             mill.expect_training()
         summary = report.outcome.summary
-        yield from hand_on(
+        yield from emit(
             context,
             report.outcome,
-            say(
+            build_metadata(
                 recordings=summary["recordings"],
                 quarantined=summary["quarantined"],
                 tracks=summary["tracks"],
@@ -70,8 +70,8 @@ def make(task: Task) -> dg.AssetsDefinition:
     return recordings
 
 
-def _readable(summary: Json) -> Answer:
+def _readable(summary: Json) -> CheckResult:
     counts = ("recordings", "quarantined", "rows", "dropped_rows")
     numbers = {name: summary[name] for name in counts}
     told = "{quarantined} of {recordings} logs gave nothing; {dropped_rows} of {rows} rows lost"
-    return Answer("readable", not summary["quarantined"], told.format(**numbers), numbers)
+    return CheckResult("readable", not summary["quarantined"], told.format(**numbers), numbers)

@@ -69,7 +69,7 @@ WORDS = {
 }
 
 
-def say(**entries: Any) -> dict[str, Any]:
+def build_metadata(**entries: Any) -> dict[str, Any]:
     """Return metadata made of known words alone; entries that are None are left out.
 
     Raises:

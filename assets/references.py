@@ -9,9 +9,9 @@ change.
 
 import dagster as dg
 
-from assets.metadata import say, table
-from assets.stage import Events, hand_on, mill_of, stage
-from kinemill.store import Json, Ref
+from assets.metadata import build_metadata, table
+from assets.stage import Events, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 
 
@@ -19,16 +19,16 @@ def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `references` of a task."""
 
     @stage(task, "references", __doc__, after=["dataset"], kinds={"numpy"})
-    def references(context: dg.AssetExecutionContext, dataset: Ref) -> Events:
+    def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.verify.references import build_references, load_references
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = build_references(mill.task, mill.home, dataset)
         known = load_references(mill.home, outcome.ref)
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(best_reference=known.best, references=table(_rows(known.to_json()))),
+            build_metadata(best_reference=known.best, references=table(_rows(known.to_json()))),
         )
 
     return references

@@ -11,10 +11,10 @@ reference is exported, verified and registered as the next version; `candidates`
 
 import dagster as dg
 
-from assets.metadata import say, table
-from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
+from assets.metadata import build_metadata, table
+from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
 from kinemill.register.rules import RULES, is_of
-from kinemill.store import Json, Ref
+from kinemill.store import ArtifactRef, Json
 from kinemill.task import Task
 from resources.io import LATEST, handed_on, note
 from resources.links import report_link, task_link, version_link
@@ -25,17 +25,17 @@ _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
-    checks = {f"gate_{rule}": Asked(str(RULES[rule].__doc__)) for rule in RULES}
+    checks = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
     predicts = task.learn.gives == "dynamics"
     after = [*_AFTER, *(["references"] if predicts else [])]
 
     @stage(task, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
-    def registered_model(context: dg.AssetExecutionContext, **made: Ref) -> Events:
+    def registered_model(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.register import Produced, register_candidates
         from resources.registration import outcome_of
         from resources.training import files_page, run_page, tracked_run, version_page
 
-        mill, references = mill_of(context), made.pop("references", None)
+        mill, references = get_task_resource(context), made.pop("references", None)
         produced = Produced(**made, run_id=tracked_run(mill, made["model"]))
         found = register_candidates(
             mill.task, mill.home, produced, references, progress=Lines(context)
@@ -47,10 +47,10 @@ def make(task: Task) -> dg.AssetsDefinition:
             ("candidates", found.to_json()),
         ):
             note(mill.home, context.run.run_id, task.name, name, value)
-        yield from hand_on(
+        yield from emit(
             context,
             outcome_of(mill.home, registration),
-            say(
+            build_metadata(
                 summary=registration.summary["headline"],
                 version=registration.version,
                 alias=registration.alias,
@@ -72,13 +72,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     return registered_model
 
 
-def _answers(gate: list[Json]) -> list[Answer]:
+def _answers(gate: list[Json]) -> list[CheckResult]:
     """Gather the gate's lines by the rule that drew them."""
-    answers: list[Answer] = []
+    answers: list[CheckResult] = []
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line["rule"])]
         if lines:
             told = "; ".join(f"{line['rule']}: found {line['found']}" for line in lines)
             passed = all(line["passed"] for line in lines)
-            answers.append(Answer(f"gate_{rule}", passed, told, {"lines": lines}))
+            answers.append(CheckResult(f"gate_{rule}", passed, told, {"lines": lines}))
     return answers

@@ -10,22 +10,22 @@ from typing import Any, cast
 import dagster as dg
 
 from assets import CHAIN
-from assets.metadata import say, shown
+from assets.metadata import build_metadata, shown
 from assets.pools import pool_of
-from kinemill.store import Outcome, Ref
+from kinemill.store import Artifact, ArtifactRef
 from kinemill.task import Task
 from kinemill.validate.check_results import waits
 from resources.retryable import note_fault
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 OWNERS = ["team:robotics"]
-Events = Iterator[dg.AssetCheckResult | dg.Output[Ref]]
+Events = Iterator[dg.AssetCheckResult | dg.Output[ArtifactRef]]
 _NAMED = 3  # recordings or episodes that a refusal names
 _SHORTEST = timedelta(minutes=2)  # Dagster takes no window below one, that of the warning neither
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckSpec:
     """A check that an asset always answers: what it says when it passes, does a failure block."""
 
     description: str
@@ -39,7 +39,7 @@ def stage(
     *,
     after: Sequence[str] = (),
     kinds: set[str],
-    checks: Mapping[str, Asked] | None = None,
+    checks: Mapping[str, CheckSpec] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Declare the asset `name` of a task.
 
@@ -95,13 +95,13 @@ def _judged(body: Callable[..., Events]) -> Callable[..., Events]:
     return judged
 
 
-def mill_of(context: dg.AssetExecutionContext) -> Mill:
+def get_task_resource(context: dg.AssetExecutionContext) -> TaskResource:
     """Return the resource of the task that the asset belongs to."""
     return getattr(context.resources, context.asset_key.path[0])
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResult:
     """What one check found."""
 
     name: str
@@ -110,23 +110,23 @@ class Answer:
     values: Mapping[str, Any]
 
 
-def hand_on(
+def emit(
     context: dg.AssetExecutionContext,
-    outcome: Outcome,
+    outcome: Artifact,
     metadata: Mapping[str, Any],
-    answers: Iterable[Answer] = (),
+    answers: Iterable[CheckResult] = (),
 ) -> Events:
     """Tell the checks, then hand the reference on; a blocking check that failed stops before that.
 
     Raises:
         dagster.Failure: a blocking check failed.
     """
-    mill, given = mill_of(context), list(answers)
+    mill, given = get_task_resource(context), list(answers)
     yield from _results(context, given)
     blocking = {spec.name for spec in context.assets_def.check_specs if spec.blocking}
     refused = [one for one in given if one.name in blocking and not one.passed]
     folder = mill.home.root / outcome.ref.path
-    common = say(
+    common = build_metadata(
         digest=outcome.ref.digest, known=outcome.known, store=dg.MetadataValue.path(str(folder))
     )
     if refused:
@@ -145,7 +145,7 @@ def hand_on(
     )
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: CheckResult) -> str:
     """Say what a check that failed has found, for whom, and what to do, in one line."""
     values = {name: value for name, value in answer.values.items() if name != "fix"}
     found = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
@@ -156,7 +156,7 @@ def _told(answer: Answer) -> str:
     return f"{answer.name} ({', '.join(found) or answer.description}){named}{fix}"
 
 
-def _because(answer: Answer) -> str:
+def _because(answer: CheckResult) -> str:
     """Say why logs gave nothing: that comes before the checks which follow from it."""
     reasons: list[str] = answer.values["because"]
     more = f", and so on for {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
@@ -177,12 +177,12 @@ def _is_many(value: Any) -> bool:
 
 
 def _results(
-    context: dg.AssetExecutionContext, answers: list[Answer]
+    context: dg.AssetExecutionContext, answers: list[CheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
     """Answer every check that was declared; overrides may have dropped some and added others."""
     given = {answer.name: answer for answer in answers}
     for spec in context.assets_def.check_specs:
-        answer = given.get(spec.name, Answer(spec.name, True, "not asked for in this run", {}))
+        answer = given.get(spec.name, CheckResult(spec.name, True, "not asked for in this run", {}))
         yield dg.AssetCheckResult(
             check_name=spec.name,
             passed=answer.passed,

@@ -9,11 +9,11 @@ starts.
 
 import dagster as dg
 
-from assets.metadata import picture, say
-from assets.stage import Events, hand_on, mill_of, stage
-from kinemill.store import Json, Outcome, Ref
+from assets.metadata import build_metadata, picture
+from assets.stage import Events, emit, get_task_resource, stage
+from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 _KINDS = {"pytorch", "mlflow"}
 
@@ -24,7 +24,9 @@ def make(task: Task) -> dg.AssetsDefinition:
         return _from_card(task)
 
     @stage(task, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
-    def model(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
+    def model(
+        context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
+    ) -> Events:
         yield from _trained(context, dataset, training_set)
 
     return model
@@ -32,25 +34,27 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 def _from_card(task: Task) -> dg.AssetsDefinition:
     @stage(task, "model", __doc__, after=["dataset"], kinds={*_KINDS, "gymnasium"})
-    def model(context: dg.AssetExecutionContext, dataset: Ref) -> Events:
+    def model(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         yield from _trained(context, dataset, dataset)
 
     return model
 
 
-def _trained(context: dg.AssetExecutionContext, dataset: Ref, training_set: Ref) -> Events:
+def _trained(
+    context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
+) -> Events:
     from resources.training import train_elsewhere
 
-    mill = mill_of(context)
+    mill = get_task_resource(context)
     outcome = train_elsewhere(context, mill, dataset, training_set)
-    yield from hand_on(context, outcome, _about_training(mill, outcome))
+    yield from emit(context, outcome, _about_training(mill, outcome))
 
 
-def _about_training(mill: Mill, trained: Outcome) -> Json:
+def _about_training(mill: TaskResource, trained: Artifact) -> Json:
     from resources.training import run_page
 
     summary = trained.summary
-    return say(
+    return build_metadata(
         steps=summary["steps"],
         **{_word(summary["watched"]): summary["best"]},
         parameters=summary["parameters"],

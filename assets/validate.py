@@ -9,9 +9,9 @@ rows at its time step. Refreshed with the recordings or when the task's `validat
 import dagster as dg
 
 from assets import drift
-from assets.metadata import drawing, reasons, say, table
-from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from kinemill.store import Ref, open_ref, read_json
+from assets.metadata import build_metadata, drawing, reasons, table
+from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef, open_ref, read_json
 from kinemill.task import Task
 from kinemill.validate.check_results import planned_checks
 from resources.links import report_link
@@ -20,24 +20,24 @@ from resources.links import report_link
 def make(task: Task) -> dg.AssetsDefinition:
     """Make the asset `episodes` of a task."""
     checks = {
-        name: Asked(check.description, check.blocking)
+        name: CheckSpec(check.description, check.blocking)
         for name, check in planned_checks(task).items()
     } | drift.asked(task)
     kinds = {"polars", "greatexpectations"}
 
     @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
-    def episodes(context: dg.AssetExecutionContext, recordings: Ref) -> Events:
+    def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
         from kinemill.validate import load_checks, validate
         from resources.pictures import episodes_drawn
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         outcome = validate(mill.task, mill.home, recordings, Lines(context))
         folder, summary = open_ref(mill.home, outcome.ref), outcome.summary
         drawn = episodes_drawn(mill.task, mill.home, recordings, outcome.ref)
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 episodes=summary["accepted"],
                 quarantined=summary["quarantined"],
                 recordings=summary["recordings"],
@@ -50,7 +50,7 @@ def make(task: Task) -> dg.AssetsDefinition:
             ),
             [
                 *(
-                    Answer(check.name, check.passed, check.description, check.values)
+                    CheckResult(check.name, check.passed, check.description, check.values)
                     for check in load_checks(mill.home, outcome.ref)
                 ),
                 *drift.answers(mill, outcome.ref, Lines(context)),

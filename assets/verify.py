@@ -11,23 +11,23 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from assets.metadata import drawing, picture, say, table
-from assets.stage import Answer, Asked, Events, Lines, hand_on, mill_of, stage
-from kinemill.store import Json, Ref, open_ref, read_json
+from assets.metadata import build_metadata, drawing, picture, table
+from assets.stage import CheckResult, CheckSpec, Events, Lines, emit, get_task_resource, stage
+from kinemill.store import ArtifactRef, Json, open_ref, read_json
 from kinemill.task import Task
 from resources.links import report_link
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 _CHECKS = {
-    "parity": Asked("the files give the numbers of the trained network, on all probes"),
-    "files": Asked("the files are valid and whole, and say what the dataset says"),
-    "nan": Asked("NaN in an input is NaN in every output of that row, and in no other"),
-    "finite": Asked("every prediction, or return, on the test split and the probes is finite"),
-    "behavior": Asked("same in, same out; limits hold; nonsense is refused; physical sense"),
-    "latency": Asked("one call is as quick as the task wants, in ms"),
+    "parity": CheckSpec("the files give the numbers of the trained network, on all probes"),
+    "files": CheckSpec("the files are valid and whole, and say what the dataset says"),
+    "nan": CheckSpec("NaN in an input is NaN in every output of that row, and in no other"),
+    "finite": CheckSpec("every prediction, or return, on the test split and the probes is finite"),
+    "behavior": CheckSpec("same in, same out; limits hold; nonsense is refused; physical sense"),
+    "latency": CheckSpec("one call is as quick as the task wants, in ms"),
 }
 _OF_POLICIES = {
-    "closed_loop": Asked("in its environment the files act as the trained network does"),
+    "closed_loop": CheckSpec("in its environment the files act as the trained network does"),
 }
 # Which lines of the verification each check gathers, by words in their names.
 _WORDS = {
@@ -48,19 +48,19 @@ def make(task: Task) -> dg.AssetsDefinition:
     checks = {**_CHECKS, **(_OF_POLICIES if policy else {})}
 
     @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
-    def verification(context: dg.AssetExecutionContext, **made: Ref) -> Events:
+    def verification(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.verify import verify
         from kinemill.verify.headline import headline
 
-        mill = mill_of(context)
+        mill = get_task_resource(context)
         made.pop("references", None)  # what it is compared with, which `verify` finds in the store
         outcome = verify(mill.task, mill.home, **made, progress=Lines(context))
         folder = open_ref(mill.home, outcome.ref)
         found = read_json(folder / "verification.json")
-        yield from hand_on(
+        yield from emit(
             context,
             outcome,
-            say(
+            build_metadata(
                 summary=headline(found).text,
                 **(_tried(found) if policy else _predicted(mill, outcome.ref, found)),
                 gates=table(found["gates"]),
@@ -74,13 +74,13 @@ def make(task: Task) -> dg.AssetsDefinition:
     return verification
 
 
-def _predicted(mill: Mill, verification: Ref, found: Json) -> Json:
+def _predicted(mill: TaskResource, verification: ArtifactRef, found: Json) -> Json:
     """Show how far a model of dynamics is off, and how that grows over the horizon."""
     from resources.pictures import error_growth
 
     drawn = error_growth(mill.home, mill.task.name, verification)
     looped = found["closed_loop"]
-    return say(
+    return build_metadata(
         errors=table(_lines(found["metrics"])),
         error_growth=picture(drawn),
         closed_loop=table(looped["episodes"]) if looped else None,
@@ -102,7 +102,7 @@ def _tried(found: Json) -> Json:
     metrics = found["metrics"]
     errors = table(_lines(metrics)) if metrics["test"] else None
     drawn = drawing(returns_drawn(found["trials"])) if lines else None
-    return say(trials=table(lines) if lines else None, returns=drawn, errors=errors)
+    return build_metadata(trials=table(lines) if lines else None, returns=drawn, errors=errors)
 
 
 def _lines(metrics: Json) -> list[Json]:
@@ -111,13 +111,13 @@ def _lines(metrics: Json) -> list[Json]:
     return [*test, {"channel": "nrmse", "unit": "", **metrics["nrmse"]}]
 
 
-def _answers(gates: list[Json], checks: Iterable[str]) -> list[Answer]:
-    answers: list[Answer] = []
+def _answers(gates: list[Json], checks: Iterable[str]) -> list[CheckResult]:
+    answers: list[CheckResult] = []
     for check in checks:
         words = _WORDS.get(check, [check])
         lines = [gate for gate in gates if any(word in gate["name"] for word in words)]
         if lines:
             told = "; ".join(f"{gate['name']}: {gate['found']}" for gate in lines)
             passed = all(gate["passed"] for gate in lines)
-            answers.append(Answer(check, passed, told, {"lines": lines}))
+            answers.append(CheckResult(check, passed, told, {"lines": lines}))
     return answers

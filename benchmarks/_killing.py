@@ -20,10 +20,10 @@ from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
-from kinemill.store import Ref, file_digest
+from kinemill.store import ArtifactRef, file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import loop, train
 from kinemill.train.objectives import _dynamics_setup
 from kinemill.validate import validate
@@ -65,8 +65,8 @@ class Site:
 
     task: dict[str, Any]  # as JSON: a `Task` does not travel to another process
     home: Home
-    dataset: Ref
-    training_set: Ref
+    dataset: ArtifactRef
+    training_set: ArtifactRef
 
     def copy(self, folder: Path) -> Home:
         """Return a home with the data and nothing learned."""
@@ -74,7 +74,7 @@ class Site:
         return Home(folder)
 
 
-class Watch(Silence):
+class Watch(NullReporter):
     """Keeps how many steps were done, where a kill does not take it away."""
 
     def __init__(self, path: Path) -> None:
@@ -103,7 +103,7 @@ def prepare(folder: Path) -> Site:
 def learn(site: Site, home: Home, watch: Path) -> None:
     """Train, in a process of its own."""
     task = Task.model_validate(site.task)
-    train(task, home, site.dataset, site.training_set, (Silence(), Watch(watch)))
+    train(task, home, site.dataset, site.training_set, (NullReporter(), Watch(watch)))
 
 
 class Trainings:

@@ -27,7 +27,7 @@ from scipy.signal import cont2discrete, lfilter, ss2tf
 
 from benchmarks import ROOT, ROUNDS, Row
 from kinemill.ingest import ingest
-from kinemill.process import quicken
+from kinemill.process import tune_process
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -274,7 +274,7 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure; `--json` prints a document, `--peak HOME LOGS` is how this calls itself."""
-    quicken()  # as every process of kinemill's
+    tune_process()  # as every process of kinemill's
     if "--peak" in sys.argv:
         home, logs = map(Path, sys.argv[-2:])
         mill(task(), Home(home), logs)

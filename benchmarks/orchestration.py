@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import ROOT, ROUNDS, Row, main, row
-from kinemill.process import quicken
+from kinemill.process import tune_process
 
 TASK = "cart_pole"
 OVERRIDES = {"learn.steps": 200, "learn.compile": "off"}  # what is beside the training is measured
@@ -141,13 +141,13 @@ def library(logs: Path) -> None:
     from kinemill.register import Produced, register
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
     from kinemill.tracking import MlflowTracker, start_run
     from kinemill.train import train
     from kinemill.validate import validate
     from kinemill.verify import verify
 
-    task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), Silence()
+    task, home, quiet = load_task(TASK, OVERRIDES), Home.resolve(), NullReporter()
     recordings = ingest(task, home, logs, quiet).outcome.ref
     dataset = make_dataset(task, home, validate(task, home, recordings, quiet).ref).ref
     training_set = augment(task, home, dataset).ref
@@ -166,7 +166,7 @@ if __name__ == "__main__":
     parser.add_argument("--library", type=Path)
     asked = parser.parse_args()
     if asked.library:
-        quicken()
+        tune_process()
         library(asked.library)
     else:
         main("orchestration", measure)

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import ROOT, replace_section
 from benchmarks._gate_pairs import HORIZONS, KINDS, Drawn, Size, draw_pair, scale_all
-from kinemill.register.comparison import Contest, Measured, Paired
+from kinemill.register.comparison import GateInputs, Measured, Paired
 from kinemill.register.gate import conclude
 from kinemill.register.rules import RULES
 from kinemill.task import Task, load_task
@@ -95,7 +95,7 @@ def decide(task: Task, model: Drawn, found: tuple[Comparisons, Comparisons], siz
     error = references[RIVAL].model
     measured = Measured(error, {}, len(model.errors.starts), size.episodes, 1)
     absent = {name: "not simulated" for name in REFERENCES if name not in references}
-    contest = Contest(task, {}, measured=measured, references=references, absent=absent)
+    contest = GateInputs(task, {}, measured=measured, references=references, absent=absent)
     verdicts = [line for name in ASKED for line in RULES[name](contest)]
     ended = conclude(contest, verdicts)
     return "provisional" if ended.provisional else ended.decision

@@ -30,7 +30,7 @@ from kinemill.runtime import load
 from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.validate import validate
@@ -86,7 +86,9 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     recordings = ingest(task, home, logs).outcome.ref
     dataset = make_dataset(task, home, validate(task, home, recordings).ref).ref
     began = time.monotonic()
-    outcome = train(task, home, dataset, augment(task, home, dataset).ref, (Silence(), Silence()))
+    outcome = train(
+        task, home, dataset, augment(task, home, dataset).ref, (NullReporter(), NullReporter())
+    )
     seconds = time.monotonic() - began
     module = load_model(home.root / outcome.ref.path)
     folder = kept() / f"{case}-{seed}"

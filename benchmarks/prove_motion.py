@@ -21,10 +21,10 @@ from benchmarks import ROOT, replace_section
 from kinemill.augment import augment
 from kinemill.dataset import make_dataset
 from kinemill.ingest import ingest
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.walking_error import AHEAD, LinearWalk, alone, predicted, windows
@@ -59,7 +59,7 @@ class Walk:
     long_error: float
 
 
-def data_of(task: Task, home: Home, logs: Path) -> tuple[Ref, Ref]:
+def data_of(task: Task, home: Home, logs: Path) -> tuple[ArtifactRef, ArtifactRef]:
     """Take clips in; return the dataset and its training set."""
     report = ingest(task, home, logs)
     data = make_dataset(task, home, validate(task, home, report.outcome.ref).ref)
@@ -69,7 +69,7 @@ def data_of(task: Task, home: Home, logs: Path) -> tuple[Ref, Ref]:
 def learn(task: Task, home: Home, logs: Path) -> tuple[Any, Demonstrations]:
     """Train a task's policy from clips; return it, and the dataset with the held-out clip."""
     dataset, training_set = data_of(task, home, logs)
-    model = train(task, home, dataset, training_set, (Silence(), Silence()))
+    model = train(task, home, dataset, training_set, (NullReporter(), NullReporter()))
     return load_model(home.root / model.ref.path), Demonstrations.open(home, dataset)
 
 

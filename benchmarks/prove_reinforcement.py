@@ -28,7 +28,7 @@ from benchmarks._reinforcement_rows import ROWS, Row
 from benchmarks.prove_control import kinemill
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 
 SEEDS, EPISODES = 5, 100
 TIMES, SIDES = ("seconds", "processor"), ("ours", "theirs")
@@ -58,7 +58,7 @@ def dynamics(seed: int) -> Path:
     return Path(fetch_bundle("models:/pendulum@champion", home))
 
 
-class Timed(Silence):
+class Timed(NullReporter):
     """Hears how long a training took so far."""
 
     seconds = 0.0
@@ -84,7 +84,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
         home = Home(Path(folder))
         card = make_card(task, home)
         spent = time.process_time()
-        summary = train(task, home, card.ref, card.ref, (heard, Silence())).summary
+        summary = train(task, home, card.ref, card.ref, (heard, NullReporter())).summary
         spent = time.process_time() - spent
     return {
         "reached": summary["reached"],

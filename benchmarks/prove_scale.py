@@ -35,8 +35,8 @@ from kinemill.dataset import (
 )
 from kinemill.ingest import ingest
 from kinemill.ingest.arrivals import news
-from kinemill.process import quicken
-from kinemill.store import Ref, atomic_write, index_path, read_json
+from kinemill.process import tune_process
+from kinemill.store import ArtifactRef, atomic_write, index_path, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import validate
@@ -180,9 +180,9 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
     }
 
 
-def _last(place: Place) -> Ref:
+def _last(place: Place) -> ArtifactRef:
     """Return the episodes that were published last."""
-    return Ref.from_json(read_json(index_path(place.home, TASK.name, EPISODES))["snapshot"])
+    return ArtifactRef.from_json(read_json(index_path(place.home, TASK.name, EPISODES))["snapshot"])
 
 
 def _newest_two(place: Place) -> tuple[str, str]:
@@ -223,7 +223,7 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
     asked.add_argument("--json", action="store_true", help="print figures, and leave the page")
     given = asked.parse_args()
-    quicken()  # as every process of kinemill's
+    tune_process()  # as every process of kinemill's
     places = [Place(n, given.folder / f"scale-{n}") for n in (FEW, given.recordings)]
     for place in places:
         fill(place)

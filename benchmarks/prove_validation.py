@@ -17,7 +17,7 @@ from kinemill.ingest import ingest
 from kinemill.store import open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.validate import validate
 from kinemill.verify import evaluate
@@ -26,7 +26,7 @@ from kinemill.verify.references import build_references, load_references
 DATA = ROOT.parent / "shared" / "data" / "double_pendulum_sysid"
 RECORDINGS = ("00", "01", "02", "03", "04", "12")
 REFERENCE = "physics"
-QUIET = Silence()
+QUIET = NullReporter()
 
 
 def ratios(home: Home, recording: str) -> dict[str, float]:

@@ -21,16 +21,16 @@ from benchmarks import ROOT, replace_section
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.gait_reference import Reference
 from kinemill.train.objectives._gait_setup import clips_of, family_of, scale_of
 from kinemill.train.objectives._motion_tracking import rebuilt
-from kinemill.train.tracking_policy import TrackedPolicy
+from kinemill.train.tracking_policy import TrackingPolicy
 
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 STEPS = os.environ.get("STEPS")
@@ -72,7 +72,7 @@ class Playing:
 class Learned:
     """A policy."""
 
-    def __init__(self, policy: TrackedPolicy) -> None:
+    def __init__(self, policy: TrackingPolicy) -> None:
         self._policy, self.phase = policy, 0.0
 
     def begin(self, observation: Any) -> None:
@@ -130,7 +130,7 @@ def judge(task: Task, walking: Walking, reference: Reference, trials: int) -> Wa
     return Walk(*(float(value) for value in np.mean(found, axis=0)))
 
 
-def prepared() -> tuple[Task, Home, tuple[Ref, Ref]]:
+def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     """Return the task, its home, and references of dataset and training set."""
     changed = {"learn.physics": {"steps": int(STEPS)}} if STEPS else {}
     task = load_task(ROOT / "tasks" / "walker.yaml", changed)
@@ -156,7 +156,7 @@ def main() -> None:
     torch.set_num_threads(1)
     task, home, refs = prepared()
     began = time.perf_counter()
-    model = train(task, home, *refs, (Silence(), Silence()))
+    model = train(task, home, *refs, (NullReporter(), NullReporter()))
     print(f"trained for {time.perf_counter() - began:.0f} s in this run")
     data = tuple(Demonstrations.open(home, ref) for ref in refs)
     reference, policy = reference_for(task, data), load_model(home.root / model.ref.path)

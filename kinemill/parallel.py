@@ -14,7 +14,7 @@ from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from kinemill.errors import ProcessLost
-from kinemill.process import die_with, follow, without_ctrl_c
+from kinemill.process import exit_with_parent, follow, without_ctrl_c
 
 GROUP, GROUP_BYTES = 64, 1 << 28  # items brought to the disk at once, and their bytes
 
@@ -146,7 +146,7 @@ def _lost(what: str) -> ProcessLost:
 
 
 def _begin_single(parent: int) -> None:
-    die_with(parent)
+    exit_with_parent(parent)
     os.environ["OMP_NUM_THREADS"] = "1"
 
 

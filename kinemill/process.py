@@ -53,7 +53,7 @@ def run_python(
         return None
 
 
-def quicken() -> None:
+def tune_process() -> None:
     """Have this process spend less on looking for unreachable cycles, while it imports and ends.
 
     torch, MLflow and Dagster are two million objects that stay: going through them again and again
@@ -101,7 +101,7 @@ def process_of(pid: int, said_at: float, apart: float = 60.0) -> Any:
         return None
 
 
-def die_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
+def exit_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
     """End this process, by the signal `how`, as soon as process `parent` ends, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how)
@@ -125,5 +125,5 @@ def _watch(parent: int) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who started it may have been deaf to it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    die_with(int(sys.argv[1]), signal.SIGTERM)
+    exit_with_parent(int(sys.argv[1]), signal.SIGTERM)
     os.execv(sys.argv[2], sys.argv[2:])

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from kinemill.errors import KinemillError
-from kinemill.process import quicken
+from kinemill.process import tune_process
 from kinemill.task import Task, list_tasks, load_task
 from pipelines.chain import definitions_of
 
@@ -48,5 +48,5 @@ def build() -> dg.Definitions:
     return definitions_of(tasks, assets)
 
 
-quicken()  # the process is Dagster's: a code server, or a worker of one run
+tune_process()  # the process is Dagster's: a code server, or a worker of one run
 defs = build()

@@ -21,7 +21,7 @@ from kinemill.failures import quiet_threads
 from kinemill.interrupts import Interrupted
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.store import Json, Ref, open_ref, read_json, summary_of
+from kinemill.store import ArtifactRef, Json, open_ref, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use, whoever
 from kinemill.task import Task, load_task, remember_task
@@ -89,7 +89,7 @@ def make_until(
     logs: Path | None = None,
     watched: bool = False,
     web: bool = False,
-) -> Ref:
+) -> ArtifactRef:
     """Run the chain of a task up to an asset, and return what that handed on.
 
     Raises:
@@ -201,17 +201,17 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
     return run_document(facts)
 
 
-def _summary(home: Home, ref: Ref | None) -> Json | None:
+def _summary(home: Home, ref: ArtifactRef | None) -> Json | None:
     return summary_of(home, ref) if ref else None
 
 
-def _verified(home: Home, task: Task, run_id: str) -> Ref | None:
+def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:
     """Return the verification of the candidate that a run ended with, or None."""
     noted = read_note(home, run_id, task.name, "verified")
-    return Ref.from_json(noted) if noted else None
+    return ArtifactRef.from_json(noted) if noted else None
 
 
-def _verification(home: Home, ref: Ref | None) -> Json | None:
+def _verification(home: Home, ref: ArtifactRef | None) -> Json | None:
     return read_json(open_ref(home, ref) / "verification.json") if ref else None
 
 

@@ -19,7 +19,7 @@ from kinemill.task import load_task
 from kinemill.task.loader import named_task
 from kinemill.task.overrides import nested
 from kinemill.task.protocols import Progress
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
@@ -88,7 +88,7 @@ def _tune(
     began, effective = time.time(), load_task(task, overrides, web=wanted.web)
     outer = {key: value for key, value in nested(overrides).items() if key != "tune"}
     dataset = make_until("dataset", task, outer, logs=wanted.logs, watched=watched, web=wanted.web)
-    start = start_of(Mill(effective, home))
+    start = start_of(TaskResource(effective, home))
     search = begin(effective, home, dataset, overrides, start)
     trials = wanted.trials or effective.tune.trials
     progress.say(f"{search.name}: {trials} trials, report and journal in {search.folder}")

@@ -12,14 +12,14 @@ from typing import Any
 import dagster as dg
 
 from kinemill.errors import BadInput
-from kinemill.store import Ref, publish_json, read_json
+from kinemill.store import ArtifactRef, publish_json, read_json
 from kinemill.store.home import Home
 
 LATEST = "latest"
 _GENERATIONS = 20  # retries of retries looked through for a reference
 
 
-def latest(home: Home, task: str, asset: str) -> Ref | None:
+def latest(home: Home, task: str, asset: str) -> ArtifactRef | None:
     """Return what `asset` last handed on, or None."""
     return handed_on(home, LATEST, task, asset)
 
@@ -40,10 +40,10 @@ def read_note(home: Home, run: str, task: str, name: str) -> Any:
     return read_json(file) if file.is_file() else None
 
 
-def handed_on(home: Home, run: str, task: str, asset: str) -> Ref | None:
+def handed_on(home: Home, run: str, task: str, asset: str) -> ArtifactRef | None:
     """Return what `asset` handed on in a run, or None."""
     file = _file(home, run, task, asset)
-    return Ref.from_json(read_json(file)) if file.is_file() else None
+    return ArtifactRef.from_json(read_json(file)) if file.is_file() else None
 
 
 def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
@@ -59,14 +59,14 @@ def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> lis
 class RefIOManager(dg.IOManager):
     """Hand references on between the stages of a run, as JSON."""
 
-    def handle_output(self, context: dg.OutputContext, obj: Ref) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
         """Write the reference for this run, then move the latest one."""
         home = Home.resolve()
         task, asset = context.asset_key.path
         for run in (context.run_id, LATEST):
             publish_json(_file(home, run, task, asset), obj.to_json())
 
-    def load_input(self, context: dg.InputContext) -> Ref:
+    def load_input(self, context: dg.InputContext) -> ArtifactRef:
         """Read the reference of this run, of the run it repeats, or else the latest one.
 
         Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dagster_pipes import DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
 
-from kinemill.process import die_with
+from kinemill.process import exit_with_parent
 from kinemill.store.home import project_root
 from resources.compute.local import end
 
@@ -24,7 +24,7 @@ class Node:
 
     def __init__(self) -> None:
         # Ray's workers outlive their raylet, and would go on beside those that replace them.
-        die_with(os.getppid())
+        exit_with_parent(os.getppid())
         self._folder = tempfile.TemporaryDirectory(prefix="kinemill-")
         self._messages = Path(self._folder.name) / "messages"
         self._log = Path(self._folder.name) / "log"

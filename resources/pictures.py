@@ -18,7 +18,7 @@ from kinemill.dataset import (
 from kinemill.dataset.clips import clip_rows, clip_sheet, clips_in
 from kinemill.reports.charts import Line, line_chart
 from kinemill.reports.svg_grid import sheet
-from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.store import ArtifactRef, Json, get_or_build, open_ref, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.clips import joints_of
@@ -30,7 +30,7 @@ _ROWS = 300  # of an episode that are drawn
 _WHO = ("model", "persistence", "linear", "linear_sincos")
 
 
-def recordings_drawn(task: Task, home: Home, recordings: Ref) -> str | None:
+def recordings_drawn(task: Task, home: Home, recordings: ArtifactRef) -> str | None:
     """Return an SVG of how long the recordings are, and of a typical one; None: nothing to draw."""
 
     def draw() -> str | None:
@@ -39,7 +39,9 @@ def recordings_drawn(task: Task, home: Home, recordings: Ref) -> str | None:
     return _sheet(task, home, {"recordings": recordings.digest}, draw)
 
 
-def episodes_drawn(task: Task, home: Home, recordings: Ref, episodes: Ref) -> str | None:
+def episodes_drawn(
+    task: Task, home: Home, recordings: ArtifactRef, episodes: ArtifactRef
+) -> str | None:
     """Return an SVG of what was kept of the recordings, and of one with what was cut out of it."""
 
     def draw() -> str | None:
@@ -55,11 +57,11 @@ def _sheet(task: Task, home: Home, of: Json, draw: Callable[[], str | None]) -> 
         return {}
 
     inputs = {**of, "units": {n: c.unit for n, c in task.channels.items()}, "version": VERSION}
-    outcome = once(home, "pictures", task.name, inputs, build)
+    outcome = get_or_build(home, "pictures", task.name, inputs, build)
     return (home.root / outcome.ref.path / SHEET).read_text() or None
 
 
-def clips_drawn(task: Task, home: Home, dataset: Ref) -> tuple[str | None, list[Json]]:
+def clips_drawn(task: Task, home: Home, dataset: ArtifactRef) -> tuple[str | None, list[Json]]:
     """Return an SVG of the cycles of clips, and their numbers; of another task nothing."""
     if not joints_of(task):
         return None, []
@@ -71,11 +73,11 @@ def clips_drawn(task: Task, home: Home, dataset: Ref) -> tuple[str | None, list[
         return {"clips": clip_rows(task, clips)}
 
     inputs = {"dataset": dataset.digest, **task.part("learn"), "version": VERSION}
-    outcome = once(home, "pictures", task.name, inputs, build)
+    outcome = get_or_build(home, "pictures", task.name, inputs, build)
     return (home.root / outcome.ref.path / SHEET).read_text() or None, outcome.summary["clips"]
 
 
-def error_growth(home: Home, task: str, verification: Ref) -> Path:
+def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
     """Return a PNG of the error over the horizon, one panel a channel in its own unit."""
 
     def build(folder: Path) -> Json:
@@ -84,7 +86,7 @@ def error_growth(home: Home, task: str, verification: Ref) -> Path:
         return {}
 
     inputs = {"verification": verification.digest, "version": VERSION}
-    outcome = once(home, "pictures", task, inputs, build)
+    outcome = get_or_build(home, "pictures", task, inputs, build)
     return home.root / outcome.ref.path / "error_growth.png"
 
 
@@ -101,7 +103,7 @@ def returns_drawn(trials: Json) -> str:
     return sheet([("return, from the worst to the best episode", chart)], (600, 220), 1, key)
 
 
-def before_after(home: Home, task: str, training_set: Ref) -> Path | None:
+def before_after(home: Home, task: str, training_set: ArtifactRef) -> Path | None:
     """Return a PNG of an original beside one copy of each augmentation, one panel a channel.
 
     Nothing without copies; the first original that has all of them, or most, is drawn. Of images it
@@ -118,7 +120,7 @@ def before_after(home: Home, task: str, training_set: Ref) -> Path | None:
         return {}
 
     inputs = {"training_set": training_set.digest, "version": VERSION}
-    outcome = once(home, "pictures", task, inputs, build)
+    outcome = get_or_build(home, "pictures", task, inputs, build)
     return home.root / outcome.ref.path / "before_after.png"
 
 

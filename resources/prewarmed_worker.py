@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from kinemill.process import die_with, quicken
+from kinemill.process import exit_with_parent, tune_process
 from kinemill.store.home import project_root
 
 # What every training imports; torch imports the last at its first step.
@@ -25,7 +25,7 @@ _LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "matplotlib.pyplot", "to
 Process = subprocess.Popen[bytes]
 
 
-class Spare:
+class PrewarmedWorker:
     """At most one process that waits for a job; it dies with this one.
 
     Args:
@@ -84,13 +84,13 @@ class Spare:
             process.wait()
 
 
-SPARE = Spare(*_LIBRARIES)
+PREWARMED_WORKER = PrewarmedWorker(*_LIBRARIES)
 
 
 def main() -> None:
     """Import what trainings need, wait for an order, and become the process that it asks for."""
-    die_with(int(sys.argv[1]))
-    quicken()
+    exit_with_parent(int(sys.argv[1]))
+    tune_process()
     for library in sys.argv[2:]:
         importlib.import_module(library)
     line = sys.stdin.readline()

@@ -17,7 +17,7 @@ from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.compute import Ray
-from resources.remote_job import HOME, Errand
+from resources.remote_job import HOME, RemoteJob
 
 
 def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[str], None]) -> None:
@@ -41,7 +41,7 @@ def read_on_nodes(task: Task, home: Home, folder: Path | None, say: Callable[[st
     publish_json(job, {"task": task.model_dump(mode="json", by_alias=True), "folder": str(source)})
     try:
         where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-        errand = Errand.of("resources.ray_ingest", (where,), home, [job])
+        errand = RemoteJob.of("resources.ray_ingest", (where,), home, [job])
         say(f"{new} new logs: {settings.workers} workers of the cluster read them")
         done = subprocess.run(
             [

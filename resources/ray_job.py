@@ -27,11 +27,11 @@ from dagster_pipes import (
     encode_param,
 )
 
-from kinemill.process import die_with
+from kinemill.process import exit_with_parent
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Ray
 from resources.node_job import Node
-from resources.remote_job import Errand, taken_up
+from resources.remote_job import RemoteJob, taken_up
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
 _LOOK_EVERY = 0.3  # s
@@ -44,7 +44,7 @@ class _Lost(Exception):
     """A node, or the cluster, is gone."""
 
 
-def run(errand: Errand, settings: Ray) -> int:
+def run(errand: RemoteJob, settings: Ray) -> int:
     """Do an errand on the cluster; return its exit code, or LOST."""
     import ray
 
@@ -75,7 +75,7 @@ def _connect(ray: Any, settings: Ray) -> None:
 class _Attempt:
     """The workers of one attempt."""
 
-    def __init__(self, ray: Any, errand: Errand, settings: Ray) -> None:
+    def __init__(self, ray: Any, errand: RemoteJob, settings: Ray) -> None:
         self._ray, self._errand, self._settings = ray, errand, settings
         actor = ray.remote(Node).options(
             num_cpus=settings.cpus,
@@ -193,7 +193,7 @@ def _tell(message: str) -> None:
 
 def main() -> int:
     """Do the errand in the environment with the settings on the command line."""
-    die_with(int(sys.argv[2]))
+    exit_with_parent(int(sys.argv[2]))
     return run(taken_up(), Ray.model_validate_json(sys.argv[1]))
 
 

@@ -3,14 +3,14 @@
 from pathlib import PurePosixPath
 
 from kinemill.register.registration import Registration
-from kinemill.store import MANIFEST, Outcome, Ref, file_digest
+from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
 
-def outcome_of(home: Home, registration: Registration) -> Outcome:
+def outcome_of(home: Home, registration: Registration) -> Artifact:
     """Return the published decision of a registration: the same for the same version, for ever."""
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine may have registered it
-    ref = Ref(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
-    return Outcome(ref, registration.summary, known=registration.status == "unchanged")
+    ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
+    return Artifact(ref, registration.summary, known=registration.status == "unchanged")

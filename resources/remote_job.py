@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError
-from kinemill.process import die_with
+from kinemill.process import exit_with_parent
 from kinemill.store import publish_file
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
@@ -27,7 +27,7 @@ _PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
 
 
 @dataclass(frozen=True)
-class Errand:
+class RemoteJob:
     """What is to be done.
 
     Args:
@@ -43,7 +43,9 @@ class Errand:
     files: Mapping[str, str]
 
     @classmethod
-    def of(cls, module: str, arguments: tuple[str, ...], home: Home, files: list[Path]) -> "Errand":
+    def of(
+        cls, module: str, arguments: tuple[str, ...], home: Home, files: list[Path]
+    ) -> "RemoteJob":
         """Describe an errand, taking up files of the home."""
         texts = {file.relative_to(home.root).as_posix(): file.read_text() for file in files}
         return cls(module, arguments, str(home.root), texts)
@@ -77,7 +79,7 @@ def _quoted(path: str) -> str:
     return json.dumps(path)[1:-1]
 
 
-def taken_up() -> Errand:
+def taken_up() -> RemoteJob:
     """Return the errand in the environment.
 
     Raises:
@@ -87,12 +89,12 @@ def taken_up() -> Errand:
     if not text:
         raise BadInput(VARIABLE, "is not set", expected="an errand, as JSON")
     found = json.loads(text)
-    return Errand(found["module"], tuple(found["arguments"]), found["home"], found["files"])
+    return RemoteJob(found["module"], tuple(found["arguments"]), found["home"], found["files"])
 
 
 def main() -> int:
     """Do the errand; it ends with the process that brought it here."""
-    die_with(os.getppid())
+    exit_with_parent(os.getppid())
     errand, home = taken_up(), Home.resolve()
     try:
         arguments = errand.arrive(home)
@@ -105,7 +107,7 @@ def main() -> int:
     return 0
 
 
-def _bring_start(errand: Errand, home: Home) -> None:
+def _bring_start(errand: RemoteJob, home: Home) -> None:
     """Fetch the model that a training starts from."""
     for name, text in errand.files.items():
         job = json.loads(text) if name.endswith("/job.json") else {}

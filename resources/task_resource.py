@@ -25,7 +25,7 @@ from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
 from resources.compute import COMPUTE
-from resources.prewarmed_worker import SPARE
+from resources.prewarmed_worker import PREWARMED_WORKER
 from resources.retryable import note_refusal
 
 
@@ -35,7 +35,7 @@ def rules_of(task: Task) -> str:
 
 
 @dataclass(frozen=True)
-class Mill:
+class TaskResource:
     """The effective task of a run, and the folder that everything is kept in.
 
     Attributes:
@@ -58,7 +58,7 @@ class Mill:
     def expect_training(self) -> None:
         """Have what a training needs made ready beside what comes before it."""
         if self.task.compute.type == "local":
-            SPARE.prepare()
+            PREWARMED_WORKER.prepare()
 
 
 def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
@@ -72,7 +72,7 @@ def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
     form = launchpad(task)
     schema = form if web else dg.Permissive()
 
-    def start(context: dg.InitResourceContext) -> Iterator[Mill]:
+    def start(context: dg.InitResourceContext) -> Iterator[TaskResource]:
         try:
             changed = form.effective(context.resource_config or {}, web=web)
         except KinemillError:
@@ -83,9 +83,9 @@ def mill(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
             is_registered(home, task.name)  # before any step: a lost registry stops the run here
             try:
-                yield Mill(changed, home, web)
+                yield TaskResource(changed, home, web)
             finally:
-                SPARE.release()
+                PREWARMED_WORKER.release()
 
     return dg.ResourceDefinition(
         resource_fn=start,

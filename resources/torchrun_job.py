@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.run import main as torchrun
 
-from kinemill.process import die_with
+from kinemill.process import exit_with_parent
 
 _LOOK_EVERY = 0.1  # s
 
@@ -64,7 +64,7 @@ def told(failures: Mapping[int, ProcessFailure], processes: int) -> int:
 def main() -> int:
     """Run what the command line names."""
     job, parent, processes = sys.argv[1:]
-    die_with(int(parent))
+    exit_with_parent(int(parent))
     return run(job, int(processes))
 
 

@@ -8,19 +8,22 @@ import dagster as dg
 
 from kinemill.errors import TrainingFailed
 from kinemill.export import prepare
-from kinemill.store import Outcome, Ref, publish_json, read_json, summary_of
+from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from resources.compute import COMPUTE
 from resources.tags import RESUME
-from resources.task_resource import Mill
+from resources.task_resource import TaskResource
 
 _JOB = "job.json"
 
 
 def train_elsewhere(
-    context: dg.AssetExecutionContext, mill: Mill, dataset: Ref, training_set: Ref
-) -> Outcome:
+    context: dg.AssetExecutionContext,
+    mill: TaskResource,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+) -> Artifact:
     """Return the model for this task and data, trained in a process of its own unless known.
 
     Raises:
@@ -50,10 +53,10 @@ def train_elsewhere(
         raise TrainingFailed(job, "the training process ended well but published no model")
     if not _run_file(mill, trained.ref).is_file():  # it was noted on another machine
         publish_json(_run_file(mill, trained.ref), read_json(job)["tracked"])
-    return Outcome(trained.ref, trained.summary, known=False)
+    return Artifact(trained.ref, trained.summary, known=False)
 
 
-def _begun(mill: Mill) -> list[str]:
+def _begun(mill: TaskResource) -> list[str]:
     """Return the names of the trainings of the task that runs began; those of searches are none."""
     begun = mill.home.dagster / "trainings" / mill.task.name
     return [job.parent.name for job in begun.glob(f"*/{_JOB}")]
@@ -61,12 +64,12 @@ def _begun(mill: Mill) -> list[str]:
 
 def _noted(
     context: dg.AssetExecutionContext,
-    mill: Mill,
-    known: Outcome,
-    dataset: Ref,
-    training_set: Ref,
-    start: Start | None,
-) -> Outcome:
+    mill: TaskResource,
+    known: Artifact,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None,
+) -> Artifact:
     """Return a known model, having noted which training made it: its curve is this run's, too."""
     _note(context, mill, tracked_run(mill, known.ref), dataset, training_set, start)
     return known
@@ -74,11 +77,11 @@ def _noted(
 
 def _note(
     context: dg.AssetExecutionContext,
-    mill: Mill,
+    mill: TaskResource,
     mlflow_run: str | None,
-    dataset: Ref,
-    training_set: Ref,
-    start: Start | None,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None,
 ) -> None:
     """Write down where the numbers of this run's training are."""
     from kinemill.tracking.run_links import Noted, note_training
@@ -89,7 +92,7 @@ def _note(
     note_training(mill.home, context.run.run_id, Noted(where, mill.task.learn.steps, mlflow_run))
 
 
-def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
+def _train(context: dg.AssetExecutionContext, mill: TaskResource, job: Path) -> None:
     compute = mill.task.compute
     beside = threading.Thread(target=prepare)  # while this process waits for another one
     beside.start()
@@ -101,7 +104,7 @@ def _train(context: dg.AssetExecutionContext, mill: Mill, job: Path) -> None:
         raise
 
 
-def start_of(mill: Mill) -> Start | None:
+def start_of(mill: TaskResource) -> WarmStart | None:
     """Return the model that the training starts from, if the task names one."""
     if mill.task.learn.start_from is None:
         return None  # without asking the registry, which takes a second to import
@@ -111,10 +114,10 @@ def start_of(mill: Mill) -> Start | None:
 
 
 def write_job(
-    mill: Mill,
-    dataset: Ref,
-    training_set: Ref,
-    start: Start | None = None,
+    mill: TaskResource,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None = None,
     *,
     dagster_run: str,
 ) -> Path:
@@ -149,13 +152,13 @@ def write_job(
     return folder / _JOB
 
 
-def tracked_run(mill: Mill, model: Ref) -> str | None:
+def tracked_run(mill: TaskResource, model: ArtifactRef) -> str | None:
     """Return the MLflow run that trained a model, or None."""
     file = _run_file(mill, model)
     return read_json(file)["run_id"] if file.is_file() else None
 
 
-def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
+def run_page(mill: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue | None:
     """Return the address of that run in the MLflow pages that `kinemill up` serves, or None."""
     file = _run_file(mill, model)
     if not file.is_file():
@@ -164,7 +167,7 @@ def run_page(mill: Mill, model: Ref) -> dg.UrlMetadataValue | None:
     return _mlflow_page(f"experiments/{known['experiment']}/runs/{known['run_id']}")
 
 
-def files_page(mill: Mill, model: Ref, logged: str) -> dg.UrlMetadataValue | None:
+def files_page(mill: TaskResource, model: ArtifactRef, logged: str) -> dg.UrlMetadataValue | None:
     """Return the address of a registered version's files, the report among them, or None."""
     file = _run_file(mill, model)
     if not file.is_file():
@@ -183,11 +186,11 @@ def _mlflow_page(path: str) -> dg.UrlMetadataValue:
     return dg.MetadataValue.url(f"{pages}/#/{path}")
 
 
-def _run_file(mill: Mill, model: Ref) -> Path:
+def _run_file(mill: TaskResource, model: ArtifactRef) -> Path:
     return _tracked_models(mill) / f"{model.digest[:32]}.json"
 
 
-def _tracked_models(mill: Mill) -> Path:
+def _tracked_models(mill: TaskResource) -> Path:
     return models_folder(mill.home, mill.task.name)
 
 
@@ -196,20 +199,22 @@ def models_folder(home: Home, task: str) -> Path:
     return home.dagster / "trainings" / task / "models"
 
 
-def _folder(mill: Mill, dataset: Ref, training_set: Ref, start: Start | None) -> Path:
+def _folder(
+    mill: TaskResource, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
+) -> Path:
     from kinemill.train import job_folder
 
     key = job_folder(mill.task, mill.home, dataset, training_set, start).name
     return mill.home.dagster / "trainings" / mill.task.name / key
 
 
-def _experiment(mill: Mill) -> str:
+def _experiment(mill: TaskResource) -> str:
     from kinemill.tracking import open_tracking
 
     return open_tracking(mill.home).experiment(mill.task.name)
 
 
-def _end_run(mill: Mill, run: str) -> None:
+def _end_run(mill: TaskResource, run: str) -> None:
     """Mark the run of a training process that is gone as KILLED, should it still say RUNNING."""
     from kinemill.tracking import end_orphans, open_tracking
 

@@ -15,8 +15,8 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from kinemill.errors import Diverged, ProcessLost, Unreachable
 from kinemill.failures import report, understood
-from kinemill.process import die_with, quicken
-from kinemill.store import Ref, publish_json, read_json
+from kinemill.process import exit_with_parent, tune_process
+from kinemill.store import ArtifactRef, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -39,16 +39,16 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
-def _asked(job: dict[str, Any]) -> tuple[Task, Home, Ref, Ref, Any]:
+def _asked(job: dict[str, Any]) -> tuple[Task, Home, ArtifactRef, ArtifactRef, Any]:
     """Return what is to be trained: task, home, dataset, training set, and what to start from."""
-    from kinemill.task.protocols import Start
+    from kinemill.task.protocols import WarmStart
 
     return (
         Task.model_validate(job["task"]),
         Home(Path(job["home"])),
-        Ref.from_json(job["dataset"]),
-        Ref.from_json(job["training_set"]),
-        Start(**job["start"]) if job["start"] else None,
+        ArtifactRef.from_json(job["dataset"]),
+        ArtifactRef.from_json(job["training_set"]),
+        WarmStart(**job["start"]) if job["start"] else None,
     )
 
 
@@ -83,8 +83,8 @@ def work(job: dict[str, Any], pipes: PipesContext) -> None:
 def main() -> int:
     """Run the job named on the command line; report a failure in one line if it is known."""
     job, parent = Path(sys.argv[1]), int(sys.argv[2])
-    die_with(parent)
-    quicken()
+    exit_with_parent(parent)
+    tune_process()
     if int(os.environ.get("RANK", "0")) > 0:
         return _told(lambda: assist(read_json(job)))
     with open_dagster_pipes() as pipes:

@@ -28,7 +28,7 @@ from kinemill.tune import (
     write_report,
 )
 from resources.compute.local import end
-from resources.remote_job import HOME, Errand
+from resources.remote_job import HOME, RemoteJob
 from resources.training import models_folder
 
 _LOOK_EVERY = 0.5  # s
@@ -132,7 +132,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
             fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
         )
     where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
-    errand = Errand.of(module, (where, str(number)), search.home, [job, *search.files()])
+    errand = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
     alone = compute.model_copy(update={"workers": 1, "retries": 0})  # the dead are replaced above
     return ["resources.ray_job", alone.model_dump_json(), str(os.getpid())], errand.environment()
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.process import quicken
+from kinemill.process import tune_process
 from kinemill.store.home import Home
 
-quicken()
+tune_process()
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kinemill.store import digests
-from kinemill.store.digests import CALM, believe, copy, digest_to_copy, link, own_digest
+from kinemill.store.digests import CALM, cache_digest, copy, digest_to_copy, link, own_digest
 
 
 def sha(content):
@@ -82,7 +82,7 @@ def test_a_full_disk_ends_the_copy_ahead_and_not_the_hashing(file, tmp_path):
 def test_a_file_that_was_just_written_is_believed_until_it_changes(tmp_path):
     path = tmp_path / "own"
     path.write_bytes(b"own")
-    believe(path, sha(b"own"))
+    cache_digest(path, sha(b"own"))
     assert own_digest(path) == sha(b"own")
     time.sleep(3 * CALM / 1e9)
     path.write_bytes(b"won")

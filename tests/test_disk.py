@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.errors import KinemillError
-from kinemill.store import disk_space, once, publish_json
+from kinemill.store import disk_space, get_or_build, publish_json
 
 Usage = namedtuple("Usage", "total used free")
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def test_an_outcome_for_which_there_is_no_room_names_path_free_bytes_and_what_to
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / "rows.bin"))
 
     with pytest.raises(disk_space.DiskFull) as error:
-        once(home, "model", "cart", {}, build)
+        get_or_build(home, "model", "cart", {}, build)
     assert "rows.bin: no space left on the file system" in str(error.value)
     assert f"{shutil.disk_usage(home.root).free // 10**9}" in str(error.value).replace(",", "")
     assert "kinemill gc" in str(error.value)

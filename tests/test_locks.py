@@ -12,7 +12,7 @@ import pytest
 from kinemill.ingest import ingest
 from kinemill.store.locks import holder, lock, whoever
 from kinemill.task import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 
 HOLD = (
     "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
@@ -75,7 +75,7 @@ def test_two_threads_of_a_process_exclude_each_other(home):
     assert inside == []
 
 
-class Hearing(Silence):
+class Hearing(NullReporter):
     def __init__(self, then):
         self.heard, self.then = [], then
 

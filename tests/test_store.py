@@ -16,12 +16,12 @@ from kinemill.errors import CorruptArtifact
 from kinemill.store import (
     MANIFEST,
     SUMMARY,
-    Ref,
+    ArtifactRef,
     canonical,
     digest,
     file_digest,
     find,
-    once,
+    get_or_build,
     open_ref,
     publish_file,
     publish_json,
@@ -41,12 +41,12 @@ def build(folder: Path) -> dict:
 
 
 def publish(home: Home):
-    return once(home, "stage", "task", INPUTS, build)
+    return get_or_build(home, "stage", "task", INPUTS, build)
 
 
 def test_an_outcome_is_built_once_and_then_found(home):
     first = publish(home)
-    second = once(home, "stage", "task", INPUTS, lambda _: pytest.fail("built twice"))
+    second = get_or_build(home, "stage", "task", INPUTS, lambda _: pytest.fail("built twice"))
     assert (first.known, second.known) == (False, True)
     assert (first.ref, first.summary) == (second.ref, second.summary)
     assert summary_of(home, first.ref) == {"rows": 4}
@@ -64,15 +64,15 @@ def test_every_file_is_in_the_manifest_with_its_sha256(home):
 
 def test_other_inputs_stages_and_tasks_are_other_outcomes(home):
     places = {publish(home).ref.path}
-    places.add(once(home, "stage", "task", {**INPUTS, "version": 2}, build).ref.path)
-    places.add(once(home, "stage", "other", INPUTS, build).ref.path)
-    places.add(once(home, "other", "task", INPUTS, build).ref.path)
+    places.add(get_or_build(home, "stage", "task", {**INPUTS, "version": 2}, build).ref.path)
+    places.add(get_or_build(home, "stage", "other", INPUTS, build).ref.path)
+    places.add(get_or_build(home, "other", "task", INPUTS, build).ref.path)
     assert len(places) == 4
 
 
 def test_the_order_of_inputs_does_not_matter(home):
     turned = dict(reversed(INPUTS.items()))
-    assert once(home, "stage", "task", turned, build).ref.path == publish(home).ref.path
+    assert get_or_build(home, "stage", "task", turned, build).ref.path == publish(home).ref.path
 
 
 def test_the_same_inputs_publish_the_same_bytes_in_any_home(tmp_path):
@@ -83,7 +83,7 @@ def test_the_same_inputs_publish_the_same_bytes_in_any_home(tmp_path):
 def test_a_reference_survives_json_and_a_moved_home(tmp_path):
     ref = publish(Home(tmp_path / "one")).ref
     (tmp_path / "one").rename(tmp_path / "two")
-    again = Ref.from_json(json.loads(json.dumps(ref.to_json())))
+    again = ArtifactRef.from_json(json.loads(json.dumps(ref.to_json())))
     assert open_ref(Home(tmp_path / "two"), again).is_dir()
     assert not Path(ref.path).is_absolute()
 
@@ -95,14 +95,14 @@ def test_a_failed_build_publishes_nothing_and_leaves_nothing(home):
         raise RuntimeError(message)
 
     with pytest.raises(RuntimeError, match="disk on fire"):
-        once(home, "stage", "task", INPUTS, fail)
+        get_or_build(home, "stage", "task", INPUTS, fail)
     assert [path for path in home.store.rglob("*") if path.is_file()] == []
     assert publish(home).known is False
 
 
 def test_a_summary_with_nan_is_refused(home):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        once(home, "stage", "task", INPUTS, lambda _: {"loss": float("nan")})
+        get_or_build(home, "stage", "task", INPUTS, lambda _: {"loss": float("nan")})
 
 
 def test_a_killed_build_is_as_if_it_had_never_begun(home):
@@ -193,7 +193,7 @@ def _publish_slowly(root: Path) -> tuple[bool, str]:
         time.sleep(0.3)
         return build(folder)
 
-    outcome = once(Home(root), "stage", "task", INPUTS, slow)
+    outcome = get_or_build(Home(root), "stage", "task", INPUTS, slow)
     return outcome.known, outcome.ref.digest
 
 

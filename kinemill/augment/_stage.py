@@ -27,7 +27,7 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.store import Json, Outcome, Ref, once
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.apply_checks import judge
@@ -61,7 +61,7 @@ class _Grown:
     tallies: list[_Tally] = field(default_factory=list[_Tally])
 
 
-def augment(task: Task, home: Home, dataset: Ref, workers: int | None = None) -> Outcome:
+def augment(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None) -> Artifact:
     """Publish the training set: the dataset's training episodes and their augmented copies.
 
     Every augmentation is applied to all training episodes so far, copies included, and adds
@@ -83,7 +83,7 @@ def augment(task: Task, home: Home, dataset: Ref, workers: int | None = None) ->
         "task": task.part("augment", "channels", "dt", "validate") if task.augment else {},
         "version": VERSION,
     }
-    return once(
+    return get_or_build(
         home,
         "training_set",
         task.name,
@@ -105,7 +105,7 @@ class _Source:
         return Content(episode, self.dataset.rows(episode), beside)
 
 
-def _open(home: Home, ref: Ref) -> _Source:
+def _open(home: Home, ref: ArtifactRef) -> _Source:
     dataset, folder = load_dataset(home, ref), home.root / ref.path
     return _Source(dataset, folder, Media.read(folder))
 

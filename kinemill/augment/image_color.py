@@ -22,7 +22,7 @@ Part = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 @AUGMENTATIONS.register("image_color")
-class ImageColour(ImageAugmentation):
+class ImageColor(ImageAugmentation):
     """Multiply by random factors of 1 - x to 1 + x, and turn the colors."""
 
     type: Literal["image_color"] = "image_color"

@@ -7,7 +7,7 @@ gate refused, 2 bad input or usage, 3 internal failure, 4 full disk, 130 Ctrl-C,
 import sys
 
 from kinemill.interrupts import SIGNALS, is_interruption
-from kinemill.process import quicken
+from kinemill.process import tune_process
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
 
 def _main() -> None:
     """Run the command; where only the runtime is installed, say what is missing."""
-    quicken()
+    tune_process()
     try:
         from kinemill.cli.app import main as run
     except ModuleNotFoundError as missing:

@@ -33,13 +33,13 @@ def gc(
     from kinemill.maintenance.gc import Wanted, collect
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
 
     home = Home.resolve()
     name = load_task(task).name if task else None
     wanted = Wanted(name, parse_size(budget) if budget else None, unused, logs, dry)
     with _orchestrator(home) as orchestrator:
-        found = collect(home, wanted, orchestrator, Silence())
+        found = collect(home, wanted, orchestrator, NullReporter())
     if not why:
         found["kept"] = {"things": len(found["kept"]), "bytes": _sum(found["kept"])}
     if as_json:
@@ -62,9 +62,9 @@ def backup(
     """Back up the home while it is in use; what an earlier backup has is not copied again."""
     from kinemill.maintenance.backups import back_up
     from kinemill.store.home import Home
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
 
-    found = back_up(Home.resolve(), to, Silence(), link=link)
+    found = back_up(Home.resolve(), to, NullReporter(), link=link)
     if as_json:
         document(found)
     else:
@@ -93,9 +93,9 @@ def restore(
     """Make the home what it was when a backup was made; every file is checked on the way."""
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.store.home import Home
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
 
-    found = bring_back(Home.find(), source, Silence(), at=at, replace=replace)
+    found = bring_back(Home.find(), source, NullReporter(), at=at, replace=replace)
     if as_json:
         document(found)
         return
@@ -115,11 +115,11 @@ def upgrade(
     from kinemill.cli.project import project
     from kinemill.maintenance.upgrade import upgrade as bring_up
     from kinemill.store.home import Home
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
 
     home = Home.resolve()
     with project("pipelines.housekeeping").storage(home) as storage:
-        found = bring_up(home, storage, Silence(), saved=saved)
+        found = bring_up(home, storage, NullReporter(), saved=saved)
     if as_json:
         document(found)
         return

@@ -141,7 +141,7 @@ def run_with_objects(
     from kinemill.export import export
     from kinemill.store.home import Home
     from kinemill.task import load_task
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
     from kinemill.train import train
 
     task, home = load_task(name, overrides), Home.resolve()
@@ -151,7 +151,7 @@ def run_with_objects(
     task = _holding(task, environment, wrappers, model)
     task.learn.call(callbacks)
     card = make_card(task, home)
-    silent = (Silence(), Silence())
+    silent = (NullReporter(), NullReporter())
     trained = train(task, home, card.ref, card.ref, silent)
     exported = export(task, home, trained.ref, card.ref)
     document = {"task": task.name, "status": "done", "dataset": card.ref.digest, "metrics": {}}

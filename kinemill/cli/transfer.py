@@ -108,7 +108,7 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     from kinemill.environments.demonstrations import demonstrate
     from kinemill.ingest import ingest
     from kinemill.store.home import Home
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
     from kinemill.train import load_model, train
     from kinemill.train.policy_runner import as_policy
     from kinemill.validate import validate
@@ -120,7 +120,7 @@ def _learned(task: Any, variant: str, folder: Path, episodes: int, workers: int)
     dataset = make_dataset(own, home, validate(own, home, recordings).ref).ref
     training_set = augment(own, home, dataset).ref
     news(f"{variant}: training")
-    outcome = train(own, home, dataset, training_set, (Silence(), Silence()))
+    outcome = train(own, home, dataset, training_set, (NullReporter(), NullReporter()))
     return as_policy(load_model(home.root / outcome.ref.path), task.name)
 
 

@@ -12,7 +12,7 @@ from kinemill.dataset._near_duplicates import roots_of, twins_of
 from kinemill.dataset._sessions import groups_of
 from kinemill.dataset._split import Known
 from kinemill.errors import BadInput
-from kinemill.store import Ref, index_path, read_json, summary_of
+from kinemill.store import ArtifactRef, index_path, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.stages import Joined
@@ -45,7 +45,7 @@ class Together:
         return {episode.recording for episode in self.episodes}
 
 
-def gather(task: Task, home: Home, episodes: Ref) -> Together:
+def gather(task: Task, home: Home, episodes: ArtifactRef) -> Together:
     """Return the task's own episodes and those of the tasks that `dataset.with` names.
 
     Raises:
@@ -89,10 +89,10 @@ def _join(task: Task, home: Home, together: Together, joined: Joined) -> Togethe
     )
 
 
-def latest_episodes(home: Home, task: str) -> Ref | None:
+def latest_episodes(home: Home, task: str) -> ArtifactRef | None:
     """Return the episodes that a task published last."""
     path = index_path(home, task, EPISODES)
-    return Ref.from_json(read_json(path)["snapshot"]) if path.is_file() else None
+    return ArtifactRef.from_json(read_json(path)["snapshot"]) if path.is_file() else None
 
 
 def _task_beside(task: Task, name: str) -> Task:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from kinemill.dataset._listing import write_listing
 from kinemill.dataset._versions import STAGE, enter
-from kinemill.store import Json, Outcome, once
+from kinemill.store import Artifact, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task
 
 
 def publish_unpacked(
     task: Task, home: Home, made_from: Json, build: Callable[[Path], Json]
-) -> Outcome:
+) -> Artifact:
     """Publish what `build` writes as a version of the task's dataset, with a number as any other.
 
     Args:
@@ -28,6 +28,6 @@ def publish_unpacked(
         write_listing(folder, [], [], {})
         return {"episodes": {}, "rows": {}, "statistics": {}, **build(folder)}
 
-    outcome = once(home, STAGE, task.name, inputs, listed)
+    outcome = get_or_build(home, STAGE, task.name, inputs, listed)
     enter(home, task.name, outcome.ref)
     return outcome

@@ -35,7 +35,7 @@ from kinemill.dataset._split import (
 )
 from kinemill.dataset._trainable import check_published, check_rows, check_trainable
 from kinemill.dataset._versions import enter
-from kinemill.store import Json, Outcome, Ref, digest, once, summary_of
+from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -50,7 +50,7 @@ class Labels:
     classes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
+def make_dataset(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
     """Freeze a dataset version: split by recording, statistics of training, rows packed.
 
     The key knows the accepted episodes alone: a new log that goes to quarantine as a whole makes
@@ -86,7 +86,7 @@ def make_dataset(task: Task, home: Home, episodes: Ref) -> Outcome:
         last = find_last(home, task.name, inputs)
         return pack(task, together.episodes, folder, known, labels, last)
 
-    outcome = once(home, "dataset", task.name, inputs, build)
+    outcome = get_or_build(home, "dataset", task.name, inputs, build)
     if outcome.known:
         check_published(task, home.root / outcome.ref.path)
     enter(home, task.name, outcome.ref)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.store import Ref, open_ref, read_json, write_json
+from kinemill.store import ArtifactRef, open_ref, read_json, write_json
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -177,7 +177,7 @@ def write_description(folder: Path, dataset: PackedDataset) -> None:
     write_json(folder / DESCRIPTION, FORMAT.stamp(description))
 
 
-def load_dataset(home: Home, ref: Ref) -> PackedDataset:
+def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
     """Open a dataset or a training set; its rows are mapped read-only, not read.
 
     Raises:

@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store import MANIFEST, SUMMARY, Json, Ref, file_digest, publish_shared, read_json
+from kinemill.store import (
+    MANIFEST,
+    SUMMARY,
+    ArtifactRef,
+    Json,
+    file_digest,
+    publish_shared,
+    read_json,
+)
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.locks import lock, whoever
@@ -28,7 +36,7 @@ class Version:
 
     task: str
     number: int
-    ref: Ref
+    ref: ArtifactRef
     created: str  # ISO 8601, UTC
     owner: str
 
@@ -84,11 +92,11 @@ def _of_digest(home: Home, task: str, digest: str) -> Path:
 
 def _open(task: str, path: Path) -> Version:
     entry = FORMAT.open(path, read_json(path))
-    ref = Ref(entry["path"], entry["digest"])
+    ref = ArtifactRef(entry["path"], entry["digest"])
     return Version(task, entry["version"], ref, entry["created"], entry["owner"])
 
 
-def enter(home: Home, task: str, ref: Ref) -> Version:
+def enter(home: Home, task: str, ref: ArtifactRef) -> Version:
     """Give a published version its number, or find the one it has."""
     known = _of_digest(home, task, ref.digest)
     if known.is_file():
@@ -105,7 +113,7 @@ def _elsewhere(home: Home, task: str) -> None:
         bring_new(home, _folder(home, task) / name)
 
 
-def _enter(home: Home, task: str, ref: Ref, known: Path) -> None:
+def _enter(home: Home, task: str, ref: ArtifactRef, known: Path) -> None:
     numbers, folder = _numbers(home, task), _folder(home, task) / "numbers"
     last: Json = {"version": 0, "digest": ""}
     if numbers:
@@ -126,7 +134,7 @@ def _complete(home: Home, task: str) -> None:
         return
     for manifest in sorted(published, key=lambda path: (path.stat().st_mtime_ns, path)):
         path = manifest.parent.relative_to(home.root).as_posix()
-        enter(home, task, Ref(path, file_digest(manifest)))
+        enter(home, task, ArtifactRef(path, file_digest(manifest)))
 
 
 def count(home: Home, task: str) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from kinemill.dataset._aux_arrays import MEDIA
 from kinemill.dataset._packed import SPLITS, PackedDataset
 from kinemill.dataset.media import Frames, MediaSet, load_media
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 
 GROUPS = {"image": "images", "text": "texts", "observation": "observations", "reward": "rewards"}
@@ -16,7 +16,7 @@ BLOCK = 64  # pictures in memory at a time
 
 
 def export_beside(
-    home: Home, ref: Ref, dataset: PackedDataset, folder: Path, form: str
+    home: Home, ref: ArtifactRef, dataset: PackedDataset, folder: Path, form: str
 ) -> tuple[dict[str, str], list[str]]:
     """Add what lies beside the rows of a dataset to the files that a writer wrote.
 

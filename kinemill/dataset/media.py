@@ -20,7 +20,7 @@ from kinemill.dataset._packed import PackedEpisode, read_packed
 from kinemill.errors import BadInput
 from kinemill.ingest.media import image_file, text_file
 from kinemill.registry import nearest
-from kinemill.store import Ref, open_ref, read_json
+from kinemill.store import ArtifactRef, open_ref, read_json
 from kinemill.store.home import Home
 from kinemill.task import AUGMENTATIONS
 
@@ -45,7 +45,7 @@ class Rephraser(Protocol):
         ...
 
 
-def load_media(home: Home, ref: Ref) -> "MediaSet":
+def load_media(home: Home, ref: ArtifactRef) -> "MediaSet":
     """Open what lies beside the rows of a dataset or training set.
 
     Raises:
@@ -164,7 +164,7 @@ class MediaSet:
 
     def _recording(self, recording: str) -> Path:
         if recording not in self._checked:
-            ref = Ref.from_json(self.media.recordings[recording])
+            ref = ArtifactRef.from_json(self.media.recordings[recording])
             self._checked[recording] = open_ref(self.home, ref)
         return self._checked[recording]
 

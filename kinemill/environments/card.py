@@ -20,7 +20,7 @@ from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.store import Json, Outcome, Ref, open_ref, read_json, write_json
+from kinemill.store import Artifact, ArtifactRef, Json, open_ref, read_json, write_json
 from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -59,7 +59,7 @@ class Card:
         return task.model_copy(update={"environment": pinned})
 
 
-def make_card(task: Task, home: Home) -> Outcome:
+def make_card(task: Task, home: Home) -> Artifact:
     """Publish the card of the task's environment as a version of its dataset.
 
     Raises:
@@ -89,7 +89,7 @@ def make_card(task: Task, home: Home) -> Outcome:
     return publish_unpacked(task, home, made_from, build)
 
 
-def open_card(home: Home, ref: Ref) -> Card:
+def open_card(home: Home, ref: ArtifactRef) -> Card:
     """Read a card, every byte of it checked."""
     folder = open_ref(home, ref)
     return Card(folder, read_json(folder / DOCUMENT))

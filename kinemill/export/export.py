@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from kinemill.store import Json, Outcome, Ref, once, open_ref
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
 VERSION = 4
 
 
-def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Outcome:
+def export(
+    task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None = None
+) -> Artifact:
     """Publish `step.onnx`, `rollout.onnx`, `io.yaml` and `cases.npz` of the stage `model`.
 
     Of a policy it is `policy.onnx` in the place of the first two.
@@ -45,10 +47,10 @@ def export(task: Task, home: Home, model: Ref, dataset: Ref | None = None) -> Ou
 
     inputs = {"model": model.digest, **task.part("export"), "version": VERSION}
     inputs |= {"dataset": dataset.digest} if dataset else {}
-    return once(home, "onnx_model", task.name, inputs, build)
+    return get_or_build(home, "onnx_model", task.name, inputs, build)
 
 
-def _stood_on(task: Task, home: Home, dataset: Ref | None) -> dict[str, str]:
+def _stood_on(task: Task, home: Home, dataset: ArtifactRef | None) -> dict[str, str]:
     """Return what of kinemill's own the environment of a policy stands on, such as a champion."""
     if dataset is None or task.learn.from_logs:
         return {}

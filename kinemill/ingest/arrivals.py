@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.ingest.file_stat import Entry, Kept, Sight, stat_of
+from kinemill.ingest.file_stat import Entry, FileStat, Kept, stat_of
 from kinemill.ingest.files import Found, nothing_found, scan
 from kinemill.ingest.membership import is_member
 from kinemill.ingest.scan_cache import open_book
@@ -86,7 +86,7 @@ class _Before:
             if entry[0][0] > WHOLE:
                 self._large.setdefault(entry[0][0], []).append((name, entry))
 
-    def has(self, sight: Sight, content: str) -> bool:
+    def has(self, sight: FileStat, content: str) -> bool:
         """Return whether a log was read, under any name.
 
         The book leaves out files that were read within a second of their last change, as a run
@@ -98,11 +98,11 @@ class _Before:
             self._is(sight, content, name, entry) for name, entry in self._large.get(sight.size, [])
         )
 
-    def _is(self, sight: Sight, content: str, name: str, entry: Entry) -> bool:
+    def _is(self, sight: FileStat, content: str, name: str, entry: Entry) -> bool:
         size, mtime_ns, _, inode = entry[0]
         if (sight.mtime_ns, sight.inode) == (mtime_ns, inode):
             return True  # renamed
-        if known := _known.get(Sight(self._folder, name, *entry[0])):
+        if known := _known.get(FileStat(self._folder, name, *entry[0])):
             return known == content
         if name == sight.name:
             return False  # it was written to, or touched
@@ -115,18 +115,18 @@ def _look(task: Task, folder: Path, read: Kept) -> Found:
     return scan(task, folder, read) if stat_of(folder) else nothing_found()
 
 
-def _settled(task: Task, found: Found, now: float | None) -> list[Sight]:
+def _settled(task: Task, found: Found, now: float | None) -> list[FileStat]:
     """Return the files that are new, or look different, and are complete."""
     moment = time.time() if now is None else now
     return [sight for sight in found.logs if sight.age(moment) >= task.ingest.settle]
 
 
-def _contents(waiting: list[Sight]) -> dict[Sight, str]:
+def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
     """Return what identifies the contents of logs, of as many as one tick has time to read.
 
     A file that is gone since it was seen, or not ours to read, has an empty one.
     """
-    left, found = _PER_TICK, dict[Sight, str]()
+    left, found = _PER_TICK, dict[FileStat, str]()
     for sight in waiting:
         if left <= 0:
             break
@@ -139,10 +139,10 @@ def _contents(waiting: list[Sight]) -> dict[Sight, str]:
     return found
 
 
-_known: dict[Sight, str] = {}  # by this process
+_known: dict[FileStat, str] = {}  # by this process
 
 
-def _content(sight: Sight) -> str:
+def _content(sight: FileStat) -> str:
     with suppress(OSError):
         whole = sight.size <= WHOLE
         return file_digest(sight.path) if whole else _sample(sight.path, sight.size)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kinemill.store.json_io import valid_text
 
 
-class Sight(NamedTuple):
+class FileStat(NamedTuple):
     """One file as it was seen: what tells a changed file from an unchanged one.
 
     The time at which its status changed is among it, because nobody can set that one back.
@@ -46,7 +46,7 @@ Kept = Mapping[str, Entry]  # by name
 NOTHING = bytes(32)  # in place of a content hash: a side-car is looked at, not kept
 
 
-class Familiar(Mapping[Sight, bytes]):
+class Familiar(Mapping[FileStat, bytes]):
     """Content hashes, 32 bytes, of files that look the same as before.
 
     Their sights are made when they are asked for: of a hundred thousand files none is, mostly.
@@ -62,10 +62,10 @@ class Familiar(Mapping[Sight, bytes]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __iter__(self) -> Iterator[Sight]:
-        return (Sight(self._folder, name, *look) for name, (look, _) in self.files.items())
+    def __iter__(self) -> Iterator[FileStat]:
+        return (FileStat(self._folder, name, *look) for name, (look, _) in self.files.items())
 
-    def __getitem__(self, sight: Sight) -> bytes:
+    def __getitem__(self, sight: FileStat) -> bytes:
         look, hash_ = self.files[sight.name]
         if sight[2:] != look:
             raise KeyError(sight)
@@ -75,7 +75,7 @@ class Familiar(Mapping[Sight, bytes]):
         """Return the hashes alone."""
         return {hash_ for _, hash_ in self.files.values()}
 
-    def without(self, sights: Iterable[Sight]) -> "Familiar":
+    def without(self, sights: Iterable[FileStat]) -> "Familiar":
         """Return all but some."""
         names = {sight.name for sight in sights}
         if not names:
@@ -89,10 +89,12 @@ def look_of(found: os.stat_result) -> Look:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def see(folder: str, name: str) -> Sight | None:
+def see(folder: str, name: str) -> FileStat | None:
     """Return the stat of a file; None if it is gone, out of reach or no regular file."""
     found = stat_of(Path(folder, name))
-    return Sight(folder, name, *look_of(found)) if found and stat.S_ISREG(found.st_mode) else None
+    return (
+        FileStat(folder, name, *look_of(found)) if found and stat.S_ISREG(found.st_mode) else None
+    )
 
 
 def stat_of(path: Path) -> os.stat_result | None:

@@ -12,9 +12,9 @@ from kinemill.ingest.file_stat import (
     NOTHING,
     Entry,
     Familiar,
+    FileStat,
     Kept,
     Look,
-    Sight,
     is_file,
     is_folder,
     look_of,
@@ -40,10 +40,10 @@ class Found(NamedTuple):
         ignored: why each of the rest is left alone, by name.
     """
 
-    logs: list[Sight]
+    logs: list[FileStat]
     familiar: Familiar
-    sidecars: list[Sight]
-    told: list[Sight]
+    sidecars: list[FileStat]
+    told: list[FileStat]
     ignored: dict[str, str]
 
 
@@ -100,7 +100,7 @@ def scan(task: Task, folder: Path, known: Kept | None = None) -> Found:
     told = [name for name, (_, hash_) in same.items() if hash_ == NOTHING]
     return found._replace(
         logs=sorted(found.logs),
-        told=[Sight(top, name, *same.pop(name)[0]) for name in told],
+        told=[FileStat(top, name, *same.pop(name)[0]) for name in told],
         familiar=Familiar(top, same),
         ignored=dict(sorted(found.ignored.items())),
     )
@@ -140,7 +140,7 @@ def _sort(
         found.ignored[sight.label] = "no log: no reader claims it"
 
 
-def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> Sight | str:
+def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
     """Return the stat of a file, or why it is left alone.
 
     Raises:
@@ -153,7 +153,7 @@ def _seen(folder: Path, name: str, entry: os.DirEntry[str]) -> Sight | str:
     found = entry.stat()
     if not stat.S_ISREG(found.st_mode):
         return "no regular file"
-    return Sight(str(folder), name, *look_of(found))
+    return FileStat(str(folder), name, *look_of(found))
 
 
 def why_unread(error: OSError) -> str:
@@ -245,7 +245,9 @@ def recognize(task: Task, path: Path) -> str:
     return next(by_content, None) or next(by_suffix, None) or next(iter(admitted))
 
 
-def wait_for_settled(sights: list[Sight], settle: float) -> tuple[list[Sight], list[Sight]]:
+def wait_for_settled(
+    sights: list[FileStat], settle: float
+) -> tuple[list[FileStat], list[FileStat]]:
     """Wait, at most `settle` s, for files that changed lately; return the still and the moving.
 
     A file that looks the same after the wait is still; one that is gone is in neither list.
@@ -254,7 +256,7 @@ def wait_for_settled(sights: list[Sight], settle: float) -> tuple[list[Sight], l
     if youngest >= settle:
         return sights, []
     time.sleep(settle - youngest)
-    still, moving = list[Sight](), list[Sight]()
+    still, moving = list[FileStat](), list[FileStat]()
     for sight in sights:
         now = see(sight.folder, sight.name)
         if now is not None:

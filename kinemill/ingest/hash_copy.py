@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-from kinemill.ingest.file_stat import Sight
+from kinemill.ingest.file_stat import FileStat
 from kinemill.store.disk_space import telling
 from kinemill.store.home import Home
 
@@ -16,7 +16,7 @@ MOST = 1 << 29  # bytes that are written ahead at most, as some may turn out to 
 
 
 @contextmanager
-def copying_ahead(home: Home) -> Generator[Callable[[Sight], Path | None]]:
+def copying_ahead(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
     """Yield what says where a file may be written while it is hashed, None for nowhere.
 
     What nobody has taken from there in the end is removed.
@@ -24,7 +24,7 @@ def copying_ahead(home: Home) -> Generator[Callable[[Sight], Path | None]]:
     folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
     left, guard = MOST, Lock()
 
-    def place(sight: Sight) -> Path | None:
+    def place(sight: FileStat) -> Path | None:
         nonlocal left
         with guard:
             if not LEAST <= sight.size <= left:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import Json, Ref, as_json, aside_of, index_path, publish_json, read_json
+from kinemill.store import ArtifactRef, Json, as_json, aside_of, index_path, publish_json, read_json
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 
@@ -25,7 +25,7 @@ class Index:
     """A snapshot, the digest of the rules it was made by, and the decisions it follows."""
 
     rules: str
-    snapshot: Ref
+    snapshot: ArtifactRef
     barred: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
 
@@ -36,7 +36,7 @@ def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
         found = read_json(index_path(home, task, _INDEX))
         if found["format"] != FORMAT:
             return None
-        ref = Ref.from_json(found["snapshot"])
+        ref = ArtifactRef.from_json(found["snapshot"])
         sets = (frozenset(found["barred"]), frozenset(found["released"]))
         return Index(found["rules"], ref, *sets), Snapshot(home, ref)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):

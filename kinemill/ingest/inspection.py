@@ -13,7 +13,7 @@ from kinemill.ingest.index import load_index
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
 from kinemill.registry import nearest
-from kinemill.store import Outcome, Ref, digest, file_digest, peek
+from kinemill.store import Artifact, ArtifactRef, digest, file_digest, peek
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
@@ -83,12 +83,12 @@ def _named(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
     return exact or close
 
 
-def read_before(task: Task, home: Home, member: Member) -> Outcome | None:
+def read_before(task: Task, home: Home, member: Member) -> Artifact | None:
     """Return how a recording was read under the task's present rules, or None if it was not."""
     return peek(home, STAGE, task.name, digest(recording_inputs(task, member)))
 
 
-def as_recording(home: Home, member: Member, outcome: Outcome, *, released: bool) -> Recording:
+def as_recording(home: Home, member: Member, outcome: Artifact, *, released: bool) -> Recording:
     """Return a recording whose outcome is known, without checking its bytes."""
     folder = home.root / outcome.ref.path
     return Recording(member.hash, member.name, outcome.ref, folder, outcome.summary, released)
@@ -105,4 +105,4 @@ def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
     decision = decided(home, task.name).get(hash_)
     released = decision is not None and decision.decision == "release"
     summary = read_into(task, member, path, folder)
-    return Recording(hash_, member.name, Ref("", ""), folder, summary, released)
+    return Recording(hash_, member.name, ArtifactRef("", ""), folder, summary, released)

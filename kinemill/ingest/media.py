@@ -18,7 +18,7 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.raw import Images, Texts, reason
 from kinemill.ingest.tracks import Tracks
-from kinemill.store import Ref, publish_json
+from kinemill.store import ArtifactRef, publish_json
 from kinemill.task import Task
 
 RECORDING = "recording.json"  # beside episodes: the recording whose media they refer to
@@ -74,7 +74,7 @@ def store_media(parts: Parts, folder: Path) -> Parts:
     return stored
 
 
-def refer_to_recording(task: Task, recording: Ref, stored: Path, folder: Path) -> None:
+def refer_to_recording(task: Task, recording: ArtifactRef, stored: Path, folder: Path) -> None:
     """Write down beside episodes which recording holds the images and texts they refer to.
 
     Args:

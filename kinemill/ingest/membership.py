@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
-from kinemill.ingest.file_stat import Sight
+from kinemill.ingest.file_stat import FileStat
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
-from kinemill.store.atomic_write import Move, hasten, settle
+from kinemill.store.atomic_write import Move, settle, start_writeback
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
@@ -38,7 +38,7 @@ class Moved(BadLog):
     """A file that changed, or could no longer be read, while it was read."""
 
 
-def first_sights(hashed: list[tuple[Sight, str]]) -> dict[str, tuple[Member, Path]]:
+def first_sights(hashed: list[tuple[FileStat, str]]) -> dict[str, tuple[Member, Path]]:
     """Return a member and its path for each content, named after the first file that has it."""
     found: dict[str, tuple[Member, Path]] = {}
     for sight, hash_ in sorted(hashed, key=lambda item: item[0].name):
@@ -169,7 +169,7 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
             if copy(original, aside) != member.hash:
                 raise Moved(source, "changed while it was read")
         aside.chmod(0o444)
-        hasten(aside)
+        start_writeback(aside)
         fault_point("raw.copied")
     except BaseException as error:
         aside.unlink(missing_ok=True)

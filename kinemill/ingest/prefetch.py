@@ -8,7 +8,7 @@ was read, or ended halfway, changes nothing but how long that takes.
 from pathlib import Path
 
 from kinemill.ingest.decisions import decided
-from kinemill.ingest.file_stat import Sight
+from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.files import scan, wait_for_settled
 from kinemill.ingest.membership import first_sights
 from kinemill.ingest.recording import Job, record
@@ -16,10 +16,10 @@ from kinemill.ingest.scan_cache import open_book
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 
 
-def new_logs(task: Task, home: Home, folder: Path) -> list[Sight]:
+def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
     """Return the logs in a folder that look different than at the last ingest, by name.
 
     Raises:
@@ -58,10 +58,10 @@ def read_ahead(
         for hash_, (member, path) in first_sights(hashed).items()
         if hash_ not in barred and task.ingest.wants(member.name)
     ]
-    return sum(1 for _ in record(jobs, progress or Silence(), enter=False))
+    return sum(1 for _ in record(jobs, progress or NullReporter(), enter=False))
 
 
-def _hash(sight: Sight) -> str | None:
+def _hash(sight: FileStat) -> str | None:
     """Return the sha256 of a file's bytes; None if it cannot be read: the ingest reports that."""
     try:
         return digest_to_copy(sight.path)

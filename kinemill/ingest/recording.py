@@ -9,7 +9,7 @@ from kinemill.ingest.membership import Member, Moved, entering, keep_raw
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
 from kinemill.parallel import in_groups
-from kinemill.store import Json, Outcome, Staged, publish_staged, stage_outcome
+from kinemill.store import Artifact, Json, Staged, publish_staged, stage_outcome
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -20,7 +20,7 @@ Job = tuple[Task, Home, Member, Path | None]  # the last: a file with the record
 
 def read_again(
     task: Task, home: Home, chosen: list[Member], progress: Progress
-) -> Iterator[tuple[Member, Outcome]]:
+) -> Iterator[tuple[Member, Artifact]]:
     """Read kept recordings by the task's present rules, or find that done; no snapshot is made.
 
     Raises:
@@ -37,7 +37,7 @@ class _Read:
 
     member: Member
     why: str = ""
-    outcome: Outcome | Staged | None = None
+    outcome: Artifact | Staged | None = None
     raw: list[Move] = field(default_factory=list[Move])
     entry: list[Move] = field(default_factory=list[Move])
 
@@ -70,7 +70,7 @@ def record(
     *,
     enter: bool = True,
     first: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Member, Outcome | str]]:
+) -> Iterator[tuple[Member, Artifact | str]]:
     """Publish recordings and enter them as members, many at a time.
 
     A file that could not be read has no outcome: why it could not is in its place.
@@ -89,7 +89,7 @@ def record(
 
 def _record(
     jobs: list[Job], progress: Progress, enter: bool, first: Future[None]
-) -> Iterator[tuple[Member, Outcome | str]]:
+) -> Iterator[tuple[Member, Artifact | str]]:
     done = 0
     for group, found in in_groups(_read_aside, jobs, _bytes_of):
         read = list[_Read]()

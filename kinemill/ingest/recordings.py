@@ -12,7 +12,7 @@ from kinemill.ingest.raw import Reason, Unreadable, reason
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
-from kinemill.store import SUMMARY, Json, Ref, open_ref, read_json
+from kinemill.store import SUMMARY, ArtifactRef, Json, open_ref, read_json
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
@@ -28,13 +28,13 @@ class Recording:
 
     hash: str
     name: str
-    ref: Ref
+    ref: ArtifactRef
     folder: Path
     summary: Json
     released: bool = False  # by a person: what checks find in it does not count
 
 
-def load_recordings(home: Home, ref: Ref) -> list[Recording]:
+def load_recordings(home: Home, ref: ArtifactRef) -> list[Recording]:
     """Return the recordings of a snapshot, sorted by hash, after checking all their bytes.
 
     Raises:
@@ -49,7 +49,7 @@ def open_recording(home: Home, entry: Json) -> Recording:
     Raises:
         CorruptArtifact: it is damaged.
     """
-    ref = Ref.from_json(entry["ref"])
+    ref = ArtifactRef.from_json(entry["ref"])
     folder = open_ref(home, ref)
     summary = read_json(folder / SUMMARY)
     released = entry.get("released", False)

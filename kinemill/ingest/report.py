@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kinemill.ingest.decisions import Decision
-from kinemill.ingest.file_stat import Sight
+from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import Json, Outcome, Ref, summary_of
+from kinemill.store import Artifact, ArtifactRef, Json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 
 _CHANGED = "changed while it was looked at"
 
 
-class Teller:
+class Reporter:
     """Tells of each file what is known of its content."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Teller:
         self._task, self._home, self._snapshot = task, home, snapshot
         self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
-    def tell(self, sight: Sight, hash_: str) -> Json:
+    def tell(self, sight: FileStat, hash_: str) -> Json:
         """Return the report's entry of one file (DESIGN section 6).
 
         Args:
@@ -49,12 +49,12 @@ class Teller:
             return unstable(sight, self._unfinished.get(hash_, _CHANGED))
         return _report(sight, hash_, "known", {}, [_excluded(member)])
 
-    def _read(self, sight: Sight, found: Json) -> Json:
+    def _read(self, sight: FileStat, found: Json) -> Json:
         first = found["hash"] in self._entered and sight.label == found["name"]
         verdict = "episodes" if found["tracks"] else "quarantined"
         reasons: list[Reason] = []
         if found["reasons"]:
-            reasons = summary_of(self._home, Ref.from_json(found["ref"]))["reasons"]
+            reasons = summary_of(self._home, ArtifactRef.from_json(found["ref"]))["reasons"]
         return _report(sight, found["hash"], verdict if first else "known", found, reasons)
 
 
@@ -71,12 +71,12 @@ class IngestReport:
         familiar: content hashes of all others.
     """
 
-    outcome: Outcome
+    outcome: Artifact
     ignored: Mapping[str, str]
-    teller: Teller
-    read: Mapping[Sight, str]
-    unread: Mapping[Sight, str]
-    familiar: Mapping[Sight, bytes]
+    teller: Reporter
+    read: Mapping[FileStat, str]
+    unread: Mapping[FileStat, str]
+    familiar: Mapping[FileStat, bytes]
 
     @cached_property
     def fresh(self) -> list[Json]:
@@ -101,7 +101,7 @@ def _sorted(entries: list[Json]) -> list[Json]:
 
 
 def _report(
-    sight: Sight, hash_: str | None, outcome: str, summary: Json, reasons: list[Reason]
+    sight: FileStat, hash_: str | None, outcome: str, summary: Json, reasons: list[Reason]
 ) -> Json:
     return {
         "file": sight.label,
@@ -113,7 +113,7 @@ def _report(
     }
 
 
-def unstable(sight: Sight, why: str) -> Json:
+def unstable(sight: FileStat, why: str) -> Json:
     """Return the report's entry of a file that is not complete yet, or cannot be read."""
     return _report(sight, None, "unstable", {}, [unread(why)])
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinemill.ingest.run_pair import both
 from kinemill.store.atomic_write import LARGE
-from kinemill.store.digests import BLOCK, believe
+from kinemill.store.digests import BLOCK, cache_digest
 
 SUFFIX = ".arrow"
 _BLOCK = 2 * BLOCK  # bytes that are written at once
@@ -30,7 +30,7 @@ def write_rows(frame: pl.DataFrame, path: Path) -> None:
         pa.ipc.new_file(sink, table.schema) as file,
     ):
         file.write_table(table)
-    believe(path, hashed.digest)
+    cache_digest(path, hashed.digest)
 
 
 class _Hashed:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from kinemill.ingest.file_stat import Entry, Kept, Sight, real_path
+from kinemill.ingest.file_stat import Entry, FileStat, Kept, real_path
 from kinemill.store import digest, index_path, publish_file
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -52,7 +52,7 @@ _NONE = _Table({}, b"")
 
 
 @dataclass(frozen=True)
-class Book:
+class ScanCache:
     """Looks and content hashes (32 bytes) of the files of one folder, by name."""
 
     path: Path
@@ -60,13 +60,13 @@ class Book:
     since: Kept = field(default_factory=Files)  # what of it is not as the first file says
     first: _Table = _NONE
 
-    def hash_before(self, sight: Sight) -> str | None:
+    def hash_before(self, sight: FileStat) -> str | None:
         """Return the sha256 of what was last read under a file's name, whatever it is now."""
         found = self.files.get(sight.name)
         return found[1].hex() if found else None
 
     def write(
-        self, hashes: Mapping[Sight, bytes], same: Set[str], now: float | None = None
+        self, hashes: Mapping[FileStat, bytes], same: Set[str], now: float | None = None
     ) -> None:
         """Keep the looks and hashes of files that are new or changed, and forget those gone.
 
@@ -97,7 +97,7 @@ class Book:
         _beside(self.path).unlink(missing_ok=True)
 
 
-def open_book(task: Task, home: Home, folder: Path) -> Book:
+def open_book(task: Task, home: Home, folder: Path) -> ScanCache:
     """Return what is kept of the files of `folder`: nothing if that is missing or damaged."""
     # What is kept was wanted and claimed, which may be otherwise by other rules.
     of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
@@ -105,14 +105,14 @@ def open_book(task: Task, home: Home, folder: Path) -> Book:
     path = index_path(home, task.name, f"sights-{name}")
     first = _table(path)
     if first is _NONE:
-        return Book(path)
+        return ScanCache(path)
     since = _table(_beside(path), first.digest).files
     if not since:
-        return Book(path, first.files, first=first)
+        return ScanCache(path, first.files, first=first)
     files = {**first.files, **since}
     for gone in [name for name, entry in since.items() if entry == _GONE]:
         del files[gone]
-    return Book(path, files, since, first)
+    return ScanCache(path, files, since, first)
 
 
 def _beside(path: Path) -> Path:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from kinemill.store import (
     SUMMARY,
+    Artifact,
+    ArtifactRef,
     Json,
-    Outcome,
-    Ref,
     canonical,
     digest,
     open_ref,
@@ -49,22 +49,22 @@ class Snapshot:
         CorruptArtifact: the snapshot, or a group or shard when it is asked for, is damaged.
     """
 
-    def __init__(self, home: Home, ref: Ref) -> None:
+    def __init__(self, home: Home, ref: ArtifactRef) -> None:
         folder = open_ref(home, ref)
-        self.outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
+        self.outcome = Artifact(ref, read_json(folder / SUMMARY), known=True)
         self.tree = Tree(read_json(folder / SNAPSHOT), self._group)
         self.shard = cache(self._shard)
         self._home = home
 
     def _group(self, node: Json) -> Json:
-        return read_json(open_ref(self._home, Ref.from_json(node["ref"])) / SNAPSHOT)
+        return read_json(open_ref(self._home, ArtifactRef.from_json(node["ref"])) / SNAPSHOT)
 
     def _shard(self, name: str) -> list[Json]:
         node = self.tree.shard(name)
         return self._entries(node) if node else []
 
     def _entries(self, node: Json) -> list[Json]:
-        return read_json(open_ref(self._home, Ref.from_json(node["ref"])) / ENTRIES)
+        return read_json(open_ref(self._home, ArtifactRef.from_json(node["ref"])) / ENTRIES)
 
     def __len__(self) -> int:
         return self.outcome.summary["recordings"]
@@ -89,7 +89,7 @@ class Snapshot:
         return next((entry for entry in shard if entry["hash"] == hash_), None)
 
 
-def entry_of(hash_: str, name: str, outcome: Outcome, *, released: bool) -> Json:
+def entry_of(hash_: str, name: str, outcome: Artifact, *, released: bool) -> Json:
     """Return the entry of one recording."""
     summary = outcome.summary
     entry = {
@@ -104,10 +104,12 @@ def entry_of(hash_: str, name: str, outcome: Outcome, *, released: bool) -> Json
     return entry | ({"released": True} if released else {})
 
 
-After = Callable[[Outcome], Sequence[Move]]
+After = Callable[[Artifact], Sequence[Move]]
 
 
-def publish(home: Home, task: str, entries: Iterable[Json], after: After = lambda _: ()) -> Outcome:
+def publish(
+    home: Home, task: str, entries: Iterable[Json], after: After = lambda _: ()
+) -> Artifact:
     """Publish the snapshot of these recordings, and what is to come `after` it."""
     every = list(entries)
     cuts = cuts_for(len(every))
@@ -120,7 +122,7 @@ def amend(
     before: Snapshot,
     changes: Mapping[str, Json | None],
     after: After = lambda _: (),
-) -> Outcome | None:
+) -> Artifact | None:
     """Publish what a snapshot becomes, writing only the shards that change and their groups.
 
     Args:
@@ -163,23 +165,24 @@ def _publish(
     cuts: int,
     shards: Mapping[str, list[Json]],
     after: After,
-) -> Outcome:
+) -> Artifact:
     """Publish some shards, those without entries being gone, and all that is above them."""
 
-    def make(once: Once) -> Outcome:
+    def make(get_or_build: Once) -> Artifact:
         def group(name: str, nodes: Nodes) -> Json:
-            return _node(_make_nodes(once, GROUP, task, listed(cuts, nodes, name)))
+            return _node(_make_nodes(get_or_build, GROUP, task, listed(cuts, nodes, name)))
 
         nodes = {
-            name: _make_shard(once, task, each) if each else None for name, each in shards.items()
+            name: _make_shard(get_or_build, task, each) if each else None
+            for name, each in shards.items()
         }
         root = amended(before, cuts, nodes, group)
-        return _make_nodes(once, STAGE, task, listed(cuts, root))
+        return _make_nodes(get_or_build, STAGE, task, listed(cuts, root))
 
     return together(home, make, after)
 
 
-def _make_nodes(once: Once, stage: str, task: str, content: Json) -> Outcome:
+def _make_nodes(get_or_build: Once, stage: str, task: str, content: Json) -> Artifact:
     below: Nodes = content.get("groups") or content["shards"]
 
     def build(folder: Path) -> Json:
@@ -189,10 +192,10 @@ def _make_nodes(once: Once, stage: str, task: str, content: Json) -> Outcome:
     refs = {name: node["ref"]["digest"] for name, node in below.items()}
     kind = "groups" if "groups" in content else "shards"
     inputs = {"version": VERSION, "cuts": content["cuts"], kind: refs}
-    return once(stage, task, inputs, build)
+    return get_or_build(stage, task, inputs, build)
 
 
-def _make_shard(once: Once, task: str, entries: list[Json]) -> Json:
+def _make_shard(get_or_build: Once, task: str, entries: list[Json]) -> Json:
     spelled = canonical(entries)
 
     def build(folder: Path) -> Json:
@@ -204,8 +207,8 @@ def _make_shard(once: Once, task: str, entries: list[Json]) -> Json:
         }
 
     inputs = {"version": VERSION, "entries": hashlib.sha256(spelled.encode()).hexdigest()}
-    return _node(once(SHARD, task, inputs, build))
+    return _node(get_or_build(SHARD, task, inputs, build))
 
 
-def _node(outcome: Outcome) -> Json:
+def _node(outcome: Artifact) -> Json:
     return {"ref": outcome.ref.to_json(), **outcome.summary}

@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import Decision, decided, decisions_elsewhere
-from kinemill.ingest.file_stat import NOTHING, Sight, is_file, see, stat_of
+from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, see, stat_of
 from kinemill.ingest.files import (
     Found,
     nothing_found,
@@ -43,35 +43,35 @@ from kinemill.ingest.membership import (
 from kinemill.ingest.raw import SHOWN
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
-from kinemill.ingest.report import IngestReport, Teller
+from kinemill.ingest.report import IngestReport, Reporter
 from kinemill.ingest.scan_cache import open_book
 from kinemill.ingest.snapshot import Snapshot, entry_of
 from kinemill.parallel import on_threads
 from kinemill.store import (
+    Artifact,
     Json,
-    Outcome,
     digest,
 )
-from kinemill.store.atomic_write import Move, hasten
+from kinemill.store.atomic_write import Move, start_writeback
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.disk_space import warn
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import Task
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 
 _FOLD = 4  # times a new log's bytes: as it came, as read, as judged, as packed
 
-Contents = Mapping[Sight, str]
-Familiar = Mapping[Sight, bytes]
+Contents = Mapping[FileStat, str]
+Familiar = Mapping[FileStat, bytes]
 
 
 @dataclass(frozen=True)
 class _Taken:
     """What an ingest came to: the snapshot, what it entered, and what it could not read and why."""
 
-    outcome: Outcome
+    outcome: Artifact
     entered: frozenset[str]
     unfinished: Mapping[str, str]
 
@@ -93,7 +93,7 @@ def ingest(
         CorruptArtifact: a recording's outcome and its raw bytes are both damaged.
     """
     require_channels(task)
-    progress = progress or Silence()
+    progress = progress or NullReporter()
     # Whoever comes second waits, hears for whom, and finds everything known.
     with lock(home, f"ingest-{task.name}", progress.say):
         return _ingest(task, home, folder, progress)
@@ -133,7 +133,7 @@ def _ingest(task: Task, home: Home, folder: Path | None, progress: Progress) -> 
         told = [sight.name for sight in looked.told]
         book.write({**finished, **beside}, {*familiar.files, *told})
     snapshot = Snapshot(home, taken.outcome.ref)
-    teller = Teller(task, home, snapshot, decisions, taken.entered, taken.unfinished)
+    teller = Reporter(task, home, snapshot, decisions, taken.entered, taken.unfinished)
     return IngestReport(taken.outcome, looked.ignored, teller, read, unread, familiar)
 
 
@@ -143,7 +143,7 @@ def _learn_elsewhere(task: Task, home: Home) -> None:
     members_elsewhere(home, task.name, lambda new: note_pending(home, task.name, new))
 
 
-def _described_anew(task: Task, looked: Found) -> set[Sight]:
+def _described_anew(task: Task, looked: Found) -> set[FileStat]:
     """Return the logs beside which there is a new or changed side-car."""
     bases = {
         sight.name[: -len(ending)]
@@ -161,7 +161,7 @@ class _Taking:
     """What an ingest goes by: the task, the decisions, and the snapshot from before, if it fits."""
 
     def __init__(
-        self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[Sight]
+        self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
     ) -> None:
         self._task, self._home, self._decisions = task, home, decisions
         self._described = described  # logs of which a side-car says something new
@@ -251,14 +251,14 @@ class _Taking:
         new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
         return {*new, *self._pending, *decided_anew}
 
-    def _publish(self, changes: Mapping[str, Json | None]) -> Outcome | None:
+    def _publish(self, changes: Mapping[str, Json | None]) -> Artifact | None:
         """Publish the snapshot with these changes, and the index of it."""
         home, task = self._home, self._task.name
 
-        def index_of(outcome: Outcome) -> Index:
+        def index_of(outcome: Artifact) -> Index:
             return Index(self._rules, outcome.ref, self._barred, self._released)
 
-        def after(outcome: Outcome) -> list[Move]:
+        def after(outcome: Artifact) -> list[Move]:
             return [index_aside(home, task, index_of(outcome))]
 
         if self._before is None:
@@ -274,7 +274,7 @@ class _Taking:
         return outcome
 
 
-def _nothing(task: Task, source: Path, unread: Mapping[Sight, str]) -> BadInput:
+def _nothing(task: Task, source: Path, unread: Mapping[FileStat, str]) -> BadInput:
     endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
     named = [f"{sight.label} {why}" for sight, why in sorted(unread.items())]
     told = f": {'; '.join(named[:SHOWN])}" if named else ""
@@ -290,7 +290,7 @@ def _nothing(task: Task, source: Path, unread: Mapping[Sight, str]) -> BadInput:
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
 
 
-def _hash(sight: Sight, ahead: Path | None) -> _Hashed:
+def _hash(sight: FileStat, ahead: Path | None) -> _Hashed:
     """Return the sha256 of a file's bytes, or why there is none.
 
     Where it may be written `ahead`, it is copied on the way.
@@ -298,14 +298,14 @@ def _hash(sight: Sight, ahead: Path | None) -> _Hashed:
     try:
         found = digest_to_copy(sight.path, ahead)
         if ahead and ahead.exists():
-            hasten(ahead)
+            start_writeback(ahead)
     except OSError as error:
         return None, why_unread(error)
     same = see(sight.folder, sight.name) == sight
     return (found, "") if same else (None, "changed while it was looked at")
 
 
-def _split(hashed: Mapping[Sight, _Hashed]) -> tuple[dict[Sight, str], dict[Sight, str]]:
+def _split(hashed: Mapping[FileStat, _Hashed]) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
     """Return the content hashes of the files that were read, and why the others were not."""
     read = {sight: hash_ for sight, (hash_, _) in hashed.items() if hash_}
     return read, {sight: why for sight, (hash_, why) in hashed.items() if not hash_}

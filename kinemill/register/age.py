@@ -18,7 +18,7 @@ WHERE a.name = :task AND a.alias = :alias
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionTerm:
     """The champion's version, when it was registered (s since the epoch), and its dataset."""
 
     version: int
@@ -26,12 +26,12 @@ class Reign:
     dataset: str | None
 
 
-def reign_of(home: Home, task: str) -> Reign | None:
+def reign_of(home: Home, task: str) -> ChampionTerm | None:
     """Return what is known of the champion of a task, or None."""
     if not home.has_registry:
         return None
     row = _ask(tracking_uri(home), dataset=tags.DATASET, task=task, alias=CHAMPION)
-    return Reign(int(row.version), row.creation_time / 1000.0, row.dataset) if row else None
+    return ChampionTerm(int(row.version), row.creation_time / 1000.0, row.dataset) if row else None
 
 
 def _ask(uri: str, **values: str) -> Any:

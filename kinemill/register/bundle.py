@@ -8,7 +8,7 @@ from pathlib import Path
 from kinemill.export.bundle import assemble
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import POLICY, SUMS, read_sums
-from kinemill.store import Json, Outcome, Ref, file_digest, once, open_ref
+from kinemill.store import Artifact, ArtifactRef, Json, file_digest, get_or_build, open_ref
 from kinemill.store.home import Home
 
 __all__ = ["SUMS", "check_bundle", "make_bundle", "model_digest", "model_files", "read_sums"]
@@ -17,7 +17,9 @@ VERSION = 2
 MODEL_FILES = ("step.onnx", "rollout.onnx")  # the last one is the model's identity
 
 
-def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Outcome:
+def make_bundle(
+    home: Home, task: str, onnx_model: ArtifactRef, verification: ArtifactRef
+) -> Artifact:
     """Publish the files of an exported model and of its verification as one folder."""
     model_folder, verification_folder = open_ref(home, onnx_model), open_ref(home, verification)
 
@@ -30,7 +32,7 @@ def make_bundle(home: Home, task: str, onnx_model: Ref, verification: Ref) -> Ou
         "verification": verification.digest,
         "version": VERSION,
     }
-    return once(home, "bundle", task, inputs, build)
+    return get_or_build(home, "bundle", task, inputs, build)
 
 
 def model_files(folder: Path) -> tuple[str, ...]:

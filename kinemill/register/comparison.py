@@ -1,4 +1,4 @@
-"""What the gate's rules look at, and what they answer: a `Contest`, and its verdicts."""
+"""What the gate's rules look at, and what they answer: a `GateInputs`, and its verdicts."""
 
 import math
 from collections.abc import Mapping
@@ -148,7 +148,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Contest:
+class GateInputs:
     """What rules judge.
 
     Attributes:

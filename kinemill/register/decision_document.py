@@ -9,7 +9,7 @@ from pathlib import Path
 from kinemill.register.headline import failed_causes
 from kinemill.register.rules import Value, Verdict
 from kinemill.reports.components import mark, name_of, table
-from kinemill.store import Json, Outcome, once
+from kinemill.store import Artifact, Json, get_or_build
 from kinemill.store.home import Home
 from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
@@ -20,7 +20,7 @@ VERSION = 3
 
 def make_decision(
     home: Home, facts: Json, verdicts: Sequence[Verdict], bundle: Path, performance: str = ""
-) -> Outcome:
+) -> Artifact:
     """Publish `decision.json` and the report with the verdict in it.
 
     Args:
@@ -43,7 +43,7 @@ def make_decision(
         )
         return content
 
-    return once(home, "decision", facts["task"], {**content, "code": VERSION}, build)
+    return get_or_build(home, "decision", facts["task"], {**content, "code": VERSION}, build)
 
 
 def insert(page: str, piece: str) -> str:

@@ -12,13 +12,13 @@ from kinemill.register.commit import commit
 from kinemill.register.gate import (
     Challenger,
     Conclusion,
-    Reigning,
+    CurrentChampion,
     conclude,
     judge,
     make_contest,
 )
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Evidence, Serve
+from kinemill.register.measurements import Measurements, Serve
 from kinemill.register.rules import Approval, Verdict
 from kinemill.register.versions import (
     CHALLENGER,
@@ -36,7 +36,7 @@ from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain
 
 
-def decide(tracking: Tracking, task: Task, version: Version, evidence: Evidence) -> None:
+def decide(tracking: Tracking, task: Task, version: Version, evidence: Measurements) -> None:
     """Evaluate an undecided version, publish the verdict, then commit the decision.
 
     Call it under `guarded`. Tags, aliases and the audit entry are one record, so a process that
@@ -81,7 +81,7 @@ def _why(verdicts: list[Verdict], provisional: str) -> str:
 
 
 def _judge(
-    tracking: Tracking, task: Task, version: Version, evidence: Evidence
+    tracking: Tracking, task: Task, version: Version, evidence: Measurements
 ) -> tuple[list[Verdict], Conclusion, int | None, str]:
     """Return the gate's verdicts and what follows, and the champion and its numbers."""
     held = aliases_of(tracking.home, task.name).get(CHAMPION)
@@ -98,7 +98,7 @@ def _judge(
     return verdicts, conclude(contest, verdicts), held, json.dumps(channels)
 
 
-def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | None:
+def _reigning(tracking: Tracking, task: str, held: int | None) -> CurrentChampion | None:
     """Return who reigns; a champion whose alias or version is gone is one that cannot be beaten."""
     number = held or last_champion(tracking, task)
     if number is None:
@@ -107,7 +107,7 @@ def _reigning(tracking: Tracking, task: str, held: int | None) -> Reigning | Non
         found = find_version(tracking.home, task, f":{number}") if held else None
     except BadInput:
         found = None
-    return Reigning(tracking, number, found)
+    return CurrentChampion(tracking, number, found)
 
 
 def serves(tracking: Tracking, version: Version, serve: Serve) -> tuple[bool, str]:

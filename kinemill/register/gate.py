@@ -8,9 +8,9 @@ from typing import Any, Literal
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.bundle import model_digest, model_files
-from kinemill.register.measurements import Evidence, Findings
+from kinemill.register.measurements import Findings, Measurements
 from kinemill.register.policies import claims
-from kinemill.register.rules import RULES, Approval, Champion, Contest, Verdict
+from kinemill.register.rules import RULES, Approval, Champion, GateInputs, Verdict
 from kinemill.register.test_size import amount_of
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import PolicyInterface
@@ -23,7 +23,7 @@ _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
 
 
 @dataclass(frozen=True)
-class Reigning:
+class CurrentChampion:
     """Who reigns as far as aliases tell: a version, or the number of one that is gone."""
 
     tracking: Tracking
@@ -64,12 +64,12 @@ class Conclusion:
     provisional: str = ""
 
 
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Return the verdicts of all rules, in the order of their names."""
     return [verdict for name in RULES for verdict in RULES[name](contest)]
 
 
-def conclude(contest: Contest, verdicts: Sequence[Verdict]) -> Conclusion:
+def conclude(contest: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
     """Return what follows from the verdicts.
 
     Where nothing fails but lines for which there is too little test data, the challenger becomes
@@ -85,7 +85,7 @@ def conclude(contest: Contest, verdicts: Sequence[Verdict]) -> Conclusion:
     return Conclusion("waiting" if waits else "champion", provisional)
 
 
-def _provisional(contest: Contest, undecided: Sequence[Verdict]) -> str:
+def _provisional(contest: GateInputs, undecided: Sequence[Verdict]) -> str:
     lacks = amount_of(contest).lacks(contest) or [
         f"{item.rule}: {item.found}" for item in undecided
     ]
@@ -96,8 +96,8 @@ def _provisional(contest: Contest, undecided: Sequence[Verdict]) -> str:
 
 
 def make_contest(
-    task: Task, challenger: Challenger, reigning: Reigning | None, evidence: Evidence
-) -> Contest:
+    task: Task, challenger: Challenger, reigning: CurrentChampion | None, evidence: Measurements
+) -> GateInputs:
     """Put a challenger's bundle against the reigning champion; both are measured afresh.
 
     Args:
@@ -112,7 +112,7 @@ def make_contest(
     if challenger.served[0]:
         model, found = _own(folder, evidence)
     claimed = task.learn.gives == "policy"
-    return Contest(
+    return GateInputs(
         task,
         challenger.verification,
         champion=_champion(reigning, folder, model, evidence) if reigning else None,
@@ -128,7 +128,7 @@ def make_contest(
     )
 
 
-def _own(folder: Path, evidence: Evidence) -> tuple[Any, Findings]:
+def _own(folder: Path, evidence: Measurements) -> tuple[Any, Findings]:
     """Load and measure the challenger; what keeps that from happening is the `problem`."""
     from kinemill import runtime
 
@@ -140,7 +140,9 @@ def _own(folder: Path, evidence: Evidence) -> tuple[Any, Findings]:
         return model, Findings(problem=str(error))
 
 
-def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) -> Champion:
+def _champion(
+    reigning: CurrentChampion, folder: Path, model: Any, evidence: Measurements
+) -> Champion:
     """Load and measure the champion; what keeps that from happening is its `problem`."""
     number = reigning.number
     try:
@@ -168,7 +170,7 @@ def _champion(reigning: Reigning, folder: Path, model: Any, evidence: Evidence) 
     return replace(about, measured=duel.champion, rival=duel.challenger, paired=duel.paired)
 
 
-def _load(reigning: Reigning) -> tuple[Path, Any]:
+def _load(reigning: CurrentChampion) -> tuple[Path, Any]:
     from kinemill import runtime
 
     if reigning.version is None:

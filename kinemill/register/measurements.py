@@ -27,7 +27,7 @@ from kinemill.register.smoke_test import ask, serve_policy
 from kinemill.runtime import load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Windows
-from kinemill.store import Ref, summary_of
+from kinemill.store import ArtifactRef, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.verify import Errors
@@ -67,7 +67,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Duel:
+class ChampionComparison:
     """Challenger and champion on the same rows, or from the same starts."""
 
     challenger: Measured
@@ -79,7 +79,7 @@ class Duel:
 Serve = Callable[[Path], tuple[bool, str]]
 
 
-class Evidence(Protocol):
+class Measurements(Protocol):
     """Where the gate's own numbers come from."""
 
     def measure(self, challenger: Any) -> Findings:
@@ -90,7 +90,7 @@ class Evidence(Protocol):
         """
         ...
 
-    def compare(self, challenger: Any, champion: Any) -> Duel:
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
         """Compare two loaded models.
 
         Raises:
@@ -119,7 +119,7 @@ class TestSplit:
 
     task: Task
     home: Home
-    dataset: Ref
+    dataset: ArtifactRef
 
     def measure(self, challenger: Any) -> Findings:
         """Measure on all windows and whole episodes of the test split, beside the references.
@@ -134,7 +134,7 @@ class TestSplit:
         measured = measured_of(own.errors, self._rows, self.task.promote.channel)
         return Findings(measured, pairs, self._references.left_out)
 
-    def compare(self, challenger: Any, champion: Any) -> Duel:
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
         """Measure both on the same windows and whole episodes of the test split."""
         history, promote = self._history(challenger, champion), self.task.promote
         own, other = (self._roll_out(one, history) for one in (challenger, champion))
@@ -143,7 +143,7 @@ class TestSplit:
         )
         # What the task allows a channel to lose against the champion is no loss.
         margin = max(promote.margin, promote.max_channel_loss or 0.0)
-        return Duel(mine, theirs, pair(own, other, promote.channel, margin))
+        return ChampionComparison(mine, theirs, pair(own, other, promote.channel, margin))
 
     def serve(self, folder: Path) -> tuple[bool, str]:
         """Load the bundle in a process of its own and ask it about the first test window."""
@@ -201,7 +201,7 @@ class TestSplit:
         return pair(own, other, promote.channel, promote.margin)
 
 
-def repeated_in(home: Home, dataset: Ref) -> Repeated:
+def repeated_in(home: Home, dataset: ArtifactRef) -> Repeated:
     """Return how much of validation and test of a dataset repeats its training rows."""
     found: dict[str, dict[str, float]] | None = summary_of(home, dataset).get("independence")
     if found is None:

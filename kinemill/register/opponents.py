@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kinemill.register.comparison import Champion, Contest, Paired
+from kinemill.register.comparison import Champion, GateInputs, Paired
 from kinemill.register.metric import metric_of
 from kinemill.task.promote import REFERENCES, TRIVIAL
 from kinemill.verify.losses import Horizons
@@ -10,7 +10,7 @@ from kinemill.verify.losses import Horizons
 CHAMPION = "champion"
 
 
-def own_reference(contest: Contest) -> str | None:
+def own_reference(contest: GateInputs) -> str | None:
     """Return the reference that the challenger is, if the task allows that.
 
     The gate tells it by its answers, not by its name: see `Paired.itself`.
@@ -21,7 +21,7 @@ def own_reference(contest: Contest) -> str | None:
     return next((name for name, one in known if one.itself and name not in TRIVIAL), None)
 
 
-def to_beat(contest: Contest) -> list[str]:
+def to_beat(contest: GateInputs) -> list[str]:
     """Return who is to be beaten: `promote.beats`, champion included.
 
     A challenger that is a reference has to beat the trivial ones and the champion. Than the others
@@ -34,13 +34,13 @@ def to_beat(contest: Contest) -> list[str]:
     return [name for name in rivals if name not in REFERENCES or name in (*TRIVIAL, own)]
 
 
-def is_absent(contest: Contest, name: str) -> bool:
+def is_absent(contest: GateInputs, name: str) -> bool:
     """Return whether a reference does not exist on this data, though others do."""
     others = [one for one in metric_of(contest.task).rivals if one in contest.references]
     return name in contest.absent and bool(others)
 
 
-def compared(contest: Contest) -> dict[str, Horizons]:
+def compared(contest: GateInputs) -> dict[str, Horizons]:
     """Return the comparisons with each of `promote.beats`, champion included, at all horizons."""
     found: dict[str, Paired] = {
         name: contest.references[name]
@@ -50,7 +50,7 @@ def compared(contest: Contest) -> dict[str, Horizons]:
     return {name: one.horizons for name, one in (found | _champion(contest)).items()}
 
 
-def headlines(contest: Contest) -> Mapping[str, Paired]:
+def headlines(contest: GateInputs) -> Mapping[str, Paired]:
     """Return the comparisons that a verdict stands on, by who is to be beaten."""
     found = {
         name: contest.references[name]
@@ -60,7 +60,7 @@ def headlines(contest: Contest) -> Mapping[str, Paired]:
     return found | _champion(contest)
 
 
-def _champion(contest: Contest) -> dict[str, Paired]:
+def _champion(contest: GateInputs) -> dict[str, Paired]:
     """Return the comparison with the champion, by its name, if it counts and was made."""
     champion = contest.champion
     if champion is None or champion.paired is None or CHAMPION not in to_beat(contest):
@@ -68,6 +68,6 @@ def _champion(contest: Contest) -> dict[str, Paired]:
     return {CHAMPION: champion.paired}
 
 
-def agreed_to_break(champion: Champion, contest: Contest) -> bool:
+def agreed_to_break(champion: Champion, contest: GateInputs) -> bool:
     """Return whether a person approved that the interface is not the champion's."""
     return contest.approval is not None and contest.approval.breaking and bool(champion.differs)

@@ -19,9 +19,9 @@ from kinemill.environments.evaluation import Trials, bootstrap, try_policy
 from kinemill.errors import BadInput
 from kinemill.register.measurements import (
     PATIENCE,
-    Duel,
-    Evidence,
+    ChampionComparison,
     Findings,
+    Measurements,
     TestSplit,
     repeated_in,
 )
@@ -29,7 +29,7 @@ from kinemill.register.metric import claimed, claimed_interval, metric_of
 from kinemill.register.rules import Measured, Paired, Repeated, number
 from kinemill.register.smoke_test import serve_policy
 from kinemill.runtime import Policy
-from kinemill.store import Json, Ref
+from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
@@ -48,7 +48,7 @@ class PolicyEvidence:
 
     task: Task
     home: Home
-    dataset: Ref
+    dataset: ArtifactRef
     _tried: dict[int, tuple[Policy, Trials]] = field(
         default_factory=dict[int, tuple[Policy, Trials]], repr=False, compare=False
     )
@@ -60,7 +60,7 @@ class PolicyEvidence:
             return Findings(_measured(self.trials(challenger), metric.name))
         return Findings(_errors(self.errors(challenger), self._logs))
 
-    def compare(self, challenger: Any, champion: Any) -> Duel:
+    def compare(self, challenger: Any, champion: Any) -> ChampionComparison:
         """Try policies from the same starts, or measure their actions at the same rows."""
         if metric_of(self.task).larger:
             return self._duel(self.trials(challenger), self.trials(champion))
@@ -93,18 +93,18 @@ class PolicyEvidence:
             return self.task
         return open_card(self.home, self.dataset).task(self.task)
 
-    def _duel(self, challenger: Trials, champion: Trials) -> Duel:
+    def _duel(self, challenger: Trials, champion: Trials) -> ChampionComparison:
         name = metric_of(self.task).name
         mine, theirs = (_measured(one, name) for one in (challenger, champion))
         apart = np.subtract(_values(challenger, name), _values(champion, name)).tolist()
         interval = bootstrap(apart) if apart else (math.nan, math.nan)
-        return Duel(mine, theirs, Paired(mine.error, theirs.error, interval=interval))
+        return ChampionComparison(mine, theirs, Paired(mine.error, theirs.error, interval=interval))
 
-    def _errors_of(self, challenger: Policy, champion: Policy) -> Duel:
+    def _errors_of(self, challenger: Policy, champion: Policy) -> ChampionComparison:
         own, theirs = self.errors(challenger), self.errors(champion)
         mine, other = (_errors(one, self._logs) for one in (own, theirs))
         headline = own.against(theirs, margin=self.task.promote.margin)
-        return Duel(mine, other, Paired.of(mine.error, other.error, headline, {}))
+        return ChampionComparison(mine, other, Paired.of(mine.error, other.error, headline, {}))
 
     def errors(self, policy: Policy) -> Errors:
         """Return how far a policy's actions are off those of the test split.
@@ -157,7 +157,7 @@ def _errors(errors: Errors, data: Any) -> Measured:
     return Measured(error, channels, len(errors.starts), len(data.packed.of("test")))
 
 
-def evidence_of(task: Task, home: Home, dataset: Ref) -> Evidence:
+def evidence_of(task: Task, home: Home, dataset: ArtifactRef) -> Measurements:
     """Return where the gate's own numbers about what a task learns come from."""
     kind = PolicyEvidence if task.learn.gives == "policy" else TestSplit
     return kind(task, home, dataset)

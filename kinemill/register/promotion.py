@@ -24,7 +24,7 @@ from kinemill.register.decision_service import approval_of, decide, serves
 from kinemill.register.delete_guard import protect
 from kinemill.register.gate import differences
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Evidence, serve_still
+from kinemill.register.measurements import Measurements, serve_still
 from kinemill.register.policies import evidence_of
 from kinemill.register.rules import Approval
 from kinemill.register.saved_task import task_of
@@ -52,7 +52,7 @@ def approve(
     *,
     breaking: bool = False,
     why: str = "",
-    evidence: Evidence | None = None,
+    evidence: Measurements | None = None,
 ) -> Json:
     """Record an approval of a version, and have the gate evaluate it again.
 
@@ -222,7 +222,7 @@ def _differs(tracking: Tracking, version: Version, before: int | None) -> list[s
     ]
 
 
-def _evidence(task: Task, home: Home, version: Version) -> Evidence:
+def _evidence(task: Task, home: Home, version: Version) -> Measurements:
     dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
     return evidence_of(task, home, dataset.ref)
 

@@ -24,7 +24,7 @@ from kinemill.register.mlflow_rows import put_rows
 from kinemill.register.mlflow_tables import Shown, connected, read_tables
 from kinemill.register.model_version import save
 from kinemill.register.versions import CHALLENGER, CHAMPION
-from kinemill.store import Json, Ref, open_ref
+from kinemill.store import ArtifactRef, Json, open_ref
 from kinemill.store.database import database
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
@@ -134,7 +134,7 @@ def _restore_files(tracking: Tracking, ledger: Ledger, number: int) -> None:
     if tracking.client.list_logged_model_artifacts(model):
         return
     try:
-        ref = Ref(entry.tags[tags.BUNDLE], entry.tags[tags.BUNDLE_DIGEST])
+        ref = ArtifactRef(entry.tags[tags.BUNDLE], entry.tags[tags.BUNDLE_DIGEST])
         bundle = open_ref(tracking.home, ref)
         check_bundle(bundle, entry.tags[tags.SUMS])
     except (KeyError, CorruptArtifact):

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kinemill.register.measurements import Evidence
+from kinemill.register.measurements import Measurements
 from kinemill.register.registration import Produced, Registration, register
-from kinemill.store import Json, Ref, digest, file_digest, once, read_json
+from kinemill.store import ArtifactRef, Json, digest, file_digest, get_or_build, read_json
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.promote import REFERENCES
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 
 TRAINED = "trained"
 _PUBLISHED = 1  # version of how a reference is published as a model
@@ -96,9 +96,9 @@ def register_candidates(
     task: Task,
     home: Home,
     produced: Produced,
-    references: Ref | None,
+    references: ArtifactRef | None,
     *,
-    evidence: Evidence | None = None,
+    evidence: Measurements | None = None,
     progress: Progress | None = None,
 ) -> Candidates:
     """Register the trained model, and the best reference where the gate prefers a reference.
@@ -115,7 +115,7 @@ def register_candidates(
         Blocked: the files of the reference cannot be exported or run.
     """
     first = register(task, home, produced, evidence=evidence)
-    trained, progress = Candidate(TRAINED, produced, first), progress or Silence()
+    trained, progress = Candidate(TRAINED, produced, first), progress or NullReporter()
     lost_to = lost_to_references(first)
     if references is None or not lost_to:
         return Candidates(trained, None, _why_none(first))
@@ -165,7 +165,7 @@ def why_no_reference(task: Task) -> str:
     return ", ".join(f"a reference cannot give {what}" for what, is_set in asked.items() if is_set)
 
 
-def exportable(home: Home, references: Ref) -> str | None:
+def exportable(home: Home, references: ArtifactRef) -> str | None:
     """Return the stable reference with the smallest validation error that is a model, if any."""
     from kinemill.verify.references import load_references  # imports torch
 
@@ -178,7 +178,11 @@ def exportable(home: Home, references: Ref) -> str | None:
 
 
 def _make(
-    task: Task, home: Home, trained: Produced, reference: tuple[Ref, str], progress: Progress
+    task: Task,
+    home: Home,
+    trained: Produced,
+    reference: tuple[ArtifactRef, str],
+    progress: Progress,
 ) -> Produced:
     """Publish, export and verify a reference."""
     from kinemill.export import export
@@ -190,7 +194,9 @@ def _make(
     return Produced(verified, onnx_model, model, trained.dataset, trained=trained.model)
 
 
-def publish_reference(task: Task, home: Home, dataset: Ref, references: Ref, name: str) -> Ref:
+def publish_reference(
+    task: Task, home: Home, dataset: ArtifactRef, references: ArtifactRef, name: str
+) -> ArtifactRef:
     """Publish a reference like a trained model; its description names it.
 
     Raises:
@@ -224,4 +230,4 @@ def publish_reference(task: Task, home: Home, dataset: Ref, references: Ref, nam
         "files": digest(digests),
         "version": _PUBLISHED,
     }
-    return once(home, "model", task.name, inputs, build).ref
+    return get_or_build(home, "model", task.name, inputs, build).ref

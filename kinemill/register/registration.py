@@ -20,14 +20,14 @@ from kinemill.register.decision_service import decide
 from kinemill.register.delete_guard import protect
 from kinemill.register.headline import headline_of
 from kinemill.register.ledger import Change, read_ledger
-from kinemill.register.measurements import Evidence
+from kinemill.register.measurements import Measurements
 from kinemill.register.mlflow_rows import save_rows
 from kinemill.register.model_version import create_version
 from kinemill.register.policies import evidence_of
 from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
-from kinemill.store import Json, Outcome, Ref, digest, open_ref, read_json, summary_of
+from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, read_json, summary_of
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.provenance import code
@@ -53,11 +53,11 @@ class Produced:
         run_id: the MLflow run that trained the model; None looks for it, or starts one of its own.
     """
 
-    verification: Ref
-    onnx_model: Ref
-    model: Ref
-    dataset: Ref
-    trained: Ref | None = None
+    verification: ArtifactRef
+    onnx_model: ArtifactRef
+    model: ArtifactRef
+    dataset: ArtifactRef
+    trained: ArtifactRef | None = None
     run_id: str | None = None
 
 
@@ -113,7 +113,7 @@ def register(
     produced: Produced,
     *,
     commit: str | None = None,
-    evidence: Evidence | None = None,
+    evidence: Measurements | None = None,
 ) -> Registration:
     """Register a verified model as challenger and let the gate decide whether it is champion.
 
@@ -153,7 +153,7 @@ def register(
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
 
 
-def _record(tracking: Tracking, task: Task, version: Version, dataset: Ref) -> None:
+def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactRef) -> None:
     """Write a new version to the ledger, unless it is there, with its task and rows in MLflow."""
     home, number = tracking.home, version.number
     _link(tracking, version, dataset)
@@ -220,7 +220,7 @@ def _run(tracking: Tracking, task: Task, produced: Produced, key: str) -> str:
 
 
 def _tags(
-    task: Task, home: Home, produced: Produced, bundle: Outcome, commit: str | None
+    task: Task, home: Home, produced: Produced, bundle: Artifact, commit: str | None
 ) -> dict[str, str]:
     verification = read_json(open_ref(home, bundle.ref) / "verification.json")
     metrics = verification.get("metrics", {})  # what is missing there, the gate refuses
@@ -258,7 +258,7 @@ def _reference(home: Home, produced: Produced) -> dict[str, str]:
     }
 
 
-def _link(tracking: Tracking, version: Version, dataset: Ref) -> None:
+def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:
     """Write on the run what it learned from and became, and on the model that it is registered."""
     client, run_id = tracking.client, version.run_id
     summary = summary_of(tracking.home, dataset)

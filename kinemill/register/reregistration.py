@@ -13,7 +13,7 @@ from typing import Any
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, read_sums
-from kinemill.register.rules import RULES, Contest
+from kinemill.register.rules import RULES, GateInputs
 from kinemill.register.rules.measured import TOLERANCE
 from kinemill.register.versions import Version, bundle_folder, versions_of
 from kinemill.store import Json, digest, read_json
@@ -79,7 +79,7 @@ def same_end(task: Task, old: Json, new: Json) -> bool:
 
 def _verdicts(task: Task, document: Json) -> dict[str, bool]:
     """Return how a document fares with the rules that look at nothing else."""
-    contest = Contest(task, document)
+    contest = GateInputs(task, document)
     return {line.rule: line.passed for rule in _ON_PAPER for line in RULES[rule](contest)}
 
 

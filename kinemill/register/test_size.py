@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from kinemill.register.comparison import Contest
+from kinemill.register.comparison import GateInputs
 from kinemill.register.opponents import headlines
 
 _ROUNDING = 1e-9  # effective numbers are sums of rounded shares
@@ -22,7 +22,7 @@ class Amount:
     episodes: int
     blocks: float = math.nan
 
-    def lacks(self, contest: Contest) -> list[str]:
+    def lacks(self, contest: GateInputs) -> list[str]:
         """Return what there is too little of, in words; nothing if there is enough."""
         wanted = contest.task.promote
         found = list[str]()
@@ -37,7 +37,7 @@ class Amount:
         return told if math.isnan(self.blocks) else f"{told}, {self.blocks:.2g} independent blocks"
 
 
-def amount_of(contest: Contest) -> Amount:
+def amount_of(contest: GateInputs) -> Amount:
     """Return how much test data a contest has.
 
     Whole episodes are known to be independent of one another, and a comparison over them says by
@@ -53,7 +53,7 @@ def amount_of(contest: Contest) -> Amount:
     return Amount(episodes, min(blocks, default=math.nan))
 
 
-def is_enough(contest: Contest) -> bool:
+def is_enough(contest: GateInputs) -> bool:
     """Return whether there is as much test data as the task asks for."""
     return not amount_of(contest).lacks(contest)
 

@@ -18,7 +18,7 @@ from kinemill.register.provenance_chain import Link, custody
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, mark, name_of, table
-from kinemill.store import Json, Ref, read_json
+from kinemill.store import ArtifactRef, Json, read_json
 from kinemill.store.home import Home
 from kinemill.store.provenance import CHANGED
 from kinemill.task.promote import RETURN, SUCCESS
@@ -180,7 +180,9 @@ def _data(home: Home, link: Link | None) -> str:
         return ""
     if (link.folder / CARD).is_file():
         return _environment(read_json(link.folder / CARD))
-    packed = load_dataset(home, Ref(link.folder.relative_to(home.root).as_posix(), link.digest))
+    packed = load_dataset(
+        home, ArtifactRef(link.folder.relative_to(home.root).as_posix(), link.digest)
+    )
     charts = [figure(name, packed.units[name], chart) for name, chart in histograms(packed).items()]
     counts = {split: len(packed.of(split)) for split in STYLES}
     key = {STYLES[split]: f"{split}, {count} episodes" for split, count in counts.items() if count}

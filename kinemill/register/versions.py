@@ -12,7 +12,7 @@ from kinemill.register import tags
 from kinemill.register.mlflow_tables import read_tables
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import Json, Ref, once, open_ref
+from kinemill.store import ArtifactRef, Json, get_or_build, open_ref
 from kinemill.store.home import Home
 from kinemill.tracking import Tracking, open_tracking
 
@@ -162,7 +162,7 @@ def bundle_folder(home: Home, version: Version) -> Path:
         )
     home.inside(stamped[tags.BUNDLE], version.name)
     try:
-        return open_ref(home, Ref(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
+        return open_ref(home, ArtifactRef(stamped[tags.BUNDLE], stamped[tags.BUNDLE_DIGEST]))
     except CorruptArtifact as damage:
         return _download(open_tracking(home), version, damage)
 
@@ -176,7 +176,7 @@ def _download(tracking: Tracking, version: Version, damage: CorruptArtifact) -> 
 
     inputs = {"sums": version.tags[tags.SUMS]}
     try:
-        fetched = once(tracking.home, "fetched", version.task, inputs, build)
+        fetched = get_or_build(tracking.home, "fetched", version.task, inputs, build)
     except (MlflowException, CorruptArtifact, OSError) as error:
         last = str(error).strip().splitlines()[-1]
         raise CorruptArtifact(

@@ -7,15 +7,15 @@ from kinemill.register import tags
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, aliases_of, find_version, parse_address
 from kinemill.registry import nearest
-from kinemill.store import Ref, open_ref
+from kinemill.store import ArtifactRef, open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.train import start_in
 
 
-def start_of(task: Task, home: Home) -> Start | None:
+def start_of(task: Task, home: Home) -> WarmStart | None:
     """Return the model that `learn.start_from` stands for now, or None if a training starts anew.
 
     An alias is looked up, so that what is trained names the version that it stood for.
@@ -43,14 +43,14 @@ def start_of(task: Task, home: Home) -> Start | None:
         home.inside(stamped.get(tag, ""), version.name)
     try:
         ref = trained_in(version)
-        return Start(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
+        return WarmStart(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
     except (KeyError, CorruptArtifact) as error:
         what = "its weights are gone, or of an earlier kinemill"
         fix = f"kinemill run {name} with the same logs and settings makes them again"
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
 
 
-def trained_in(version: Version) -> Ref:
+def trained_in(version: Version) -> ArtifactRef:
     """Return the model that was trained for a version: not the reference that it may serve.
 
     Raises:
@@ -58,8 +58,8 @@ def trained_in(version: Version) -> Ref:
     """
     stamped = version.tags
     if tags.REFERENCE not in stamped:
-        return Ref(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
-    return Ref(stamped[tags.TRAINED_FOLDER], stamped[tags.TRAINED])
+        return ArtifactRef(stamped[tags.MODEL_FOLDER], stamped[tags.MODEL])
+    return ArtifactRef(stamped[tags.TRAINED_FOLDER], stamped[tags.TRAINED])
 
 
 def _note(version: Version) -> str:

@@ -93,9 +93,9 @@ class Simulator:
             raise BadInput(beside, "is not there", expected="what C is made from")
         # By name: what a robot has may lack `onnx`, and this layer is below it.
         compiling = importlib.import_module("kinemill.export.native_library")
-        self.quicken(compiling.compile_rollout(self._arguments[2]))
+        self.tune_process(compiling.compile_rollout(self._arguments[2]))
 
-    def quicken(self, compiled: CompiledRollout) -> None:
+    def tune_process(self, compiled: CompiledRollout) -> None:
         """Let machine code work `rollout` out from now on, after comparing it with the ONNX file.
 
         Raises:

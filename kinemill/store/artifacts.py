@@ -17,8 +17,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
-from kinemill.store.atomic_write import Move, hasten, settle
-from kinemill.store.digests import believe, file_digest, own_digest
+from kinemill.store.atomic_write import Move, settle, start_writeback
+from kinemill.store.digests import cache_digest, file_digest, own_digest
 from kinemill.store.disk_space import telling
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
@@ -35,7 +35,7 @@ SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
-class Ref:
+class ArtifactRef:
     """What travels between stages: a folder below the home, and the digest of its manifest."""
 
     path: str
@@ -46,21 +46,21 @@ class Ref:
         return {"path": self.path, "digest": self.digest}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, str]) -> "Ref":
+    def from_json(cls, value: Mapping[str, str]) -> "ArtifactRef":
         """Read a reference back from its JSON object."""
         return cls(path=value["path"], digest=value["digest"])
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Artifact:
     """What one stage published: its reference, its numbers, and whether it was there before."""
 
-    ref: Ref
+    ref: ArtifactRef
     summary: Json
     known: bool
 
 
-def open_ref(home: Home, ref: Ref) -> Path:
+def open_ref(home: Home, ref: ArtifactRef) -> Path:
     """Return the folder behind `ref` after checking every file in it against its sha256.
 
     What is damaged makes the caches of its task doubtful: without them the next run looks at
@@ -75,7 +75,7 @@ def open_ref(home: Home, ref: Ref) -> Path:
 
 
 @contextmanager
-def _looking(home: Home, ref: Ref) -> Generator[Path]:
+def _looking(home: Home, ref: ArtifactRef) -> Generator[Path]:
     """Yield the folder behind `ref`; if it turns out to be damaged, so may be others."""
     folder = home.root / ref.path
     bring(home, folder)
@@ -97,7 +97,7 @@ def drop_indexes(home: Home, task: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def summary_of(home: Home, ref: Ref) -> Json:
+def summary_of(home: Home, ref: ArtifactRef) -> Json:
     """Return the numbers published with `ref`; of the files, theirs alone is looked at.
 
     Raises:
@@ -107,7 +107,7 @@ def summary_of(home: Home, ref: Ref) -> Json:
         return parse_json(folder / SUMMARY, read_checked(folder, ref.digest, SUMMARY))
 
 
-def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
+def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
     """Return the outcome already published under `key`, or None; a damaged one is moved aside."""
     folder = _place(home, stage, task, key)
     if not bring(home, folder):
@@ -118,23 +118,23 @@ def find(home: Home, stage: str, task: str, key: str) -> Outcome | None:
             return None
     with suppress(OSError):  # a home that may only be read
         os.utime(folder)  # in use: `kinemill gc` leaves it alone
-    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 
-def peek(home: Home, stage: str, task: str, key: str) -> Outcome | None:
+def peek(home: Home, stage: str, task: str, key: str) -> Artifact | None:
     """Return the outcome published under `key` as it stands: nothing is checked or moved."""
     folder = _place(home, stage, task, key)
     if not (folder / MANIFEST).is_file():
         return None
-    return Outcome(_ref(home, folder), read_json(folder / SUMMARY), known=True)
+    return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 
 def _place(home: Home, stage: str, task: str, key: str) -> Path:
     return home.store / stage / task / key[:32]
 
 
-def _ref(home: Home, folder: Path) -> Ref:
-    return Ref(folder.relative_to(home.root).as_posix(), file_digest(folder / MANIFEST))
+def _ref(home: Home, folder: Path) -> ArtifactRef:
+    return ArtifactRef(folder.relative_to(home.root).as_posix(), file_digest(folder / MANIFEST))
 
 
 def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
@@ -159,9 +159,9 @@ def _set_aside(home: Home, folder: Path) -> None:
         folder.rename(aside / f"{folder.name}-{uuid4().hex}")
 
 
-def once(
+def get_or_build(
     home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
-) -> Outcome:
+) -> Artifact:
     """Return the outcome for `inputs`, building and publishing it only when it is not there yet.
 
     Args:
@@ -180,7 +180,7 @@ def once(
 class Staged:
     """An outcome that is written aside: it is there once it is published."""
 
-    ref: Ref
+    ref: ArtifactRef
     summary: Json
     aside: Path
     key: str
@@ -196,8 +196,8 @@ class Staged:
 
 def stage_outcome(
     home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
-) -> Outcome | Staged:
-    """Return the outcome for `inputs`, or build it aside; see `once` for the arguments."""
+) -> Artifact | Staged:
+    """Return the outcome for `inputs`, or build it aside; see `get_or_build` for the arguments."""
     key = digest(inputs)
     if known := find(home, stage, task, key):
         return known
@@ -214,13 +214,13 @@ def stage_outcome(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     path = _place(home, stage, task, key).relative_to(home.root).as_posix()
-    ref = Ref(path, hashlib.sha256(text.encode()).hexdigest())
+    ref = ArtifactRef(path, hashlib.sha256(text.encode()).hexdigest())
     return Staged(ref, read_json(aside / SUMMARY), aside, key)
 
 
 def publish_staged(
     home: Home, staged: Sequence[Staged], before: Sequence[Move] = (), after: Sequence[Move] = ()
-) -> list[Outcome]:
+) -> list[Artifact]:
     """Publish outcomes that were written aside, at once.
 
     Args:
@@ -241,9 +241,9 @@ def publish_staged(
             one.discard()
 
 
-def _published(home: Home, staged: Staged) -> Outcome:
+def _published(home: Home, staged: Staged) -> Artifact:
     if not staged.aside.exists():  # it got its place
-        return Outcome(staged.ref, staged.summary, known=False)
+        return Artifact(staged.ref, staged.summary, known=False)
     stage, task, _ = Path(staged.ref.path).parts[-3:]
     if theirs := find(home, stage, task, staged.key):
         return theirs
@@ -255,8 +255,8 @@ def _seal(folder: Path, made_from: Json, summary: Json) -> str:
     (folder / SUMMARY).write_text(json.dumps(summary, allow_nan=False) + "\n")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
-        hasten(path)
-        believe(path, own_digest(path))
+        start_writeback(path)
+        cache_digest(path, own_digest(path))
     text = manifest_of(folder, made_from, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)
     return text

@@ -51,7 +51,7 @@ def settle(moves: Sequence[Move]) -> list[bool]:
     return got
 
 
-def hasten(path: Path) -> None:
+def start_writeback(path: Path) -> None:
     """Let the disk begin with a large file while it is still read or hashed; nothing is promised.
 
     What is settled later is on the disk by then: 120 MB take 60 ms that nobody waits for. Nor does

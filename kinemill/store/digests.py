@@ -70,7 +70,7 @@ def own_digest(path: Path) -> str:
     return digest
 
 
-def believe(path: Path, digest: str) -> None:
+def cache_digest(path: Path, digest: str) -> None:
     """Remember the digest of a file that this process has just written where nobody else does."""
     _note(_look(path), digest)
 

@@ -3,42 +3,42 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kinemill.store import Json, Outcome, Ref, Staged, publish_staged, stage_outcome
+from kinemill.store import Artifact, ArtifactRef, Json, Staged, publish_staged, stage_outcome
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 
-Once = Callable[[str, str, Mapping[str, object], Callable[[Path], Json]], Outcome]
+Once = Callable[[str, str, Mapping[str, object], Callable[[Path], Json]], Artifact]
 
 
 def together(
     home: Home,
-    make: Callable[[Once], Outcome],
-    after: Callable[[Outcome], Sequence[Move]] = lambda _: (),
-) -> Outcome:
+    make: Callable[[Once], Artifact],
+    after: Callable[[Artifact], Sequence[Move]] = lambda _: (),
+) -> Artifact:
     """Publish outcomes that build on each other at once, as each by itself waits for the disk.
 
     Args:
         home: where the store lives.
-        make: asks for each by a function like `once`, without the home, in the order in which they
-            are to be in their places, and returns the last; asked again where another process was
-            faster with one and has found something else.
+        make: requests each from a function like `get_or_build`, without the home, in the order of
+            their publication, and returns the last. It is called again if another process published
+            one of them first with other content.
         after: says which files are to follow the last, given that; what has no place is removed.
     """
     while True:
-        staged, moves = dict[Ref, Staged](), list[Move]()
+        staged, moves = dict[ArtifactRef, Staged](), list[Move]()
 
         def stage(
             stage: str,
             task: str,
             inputs: Mapping[str, object],
             build: Callable[[Path], Json],
-            staged: dict[Ref, Staged] = staged,
-        ) -> Outcome:
+            staged: dict[ArtifactRef, Staged] = staged,
+        ) -> Artifact:
             made = stage_outcome(home, stage, task, inputs, build)
-            if isinstance(made, Outcome):
+            if isinstance(made, Artifact):
                 return made
             staged[made.ref] = made
-            return Outcome(made.ref, made.summary, known=False)
+            return Artifact(made.ref, made.summary, known=False)
 
         try:
             outcome = make(stage)

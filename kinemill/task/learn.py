@@ -173,5 +173,5 @@ class Learn(Plugin):
         Args:
             task: the `Task` whose `learn` this is.
             data: what `open` returned.
-            bench: a `kinemill.train.context.Bench`: folder, listeners, device, what to start from.
+            bench: a `kinemill.train.context.TrainingContext`: folder, listeners, device, warm start.
         """

@@ -38,7 +38,7 @@ class Progress(Protocol):
         ...
 
 
-class Silence:
+class NullReporter:
     """A Tracker and Progress that nobody listens to."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ class Champion(Protocol):
 
 
 @dataclass(frozen=True)
-class Start:
+class WarmStart:
     """The model that a training starts from.
 
     Attributes:

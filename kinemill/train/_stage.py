@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.store import Json, Outcome, Ref, digest, find, once, publish_file
+from kinemill.store import Artifact, ArtifactRef, Json, digest, find, get_or_build, publish_file
 from kinemill.store.disk_space import warn
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence, Start
+from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.tracking.metric_logger import logged
 from kinemill.train.checkpoint import INDEX, Kept, clear
-from kinemill.train.context import Bench, Listeners
+from kinemill.train.context import Listeners, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, latest_unfinished, note_inputs, refuse_changes
 from kinemill.train.run_config import CONFIG, config_text, in_short, plot_curves
@@ -22,13 +22,15 @@ from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_
 
 STAGE = "model"
 _GO, _KNOWN = b"go", b"known"  # what the first of several processes tells the others
-BYSTANDERS = (  # what of `learn` no weights depend on, but for how a machine rounds
+UNHASHED_KEYS = (  # what of `learn` no weights depend on, but for how a machine rounds
     *("log_every", "save_every", "keep", "evaluate_with"),
     *("device", "threads", "halve_batch"),
 )
 
 
-def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) -> Json:
+def _inputs(
+    task: Task, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
+) -> Json:
     """Return what the model depends on; how often to log or save is not part of it.
 
     Of a model to start from it is what it is, not how it was named.
@@ -36,9 +38,11 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) ->
     learn = task.part("learn")["learn"]
     if learn["start_from"] is not None and start is None:
         where = f"learn.start_from: {learn['start_from']}"
-        raise BadInput(where, "was not looked up", fix="hand the `Start` that it stands for over")
+        raise BadInput(
+            where, "was not looked up", fix="hand the `WarmStart` that it stands for over"
+        )
     learn["start_from"] = start.digest if start is not None else None
-    for bystander in BYSTANDERS:
+    for bystander in UNHASHED_KEYS:
         learn.pop(bystander)
     return {
         "version": task.learn.version,
@@ -49,7 +53,11 @@ def _inputs(task: Task, dataset: Ref, training_set: Ref, start: Start | None) ->
 
 
 def job_folder(
-    task: Task, home: Home, dataset: Ref, training_set: Ref, start: Start | None = None
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None = None,
 ) -> Path:
     """Return the folder of this training's checkpoints, which a rerun goes on from."""
     return home.runs / task.name / key_of(_inputs(task, dataset, training_set, start))
@@ -58,8 +66,8 @@ def job_folder(
 def refuse_other(
     task: Task,
     home: Home,
-    data: tuple[Ref, Ref],
-    start: Start | None = None,
+    data: tuple[ArtifactRef, ArtifactRef],
+    start: WarmStart | None = None,
     among: Collection[str] | None = None,
 ) -> None:
     """Pass if training now goes on with the task's latest unfinished training, or that is over.
@@ -88,8 +96,12 @@ def refuse_other(
 
 
 def find_model(
-    task: Task, home: Home, dataset: Ref, training_set: Ref, start: Start | None = None
-) -> Outcome | None:
+    task: Task,
+    home: Home,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
+    start: WarmStart | None = None,
+) -> Artifact | None:
     """Return the model already trained from just this, or None."""
     return find(home, STAGE, task.name, digest(_inputs(task, dataset, training_set, start)))
 
@@ -97,11 +109,11 @@ def find_model(
 def train(
     task: Task,
     home: Home,
-    dataset: Ref,
-    training_set: Ref,
+    dataset: ArtifactRef,
+    training_set: ArtifactRef,
     listeners: Listeners,
-    start: Start | None = None,
-) -> Outcome:
+    start: WarmStart | None = None,
+) -> Artifact:
     """Train in this process and publish the best weights; go on from a checkpoint if there is one.
 
     Args:
@@ -139,13 +151,17 @@ def train(
         with logged(task, folder, listeners) as heard, deterministic:
             return _train_into(aside, task, data, folder, heard, start)
 
-    outcome = once(home, STAGE, task.name, _inputs(task, dataset, training_set, start), build)
+    outcome = get_or_build(
+        home, STAGE, task.name, _inputs(task, dataset, training_set, start), build
+    )
     _tell_crew(_KNOWN) if not built else None
     clear(folder, Kept.of(task.learn))
     return outcome
 
 
-def follow(task: Task, home: Home, data: tuple[Ref, Ref], start: Start | None = None) -> None:
+def follow(
+    task: Task, home: Home, data: tuple[ArtifactRef, ArtifactRef], start: WarmStart | None = None
+) -> None:
     """Take part in a training that another process leads, see `kinemill.train.ddp`.
 
     Args:
@@ -166,7 +182,13 @@ def follow(task: Task, home: Home, data: tuple[Ref, Ref], start: Start | None = 
     opened = learn.open(home, *data)
     with determined(on=learn.deterministic):
         module, objective = learn.prepare(task, *opened, pick_device(learn.device), start)
-        fit(module, objective, learn, job_folder(task, home, *data, start), (Silence(), Silence()))
+        fit(
+            module,
+            objective,
+            learn,
+            job_folder(task, home, *data, start),
+            (NullReporter(), NullReporter()),
+        )
 
 
 def _tell_crew(word: bytes) -> None:
@@ -177,7 +199,7 @@ def _tell_crew(word: bytes) -> None:
 
 
 def _train_into(
-    aside: Path, task: Task, data: Any, folder: Path, listeners: Listeners, start: Start | None
+    aside: Path, task: Task, data: Any, folder: Path, listeners: Listeners, start: WarmStart | None
 ) -> Json:
     import torch
     from safetensors.torch import save_file
@@ -187,7 +209,7 @@ def _train_into(
     torch.set_num_threads(task.learn.threads)
     device = pick_device(task.learn.device)
     _tell(task, device, folder, listeners)
-    found = task.learn.train(task, data, Bench(folder, listeners, device, start))
+    found = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
     most = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     listeners[1].say(f"most memory taken: {most}")
     weights = {name: value.cpu().contiguous() for name, value in found.weights.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 from kinemill.models.heads import Draws
 from kinemill.runtime.policy_layout import SEED, PolicyLayout
 from kinemill.train.chunks import Chunk
-from kinemill.train.obs_encoder import Sight
+from kinemill.train.obs_encoder import ObsEncoder
 from kinemill.train.policy import PolicyModule
 
 LARGEST = float(torch.finfo(torch.float32).max)
@@ -36,7 +36,7 @@ class Memory:
     carried: bool
 
 
-class Cloned(PolicyModule):
+class BCPolicy(PolicyModule):
     """A policy learned from demonstrations.
 
     Args:
@@ -55,7 +55,7 @@ class Cloned(PolicyModule):
     def __init__(
         self,
         layout: PolicyLayout,
-        parts: tuple[Sight, Any, Any],
+        parts: tuple[ObsEncoder, Any, Any],
         memory: Memory,
         chunk: Chunk,
         scale: Mapping[str, Tensor],

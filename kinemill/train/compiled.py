@@ -152,8 +152,8 @@ def pays(operations: int, steps: int) -> bool:
         operations: of loss and gradient, run one after the other.
         steps: to do.
     """
-    once, each = COMPILING
-    return steps * operations * WON > once + each * operations
+    get_or_build, each = COMPILING
+    return steps * operations * WON > get_or_build + each * operations
 
 
 def has_compiler() -> bool:

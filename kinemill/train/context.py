@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.store import Json
-from kinemill.task.protocols import Progress, Start, Tracker
+from kinemill.task.protocols import Progress, Tracker, WarmStart
 
 Listeners = tuple[Tracker, Progress]
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrainingContext:
     """Where a training works.
 
     Attributes:
@@ -24,7 +24,7 @@ class Bench:
     folder: Path
     listeners: Listeners
     device: Any
-    start: Start | None = None
+    start: WarmStart | None = None
 
 
 @dataclass(frozen=True)

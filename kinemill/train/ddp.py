@@ -29,7 +29,7 @@ _SEEDS = 7_368_787  # between the seeds of two processes
 
 
 @dataclass(frozen=True)
-class Crew:
+class ProcessGroup:
     """The processes of a training.
 
     Attributes:
@@ -103,15 +103,15 @@ class Crew:
             distributed.broadcast(value, 0)
 
 
-def crew() -> Crew:
+def crew() -> ProcessGroup:
     """Return the processes of which this is one."""
     if not distributed.is_available() or not distributed.is_initialized():
-        return Crew()
-    return Crew(distributed.get_rank(), distributed.get_world_size())
+        return ProcessGroup()
+    return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
 
 
 @contextmanager
-def joined(device: str) -> Generator[Crew]:
+def joined(device: str) -> Generator[ProcessGroup]:
     """Be one of the processes that the environment tells of (`RANK`, `WORLD_SIZE`, ...), inside.
 
     Args:
@@ -130,7 +130,7 @@ def joined(device: str) -> Generator[Crew]:
         distributed.destroy_process_group()
 
 
-def tell_tensors(own: Crew, content: Any) -> Any:
+def tell_tensors(own: ProcessGroup, content: Any) -> Any:
     """Return tensors by group and name, and a JSON document, or None, as the leader has them.
 
     Args:

@@ -16,7 +16,7 @@ from torch import Tensor
 from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 
 HELD = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
@@ -35,7 +35,7 @@ class Demonstrations:
     media: MediaSet | None = None
 
     @classmethod
-    def open(cls, home: Home, ref: Ref) -> "Demonstrations":
+    def open(cls, home: Home, ref: ArtifactRef) -> "Demonstrations":
         """Open a dataset or a training set."""
         packed = load_dataset(home, ref)
         beside = Media.read(home.root / ref.path) is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 
 
-class Sight(nn.Module):
+class ObsEncoder(nn.Module):
     """Inputs by name -> (B, F).
 
     Args:

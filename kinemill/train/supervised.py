@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 from kinemill.task.learn import Learn
-from kinemill.train.context import Bench, Trained
+from kinemill.train.context import Trained, TrainingContext
 
 
 class Supervised(Learn):
@@ -38,7 +38,7 @@ class Supervised(Learn):
     def preparing(self) -> Any:
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
-    def train(self, task: Any, data: Any, bench: Bench) -> Trained:
+    def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:
         """Train what `prepare` makes; `evaluate_with` is asked at each evaluation."""
         from kinemill.train.eval_callback import watch_of
         from kinemill.train.loop import fit

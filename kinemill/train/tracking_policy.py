@@ -24,7 +24,7 @@ _RATES, _TURNS = 0.1, 0.25  # what rates of joints and of the trunk are multipli
 _WIDE = (0.1, 0.1, 0.5)  # what a command is divided by: m/s, m/s, rad/s
 
 
-class TrackedPolicy(PolicyModule):
+class TrackingPolicy(PolicyModule):
     """Targets of leg joints from attitude, rates, joints and command.
 
     Args:
@@ -82,7 +82,7 @@ def _body(observation: Tensor) -> Tensor:
 def see(
     observed: Floats, phases: Floats, added: Floats, reference: Reference, which: Any
 ) -> NDArray[np.float32]:
-    """Return what the network sees of observations (B, 30), as `TrackedPolicy` works it out.
+    """Return what the network sees of observations (B, 30), as `TrackingPolicy` works it out.
 
     Args:
         observed: as the walker gives them.

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.layout import Layout
 from kinemill.train.warm_start import described, load_model
@@ -16,7 +16,7 @@ from kinemill.train.warm_start import described, load_model
 _ALIKE = ("states", "actions", "angles", "outputs", "history", "dt", "window", "integrator")
 
 
-def start_weights(module: Any, start: Start, units: Mapping[str, str]) -> None:
+def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> None:
     """Set the weights and the scaling of `module` to those of an earlier model.
 
     A single earlier model is where every member of an ensemble starts.

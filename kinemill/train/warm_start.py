@@ -7,7 +7,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Json, digest, file_digest, read_json
 from kinemill.store.formats import Format
 from kinemill.task.document import Task
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 
 WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
 FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
@@ -22,7 +22,7 @@ def described(folder: Path) -> Json:
     return FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
 
 
-def start_in(folder: Path) -> Start:
+def start_in(folder: Path) -> WarmStart:
     """Return the model in a folder as published by the stage `model`.
 
     Raises:
@@ -36,7 +36,7 @@ def start_in(folder: Path) -> Start:
             expected="the folder of a trained model, or models:/TASK@champion",
         )
     found = digest({name: file_digest(folder / name) for name in names})
-    return Start(str(folder), found, str(folder))
+    return WarmStart(str(folder), found, str(folder))
 
 
 def description_of(task: Task, data: Any, dataset_digest: str) -> Json:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import PackedDataset, load_dataset
-from kinemill.store import Outcome
+from kinemill.store import Artifact
 from kinemill.task import Task
 from kinemill.tune.search import Search, history_of
 
@@ -14,7 +14,7 @@ WINDOWS = 2048  # evenly spread; more would cost time and move the error little
 BATCH = 512
 
 
-def judge(search: Search, task: Task, model: Outcome) -> float:
+def judge(search: Search, task: Task, model: Artifact) -> float:
     """Return the validation error of a trained model, in spreads of the channels in training.
 
     Root mean square over all states, steps and windows; infinity where not finite. Every trial

@@ -12,7 +12,7 @@ from kinemill.task import Task
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class TuneObjective:
     """The number of a trial.
 
     Attributes:
@@ -47,12 +47,14 @@ class Yardstick:
         return f"{1 - error / own:.0%} less"
 
 
-def yardstick_of(task: Task) -> Yardstick:
+def yardstick_of(task: Task) -> TuneObjective:
     """Return what trials of a task are judged by."""
     if task.learn.type == "dynamics":
         ahead = f"{task.verify.horizon * task.dt:.4g} s ({task.verify.horizon} steps)"
-        return Yardstick(unit="spreads", means=f"of channels on validation episodes, over {ahead}")
+        return TuneObjective(
+            unit="spreads", means=f"of channels on validation episodes, over {ahead}"
+        )
     tried = not task.learn.from_logs or (task.learn.type == "motion" and task.environment)
     if tried:
-        return Yardstick("return", more=True, means="on average in the task's environment")
-    return Yardstick()
+        return TuneObjective("return", more=True, means="on average in the task's environment")
+    return TuneObjective()

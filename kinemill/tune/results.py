@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from kinemill.store import Json
-from kinemill.tune.objective import Yardstick, yardstick_of
+from kinemill.tune.objective import TuneObjective, yardstick_of
 from kinemill.tune.search import Search
 from kinemill.tune.settings import write_settings
 from kinemill.tune.study import OWN, WHY, ended_early, open_study
@@ -53,7 +53,7 @@ class Line:
     why: str | None
     run: str | None
     facts: Json
-    yardstick: Yardstick
+    yardstick: TuneObjective
 
     def told(self) -> str:
         """Say in one line what became of the trial."""
@@ -96,7 +96,7 @@ def lines(search: Search) -> list[Line]:
     return [_line(trial, early.get(trial.number), yardstick) for trial in trials]
 
 
-def _line(trial: FrozenTrial, early: Json | None, yardstick: Yardstick) -> Line:
+def _line(trial: FrozenTrial, early: Json | None, yardstick: TuneObjective) -> Line:
     told, steps = trial.user_attrs, trial.intermediate_values
     last = max(steps, default=None)
     return Line(

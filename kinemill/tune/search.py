@@ -7,10 +7,10 @@ from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
-from kinemill.store import Json, Ref, digest, publish_file, publish_json, read_json
+from kinemill.store import ArtifactRef, Json, digest, publish_file, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.task.search import Given, chosen, single_choices
 from kinemill.tune.defaults import Known, default_space
 
@@ -36,13 +36,13 @@ class Search:
 
     name: str
     home: Home
-    dataset: Ref
+    dataset: ArtifactRef
     overrides: Json
     space: Json
     history: int
     horizon: int
     prunes: bool
-    start: Start | None = None
+    start: WarmStart | None = None
 
     @property
     def folder(self) -> Path:
@@ -72,9 +72,9 @@ def folder_of(home: Home, name: str) -> Path:
 def begin(
     task: Task,
     home: Home,
-    dataset: Ref,
+    dataset: ArtifactRef,
     overrides: Mapping[str, Any],
-    start: Start | None = None,
+    start: WarmStart | None = None,
 ) -> Search:
     """Describe the search that a task asks for, and keep the description in its folder.
 
@@ -121,7 +121,7 @@ def _plain_space(task: Task) -> tuple[Json, int]:
     return task.tune.space or default_space(task), 0
 
 
-def _space(task: Task, home: Home, dataset: Ref) -> tuple[Json, int]:
+def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
     """Return the space of a task, and the longest history in it.
 
     Raises:
@@ -167,10 +167,10 @@ def _to_json(search: Search) -> Json:
 def read_search(folder: Path) -> Search:
     """Read back the description of a search from its folder."""
     found = read_json(folder / JOB)
-    dataset, start = Ref.from_json(found.pop("dataset")), found.pop("start")
+    dataset, start = ArtifactRef.from_json(found.pop("dataset")), found.pop("start")
     return Search(
         home=Home(folder.parents[2]),
         dataset=dataset,
-        start=Start(**start) if start else None,
+        start=WarmStart(**start) if start else None,
         **found,
     )

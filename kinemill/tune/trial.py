@@ -13,9 +13,9 @@ from optuna.trial import Trial, TrialState
 
 from kinemill.augment import augment
 from kinemill.errors import KinemillError, TrainingFailed
-from kinemill.store import Outcome, publish_json
+from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
-from kinemill.task.protocols import Progress, Silence, Tracker
+from kinemill.task.protocols import NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import find_model, job_folder, train
 from kinemill.tune.evaluation import judge
@@ -145,7 +145,7 @@ def work(
 def _tracker(search: Search, bounds: Bounds, trial: Trial) -> Tracker:
     """Start the MLflow run of a trial within that of the search."""
     if bounds.parent is None:
-        return Silence()
+        return NullReporter()
     task = search.task().name
     run = start_run(
         search.home,
@@ -164,7 +164,7 @@ def _model(
     trial: Trial,
     task: Task,
     listeners: tuple[Tracker, Progress],
-) -> Outcome:
+) -> Artifact:
     """Return the model of a trial, trained in this process unless it is known."""
     home, dataset = search.home, search.dataset
     training_set = augment(task, home, dataset).ref if task.learn.from_logs else dataset
@@ -191,7 +191,7 @@ def _end(trial: Trial, tracker: Tracker, status: Status, told: str, began: float
         tracker.end(status)
 
 
-def _note_run(bounds: Bounds, tracker: Tracker, model: Outcome) -> None:
+def _note_run(bounds: Bounds, tracker: Tracker, model: Artifact) -> None:
     """Note which run trained a model, where registration looks for it."""
     if bounds.tracked_models is None or not isinstance(tracker, MlflowTracker):
         return

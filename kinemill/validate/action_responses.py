@@ -73,7 +73,7 @@ def gather(sketches: dict[str, Json | None]) -> Json | None:
     if not known:
         return None
     square, product = _sums(_stack(list(known.values())))
-    return few(
+    return truncate(
         {
             "recordings": len(known),
             "square": square.ravel().tolist(),
@@ -96,7 +96,7 @@ def together(gathered: Iterable[Json | None]) -> Json | None:
     }
 
 
-def few(part: Json) -> Json:
+def truncate(part: Json) -> Json:
     """Return a part with as many recordings by name as a shard keeps: those least explained."""
     named = part["strangest"]
     if len(named) <= STRANGEST:

@@ -19,7 +19,7 @@ from kinemill.parallel import in_groups
 from kinemill.store import Json, Staged, publish_staged
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.episodes import rules
 from kinemill.validate.shard_results import judge_recording
 
@@ -71,7 +71,7 @@ def backfill(task: Task, home: Home, wanted: Range, progress: Progress | None = 
         )
     read = judged = 0
     for first in range(0, len(chosen), BATCH):
-        some = _judge(task, home, chosen[first : first + BATCH], progress or Silence())
+        some = _judge(task, home, chosen[first : first + BATCH], progress or NullReporter())
         read, judged = read + some[0], judged + some[1]
     return {"task": task.name, "recordings": len(chosen), "read": read, "judged": judged}
 

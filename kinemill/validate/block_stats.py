@@ -12,7 +12,7 @@ import numpy as np
 from kinemill.validate.faults import BLOCK, Array, Values, blocks, changes, remembered
 
 
-class Looks(NamedTuple):
+class BlockStats(NamedTuple):
     """A channel (n,), n at least one, in b blocks of rows.
 
     Attributes:
@@ -34,12 +34,12 @@ class Looks(NamedTuple):
     fall: float
 
 
-def looks_of(values: Values, name: str) -> Looks:
+def block_stats(values: Values, name: str) -> BlockStats:
     """Look over a channel, once for a track."""
     return remembered(values, ("looks", name), lambda: _look(values[name]))
 
 
-def _look(values: Array) -> Looks:
+def _look(values: Array) -> BlockStats:
     lows, highs, rises, falls = (list[float]() for _ in range(4))
     total = 0.0
     for part, change in zip(blocks(values), changes(values), strict=True):
@@ -52,12 +52,12 @@ def _look(values: Array) -> Looks:
     rise, fall = (np.array(rises).max(), np.array(falls).min()) if rises else (0.0, 0.0)
     every = np.array(lows), np.array(highs)
     span = float(every[0].min()), float(every[1].max())
-    return Looks(*span, *every, float(total), float(rise), float(fall))
+    return BlockStats(*span, *every, float(total), float(rise), float(fall))
 
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
     """Return least and largest value of a channel; NaN where a row is NaN."""
-    looks = looks_of(values, name)
+    looks = block_stats(values, name)
     return looks.low, looks.high
 
 
@@ -72,19 +72,19 @@ def rounding(low: float, high: float) -> float:
 
 def within(values: Values, name: str, most: float) -> bool:
     """Return whether every |value| of a channel is at most `most`; False if one is NaN."""
-    looks = looks_of(values, name)
+    looks = block_stats(values, name)
     return looks.low >= -most and looks.high <= most
 
 
 def whole(values: Values, name: str) -> bool:
     """Tell whether a channel is finite in every row."""
-    looks = looks_of(values, name)
+    looks = block_stats(values, name)
     return isfinite(looks.low) and isfinite(looks.high)
 
 
 def largest_step(values: Values, name: str) -> float:
     """Return the largest |x[k+1] - x[k]| of a channel; NaN where a row is NaN."""
-    looks = looks_of(values, name)
+    looks = block_stats(values, name)
     return max(looks.rise, -looks.fall)
 
 
@@ -93,7 +93,7 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
 
     def work_out() -> tuple[float, float]:
         own = values[name]
-        mean = looks_of(values, name).total / len(own)
+        mean = block_stats(values, name).total / len(own)
         square, place = 0.0, np.empty(min(BLOCK, len(own)))
         for part in blocks(own):
             off = np.subtract(part, mean, out=place[: len(part)])

@@ -15,7 +15,7 @@ from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import reason
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.store import Outcome, Staged, stage_outcome
+from kinemill.store import Artifact, Staged, stage_outcome
 from kinemill.store.digests import link
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
@@ -26,7 +26,7 @@ from kinemill.validate.duplicates.similarity import sketch
 from kinemill.validate.expectations import Bound, bounds_of
 from kinemill.validate.faults import Track
 from kinemill.validate.finite_aux import with_what_is_beside
-from kinemill.validate.quarantine_release import pardon
+from kinemill.validate.quarantine_release import skip_checks
 
 STAGE, VERSION = "validated", 9
 SCHEMA = "schema"  # of one recording: what would fail the schema of all is left out before
@@ -76,7 +76,7 @@ def rules(task: Task) -> Json:
 
 def validate_recording(
     task: Task, home: Home, recording: Recording, asked: Json
-) -> Outcome | Staged:
+) -> Artifact | Staged:
     """Judge one recording, aside, or find it judged already.
 
     Args:
@@ -182,7 +182,7 @@ def _judge_track(
     as_kept = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
     values = _track_of(frame, task)
-    verdict = pardon(values, task) if recording.released else judge(values, task)
+    verdict = skip_checks(values, task) if recording.released else judge(values, task)
     verdict = with_what_is_beside(verdict, frame, task)
     label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
     found.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]

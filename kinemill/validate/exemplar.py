@@ -18,7 +18,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.reports.charts import POINTS, Band, Line, Whisker, line_chart, thinned
 from kinemill.reports.svg_grid import MOST, sheet
-from kinemill.store import Json, Ref
+from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
@@ -31,7 +31,7 @@ SIZE = (700, 130)  # px of a chart
 TRACKS = 20  # of a recording that are drawn
 
 
-def recording_sheet(task: Task, home: Home, recordings: Ref) -> str | None:
+def recording_sheet(task: Task, home: Home, recordings: ArtifactRef) -> str | None:
     """Draw the recordings as they were read: their rows, and the one of median length.
 
     Nothing where none of the sample could be read.
@@ -47,7 +47,9 @@ def recording_sheet(task: Task, home: Home, recordings: Ref) -> str | None:
     return sheet(charts, SIZE, 1, {"model": "read", "bad": "left out"})
 
 
-def episode_sheet(task: Task, home: Home, recordings: Ref, episodes: Ref) -> str | None:
+def episode_sheet(
+    task: Task, home: Home, recordings: ArtifactRef, episodes: ArtifactRef
+) -> str | None:
     """Draw what was accepted: rows kept by recording, and one recording with what was cut.
 
     It is the one of median length, if possible of those that something was kept of and something
@@ -71,7 +73,7 @@ def episode_sheet(task: Task, home: Home, recordings: Ref, episodes: Ref) -> str
     return sheet(charts, SIZE, 1, {"model": "kept", "bad": "left out; darker where it was found"})
 
 
-def _judged(home: Home, episodes: Ref) -> Iterable[Json]:
+def _judged(home: Home, episodes: ArtifactRef) -> Iterable[Json]:
     for shard in shards_of(home, episodes):
         yield from read_judged(home, shard)
 

@@ -54,7 +54,7 @@ def _both(one: Json, other: Json) -> Json:
     }
 
 
-def few(part: Json) -> Json:
+def truncate(part: Json) -> Json:
     """Return a part with as many values as one of sixteen keeps."""
     return {
         check: {name: {**kept, "values": kept["values"][:SAMPLE]} for name, kept in numbers.items()}

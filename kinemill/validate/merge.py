@@ -50,11 +50,11 @@ def bounded(part: Json) -> Json:
     answers = part["responses"]
     return {
         **part,
-        "measured": measures.few(part["measured"]),
-        "spread": unit_outliers.few(part["spread"]),
-        "responses": action_responses.few(answers) if answers else None,
-        "ranges": ranges.few(part["ranges"]),
-        "shown": report_samples.few(part["shown"]),
+        "measured": measures.truncate(part["measured"]),
+        "spread": unit_outliers.truncate(part["spread"]),
+        "responses": action_responses.truncate(answers) if answers else None,
+        "ranges": ranges.truncate(part["ranges"]),
+        "shown": report_samples.truncate(part["shown"]),
     }
 
 

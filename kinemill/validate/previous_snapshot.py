@@ -16,8 +16,8 @@ from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import (
     SUMMARY,
-    Outcome,
-    Ref,
+    Artifact,
+    ArtifactRef,
     as_json,
     aside_of,
     digest,
@@ -46,10 +46,10 @@ class Before:
 
     recordings: str
     tree: Tree
-    outcome: Outcome
+    outcome: Artifact
 
 
-def note_last(home: Home, task: str, by: str, outcome: Outcome) -> Move:
+def note_last(home: Home, task: str, by: str, outcome: Artifact) -> Move:
     """Write aside what was published last, and by which rules; return the move that keeps it."""
     path = index_path(home, task, EPISODES)
     aside = aside_of(path)
@@ -78,19 +78,19 @@ def open_tree(home: Home, folder: Path) -> Tree:
     """
 
     def group(node: Json) -> Json:
-        return read_json(open_ref(home, Ref.from_json(node["ref"])) / EPISODES)
+        return read_json(open_ref(home, ArtifactRef.from_json(node["ref"])) / EPISODES)
 
     return Tree(read_json(folder / EPISODES), group)
 
 
-def shards_of(home: Home, ref: Ref) -> Iterator[Ref]:
+def shards_of(home: Home, ref: ArtifactRef) -> Iterator[ArtifactRef]:
     """Yield the shards of published episodes in the order of their names.
 
     Raises:
         CorruptArtifact: the published episodes, or a group of their shards, are damaged.
     """
     for _, node in open_tree(home, open_ref(home, ref)).shards():
-        yield Ref.from_json(node["ref"])
+        yield ArtifactRef.from_json(node["ref"])
 
 
 def made_by(task: Task) -> str:
@@ -105,9 +105,9 @@ def find_before(home: Home, task: str, made_by: str) -> Before | None:
         found = read_json(index_path(home, task, EPISODES))
         if found["format"] != FORMAT or found["rules"] != made_by:
             return None
-        ref = Ref.from_json(found["snapshot"])
+        ref = ArtifactRef.from_json(found["snapshot"])
         folder = open_ref(home, ref)
-        outcome = Outcome(ref, read_json(folder / SUMMARY), known=True)
+        outcome = Artifact(ref, read_json(folder / SUMMARY), known=True)
         recordings = read_json(folder / EPISODES)["recordings"]
         return Before(recordings, open_tree(home, folder), outcome)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
@@ -132,7 +132,9 @@ class Old:
         changed, self.left = _differences(self.tree, now)
         self.changed = {name: snapshot.shard(name) for name in changed}
         old = dict(was.shards()) if was and not self.tree else self._of_changed()
-        opened = {name: open_shard(home, Ref.from_json(node["ref"])) for name, node in old.items()}
+        opened = {
+            name: open_shard(home, ArtifactRef.from_json(node["ref"])) for name, node in old.items()
+        }
         self._tables = {name: shard.table for name, shard in opened.items()}
         self._items = {
             item["recording"]: (name, item)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import Outcome, Ref, summary_of, write_json
+from kinemill.store import Artifact, ArtifactRef, summary_of, write_json
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.store.shards import Nodes, Tree, amended, listed
@@ -32,14 +32,14 @@ class Publishing:
     def __init__(self, task: Task, home: Home, snapshot: Snapshot) -> None:
         self._task, self._home, self._snapshot = task, home, snapshot
         self._asked = rules(task)
-        self._summaries: dict[Ref, Json] = {}  # of what was just made
+        self._summaries: dict[ArtifactRef, Json] = {}  # of what was just made
 
     def shards(self, found: Mapping[str, Asked]) -> Nodes:
         """Publish shards by name; return their nodes."""
         nodes: Nodes = {}
 
-        def make(once: Once) -> Outcome:
-            made = [self._shard(once, name, *asked) for name, asked in found.items()]
+        def make(get_or_build: Once) -> Artifact:
+            made = [self._shard(get_or_build, name, *asked) for name, asked in found.items()]
             nodes.update({name: node for name, (node, _) in zip(found, made, strict=True)})
             return made[-1][1]
 
@@ -53,8 +53,8 @@ class Publishing:
         changes: Mapping[str, Json | None],
         found: Mapping[str, Asked],
         repeats: Repeats,
-        after: Callable[[Outcome], Sequence[Move]],
-    ) -> Outcome:
+        after: Callable[[Artifact], Sequence[Move]],
+    ) -> Artifact:
         """Publish the last shards and what has changed above all of them.
 
         Args:
@@ -74,28 +74,30 @@ class Publishing:
             "version": VERSION,
         }
 
-        def make(once: Once) -> Outcome:
-            made = {name: self._shard(once, name, *asked)[0] for name, asked in found.items()}
-            group = partial(self._group, once)
+        def make(get_or_build: Once) -> Artifact:
+            made = {
+                name: self._shard(get_or_build, name, *asked)[0] for name, asked in found.items()
+            }
+            group = partial(self._group, get_or_build)
             nodes = amended(before, cuts, {**changes, **made}, group)
 
             def build(folder: Path) -> Json:
                 write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
                 return describe(self._task, folder, self._together(nodes), repeats)
 
-            return once(STAGE, self._task.name, inputs, build)
+            return get_or_build(STAGE, self._task.name, inputs, build)
 
         return together(self._home, make, after)
 
     def _shard(
-        self, once: Once, name: str, shard: Shard, schema: list[CheckResult]
-    ) -> tuple[Json, Outcome]:
+        self, get_or_build: Once, name: str, shard: Shard, schema: list[CheckResult]
+    ) -> tuple[Json, Artifact]:
         made_of, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
         inputs = {"recordings": made_of, "rules": self._asked}
-        outcome = make_shard(once, self._task, inputs, shard, schema, cut=cut)
+        outcome = make_shard(get_or_build, self._task, inputs, shard, schema, cut=cut)
         return self._node(made_of, outcome), outcome
 
-    def _group(self, once: Once, name: str, nodes: Nodes) -> Json:
+    def _group(self, get_or_build: Once, name: str, nodes: Nodes) -> Json:
         made_of = self._snapshot.known_by(name)
         inputs = {"recordings": made_of, "rules": self._asked, "version": VERSION}
 
@@ -103,14 +105,14 @@ class Publishing:
             write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
             return merge.bounded(self._together(nodes))
 
-        return self._node(made_of, once(GROUP, self._task.name, inputs, build))
+        return self._node(made_of, get_or_build(GROUP, self._task.name, inputs, build))
 
     def _together(self, nodes: Nodes) -> Json:
-        refs = [Ref.from_json(node["ref"]) for node in nodes.values()]
+        refs = [ArtifactRef.from_json(node["ref"]) for node in nodes.values()]
         known = self._summaries
         return merge.together([known.get(ref) or summary_of(self._home, ref) for ref in refs])
 
-    def _node(self, made_of: str, outcome: Outcome) -> Json:
+    def _node(self, made_of: str, outcome: Artifact) -> Json:
         self._summaries[outcome.ref] = outcome.summary
         counts = {key: outcome.summary[key] for key in (*merge.COUNTS, "sketches")}
         return {"recordings_digest": made_of, "ref": outcome.ref.to_json(), **counts}

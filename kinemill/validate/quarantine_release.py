@@ -13,7 +13,7 @@ from kinemill.validate.apply_checks import TOO_SHORT, Finding, Verdict, too_shor
 from kinemill.validate.faults import Values, runs
 
 
-def pardon(values: Values, task: Task) -> Verdict:
+def skip_checks(values: Values, task: Task) -> Verdict:
     """Return the verdict on one track, channel -> (n,) in the task's units, of a released one."""
     faults = nonfinite.find(values)
     free = np.ones(len(next(iter(values.values()))), dtype=np.bool_)

@@ -46,7 +46,7 @@ def together(found: Iterable[Bars]) -> Bars:
     return {name: [bar for each in every for bar in each.get(name, [])] for name in names}
 
 
-def few(found: Bars) -> Bars:
+def truncate(found: Bars) -> Bars:
     """Return as many bars as one of sixteen parts has: neighbors share one."""
     return {name: _shared(bars) for name, bars in found.items()}
 

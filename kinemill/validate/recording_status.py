@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kinemill.ingest.decisions import Decision, decided
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
-from kinemill.store import Json, Ref, digest, peek
+from kinemill.store import ArtifactRef, Json, digest, peek
 from kinemill.store.home import Home
 from kinemill.store.shards import holds
 from kinemill.task import Task
@@ -134,7 +134,9 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
 
 def _held_back(home: Home, node: Json) -> list[Json]:
     """Return the recordings of a shard of which something is held back, sorted by hash."""
-    return [item for item in read_judged(home, Ref.from_json(node["ref"])) if item["held_back"]]
+    return [
+        item for item in read_judged(home, ArtifactRef.from_json(node["ref"])) if item["held_back"]
+    ]
 
 
 def _by_name(found: list[Standing]) -> list[Standing]:

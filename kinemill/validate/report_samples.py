@@ -53,7 +53,7 @@ def together(parts: Iterable[Json]) -> Json:
     }
 
 
-def few(part: Json) -> Json:
+def truncate(part: Json) -> Json:
     """Return a part with as many recordings as one of sixteen keeps."""
     faulty, sound = _OF_SIXTEEN
     return {"faulty": part["faulty"][:faulty], "sound": part["sound"][:sound]}

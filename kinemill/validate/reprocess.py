@@ -14,7 +14,7 @@ from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.ingest.recordings import recording_inputs
-from kinemill.store import MANIFEST, Json, Outcome, Ref, digest, peek, read_json
+from kinemill.store import MANIFEST, Artifact, ArtifactRef, Json, digest, peek, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
@@ -60,7 +60,7 @@ def reprocess(task: Task, home: Home, progress: Progress | None = None) -> Json:
     }
 
 
-def _found(home: Home, outcome: Outcome) -> Json:
+def _found(home: Home, outcome: Artifact) -> Json:
     checks = load_checks(home, outcome.ref)
     return {
         "accepted": outcome.summary["accepted"],
@@ -69,7 +69,7 @@ def _found(home: Home, outcome: Outcome) -> Json:
     }
 
 
-def _judged_before(task: Task, home: Home, recordings: Ref) -> tuple[int, int]:
+def _judged_before(task: Task, home: Home, recordings: ArtifactRef) -> tuple[int, int]:
     """Count recordings with tracks: those judged under the present rules, and all."""
     asked = rules(task)
     keys = [

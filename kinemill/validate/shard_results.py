@@ -15,8 +15,8 @@ import polars as pl
 
 from kinemill.ingest import Recording
 from kinemill.store import (
-    Outcome,
-    Ref,
+    Artifact,
+    ArtifactRef,
     Staged,
     digest,
     open_ref,
@@ -98,7 +98,7 @@ def judge_recording(task: Task, home: Home, recording: Recording, asked: Json) -
         recording: any; without tracks there is nothing to judge.
         asked: `rules(task)`, taken once for all recordings.
     """
-    outcome: Outcome | Staged | None = None
+    outcome: Artifact | Staged | None = None
     if recording.summary["tracks"]:
         outcome = validate_recording(task, home, recording, asked)
     summary = outcome.summary if outcome else {}
@@ -132,7 +132,7 @@ def sketches_of(home: Home, item: Json) -> list[Sketched]:
     """
     if not item["sketches"]:
         return []
-    return _sketched(item, summary_of(home, Ref.from_json(item["ref"])))
+    return _sketched(item, summary_of(home, ArtifactRef.from_json(item["ref"])))
 
 
 def _sketched(item: Json, summary: Json) -> list[Sketched]:
@@ -143,7 +143,7 @@ def _sketched(item: Json, summary: Json) -> list[Sketched]:
     return found
 
 
-def open_shard(home: Home, ref: Ref) -> Shard:
+def open_shard(home: Home, ref: ArtifactRef) -> Shard:
     """Return a published shard.
 
     Raises:
@@ -153,7 +153,7 @@ def open_shard(home: Home, ref: Ref) -> Shard:
     return Shard(read_json(folder / JUDGED), pl.read_parquet(folder / TABLE, glob=False))
 
 
-def read_judged(home: Home, ref: Ref) -> list[Json]:
+def read_judged(home: Home, ref: ArtifactRef) -> list[Json]:
     """Return the judged recordings of a published shard.
 
     Raises:
@@ -163,12 +163,18 @@ def read_judged(home: Home, ref: Ref) -> list[Json]:
 
 
 def make_shard(
-    once: Once, task: Task, inputs: Json, shard: Shard, schema: list[CheckResult], *, cut: bool
-) -> Outcome:
+    get_or_build: Once,
+    task: Task,
+    inputs: Json,
+    shard: Shard,
+    schema: list[CheckResult],
+    *,
+    cut: bool,
+) -> Artifact:
     """Make a shard with what it comes to.
 
     Args:
-        once: publishes it, now or later.
+        get_or_build: publishes it, now or later.
         task: gives channels and checks.
         inputs: everything it depends on.
         shard: the judged recordings.
@@ -182,7 +188,7 @@ def make_shard(
         summary = _summary(task, shard, schema)
         return merge.bounded(summary) if cut else summary
 
-    return once(SHARD, task.name, {**inputs, "version": VERSION}, build)
+    return get_or_build(SHARD, task.name, {**inputs, "version": VERSION}, build)
 
 
 def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
@@ -204,7 +210,7 @@ def _summary(task: Task, shard: Shard, schema: list[CheckResult]) -> Json:
         "failing": sorted(quarantined)[:SHOWN],
         "checks": [check.to_json() for check in checks],
         "measured": measures.gather(track for item in listed for track in item["measured"]),
-        "spread": unit_outliers.spread(rows, names, task),
+        "spread": unit_outliers.unit_stds(rows, names, task),
         "responses": action_responses.gather({item["name"]: item["response"] for item in listed}),
         "ranges": ranges.ranges(rows, task),
         "shown": shown.gather(listed),

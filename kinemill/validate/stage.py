@@ -17,8 +17,8 @@ from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.parallel import in_groups
 from kinemill.store import (
-    Outcome,
-    Ref,
+    Artifact,
+    ArtifactRef,
     open_ref,
     publish_staged,
     read_json,
@@ -27,7 +27,7 @@ from kinemill.store.atomic_write import Move
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched
@@ -59,7 +59,9 @@ BATCH = 4096  # recordings whose findings are in memory
 Json = dict[str, Any]
 
 
-def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None = None) -> Outcome:
+def validate(
+    task: Task, home: Home, recordings: ArtifactRef, progress: Progress | None = None
+) -> Artifact:
     """Judge every recording that is new and publish the episodes that can be learned from.
 
     A failing blocking check does not keep the outcome from being published: it holds the page that
@@ -78,7 +80,7 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
     before = find_before(home, task.name, by)
     if before and before.recordings == recordings.digest:
         return before.outcome
-    validating = _Validating(task, home, progress or Silence(), by)
+    validating = _Validating(task, home, progress or NullReporter(), by)
     try:
         outcome = validating.run(recordings, before)
     except CorruptArtifact:
@@ -89,22 +91,22 @@ def validate(task: Task, home: Home, recordings: Ref, progress: Progress | None 
     return outcome
 
 
-def load_episodes(home: Home, ref: Ref) -> list[Episode]:
+def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
     """Return the accepted episodes; the bytes of each are checked when they are read."""
 
     @cache  # episodes of one recording share a folder
-    def opened(where: Ref) -> Path:
+    def opened(where: ArtifactRef) -> Path:
         return open_ref(home, where)
 
     def episode(item: Json) -> Episode:
         about = (item["id"], item["recording"], item["name"], item["rows"], item["file"])
-        where = Ref.from_json(item["ref"])
+        where = ArtifactRef.from_json(item["ref"])
         return Episode(*about, partial(opened, where), where.digest, item.get("part", ""))
 
     return [episode(entry) for entry in list_episodes(home, ref)]
 
 
-def list_episodes(home: Home, ref: Ref) -> Iterator[Json]:
+def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[Json]:
     """Yield the accepted episodes as a dataset knows them, sorted by id, one shard after the other.
 
     Each is `{"id", "recording", "name", "rows", "ref", "file"}`, with `part` where it is of one.
@@ -114,12 +116,12 @@ def list_episodes(home: Home, ref: Ref) -> Iterator[Json]:
             yield from episodes_of(item)
 
 
-def load_table(home: Home, ref: Ref) -> pl.DataFrame:
+def load_table(home: Home, ref: ArtifactRef) -> pl.DataFrame:
     """Return one row an accepted episode, with the columns of `kinemill.validate.table`."""
     return pl.concat([open_shard(home, shard).table for shard in shards_of(home, ref)])
 
 
-def load_checks(home: Home, ref: Ref) -> list[CheckResult]:
+def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
     """Return the results of every check, blocking ones first."""
     return [CheckResult(**item) for item in read_json(open_ref(home, ref) / CHECKS)]
 
@@ -147,7 +149,7 @@ class _Validating:
         self._task, self._home, self._progress, self._by = task, home, progress, by
         self._asked = rules(task)
 
-    def run(self, recordings: Ref, before: Before | None) -> Outcome:
+    def run(self, recordings: ArtifactRef, before: Before | None) -> Artifact:
         """Judge what is new in the snapshot, and publish."""
         snapshot = Snapshot(self._home, recordings)
         old = Old(self._home, before, snapshot)
@@ -170,7 +172,7 @@ class _Validating:
             found = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
         repeats = repeats or self._note([], before, old)
 
-        def after(outcome: Outcome) -> list[Move]:
+        def after(outcome: Artifact) -> list[Move]:
             return [note_last(self._home, self._task.name, self._by, outcome)]
 
         return publishing.everything(old.tree, published, found, repeats, after)

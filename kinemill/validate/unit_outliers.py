@@ -24,7 +24,7 @@ _WILDEST = 20  # episodes of a shard that are kept by name
 Json = dict[str, Any]
 
 
-def spread(table: pl.DataFrame, names: Mapping[str, str], task: Task) -> Json:
+def unit_stds(table: pl.DataFrame, names: Mapping[str, str], task: Task) -> Json:
     """Return what a shard keeps of the deviations of its episodes.
 
     Args:
@@ -70,13 +70,13 @@ def together(spreads: Iterable[Json]) -> Json:
     }
 
 
-def few(spread: Json) -> Json:
+def truncate(unit_stds: Json) -> Json:
     """Return it with as many episodes by name as a shard keeps."""
     wildest = {
         position: sorted(found, key=lambda item: (-item[1], item[0]))[:_WILDEST]
-        for position, found in spread["wildest"].items()
+        for position, found in unit_stds["wildest"].items()
     }
-    return {**spread, "wildest": wildest}
+    return {**unit_stds, "wildest": wildest}
 
 
 def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json]:
@@ -86,7 +86,7 @@ def foreign_units(spreads: list[Json], recordings: int, task: Task) -> list[Json
     reason.
 
     Args:
-        spreads: what `spread` returned, for every shard.
+        spreads: what `unit_stds` returned, for every shard.
         recordings: number of recordings with accepted episodes.
         task: gives the pairs.
     """

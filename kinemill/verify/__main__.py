@@ -5,17 +5,17 @@ import sys
 from pathlib import Path
 
 from kinemill.errors import Blocked
-from kinemill.process import die_with, quicken
+from kinemill.process import exit_with_parent, tune_process
 from kinemill.runtime import load
-from kinemill.store import SUMMARY, Json, Ref, open_ref, publish_json, read_json
+from kinemill.store import SUMMARY, ArtifactRef, Json, open_ref, publish_json, read_json
 from kinemill.store.home import Home
 
 
 def main(file: Path) -> None:
     """Do the job that `file` describes and write its answer, or why there is none."""
     job = json.loads(file.read_bytes())
-    die_with(job["parent"])
-    quicken()
+    exit_with_parent(job["parent"])
+    tune_process()
 
     import torch
 
@@ -60,7 +60,8 @@ def _judged_step(job: Json) -> Json:
 
     home = Home(Path(job["home"]))
     onnx_model, model, dataset, references = (
-        Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset", "references")
+        ArtifactRef.from_json(job[name])
+        for name in ("onnx_model", "model", "dataset", "references")
     )
     folder, rows = open_ref(home, onnx_model), load_dataset(home, dataset)
     trained = open_ref(home, model)

@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.reports.components import name_of, table
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import Json, Ref, publish_file, publish_json
+from kinemill.store import ArtifactRef, Json, publish_file, publish_json
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.verify.accuracy import gather
@@ -67,7 +67,9 @@ class Evaluation:
     notes: list[str]
 
 
-def references_for(task: Task, home: Home, dataset: Ref, logs: Logs, horizon: int) -> References:
+def references_for(
+    task: Task, home: Home, dataset: ArtifactRef, logs: Logs, horizon: int
+) -> References:
     """Return the references of a dataset for logs, which may be too short for some of them.
 
     The published ones are taken where the logs are long enough; others are fitted, and not kept.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import kinemill
 from kinemill.errors import Blocked
-from kinemill.store import Json, Outcome, Ref, once, read_json
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, read_json
 from kinemill.store.home import Home
 from kinemill.task.document import Task
-from kinemill.task.protocols import Progress, Silence
+from kinemill.task.protocols import NullReporter, Progress
 
 VERSION = 12
 POLICIES = 3  # version of how policies are judged
@@ -21,11 +21,11 @@ POLICIES = 3  # version of how policies are judged
 def verify(
     task: Task,
     home: Home,
-    onnx_model: Ref,
-    model: Ref,
-    dataset: Ref,
+    onnx_model: ArtifactRef,
+    model: ArtifactRef,
+    dataset: ArtifactRef,
     progress: Progress | None = None,
-) -> Outcome:
+) -> Artifact:
     """Publish verification.json and report.html about an exported model or policy.
 
     What a model of dynamics is compared with, its references, is built first if it is not there.
@@ -68,12 +68,12 @@ def verify(
         job |= {"task": task.model_dump(mode="json", by_alias=True) if told else None}
         job |= {"home": str(home.root), "folder": str(folder), "parent": os.getpid()}
         job |= {"gives": gives} | counted
-        (progress or Silence()).say(
+        (progress or NullReporter()).say(
             f"judging the exported files of {task.name} in a process of their own"
         )
         return _run(task.name, job)
 
-    return once(home, "verification", task.name, inputs, build)
+    return get_or_build(home, "verification", task.name, inputs, build)
 
 
 def _run(task: str, job: Json) -> Json:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipelines.auth.attempts import Attempts
 from pipelines.auth.calls import Refused
-from pipelines.auth.permissions import Need
+from pipelines.auth.permissions import Permission
 from pipelines.auth.users import Person, Users
 
 _THREADS = max(1, min(4, (os.cpu_count() or 2) // 2))  # that hash; other work keeps half the cores
@@ -63,7 +63,7 @@ class Credentials:
 
     def _by_token(self, token: str) -> Person | None:
         if hmac.compare_digest(token.encode(), self._token.encode()):
-            return Person(self._owner, Need.ADMINISTER, "token")
+            return Person(self._owner, Permission.ADMINISTER, "token")
         return self._users.by_token(token)
 
     async def _by_password(self, peer: str, name: str, password: str) -> Person:

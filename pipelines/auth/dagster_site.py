@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.auth.calls import Refused
 from pipelines.auth.operation import Field, Operation, parse_operation
-from pipelines.auth.permissions import NO_TASK, Decision, Need, Route, only
+from pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
 from pipelines.auth.request import Request, parse_object, write_json
 
 OPERATING = {  # mutations that start and end runs, or look for new task files
@@ -64,7 +64,7 @@ class DagsterSite:
         if not request.is_safe:
             raise Refused(403 if request.method == "POST" else 405, "this part is closed")
         self._check_page(request.segments)
-        return only(Need.LOOK)
+        return only(Permission.LOOK)
 
     def message(self, text: str | bytes) -> bytes:
         """Return the canonical form of a message of a websocket.
@@ -107,12 +107,12 @@ class DagsterSite:
     def _decide(self, request: Request, _: str) -> Decision:
         operation = parse_operation(request.body or {})
         if not operation.is_mutation:
-            return Decision(Need.LOOK, body=operation.body)
+            return Decision(Permission.LOOK, body=operation.body)
         names = {one.name for one in operation.fields}
         changes = ", ".join(sorted(names))
         if not names <= OPERATING | _NOTHING:
-            return Decision(Need.ADMINISTER, None, operation.body, changes)
-        need = Need.PROMOTE if _sets_gate(operation) else Need.OPERATE
+            return Decision(Permission.ADMINISTER, None, operation.body, changes)
+        need = Permission.PROMOTE if _sets_gate(operation) else Permission.OPERATE
         return Decision(need, self._tasks(operation.fields), operation.body, changes)
 
     def _tasks(self, fields: Iterable[Field]) -> frozenset[str] | None:

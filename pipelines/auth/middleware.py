@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.auth.calls import Call, Refused
-from pipelines.auth.permissions import Need, Route
+from pipelines.auth.permissions import Permission, Route
 from pipelines.auth.request import (
     Request,
     check_json,
@@ -99,7 +99,7 @@ class Guard:
         if route.body == "stream":
             self._uploads.check(request.path)
         stack.enter_context(self._uploads.closing(decision.closes))
-        if decision.need is not Need.LOOK:
+        if decision.need is not Permission.LOOK:
             said = (person.name, request.method, request.path, decision.changes)
             _log.warning("%s: %s %r [%s]", *said)
         return request if decision.body is None else replace(request, body=decision.body)
@@ -171,7 +171,7 @@ def _body_once(request: Request, receive: Receive) -> Receive:
     """Return what gives the canonical body to the app, and then waits for the client to leave."""
     given = False
 
-    async def once() -> Message:
+    async def get_or_build() -> Message:
         nonlocal given
         if given:
             while (message := await receive())["type"] != "http.disconnect":
@@ -181,7 +181,7 @@ def _body_once(request: Request, receive: Receive) -> Receive:
         body = b"" if request.body is None else write_json(request.body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return once
+    return get_or_build
 
 
 def _names(person: Person) -> dict[str, str]:

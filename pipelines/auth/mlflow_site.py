@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.auth.calls import Refused
 from pipelines.auth.mlflow_records import MADE_BY, Records, Run
 from pipelines.auth.operation import parse_operation
-from pipelines.auth.permissions import Decision, Need, Route, only
+from pipelines.auth.permissions import Decision, Permission, Route, only
 from pipelines.auth.request import Request
 
 _RESERVED = ("kinemill.", "mlflow.user")  # tags that kinemill and the guard write
@@ -108,7 +108,7 @@ class MlflowSite:
         if path == "graphql" and request.method == "POST":
             return Route(_graphql, "json")
         if request.is_safe and _PAGES.fullmatch(path) and not (path == "graphql" and request.query):
-            return only(Need.LOOK)
+            return only(Permission.LOOK)
         if found := _ARTIFACTS.fullmatch(path):
             return self._of_artifact(request, found[1], found[2] or "")
         if (found := _API.fullmatch(path)) and (route := self._of_api(request, found[1])):
@@ -122,7 +122,7 @@ class MlflowSite:
 
     def _of_api(self, request: Request, rest: str) -> Route | None:
         if request.is_safe:
-            return only(Need.LOOK) if _READ.fullmatch(rest) else None
+            return only(Permission.LOOK) if _READ.fullmatch(rest) else None
         if request.method == "POST" and _ASKED.fullmatch(rest):
             return Route(_ask, "json")
         if decide := self._changes.get((request.method, rest)):
@@ -137,13 +137,13 @@ class MlflowSite:
                 lambda asked, user: self._change_model(found[1], _fields(asked), user), "json"
             )
         if found and request.method == "DELETE":
-            return Route(lambda _asked, _user: Decision(Need.ADMINISTER, None, changes=rest))
+            return Route(lambda _asked, _user: Decision(Permission.ADMINISTER, None, changes=rest))
         return None
 
     def _of_artifact(self, request: Request, kind: str, path: str) -> Route:
         """Return how the artifact store is served: reads, and uploads to unfinished runs."""
         if request.is_safe and kind in {"artifacts", "presigned"}:
-            return only(Need.LOOK)
+            return only(Permission.LOOK)
         if request.method == "PUT" and kind == "artifacts":
             return Route(lambda _asked, user: self._upload(path, user), "stream")
         found = _UPLOADING.fullmatch(path)
@@ -156,7 +156,7 @@ class MlflowSite:
         if owner is None:
             raise Refused(403, "artifacts are written to the folder of a run, and nowhere else")
         _check_open(owner, user)
-        return Decision(Need.OPERATE, self._tasks(owner.experiment), changes=path)
+        return Decision(Permission.OPERATE, self._tasks(owner.experiment), changes=path)
 
     def _create_experiment(self, body: _Body, _: str) -> Decision:
         if body.get("artifact_location"):
@@ -167,7 +167,7 @@ class MlflowSite:
     def _tag_experiment(self, body: _Body, _: str) -> Decision:
         _check_key(body.get("key"))
         tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Need.OPERATE, tasks, changes=_shown(body, "experiment_id"))
+        return Decision(Permission.OPERATE, tasks, changes=_shown(body, "experiment_id"))
 
     def _create_run(self, body: _Body, user: str) -> Decision:
         """Stamp a new run with the user who makes it: only they write to it."""
@@ -175,7 +175,9 @@ class MlflowSite:
         tags = [one for one in body.get("tags") or [] if one.get("key") != "mlflow.user"]
         stamped = [{"key": MADE_BY, "value": user}, {"key": "mlflow.user", "value": user}]
         tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Need.OPERATE, tasks, {**body, "user_id": user, "tags": [*tags, *stamped]})
+        return Decision(
+            Permission.OPERATE, tasks, {**body, "user_id": user, "tags": [*tags, *stamped]}
+        )
 
     def _update_run(self, body: _Body, user: str) -> Decision:
         run = self._run_of(body)
@@ -199,7 +201,7 @@ class MlflowSite:
             _check_open(self._run_of({"run_id": body["source_run_id"]}), user)
         stamped = [*(body.get("tags") or []), {"key": MADE_BY, "value": user}]
         tasks = self._tasks(body.get("experiment_id"))
-        return Decision(Need.OPERATE, tasks, {**body, "tags": stamped})
+        return Decision(Permission.OPERATE, tasks, {**body, "tags": stamped})
 
     def _change_model(self, name: str, body: _Body, user: str) -> Decision:
         _check_tags(body.get("tags"))
@@ -212,7 +214,7 @@ class MlflowSite:
         if model.is_finished and set(body) - {"tags", "model_id"}:
             raise Refused(403, f"model {name} is finished")
         tasks = self._tasks(model.experiment)
-        return Decision(Need.OPERATE, tasks, changes=name, closes=frozenset({name}))
+        return Decision(Permission.OPERATE, tasks, changes=name, closes=frozenset({name}))
 
     def _register(self, body: _Body, _: str) -> Decision:
         _check_tags(body.get("tags"))
@@ -227,7 +229,7 @@ class MlflowSite:
         """
         if self._records.is_task(body.get("name")):
             raise Refused(403, f"kinemill makes {body.get('name')!r}; choose another name")
-        return Decision(Need.OPERATE, _named(body), changes=_shown(body, "name"))
+        return Decision(Permission.OPERATE, _named(body), changes=_shown(body, "name"))
 
     def _run_of(self, body: _Body) -> Run:
         names = {body[key] for key in ("run_id", "run_uuid") if body.get(key)}
@@ -239,7 +241,7 @@ class MlflowSite:
         return run
 
     def _on_run(self, run: Run, user: str) -> Decision:
-        need = Need.OPERATE if run.owner == user else Need.ADMINISTER
+        need = Permission.OPERATE if run.owner == user else Permission.ADMINISTER
         return Decision(need, self._tasks(run.experiment), changes=run.id)
 
     def _tasks(self, experiment: object) -> frozenset[str] | None:
@@ -248,21 +250,23 @@ class MlflowSite:
 
 
 def _ask(_: Request, _user: str) -> Decision:
-    return Decision(Need.LOOK)
+    return Decision(Permission.LOOK)
 
 
 def _graphql(request: Request, _: str) -> Decision:
     operation = parse_operation(request.body or {})
-    return Decision(Need.NOBODY if operation.is_mutation else Need.LOOK, body=operation.body)
+    return Decision(
+        Permission.NOBODY if operation.is_mutation else Permission.LOOK, body=operation.body
+    )
 
 
 def _promote(body: _Body, _: str) -> Decision:
-    return Decision(Need.PROMOTE, _named(body), changes=_shown(body, "name"))
+    return Decision(Permission.PROMOTE, _named(body), changes=_shown(body, "name"))
 
 
 def _administer(body: _Body, _: str) -> Decision:
     _check_key(body.get("key"), missing=True)
-    return Decision(Need.ADMINISTER, None, changes=_shown(body, "name"))
+    return Decision(Permission.ADMINISTER, None, changes=_shown(body, "name"))
 
 
 def _fields(request: Request) -> _Body:

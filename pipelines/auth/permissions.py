@@ -14,7 +14,7 @@ from pipelines.auth.request import Request
 NO_TASK: frozenset[str] = frozenset()
 
 
-class Need(IntEnum):
+class Permission(IntEnum):
     """A permission; a role has its own and all below."""
 
     LOOK = 0
@@ -37,7 +37,7 @@ class Decision:
         closes: runs and models that it finishes or registers.
     """
 
-    need: Need
+    need: Permission
     tasks: frozenset[str] | None = NO_TASK
     body: Mapping[str, Any] | None = None
     changes: str = ""
@@ -78,6 +78,6 @@ class Site(Protocol):
         ...
 
 
-def only(need: Need) -> Route:
+def only(need: Permission) -> Route:
     """Return a route without a body that needs one permission."""
     return Route(lambda _request, _user: Decision(need))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from kinemill.errors import BadInput
 from pipelines.auth.calls import Call, Refused
 from pipelines.auth.credentials import Credentials
-from pipelines.auth.permissions import Decision, Need, Site
+from pipelines.auth.permissions import Decision, Permission, Site
 from pipelines.auth.proxy import Proxy
 from pipelines.auth.request import SAFE
 from pipelines.auth.sessions import Sessions
@@ -88,7 +88,7 @@ class Rules:
             raise Refused(503, "the file of users is damaged; the server's log names it") from error
         if self.login:
             raise Refused(401, "log in, or bring a token")
-        return Person(self.owner, Need.ADMINISTER if own_page else Need.LOOK)
+        return Person(self.owner, Permission.ADMINISTER if own_page else Permission.LOOK)
 
     def is_current(
         self, call: Call, person: Person, *, own_page: bool
@@ -115,14 +115,14 @@ class Rules:
             Refused: they may not, or nobody may.
         """
         need = decision.need
-        if need is Need.NOBODY:
+        if need is Permission.NOBODY:
             raise Refused(403, "this part of the server is closed")
-        if self.read_only and need is not Need.LOOK:
+        if self.read_only and need is not Permission.LOOK:
             raise Refused(403, "these pages are read-only")
         if need > person.may:
             why = f"{person.name} may not do this; it takes the role {ROLE_OF[need]}"
             raise Refused(403, why if self.login else "bring a token: set KINEMILL_TOKEN")
-        if need is Need.LOOK or person.tasks is None:
+        if need is Permission.LOOK or person.tasks is None:
             return
         others = None if decision.tasks is None else decision.tasks - person.tasks
         if others is None or others:

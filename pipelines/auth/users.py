@@ -20,7 +20,7 @@ from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import list_tasks
-from pipelines.auth.permissions import Need
+from pipelines.auth.permissions import Permission
 from pipelines.auth.users_file import (
     GROUP,
     LOCAL_NAME,
@@ -35,10 +35,10 @@ from pipelines.auth.users_file import (
 
 By = Literal["password", "token", "session", "proxy", "page"]
 ROLES = {
-    "viewer": Need.LOOK,
-    "operator": Need.OPERATE,
-    "promoter": Need.PROMOTE,
-    "admin": Need.ADMINISTER,
+    "viewer": Permission.LOOK,
+    "operator": Permission.OPERATE,
+    "promoter": Permission.PROMOTE,
+    "admin": Permission.ADMINISTER,
 }
 SHORTEST = 12  # characters of a password
 VARIABLE = "KINEMILL_USERS"
@@ -63,7 +63,7 @@ class Person:
     """
 
     name: str
-    may: Need
+    may: Permission
     by: By = "page"
     version: str = field(default="", repr=False)
     tasks: frozenset[str] | None = None
@@ -252,7 +252,7 @@ def _checked_tasks(role: str, tasks: Collection[str]) -> tuple[str, ...]:
     Raises:
         BadInput: the role does not depend on tasks, or there is no such task.
     """
-    if ROLES[role] not in {Need.OPERATE, Need.PROMOTE}:
+    if ROLES[role] not in {Permission.OPERATE, Permission.PROMOTE}:
         why = f"do not limit the role {role}"
         raise BadInput("tasks", why, fix="give --role operator or --role promoter")
     known = list(list_tasks())

@@ -2,7 +2,8 @@
 
 A target is a callable `(context, job, settings) -> None`. It runs `resources.training_process` on
 the job file until it ends, streams its log lines to Dagster, and raises `TrainingFailed` if it
-failed, `ProcessLost` if a retry may succeed. Its settings are those of the task's `compute`, a class of
+failed, `ProcessLost` if a retry may succeed. Its settings are those of `compute` in the task, a
+class of
 `kinemill.task.compute`.
 """
 

@@ -18,7 +18,7 @@ from kinemill.store.home import Home
 from kinemill.store.object_store import remote
 from kinemill.task.compute import Kubernetes
 from resources.compute import COMPUTE
-from resources.remote_job import HOME, PARENT, VARIABLE, Errand
+from resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
 
 _GRACE = 5  # s that the training has to end; a checkpoint is published by renaming
 _GPU = "nvidia.com/gpu"
@@ -68,7 +68,7 @@ def environment(job: Path) -> dict[str, str]:
     """Return the variables of the pod that are no secrets: the errand, and where the home is."""
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    errand = Errand.of("resources.training_process", (where, PARENT), home, [job])
+    errand = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
     every = errand.environment(str(home.root))
     return {name: every[name] for name in (VARIABLE, "KINEMILL_HOME")}
 

@@ -13,7 +13,7 @@ from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.home import project_root
 from kinemill.task import Compute
 from resources.compute import COMPUTE
-from resources.prewarmed_worker import SPARE
+from resources.prewarmed_worker import PREWARMED_WORKER
 
 LOG = "training.log"
 _PATIENCE = 2.0  # s between asking a process to end and making it, which loses no checkpoint
@@ -65,7 +65,7 @@ def watch(
         (job.parent / LOG).open("wb") as log,
     ):
         whole = {**os.environ, **(environment or {}), **session.get_bootstrap_env_vars()}
-        child = SPARE.take(module, whole, Path(log.name)) or subprocess.Popen(
+        child = PREWARMED_WORKER.take(module, whole, Path(log.name)) or subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=project_root(),
             env=whole,

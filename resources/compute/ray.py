@@ -10,7 +10,7 @@ from kinemill.store.home import Home
 from kinemill.task.compute import Ray
 from resources.compute import COMPUTE
 from resources.compute.local import watch
-from resources.remote_job import HOME, PARENT, Errand
+from resources.remote_job import HOME, PARENT, RemoteJob
 
 
 @COMPUTE.register("ray")
@@ -23,6 +23,6 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
     """
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"
-    errand = Errand.of("resources.training_process", (where, PARENT), home, [job])
+    errand = RemoteJob.of("resources.training_process", (where, PARENT), home, [job])
     module = ["resources.ray_job", settings.model_dump_json(), str(os.getpid())]
     watch(context, job, settings, module, errand.environment())

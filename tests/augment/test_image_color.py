@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.augment.image_color import ImageColour
+from kinemill.augment.image_color import ImageColor
 
 EXAMPLE = {"type": "image_color", "brightness": 0.3, "hue": 0.1}
 OFF = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
@@ -21,7 +21,7 @@ class Always:
 
 def paint(color, value=1.0, **settings):
     frames = np.array(color, np.uint8).reshape(1, 1, -1, 3)
-    return ImageColour(**(OFF | settings)).paint(frames, Always(value))[0, 0].tolist()
+    return ImageColor(**(OFF | settings)).paint(frames, Always(value))[0, 0].tolist()
 
 
 def test_nothing_asked_is_nothing_changed():
@@ -57,7 +57,7 @@ def test_saturation_moves_colors_from_their_gray_and_keeps_the_luma():
 
 def test_three_turns_of_a_third_exchange_red_green_and_blue_and_come_back():
     # Half a turn twice is a whole turn: the color it was, but for rounding and clipping.
-    once = paint([[140, 120, 110]], hue=0.5)
-    assert once != [[140, 120, 110]]
-    assert np.abs(np.array(paint(once, hue=0.5)) - [140, 120, 110]).max() <= 2
-    assert once[0][2] > once[0][0]  # what was warm is cold
+    get_or_build = paint([[140, 120, 110]], hue=0.5)
+    assert get_or_build != [[140, 120, 110]]
+    assert np.abs(np.array(paint(get_or_build, hue=0.5)) - [140, 120, 110]).max() <= 2
+    assert get_or_build[0][2] > get_or_build[0][0]  # what was warm is cold

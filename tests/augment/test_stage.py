@@ -14,7 +14,7 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.store import once
+from kinemill.store import get_or_build
 from kinemill.task import load_task
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
@@ -45,7 +45,7 @@ def publish(home, scale: float = 1.0):
         write_description(folder, dataset)
         return {}
 
-    return once(home, "dataset", "arm", {"scale": scale}, build).ref, dataset
+    return get_or_build(home, "dataset", "arm", {"scale": scale}, build).ref, dataset
 
 
 def contents(training: PackedDataset) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.ingest import ingest
-from kinemill.store import Outcome
+from kinemill.store import Artifact
 from kinemill.task import Task, load_task
 from kinemill.validate import validate
 
@@ -72,10 +72,10 @@ def spike(rows: np.ndarray) -> None:
 
 
 @pytest.fixture
-def judged(home) -> Callable[[Task, Path], Outcome]:
+def judged(home) -> Callable[[Task, Path], Artifact]:
     """Ingest a folder and validate it, as the chain does."""
 
-    def go(task: Task, folder: Path) -> Outcome:
+    def go(task: Task, folder: Path) -> Artifact:
         return validate(task, home, ingest(task, home, folder).outcome.ref)
 
     return go

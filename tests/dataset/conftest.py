@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.store import digest, once
+from kinemill.store import digest, get_or_build
 from kinemill.store.shards import set_digest
 from kinemill.task import Task
 from kinemill.validate.shard_results import episodes_of
@@ -87,7 +87,9 @@ def publish(home, contents, quarantine=(), task="arm"):
             content.read().write_parquet(folder / "episode-0000.parquet")
             return {"hash": content.recording}
 
-        one = once(home, "validated", task, {"of": content.recording, "rows": content.rows}, build)
+        one = get_or_build(
+            home, "validated", task, {"of": content.recording, "rows": content.rows}, build
+        )
         episode = {"id": content.id, "rows": content.rows, "file": "episode-0000.parquet"}
         about = {"recording": content.recording, "name": content.name, "ref": one.ref.to_json()}
         items.append({**about, "episodes": [episode]})
@@ -98,7 +100,7 @@ def publish(home, contents, quarantine=(), task="arm"):
         return {}
 
     key = {"of": [[item["recording"], item["episodes"]] for item in items]}
-    shard = once(home, "episodes_shard", task, key, build_shard).ref
+    shard = get_or_build(home, "episodes_shard", task, key, build_shard).ref
 
     def build_all(folder):
         shards = {"": {"ref": shard.to_json()}}
@@ -109,4 +111,6 @@ def publish(home, contents, quarantine=(), task="arm"):
         of = set_digest(bytes.fromhex(digest(entry)) for entry in entries)
         return {"accepted": len(items), "digest": of}
 
-    return once(home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all).ref
+    return get_or_build(
+        home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all
+    ).ref

@@ -77,9 +77,9 @@ def test_no_secret_is_written_into_the_pod(job, monkeypatch):
 
 
 def test_the_errand_says_of_the_home_there_what_it_said_of_the_home_here(job, home, tmp_path):
-    from resources.remote_job import Errand
+    from resources.remote_job import RemoteJob
 
-    errand = Errand.of("resources.training_process", ("{home}/x", "{parent}"), home, [job])
+    errand = RemoteJob.of("resources.training_process", ("{home}/x", "{parent}"), home, [job])
     there = Home(tmp_path / "node" / "mill")
     assert errand.arrive(there) == [f"{there.root}/x", str(os.getppid())]
     arrived = there.root / job.relative_to(home.root)

@@ -13,7 +13,7 @@ import pytest
 from kinemill import parallel
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.ingest import ingest
-from kinemill.store import object_store, once, open_ref, read_json, remote_sync, summary_of
+from kinemill.store import get_or_build, object_store, open_ref, read_json, remote_sync, summary_of
 from kinemill.store.home import Home
 from tests.conftest import ROOT
 
@@ -27,7 +27,7 @@ def make(home, text="numbers", inputs=INPUTS):
         (folder / "more" / "b.bin").write_bytes(bytes(range(256)) * 40_000)  # more than one part
         return {"rows": len(text)}
 
-    return once(home, "dataset", "arm", inputs, build)
+    return get_or_build(home, "dataset", "arm", inputs, build)
 
 
 def keys(bucket):

@@ -71,7 +71,7 @@ def learned(tmp_path_factory):
     """A model of the pendulum that was hardly trained: what it says is what counts here."""
     from kinemill.export import export
     from kinemill.store.home import Home
-    from kinemill.task.protocols import Silence
+    from kinemill.task.protocols import NullReporter
     from kinemill.train import train
     from tests.train.conftest import pendulum_task, publish, swing
     from tests.tune.conftest import packed_with
@@ -79,7 +79,7 @@ def learned(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("learned"))
     task = pendulum_task(history=2, steps=5, eval_every=5)
     dataset = publish(home, packed_with(swing(60, 11)))
-    model = train(task, home, dataset, dataset, (Silence(), Silence()))
+    model = train(task, home, dataset, dataset, (NullReporter(), NullReporter()))
     return home.root / export(task, home, model.ref).ref.path
 
 

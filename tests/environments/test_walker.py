@@ -17,7 +17,7 @@ from kinemill.train.gaits import fit_gaits
 from kinemill.train.motion_prior import BATCH, MotionPrior
 from kinemill.train.motion_tracking import REACH, Tracking
 from kinemill.train.reinforcement.networks import Perceptron
-from kinemill.train.tracking_policy import WIDTH, TrackedPolicy, see
+from kinemill.train.tracking_policy import WIDTH, TrackingPolicy, see
 
 LOW, HIGH = (np.array([LIMITS[name][k] for name in JOINTS * 2]) for k in (0, 1))
 
@@ -180,7 +180,7 @@ def test_warp_that_is_not_installed_is_named(monkeypatch):
 def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     torch.manual_seed(0)
     core = Perceptron([WIDTH, 16, 10], "tanh")
-    policy = TrackedPolicy(family.layout, family, core).eval()
+    policy = TrackingPolicy(family.layout, family, core).eval()
     reference = Reference(family, np.array([[0.13, 0.0, 0.0]]))
     environment = make_environment(task())
     observation, _ = environment.reset(seed=1)

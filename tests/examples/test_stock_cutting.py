@@ -7,7 +7,7 @@ from kinemill.environments import layout_of, make_environment
 from kinemill.environments.card import make_card
 from kinemill.environments.evaluation import RandomPolicy, try_policy
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from tests.conftest import ROOT
 
@@ -53,7 +53,7 @@ def test_its_layout_has_a_mask_for_each_choice():
 def test_maskable_ppo_cuts_better_than_chance(home):
     task = load_task(FILE)
     card = make_card(task, home)
-    silent = (Silence(), Silence())
+    silent = (NullReporter(), NullReporter())
     final = train(task, home, card.ref, card.ref, silent).summary["final"]
     space = make_environment(task).action_space
     chance = try_policy(task, RandomPolicy(space), final["seeds"])

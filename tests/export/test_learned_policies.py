@@ -9,7 +9,7 @@ from kinemill.environments.evaluation import try_policy
 from kinemill.export import export
 from kinemill.runtime import load
 from kinemill.store import open_ref
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from tests.train.test_reinforcement import CART, DOORS, POINT, rl_task
 
@@ -58,7 +58,7 @@ class InTorch:
 )
 def test_the_file_acts_as_the_module_does(home, environment, algorithm, model):
     task = rl_task(environment, algorithm, steps=64, model=model)
-    card, silent = make_card(task, home), (Silence(), Silence())
+    card, silent = make_card(task, home), (NullReporter(), NullReporter())
     trained = train(task, home, card.ref, card.ref, silent)
     exported = export(task, home, trained.ref, card.ref)
     file = load(home.root / exported.ref.path)

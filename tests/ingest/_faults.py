@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kinemill import parallel
 from kinemill.ingest import ingest, load_recordings
-from kinemill.store import Ref, fault_injection, open_ref
+from kinemill.store import ArtifactRef, fault_injection, open_ref
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import load_episodes, validate
@@ -136,7 +136,7 @@ def assert_whole(site: Site) -> None:
     """Check that every visible file is of an outcome, raw bytes or a note, and whole."""
     home, found = Home(site.home), contents(site)
     published = {
-        open_ref(home, Ref(path.removesuffix("/MANIFEST.json"), digest))
+        open_ref(home, ArtifactRef(path.removesuffix("/MANIFEST.json"), digest))
         for path, digest in found.items()
         if path.endswith("/MANIFEST.json")
     }
@@ -156,10 +156,10 @@ def assert_each_once(site: Site, result: dict[str, dict[str, str]]) -> None:
         for delivery in site.deliveries
         for content in delivery.values()
     }
-    found = [one.hash for one in load_recordings(home, Ref.from_json(result["recordings"]))]
+    found = [one.hash for one in load_recordings(home, ArtifactRef.from_json(result["recordings"]))]
     assert sorted(found) == sorted(delivered)
     raw = [path.stem for path in visible(site) if path.parts[-3] == "raw"]
     assert sorted(raw) == sorted(delivered)
-    episodes = load_episodes(home, Ref.from_json(result["episodes"]))
+    episodes = load_episodes(home, ArtifactRef.from_json(result["episodes"]))
     assert len({one.id for one in episodes}) == len(episodes) > 0
     assert {one.recording for one in episodes} <= delivered

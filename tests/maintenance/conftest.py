@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kinemill.store import once
+from kinemill.store import get_or_build
 
 DAY = 86400.0
 
@@ -18,7 +18,7 @@ def publish(home, stage, *sources, days=20.0, task="cart", **inputs):
         return {}
 
     named = {f"source_{number}": one.digest for number, one in enumerate(sources)}
-    outcome = once(home, stage, task, {**named, **inputs}, build)
+    outcome = get_or_build(home, stage, task, {**named, **inputs}, build)
     then = time.time() - days * DAY
     os.utime(home.root / outcome.ref.path, (then, then))
     return outcome.ref

@@ -20,7 +20,7 @@ from kinemill.maintenance.sqlite_backup import copy_database
 from kinemill.store import file_digest, open_ref
 from kinemill.store.home import Home
 from kinemill.store.locks import holders, in_use, lock, unused
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from tests.register.conftest import TASK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,13 +54,13 @@ def pool(tmp_path):
 
 def again(pool, tmp_path, **more):
     there = Home(tmp_path / "again")
-    restore(there, pool, Silence(), **more)
+    restore(there, pool, NullReporter(), **more)
     return there
 
 
 def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
     home, ref = full
-    found = back_up(home, pool, Silence())
+    found = back_up(home, pool, NullReporter())
     there = again(pool, tmp_path)
     assert open_ref(there, ref).is_dir()
     names = {path.relative_to(there.root).as_posix() for path in there.root.rglob("*.csv")}
@@ -79,11 +79,11 @@ def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
 
 def test_a_second_backup_copies_only_what_is_new(full, pool, made):
     home, _ = full
-    first = back_up(home, pool, Silence())
-    again = back_up(home, pool, Silence())
+    first = back_up(home, pool, NullReporter())
+    again = back_up(home, pool, NullReporter())
     assert again["added"] == {"files": 0, "bytes": 0}
     made("model", n=2)
-    third = back_up(home, pool, Silence())
+    third = back_up(home, pool, NullReporter())
     assert third["files"] == first["files"] + 3
     assert third["added"]["files"] <= 2  # rows and summary have the bytes of the first model's
     assert len(open_backup(pool, first["made"])[1]) == first["files"]
@@ -119,10 +119,10 @@ def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, pool, made):
     home, ref = full
     whole = made("model", n=2)
     (home.root / ref.path / "rows.bin").write_bytes(bytes(999) + b"x")
-    found = back_up(home, pool, Silence())
+    found = back_up(home, pool, NullReporter())
     assert [line.split()[0] for line in found["damaged"]] == [f"{ref.path}/rows.bin"]
     there = Home(pool.parent / "again")
-    restore(there, pool, Silence())
+    restore(there, pool, NullReporter())
     assert open_ref(there, whole).is_dir()
     assert not (there.root / ref.path).exists()
 
@@ -137,30 +137,30 @@ def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
     runs.parent.mkdir(parents=True, exist_ok=True)
     runs.write_bytes(b"")
     with pytest.raises(CorruptArtifact, match="it has no tables"):
-        back_up(home, pool, Silence())
+        back_up(home, pool, NullReporter())
     assert not pool.exists()
 
 
 def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, pool, tmp_path):
     home, _ = full
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     place = max((pool / "objects").rglob("*"), key=lambda path: path.stat().st_size)
     place.chmod(0o644)
     place.write_bytes(b"y" + place.read_bytes()[1:])
     there = Home(tmp_path / "again")
     with pytest.raises(CorruptArtifact, match="bytes have changed"):
-        restore(there, pool, Silence())
+        restore(there, pool, NullReporter())
     assert {path.name for path in there.root.iterdir()} <= {".locks", ".restored"}
-    back_up(home, pool, Silence())  # of the same size: it is believed until it is read
+    back_up(home, pool, NullReporter())  # of the same size: it is believed until it is read
 
 
 def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
     home, ref = full
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     (home.logs("cart") / "b.csv").write_bytes(b"new")
     with pytest.raises(BadInput, match="not empty"):
-        restore(home, pool, Silence())
-    found = restore(home, pool, Silence(), replace=True)
+        restore(home, pool, NullReporter())
+    found = restore(home, pool, NullReporter(), replace=True)
     assert not (home.logs("cart") / "b.csv").exists()
     old = Path(found["replaced"])
     assert (old / "logs" / "cart" / "b.csv").read_bytes() == b"new"
@@ -170,16 +170,16 @@ def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
 
 def test_a_home_in_use_is_not_replaced(full, pool):
     home, _ = full
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     with lock(home, "up"), pytest.raises(BadInput, match="in use by"):
-        restore(home, pool, Silence(), replace=True)
+        restore(home, pool, NullReporter(), replace=True)
 
 
 def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_path):
     home, _ = full
-    first = back_up(home, pool, Silence())["made"]
+    first = back_up(home, pool, NullReporter())["made"]
     (home.logs("cart") / "b.csv").write_bytes(b"new")
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     assert not (again(pool, tmp_path, at=first).logs("cart") / "b.csv").exists()
     with pytest.raises(BadInput, match="has 2 backups of 20"):
         open_backup(pool, "20")
@@ -192,12 +192,12 @@ def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_p
     (tmp_path / "other" / "thesis.tex").write_text("x")
     to = home.root / "pool" if place == "inside" else tmp_path / "other"
     with pytest.raises(BadInput):
-        back_up(home, to, Silence())
+        back_up(home, to, NullReporter())
 
 
 def test_linked_files_take_no_room(full, pool):
     home, ref = full
-    back_up(home, pool, Silence(), link=True)
+    back_up(home, pool, NullReporter(), link=True)
     assert (home.root / ref.path / "rows.bin").stat().st_nlink == 2
     assert (home.logs("cart") / "a.csv").stat().st_nlink == 1  # it may still be written to
 
@@ -208,12 +208,12 @@ POINTS = ["restore.read:1", "restore.replaced:1", "moves.renamed:1"]
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, pool, point):
     home, ref = full
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     killed(home, pool, point, "restore(Home.find(), Path(sys.argv[1]), Silence(), replace=True)")
     if point != "restore.read:1":
         with pytest.raises(BadInput, match="half restored"):
             Home.resolve()
-    restore(home, pool, Silence(), replace=point == "restore.read:1")
+    restore(home, pool, NullReporter(), replace=point == "restore.read:1")
     assert open_ref(Home.resolve(), ref).is_dir()
     with closing(sqlite3.connect(home.mlflow_db)) as database:
         assert database.execute("SELECT count(*) FROM numbers").fetchone() == (1000,)
@@ -226,7 +226,7 @@ def test_a_backup_that_was_killed_is_none_and_the_next_goes_on(full, pool, point
     with pytest.raises(BadInput, match="has 0 backups"):
         open_backup(pool)
     before = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
-    found = back_up(home, pool, Silence())
+    found = back_up(home, pool, NullReporter())
     assert found["added"]["files"] < found["files"] - 1
     assert before > 0
 
@@ -269,7 +269,7 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
     """Each run of Dagster has the task as a resource from its start to its end."""
     home, _ = full
     shutil.copy(empty_database, home.mlflow_db)
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     (tmp_path / "cart.yaml").write_text(TASK)
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(tmp_path / "cart.yaml")],
@@ -279,12 +279,12 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
     )
     assert process.stdout.readline() == b"began\n"  # and no stage holds any lock
     with pytest.raises(BadInput, match=rf"in use by .*\({process.pid}\), use/"):
-        restore(home, pool, Silence(), replace=True)
+        restore(home, pool, NullReporter(), replace=True)
     process.kill()
     process.wait()
     with unused(home), pytest.raises(BadInput, match="is being restored; wait until that has"):
         in_use(home, "run").__enter__()
-    assert restore(home, pool, Silence(), replace=True)["replaced"]
+    assert restore(home, pool, NullReporter(), replace=True)["replaced"]
 
 
 def test_several_runs_hold_a_home_at_once(home):
@@ -299,15 +299,15 @@ def test_several_runs_hold_a_home_at_once(home):
 
 def test_what_a_dead_backup_left_is_swept_and_what_a_live_one_writes_is_not(full, pool):
     home, _ = full
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     left = Pool(pool, link=False).aside()
     left.write_bytes(b"half")
     with Pool(pool, link=False).open():  # another backup, which may be writing it
         assert left.exists() is False  # it held the pool alone when it began
         live = Pool(pool, link=False).aside()
         live.write_bytes(b"half")
-        back_up(home, pool, Silence())
+        back_up(home, pool, NullReporter())
         assert live.exists()
-    back_up(home, pool, Silence())
+    back_up(home, pool, NullReporter())
     assert not live.exists()
     assert not list((pool / "objects").glob(".aside-*"))

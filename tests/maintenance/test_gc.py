@@ -19,7 +19,7 @@ from kinemill.maintenance.liveness import Nobody
 from kinemill.register import tags
 from kinemill.store import digest, find, open_ref, publish_json
 from kinemill.store.locks import holders, in_use, lock
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from tests.maintenance.conftest import publish
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gc(home, **wanted):
-    return collect(home, Wanted(**wanted), Nobody(), Silence())
+    return collect(home, Wanted(**wanted), Nobody(), NullReporter())
 
 
 def names(found, what="gone"):

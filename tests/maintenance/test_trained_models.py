@@ -4,7 +4,7 @@ from kinemill.maintenance.gc import Wanted, collect
 from kinemill.maintenance.liveness import Nobody
 from kinemill.register import tags
 from kinemill.store import open_ref
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from tests.maintenance.conftest import publish
 
@@ -27,7 +27,7 @@ def test_the_trained_model_stays_where_a_reference_was_registered_in_its_place(t
     client = open_tracking(home).client
     client.create_registered_model("cart")
     client.create_model_version("cart", source="file:1", tags=stamped)
-    found = collect(home, Wanted(unused=0.0), Nobody(), Silence())
+    found = collect(home, Wanted(unused=0.0), Nobody(), NullReporter())
     assert [item["name"] for item in found["gone"]] == [other.path]
     for ref in (data, training_set, references, trained, chosen):
         assert open_ref(home, ref).is_dir()

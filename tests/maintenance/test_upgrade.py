@@ -9,7 +9,7 @@ from kinemill.store import publish_json, read_json
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 
 
 class NoDagster:
@@ -33,7 +33,7 @@ def members(home, monkeypatch):
 
 
 def bring_up(home):
-    return upgrade(home, NoDagster(), Silence())
+    return upgrade(home, NoDagster(), NullReporter())
 
 
 def test_documents_of_the_format_before_are_written_anew(members):

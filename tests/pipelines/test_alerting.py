@@ -7,7 +7,7 @@ from contextlib import closing
 import dagster as dg
 import pytest
 
-from kinemill.store import once, publish_json, read_json, write_json
+from kinemill.store import get_or_build, publish_json, read_json, write_json
 from pipelines import alerts as watching
 from pipelines.instance import open_instance
 from resources import alerts
@@ -31,7 +31,7 @@ def heard(place):
     return home, look
 
 
-def hand_on(home, asset, stage, document, **summary):
+def emit(home, asset, stage, document, **summary):
     """Publish an outcome with one document, as the latest of an asset."""
 
     def build(folder):
@@ -39,7 +39,7 @@ def hand_on(home, asset, stage, document, **summary):
             write_json(folder / f"{stage}.json", document)
         return summary
 
-    outcome = once(home, stage, TASK, {"document": document, **summary}, build)
+    outcome = get_or_build(home, stage, TASK, {"document": document, **summary}, build)
     publish_json(home.dagster / "refs" / "latest" / TASK / f"{asset}.json", outcome.ref.to_json())
 
 
@@ -50,11 +50,11 @@ def decided(version, decision, passed):
 
 def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     home, look = heard
-    hand_on(home, "registered_model", "decision", decided(2, "champion", True))
-    hand_on(home, "episodes", "episodes", None, quarantined=1, recordings=9, failing=["a.csv"])
+    emit(home, "registered_model", "decision", decided(2, "champion", True))
+    emit(home, "episodes", "episodes", None, quarantined=1, recordings=9, failing=["a.csv"])
     assert look() == []
-    hand_on(home, "registered_model", "decision", decided(3, "refused", False))
-    hand_on(home, "episodes", "episodes", None, quarantined=3, recordings=9, failing=["a.csv"])
+    emit(home, "registered_model", "decision", decided(3, "refused", False))
+    emit(home, "episodes", "episodes", None, quarantined=3, recordings=9, failing=["a.csv"])
     line = {"recording": "ab", "name": "run7.csv", "told": "errs by 3 rad"}
     drift = {"status": "judged", "counts": {}, "drifting": [line], "champion": 1}
     publish_json(home.store / "drift" / f"{TASK}.json", drift)
@@ -68,21 +68,21 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     (refused,) = [note for note in notes if note["kind"] == "refused"]
     assert refused["body"] == "beats_linear: found 0.5, wanted <= 0.4\nversion 1 stays champion"
     assert look() == told  # the next tick, and one after a restart, add nothing
-    hand_on(home, "registered_model", "decision", decided(4, "refused", False))
+    emit(home, "registered_model", "decision", decided(4, "refused", False))
     (home.store / "drift" / f"{TASK}.json").write_text("damaged")
     assert len(look()) == 4
 
 
 def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(heard):
     home, look = heard
-    hand_on(home, "registered_model", "decision", decided(5, "waiting", False))
+    emit(home, "registered_model", "decision", decided(5, "waiting", False))
     assert look() == [f"kinemill: {TASK} version 5 waits for approval"]
     (note,) = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
     assert (note["kind"], note["task"]) == ("waiting", TASK)
     assert f"kinemill approve {TASK}:5" in note["body"]
     assert len(look()) == 1
     (home.root / "alerts.yaml").write_text("urls: ['json://127.0.0.1:9']\non: [refused]\n")
-    hand_on(home, "registered_model", "decision", decided(6, "waiting", False))
+    emit(home, "registered_model", "decision", decided(6, "waiting", False))
     assert len(look()) == 1
 
 

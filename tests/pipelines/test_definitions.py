@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets import CHAIN
-from assets.metadata import WORDS, say
+from assets.metadata import WORDS, build_metadata
 from kinemill.errors import TaskError
 from kinemill.task import load_task
 from kinemill.task.overrides import leaves, nested
@@ -77,9 +77,9 @@ def test_a_broken_task_file_shows_as_one_asset_and_the_others_load(place):
 
 
 def test_a_word_outside_the_vocabulary_is_refused():
-    assert say(rows=3, loss=None) == {"rows": 3}
+    assert build_metadata(rows=3, loss=None) == {"rows": 3}
     with pytest.raises(ValueError, match="lines"):
-        say(lines=3)
+        build_metadata(lines=3)
     assert all(meaning for meaning in WORDS.values())
 
 

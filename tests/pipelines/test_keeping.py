@@ -18,7 +18,7 @@ from kinemill.register.lineage import made_from
 from kinemill.runtime import load
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from pipelines.housekeeping import orchestrator, storage
 from pipelines.instance import open_instance
@@ -32,7 +32,7 @@ DAY = 86400.0
 
 def gc(home, **wanted):
     with orchestrator(home) as runs:
-        return collect(home, Wanted(**wanted), runs, Silence())
+        return collect(home, Wanted(**wanted), runs, NullReporter())
 
 
 def a_run(home, status, age=0.0, run_id="0" * 32):
@@ -90,9 +90,9 @@ def test_what_was_used_since_a_live_run_began_stays(copy):
 
 
 def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp_path, monkeypatch):
-    back_up(copy.home, tmp_path / "pool", Silence())
+    back_up(copy.home, tmp_path / "pool", NullReporter())
     there = Home(tmp_path / "elsewhere")
-    restore(there, tmp_path / "pool", Silence())
+    restore(there, tmp_path / "pool", NullReporter())
     copy.home.root.rename(tmp_path / "gone")  # nothing may reach back
     monkeypatch.setenv("KINEMILL_HOME", str(there.root))
     assert run_chain(TASK)["status"] == "unchanged"
@@ -110,7 +110,7 @@ def older(home, revision):
 
 def bring_up(home):
     with storage(home) as dagster:
-        return upgrade(home, dagster, Silence())
+        return upgrade(home, dagster, NullReporter())
 
 
 def test_an_upgrade_says_what_was_at_which_version_and_does_nothing_twice(copy):

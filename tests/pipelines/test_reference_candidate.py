@@ -13,7 +13,7 @@ from kinemill.runtime import load
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
 from kinemill.task.promote import REFERENCES
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.verify.labels import label
 from pipelines.instance import open_instance
 from pipelines.run import run_chain
@@ -67,7 +67,7 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
         3,
         document["selection"],
     )
-    collect(copy.home, Wanted(unused=0.0, logs=0.0), Nobody(), Silence())
+    collect(copy.home, Wanted(unused=0.0, logs=0.0), Nobody(), NullReporter())
     assert open_ref(copy.home, trained).is_dir()
 
 

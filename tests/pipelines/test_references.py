@@ -6,27 +6,27 @@ import dagster as dg
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from resources.io import RefIOManager, handed_on, latest
 
-FIRST, SECOND = Ref("store/a/t/1", "1" * 64), Ref("store/a/t/2", "2" * 64)
+FIRST, SECOND = ArtifactRef("store/a/t/1", "1" * 64), ArtifactRef("store/a/t/2", "2" * 64)
 
 
-def hand_on(place, run, ref):
+def emit(place, run, ref):
     context = dg.build_output_context(asset_key=dg.AssetKey(["t", "a"]), run_id=run)
     RefIOManager().handle_output(context, ref)
 
 
 def test_each_run_reads_what_it_handed_on_itself(place):
-    hand_on(place, "one", FIRST)
-    hand_on(place, "two", SECOND)
+    emit(place, "one", FIRST)
+    emit(place, "two", SECOND)
     assert handed_on(place.home, "one", "t", "a") == FIRST
     assert handed_on(place.home, "two", "t", "a") == SECOND
     assert latest(place.home, "t", "a") == SECOND
 
 
 def test_a_reference_is_a_small_json_file(place):
-    hand_on(place, "one", FIRST)
+    emit(place, "one", FIRST)
     (file,) = (place.home.dagster / "refs" / "runs").rglob("*.json")
     assert json.loads(file.read_text()) == {"path": FIRST.path, "digest": FIRST.digest}
 
@@ -46,7 +46,7 @@ def chain(place, fail):
     @dg.asset(
         key=["t", "b"], io_manager_key="refs", ins={"a": dg.AssetIn(key=dg.AssetKey(["t", "a"]))}
     )
-    def second(a: Ref):
+    def second(a: ArtifactRef):
         given.append(a)
         if fail:
             raise ValueError(fail)
@@ -58,7 +58,7 @@ def chain(place, fail):
 def test_a_stage_run_by_itself_starts_from_the_latest(place):
     assets, given = chain(place, "")
     resources = {"refs": RefIOManager()}
-    hand_on(place, "earlier", SECOND)
+    emit(place, "earlier", SECOND)
     dg.materialize(assets, selection=[dg.AssetKey(["t", "b"])], resources=resources)
     assert given == [SECOND]
 
@@ -68,7 +68,7 @@ def test_a_retry_reads_what_the_run_before_it_handed_on(place):
     resources = {"refs": RefIOManager()}
     with dg.DagsterInstance.ephemeral() as instance:
         before = dg.materialize(assets[:1], resources=resources, instance=instance)
-        hand_on(place, "meanwhile", SECOND)
+        emit(place, "meanwhile", SECOND)
         dg.materialize(
             assets,
             selection=[dg.AssetKey(["t", "b"])],

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.register import list_versions
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill.tune import lines
 from kinemill.tune.search import folder_of, read_search
@@ -55,7 +55,7 @@ def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
     version = open_tracking(copy.home).client.get_model_version(TASK, str(found["version"]))
     trials = lines(read_search(folder_of(copy.home, found["study"])))
     assert version.run_id in {line.run for line in trials}
-    again = tune_task(TASK, changed, Wanted(trials=2, register=False), Silence())
+    again = tune_task(TASK, changed, Wanted(trials=2, register=False), NullReporter())
     assert (again["study"], again["best"]["value"]) == (found["study"], found["error"])
     assert "version" not in again
 

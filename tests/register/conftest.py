@@ -15,11 +15,11 @@ from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, register
 from kinemill.register.commit import commit
 from kinemill.register.ledger import Change
-from kinemill.register.measurements import Duel, Findings
+from kinemill.register.measurements import ChampionComparison, Findings
 from kinemill.register.rules import Measured, Paired, Repeated
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
-from kinemill.store import Ref, once, publish_json
+from kinemill.store import ArtifactRef, get_or_build, publish_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.promote import FREE_RUN
@@ -170,7 +170,7 @@ class Claims:
     def compare(self, challenger, champion):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
         fields = {"effective_n": self.blocks, "unit": self._unit}
-        return Duel(
+        return ChampionComparison(
             self._measured(),
             theirs,
             paired(self.challenger, self.champion, self.interval, **fields),
@@ -248,12 +248,12 @@ class Chain:
         produced = replace(produced, run_id=run_id)
         return register(chosen, self.home, produced, evidence=evidence or claimed)
 
-    def _once(self, stage, inputs, write, **summary) -> Ref:
+    def _once(self, stage, inputs, write, **summary) -> ArtifactRef:
         def build(folder):
             write(folder)
             return summary
 
-        return once(self.home, stage, self.task.name, inputs, build).ref
+        return get_or_build(self.home, stage, self.task.name, inputs, build).ref
 
 
 def verification(nrmse, passed=True, p99=0.4):

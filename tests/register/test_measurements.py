@@ -11,7 +11,7 @@ import pytest
 from kinemill import runtime
 from kinemill.export.bundle import write_interface
 from kinemill.register.measurements import TestSplit, serve_still
-from kinemill.store import once, publish_json
+from kinemill.store import get_or_build, publish_json
 from kinemill.task import load_task
 from tests.register.conftest import interface, rollout_model, step_model
 
@@ -76,7 +76,7 @@ def six_episodes(tracked_home):
         publish_json(folder / "dataset.json", described)
         return {}
 
-    return once(tracked_home, "dataset", "cart", {"six": 1}, build).ref
+    return get_or_build(tracked_home, "dataset", "cart", {"six": 1}, build).ref
 
 
 def test_both_are_measured_on_the_same_windows_with_a_paired_interval(

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.register.gate import judge
-from kinemill.register.rules import Champion, Contest, Repeated
+from kinemill.register.rules import Champion, GateInputs, Repeated
 from kinemill.task import load_task
 from tests.register.conftest import Claims, verification
 
@@ -40,7 +40,7 @@ def lines(task, evidence, nrmse=0.29, without=()):
     duel, found = evidence.compare(None, None), evidence.measure(None)
     champion = Champion(1, duel.champion, duel.challenger, duel.paired)
     asked = load_task(task.path, {"promote.metric": "test/position"})
-    contest = Contest(
+    contest = GateInputs(
         asked,
         document,
         champion,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kinemill.register.gate import judge
-from kinemill.register.rules import RULES, Champion, Contest, Paired
+from kinemill.register.rules import RULES, Champion, GateInputs, Paired
 from kinemill.task import load_task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.comparison import NRMSE
@@ -25,7 +25,7 @@ def worse_at(horizon, channel, model=1.0, reference=0.3, **changes):
 
 def verdicts(task, references=None, champion=None):
     found = {name: paired(0.1, error) for name, error in BASELINES.items()} | (references or {})
-    contest = Contest(task, {}, champion, references=found, absent={"physics": "no velocities"})
+    contest = GateInputs(task, {}, champion, references=found, absent={"physics": "no velocities"})
     return {line.rule: line for line in RULES["no_worse"](contest)}
 
 
@@ -106,7 +106,7 @@ def of_reference(task, name, **changes):
     found = {one: paired(0.25, error) for one, error in errors.items()}
     found |= {"linear": equal, "linear_sincos": equal, name: replace(equal, itself=True)}
     absent = {"physics": "no velocities"}
-    contest = Contest(task, {}, references=found | changes, absent=absent)
+    contest = GateInputs(task, {}, references=found | changes, absent=absent)
     return {line.rule: line for line in judge(contest)}
 
 
@@ -149,12 +149,12 @@ def test_a_trivial_reference_and_one_that_the_task_does_not_allow_are_nothing_sp
 
 def test_references_that_this_data_has_none_of_are_said_and_not_asked(task):
     known = {name: paired(0.1, error) for name, error in BASELINES.items()}
-    contest = Contest(task, {}, references=known, absent={"physics": "no velocities"})
+    contest = GateInputs(task, {}, references=known, absent={"physics": "no velocities"})
     lines = {line.rule: line for line in judge(contest)}
     assert lines["beats_physics"].found == "no reference on this data: no velocities"
     assert "interval_physics" not in lines
     alone = load_task(task.path, {"promote.beats": ["physics"]})
-    nothing = Contest(alone, {}, absent={"physics": "no velocities"})
+    nothing = GateInputs(alone, {}, absent={"physics": "no velocities"})
     assert not any(line.passed for line in RULES["beats"](nothing))
 
 
@@ -163,6 +163,6 @@ def test_a_reference_that_diverges_is_beaten_by_a_finite_model_alone(task):
     both = Paired.of(INF, INF, comparison(INF, INF), {})
     asked = load_task(task.path, {"promote.beats": ["linear"]})
     for found, passed in ((away, True), (both, False)):
-        contest = Contest(asked, {}, references={"linear": found})
+        contest = GateInputs(asked, {}, references={"linear": found})
         for rule in ("beats", "interval"):
             assert [line.passed for line in RULES[rule](contest)] == [passed]

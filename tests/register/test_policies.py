@@ -23,16 +23,16 @@ from kinemill.register import Produced, approve, register, rollback
 from kinemill.register.comparison_page import comparison_page
 from kinemill.register.gate import judge
 from kinemill.register.lookup import list_versions, show
-from kinemill.register.measurements import Duel, Findings, serve_still
+from kinemill.register.measurements import ChampionComparison, Findings, serve_still
 from kinemill.register.model_version import save
 from kinemill.register.policies import PolicyEvidence, claims
-from kinemill.register.rules import Champion, Contest, Measured, Paired, Repeated
+from kinemill.register.rules import Champion, GateInputs, Measured, Paired, Repeated
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.task_page import task_page
 from kinemill.register.version_comparison import compare, comparison_document
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
-from kinemill.store import once
+from kinemill.store import get_or_build
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
@@ -80,7 +80,7 @@ class Claims:
     def compare(self, challenger, champion):
         theirs = Measured(self.champion, {"return": self.champion}, EPISODES, EPISODES)
         pair = Paired(self.challenger, self.champion, interval=self.interval)
-        return Duel(self.measure(challenger).measured, theirs, pair)
+        return ChampionComparison(self.measure(challenger).measured, theirs, pair)
 
     def serve(self, folder):
         return self.served
@@ -138,10 +138,10 @@ class Chain:
             return {}
 
         name = self.task.name
-        model = once(self.home, "model", name, {"gain": gain}, lambda folder: {}).ref
-        onnx_model = once(self.home, "onnx_model", name, {"gain": gain}, exported).ref
+        model = get_or_build(self.home, "model", name, {"gain": gain}, lambda folder: {}).ref
+        onnx_model = get_or_build(self.home, "onnx_model", name, {"gain": gain}, exported).ref
         inputs = {"gain": gain, "found": json.dumps(found)}
-        verdict = once(self.home, "verification", name, inputs, verified).ref
+        verdict = get_or_build(self.home, "verification", name, inputs, verified).ref
         card = make_card(self.task, self.home).ref
         produced = Produced(verdict, onnx_model, model, card)
         return register(task or self.task, self.home, produced, evidence=evidence)
@@ -264,7 +264,7 @@ TRICKS = {
 def judged(task, returned, evidence, **changes):
     """Judge as `decide` does, without a registry: the lines that do not hold."""
     duel, document = evidence.compare(None, None), verification(returned, **changes)
-    contest = Contest(
+    contest = GateInputs(
         task,
         document,
         champion=Champion(1, duel.champion, duel.challenger, duel.paired),
@@ -303,7 +303,7 @@ def test_success_wants_no_more_than_all_of_it(task):
 def lines_of(task, own, champion, low=1.0):
     duel = Claims(own, champion, (low, 20.0)).compare(None, None)
     champion = Champion(1, duel.champion, duel.challenger, duel.paired)
-    contest = Contest(task, verification(own), champion=champion)
+    contest = GateInputs(task, verification(own), champion=champion)
     return {line.rule: line for line in judge(contest)}
 
 

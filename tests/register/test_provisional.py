@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.register import list_versions, promote, rollback, show, why
 from kinemill.register.gate import conclude, judge
-from kinemill.register.rules import Champion, Contest, Measured, Repeated
+from kinemill.register.rules import Champion, GateInputs, Measured, Repeated
 from kinemill.register.task_page import task_page
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
@@ -29,7 +29,7 @@ def few(error=0.1, champion=0.5, **changes):
 
 def contest(task, champion=None, episodes=6, **changes):
     found = {name: paired(0.1, error, **changes) for name, error in BASELINES.items()}
-    return Contest(
+    return GateInputs(
         task,
         verification(0.1),
         champion,

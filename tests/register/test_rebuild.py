@@ -35,7 +35,7 @@ from kinemill.runtime import download
 from kinemill.runtime.download import answers
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.database import create_database
 
@@ -147,7 +147,7 @@ def commands(chain, folder):
         "promote": partial(promotion.promote, task, home, ":1"),
         "rollback": partial(promotion.rollback, task, home),
         "canary": partial(start_canary, "cart", home, ":3", 0.5),
-        "backup": partial(back_up, home, folder / "pool", Silence()),
+        "backup": partial(back_up, home, folder / "pool", NullReporter()),
         "up": partial(check_all, home),
     }
 
@@ -283,9 +283,9 @@ def test_a_backup_holds_database_and_ledger_of_one_moment(reigned, tmp_path, mon
         real(name)
 
     monkeypatch.setattr(backups, "fault_point", register_meanwhile)
-    back_up(chain.home, tmp_path / "pool", Silence())
+    back_up(chain.home, tmp_path / "pool", NullReporter())
     assert came == [2]
     there = Home(tmp_path / "again")
-    restore(there, tmp_path / "pool", Silence())
+    restore(there, tmp_path / "pool", NullReporter())
     assert [line["version"] for line in list_versions("cart", there)["versions"]] == [1]
     assert audit(there, "cart")["gaps"] == []

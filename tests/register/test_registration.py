@@ -16,7 +16,7 @@ from kinemill.register import (
     register,
     show,
 )
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
@@ -252,7 +252,7 @@ def test_no_pickle_is_under_the_home(chain):
 def test_a_damaged_verification_is_not_registered(chain):
     produced = chain.produce(0.1)
     torn = type(produced)(
-        Ref(produced.verification.path, "0" * 64),
+        ArtifactRef(produced.verification.path, "0" * 64),
         produced.onnx_model,
         produced.model,
         produced.dataset,

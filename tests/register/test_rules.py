@@ -10,7 +10,7 @@ from kinemill.register.rules import (
     RULES,
     Approval,
     Champion,
-    Contest,
+    GateInputs,
     Measured,
     Paired,
     Repeated,
@@ -41,7 +41,7 @@ def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
         "gates": [],
     }
     found = {name: paired(model, error) for name, error in references.items()}
-    return Contest(changed, document, champion, references=found)
+    return GateInputs(changed, document, champion, references=found)
 
 
 def _errs(error, windows=12, episodes=3, **channels):
@@ -75,7 +75,7 @@ def _good(task, **changes):
         "windows": {"count": 12, "history": HISTORY},
         "stability": {"diverged": 0.0},
     }
-    whole = Contest(
+    whole = GateInputs(
         task,
         document,
         _champion(),
@@ -116,7 +116,7 @@ def test_no_rule_passes_what_was_not_measured(name, task):
     }
     for references in unknown.values():
         champion = Champion(1, _errs(NAN), _errs(NAN), references.get("linear"), differs=None)
-        contest = Contest(good.task, {}, champion, references=references)
+        contest = GateInputs(good.task, {}, champion, references=references)
         assert [verdict.passed for verdict in RULES[name](contest)].count(True) == 0
         assert RULES[name](contest)
         assert conclude(contest, judge(contest)).decision == "refused"

@@ -7,7 +7,7 @@ import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import register, show, start_of, tags
-from kinemill.store import once
+from kinemill.store import get_or_build
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 
@@ -66,7 +66,7 @@ def test_weights_that_are_gone_are_told_of(chain, task):
 def test_a_version_says_what_its_training_started_from(chain):
     """The summary of the stage `model` names it, and the tag of the version repeats that."""
     summary = {"started_from": {"address": "models:/cart/3", "digest": "d"}}
-    made = once(chain.home, "model", "cart", {"from": "another"}, lambda _: summary)
+    made = get_or_build(chain.home, "model", "cart", {"from": "another"}, lambda _: summary)
     produced = replace(chain.produce(0.1), model=made.ref)
     register(chain.task, chain.home, produced)
     assert show("cart", chain.home)["lineage"]["started_from"] == "models:/cart/3"
@@ -77,9 +77,11 @@ def test_a_version_says_what_its_training_started_from(chain):
 def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain, task):
     """A network cannot start from a closed-form fit; the one that lost is kept for that."""
     produced = chain.produce(0.1)
-    trained = once(chain.home, "model", "cart", {"trained": 1}, lambda _: {}).ref
+    trained = get_or_build(chain.home, "model", "cart", {"trained": 1}, lambda _: {}).ref
 
-    fitted = once(chain.home, "model", "cart", {"fit": 1}, lambda _: {"reference": "linear"}).ref
+    fitted = get_or_build(
+        chain.home, "model", "cart", {"fit": 1}, lambda _: {"reference": "linear"}
+    ).ref
     produced = replace(produced, model=fitted, trained=trained)
     register(task, chain.home, produced, evidence=Claims(0.1))
     start = start_of(starting(task, "models:/cart/1"), chain.home)

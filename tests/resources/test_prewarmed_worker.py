@@ -9,12 +9,12 @@ import time
 import psutil
 import pytest
 
-from resources.prewarmed_worker import Spare
+from resources.prewarmed_worker import PrewarmedWorker
 
 
 @pytest.fixture
 def spare():
-    one = Spare("json")
+    one = PrewarmedWorker("json")
     yield one
     one.release()
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from kinemill.errors import TrainingFailed
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tracking import open_tracking
 from kinemill.tune import Bounds, lines
 from resources.tune_processes import search_elsewhere
@@ -54,7 +54,7 @@ def until(true, seconds: float = 90.0) -> bool:
     return bool(true())
 
 
-class Deaths(Silence):
+class Deaths(NullReporter):
     """A Progress that kills the worker once, when the first trial has ended."""
 
     def __init__(self, search) -> None:
@@ -99,4 +99,4 @@ def test_no_worker_outlives_who_started_it(search, how):
 @pytest.mark.slow
 def test_a_search_without_any_result_says_so(search):
     with pytest.raises(TrainingFailed, match="no trial has a result"):
-        search_elsewhere(search, Bounds(1, until=time.time()), 1, Silence())
+        search_elsewhere(search, Bounds(1, until=time.time()), 1, NullReporter())

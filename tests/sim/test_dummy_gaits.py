@@ -12,7 +12,7 @@ from kinemill.ingest import ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.train.gaits import fit_gaits
 from kinemill.validate import validate
@@ -82,7 +82,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     write_dummy_logs(task, home.logs(task.name), dummy)
     snapshot = ingest(task, home, home.logs(task.name)).outcome.ref
     dataset = make_dataset(task, home, validate(task, home, snapshot).ref).ref
-    training_set, nobody = augment(task, home, dataset).ref, (Silence(), Silence())
+    training_set, nobody = augment(task, home, dataset).ref, (NullReporter(), NullReporter())
     model = train(task, home, dataset, training_set, nobody)
     assert model.summary["steps"] == 10
     verdict = verify(task, home, export(task, home, model.ref, dataset).ref, model.ref, dataset)

@@ -71,10 +71,10 @@ MAPPINGS = st.dictionaries(KEYS, TREES, max_size=3)
 @given(MAPPINGS)
 @SLOW
 def test_spelling_the_same_again_changes_nothing(changes):
-    once = nested(changes)
-    assert nested(once) == once
-    dotted = {key: value for key, value in leaves(once) if value != {}}
-    assert nested(dotted) == _without_empty(once)
+    get_or_build = nested(changes)
+    assert nested(get_or_build) == get_or_build
+    dotted = {key: value for key, value in leaves(get_or_build) if value != {}}
+    assert nested(dotted) == _without_empty(get_or_build)
 
 
 def _without_empty(value):

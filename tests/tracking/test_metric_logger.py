@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.task.trackers import TRACKERS, Training
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from kinemill.tracking.jsonl import read_points
@@ -25,7 +25,7 @@ track: []
 """
 
 
-class Listener(Silence):
+class Listener(NullReporter):
     """Remembers what it was told."""
 
     def __init__(self):
@@ -206,13 +206,15 @@ def test_mlflow_shows_the_whole_curve_of_a_training_that_went_on(task, folder, t
 
 
 def test_switching_trackers_is_no_other_training(task):
-    from kinemill.store import Ref
+    from kinemill.store import ArtifactRef
     from kinemill.store.home import Home
     from kinemill.train import job_folder
 
     def key(track):
         told = task.model_copy(update={"track": track})
-        return job_folder(told, Home(task.path.parent), Ref("a", "1" * 64), Ref("b", "2" * 64))
+        return job_folder(
+            told, Home(task.path.parent), ArtifactRef("a", "1" * 64), ArtifactRef("b", "2" * 64)
+        )
 
     assert key([]) == key([TRACKERS["tensorboard"](type="tensorboard")])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.dataset import PackedDataset, PackedEpisode, create_values, write_description
-from kinemill.store import Ref, once
+from kinemill.store import ArtifactRef, get_or_build
 from kinemill.task.document import Task
 
 DT = 0.02
@@ -75,7 +75,7 @@ def packed() -> PackedDataset:
     )
 
 
-def publish(home, packed) -> Ref:
+def publish(home, packed) -> ArtifactRef:
     def build(folder):
         values = create_values(folder, *packed.values.shape)
         values[:] = packed.values
@@ -83,4 +83,4 @@ def publish(home, packed) -> Ref:
         write_description(folder, packed)
         return {}
 
-    return once(home, "dataset", "pendulum", {"of": "tests"}, build).ref
+    return get_or_build(home, "dataset", "pendulum", {"of": "tests"}, build).ref

@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from kinemill.errors import Diverged, TrainingFailed
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.compiled import has_compiler
 from kinemill.train.loop import fit
 from kinemill.train.memory import is_out_of_memory, peaks
 from tests.train.conftest import pendulum_task
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 CPU = torch.device("cpu")
 ROWS, WINDOW = 150, 7  # of an episode, of a window: history 3, horizon 4
 
 
-class Said(Silence):
+class Said(NullReporter):
     def __init__(self):
         self.said, self.metrics = [], {}
 
@@ -195,7 +195,7 @@ def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path)
     fit(module, objective, learn, tmp_path / "whole", QUIET)
     whole, heard = module.state_dict(), Said()
     module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True)
-    state, _ = fit(module, objective, learn, tmp_path / "halved", (Silence(), heard))
+    state, _ = fit(module, objective, learn, tmp_path / "halved", (NullReporter(), heard))
     assert state.pieces == 4  # of 16 windows each
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, whole[name], rtol=2e-5, atol=2e-5)
@@ -206,7 +206,7 @@ def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path)
     # A rerun goes on so: no step is tried that does not fit.
     module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True, steps=80)
     again = Said()
-    fit(module, objective, learn, tmp_path / "halved", (Silence(), again))
+    fit(module, objective, learn, tmp_path / "halved", (NullReporter(), again))
     assert again.said[0] == "going on from the checkpoint at step 60"
     assert not any("micro-batches" in said for said in again.said)
 
@@ -228,7 +228,7 @@ def test_an_error_that_is_not_of_memory_is_not_taken_for_one(packed, tmp_path):
 def test_the_most_memory_is_recorded_but_not_in_the_curves(packed, tmp_path):
     module, objective, learn = ready(packed, packed)
     heard = Said()
-    state, _ = fit(module, objective, learn, tmp_path, (heard, Silence()))
+    state, _ = fit(module, objective, learn, tmp_path, (heard, NullReporter()))
     # torch alone takes 0.1 GiB, and this machine has not a million.
     assert 0.1 < heard.metrics["memory/host_peak_gib"] <= peaks(CPU)["memory/host_peak_gib"] < 1e6
     assert not any(name.startswith("memory") for name in state.history)

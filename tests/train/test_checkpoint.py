@@ -11,7 +11,7 @@ import torch
 
 from kinemill.errors import CorruptArtifact, TrainingFailed
 from kinemill.store import fault_injection
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import checkpoint
 from kinemill.train.checkpoint import (
     INDEX,
@@ -27,7 +27,7 @@ from kinemill.train.checkpoint import (
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 
 
 def groups(value: float = 1.0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
@@ -93,7 +93,7 @@ def test_it_pays_for_long_trainings_of_small_models_alone(data):
     assert not pays(1_200, 1_500)  # twelve steps ahead: half a minute to compile, 9 s to win
 
 
-class Cut(Silence):
+class Cut(NullReporter):
     """Ends a training at step 50."""
 
     def advance(self, stage, done, total, note=""):
@@ -108,14 +108,14 @@ def test_a_killed_compiled_training_goes_on_bit_for_bit(packed, tmp_path):
 
     def train(folder, progress):
         module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-        state, _ = fit(module, objective, task.learn, tmp_path / folder, (Silence(), progress))
+        state, _ = fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), progress))
         return module.state_dict(), state
 
-    whole, state = train("whole", Silence())
+    whole, state = train("whole", NullReporter())
     assert state.compiled
     with pytest.raises(KeyboardInterrupt):
         train("cut", Cut())
-    again, _ = train("cut", Silence())
+    again, _ = train("cut", NullReporter())
     for name, value in whole.items():
         assert torch.equal(value, again[name]), name
 
@@ -125,4 +125,4 @@ def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_pa
         task = pendulum_task(compile="on", **other)
         module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
         with pytest.raises(BadInput, match="nothing compiles an update"):
-            fit(module, objective, task.learn, tmp_path, (Silence(), Silence()))
+            fit(module, objective, task.learn, tmp_path, (NullReporter(), NullReporter()))

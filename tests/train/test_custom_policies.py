@@ -14,7 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.export import export
 from kinemill.runtime import load
 from kinemill.task.plugins import MODELS
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import load_model, train
 from tests.conftest import ROOT
@@ -95,7 +95,7 @@ def shop(tmp_path, monkeypatch):
 def test_its_model_learns_and_acts_from_its_file_as_in_the_library(shop, home, algorithm):
     import waveshop  # noqa: F401  enters what it brings
 
-    task, silent = rl_task(POINT, algorithm, **LEARN), (Silence(), Silence())
+    task, silent = rl_task(POINT, algorithm, **LEARN), (NullReporter(), NullReporter())
     card = make_card(task, home)
     trained = train(task, home, card.ref, card.ref, silent)
     policy = load_model(home.root / trained.ref.path)

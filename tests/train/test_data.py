@@ -8,14 +8,14 @@ import torch
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.batches import Batches
 from kinemill.train.data import make_windows, scale_of, window_weights
 from kinemill.train.layout import make_layout
 from kinemill.train.loop import fit
 
 CPU = torch.device("cpu")
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 SCHEDULE = {"warmup_steps": 10, "decay_steps": 100}
 
 

@@ -13,9 +13,9 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.store import fault_injection
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
-from kinemill.train.ddp import Crew, crew, joined
+from kinemill.train.ddp import ProcessGroup, crew, joined
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 
@@ -30,7 +30,7 @@ SETTINGS = {
 }
 
 
-class Told(Silence):
+class Told(NullReporter):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -142,7 +142,7 @@ def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, b
 
 
 def test_a_process_by_itself_is_a_crew_of_one():
-    assert crew() == Crew(0, 1)
+    assert crew() == ProcessGroup(0, 1)
     batch = torch.arange(6).view(2, 3)
     assert crew().share(batch)[0] == 0
     assert torch.equal(crew().share(batch)[1], batch)
@@ -151,8 +151,8 @@ def test_a_process_by_itself_is_a_crew_of_one():
 
 def test_shares_are_whole_and_in_order():
     batch = torch.arange(14).view(2, 7)
-    shares = [Crew(rank, 3).share(batch) for rank in range(3)]
+    shares = [ProcessGroup(rank, 3).share(batch) for rank in range(3)]
     assert [first for first, _ in shares] == [0, 3, 5]
     assert torch.equal(torch.cat([part for _, part in shares], dim=1), batch)
     with pytest.raises(BadInput, match=r"learn\.batch_size: 7 windows a step, for 8 processes"):
-        Crew(0, 8).share(batch)
+        ProcessGroup(0, 8).share(batch)

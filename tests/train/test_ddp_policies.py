@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.ddp import joined
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
@@ -60,7 +60,7 @@ def learn_in(folder: Path, world: dict[str, str], kind: str) -> None:
     with joined("cpu") as own:
         with torch.no_grad():  # a process that began with other weights gets the leader's
             next(iter(parts[0].parameters())).add_(own.rank)
-        state, best = fit(*parts, task.learn, folder, (Silence(), Silence()))
+        state, best = fit(*parts, task.learn, folder, (NullReporter(), NullReporter()))
     weights = {name: value.tolist() for name, value in best.items()}
     folder.with_suffix(".json").write_text(json.dumps([state.step, state.best, weights]))
 

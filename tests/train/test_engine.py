@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import in_precision, lowered
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.devices import determined, pick_device
@@ -17,13 +17,13 @@ from kinemill.train.ema import Average
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 CPU = torch.device("cpu")
 STEADY = {"type": "constant", "warmup_steps": 0}
 PLAIN = {"compile": "off", "patience": None}
 
 
-class Heard(Silence):
+class Heard(NullReporter):
     """Remembers metrics and messages, and may end the training at a step."""
 
     def __init__(self, stop_at=None):
@@ -152,7 +152,7 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, ema, accumulate
     whole, best, state = trained(packed, tmp_path / "whole", **settings)
     module, objective, learn = ready(packed, **settings)
     with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, learn, tmp_path / "cut", (Silence(), Heard(stop_at=9)))
+        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Heard(stop_at=9)))
     module, objective, learn = ready(packed, **settings)
     again, same_best = fit(module, objective, learn, tmp_path / "cut", QUIET)
     assert same(whole, module.state_dict())

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from kinemill.task.plugins import MODELS
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.batches import MEMBER
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 CPU = torch.device("cpu")
 
 

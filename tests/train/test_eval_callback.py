@@ -12,7 +12,7 @@ from kinemill.control import eval_callback
 from kinemill.errors import BadInput
 from kinemill.store.provenance import code, git_commit
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import job_folder, train
 from kinemill.train.eval_callback import TorchSimulator, watch_of
 from kinemill.train.loop import fit
@@ -40,7 +40,7 @@ def breaks(simulator, task):
 """
 
 
-class Noted(Silence):
+class Noted(NullReporter):
     def __init__(self):
         self.texts, self.metrics, self.said = {}, {}, []
 
@@ -67,7 +67,7 @@ def test_a_function_beside_the_task_is_asked_at_each_evaluation_with_the_weights
     task = pendulum_task(steps=4, eval_every=2, ema=0.5, patience=None)
     module, objective = task.learn.prepare(task, packed, packed, CPU)
     watch, noted = watch_of(f"{hook}:swings", task), Noted()
-    state, best = fit(module, objective, task.learn, tmp_path, (noted, Silence()), watch)
+    state, best = fit(module, objective, task.learn, tmp_path, (noted, NullReporter()), watch)
     assert state.history["eval/dt"] == [[2, task.dt], [4, task.dt]]
     assert state.history["eval/odd"] == [[2, None], [4, None]]
     assert noted.metrics["eval/last", 4] == state.history["eval/last"][1][1]

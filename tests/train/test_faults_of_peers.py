@@ -18,7 +18,7 @@ from kinemill.export.step_files import write_model
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.data import make_windows, scale_of
 from kinemill.train.layout import layout_of
@@ -27,7 +27,7 @@ from kinemill.train.step import make_step
 from tests.export.conftest import DESCRIPTION
 from tests.train.conftest import pendulum_task, publish
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 CPU = torch.device("cpu")
 
 

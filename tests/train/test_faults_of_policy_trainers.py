@@ -19,7 +19,7 @@ from kinemill.export.policy import describe, write_policy
 from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import refuse_other
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.demonstrations import Demonstrations
@@ -30,7 +30,7 @@ from tests.train.cloning import demonstrations, packed, policy_task
 from tests.train.conftest import publish
 from tests.train.test_reinforcement import rl_task, site_of
 
-QUIET, CPU = (Silence(), Silence()), torch.device("cpu")
+QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")
 RANDOM = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.3}, "patience": None}
 
 
@@ -92,7 +92,7 @@ def test_a_diffusion_head_that_crashes(chunk, tmp_path):
     assert np.isfinite([policy.act([0.1 * k, 0.0]) for k in range(5)]).all()
 
 
-class Stop(Silence):
+class Stop(NullReporter):
     def advance(self, stage, done, total, note=""):
         if done >= 30:
             raise KeyboardInterrupt
@@ -117,7 +117,7 @@ def followed(folder, listeners=QUIET):
 def test_a_resume_that_is_one_step_off_and_without_its_random_state(tmp_path):
     """With drop-out: steps 20 to 39 see the batches, and the weights the draws, of one training."""
     whole, steps = followed(tmp_path / "whole")
-    followed(tmp_path / "cut", (Silence(), Stop()))
+    followed(tmp_path / "cut", (NullReporter(), Stop()))
     torch.manual_seed(12345)  # another process has drawn other numbers
     weights, again = followed(tmp_path / "cut")
     assert [step for step, _ in steps] == list(range(40))
@@ -129,7 +129,7 @@ def test_a_resume_that_is_one_step_off_and_without_its_random_state(tmp_path):
 def test_weights_alone_that_are_called_a_resume(tmp_path, home):
     """Weights of step 20 without the optimizer's moments end elsewhere; so they are no resume."""
     whole, _ = followed(tmp_path / "whole")
-    followed(tmp_path / "cut", (Silence(), Stop()))
+    followed(tmp_path / "cut", (NullReporter(), Stop()))
     groups, state = read_checkpoint(tmp_path / "cut")
     assert {"weights", "best", "optimizer"} <= set(groups)
     assert state["step"] == 20

@@ -8,14 +8,14 @@ import torch
 from pydantic import ValidationError
 
 from kinemill.errors import TaskError
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.data import make_windows
 from kinemill.train.loop import fit
-from kinemill.train.objectives._teacher_forcing import Chance, Sampling
+from kinemill.train.objectives._teacher_forcing import KeyedNoise, Sampling
 from tests.train.conftest import pendulum_task
 
 CPU = torch.device("cpu")
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 
 
 def prepared(packed, **learn):
@@ -62,10 +62,10 @@ def test_without_truth_the_loss_is_that_of_plain_rollouts(packed):
 
 
 def test_a_coin_falls_as_often_as_it_should_and_the_same_way_again():
-    one, again = (Chance(5, 7, CPU).below(0.3, 200, 100) for _ in range(2))
+    one, again = (KeyedNoise(5, 7, CPU).below(0.3, 200, 100) for _ in range(2))
     assert torch.equal(one, again)
     assert one.double().mean().item() == pytest.approx(0.3, abs=0.01)  # 3 σ of 20,000 tosses
-    assert not torch.equal(one, Chance(5, 8, CPU).below(0.3, 200, 100))
+    assert not torch.equal(one, KeyedNoise(5, 8, CPU).below(0.3, 200, 100))
 
 
 def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
@@ -73,7 +73,7 @@ def test_noise_goes_into_what_is_known_in_the_units_of_its_channel(packed):
     module, objective, learn = prepared(packed, noise={"velocity": 0.3, "torque": 0.5})
     assert learn.noise == {"velocity": 0.3, "torque": 0.5}
     states, past, actions, truth = everything(module, packed)
-    chance = Chance(0, 11, CPU)
+    chance = KeyedNoise(0, 11, CPU)
     drawn = [chance.normal(*part.shape) for part in (states, past, actions)]
     sizes = (torch.tensor([0.0, 0.3]), torch.tensor([0.5]), torch.tensor([0.5]))
     given = [p + s * d for p, s, d in zip((states, past, actions), sizes, drawn, strict=True)]

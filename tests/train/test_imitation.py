@@ -11,9 +11,9 @@ from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.models.heads import HEADS
 from kinemill.runtime import load
-from kinemill.store import once
+from kinemill.store import get_or_build
 from kinemill.store.home import Home
-from kinemill.task.protocols import Silence, Start
+from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import warm_start
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.chunks import Chunk
@@ -22,7 +22,7 @@ from kinemill.train.loop import fit
 from kinemill.train.policy_runner import as_policy
 from tests.train.cloning import demonstrations, policy_task
 
-QUIET, CPU = (Silence(), Silence()), torch.device("cpu")
+QUIET, CPU = (NullReporter(), NullReporter()), torch.device("cpu")
 MODELS = {
     "mlp": {"type": "mlp", "hidden_sizes": [16]},
     "gru": {"type": "gru", "hidden_size": 8},
@@ -82,7 +82,7 @@ def test_a_policy_learns_what_was_demonstrated_and_keeps_limits(tmp_path):
 def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
     """Stopped at step 30 with a checkpoint at 20: the same weights, averages and draws after."""
 
-    class Stop(Silence):
+    class Stop(NullReporter):
         def advance(self, stage, done, total, note=""):
             if done >= 30:
                 raise KeyboardInterrupt
@@ -93,7 +93,7 @@ def test_a_killed_cloning_goes_on_bit_for_bit(head, tmp_path):
     last = {name: value.clone() for name, value in module.state_dict().items()}
     task, module, objective = made(**learn)
     with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, task.learn, tmp_path / "cut", (Silence(), Stop()))
+        fit(module, objective, task.learn, tmp_path / "cut", (NullReporter(), Stop()))
     assert read_checkpoint(tmp_path / "cut")[1]["step"] == 20
     task, module, objective = made(**learn)
     _, best = fit(module, objective, task.learn, tmp_path / "cut", QUIET)
@@ -250,8 +250,8 @@ def test_a_policy_starts_from_another_and_refuses_one_that_sees_something_else(t
         return {}
 
     home = Home(tmp_path / "home")
-    folder = home.root / once(home, "model", "arm", {"of": "tests"}, publish).ref.path
-    known = Start(str(folder), "x", str(folder))
+    folder = home.root / get_or_build(home, "model", "arm", {"of": "tests"}, publish).ref.path
+    known = WarmStart(str(folder), "x", str(folder))
     again, _ = task.learn.prepare(task, data, data, CPU, known)
     for name, value in again.state_dict().items():
         assert torch.equal(value, module.state_dict()[name]), name

@@ -10,7 +10,7 @@ from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
 from kinemill.ingest import ingest
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.policy_runner import as_policy
 from kinemill.validate import validate
@@ -27,13 +27,13 @@ def learned(home, name, count, **changed):
     dataset = make_dataset(task, home, accepted.ref).ref
     metrics = {}
 
-    class Watcher(Silence):
+    class Watcher(NullReporter):
         def log_metrics(self, found, step):
             for key, value in found.items():
                 metrics.setdefault(key, []).append(value)
 
     training_set = augment(task, home, dataset).ref
-    outcome = train(task, home, dataset, training_set, (Watcher(), Silence()))
+    outcome = train(task, home, dataset, training_set, (Watcher(), NullReporter()))
     return task, as_policy(load_model(home.root / outcome.ref.path)), metrics
 
 

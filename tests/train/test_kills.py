@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from kinemill.store import fault_injection, file_digest
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
@@ -82,7 +82,7 @@ def learn_in(folder: Path, fault: str, told: Path, packed) -> None:
     learn = pendulum_task(patience=None, save_every=7, ema=0.9).learn  # logs are 10 steps apart
     torch.set_num_threads(1)
     parts = learn.prepare(pendulum_task(), packed, packed, torch.device("cpu"))
-    state, best = fit(*parts, learn, folder, (Silence(), Silence()))
+    state, best = fit(*parts, learn, folder, (NullReporter(), NullReporter()))
     weights = {name: value.tolist() for name, value in best.items()}
     told.write_text(json.dumps([state.history, weights, fault_injection.passings()]))
 

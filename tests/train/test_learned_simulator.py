@@ -10,12 +10,12 @@ from kinemill.export import export
 from kinemill.ingest import ingest
 from kinemill.sim import write_logs
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.validate import validate
 from tests.conftest import ROOT
 
-SILENT = (Silence(), Silence())
+SILENT = (NullReporter(), NullReporter())
 
 
 def learned_pendulum(home, seed):

@@ -9,10 +9,10 @@ from benchmarks.prove_motion import data_of
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.demonstrations import Demonstrations
-from kinemill.train.tracking_policy import TrackedPolicy
+from kinemill.train.tracking_policy import TrackingPolicy
 
 SHORT = {
     "learn.prior": 0.5,
@@ -36,7 +36,7 @@ class Killed(Exception):
     """What ends a training in the middle of this test."""
 
 
-class Killer(Silence):
+class Killer(NullReporter):
     """Ends a training after so many steps."""
 
     def __init__(self, after: int) -> None:
@@ -57,10 +57,10 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(shared_data, tmp_path):
         refs = data_of(task, home, shared_data / "awd_motion")
         if after is not None:
             with pytest.raises(Killed):
-                train(task, home, *refs, (Silence(), Killer(after)))
-        model = train(task, home, *refs, (Silence(), Silence()))
+                train(task, home, *refs, (NullReporter(), Killer(after)))
+        model = train(task, home, *refs, (NullReporter(), NullReporter()))
         found.append(load_model(home.root / model.ref.path))
-        assert isinstance(found[-1], TrackedPolicy)
+        assert isinstance(found[-1], TrackingPolicy)
         assert model.summary["best_step"] > 0
     whole, interrupted = (one.state_dict() for one in found)
     assert all(torch.equal(value, interrupted[name]) for name, value in whole.items())

@@ -6,11 +6,11 @@ from pydantic import ValidationError
 
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import OBJECTIVES, OPTIMIZERS
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 REFERENCES = {
     "adam": ({"weight_decay": 0.1}, torch.optim.Adam, {"weight_decay": 0.1}),
     "adamw": ({"weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
@@ -66,14 +66,14 @@ def test_a_training_goes_on_bit_for_bit_with_every_optimizer(name, packed, tmp_p
                 fit(module, objective, task.learn, folder, QUIET)
             else:
                 with pytest.raises(KeyboardInterrupt):
-                    fit(module, objective, task.learn, folder, (Silence(), StopAt(steps)))
+                    fit(module, objective, task.learn, folder, (NullReporter(), StopAt(steps)))
         return module.state_dict()
 
     whole, halves = trained(tmp_path / "a", 40), trained(tmp_path / "b", 20, 40)
     assert all(torch.equal(whole[key], halves[key]) for key in whole)
 
 
-class StopAt(Silence):
+class StopAt(NullReporter):
     """Stops the world when so many steps are done and another was begun."""
 
     def __init__(self, step):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import precision
 from kinemill.train.loop import fit
 from kinemill.train.precision import multiplied, probe, worth_a_look
@@ -89,5 +89,5 @@ def test_steps_multiply_as_told_and_validation_exactly(packed, tmp_path):
         return call
 
     spied = replace(objective, loss=watched("loss"), evaluate=watched("evaluate"))
-    state, _ = fit(module, spied, learn, tmp_path, (Silence(), Silence()))
+    state, _ = fit(module, spied, learn, tmp_path, (NullReporter(), NullReporter()))
     assert (state.matmul, seen) == ("medium", {"loss": {"medium"}, "evaluate": {"highest"}})

@@ -11,7 +11,7 @@ from kinemill.environments.card import make_card
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.store import open_ref
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.train import load_model, refuse_other, start_in, train
 from kinemill.train.checkpoint import packed
@@ -135,12 +135,14 @@ def test_a_model_that_remembers_is_for_recurrent_ppo():
 
 
 def bench(folder=None, listeners=None, start=None):
-    from kinemill.train.context import Bench
+    from kinemill.train.context import TrainingContext
 
-    return Bench(folder, listeners or (Silence(), Silence()), torch.device("cpu"), start)
+    return TrainingContext(
+        folder, listeners or (NullReporter(), NullReporter()), torch.device("cpu"), start
+    )
 
 
-class Dies(Silence):
+class Dies(NullReporter):
     """Ends the training when it hears of its evaluation after so many steps."""
 
     def __init__(self, step):
@@ -153,7 +155,7 @@ class Dies(Silence):
 
 def published(task, home, listener=None, start=None):
     card = make_card(task, home)
-    silence = Silence()
+    silence = NullReporter()
     return open_ref(
         home, train(task, home, card.ref, card.ref, (listener or silence, silence), start).ref
     )
@@ -167,12 +169,12 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(home, tmp_pa
         {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]},
         {**settings_of(name), **({"learning_starts": 20} if name == "sac" else {})},
     )
-    once = published(task, Home(tmp_path / "other"))
+    get_or_build = published(task, Home(tmp_path / "other"))
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
     again = published(task, home)
     for file in ("weights.safetensors", "history.json"):
-        assert (once / file).read_bytes() == (again / file).read_bytes(), file
+        assert (get_or_build / file).read_bytes() == (again / file).read_bytes(), file
 
 
 def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):

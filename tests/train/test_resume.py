@@ -3,17 +3,17 @@
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.store import Ref
-from kinemill.task.protocols import Silence
+from kinemill.store import ArtifactRef
+from kinemill.task.protocols import NullReporter
 from kinemill.train import job_folder, refuse_other, train
 from kinemill.train.checkpoint import checkpoints, step_of
 from kinemill.train.resume import changes, latest_unfinished
 from tests.train.conftest import pendulum_task, publish
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 
 
-class Stop(Silence):
+class Stop(NullReporter):
     """Interrupts a training at a step."""
 
     def advance(self, stage, done, total, note=""):
@@ -23,7 +23,7 @@ class Stop(Silence):
 
 def interrupt(task, home, ref):
     with pytest.raises(KeyboardInterrupt):
-        train(task, home, ref, ref, (Silence(), Stop()))
+        train(task, home, ref, ref, (NullReporter(), Stop()))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_other_settings_are_named_with_both_values(home, stopped):
 
 
 def test_other_data_is_named(home, stopped):
-    data = (stopped, Ref(stopped.path, "f" * 64))
+    data = (stopped, ArtifactRef(stopped.path, "f" * 64))
     with pytest.raises(BadInput, match=rf"training_set: {stopped.digest[:12]}\S* -> ffff"):
         refuse_other(pendulum_task(patience=None), home, data)
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model, train
 from kinemill.train.loop import fit
 from tests.train.conftest import publish
 from tests.train.test_data import echo_task, packed_echo
 
 CPU = torch.device("cpu")
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 ROWS = 300
 
 

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, TrainingFailed
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import find_model, job_folder, load_model, train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.loop import fit, learning_rate
 from tests.train.conftest import pendulum_task, publish
 
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 CPU = torch.device("cpu")
 
 
@@ -18,7 +18,7 @@ def state_in(folder):
     return read_checkpoint(folder)[1]
 
 
-class Watcher(Silence):
+class Watcher(NullReporter):
     """Remembers metrics, and stops the world at a step."""
 
     def __init__(self, stop_at=None):
@@ -48,7 +48,7 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path):
     whole_last = {name: value.clone() for name, value in module.state_dict().items()}
     module, objective = fresh()
     with pytest.raises(KeyboardInterrupt):
-        fit(module, objective, learn, tmp_path / "cut", (Silence(), Watcher(stop_at=50)))
+        fit(module, objective, learn, tmp_path / "cut", (NullReporter(), Watcher(stop_at=50)))
     module, objective = fresh()
     watcher = Watcher()
     state, best = fit(module, objective, learn, tmp_path / "cut", (watcher, watcher))
@@ -66,7 +66,7 @@ def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
     task = pendulum_task(steps=400, model={"type": "mlp", "hidden_sizes": [32]}, patience=None)
     ref = publish(home, packed)
     watcher = Watcher()
-    outcome = train(task, home, ref, ref, (watcher, Silence()))
+    outcome = train(task, home, ref, ref, (watcher, NullReporter()))
     errors = [value for _, value in watcher.metrics["validation/multi_step"]]
     # After 400 steps the error over 4 steps is far below that of the untrained network.
     assert errors[-1] < 0.25 * errors[0]

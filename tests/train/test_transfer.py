@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import find_model, job_folder, load_model, start_in, train
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
 
 CPU = torch.device("cpu")
-QUIET = (Silence(), Silence())
+QUIET = (NullReporter(), NullReporter())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from kinemill.ingest import snapshot
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import entry_of
-from kinemill.store import Ref, digest, once
+from kinemill.store import ArtifactRef, digest, get_or_build
 from kinemill.task import Task, load_task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,14 +92,14 @@ def _record_one(home, task, name: str, frames: list[pl.DataFrame]):
         }
 
     inputs = {"name": name, "frames": [frame.write_json() for frame in frames]}
-    return once(home, "recording", task.name, inputs, build)
+    return get_or_build(home, "recording", task.name, inputs, build)
 
 
 @pytest.fixture
-def record(home) -> Callable[[Task, Frames], Ref]:
+def record(home) -> Callable[[Task, Frames], ArtifactRef]:
     """Publish recordings as ingest does: name -> frames of its tracks (none: unreadable)."""
 
-    def publish(task: Task, frames: Frames) -> Ref:
+    def publish(task: Task, frames: Frames) -> ArtifactRef:
         entries = [
             entry_of(digest(name), name, _record_one(home, task, name, tracks), released=False)
             for name, tracks in frames.items()

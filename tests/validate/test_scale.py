@@ -160,7 +160,7 @@ def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():
         measures.gather([{"rate": {"lag": float(16 * n + k)}} for n in range(100)])
         for k in range(16)
     ]
-    few = [measures.few(part) for part in parts]
+    few = [measures.truncate(part) for part in parts]
     every = measures.together(few)["rate"]
     assert len(every["lag"]["values"]) == 512
     assert measures.spans(every)["lag"][::2] == [0.0, 1599.0]
@@ -179,5 +179,5 @@ def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_o
     part = report_samples.gather(judged)
     assert (len(part["faulty"]), len(part["sound"])) == (100, 60)
     assert (len(part["faulty"][0]["reasons"]), part["faulty"][0]["more"]) == (8, 3)
-    both = report_samples.together([report_samples.few(part), report_samples.few(part)])
+    both = report_samples.together([report_samples.truncate(part), report_samples.truncate(part)])
     assert (len(both["faulty"]), len(both["sound"])) == (32, 8)

@@ -481,7 +481,7 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
         table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
     ]
     names = {name: f"run {name}" for name in runs}
-    spreads = [unit_outliers.spread(shard, names, task) for shard in shards]
+    spreads = [unit_outliers.unit_stds(shard, names, task) for shard in shards]
     (found,) = unit_outliers.foreign_units(spreads, len(runs), task)
     assert (found["recording"], found["channels"]) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in found["found"]

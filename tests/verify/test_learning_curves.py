@@ -10,7 +10,7 @@ from kinemill.environments.card import make_card
 from kinemill.reports.charts import Line, line_chart
 from kinemill.store import open_ref
 from kinemill.task.document import Task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.verify.learning_curves import HEADING, training_section
 
@@ -100,7 +100,7 @@ def test_what_a_real_training_counts_is_in_its_section(home):
             },
         }
     )
-    card, silent = make_card(task, home).ref, Silence()
+    card, silent = make_card(task, home).ref, NullReporter()
     model = open_ref(home, train(task, home, card, card, (silent, silent)).ref)
     section = training_section(model)
     drawn = re.findall(r'<figcaption><span class="name">([^<]*)</span>', section)

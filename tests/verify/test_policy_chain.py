@@ -18,7 +18,7 @@ from kinemill.register import Produced, register
 from kinemill.runtime.__main__ import main
 from kinemill.store import open_ref, read_json
 from kinemill.task import load_task
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.train import train
 from kinemill.validate import validate
 from kinemill.verify import verify
@@ -34,7 +34,11 @@ BRIEF = {
 
 @pytest.mark.slow
 def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_path, capsys):
-    home, task, nobody = tracked_home, load_task("cartpole_rl", BRIEF), (Silence(), Silence())
+    home, task, nobody = (
+        tracked_home,
+        load_task("cartpole_rl", BRIEF),
+        (NullReporter(), NullReporter()),
+    )
     card = make_card(task, home).ref
     model = train(task, home, card, card, nobody).ref
     exported = export(task, home, model, card).ref
@@ -82,7 +86,7 @@ LEARNER = {
 
 @pytest.mark.slow
 def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_folders):
-    home, nobody = tracked_home, (Silence(), Silence())
+    home, nobody = tracked_home, (NullReporter(), NullReporter())
     path = tmp_path / "balancing.yaml"
     path.write_text(yaml.safe_dump(LEARNER))
     task = load_task(path)

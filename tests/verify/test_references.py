@@ -6,7 +6,7 @@ import torch
 
 from kinemill.dataset import create_values, write_description
 from kinemill.runtime.window_metrics import predict
-from kinemill.store import once
+from kinemill.store import get_or_build
 from kinemill.train import load_model
 from kinemill.verify import evaluate
 from kinemill.verify.accuracy import gather
@@ -36,7 +36,7 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
         write_description(folder, pendulum)
         return {}
 
-    ref, task = once(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
+    ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
     outcome = build_references(task, home, ref)
     assert not outcome.known
     assert build_references(task, home, ref).known

@@ -13,7 +13,7 @@ from kinemill.errors import Blocked
 from kinemill.export import export
 from kinemill.export.bundle import seal
 from kinemill.reports.charts import number
-from kinemill.store import Ref, once, open_ref
+from kinemill.store import ArtifactRef, get_or_build, open_ref
 from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
 from kinemill.verify import verify
@@ -21,7 +21,7 @@ from tests.export.conftest import DESCRIPTION, random_step, task_of
 
 
 @pytest.fixture
-def refs(home, pendulum) -> dict[str, Ref]:
+def refs(home, pendulum) -> dict[str, ArtifactRef]:
     """A dataset and a model with random weights, published as their stages would."""
 
     def dataset(folder):
@@ -46,8 +46,8 @@ def refs(home, pendulum) -> dict[str, Ref]:
         return {}
 
     return {
-        "dataset": once(home, "dataset", "pendulum", {"of": "tests"}, dataset).ref,
-        "model": once(home, "model", "pendulum", {"of": "tests"}, model).ref,
+        "dataset": get_or_build(home, "dataset", "pendulum", {"of": "tests"}, dataset).ref,
+        "model": get_or_build(home, "model", "pendulum", {"of": "tests"}, model).ref,
     }
 
 
@@ -119,7 +119,7 @@ def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home
         seal(folder)
         return {}
 
-    planted = once(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
+    planted = get_or_build(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
     with pytest.raises(Blocked) as caught:
         verify(task, home, planted, refs["model"], refs["dataset"])
     told = str(caught.value)

@@ -1,6 +1,6 @@
 """Gate rules, one file each: what a challenger must show to become champion.
 
-A rule is a function from a `Contest` to its verdicts: none when the task does not ask for it, one
+A rule is a function from `GateInputs` to its verdicts: none when the task does not ask for it, one
 for each thing it compares, each called as the rule or `<rule>_<what>`. A pass is always a
 comparison that holds, never the absence of one that fails, so that a NaN passes nothing. The
 docstring of a rule is shown in Dagster; what follows `Refused:` is what `kinemill why` advises.
@@ -12,7 +12,7 @@ from kinemill.register.comparison import (
     NOBODY,
     Approval,
     Champion,
-    Contest,
+    GateInputs,
     Measured,
     Paired,
     Repeated,
@@ -23,7 +23,7 @@ from kinemill.register.comparison import (
 )
 from kinemill.registry import Registry
 
-Rule = Callable[[Contest], list[Verdict]]
+Rule = Callable[[GateInputs], list[Verdict]]
 RULES: Registry[Rule] = Registry("kinemill.register.rules", "gate rule")
 
 
@@ -37,7 +37,7 @@ __all__ = [
     "RULES",
     "Approval",
     "Champion",
-    "Contest",
+    "GateInputs",
     "Measured",
     "Paired",
     "Repeated",

@@ -1,10 +1,10 @@
 """A person has agreed, when the task wants that."""
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("approval")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when somebody approved the version, if `promote.approval` asks for it.
 
     Refused: it waits for a person: kinemill approve TASK:VERSION.

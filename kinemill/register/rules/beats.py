@@ -12,13 +12,13 @@ import math
 
 from kinemill.register.metric import metric_of
 from kinemill.register.opponents import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
-from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Paired, Verdict, shown
+from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Paired, Verdict, shown
 from kinemill.register.test_size import is_enough
 from kinemill.task.promote import SUCCESS
 
 
 @RULES.register("beats")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Compare with each of `promote.beats`: model <= (1 - margin) * reference, all finite.
 
     Of returns and successes: model >= reference + margin * |reference|, or all that there can be,
@@ -34,7 +34,7 @@ def judge(contest: Contest) -> list[Verdict]:
     return [_against(name, contest) for name in to_beat(contest)]
 
 
-def _against(name: str, contest: Contest) -> Verdict:
+def _against(name: str, contest: GateInputs) -> Verdict:
     rule, metric = f"beats_{name}", metric_of(contest.task)
     if name == CHAMPION:
         return _against_champion(rule, contest)
@@ -50,7 +50,7 @@ def _against(name: str, contest: Contest) -> Verdict:
     return Verdict(rule, False, "was not measured", f"better than {who}")
 
 
-def _compared(contest: Contest, rule: str, found: Paired, who: str) -> Verdict:
+def _compared(contest: GateInputs, rule: str, found: Paired, who: str) -> Verdict:
     margin, metric = contest.task.promote.margin, metric_of(contest.task)
     if metric.larger:
         ceiling = 1.0 if metric.name == SUCCESS else contest.task.promote.ceiling
@@ -60,7 +60,7 @@ def _compared(contest: Contest, rule: str, found: Paired, who: str) -> Verdict:
     return compare(rule, found, margin, who)
 
 
-def _against_champion(rule: str, contest: Contest) -> Verdict:
+def _against_champion(rule: str, contest: GateInputs) -> Verdict:
     champion = contest.champion
     if champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or beaten")
@@ -80,7 +80,7 @@ def _against_champion(rule: str, contest: Contest) -> Verdict:
     return _compared(contest, rule, champion.paired, who)
 
 
-def _not_worse(contest: Contest, rule: str, champion: Champion, found: Paired) -> Verdict:
+def _not_worse(contest: GateInputs, rule: str, champion: Champion, found: Paired) -> Verdict:
     """Pass what is as good as a provisional champion, by the margin: it was never established."""
     margin, model, reference = contest.task.promote.margin, found.model, found.reference
     who = f"provisional champion version {champion.version}: {reference:.6g}, margin {margin:g}"

@@ -6,11 +6,11 @@ Errors are RMSE at the horizon by channel, in its unit, of both on the same wind
 import math
 
 from kinemill.register.opponents import agreed_to_break
-from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Measured, Verdict
+from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Measured, Verdict
 
 
 @RULES.register("channels")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the RMSE of each channel is <= (1 + promote.max_channel_loss) * the champion's.
 
     Refused: better on average, at the cost of one channel; kinemill compare shows by how much, and
@@ -29,7 +29,7 @@ def judge(contest: Contest) -> list[Verdict]:
     return [_worst(champion.measured, champion.rival, allowed, wanted)]
 
 
-def _unknown(champion: Champion, contest: Contest, wanted: str) -> Verdict:
+def _unknown(champion: Champion, contest: GateInputs, wanted: str) -> Verdict:
     agreed = agreed_to_break(champion, contest)
     found = "approved as breaking" if agreed else champion.problem or "was not measured"
     return Verdict("channels", agreed, found, wanted)

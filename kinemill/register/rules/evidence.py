@@ -1,11 +1,11 @@
 """The test split holds enough episodes, and enough independent rows, to decide by."""
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 from kinemill.register.test_size import amount_of
 
 
 @RULES.register("evidence")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass with `promote.min_test_episodes` test episodes, `promote.min_independent` blocks.
 
     A block is a stretch of test rows that is independent of the others; one in which the robot

@@ -2,11 +2,11 @@
 
 import math
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("independent")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when at most `promote.max_repeated` of the test rows repeat training rows.
 
     Near-duplicates of training recordings count, and stretches of recordings that are also trained

@@ -3,13 +3,13 @@
 Where one of the two is a reference the history may differ: it follows from which model won.
 """
 
-from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict
+from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Verdict
 
 _OF_REFERENCES = "a reference has a history of its own"
 
 
 @RULES.register("interface")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when channels, units, dt and history are the champion's, or approved as breaking.
 
     Refused: programs on robots would have to be changed first; when they are,
@@ -31,7 +31,7 @@ def judge(contest: Contest) -> list[Verdict]:
     return [Verdict("interface", False, found, wanted)]
 
 
-def _counted(contest: Contest, champion: Champion) -> tuple[str, ...] | None:
+def _counted(contest: GateInputs, champion: Champion) -> tuple[str, ...] | None:
     """Return the differences that count; None where they cannot be told."""
     about = contest.verification.get("model") or {}
     if champion.differs is None or not (champion.reference or about.get("reference")):

@@ -9,13 +9,13 @@ import math
 
 from kinemill.register.metric import metric_of
 from kinemill.register.opponents import CHAMPION, agreed_to_break, is_absent, own_reference, to_beat
-from kinemill.register.rules import NOBODY, RULES, Contest, Paired, Verdict
+from kinemill.register.rules import NOBODY, RULES, GateInputs, Paired, Verdict
 from kinemill.register.test_size import is_enough
 from kinemill.verify.comparison import Comparison
 
 
 @RULES.register("interval")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the paired 95 % interval of model / reference is below 1, for each of `beats`.
 
     A smaller error without any interval, for want of test data, makes a champion provisional at
@@ -29,12 +29,12 @@ def judge(contest: Contest) -> list[Verdict]:
     return [_against(name, contest) for name in to_beat(contest) if not _is_waived(name, contest)]
 
 
-def _is_waived(name: str, contest: Contest) -> bool:
+def _is_waived(name: str, contest: GateInputs) -> bool:
     """Tell whether there is no such reference, or the challenger is it; `beats` says so."""
     return name == own_reference(contest) or is_absent(contest, name)
 
 
-def _against(name: str, contest: Contest) -> Verdict:
+def _against(name: str, contest: GateInputs) -> Verdict:
     rule = f"interval_{name}"
     if name == CHAMPION:
         return _against_champion(rule, contest)
@@ -44,7 +44,7 @@ def _against(name: str, contest: Contest) -> Verdict:
     return _sure(contest, rule, found, name)
 
 
-def _against_champion(rule: str, contest: Contest) -> Verdict:
+def _against_champion(rule: str, contest: GateInputs) -> Verdict:
     champion = contest.champion
     if champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or surely beaten")
@@ -59,7 +59,7 @@ def _against_champion(rule: str, contest: Contest) -> Verdict:
     return _sure(contest, rule, champion.paired, CHAMPION)
 
 
-def _sure(contest: Contest, rule: str, found: Paired, name: str) -> Verdict:
+def _sure(contest: GateInputs, rule: str, found: Paired, name: str) -> Verdict:
     if metric_of(contest.task).larger:
         return _above_zero(rule, *found.interval)
     if found.reference == math.inf:
@@ -68,7 +68,7 @@ def _sure(contest: Contest, rule: str, found: Paired, name: str) -> Verdict:
     return _below_one(rule, found)
 
 
-def _not_surely_worse(contest: Contest, rule: str, found: Paired) -> Verdict:
+def _not_surely_worse(contest: GateInputs, rule: str, found: Paired) -> Verdict:
     (low, high), larger = found.interval, metric_of(contest.task).larger
     passed = high >= 0.0 if larger else 0.0 <= low <= 1.0
     if not larger and found.reference == math.inf:

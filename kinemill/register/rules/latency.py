@@ -1,10 +1,10 @@
 """One rollout is fast enough, when the task says how fast that is."""
 
-from kinemill.register.rules import RULES, Contest, Verdict, number, shown
+from kinemill.register.rules import RULES, GateInputs, Verdict, number, shown
 
 
 @RULES.register("latency")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the 99th percentile, in ms, is at most `verify.latency_p99_ms`.
 
     Refused: a smaller model, or a shorter verify.horizon; the machine may have been busy while it

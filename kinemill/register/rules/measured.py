@@ -7,13 +7,13 @@ fewer rows, or with a number that is not there or not an error, does not stand.
 import math
 
 from kinemill.register.metric import claimed, claimed_count, claimed_history, metric_of
-from kinemill.register.rules import RULES, Contest, Measured, Verdict, number
+from kinemill.register.rules import RULES, GateInputs, Measured, Verdict, number
 
 TOLERANCE = 0.01  # relative; another processor rounds otherwise, and rollouts amplify that
 
 
 @RULES.register("measured")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the registered files, measured again, have the verified error on the same windows.
 
     The windows are the same if there are as many of them and as many rows are known in each: that

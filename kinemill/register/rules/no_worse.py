@@ -17,7 +17,7 @@ from kinemill.register.opponents import (
     is_absent,
     own_reference,
 )
-from kinemill.register.rules import NOBODY, RULES, Champion, Contest, Verdict
+from kinemill.register.rules import NOBODY, RULES, Champion, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
@@ -25,7 +25,7 @@ _SHOWN = 3  # losses spelled in a line
 
 
 @RULES.register("no_worse")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when no comparison with one of `promote.beats` shows the challenger surely worse.
 
     Surely worse by more than `promote.margin`, than the champion by more than
@@ -53,7 +53,7 @@ def judge(contest: Contest) -> list[Verdict]:
 
 def _line(
     name: str,
-    contest: Contest,
+    contest: GateInputs,
     known: dict[str, Horizons],
     found: dict[str, list[Loss]],
     horizons: Sequence[str],
@@ -71,7 +71,7 @@ def _line(
     return Verdict(rule, False, "was not measured", wanted)
 
 
-def _unmeasured_champion(rule: str, contest: Contest, wanted: str) -> Verdict:
+def _unmeasured_champion(rule: str, contest: GateInputs, wanted: str) -> Verdict:
     champion: Champion | None = contest.champion
     if champion is None:
         return Verdict(rule, passed=True, found=NOBODY, wanted=f"{NOBODY}, or {wanted}")

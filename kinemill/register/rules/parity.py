@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("parity")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when verification found the files in parity with the trained model.
 
     Refused: beyond what rounding explains, what robots would run is not what was trained: a fault

@@ -1,10 +1,10 @@
 """What the exported files lose to rounding is small beside the model's own error."""
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("precision")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when verification found that rounding costs less than what matters, on every channel.
 
     Refused: the trained model is better than what float32 makes of it, and the export is not at

@@ -1,10 +1,10 @@
 """The registry's own copy loads and answers in the serving runtime, in a fresh process."""
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("serves")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the registered copy, loaded as robots load it, answers a real window.
 
     Refused: a robot could not run it; found is what its runtime said. A damaged upload is made

@@ -1,12 +1,12 @@
 """The files are small enough for the robot, when the task says how small that is."""
 
-from kinemill.register.rules import RULES, Contest, Verdict, shown
+from kinemill.register.rules import RULES, GateInputs, Verdict, shown
 
 MB = 1e6  # bytes
 
 
 @RULES.register("size")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when the ONNX files together have at most `promote.max_size` MB.
 
     Refused: fewer or narrower layers (learn.model), or a larger promote.max_size.

@@ -1,10 +1,10 @@
 """Long rollouts stay within physical limits, when the task says how many of them must."""
 
-from kinemill.register.rules import RULES, Contest, Verdict, number, shown
+from kinemill.register.rules import RULES, GateInputs, Verdict, number, shown
 
 
 @RULES.register("stability")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when at most a share of `promote.max_diverged` of long rollouts diverges.
 
     Refused: longer rollouts in training (learn.horizon), more damping, or limits on the channels.

@@ -1,10 +1,10 @@
 """The exported file passed its verification: whole, in parity, finite, with its metadata."""
 
-from kinemill.register.rules import RULES, Contest, Verdict
+from kinemill.register.rules import RULES, GateInputs, Verdict
 
 
 @RULES.register("verified")
-def judge(contest: Contest) -> list[Verdict]:
+def judge(contest: GateInputs) -> list[Verdict]:
     """Pass when verification did, with every one of its checks.
 
     Refused: the report says which check failed, with numbers; kinemill verify FOLDER repeats it.

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from kinemill.dataset.sequences import make_sequences
 from kinemill.models.heads import Draws
-from kinemill.train.bc_policy import Cloned
+from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
-from kinemill.train.objectives._teacher_forcing import Chance
+from kinemill.train.objectives._teacher_forcing import KeyedNoise
 
 JUDGED = 2048  # sequences of validation, evenly spread
 CHUNK = 256  # of them at once
@@ -43,7 +43,12 @@ class Samples:
 
     @classmethod
     def of(
-        cls, data: Demonstrations, split: str, module: Cloned, stride: int, most: int | None = None
+        cls,
+        data: Demonstrations,
+        split: str,
+        module: BCPolicy,
+        stride: int,
+        most: int | None = None,
     ) -> "Samples":
         """Cut the sequences of a split; with `most`, an evenly spread part of them."""
         device, packed = module.action_std.device, data.packed
@@ -64,7 +69,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.known)
 
-    def rows_learned(self, module: Cloned) -> float:
+    def rows_learned(self, module: BCPolicy) -> float:
         """Return at how many rows of a drawn sequence a policy learns on average: 1, or up to K."""
         each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
         return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
@@ -88,7 +93,7 @@ class Cloning:
         watch: sequences to judge by.
     """
 
-    def __init__(self, learn: Any, module: Cloned, train: Samples, watch: Samples) -> None:
+    def __init__(self, learn: Any, module: BCPolicy, train: Samples, watch: Samples) -> None:
         self.learn, self.module, self.train, self.watch = learn, module, train, watch
         size = min(learn.batch_size * learn.accumulate, len(train))
         self._epoch_steps = len(train) // size
@@ -102,13 +107,13 @@ class Cloning:
     def loss(self, which: Tensor, step: int, place: Place | None = None) -> Tensor:
         """Return the loss on sequences (1, B) at a training step."""
         part = None if place is None else (1, place)
-        chance = Chance(self.learn.seed, step, which.device, part)
+        chance = KeyedNoise(self.learn.seed, step, which.device, part)
         total, _ = self._losses(self.train, which.flatten(), chance, step // self._epoch_steps)
         # Not over the rows that are there: so parts of a batch add up to what the whole of it has.
         return total / (which.numel() * self._usual_rows)
 
     def _losses(
-        self, samples: Samples, which: Tensor, chance: Chance, epoch: int
+        self, samples: Samples, which: Tensor, chance: KeyedNoise, epoch: int
     ) -> tuple[Tensor, Tensor]:
         """Return the sum of losses over the rows of sequences that are there, and their number."""
         conditions, rows, there = self._conditions(samples, which, epoch)
@@ -134,7 +139,7 @@ class Cloning:
         losses, squares = list[float](), list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
-            chance = Chance(self.learn.seed, number, some.device)
+            chance = KeyedNoise(self.learn.seed, number, some.device)
             total, rows = self._losses(self.watch, some, chance, 0)
             losses.append(float(total / rows) * len(some))
             squares.append(self._missed(some).square())

@@ -13,13 +13,13 @@ from kinemill.models.encoders import loaded, unlike_weights
 from kinemill.models.encoders.texts.words import words_of
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.document import Task
-from kinemill.task.protocols import Start
-from kinemill.train.bc_policy import SCALES, Cloned, Memory
+from kinemill.task.protocols import WarmStart
+from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._bc_loss import JUDGED, Cloning, Samples
 from kinemill.train.objectives._env_evaluation import MISSED, Tried
-from kinemill.train.obs_encoder import Sight
+from kinemill.train.obs_encoder import ObsEncoder
 from kinemill.train.transfer import freeze
 from kinemill.train.warm_start import load_model
 
@@ -33,8 +33,8 @@ def prepare(
     task: Task,
     data: tuple[Demonstrations, Demonstrations],
     device: torch.device,
-    start: Start | None,
-) -> tuple[Cloned, Objective]:
+    start: WarmStart | None,
+) -> tuple[BCPolicy, Objective]:
     """Return the policy to train and its objective, as `Imitation.prepare` says."""
     about = learn.describe(task, data)
     layout = PolicyLayout.from_json(about["layout"])
@@ -102,7 +102,7 @@ def words_in(data: Demonstrations, layout: PolicyLayout) -> tuple[str, ...]:
     return words_of(found)
 
 
-def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> Cloned:
+def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> BCPolicy:
     """Make the policy that a description is of, its weights still random.
 
     Args:
@@ -118,11 +118,11 @@ def assemble(learn: Any, about: Mapping[str, Any], scale: Scale) -> Cloned:
     }
     for name, length in layout.texts.items():
         encoders[name] = (learn.text.build(length, words), learn.text.size)
-    sight = Sight(layout, about["angles"], scale, encoders)
+    sight = ObsEncoder(layout, about["angles"], scale, encoders)
     head = learn.head.build(learn.chunk.length, len(layout.actions))
     network = learn.model.build_acting(layout, (sight.features, head.asks, learn.seq_len))
     memory = Memory(learn.seq_len, isinstance(learn.model, Recurrent))
-    return Cloned(layout, (sight, network, head), memory, learn.chunk, scale)
+    return BCPolicy(layout, (sight, network, head), memory, learn.chunk, scale)
 
 
 def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
@@ -152,7 +152,7 @@ def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return own | {name: weights[f"sight.{name}"] for name in _SIGHT}
 
 
-def start_policy(module: Cloned, start: Start) -> None:
+def start_policy(module: BCPolicy, start: WarmStart) -> None:
     """Set weights and scaling to those of an earlier policy.
 
     Raises:

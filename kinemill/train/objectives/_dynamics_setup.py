@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.task.document import Task
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.train.batches import member_seed
 from kinemill.train.build import assemble
 from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights
@@ -30,7 +30,7 @@ Data = tuple[PackedDataset, PackedDataset]
 
 
 def prepare(
-    learn: Any, task: Task, data: Data, device: torch.device, start: Start | None
+    learn: Any, task: Task, data: Data, device: torch.device, start: WarmStart | None
 ) -> tuple[Any, Objective]:
     """Return the module to train and its objective, as `Dynamics.prepare` says."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
@@ -63,7 +63,7 @@ def _windows(data: Data, layout: Layout, horizon: int, device: Any) -> tuple[Win
 
 
 def _module(
-    learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: Start | None
+    learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: WarmStart | None
 ) -> Any:
     """Return what is to learn: random, fitted to begin with, or where an earlier model ended."""
     layout, robots = layout_of(task), learn.robots_in(data[1])

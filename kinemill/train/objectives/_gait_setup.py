@@ -18,13 +18,13 @@ from torch import Tensor
 
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
 from kinemill.train.gaits import Gaits, fit_gaits
 from kinemill.train.loop import Objective
 from kinemill.train.objectives._bc_setup import start_policy
-from kinemill.train.objectives._teacher_forcing import Chance
+from kinemill.train.objectives._teacher_forcing import KeyedNoise
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze
 from kinemill.train.walking_error import (
@@ -143,7 +143,7 @@ def prepare(
     task: Task,
     data: tuple[Demonstrations, Demonstrations],
     device: torch.device,
-    start: Start | None,
+    start: WarmStart | None,
 ) -> tuple[GaitPolicy, Objective]:
     """Return the policy to train and its objective, as `Motion.prepare` says."""
     said = about(learn, task, data)
@@ -233,7 +233,7 @@ class _Walks:
     def loss(self, which: Tensor, step: int, place: tuple[int, int] | None = None) -> Tensor:
         """Return the loss of windows (1, B) at a training step."""
         chosen, known, policy = which.flatten(), self._learn.history, self._policy
-        chance = Chance(self._learn.seed, step, self._device, (1, place) if place else None)
+        chance = KeyedNoise(self._learn.seed, step, self._device, (1, place) if place else None)
         rows = self._gather(self._rows, self.starts[chosen], self._learn.horizon)
         self._move(rows, chosen, chance)
         truth = rows[:, known:].index_select(2, self._moving)
@@ -248,7 +248,7 @@ class _Walks:
     def _moving(self) -> Tensor:
         return self._policy.joint_columns[self._policy.moving]
 
-    def _move(self, rows: Tensor, chosen: Tensor, chance: Chance) -> None:
+    def _move(self, rows: Tensor, chosen: Tensor, chance: KeyedNoise) -> None:
         """Move windows (B, H + T, D) to other places of the family, and their commands along."""
         policy, of = self._policy, self._of[chosen]
         change = chance.normal(len(rows), self._places.shape[1]) - self._places[of]
@@ -257,7 +257,7 @@ class _Walks:
         rows[..., self._moving] += policy.curve(phase, change) - policy.curve(phase, 0.0 * change)
         rows[..., policy.command_columns] += (change @ self._tells).unsqueeze(1)
 
-    def _disturb(self, rows: Tensor, chance: Chance) -> None:
+    def _disturb(self, rows: Tensor, chance: KeyedNoise) -> None:
         """Add noise to the rows (B, H + T, D) that are seen, and to the command of the present."""
         policy, seen = self._policy, self._learn.history
         joints = chance.normal(len(rows), seen, len(self._moving)) * policy.spread

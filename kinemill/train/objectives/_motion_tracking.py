@@ -16,7 +16,7 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.train.checkpoint import Groups
-from kinemill.train.context import Bench, Trained
+from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.gait_policy import GaitPolicy, GaitSizes
 from kinemill.train.gait_reference import Reference
 from kinemill.train.motion_prior import MotionPrior
@@ -24,12 +24,12 @@ from kinemill.train.motion_tracking import Tracking
 from kinemill.train.objectives._gait_setup import clips_of, family_of, scale_of
 from kinemill.train.reinforcement.learner import Learner, Site
 from kinemill.train.reinforcement.training_loop import Fitting
-from kinemill.train.tracking_policy import WIDTH, TrackedPolicy, see
+from kinemill.train.tracking_policy import WIDTH, TrackingPolicy, see
 
 _SPREAD = -1.6  # logarithm of the spread of actions at first: 0.2 of what can be added to a gait
 
 
-def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: Bench) -> Trained:
+def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: TrainingContext) -> Trained:
     """Learn to walk in the task's environment, and return the best policy.
 
     Args:
@@ -47,11 +47,11 @@ def fit_tracking(task: Task, data: Any, about: dict[str, Any], bench: Bench) -> 
     return _Fitting(own, family, (clips.told(), learn.prior), bench).run()
 
 
-def rebuilt(learn: Any, about: dict[str, Any]) -> TrackedPolicy:
+def rebuilt(learn: Any, about: dict[str, Any]) -> TrackingPolicy:
     """Return a policy from what `Motion.describe` returned, its weights still to come."""
     layout, physics = PolicyLayout.from_json(about["layout"]), learn.in_physics
     core = physics.algorithm.core(physics, WIDTH, len(layout.actions))
-    return TrackedPolicy(layout, GaitPolicy(layout, _sizes(about)), core)
+    return TrackingPolicy(layout, GaitPolicy(layout, _sizes(about)), core)
 
 
 def refuse_others(task: Task, layout: PolicyLayout) -> None:
@@ -98,7 +98,7 @@ class _Fitting(Fitting):
     """
 
     def __init__(
-        self, task: Task, family: GaitPolicy, style: tuple[Any, float], bench: Bench
+        self, task: Task, family: GaitPolicy, style: tuple[Any, float], bench: TrainingContext
     ) -> None:
         super().__init__(task, family.layout, bench)
         self._family, (commands, self._share) = family.eval(), style
@@ -131,9 +131,9 @@ class _Fitting(Fitting):
             spread.data.fill_(_SPREAD)
         return learner
 
-    def policy(self, learner: Learner) -> TrackedPolicy:
+    def policy(self, learner: Learner) -> TrackingPolicy:
         """Return the policy as it is now, on the CPU."""
-        return TrackedPolicy(self._layout, self._family, learner.core().cpu()).eval()
+        return TrackingPolicy(self._layout, self._family, learner.core().cpu()).eval()
 
     def _groups(self, learner: Learner) -> Groups:
         return super()._groups(learner) | {"prior": self._prior.tensors()}

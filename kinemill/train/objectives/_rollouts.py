@@ -12,7 +12,7 @@ from kinemill.train.build import step_of
 from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
-from kinemill.train.objectives._teacher_forcing import Chance
+from kinemill.train.objectives._teacher_forcing import KeyedNoise
 from kinemill.train.robots import told
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
@@ -111,7 +111,7 @@ class Rollouts:
         actions, truth = actions[:, :horizon], truth[:, :horizon]
         robots = self.robots[0][flat] if self.robots else None
         part = None if place is None else (self.members, place)
-        sampling, chance = self.learn.sampling, Chance(self.learn.seed, step, flat.device, part)
+        sampling, chance = self.learn.sampling, KeyedNoise(self.learn.seed, step, flat.device, part)
         if self.disturbance is not None:
             states, past, actions = disturbed(self.disturbance, chance, states, past, actions)
         if self.ensemble is None and sampling is None:
@@ -174,7 +174,7 @@ def doubted(error: Tensor, variance: Tensor) -> Tensor:
 
 
 def disturbed(
-    stds: Tensor, chance: Chance, states: Tensor, past: Tensor, actions: Tensor
+    stds: Tensor, chance: KeyedNoise, states: Tensor, past: Tensor, actions: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return history (B, H, S), (B, H-1, A) and actions (B, T, A) with noise of stds (S + A,).
 

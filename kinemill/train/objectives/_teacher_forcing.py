@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 from kinemill.task.plugins import Settings
 
 
-class Growth(Settings):
+class HorizonSchedule(Settings):
     """A horizon that is short at first: long rollouts of an untrained model teach little."""
 
     first: PositiveInt = Field(default=1, description="horizon at the first training step")
@@ -41,7 +41,7 @@ class Sampling(Settings):
         return self.first + (self.last - self.first) * min(1.0, step / self.steps)
 
 
-class Chance:
+class KeyedNoise:
     """Random tensors that follow from a seed and the training step alone, on any device.
 
     Args:

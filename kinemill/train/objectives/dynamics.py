@@ -20,7 +20,7 @@ from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, unknown_chann
 from kinemill.train.feature_settings import Encodings
 from kinemill.train.gauss_newton_config import GaussNewton
 from kinemill.train.layout import Follows, Integrator, Output, Window
-from kinemill.train.objectives._teacher_forcing import Growth, Sampling
+from kinemill.train.objectives._teacher_forcing import HorizonSchedule, Sampling
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
 
@@ -43,7 +43,7 @@ class Dynamics(Supervised):
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))]
     history: PositiveInt = 10
     horizon: PositiveInt = 10
-    growth: Growth | None = Field(
+    growth: HorizonSchedule | None = Field(
         default=None, description="how the horizon grows while training; default: it does not"
     )
     sampling: Sampling | None = Field(

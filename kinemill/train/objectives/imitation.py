@@ -108,7 +108,7 @@ class Imitation(Demonstrated):
         }
 
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
-        """Return a `kinemill.train.bc_policy.Cloned`."""
+        """Return a `kinemill.train.bc_policy.BCPolicy`."""
         from kinemill.train.objectives._bc_setup import assemble, scale_in
 
         return assemble(self, description, scale_in(weights))

@@ -12,7 +12,7 @@ from kinemill.environments.vector_env import EPISODE
 _BROUGHT = ("return", "length", "success")
 
 
-class Tally(gymnasium.Wrapper[Any, Any, Any, Any]):
+class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Sums an episode up when it ends, in the environment's own rewards and actions.
 
     Events are the numbers in `info`, such as a metric of the user's: summed over the episode.

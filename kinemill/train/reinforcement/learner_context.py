@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
 from kinemill.train.reinforcement.actor import adapters_of
-from kinemill.train.reinforcement.episode_stats import Tally
+from kinemill.train.reinforcement.episode_stats import EpisodeStats
 from kinemill.train.reinforcement.learner import Site
 from kinemill.train.reinforcement.torch_vec_env import AdaptedRows
 
@@ -76,7 +76,7 @@ def _told_copy(told: Any, known: Known) -> Any:
 
 def tallied(task: Task, known: Known) -> Any:
     """Return one copy, what happens in its episodes counted."""
-    return learning_environment(task, known, inner=Tally)
+    return learning_environment(task, known, inner=EpisodeStats)
 
 
 def native_of(task: Task, layout: PolicyLayout, known: Known) -> Any:

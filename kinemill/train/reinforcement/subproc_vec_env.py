@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
-from kinemill.process import die_with, without_ctrl_c
+from kinemill.process import exit_with_parent, without_ctrl_c
 from kinemill.train.reinforcement.sync_vec_env import Copies, answer
 
 _LONGEST = 5.0  # s that a process is given to end by itself
@@ -80,7 +80,7 @@ class Place:
 
 def _serve(pipe: Any, make: Callable[[], Any], count: int, parent: int) -> None:
     """Do what is asked for, until the pipe is closed."""
-    die_with(parent)
+    exit_with_parent(parent)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, if an environment wants it
     copies: Any = None
     while True:

@@ -23,7 +23,7 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
 from kinemill.train.checkpoint import Groups, Kept, is_due, read_checkpoint, write_checkpoint
-from kinemill.train.context import Bench, Trained
+from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.reinforcement.actor import actor_of
 from kinemill.train.reinforcement.episode_stats import summed_up
 from kinemill.train.reinforcement.evaluation import Evaluator
@@ -51,7 +51,7 @@ class Training:
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
-def fit(task: Task, layout: PolicyLayout, bench: Bench) -> Trained:
+def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
     """Learn until the steps are over, the target is reached, or nothing gets better.
 
     Args:
@@ -75,7 +75,7 @@ class Fitting:
         bench: where to work.
     """
 
-    def __init__(self, task: Task, layout: PolicyLayout, bench: Bench) -> None:
+    def __init__(self, task: Task, layout: PolicyLayout, bench: TrainingContext) -> None:
         self._task, self._layout, self._bench = task, layout, bench
         self._learn: Any = task.learn
         self._own: Any = task.environment

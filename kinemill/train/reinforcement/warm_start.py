@@ -7,14 +7,14 @@ from typing import Any
 from safetensors.torch import load_file
 
 from kinemill.errors import BadInput
-from kinemill.task.protocols import Start
+from kinemill.task.protocols import WarmStart
 from kinemill.train.warm_start import WEIGHTS, described
 
 _KEPT, _ADAPTERS = "kept.", "adapters."
 
 
 def begin_with(
-    start: Start, learn: Any, wrappers: Sequence[Any] = ()
+    start: WarmStart, learn: Any, wrappers: Sequence[Any] = ()
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return what each wrapper knew there, and what had been learned.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from kinemill.task import CHECKS, Task
-from kinemill.validate.block_stats import extremes, looks_of, rounding
+from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
 
@@ -74,7 +74,7 @@ class Saturated(CheckSettings):
 
     def _at_an_end(self, values: Values, name: str) -> _Ends:
         """Return (start, stop, sign) of repeated extremes of a channel."""
-        own, looks, (low, high) = values[name], looks_of(values, name), extremes(values, name)
+        own, looks, (low, high) = values[name], block_stats(values, name), extremes(values, name)
         tolerance = rounding(low, high)
         most, least = high - tolerance, low + tolerance
         parts = list(blocks(own))

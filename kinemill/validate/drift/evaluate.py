@@ -13,7 +13,7 @@ import numpy as np
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.store import Json, Ref, once, open_ref, read_json, write_json
+from kinemill.store import ArtifactRef, Json, get_or_build, open_ref, read_json, write_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
@@ -45,7 +45,7 @@ class Judge:
     used: frozenset[str]
     progress: Progress
 
-    def shard(self, shard: Ref) -> list[Json]:
+    def shard(self, shard: ArtifactRef) -> list[Json]:
         """Judge the new recordings of a shard of episodes, or find that done already.
 
         Returns:
@@ -66,7 +66,7 @@ class Judge:
             write_json(folder / LINES, found)
             return {"new": len(new)}
 
-        outcome = once(self.home, SHARD, self.task.name, inputs, build)
+        outcome = get_or_build(self.home, SHARD, self.task.name, inputs, build)
         if not outcome.summary["new"]:
             return []
         return read_json(open_ref(self.home, outcome.ref) / LINES)
@@ -79,7 +79,7 @@ class Judge:
             in its unit, and their `ratio`, null where the rollouts run away; `coverage` by channel:
             `psi` and `ks`.
         """
-        ref = Ref.from_json(item["ref"])
+        ref = ArtifactRef.from_json(item["ref"])
 
         def build(_: Path) -> Json:
             folder = open_ref(self.home, ref)
@@ -91,7 +91,7 @@ class Judge:
 
         inputs = {"reference": self.reference.ref.digest, "episodes": ref.digest}
         inputs |= {"version": VERSION}
-        return once(self.home, STAGE, self.task.name, inputs, build).summary["episodes"]
+        return get_or_build(self.home, STAGE, self.task.name, inputs, build).summary["episodes"]
 
     def _measure(self, file: Path) -> Json:
         values, verify = _rows(self.task, file), self.task.verify

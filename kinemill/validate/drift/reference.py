@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load
 from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows, deviations
-from kinemill.store import Json, Ref, once, open_ref, read_json
+from kinemill.store import ArtifactRef, Json, get_or_build, open_ref, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Champion
@@ -41,7 +41,7 @@ class Reference:
         summary: `episodes`, `windows` and `rmse` by channel, for people.
     """
 
-    ref: Ref
+    ref: ArtifactRef
     squares: list[Floats]
     sample: Floats
     floor: Floats
@@ -97,7 +97,7 @@ def make_reference(task: Task, home: Home, champion: Champion, simulator: Simula
         "stride": task.verify.stride,
         "version": VERSION,
     }
-    outcome = once(
+    outcome = get_or_build(
         home, STAGE, task.name, inputs, lambda folder: _measure(task, champion, simulator, folder)
     )
     folder = open_ref(home, outcome.ref)

@@ -6,10 +6,10 @@ from math import inf
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store import Json, Ref, publish_json, read_json
+from kinemill.store import ArtifactRef, Json, publish_json, read_json
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import Champion, Progress, Silence
+from kinemill.task.protocols import Champion, NullReporter, Progress
 from kinemill.validate.drift.evaluate import Judge
 from kinemill.validate.drift.reference import Reference, make_reference, open_simulator
 from kinemill.validate.previous_snapshot import shards_of
@@ -22,7 +22,7 @@ FindChampion = Callable[[], Champion | None]
 def find_drift(
     task: Task,
     home: Home,
-    episodes: Ref,
+    episodes: ArtifactRef,
     champion: FindChampion,
     progress: Progress | None = None,
 ) -> Json:
@@ -45,7 +45,7 @@ def find_drift(
     """
     try:
         found = champion()
-        judge = _judge(task, home, found, progress or Silence()) if found else None
+        judge = _judge(task, home, found, progress or NullReporter()) if found else None
     except (BadInput, CorruptArtifact) as error:
         return _keep(task, home, _unjudged(task, "not comparable", str(error)))
     if found is None or judge is None:

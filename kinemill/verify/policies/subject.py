@@ -9,7 +9,7 @@ from kinemill.environments.card import Card, open_card
 from kinemill.export.policy import describe
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
-from kinemill.store import Json, Ref, open_ref
+from kinemill.store import ArtifactRef, Json, open_ref
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.train import load_model
@@ -65,7 +65,7 @@ def subject_of(job: Json) -> Subject:
     """Open what a judging process was told of."""
     home, task = Home(Path(job["home"])), Task.model_validate(job["task"])
     onnx_model, model, dataset = (
-        Ref.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
+        ArtifactRef.from_json(job[name]) for name in ("onnx_model", "model", "dataset")
     )
     source = open_ref(home, model)
     module, about = load_model(source), described(source)

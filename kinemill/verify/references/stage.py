@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import load_dataset
-from kinemill.store import Json, Outcome, Ref, digest, find, once, open_ref, read_json
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    digest,
+    find,
+    get_or_build,
+    open_ref,
+    read_json,
+)
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -22,7 +31,7 @@ FILE = "references.json"
 FORMAT = Format("references", 1)
 
 
-def build_references(task: Task, home: Home, dataset: Ref) -> Outcome:
+def build_references(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
     """Fit and choose the references of a dataset, and publish them.
 
     Args:
@@ -42,16 +51,16 @@ def build_references(task: Task, home: Home, dataset: Ref) -> Outcome:
         (folder / FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         return references.to_json()
 
-    return once(home, STAGE, task.name, _inputs(task, dataset), build)
+    return get_or_build(home, STAGE, task.name, _inputs(task, dataset), build)
 
 
-def find_references(task: Task, home: Home, dataset: Ref) -> References | None:
+def find_references(task: Task, home: Home, dataset: ArtifactRef) -> References | None:
     """Return the references of a dataset if they are published, or None; nothing is built."""
     found = find(home, STAGE, task.name, digest(_inputs(task, dataset)))
     return load_references(home, found.ref) if found is not None else None
 
 
-def _inputs(task: Task, dataset: Ref) -> Json:
+def _inputs(task: Task, dataset: ArtifactRef) -> Json:
     return {
         "version": VERSION,
         "dataset": dataset.digest,
@@ -61,7 +70,7 @@ def _inputs(task: Task, dataset: Ref) -> Json:
     }
 
 
-def load_references(home: Home, ref: Ref) -> References:
+def load_references(home: Home, ref: ArtifactRef) -> References:
     """Return what `build_references` published.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 
 from kinemill.models.heads import HEADS, Draws
 from kinemill.models.heads.diffusion import bounded, levels
-from kinemill.train.objectives._teacher_forcing import Chance
+from kinemill.train.objectives._teacher_forcing import KeyedNoise
 
 CPU = torch.device("cpu")
 SETTINGS = {
@@ -68,7 +68,10 @@ def trained(name, wanted, steps=500):
     optimizer = torch.optim.Adam([told, *own], lr=3e-3)
     for step in range(steps):
         loss = head.loss(
-            told.expand(len(wanted), -1), wanted, torch.ones(wanted.shape[:2]), Chance(0, step, CPU)
+            told.expand(len(wanted), -1),
+            wanted,
+            torch.ones(wanted.shape[:2]),
+            KeyedNoise(0, step, CPU),
         ).mean()
         optimizer.zero_grad()
         loss.backward()

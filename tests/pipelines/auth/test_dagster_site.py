@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.auth.calls import Refused
 from pipelines.auth.dagster_site import OPERATING, DagsterSite
-from pipelines.auth.permissions import Need
+from pipelines.auth.permissions import Permission
 from pipelines.auth.request import Request
 
 SITE = DagsterSite(
@@ -76,7 +76,7 @@ def launched(job="tiny", config=None, **selector):
 )
 def test_which_tasks_a_mutation_changes(decision, tasks):
     found = decision()
-    assert found.need is Need.OPERATE
+    assert found.need is Permission.OPERATE
     assert found.tasks == tasks
 
 
@@ -88,15 +88,18 @@ def test_several_mutations_change_all_their_tasks():
 @pytest.mark.parametrize(
     ("config", "need"),
     [
-        ({}, Need.OPERATE),
-        ("resources: {tiny: {config: {learn: {steps: 3}}}}", Need.OPERATE),
-        ({"resources": {"tiny": {"config": {"promote": {"margin": -9}}}}}, Need.PROMOTE),
-        ("resources: {tiny: {config: {promote: {margin: -9}}}}", Need.PROMOTE),
-        ("resources: {tiny: {config: &a {verify: {horizon: 1}}}}", Need.PROMOTE),
-        ("resources: {tiny: {<<: {config: {promote: {}}}}}", Need.PROMOTE),
-        ({"ops": {"trials": {"config": {"overrides": {"promote.margin": -9}}}}}, Need.PROMOTE),
-        ("not: [yaml", Need.PROMOTE),
-        (7, Need.PROMOTE),
+        ({}, Permission.OPERATE),
+        ("resources: {tiny: {config: {learn: {steps: 3}}}}", Permission.OPERATE),
+        ({"resources": {"tiny": {"config": {"promote": {"margin": -9}}}}}, Permission.PROMOTE),
+        ("resources: {tiny: {config: {promote: {margin: -9}}}}", Permission.PROMOTE),
+        ("resources: {tiny: {config: &a {verify: {horizon: 1}}}}", Permission.PROMOTE),
+        ("resources: {tiny: {<<: {config: {promote: {}}}}}", Permission.PROMOTE),
+        (
+            {"ops": {"trials": {"config": {"overrides": {"promote.margin": -9}}}}},
+            Permission.PROMOTE,
+        ),
+        ("not: [yaml", Permission.PROMOTE),
+        (7, Permission.PROMOTE),
     ],
 )
 def test_a_launch_that_changes_the_gate_is_a_promotion(config, need):
@@ -109,8 +112,10 @@ def test_all_other_mutations_need_an_admin():
     known = set(create_schema().graphql_schema.mutation_type.fields)
     assert known >= OPERATING
     for name in known - OPERATING:
-        assert decided(f"mutation {{ {name} {{ x }} }}").need is Need.ADMINISTER
-    assert decided("mutation { reloadWorkspace { x } deleteRun { x } }").need is Need.ADMINISTER
+        assert decided(f"mutation {{ {name} {{ x }} }}").need is Permission.ADMINISTER
+    assert (
+        decided("mutation { reloadWorkspace { x } deleteRun { x } }").need is Permission.ADMINISTER
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from pipelines.auth.calls import Refused
 from pipelines.auth.mlflow_records import MADE_BY
 from pipelines.auth.mlflow_site import MlflowSite
-from pipelines.auth.permissions import Need
+from pipelines.auth.permissions import Permission
 from pipelines.auth.request import Request
 from tests.pipelines.auth.records import FewRecords
 
@@ -25,19 +25,25 @@ def refused(method, path, body=None, user="otto", query=()):
 
 
 NEEDS = {
-    ("POST", "ajax-api/2.0/mlflow/runs/search"): (Need.LOOK, {}),
-    ("GET", f"{FILES}/artifacts/1/a/model.onnx"): (Need.LOOK, None),
-    ("GET", f"{FILES}/presigned/1/a/model.onnx"): (Need.LOOK, None),
-    ("PUT", f"{FILES}/artifacts/1/open/artifacts/model.onnx"): (Need.OPERATE, None),
-    ("POST", f"{FILES}/mpu/create/1/open/artifacts/x"): (Need.OPERATE, {}),
-    ("POST", f"{API}/runs/log-batch"): (Need.OPERATE, {"run_id": "open"}),
-    ("POST", f"{API}/runs/update"): (Need.OPERATE, {"run_id": "open", "status": "FINISHED"}),
-    ("POST", f"{API}/runs/set-tag"): (Need.ADMINISTER, {"run_id": "mill", "key": "mlflow.note"}),
-    ("POST", f"{API}/runs/delete"): (Need.ADMINISTER, {"run_id": "open"}),
-    ("POST", f"{API}/registered-models/alias"): (Need.PROMOTE, {"name": "tiny"}),
-    ("DELETE", f"{API}/registered-models/alias"): (Need.PROMOTE, {"name": "tiny"}),
-    ("POST", "ajax-api/2.0/mlflow/model-versions/set-tag"): (Need.ADMINISTER, {"key": "note"}),
-    ("POST", f"{API}/experiments/update"): (Need.ADMINISTER, {"experiment_id": "1"}),
+    ("POST", "ajax-api/2.0/mlflow/runs/search"): (Permission.LOOK, {}),
+    ("GET", f"{FILES}/artifacts/1/a/model.onnx"): (Permission.LOOK, None),
+    ("GET", f"{FILES}/presigned/1/a/model.onnx"): (Permission.LOOK, None),
+    ("PUT", f"{FILES}/artifacts/1/open/artifacts/model.onnx"): (Permission.OPERATE, None),
+    ("POST", f"{FILES}/mpu/create/1/open/artifacts/x"): (Permission.OPERATE, {}),
+    ("POST", f"{API}/runs/log-batch"): (Permission.OPERATE, {"run_id": "open"}),
+    ("POST", f"{API}/runs/update"): (Permission.OPERATE, {"run_id": "open", "status": "FINISHED"}),
+    ("POST", f"{API}/runs/set-tag"): (
+        Permission.ADMINISTER,
+        {"run_id": "mill", "key": "mlflow.note"},
+    ),
+    ("POST", f"{API}/runs/delete"): (Permission.ADMINISTER, {"run_id": "open"}),
+    ("POST", f"{API}/registered-models/alias"): (Permission.PROMOTE, {"name": "tiny"}),
+    ("DELETE", f"{API}/registered-models/alias"): (Permission.PROMOTE, {"name": "tiny"}),
+    ("POST", "ajax-api/2.0/mlflow/model-versions/set-tag"): (
+        Permission.ADMINISTER,
+        {"key": "note"},
+    ),
+    ("POST", f"{API}/experiments/update"): (Permission.ADMINISTER, {"experiment_id": "1"}),
 }
 CLOSED = {
     ("POST", "ajax-api/3.0/mlflow/assistant/message"),
@@ -132,6 +138,6 @@ def test_every_route_of_mlflow_is_closed_or_listed():
             except Refused:
                 continue
             served += 1
-            if found.need is Need.LOOK:
+            if found.need is Permission.LOOK:
                 assert any(word in path for word in questions), (method, path)
     assert served > 20

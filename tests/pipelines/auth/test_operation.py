@@ -65,7 +65,7 @@ def test_the_introspection_of_graphiql_passes():
 @given(st.lists(NAMES, min_size=1, max_size=5), NAMES)
 def test_the_printed_operation_is_the_parsed_one(names, alias):
     text = "query Q {" + " ".join(f"{alias}: {name}(x: [1, {{y: 2.5}}])" for name in names) + "}"
-    once = parse_operation({"query": text})
-    again = parse_operation({"query": once.text})
-    assert once == again
-    assert once.text == print_ast(parse(text))
+    get_or_build = parse_operation({"query": text})
+    again = parse_operation({"query": get_or_build.text})
+    assert get_or_build == again
+    assert get_or_build.text == print_ast(parse(text))

@@ -19,7 +19,7 @@ from kinemill.ingest import ingest
 from kinemill.runtime import Interface
 from kinemill.sim._table import csv
 from kinemill.sim.cart_pole import CartPole
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
@@ -141,7 +141,7 @@ class Robot:
         path.write_text(csv(table))
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def episodes(self) -> Ref:
+    def episodes(self) -> ArtifactRef:
         """Read and validate everything that is there."""
         return validate(
             self.task, self.home, ingest(self.task, self.home, self.logs).outcome.ref

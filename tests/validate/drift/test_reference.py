@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from kinemill.validate.drift.coverage import kolmogorov_smirnov, population_stability
 from kinemill.validate.drift.reference import Reference
 from kinemill.validate.drift.stage import _line
@@ -15,7 +15,9 @@ from tests.validate.drift.conftest import ROOT
 def reference(*rmse, windows=40, floor=0.0, shortest=10):
     """Held-out episodes of constant error, one channel."""
     squares = [np.full((windows, 1), error**2) for error in rmse]
-    return Reference(Ref("", ""), squares, np.zeros((1, 1)), np.array([floor]), shortest, {})
+    return Reference(
+        ArtifactRef("", ""), squares, np.zeros((1, 1)), np.array([floor]), shortest, {}
+    )
 
 
 def test_usual_is_what_95_of_100_held_out_stretches_stay_below():
@@ -30,7 +32,7 @@ def test_an_error_below_a_hundredth_of_the_spread_is_usual():
 def test_stretches_are_as_long_as_what_is_judged():
     """Squared errors 0, 0, 0, 4, 0, 0, 0, 4, ...: short stretches vary, long ones do not."""
     squares = [np.tile([[0.0], [0.0], [0.0], [4.0]], (10, 1)) for _ in range(5)]
-    found = Reference(Ref("", ""), squares, np.zeros((1, 1)), np.zeros(1), 1, {})
+    found = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 1, {})
     assert found.usual(40) == pytest.approx([1.0])  # the root of 4 / 4
     assert found.usual(8) == pytest.approx([1.0])
     assert found.usual(1) == pytest.approx([2.0])
@@ -40,9 +42,9 @@ def test_stretches_are_as_long_as_what_is_judged():
 def test_few_held_out_episodes_are_cut_into_stretches_of_a_second():
     """One episode, three quarters of it calm: whole it errs by 1, in seconds by 0 or by 2."""
     squares = [np.concatenate([np.zeros((30, 1)), np.full((10, 1), 4.0)])]
-    cut = Reference(Ref("", ""), squares, np.zeros((1, 1)), np.zeros(1), 10, {})
+    cut = Reference(ArtifactRef("", ""), squares, np.zeros((1, 1)), np.zeros(1), 10, {})
     assert cut.usual(40) == pytest.approx([np.quantile([0, 0, 0, 2], 0.95)])
-    whole = Reference(Ref("", ""), squares * 5, np.zeros((1, 1)), np.zeros(1), 10, {})
+    whole = Reference(ArtifactRef("", ""), squares * 5, np.zeros((1, 1)), np.zeros(1), 10, {})
     assert whole.usual(40) == pytest.approx([1.0])
 
 
