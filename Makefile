@@ -52,7 +52,7 @@ prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrit
 prove-calibration: setup ## how sure models are of hardware logs; rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_calibration
 
-prove-gate: setup ## the gate on 24,000 pairs of models of known truth, rewrites docs/results.md
+prove-gate: setup ## the gate on 60,000 pairs of models of known truth, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_gate
 
 prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md

@@ -3,6 +3,10 @@
 Each pair is drawn as verification would measure it (see `_gate_pairs`), and goes through the rules
 of the gate that compare: beats, interval, no_worse, evidence. Two equal models may be told apart in
 at most 5 % of the cases; how many better ones are found is the power. PAIRS is another number.
+
+The constants of the statistics were chosen with the development kinds in view. The held-out kinds
+were added later, with parameters that were fixed before the first run on them and are not changed
+after it. They validate the constants; the development kinds do not.
 """
 
 import os
@@ -13,7 +17,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks import ROOT, replace_section
-from benchmarks._gate_pairs import HORIZONS, KINDS, Drawn, Size, draw_pair, scale_all
+from benchmarks._gate_pairs import (
+    DEVELOPMENT_KINDS,
+    HELD_OUT_KINDS,
+    HORIZONS,
+    KINDS,
+    Drawn,
+    Size,
+    draw_pair,
+    scale_all,
+)
 from kinemill.register.comparison import GateInputs, Measured, Paired
 from kinemill.register.gate import conclude
 from kinemill.register.rules import RULES
@@ -33,6 +46,11 @@ TRUTHS = {EQUAL: 1.0, WORSE: 1.1, **CURVE}
 TRADE, TRADED = "30 % better, one channel 50 % worse after 1 step", 0.7
 TRADED_FOR = [("1", "velocity", 1.5)]
 ALLOWED = 0.05  # false promotions
+GROUPS = {
+    "Development kinds": DEVELOPMENT_KINDS,
+    "Held-out kinds": HELD_OUT_KINDS,
+}
+Cells = Mapping[tuple[str, Size], "Cell"]
 RIVAL, WEAK, WEAKER = "linear", "persistence", 5.0
 PICTURE = ROOT / "docs" / "images" / "gate-power.png"
 
@@ -106,7 +124,7 @@ def _paired(found: Comparisons) -> Paired:
     return Paired.of(headline.error, headline.reference, headline, found)
 
 
-def table(cells: Mapping[tuple[str, Size], Cell]) -> Iterator[str]:
+def table(cells: Cells) -> Iterator[str]:
     """Yield the rows about promotions in every cell."""
     yield (
         "| errors | test episodes x windows | equal | 10 % worse | 2 % better | 10 % better | "
@@ -120,7 +138,7 @@ def table(cells: Mapping[tuple[str, Size], Cell]) -> Iterator[str]:
         yield f"| {kind} | {size} | {told} | {cell.share(EQUAL, 'provisional'):.1%} | {held} |"
 
 
-def curve(cells: Mapping[tuple[str, Size], Cell]) -> Iterator[str]:
+def curve(cells: Cells) -> Iterator[str]:
     """Yield the rows of the power: how often a model that is so much better becomes champion."""
     yield f"| errors | test | {' | '.join(CURVE)} | stated for 80 % |"
     yield "|---" * (len(CURVE) + 3) + "|"
@@ -133,7 +151,7 @@ def curve(cells: Mapping[tuple[str, Size], Cell]) -> Iterator[str]:
 
 
 def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
-    """Draw how often a better model becomes champion, one panel for each kind of error.
+    """Draw how often a better model becomes champion: a row for each group, a panel for each kind.
 
     Args:
         powers: shares of champions for 0 % better and each improvement of CURVE, by cell.
@@ -144,20 +162,31 @@ def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
     from matplotlib import pyplot
 
     better = [0.0, *(100.0 * (1.0 - factor) for factor in CURVE.values())]
-    figure, axes = pyplot.subplots(1, len(KINDS), figsize=(12, 3.2), sharey=True)
-    for axis, kind in zip(axes, KINDS, strict=True):
-        for (own, size), shares in powers.items():
-            if own == kind:
-                axis.plot(better, [100.0 * one for one in shares], marker=".", label=str(size))
-        axis.axhline(100.0 * ALLOWED, color="0.6", lw=0.8, ls="--")
-        axis.set(title=kind, xlabel="error smaller by, %", ylim=(0, 100))
-    axes[0].set_ylabel("becomes champion, %")
-    axes[-1].legend(title="test episodes x windows", fontsize=7, title_fontsize=7)
+    shape = len(GROUPS), max(map(len, GROUPS.values()))
+    figure, axes = pyplot.subplots(
+        *shape, figsize=(2.4 * shape[1], 2.9 * shape[0]), sharex=True, sharey=True
+    )
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for row, (title, kinds) in zip(axes, GROUPS.items(), strict=True):
+        for axis, kind in zip(row, kinds, strict=False):
+            axis.set_visible(True)
+            for (own, size), shares in powers.items():
+                if own == kind:
+                    axis.plot(better, [100.0 * one for one in shares], marker=".", label=str(size))
+            axis.axhline(100.0 * ALLOWED, color="0.6", lw=0.8, ls="--")
+            axis.set(title=kind, xlabel="error smaller by, %", ylim=(0, 100))
+            axis.tick_params(labelbottom=True)
+        row[0].set_ylabel(f"{title}\nbecomes champion, %")
+    lines, labels = axes[0, 0].get_legend_handles_labels()
+    # The development kinds leave the upper right corner free.
+    figure.legend(lines, labels, title="test episodes x windows", loc=(0.75, 0.65))
     figure.tight_layout()
     figure.savefig(PICTURE, dpi=110)
+    pyplot.close(figure)
 
 
-def powers_of(cells: Mapping[tuple[str, Size], Cell]) -> dict[tuple[str, Size], list[float]]:
+def powers_of(cells: Cells) -> dict[tuple[str, Size], list[float]]:
     """Return what `draw` draws; smaller test splits give no established champion."""
     return {
         (kind, size): [cell.share(truth) for truth in (EQUAL, *CURVE)]
@@ -174,6 +203,38 @@ def _task() -> Task:
     return load_task(ROOT / "tasks" / "pendulum.yaml")
 
 
+def worst_share(cells: Cells) -> float:
+    """Return the share of false promotions in the worst cell."""
+    return max(cell.share(truth) for cell in cells.values() for truth in (EQUAL, WORSE))
+
+
+def page(cells: Cells) -> list[str]:
+    """Return the lines of the section: false promotions of both groups, then the power."""
+    groups = {
+        title: {place: cell for place, cell in cells.items() if place[0] in kinds}
+        for title, kinds in GROUPS.items()
+    }
+    worst = ", ".join(f"{worst_share(own):.1%} of {title}" for title, own in groups.items())
+    told = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
+    text = [
+        f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
+        f"established champion) in the worst cell: {worst.lower()}; {told}.",
+    ]
+    for title, own in groups.items():
+        text += ["", f"{title}:", "", *table(own)]
+    text += [
+        "",
+        "*One channel worse*: 30 % better but for one channel after 1 step, 50 % worse there. "
+        "*Provisional*: equal models that would be champion until there are more test episodes.",
+        "",
+        "How often a better model becomes champion, by how much smaller its errors are; beside it "
+        "the improvement that reports state as found in 80 % of the cases (median).",
+    ]
+    for title, own in groups.items():
+        text += ["", f"{title}:", "", *curve(own)]
+    return [*text, "", f"![How often a better model becomes champion](images/{PICTURE.name})"]
+
+
 def main() -> None:
     """Simulate all cells and rewrite the section `gate` of docs/results.md."""
     task, cells = _task(), dict[tuple[str, Size], Cell]()
@@ -181,27 +242,11 @@ def main() -> None:
         for size in SIZES:
             cells[kind, size] = simulate(task, kind, size, PAIRS)
             print(kind, size, f"false {cells[kind, size].share(EQUAL):.3f}", flush=True)
-    worst = max(cell.share(truth) for cell in cells.values() for truth in (EQUAL, WORSE))
-    told = "at most 5 % in every cell" if worst <= ALLOWED else "MORE THAN 5 %"
-    text = [
-        f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
-        f"established champion): {worst:.1%} in the worst cell, {told}.",
-        "",
-        *table(cells),
-        "",
-        "*One channel worse*: 30 % better but for one channel after 1 step, 50 % worse there. "
-        "*Provisional*: equal models that would be champion until there are more test episodes.",
-        "",
-        "How often a better model becomes champion, by how much smaller its errors are; beside it "
-        "the improvement that reports state as found in 80 % of the cases (median):",
-        "",
-        *curve(cells),
-    ]
     draw(powers_of(cells))
-    text += ["", f"![How often a better model becomes champion](images/{PICTURE.name})"]
-    replace_section("gate", "\n".join(text) + "\n")
-    print("\n".join(text))
-    if worst > ALLOWED:
+    text = "\n".join(page(cells)) + "\n"
+    replace_section("gate", text)
+    print(text)
+    if worst_share(cells) > ALLOWED:
         raise SystemExit(1)
 
 

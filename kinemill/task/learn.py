@@ -173,5 +173,5 @@ class Learn(Plugin):
         Args:
             task: the `Task` whose `learn` this is.
             data: what `open` returned.
-            bench: a `kinemill.train.context.TrainingContext`: folder, listeners, device, warm start.
+            bench: `kinemill.train.context.TrainingContext`: folder, listeners, device, warm start.
         """

@@ -23,6 +23,7 @@ CHAMPION = "champion"  # its name among the references
 SIGNIFICANCE = 0.05  # chance of one false loss among all comparisons
 # Without an interval, or with a wide one that hardly excludes a tie, such a ratio is a loss.
 GROSS = 2.0
+FEWEST = 2.0  # independent episodes; with fewer an interval is so wide that it excludes nothing
 # Whole episodes on own predictions drift apart: where no reference is closer to the truth than this
 # share of the training spread, predictions tell little, and only gross failure counts.
 SKILL, GROSS_WITHOUT_SKILL = 0.8, 3.0
@@ -243,7 +244,8 @@ def _gross(line: Loss) -> bool:
         return False
     if not _has_skill(line):
         return not found.error <= GROSS_WITHOUT_SKILL * found.reference
-    return not found.ratio <= GROSS and not found.low <= 1.0
+    no_tie = not found.low <= 1.0 or found.effective_n < FEWEST
+    return not found.ratio <= GROSS and no_tie
 
 
 def _has_skill(line: Loss) -> bool:

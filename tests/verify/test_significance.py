@@ -104,11 +104,27 @@ def test_a_channel_that_never_moves_in_training_is_left_out_of_the_average():
     assert math.isnan(still.ratio)
 
 
-def test_fewer_than_six_blocks_or_three_episodes_have_no_interval():
+def test_fewer_than_six_blocks_of_one_episode_have_no_interval():
     model, reference, _ = paired(1, 5)
     assert math.isnan(compare_squares((model, reference), SCALE, np.zeros(5, int))[0].low)
-    two = np.repeat([0, 1], [3, 2])
-    assert math.isnan(compare_squares((model, reference), SCALE, two)[0].low)
+
+
+def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
+    """Where one has most of the error, its blocks would decide, which are not independent."""
+    model, reference, episode = paired(2, 40)
+    model, reference = (np.where(episode[:, None] == 0, 400.0, 1.0) * x for x in (model, reference))
+    model = np.where(episode[:, None] == 0, 9.0, 1.0) * model  # apart by more than its blocks are
+    found = compare_squares((model, reference), SCALE, episode)[0]
+    assert found.unit == "episodes"
+    assert found.effective_n < 2.0
+    # Two logs of errors without one episode differ by d: half the interval is 12.7 d / 2.
+    rms = [
+        [(np.sqrt(x[episode == one].mean(axis=0)) / SCALE.spread).mean() for one in (0, 1)]
+        for x in (model, reference)
+    ]
+    logs = np.log(rms[0]) - np.log(rms[1])
+    half = 12.706 * abs(logs[0] - logs[1]) / 2.0
+    assert math.log(found.high / found.ratio) == pytest.approx(half, rel=1e-3)
 
 
 def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
