@@ -17,7 +17,7 @@ RESTORING = ".restoring"  # is there while a restored home is not whole
 def project_root() -> Path | None:
     """Find the Dagster project: `KINEMILL_PROJECT`, or the checkout this package sits in."""
     named = os.environ.get("KINEMILL_PROJECT")
-    root = Path(named) if named else Path(__file__).resolve().parents[1]
+    root = Path(named) if named else Path(__file__).resolve().parents[2]
     return root.resolve() if (root / "pipelines" / "definitions.py").is_file() else None
 
 

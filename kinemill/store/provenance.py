@@ -16,7 +16,7 @@ def code() -> str:
 
 def git_commit() -> str | None:
     """Return the commit of the checkout that this kinemill is in, `-dirty` if changed; or None."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():  # installed; a repository around it is somebody else's
         return None
     command = ["git", "describe", "--always", f"--dirty={CHANGED}", "--abbrev=40", "--exclude=*"]
