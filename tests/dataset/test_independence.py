@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.dataset import make_dataset, warnings
 from tests.dataset.conftest import Content, make_task, publish
-from tests.dataset.test_repeats import note
+from tests.dataset.test_near_duplicates import note
 
 ROWS = 3000
 TAIL = {"validation": {"tail": 0.2}, "test": ["test*"]}
