@@ -3,9 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 EXTRAS ?= cpu
 BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
+DOCS_STAMP := .venv/.installed-docs
 export KINEMILL_HOME ?= $(CURDIR)/var
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow docs lint format ui bench prove-accuracy prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,14 @@ test: setup ## run the tests
 
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
 	$(BIN)/python -m pytest -m 'not net'
+
+docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'open site/index.html, or with search: $(BIN)/python -m http.server -d site'
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	@touch $(DOCS_STAMP)
 
 lint: setup ## ruff, pyright, import contracts
 	$(BIN)/ruff check .
@@ -83,9 +92,9 @@ prove-motion: setup ## policies from reference clips on clips they never saw, re
 prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_walker
 
-constraints: setup ## pin what is installed now
+constraints: setup $(DOCS_STAMP) ## pin what is installed now
 	(echo '# Versions that were tested together on Python 3.11. Rewrite with `make constraints`.'; \
 	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > constraints.new && mv constraints.new constraints.txt
 
 clean: ## remove the environment and caches; logs and store under var/ stay
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv site .pytest_cache .ruff_cache .hypothesis
