@@ -4,12 +4,18 @@ import typer
 
 from kinemill.cli.output import Json, document, news, table
 
-app = typer.Typer(help="Repair and administer a home.", no_args_is_help=True)
+app = typer.Typer(
+    help="Repair and administer a home.\n\nExample: kinemill admin rebuild-registry",
+    no_args_is_help=True,
+)
 
 
 @app.command("rebuild-registry")
 def rebuild_registry(as_json: Json = False) -> None:
-    """Rebuild the registry in MLflow from the store."""
+    """Rebuild the MLflow registry from the store.
+
+    Example: kinemill admin rebuild-registry
+    """
     from kinemill.register.rebuild import rebuild_registry as rebuild
     from kinemill.store.home import Home
 

@@ -12,10 +12,15 @@ _HOW = "nobody hears of anything: write alerts.yaml into the home, as docs/opera
 
 
 def alerts(
-    action: Annotated[Action, typer.Argument(help="Show who hears of what, or try it.")] = "show",
+    action: Annotated[Action, typer.Argument(help="Show the receivers, or send a test.")] = "show",
     as_json: Json = False,
 ) -> None:
-    """Show who hears of failures, refusals, drift and the like, or send each of them a test."""
+    """Show who receives alerts, or send a test alert.
+
+    Alerts report failures, refusals and drift.
+
+    Example: kinemill alerts test
+    """
     from kinemill.cli.project import project
     from kinemill.store.home import Home
 

@@ -1,6 +1,7 @@
 """The command line as a whole: its commands, and what an error looks like."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -36,13 +37,35 @@ from kinemill.interrupts import is_interruption
 
 app = typer.Typer(
     name="kinemill",
-    help="From robot logs to verified, versioned, deployable simulators.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kinemill {init.installed('kinemill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Turn robot logs into verified dynamics models and policies.
+
+    Example: kinemill run my_robot --logs path/to/logs
+    """
+
+
 for group in (
     init,
     draft,

@@ -9,14 +9,24 @@ from kinemill.cli.output import Json, document, interval, quantity, table
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="TASK:A", help="TASK:3 or TASK@champion.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="TASK:4, or 4, or @challenger.")],
+    a: Annotated[
+        str, typer.Argument(metavar="TASK:A", help="First version: TASK:3 or TASK@champion.")
+    ],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="Second version: TASK:4, 4 or @challenger.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for report.html and comparison.json.")
+        Path | None,
+        typer.Option("--out", help="Output folder for report.html and comparison.json."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put two versions side by side: error by channel and steps ahead on the same test split."""
+    """Compare two versions on the same test split.
+
+    Shows errors by channel and by steps ahead.
+
+    Example: kinemill compare my_robot:3 4
+    """
     from kinemill.cli.model_ref import address_of
     from kinemill.errors import BadInput
     from kinemill.register.comparison_page import comparison_page

@@ -10,9 +10,9 @@ from kinemill.cli.log_results import show_files, spell_name
 from kinemill.cli.output import Json, TaskName, document, logs_path, news, table
 
 Recording = Annotated[
-    str, typer.Argument(help="Name at first sight, content hash or its beginning, or an episode.")
+    str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
 ]
-Because = Annotated[str, typer.Option("--because", help="Why, for those who read it later.")]
+Because = Annotated[str, typer.Option("--because", help="Reason, written to the audit log.")]
 
 _NAMED = 8  # files that were left alone
 
@@ -21,11 +21,16 @@ def ingest(
     task: TaskName,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Logs or folders of logs; default: the task's drop folder."),
+        typer.Argument(help="Log files or folders; default: the task's drop folder."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read logs into the store, or say why not; known ones add nothing."""
+    """Read logs into the store.
+
+    Logs that are in the store already are skipped. A rejected log is listed with the reason.
+
+    Example: kinemill ingest my_robot path/to/logs
+    """
     from kinemill.cli.progress import Spoken
     from kinemill.ingest import ingest as read_logs
     from kinemill.store.home import Home
@@ -40,11 +45,16 @@ def ingest(
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Logs to try, or folders of them.")],
-    task: Annotated[str, typer.Option("--task", help="Name of a task, or path of its file.")],
+    files: Annotated[list[Path], typer.Argument(help="Log files or folders to check.")],
+    task: Annotated[str, typer.Option("--task", help="Task name, or path of a task file.")],
     as_json: Json = False,
 ) -> None:
-    """Say what would become of each log; exit 1 if one would be quarantined."""
+    """Check logs against a task without storing them.
+
+    The exit code is 1 if a log would be quarantined.
+
+    Example: kinemill check path/to/logs --task my_robot
+    """
     from kinemill.dataset.dry_run import dataset_problem
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -85,17 +95,22 @@ def _show(title: str, files: list[dict[str, Any]], *, as_json: bool) -> None:
 def reprocess(
     task: TaskName,
     match: Annotated[
-        list[str] | None, typer.Option(help="Only recordings whose names fit; may be repeated.")
+        list[str] | None, typer.Option(help="Only recordings that match this pattern; repeatable.")
     ] = None,
     first: Annotated[
-        str | None, typer.Option("--from", help="Only recordings from this name on.")
+        str | None, typer.Option("--from", help="First recording name, in sorted order.")
     ] = None,
     last: Annotated[
-        str | None, typer.Option("--to", help="Only recordings up to this name.")
+        str | None, typer.Option("--to", help="Last recording name, in sorted order.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read and judge known recordings again where rules changed, and say what did."""
+    """Process recordings again where rules changed.
+
+    Prints which rules changed and what was processed again.
+
+    Example: kinemill reprocess my_robot
+    """
     from kinemill.cli.progress import Spoken
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -143,13 +158,18 @@ def forget(
     task: TaskName,
     recording: Recording,
     because: Because = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation prompt.")] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Let a forgotten recording be read again.")
+        bool, typer.Option("--undo", help="Allow a forgotten recording to be ingested again.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove a recording for good, and say which datasets and models used it."""
+    """Remove a recording permanently.
+
+    Lists the datasets and models that used it.
+
+    Example: kinemill forget my_robot run1.csv --because 'wrong robot'
+    """
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.forget import remember

@@ -14,16 +14,19 @@ _SPLITS = ("train", "validation", "test")
 
 def datasets(
     task: TaskName,
-    what: Annotated[str, typer.Argument(help="list, show V, or diff A B.")] = "list",
+    what: Annotated[str, typer.Argument(help="Action: list, show V, or diff A B.")] = "list",
     which: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[V...]", help="Number, start of a digest, or latest."),
+        typer.Argument(metavar="[V...]", help="Version number, digest prefix, or latest."),
     ] = None,
     limit: Limit = 20,
     offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
-    """List the dataset versions of a task, show one, or compare two."""
+    """List, show or compare the dataset versions of a task.
+
+    Example: kinemill datasets my_robot diff 1 2
+    """
     from kinemill.dataset import diff_datasets, list_datasets, show_dataset
     from kinemill.errors import BadInput
     from kinemill.store.home import Home
@@ -98,16 +101,21 @@ def _tell_diff(found: dict[str, Any]) -> None:
 
 
 def lineage(
-    model: Annotated[str, typer.Argument(help="TASK, TASK@alias or TASK:version.")],
+    model: Annotated[str, typer.Argument(help="Model: TASK, TASK@alias or TASK:version.")],
     recording: Annotated[
         str | None,
-        typer.Option("--recording", help="Hash or name: what this recording went into instead."),
+        typer.Option("--recording", help="Recording hash or name: list what used it instead."),
     ] = None,
     limit: Limit = 20,
     offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
-    """Tell which recordings made a model; with --recording, what a recording went into."""
+    """List the recordings that a model was trained on.
+
+    With --recording, lists the datasets and models that used the recording.
+
+    Example: kinemill lineage my_robot@champion
+    """
     from kinemill.errors import BadInput
     from kinemill.register.lineage import made_from, uses_of
     from kinemill.store.home import Home

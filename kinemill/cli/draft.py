@@ -13,17 +13,24 @@ _GUESSED = re.compile(r"  (\w+): \{.*\}  # (.*)\Z")  # a channel's line with a c
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the task: lower case, digits, _.")],
-    log: Annotated[Path, typer.Option("--from", help="A log of any format, or a folder of them.")],
+    name: Annotated[str, typer.Argument(help="Task name: lower case letters, digits and _.")],
+    log: Annotated[Path, typer.Option("--from", help="Log file, or folder of logs.")],
     to: Annotated[
-        Path | None, typer.Option("--to", help="File to write; default: NAME.yaml among the tasks.")
+        Path | None,
+        typer.Option("--to", help="File to write; default: NAME.yaml in the tasks folder."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=1e-6, help="Rows a second of logs without stamps.")
+        float | None,
+        typer.Option("--rate", min=1e-6, help="Sampling rate in Hz for logs without timestamps."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draft a task file from logs: channels, roles, units, time step and limits, guesses marked."""
+    """Draft a task file from logs.
+
+    Infers channels, roles, units, time step and limits. A comment marks each guess.
+
+    Example: kinemill new my_robot --from logs/run1.csv
+    """
     from kinemill.draft.builder import draft
     from kinemill.store import publish_file
     from kinemill.task.loader import tasks_folder

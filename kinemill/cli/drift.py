@@ -13,11 +13,16 @@ def drift(
     task: TaskName,
     logs: Annotated[
         Path | None,
-        typer.Option("--logs", help="Judge this log, or folder of logs, and keep nothing of it."),
+        typer.Option("--logs", help="Log or folder of logs to compare; nothing is stored."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell on which new episodes the champion errs more than it did at training time."""
+    """List new episodes on which the champion is too wrong.
+
+    Compares the errors with those at training time.
+
+    Example: kinemill drift my_robot --logs path/to/logs
+    """
     from kinemill.store.home import Home
     from kinemill.task import load_task
 

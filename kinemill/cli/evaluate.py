@@ -12,33 +12,39 @@ from kinemill.cli.output import Json, Overrides, document, logs_path, news, quan
 
 def evaluate(
     model: ModelName,
-    logs: Annotated[Path | None, typer.Option("--logs", help="A log, or a folder of logs.")] = None,
+    logs: Annotated[
+        Path | None, typer.Option("--logs", help="Log file, or folder of logs.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for report, plots and numbers.")
+        Path | None, typer.Option("--out", help="Output folder for report, plots and metrics.")
     ] = None,
     examples: Annotated[
-        int, typer.Option("--examples", min=0, help="Rollouts to draw and to write out.")
+        int, typer.Option("--examples", min=0, help="Number of example rollouts.")
     ] = 3,
     horizon: Annotated[
-        int | None, typer.Option("--horizon", min=1, help="Steps; default: verify.horizon.")
+        int | None, typer.Option("--horizon", min=1, help="Steps ahead; default: verify.horizon.")
     ] = None,
     stride: Annotated[
-        int | None, typer.Option("--stride", min=1, help="Rows between starts: verify.stride.")
+        int | None,
+        typer.Option("--stride", min=1, help="Rows between starts; default: verify.stride."),
     ] = None,
     folder: ModelFolder = None,
     shadow: Annotated[
         bool,
-        typer.Option(
-            "--shadow", help="Beside the champion, on logs as they arrive: who was right."
-        ),
+        typer.Option("--shadow", help="Compare champion and challenger on new logs."),
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="With --shadow: go on, look for logs every 5 s.")
+        bool, typer.Option("--watch", help="With --shadow: check for new logs every 5 s.")
     ] = False,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on any logs: errors by channel and step, free run, residuals, examples."""
+    """Measure the errors of a model on logs.
+
+    Reports errors by channel and step, free run, residuals and examples.
+
+    Example: kinemill evaluate my_robot --logs path/to/logs --out report
+    """
     from kinemill.cli.shadow import run_shadow
     from kinemill.errors import BadInput
 

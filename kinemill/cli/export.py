@@ -11,13 +11,18 @@ from kinemill.cli.output import Json, TaskName, document, news
 
 def export(
     model: ModelName,
-    to: Annotated[Path, typer.Option("--to", help="A folder that is not there yet, or empty.")],
+    to: Annotated[Path, typer.Option("--to", help="Output folder; must be new or empty.")],
     c99: Annotated[
-        bool, typer.Option("--c99", help="With step.c and step.h, compared with step.onnx.")
+        bool, typer.Option("--c99", help="Also write step.c and step.h, compared with step.onnx.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Copy a registered model, the champion unless another is named, to a folder that runs it."""
+    """Copy a registered model to a folder that runs anywhere.
+
+    Exports the champion unless another version is named.
+
+    Example: kinemill export my_robot:3 --to model
+    """
     from kinemill.export.bundle import deliver
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
@@ -44,17 +49,22 @@ def export(
 
 def export_data(
     task: TaskName,
-    to: Annotated[str, typer.Option("--to", help="csv, hdf5, lerobot, mcap or parquet.")],
+    to: Annotated[str, typer.Option("--to", help="Format: csv, hdf5, lerobot, mcap or parquet.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder that is not there yet; default: in the home."),
+        typer.Option("--out", help="Output folder; must be new. Default: in the home."),
     ] = None,
     version: Annotated[
-        str, typer.Option("--version", help="Number, start of a digest, or latest.")
+        str, typer.Option("--version", help="Version number, digest prefix, or latest.")
     ] = "latest",
     as_json: Json = False,
 ) -> None:
-    """Write the episodes of a dataset version to a folder, with a task file that reads them."""
+    """Write the episodes of a dataset version to files.
+
+    The folder also gets a task file that reads them.
+
+    Example: kinemill export-data my_robot --to lerobot
+    """
     from kinemill.dataset.exporters import export_data as write
     from kinemill.store.home import Home
     from kinemill.task import load_task

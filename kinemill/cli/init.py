@@ -1,4 +1,4 @@
-"""Setting up: what tasks there are, what they say, and whether this machine is ready."""
+"""Setup commands: list tasks, check the machine, print a task and the version."""
 
 from typing import Annotated, Any
 
@@ -6,9 +6,14 @@ import typer
 
 from kinemill.cli.output import Json, Overrides, Presets, TaskName, changes, document, table
 
+_REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
+
 
 def tasks(as_json: Json = False) -> None:
-    """List the tasks, and what is wrong with those that cannot be used."""
+    """List the tasks and the errors of invalid ones.
+
+    Example: kinemill tasks
+    """
     from kinemill.errors import KinemillError
     from kinemill.task import list_tasks, load_task
 
@@ -43,7 +48,12 @@ def tasks(as_json: Json = False) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at versions, GPU, home, disk, tasks and registry; say what to do about it."""
+    """Check versions, GPU, home, disk, tasks and registry.
+
+    Each failed check is shown with its fix. The exit code is 1 if a check fails.
+
+    Example: kinemill doctor
+    """
     from kinemill.cli.health import examine
 
     found = examine()
@@ -68,11 +78,14 @@ def config(
     overrides: Overrides = None,
     presets: Presets = None,
     launchpad: Annotated[
-        bool, typer.Option("--launchpad", help="As the run config of Dagster's launchpad.")
+        bool, typer.Option("--launchpad", help="Print the run config for Dagster's launchpad.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print a task with every default filled in and overrides applied."""
+    """Print a task with all defaults and overrides.
+
+    Example: kinemill config double_pendulum --set learn.history=12
+    """
     import yaml
 
     from kinemill.task import load_task
@@ -88,4 +101,34 @@ def config(
         typer.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
 
 
-COMMANDS = [tasks, doctor, config]
+def version(as_json: Json = False) -> None:
+    """Print the version of kinemill.
+
+    With --json, also prints the versions of Python and of the main libraries.
+
+    Example: kinemill version
+    """
+    if as_json:
+        document(versions())
+        return
+    typer.echo(f"kinemill {installed('kinemill')}")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that a bug report needs; None for a library that is not installed."""
+    import platform
+
+    return {"python": platform.python_version(), **{name: installed(name) for name in _REPORTED}}
+
+
+def installed(name: str) -> str | None:
+    """Return the version of an installed distribution, or None if it is not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+COMMANDS = [tasks, doctor, config, version]

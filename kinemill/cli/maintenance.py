@@ -13,23 +13,33 @@ _OVER = 1  # exit code: not enough may go for the budget, or something is damage
 
 
 def gc(
-    task: Annotated[str | None, typer.Argument(help="Whose things may go; default: all.")] = None,
+    task: Annotated[str | None, typer.Argument(help="Task to clean up; default: all.")] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="What the home may have, as 20GB.")
+        str | None, typer.Option("--budget", help="Maximum size of the home, for example 20GB.")
     ] = None,
     unused: Annotated[
-        float, typer.Option("--unused", min=0, help="Days since last use, then outcomes may go.")
+        float,
+        typer.Option(
+            "--unused", min=0, help="Days since last use after which artifacts may be deleted."
+        ),
     ] = 7.0,
     logs: Annotated[
-        float, typer.Option("--logs", min=0, help="Days after which logs and runs may go.")
+        float, typer.Option("--logs", min=0, help="Days after which logs and runs may be deleted.")
     ] = 30.0,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would go; keep it.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")
+    ] = False,
     why: Annotated[
-        bool, typer.Option("--why", help="Say of each kept thing why it stays.")
+        bool, typer.Option("--why", help="Print why each remaining item is kept.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make room: what nothing kept goes back to, oldest first; never a champion or its data."""
+    """Delete artifacts that no registered version depends on.
+
+    Deletes the oldest first, and never a champion or its data.
+
+    Example: kinemill gc --budget 20GB --dry-run
+    """
     from kinemill.maintenance.gc import Wanted, collect
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -52,14 +62,19 @@ def gc(
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(help="Folder of the backups, outside of the home.")],
+    to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")],
     link: Annotated[
         bool,
-        typer.Option("--link", help="Link what never changes: no room needed, same disk only."),
+        typer.Option("--link", help="Hard-link immutable files; needs the same disk."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up the home while it is in use; what an earlier backup has is not copied again."""
+    """Back up the home while it is in use.
+
+    Files that an earlier backup holds are not copied again.
+
+    Example: kinemill backup path/to/backups
+    """
     from kinemill.maintenance.backups import back_up
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
@@ -81,16 +96,22 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="Folder of the backups.")],
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="Backup folder.")],
     at: Annotated[
-        str | None, typer.Option("--at", help="Which one, as 20260131; default: the last.")
+        str | None,
+        typer.Option("--at", help="Backup to restore, for example 20260131; default: the last."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="The home is not empty: move what is there aside.")
+        bool, typer.Option("--replace", help="Move the current content of the home aside.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the home what it was when a backup was made; every file is checked on the way."""
+    """Restore the home from a backup.
+
+    Every file is checked against its hash.
+
+    Example: kinemill restore path/to/backups --at 20260131
+    """
     from kinemill.maintenance.restore import restore as bring_back
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
@@ -107,11 +128,17 @@ def restore(
 
 def upgrade(
     saved: Annotated[
-        bool, typer.Option("--saved", help="A shared database was backed up by other means.")
+        bool,
+        typer.Option("--saved", help="Confirm that a shared database was backed up elsewhere."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the home to what the installed versions want, after a backup of its databases."""
+    """Upgrade the home to the installed versions.
+
+    Its databases are backed up first.
+
+    Example: kinemill upgrade
+    """
     from kinemill.cli.project import project
     from kinemill.maintenance.upgrade import upgrade as bring_up
     from kinemill.store.home import Home

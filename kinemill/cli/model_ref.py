@@ -13,12 +13,12 @@ _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="TASK[@ALIAS|:VERSION]", help="The champion, else the newest, if none is named."
+        metavar="TASK[@ALIAS|:VERSION]", help="Default: the champion, else the newest version."
     ),
 ]
 ModelFolder = Annotated[
     Path | None,
-    typer.Option("--model", help="Folder of an exported model, instead of a registered one."),
+    typer.Option("--model", help="Exported model folder, instead of a registered version."),
 ]
 
 

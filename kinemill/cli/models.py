@@ -12,7 +12,12 @@ _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 
 def models(task: TaskName, as_json: Json = False) -> None:
-    """List the registered versions of a task, newest first."""
+    """List the registered versions of a task.
+
+    The newest version comes first.
+
+    Example: kinemill models my_robot
+    """
     from kinemill.register.lookup import list_versions
     from kinemill.store.home import Home
     from kinemill.task import task_name
@@ -58,10 +63,15 @@ def _error(measured: dict[str, Any]) -> str:
 
 
 def show(
-    model: Annotated[str, typer.Argument(help="TASK, TASK@alias or TASK:version.")],
+    model: Annotated[str, typer.Argument(help="Model: TASK, TASK@alias or TASK:version.")],
     as_json: Json = False,
 ) -> None:
-    """Show one version: errors, gate, lineage, files; the champion unless another is named."""
+    """Show one version: errors, gate, lineage and files.
+
+    Shows the champion unless another version is named.
+
+    Example: kinemill show my_robot:3
+    """
     from kinemill.errors import BadInput
     from kinemill.register.lookup import show as look_up
     from kinemill.store.home import Home

@@ -9,35 +9,33 @@ from typing import Annotated, Any
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines of a list to show.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, help="Lines of a list to leave out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="Number of lines to skip.")]
 NOT_FINITE = "not finite"
 PIPED = 160  # columns of text
-TaskName = Annotated[str, typer.Argument(help="Name of a task, or path of its file.")]
+TaskName = Annotated[str, typer.Argument(help="Task name, or path of a task file.")]
 Logs = Annotated[
     Path | None,
-    typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+    typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a key, as learn.history=12; mappings merge. Many: @FILE.",
+        help="Override a key, for example learn.history=12; @FILE reads many.",
     ),
 ]
 Presets = Annotated[
     list[str] | None,
     typer.Option(
-        "--with", metavar="PART=PRESET", help="Settings by name, as model=small: presets/PART/."
+        "--with", metavar="PART=PRESET", help="Use a preset, for example model=small; see presets/."
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option(
-        "--resume", help="Go on with the training that stopped, or say what changed since."
-    ),
+    typer.Option("--resume", help="Resume the training that stopped, or report what changed."),
 ]
 
 

@@ -9,22 +9,27 @@ from kinemill.cli.output import Json, TaskName, document, news, table, wrapped
 _REFUSED = 1
 
 VersionName = Annotated[
-    str, typer.Argument(metavar="TASK:VERSION", help="TASK:3 or TASK@challenger.")
+    str, typer.Argument(metavar="TASK:VERSION", help="Version: TASK:3 or TASK@challenger.")
 ]
-Why = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")]
+Why = Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")]
 Expected = Annotated[
     int | None,
-    typer.Option("--expect", help="Champion you believe is there; default: the one there is now."),
+    typer.Option("--expect", help="Fail if this version is not the current champion."),
 ]
 
 
 def why(
     model: Annotated[
-        str, typer.Argument(metavar="TASK[:VERSION]", help="The newest, if none is named.")
+        str, typer.Argument(metavar="TASK[:VERSION]", help="Default: the newest version.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Say why a version is champion or was refused, line by line, and what to do about it."""
+    """Explain why a version is champion or was refused.
+
+    Lists the result of every gate rule and how to fix a failed one.
+
+    Example: kinemill why my_robot:3
+    """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.gate_report import why as look
     from kinemill.store.home import Home
@@ -45,12 +50,18 @@ def why(
 def approve(
     model: VersionName,
     breaking: Annotated[
-        bool, typer.Option("--breaking", help="Another interface than the champion's is meant.")
+        bool,
+        typer.Option("--breaking", help="Accept an interface that differs from the champion's."),
     ] = False,
     reason: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Note that you agree to a version, and have the gate judge it anew."""
+    """Approve a version and run the gate again.
+
+    The exit code is 1 if the gate still refuses it.
+
+    Example: kinemill approve my_robot:3 --why 'tested on the robot'
+    """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.promotion import approve as agree
     from kinemill.store.home import Home
@@ -66,12 +77,17 @@ def promote(
     model: VersionName,
     expect: Expected = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Though the gate refused it; needs --why.")
+        bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
     ] = False,
     reason: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Make a version champion that passed the gate; by --force one that did not."""
+    """Make a version champion.
+
+    A version that the gate refused needs --force and --why.
+
+    Example: kinemill promote my_robot:3
+    """
     from kinemill.cli.model_ref import address_of
     from kinemill.register.promotion import promote as move
     from kinemill.store.home import Home
@@ -84,13 +100,16 @@ def promote(
 def rollback(
     task: TaskName,
     to: Annotated[
-        int | None, typer.Option("--to", help="Version; default: the champion before this one.")
+        int | None, typer.Option("--to", help="Version; default: the previous champion.")
     ] = None,
     expect: Expected = None,
     reason: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Make the champion before this one champion again, at once."""
+    """Roll back to the previous champion.
+
+    Example: kinemill rollback my_robot --why 'it shakes'
+    """
     from kinemill.register.promotion import rollback as move
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -102,7 +121,12 @@ def rollback(
 
 
 def audit(task: TaskName, as_json: Json = False) -> None:
-    """List who made which version champion, when, and why; exit 1 on a gap."""
+    """List every change of champion: who, when and why.
+
+    The exit code is 1 if the log has a gap.
+
+    Example: kinemill audit my_robot
+    """
     from kinemill.register.audit_log import audit as look
     from kinemill.store.home import Home
     from kinemill.task import task_name

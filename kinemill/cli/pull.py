@@ -12,27 +12,33 @@ from kinemill.cli.output import Json, document, news
 
 def pull(
     model: Annotated[
-        str, typer.Argument(metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, or TASK:3.")
+        str,
+        typer.Argument(metavar="TASK@ALIAS", help="Model: TASK@champion, TASK@canary or TASK:3."),
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder that robots load; made by this.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder that robots load; created if missing.")],
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: swap the folder when another is champion.")
+        bool,
+        typer.Option("--watch", help="Keep running and swap the folder when the champion changes."),
     ] = False,
     every: Annotated[
-        float, typer.Option("--every", min=0.1, help="Seconds between looks of --watch.")
+        float, typer.Option("--every", min=0.1, help="Seconds between checks of --watch.")
     ] = 5.0,
     server: Annotated[
         str | None,
-        typer.Option(
-            "--from", metavar="URL", help="MLflow server; default: this machine's registry."
-        ),
+        typer.Option("--from", metavar="URL", help="MLflow server; default: the local registry."),
     ] = None,
     robot: Annotated[
-        str | None, typer.Option("--robot", help="Name, for @canary; default: of this machine.")
+        str | None, typer.Option("--robot", help="Robot name for @canary; default: the host name.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a version's files to a folder, checked and tried; keep the last good ones offline."""
+    """Download a version to a folder that robots load.
+
+    Files are checked and smoke-tested before they replace the folder. Offline, the last good
+    version stays.
+
+    Example: kinemill pull my_robot@champion --to model --watch
+    """
     from kinemill.runtime.download import pull as bring
 
     source = _source(model, server, robot or socket.gethostname())
@@ -76,19 +82,27 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
 
 def canary(
     model: Annotated[
-        str, typer.Argument(metavar="TASK[:VERSION]", help="Default version: the challenger.")
+        str, typer.Argument(metavar="TASK[:VERSION]", help="Default: the challenger.")
     ],
     share: Annotated[
-        float | None, typer.Option("--share", help="Of the robots that pull TASK@canary, 0 to 1.")
+        float | None,
+        typer.Option("--share", help="Share of the robots that pull TASK@canary, 0 to 1."),
     ] = None,
-    stop: Annotated[bool, typer.Option("--stop", help="All get the champion again.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Though the gate refused it; needs --why.")
+    stop: Annotated[
+        bool, typer.Option("--stop", help="End the canary; all robots get the champion.")
     ] = False,
-    reason: Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Override a refusal of the gate; needs --why.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Give a version to a share of the robots first, end that, or say how it stands."""
+    """Serve a version to a share of the robots first.
+
+    Without --share and --stop, shows the current canary.
+
+    Example: kinemill canary my_robot:4 --share 0.1
+    """
     from kinemill.cli.model_ref import address_of
     from kinemill.register import canary as birds
     from kinemill.store.home import Home

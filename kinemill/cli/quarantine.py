@@ -14,17 +14,22 @@ Action = Literal["list", "show", "release", "reject", "undo"]
 def quarantine(
     task: TaskName,
     action: Annotated[
-        Action, typer.Argument(help="What to do; all but `list` need a recording.")
+        Action, typer.Argument(help="Action; all except `list` need a recording.")
     ] = "list",
     recording: Annotated[
-        str | None, typer.Argument(help="Name at first sight, or content hash or its beginning.")
+        str | None, typer.Argument(help="Recording name, or content hash or its prefix.")
     ] = None,
     because: Because = "",
     limit: Limit = 100,
     offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
-    """List what is held back, show why, release it, reject it, or undo a decision."""
+    """List, show, release or reject quarantined recordings.
+
+    `undo` withdraws an earlier decision.
+
+    Example: kinemill quarantine my_robot release run1.csv
+    """
     from kinemill.errors import BadInput
     from kinemill.store.home import Home
     from kinemill.task import load_task

@@ -15,13 +15,11 @@ Controller = Annotated[
     str | None,
     typer.Option(
         "--controller",
-        help="mppi, cem, predictive_sampling, dial, zero or random; default: the task's own.",
+        help="mppi, cem, predictive_sampling, dial, zero or random; default: from the task.",
     ),
 ]
-Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Runs.")]
-To = Annotated[
-    Path | None, typer.Option("--to", help="Folder for the logs; default: the drop folder.")
-]
+Episodes = Annotated[int, typer.Option("--episodes", min=1, help="Number of episodes.")]
+To = Annotated[Path | None, typer.Option("--to", help="Log folder; default: the drop folder.")]
 Model = Annotated[
     str,
     typer.Option(
@@ -31,16 +29,20 @@ Model = Annotated[
         "@alias or :3 as well.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the first run.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode.")]
 Seconds = Annotated[
-    float | None, typer.Option("--seconds", min=0.0, help="Length; default: the task's.")
+    float | None,
+    typer.Option("--seconds", min=0.0, help="Episode length in seconds; default: from the task."),
 ]
 Explore = Annotated[
-    float, typer.Option("--explore", min=0.0, help="Noise on the actions, in half ranges.")
+    float,
+    typer.Option(
+        "--explore", min=0.0, help="Exploration noise, relative to half the action range."
+    ),
 ]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Of the model.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the model.")]
 Report = Annotated[
-    Path | None, typer.Option("--report", help="HTML page to write, with moving pictures.")
+    Path | None, typer.Option("--report", help="HTML report to write, with animations.")
 ]
 Expert = Annotated[
     bool,
@@ -51,14 +53,16 @@ Expert = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", min=1, help="Processes of --expert or a policy.")
+    int, typer.Option("--workers", min=1, help="Parallel processes, for --expert or a policy.")
 ]
 Failures = Annotated[
-    bool, typer.Option("--failures", help="With --expert: keep episodes that failed, too.")
+    bool, typer.Option("--failures", help="With --expert: also keep failed episodes.")
 ]
-Video = Annotated[bool, typer.Option("--video", help="Of a policy: film the first episodes.")]
+Video = Annotated[
+    bool, typer.Option("--video", help="For a policy: record videos of the first episodes.")
+]
 Variant = Annotated[
-    str | None, typer.Option("--variant", help="Of a policy: settings that differ, by name.")
+    str | None, typer.Option("--variant", help="For a policy: environment variant.")
 ]
 
 
@@ -104,7 +108,12 @@ def rollout(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Run a controller in the task's plant, or a policy in its environment; its runs are logs."""
+    """Run a controller or a policy and log its episodes.
+
+    A controller runs in the task's plant, a policy in its environment.
+
+    Example: kinemill rollout pendulum --controller mppi --episodes 5
+    """
     loaded = _loaded(task, controller, overrides)
     seeds = range(seed, seed + episodes)
     wanted = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)

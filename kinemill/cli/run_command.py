@@ -28,20 +28,26 @@ def run(
     presets: Presets = None,
     dummy: Annotated[
         bool,
-        typer.Option("--dummy", help="Try the chain on made-up logs, in a home of their own."),
+        typer.Option("--dummy", help="Use synthetic logs in a separate home."),
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--dummy-set",
             metavar="KEY=VALUE",
-            help="Of made-up logs: episodes, samples, image, instructions, states, actions, seed.",
+            help="Synthetic logs: episodes, samples, image, instructions, states, actions, seed.",
         ),
     ] = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Run the chain: logs in, a verified champion out; what is known already is not done again."""
+    """Run the pipeline for a task.
+
+    Reads logs, trains, verifies and registers a model. Cached stages are skipped. The exit
+    code is 1 if the gate refuses the model.
+
+    Example: kinemill run my_robot --logs path/to/logs
+    """
     if dummy or settings:
         _try(task, settings or [], (presets, overrides), as_json=as_json)
     else:
@@ -108,10 +114,15 @@ def _run(
 
 
 def demo(
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier demos first.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete earlier demo results first.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write logs of a simulated cart-pole, then run the chain on them."""
+    """Run the pipeline on logs of a simulated cart-pole.
+
+    Example: kinemill demo
+    """
     from kinemill.cli.demo import forget, write
     from kinemill.store.home import Home
     from kinemill.task import load_task

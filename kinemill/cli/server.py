@@ -12,34 +12,40 @@ from kinemill.cli.output import Json, document, news, table
 
 def up(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Dagster's port; the next free one if taken.")
+        int, typer.Option(min=1, max=65535, help="Dagster port; the next free one if taken.")
     ] = 3000,
     mlflow_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="MLflow's port, likewise.")
+        int, typer.Option(min=1, max=65535, help="MLflow port; the next free one if taken.")
     ] = 5000,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Nobody can start or change anything.")
-    ] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Serve read-only pages.")] = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback, one has to log in.")
+        str, typer.Option(help="Address to listen on; any except loopback requires a login.")
     ] = "127.0.0.1",
     name: Annotated[
         list[str] | None,
-        typer.Option(help="A further name that the pages are asked by, or https://NAME."),
+        typer.Option(help="Additional host name of the pages, or https://NAME."),
     ] = None,
     proxy: Annotated[
         list[str] | None,
-        typer.Option(help="Address of a proxy that logs people in; KINEMILL_PROXY_SECRET is set."),
+        typer.Option(help="Address of a proxy that logs users in; needs KINEMILL_PROXY_SECRET."),
     ] = None,
     login: Annotated[
-        bool, typer.Option("--login", help="One has to log in on this machine, too.")
+        bool, typer.Option("--login", help="Require a login on this machine as well.")
     ] = False,
     certificate: Annotated[
-        Path | None, typer.Option(help="Of TLS, a PEM file; without, passwords can be read.")
+        Path | None,
+        typer.Option(
+            help="TLS certificate, a PEM file; without it passwords are sent in clear text."
+        ),
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="That belongs to the certificate.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key of the certificate.")] = None,
 ) -> None:
-    """Serve the Dagster and MLflow pages until Ctrl-C; sensors and schedules work meanwhile."""
+    """Serve the Dagster and MLflow pages until Ctrl-C.
+
+    Sensors and schedules run meanwhile.
+
+    Example: kinemill up --port 3000
+    """
     from kinemill.cli.project import project
     from kinemill.register.consistency import check_all
     from kinemill.store.home import Home
@@ -54,21 +60,25 @@ def up(
 
 def users(
     what: Annotated[str, typer.Argument(metavar="list|add|token|remove")] = "list",
-    name: Annotated[str | None, typer.Argument(help="Of the user.")] = None,
+    name: Annotated[str | None, typer.Argument(help="User name.")] = None,
     role: Annotated[
-        str, typer.Option(help="viewer, operator, promoter or admin; each includes the former.")
+        str,
+        typer.Option(help="viewer, operator, promoter or admin; each includes the ones before."),
     ] = "viewer",
     tasks: Annotated[
-        str | None, typer.Option(help="Tasks an operator or promoter may change: a,b; else all.")
+        str | None, typer.Option(help="Tasks that the user may change, as a,b; default: all.")
     ] = None,
     proxied: Annotated[
-        bool, typer.Option("--proxied", help="A proxy logs them in; group:NAME is a group.")
+        bool, typer.Option("--proxied", help="A proxy logs the user in; group:NAME is a group.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say who may use the web pages from elsewhere, and with which role.
+    """List, add or remove users of the web pages.
 
-    `add` asks for a password, or takes it from stdin; `token` gives one for commands and clients.
+    `add` asks for a password, or reads it from stdin. `token` prints a token for commands and
+    clients.
+
+    Example: kinemill users add ada --role operator
     """
     from kinemill.cli.project import project
     from kinemill.errors import BadInput
@@ -131,10 +141,15 @@ def _password() -> str:
 
 def report(
     model: ModelName,
-    to: Annotated[Path, typer.Option(help="The page, which opens anywhere.")],
+    to: Annotated[Path, typer.Option(help="HTML file to write.")],
     as_json: Json = False,
 ) -> None:
-    """Write the page of one version: where it comes from, data, training, errors, verdict."""
+    """Write the HTML report of one version.
+
+    It covers lineage, data, training, errors and the gate.
+
+    Example: kinemill report my_robot:3 --to report.html
+    """
     from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version

@@ -16,28 +16,43 @@ def simulate(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="EPISODE|LOG", help="History and actions of an episode, or of a log."
+            "--from", metavar="EPISODE|LOG", help="Episode or log with the history and the actions."
         ),
     ] = None,
     row: Annotated[
         int | None,
-        typer.Option("--row", min=0, help="With --from: the present; default: the first possible."),
+        typer.Option(
+            "--row", min=0, help="With --from: first row to simulate; default: the first possible."
+        ),
     ] = None,
     actions: Annotated[
         Path | None,
-        typer.Option("--actions", help="CSV or Parquet with one column an action, a row a step."),
+        typer.Option(
+            "--actions", help="CSV or Parquet file: one column per action, one row per step."
+        ),
     ] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", metavar="NAME=VALUE", help="The present of a state; repeatable."),
+        typer.Option("--state", metavar="NAME=VALUE", help="Initial value of a state; repeatable."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Default: all.")] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="OUT.csv or OUT.parquet.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="OUT.png or OUT.html.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Number of steps; default: all.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write, .csv or .parquet.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Plot to write, .png or .html.")
+    ] = None,
     folder: ModelFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate with a learned model: give it --from EPISODE|LOG, or --actions FILE."""
+    """Simulate with a learned model.
+
+    Needs --from with an episode or a log, or --actions with a file.
+
+    Example: kinemill simulate my_robot --from run1.csv --to out.csv
+    """
     from kinemill.verify.simulation import PLOTS, TABLES, check_ending, write_table
     from kinemill.verify.simulation import plot as draw
     from kinemill.verify.simulation import simulate as run

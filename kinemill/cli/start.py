@@ -22,7 +22,7 @@ from kinemill.cli.output import (
 )
 
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of a run, or how it begins, as `status` lists it.")
+    str, typer.Argument(metavar="RUN", help="Run id or its prefix, from `kinemill status`.")
 ]
 _REPOSITORIES = """
 { repositoriesOrError { __typename ... on PythonError { message }
@@ -55,15 +55,20 @@ def start(
     overrides: Overrides = None,
     presets: Presets = None,
     owner: Annotated[
-        str | None, typer.Option("--owner", help="Whose run it is; default: you.")
+        str | None, typer.Option("--owner", help="Owner of the run; default: you.")
     ] = None,
     priority: Annotated[
-        int, typer.Option("--priority", help="In the queue; higher comes first.")
+        int, typer.Option("--priority", help="Queue priority; higher runs first.")
     ] = 0,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Start the chain in the Dagster that is up, of `kinemill up` or KINEMILL_URL; do not wait."""
+    """Start a run on the Dagster server and return.
+
+    The server is that of `kinemill up`, or the one at KINEMILL_URL.
+
+    Example: kinemill start my_robot --set learn.steps=500
+    """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
     from kinemill.ingest.stage import drop_folder
@@ -152,7 +157,12 @@ def _repositories(server: Any) -> list[tuple[str, str, list[str]]]:
 
 
 def cancel(run: RunName, as_json: Json = False) -> None:
-    """End a run that is queued or running, with every process of it."""
+    """Cancel a queued or running run.
+
+    Ends every process of the run.
+
+    Example: kinemill cancel 1ee64d1c
+    """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
     from kinemill.errors import BadInput

@@ -22,11 +22,17 @@ _ASIDE = "memory/"  # kept, shown in MLflow and with --json, and the same in eve
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Id, or how it begins; else the latest.")
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Run id or its prefix; default: the latest runs."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how a run stands, or list the latest ones, in the Dagster that is up."""
+    """Show a run, or list the latest runs.
+
+    Reads them from the Dagster server of `kinemill up`, or the one at KINEMILL_URL.
+
+    Example: kinemill status 1ee64d1c
+    """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
 
@@ -77,13 +83,16 @@ def _steps(found: Mapping[str, Any]) -> str:
 def metrics(
     run: RunName,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print them as they come, until the run ends.")
+        bool, typer.Option("--follow", "-f", help="Print new metrics until the run ends.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
     ] = False,
 ) -> None:
-    """Print the metrics of a run, finished or not."""
+    """Print the metrics of a run.
+
+    Example: kinemill metrics 1ee64d1c --follow
+    """
     from kinemill.cli import run_status
     from kinemill.cli.dagster_client import find_server
     from kinemill.cli.metrics import Numbers

@@ -15,17 +15,24 @@ def transfer(
     task: TaskName,
     variants: Annotated[
         list[str] | None,
-        typer.Option("--variant", help="Of the environment; default: all, and the usual one."),
+        typer.Option("--variant", help="Environment variant; default: all and the base one."),
     ] = None,
-    episodes: Annotated[int, typer.Option("--episodes", min=4, help="Demonstrations each.")] = 200,
+    episodes: Annotated[
+        int, typer.Option("--episodes", min=4, help="Demonstrations per variant.")
+    ] = 200,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder for homes and logs, gone on from.")
+        Path | None, typer.Option("--to", help="Output folder; an earlier one is resumed.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Learn from an expert under each variant, and try each policy under all of them."""
+    """Train under each variant and test under all variants.
+
+    Each policy learns from an expert under one variant of the environment.
+
+    Example: kinemill transfer reach --episodes 100
+    """
     from kinemill.store.home import Home
     from kinemill.task import load_task, parse_overrides
 

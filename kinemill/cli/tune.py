@@ -26,31 +26,37 @@ def tune(
     task: TaskName,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", min=1, help="In all, earlier ones too; default: tune.trials."),
+        typer.Option("--trials", min=1, help="Total, with earlier trials; default: tune.trials."),
     ] = None,
     logs: Annotated[
         Path | None,
-        typer.Option("--logs", help="Folder with new logs, or one log; default: the drop folder."),
+        typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Trials at a time, each in a process.")
+        int, typer.Option("--workers", min=1, help="Parallel trials, one process each.")
     ] = 1,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", min=1.0, help="Seconds after which trials end where they are."),
+        typer.Option("--timeout", min=1.0, help="Seconds until the search ends."),
     ] = None,
     register: Annotated[
         bool,
-        typer.Option("--register/--no-register", help="Send the best settings through the chain."),
+        typer.Option("--register/--no-register", help="Run the pipeline with the best settings."),
     ] = True,
     space: Annotated[
-        bool, typer.Option("--space", help="Print the space that would be searched; try nothing.")
+        bool, typer.Option("--space", help="Print the search space and exit.")
     ] = False,
     overrides: Overrides = None,
     presets: Presets = None,
     as_json: Json = False,
 ) -> None:
-    """Search for better settings, judged on validation data alone; killed, it goes on next time."""
+    """Search for better settings.
+
+    Trials are compared on validation data only. A search that was killed resumes when it is
+    run again.
+
+    Example: kinemill tune my_robot --trials 30 --workers 2
+    """
     from kinemill.cli.progress import Spoken
     from kinemill.cli.project import project
     from kinemill.task import load_task

@@ -13,7 +13,12 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="Folder with rollout.onnx or policy.onnx.")],
     as_json: Json = False,
 ) -> None:
-    """Try a model folder: refuse what is dangerous, compare hashes, look at the files, run them."""
+    """Verify an exported model folder.
+
+    Refuses unsafe files, compares hashes, and runs the model.
+
+    Example: kinemill verify path/to/model
+    """
     from kinemill.verify.bundle import verify_folder
 
     found = verify_folder(folder.expanduser())

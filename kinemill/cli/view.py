@@ -12,17 +12,25 @@ def view(
     task: TaskName,
     which: Annotated[
         str,
-        typer.Argument(metavar="EPISODE|RECORDING", help="An episode's id, a hash or a name."),
+        typer.Argument(
+            metavar="EPISODE|RECORDING", help="Episode id, content hash or recording name."
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; default: here, named after it.")
+        Path | None, typer.Option("--out", help="File to write; default: a name in this folder.")
     ] = None,
     rerun: Annotated[
-        Path | None, typer.Option("--rerun", help="Write FILE.rrd for the Rerun viewer instead.")
+        Path | None,
+        typer.Option("--rerun", help="Write an .rrd file for the Rerun viewer instead."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a page with every channel over time and what the checks found marked on it."""
+    """Plot a recording on an HTML page.
+
+    Shows every channel over time and marks what the checks found.
+
+    Example: kinemill view my_robot run1.csv
+    """
     from kinemill.ingest.inspection import find_member
     from kinemill.store import publish_file
     from kinemill.store.home import Home

@@ -18,8 +18,6 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-import numpy as np
-
 CALM = 20_000_000  # ns after a change, when the next one has another time: two ticks at 100 Hz
 BELIEVED = 600.0  # s
 _MOST = 4096  # files
@@ -178,6 +176,8 @@ def _blocks(file: BufferedReader) -> Iterator[memoryview]:
 
 def _sum(block: memoryview) -> int:
     """Return the sum of the words of a block, and of the bytes beyond the last, modulo 2^64."""
+    import numpy as np  # here: `kinemill --help` needs no numpy
+
     whole = len(block) // 8 * 8
     words = np.frombuffer(block[:whole], np.uint64)
     return (int(words.sum()) + int.from_bytes(block[whole:], "little")) % (1 << 64)

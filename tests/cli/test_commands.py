@@ -54,7 +54,7 @@ def test_every_command_says_what_it_does():
     assert {command.callback.__name__ for command in app.registered_commands} == {
         "tasks", "doctor", "config", "new", "ingest", "check", "quarantine", "view", "reprocess",
         "forget", "datasets", "lineage", "export_data", "run", "demo", "models", "show", "up",
-        "canary", "transfer",
+        "canary", "transfer", "version",
         "drift", "rollout", "tune", "simulate", "evaluate", "start", "status", "metrics", "cancel",
         "gc", "backup", "restore", "upgrade", "alerts", "why", "approve", "promote", "rollback",
         "audit", "compare", "pull", "verify", "report", "export", "users",

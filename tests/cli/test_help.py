@@ -1,0 +1,81 @@
+"""The help of every command: a short summary, plain options and an example to copy."""
+
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kinemill.cli.app import app
+
+ROOT = typer.main.get_command(app)
+WIDTH = 60  # columns of a summary: at 80 the list of commands cuts none
+
+
+def walk(command, words=("kinemill",)):
+    yield words, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from walk(below, (*words, name))
+
+
+EVERY = list(walk(ROOT))
+NAMES = [" ".join(words) for words, _ in EVERY]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
+
+
+@pytest.mark.parametrize("command", [command for _, command in EVERY], ids=NAMES)
+def test_a_summary_is_one_short_sentence(command):
+    summary = command.help.split("\n\n")[0]
+    assert len(summary) <= WIDTH
+    assert summary.endswith(".")
+    assert summary[0].isupper()
+    assert "\n" not in summary
+
+
+@pytest.mark.parametrize("words", [words for words, _ in EVERY], ids=NAMES)
+def test_help_has_an_example_of_this_command(words):
+    shown = invoke(*words[1:], "--help").stdout
+    (example,) = re.findall(r"^  Example: (kinemill .*)$", shown, re.MULTILINE)
+    assert example.startswith(" ".join(words))
+
+
+@pytest.mark.parametrize("words", [w for w, c in EVERY if getattr(c, "commands", None)])
+def test_no_summary_is_cut_at_80_columns(words):
+    shown = invoke(*words[1:], "--help").stdout
+    listed = shown.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("command", [command for _, command in EVERY], ids=NAMES)
+def test_every_option_has_a_help_text_that_is_a_sentence(command):
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+            assert parameter.help.endswith("."), parameter.help
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_version_is_that_of_the_installed_package(arguments):
+    assert invoke(*arguments).stdout == f"kinemill {metadata.version('kinemill')}\n"
+
+
+def test_the_version_document_names_the_libraries():
+    found = json.loads(invoke("version", "--json").stdout)
+    assert found["kinemill"] == metadata.version("kinemill")
+    assert found["dagster"] == metadata.version("dagster")
+
+
+def test_the_readme_lists_every_command():
+    block = (Path(__file__).parents[2] / "README.md").read_text().partition("## Commands")[2]
+    listed = block.split("```")[1]
+    assert [
+        name for name in ROOT.commands if not re.search(rf"(kinemill|\|) {name}\b", listed)
+    ] == []
