@@ -1,4 +1,4 @@
-"""What the assets of all stages share: how one is declared, and how it hands its outcome on."""
+"""Helpers of all stage assets: declaration, metadata, reuse of artifacts on a cache hit."""
 
 import functools
 import time

@@ -1,4 +1,4 @@
-"""How the steps of a launched run are executed: in its own process, which ends with its servers."""
+"""Executor of launched runs: steps run in one process, which ends with its servers."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What starts a chain when logs arrive: once for what is new, again only if that may help.
+"""Log sensor: start a run when logs arrive, once for new logs, again only if that may help.
 
 A log that still grows is left alone, and while a run of the task is under way what arrives waits:
 the next run takes all of it. A run that failed for a reason that passes (its process was killed, a

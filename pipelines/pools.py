@@ -1,4 +1,4 @@
-"""How many trainings run at once: the pools `gpu` and `cpu`, one place a GPU, one for two cores.
+"""Concurrency pools `gpu` and `cpu`: how many trainings run at once on this machine.
 
 Only the step that trains takes a place; the rest of a chain goes on meanwhile. Without a limit of
 its own a pool has the default of `dagster.yaml`, one place. Whoever sets another in Dagster's pages

@@ -1,4 +1,4 @@
-"""What starts a training when the champion is old and robots have moved since it was trained."""
+"""Staleness sensor: start a training when the champion is old and new recordings have arrived."""
 
 import time
 

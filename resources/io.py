@@ -1,4 +1,4 @@
-"""References between assets as small JSON files, one set a run, and the latest of each.
+"""IO manager: references between assets as small JSON files, per run and the latest of each.
 
 `refs/runs/<run>/<task>/<asset>.json` is what an asset handed on in one run: the next stages of that
 run read it, whatever other runs do meanwhile. `refs/latest/<task>/<asset>.json` is what a stage run

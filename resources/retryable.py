@@ -1,4 +1,4 @@
-"""Which failures pass when the same is done again, so that a run is started again for those alone.
+"""Retry rules: which failures are temporary, so that a run is started again.
 
 A process that was killed, a locked database, a connection that broke: infrastructure. Bad input, a
 refused check, a training that diverged: they would come out the same. Dagster starts a run whose

@@ -1,4 +1,4 @@
-"""Launching runs as Dagster does, noticing whose process is gone, and ending them for good."""
+"""Run launcher: start runs as Dagster does, detect dead processes, and end them."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""What a plan costs, from the `control` part of a task.
+"""Cost function of a plan, from the `control` part of a task.
 
     J = Σ_k dt Σ_i wᵢ ℓᵢ(x[k+1], u[k]) + Σ_i vᵢ ℓᵢ(x[T], u[T-1])        k = 0 ... T-1
 

@@ -1,4 +1,4 @@
-"""The planner: from what was just measured to the next action, by trying plans on models.
+"""Receding horizon planner: from the newest measurement to the next action by sampling.
 
 One step: shift the last plan by dt; then `iterations` times draw knots, make actions of them within
 limits and rates, roll them out on every model, weigh the models' costs, update the plan.

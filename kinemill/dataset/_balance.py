@@ -1,4 +1,4 @@
-"""How often training draws from each episode, so that what is plenty does not drown the rest.
+"""Class balance: how often training draws from each episode, so that rare classes count.
 
 A class with n rows is drawn in proportion to n^(1 - power): by its rows at power 0, equally often
 at power 1 (Mahajan et al. 2018, section 2.2, use 0.5).

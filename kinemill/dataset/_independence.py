@@ -1,4 +1,4 @@
-"""How much of validation and test repeats the training rows, so that errors look too small.
+"""Data leakage: how much of validation and test repeats training rows, so errors look too small.
 
 Two kinds count. A near-duplicate is another recording of the same run
 (`kinemill.validate.duplicates.similarity`).

@@ -1,4 +1,4 @@
-"""Packed episodes: one array of rows, one description, and the windows inside the episodes.
+"""Packed episodes: one array of rows, one description, and sliding windows inside the episodes.
 
 Shapes: N rows of all episodes one after the other, C channels (states, then actions), S states.
 """

@@ -1,4 +1,4 @@
-"""The catalog of a task's dataset versions: numbered in the order of their making.
+"""Catalog of the dataset versions of a task, numbered in order of creation.
 
 What a version is stands in its own folder and never changes. The catalog gives it a number that
 people can say, when it was made and by whom; none of that is part of its digest. It is a cache:

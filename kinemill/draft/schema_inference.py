@@ -1,4 +1,4 @@
-"""Everything that a log of any format holds, by asking its reader for all that there is.
+"""Schema inference: every column of a log of any format, read without a task.
 
 A task that wants no channel is answered with the whole header (`raw.Header`); a second reading asks
 for every name in it, and again without those that the reader refuses.

@@ -1,4 +1,4 @@
-"""Demonstrations by an unsteady hand: an expert shows the way back to the way, too.
+"""DART noise: perturb the expert during demonstrations, so that they show recoveries.
 
 Noise is added to actions as they are carried out, while logs hold what the expert chose (Laskey et
 al. 2017, DART). Who learns from it has seen what to do beside the expert's own way, where its own

@@ -1,4 +1,4 @@
-"""Parameters of an environment that differ from episode to episode, or from what it was made with.
+"""Domain randomization: parameters of an environment that are drawn or set for each episode.
 
 An environment with a method `vary(parameters)` is told so before each reset; of another one they
 are attributes, such as `length` and `masspole` of Gymnasium's cart-pole.

@@ -1,4 +1,4 @@
-"""A smaller step graph of the same numbers: what is constant is worked out once, not every step.
+"""Constant folding: a smaller step graph with the same output.
 
 At small batches a rollout costs what its operations cost to start, some 0.5 µs each, whatever they
 do. So scales are folded into the layer before them, and what adds zero, multiplies by one or takes

@@ -1,4 +1,4 @@
-"""Memory for the rows of one long log after the other: pages that were used before are there.
+"""Buffer pool: memory pages for the rows of large logs, reused from one log to the next.
 
 New pages are cleared by the system, which takes as long as to fill them.
 """

@@ -1,4 +1,4 @@
-"""Channels of a log: from raw values to the task's units, and onto the task's grid.
+"""Unit conversion and resampling: raw values of a log to SI units on the time grid of the task.
 
 Symbols: n samples, m steps of the grid, t time in s.
 """

@@ -1,4 +1,4 @@
-"""From a log's stamps to seconds that rise: unit, order, repeats, gaps.
+"""Timestamps of a log to increasing seconds: unit, order, repeats, gaps.
 
 Symbols: N rows of the log, t time in s since the log's first stamp.
 """

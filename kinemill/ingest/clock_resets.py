@@ -1,4 +1,4 @@
-"""Which samples of different topics belong together when a log's clock was reset.
+"""Clock reset of a log: which samples of different topics belong together after it.
 
 A lap is what was logged from one reset of the clock to the next: a simulator that starts an
 episode anew sets the time back to zero, and stamps alone no longer tell the episodes apart.

@@ -1,4 +1,4 @@
-"""Reading ahead: many new logs shared out among processes, before one ingest takes them all in.
+"""Prefetch: read many new logs in parallel processes before one ingest stores them.
 
 A share publishes what it reads, the kept bytes and the outcome of each recording, and enters no
 member. The ingest that follows does all it would do, and finds the reading done; whether a share

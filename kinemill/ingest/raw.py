@@ -1,4 +1,4 @@
-"""What readers hand on: one log's stamps and wanted channels, before any unit or clock is applied.
+"""Columns of one raw log as readers return them: time stamps and channels, not yet converted.
 
 A reader is a `Reader` registered under its format's name in `kinemill/ingest/readers/`. It matches
 columns by name with `match_columns`, reads only those, and says `Unreadable` when it cannot. A file

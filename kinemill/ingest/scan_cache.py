@@ -1,4 +1,4 @@
-"""What the files of a folder looked like when they were last read, so that none is read twice.
+"""Scan cache: file sizes and times at the last ingest; unchanged files are not read again.
 
 A cache for each folder of logs: `store/index/<task>/sights-<folder>`, and beside it what differs
 from that since it was written, `sights-<folder>-since`, so that one more log among many costs the

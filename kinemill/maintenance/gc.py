@@ -1,4 +1,4 @@
-"""Making room: what may go, oldest first, and making it go without harming who is at work.
+"""Garbage collection: delete artifacts that no registered version depends on, oldest first.
 
 In this order: pieces of dead processes, logs, then outcomes that nothing kept goes back to, those
 that were used longest ago first. An outcome goes after those that were made from it, so that a

@@ -1,4 +1,4 @@
-"""What has to stay, and why: everything else in the store may go.
+"""GC roots: what garbage collection has to keep, and why.
 
 - what a registered version was made from or consists of, champion or not;
 - each task's newest dataset, the latest outcome of each stage, and what its caches name, which is

@@ -1,4 +1,4 @@
-"""Bringing a home back from a backup: all of it beside the old one first, then in its place."""
+"""Restore a home from a backup: all of it beside the old one first, then in its place."""
 
 import os
 import shutil

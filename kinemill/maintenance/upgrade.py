@@ -1,4 +1,4 @@
-"""Bringing a home to what the installed versions want: Dagster's storage, MLflow's, our documents.
+"""Migration of a home to the installed versions: Dagster storage, MLflow, our documents.
 
 Outcomes are known by their bytes and never change: one of an older format is read by its format's
 hop, and made again by the next run when it is too old for that. What does change, memberships and

@@ -1,4 +1,4 @@
-"""Simple physics of joints, linear in its parameters, so that it is identified in closed form.
+"""System identification of simple joints: physics linear in its parameters, in closed form.
 
 The acceleration of each joint is a sum of gravity (sines and cosines of angles), friction (viscous,
 Coulomb's), drag, coupling between joints, actions, and what rows before say of delays and filters;

@@ -1,4 +1,4 @@
-"""Equations of motion with learned parameters: few numbers, which hold where no data were.
+"""Rigid-body equations of motion (rigid body tree) with learned parameters.
 
 M(q) dv/dt + c(q, v) + g(q) = B u - friction, see `_mechanics`. Friction is viscous and Coulomb's,
 d v + k tanh(v / ε) + a constant; an action acts with a learned gain and after a learned delay, or

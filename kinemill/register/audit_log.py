@@ -1,4 +1,4 @@
-"""Who made which version champion, when, from which one, and why, as the store has recorded it."""
+"""Audit log: who made which version champion, when, from which one, and why."""
 
 import json
 from typing import Any

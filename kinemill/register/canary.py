@@ -1,4 +1,4 @@
-"""A canary: a version that a share of the robots gets before all do, chosen by their names.
+"""Canary release: a version for a share of the robots before all, chosen by their names.
 
 It is set at the registry, so it grows and ends without a hand on any robot: those that pull
 `TASK@canary` get its version if they are in the share, else the champion. A robot's name and the

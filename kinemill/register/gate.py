@@ -1,4 +1,4 @@
-"""The gate: every rule of the family asked about one challenger."""
+"""Promotion gate: evaluate every gate rule for one challenger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Making a model version in MLflow: signature, files, tags, and lineage in both directions."""
+"""Create a model version in MLflow: model signature, files, tags, lineage both ways."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""A person's word: approve a version, promote one, roll back to the one before.
+"""Manual decisions: approve a version, promote one, rollback to the previous champion.
 
 Each looks up the champion first and moves it by compare-and-set: whoever comes second is told that
 the champion changed. Whatever becomes champion has to load and answer in the serving runtime.

@@ -1,4 +1,4 @@
-"""Chain of custody: from a registered version back to its recordings, each link by its digest."""
+"""Provenance chain: from a registered version back to its recordings, each link with its digest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

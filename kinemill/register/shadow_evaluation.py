@@ -1,4 +1,4 @@
-"""Shadow: champion and challenger on logs as they arrive, and which of them would have been right.
+"""Shadow evaluation: champion and challenger on new logs, and which would have been right.
 
 Each new log is measured once for the pair, on the same windows, as `kinemill evaluate` does; what
 came of it is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either of them

@@ -1,4 +1,4 @@
-"""What was observed last of a robot: as many rows as a model needs to go on from.
+"""History buffer: the history window of the last observed states and actions of a robot.
 
 Symbols: H history, S states, A actions.
 """

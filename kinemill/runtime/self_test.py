@@ -1,4 +1,4 @@
-"""A copy of a model, tried where it is to run: hashes, stored parity cases, latency.
+"""Self-test of a model where it is deployed: hashes, stored parity cases, latency.
 
 numpy and ONNX Runtime are all it needs. Whether the model is any good is in verification.json; here
 it is whether this copy, on this machine, with this ONNX Runtime, is that model.

@@ -1,4 +1,4 @@
-"""Logs of a robot that nobody built, with a task's own channels: to try a chain without data.
+"""Synthetic logs with the channels of any task, to try the pipeline before there is data.
 
 Actions are sums of sines; every state and its derivatives are the exact answer of a damped spring
 (or, without derivatives, of a first-order lag) to one of them. In symbols, for a spring of natural

@@ -1,4 +1,4 @@
-"""Inputs that make a robot show its dynamics: many frequencies, many amplitudes, sudden changes.
+"""Excitation signals that reveal dynamics: many frequencies, many amplitudes, sudden changes.
 
 Every signal is a function of time stamps (n,) s and a generator, without unit, within [-1, 1].
 Bandwidths follow Pintelon and Schoukens 2012, chapter 5: excite where the model has to be right.

@@ -1,4 +1,4 @@
-"""Putting what was written aside in its place, so that a crash leaves the old or the new.
+"""Atomic write: write aside, fsync, rename, so that a crash leaves the old file or the new one.
 
 First the bytes are brought to the disk, then the names change, then the names are brought to the
 disk. For a few files that is an fsync each, all at the same time; for many, one `syncfs` for all:

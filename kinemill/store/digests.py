@@ -1,4 +1,4 @@
-"""sha256 of files; of bytes that this process has just hashed, without reading them again.
+"""Digests: sha256 of files, and of bytes that this process has just hashed.
 
 What one process loads of what another has published is always read and hashed. A process that
 publishes a file, opens it again and links it into another outcome would hash it three times; a

@@ -1,4 +1,4 @@
-"""Places at which a test can kill this process, or fill its disk: `fault_point("store.sealed")`.
+"""Fault injection: places where a test kills this process or fills its disk.
 
 Nothing happens unless the environment asks for it:
 

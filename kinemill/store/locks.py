@@ -1,4 +1,4 @@
-"""Locks on a home that say who holds them, and that nobody has to take from a dead process.
+"""File locks on a home that name their holder and are released when it dies.
 
 A lock is a file under `.locks/` on which its holder has a `flock`: the system lets go of it when
 the holder dies, however it dies. The file names its holder, for people. Where machines share a

@@ -1,4 +1,4 @@
-"""What a published folder holds: its files with their sha256, and what it was made from."""
+"""Manifest of an artifact: its files with their sha256, and its inputs."""
 
 import hashlib
 import json

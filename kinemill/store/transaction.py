@@ -1,4 +1,4 @@
-"""Outcomes that build on each other, published at once: each by itself waits for the disk."""
+"""Transaction: artifacts that build on each other, published with one wait for the disk."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

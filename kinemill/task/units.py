@@ -1,4 +1,4 @@
-"""Units of channels: spelled as engineers do (`rad/s`, `N*m`, `deg`), converted by pint."""
+"""Unit conversion: engineering spellings (`rad/s`, `N*m`, `deg`), converted to SI units by pint."""
 
 from functools import cache
 from typing import Any

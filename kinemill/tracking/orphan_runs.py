@@ -1,4 +1,4 @@
-"""Runs in MLflow that their process left behind: ended, and what it could not send is sent."""
+"""Orphan runs in MLflow, left by dead processes: end them and send their buffered metrics."""
 
 import logging
 import platform

@@ -1,4 +1,4 @@
-"""How fast a training goes, and how long the rest takes."""
+"""Throughput of a training, and the time left."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Chunks of actions: how many are planned at once, when anew, and how plans are joined.
+"""Action chunks: how many actions are planned at once, replanning, temporal ensembling.
 
 Between two plans actions come from a queue. With `ensemble: m` plans overlap: an action is the mean
 of all that were ever planned for its moment, the i-th plan, oldest first, weighted exp(-m i)

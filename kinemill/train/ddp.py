@@ -1,4 +1,4 @@
-"""One training in several processes that share each batch, as torchrun or Ray starts them.
+"""DDP: distributed data-parallel training, several processes that share each batch.
 
 Every process holds the whole model and goes through its part of each batch; the gradients are
 added up, so that all make the same step. The first one, the leader, alone judges, writes and

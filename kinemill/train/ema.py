@@ -1,4 +1,4 @@
-"""Weights averaged over the steps, which judge and predict better than the last ones.
+"""EMA: exponential moving average of the weights, used for validation and export.
 
 Polyak and Juditsky (1992) average all steps, an exponential moving average forgets the first ones.
 Its bias toward where it starts is taken out as Kingma and Ba (2015, section 3) do for moments:

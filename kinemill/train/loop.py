@@ -1,4 +1,4 @@
-"""The training loop: windows in, the weights with the best validation error out.
+"""Training loop with early stopping: windows in, the weights with the best validation error out.
 
 Everything that the next step depends on is in the checkpoint, and batches follow from the seed and
 the step alone, so a killed training goes on as if nothing had happened.

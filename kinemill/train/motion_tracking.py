@@ -1,4 +1,4 @@
-"""Tracking gaits in physics: what a policy is rewarded for while it learns to walk as clips do.
+"""Motion tracking: the reward of a policy that follows reference gaits in physics.
 
 Walkers side by side, their targets being the gait at the next phase plus what the policy adds. The
 reward is 0.4 of the task's own and 0.6 of imitation (Peng et al. 2018, section 5): pose, velocity,

@@ -1,4 +1,4 @@
-"""What made a loss or a gradient not finite: which window, which channel, and what to try.
+"""NaN diagnosis: which window and channel made a loss or gradient not finite, and what to try.
 
 The batch is halved again and again, which takes a dozen evaluations once, instead of something that
 every step would have to look at. Symbols: M members, B windows of a batch.

@@ -1,4 +1,4 @@
-"""One update of the weights: operation by operation, in micro-batches, or as one compiled program.
+"""Optimizer step: gradient accumulation over micro-batches, gradient clipping, compilation.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """

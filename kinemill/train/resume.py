@@ -1,4 +1,4 @@
-"""Going on with a training that was interrupted, or saying why its checkpoints are of no use now.
+"""Resume an interrupted training from its checkpoints, or report why they cannot be used.
 
 The folder of a training is named by the digest of all that its weights depend on, so that one with
 other settings or data starts afresh in a folder of its own. `inputs.json` in it holds what that

@@ -1,4 +1,4 @@
-"""Starting from an earlier model: its weights and its scaling, for a robot of the same channels."""
+"""Transfer learning: start from the weights and scaling of a model with the same channels."""
 
 import fnmatch
 from collections.abc import Mapping

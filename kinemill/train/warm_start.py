@@ -1,4 +1,4 @@
-"""The files of a trained model, and a folder of them as what a training starts from."""
+"""Warm start: the files of a trained model, and a folder of them as the start of a training."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The space that is searched where a task file names none: around the task's own settings.
+"""Default search space of a task that names none: around its own settings.
 
 It is read off the settings themselves: a number is halved and doubled, a word exchanged for the
 others that its field allows. Only such values enter as go with all others, so that every choice

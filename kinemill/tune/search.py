@@ -1,4 +1,4 @@
-"""What a search is of: the task, its data, the space, and where all of it is kept."""
+"""Hyperparameter search: the task, its data, the search space, and where results are stored."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Trials of a search: handed out one by one, counted, and taken back from processes that died.
+"""Study of a search: assignment of trials, pruning by Optuna, retries after a crash.
 
 Optuna proposes (TPE: Bergstra et al., 2011), the journal remembers. Who works on a trial holds a
 lock of its own; a trial that says it runs while nobody holds its lock was lost with its process,

@@ -1,4 +1,4 @@
-"""What would happen to a log: read and judged by the same code, outside the home.
+"""Dry run of a log: the same code as an ingest, outside of the home.
 
 Nothing is written into the home, and no log becomes known by being looked at.
 """

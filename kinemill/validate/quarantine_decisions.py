@@ -1,4 +1,4 @@
-"""Release, reject and withdraw: decisions about recordings, with what they need to make sense."""
+"""Quarantine decisions: release, reject and withdraw recordings, with their reasons."""
 
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import Decision, Kind, decide, decided

@@ -1,4 +1,4 @@
-"""By how much a velocity comes later than the position that it is of.
+"""Time lag between a position and its velocity.
 
 Symbols: n rows, m shifts in rows, dt time step in s.
 """

@@ -1,4 +1,4 @@
-"""A log in units of its own, which shows only beside others: it moves far more than they do.
+"""Unit outliers: recordings whose channels differ from the others by the factor of a unit.
 
 Each shard of recordings keeps how many of its episodes deviate by how much, in bins of an eighth
 of an octave, and which deviate most; so the usual deviation over all recordings is known to 5 %

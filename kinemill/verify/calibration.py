@@ -1,4 +1,4 @@
-"""Whether a model is as sure as it should be: how often the truth lies where it says.
+"""Calibration: how often the truth lies within the stated uncertainty of a model.
 
 Symbols: W windows, T horizon, S states.
 """

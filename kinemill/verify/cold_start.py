@@ -1,4 +1,4 @@
-"""What a robot pays before its second call: `python cold.py FOLDER`, in a process of its own.
+"""Cold start: load time and first call of a model, measured in a new process.
 
 Run as a file, not as a module of the package, so that nothing but the runtime is imported.
 """

@@ -1,4 +1,4 @@
-"""The same files run otherwise: by more threads, and by the accelerators that are present."""
+"""Execution providers: the same files run by more threads and by the accelerators present."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

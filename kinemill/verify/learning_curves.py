@@ -1,4 +1,4 @@
-"""What a training went through: errors, returns, successes and lengths over its steps, statistics.
+"""Learning curves of a training: errors, returns, successes and lengths over its steps.
 
 Drawn from what the stage `model` publishes, its curves and its summary. Actions and events are
 counted by reinforcement alone, in the episodes that it learned from.

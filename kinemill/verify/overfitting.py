@@ -1,4 +1,4 @@
-"""Whether the curves of a training show that it learned too much or too little.
+"""Overfitting and underfitting, as the learning curves of a training show them.
 
 The rule, on evaluations v (validation error over rollouts) and t (training loss), both since the
 horizon and the share of truth fed no longer change. "Last" is the median over the last fifth of

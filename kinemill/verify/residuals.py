@@ -1,4 +1,4 @@
-"""What a model leaves unexplained one step ahead: is it white, and does it know the inputs?
+"""Residuals one step ahead: are they white, and are they independent of the inputs?
 
 A model that has understood the robot errs like noise: its residuals say nothing about each other,
 nor about past inputs. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.

@@ -1,4 +1,4 @@
-"""Which of two models is better, how surely, and how small a difference would have been found.
+"""Significance: which model is better, effective sample size, detectable difference.
 
 The statistic is log(nRMSE of the model / nRMSE of the reference) on the same windows: a difference
 of log errors, so that it does not matter how large errors are. Its standard error is that of the

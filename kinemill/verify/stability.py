@@ -1,4 +1,4 @@
-"""What becomes of long rollouts, of noise in what is known, of energy, and of a mirror image.
+"""Stability of long rollouts: divergence, sensitivity to noise, energy, and mirror symmetry.
 
 Symbols: N rollouts, H history, T steps, S states, A actions.
 """

@@ -1,4 +1,4 @@
-"""The last observations side by side: velocities that are not measured show in them."""
+"""Frame stack: the last observations side by side, so that velocities can be seen."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Programs as C functions."""
+"""C99 code generation: programs as C functions."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The win is larger than chance: the whole interval of model / reference is below 1.
+"""The whole confidence interval of model / reference is below 1: the win is significant.
 
 The interval is the 95 % interval of the ratio of `promote.metric` on the same rows, over blocks of
 rows or whole episodes (see kinemill.verify.significance). Of returns and successes it is that of

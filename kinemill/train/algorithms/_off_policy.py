@@ -1,4 +1,4 @@
-"""What algorithms with an actor and critics that learn from all their steps have in common."""
+"""Off-policy algorithms: settings shared by all that learn from a replay buffer."""
 
 from collections.abc import Callable
 from functools import partial

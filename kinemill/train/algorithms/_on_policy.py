@@ -1,4 +1,4 @@
-"""What algorithms with an actor and a critic that learn from their newest steps have in common."""
+"""On-policy algorithms: settings shared by those that learn from the newest steps alone."""
 
 from abc import abstractmethod
 from collections.abc import Callable

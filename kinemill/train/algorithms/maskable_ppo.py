@@ -1,4 +1,4 @@
-"""PPO that never takes a forbidden choice (Huang and Ontañón, 2022): its probability is zero."""
+"""Action masking in PPO (Huang and Ontañón, 2022): a forbidden choice has probability zero."""
 
 from collections.abc import Callable
 from functools import partial

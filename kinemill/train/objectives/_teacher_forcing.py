@@ -1,4 +1,4 @@
-"""What a rollout of training is fed with: how long it is, its own output or the truth, noise."""
+"""Teacher forcing, curriculum of the horizon, and noise: what training rollouts are fed."""
 
 from functools import cached_property
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dynamics: learn the next state from past states and actions, judged over rollouts.
+"""Dynamics model: learn the next state from past states and actions, with a loss over rollouts.
 
 Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 """

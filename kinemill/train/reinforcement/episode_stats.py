@@ -1,4 +1,4 @@
-"""What happens in the episodes of a training: return, length, success, actions, events."""
+"""Episode statistics of a training: episode return, length, success, actions, events."""
 
 from collections.abc import Sequence
 from typing import Any

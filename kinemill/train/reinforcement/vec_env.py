@@ -1,4 +1,4 @@
-"""Copies of an environment side by side, as stable-baselines3 wants them."""
+"""Vectorized environment: copies of one environment, as stable-baselines3 expects them."""
 
 from collections.abc import Sequence
 from itertools import pairwise

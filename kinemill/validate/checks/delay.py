@@ -1,4 +1,4 @@
-"""How late the states answer the actions: estimated and reported; blamed only beyond a bound.
+"""Actuator delay: the lag from actions to states, reported; an error only above a bound.
 
 The answer of a mechanical system to a force is an acceleration. The change of every velocity is
 regressed on all actions, later and later, beside what the state explains by itself (velocities, and

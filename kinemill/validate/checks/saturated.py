@@ -1,4 +1,4 @@
-"""A sensor at the end of its range: it repeats its largest value while the robot goes on.
+"""Sensor saturation: the sensor repeats its largest value while the robot moves on.
 
 Standing at a stop looks the same, so the other channel of the pair has to contradict it: a position
 that moves faster than the clipped velocity, or a velocity that leads beyond the clipped position.

@@ -1,4 +1,4 @@
-"""A position that steps aside and stays there: an encoder that slipped or lost counts.
+"""Encoder slip: a position that jumps by an offset and keeps it; the encoder lost counts.
 
 The step is what is left of x[k+1] - x[k] when the velocity's share is taken off. No number of the
 robot is needed: the step stands against the noise of the rows around it.

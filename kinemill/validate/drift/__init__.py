@@ -1,4 +1,4 @@
-"""Drift: does the champion still predict what the robot does?
+"""Data drift: whether new logs leave the training data, and whether the champion predicts them.
 
 The verdict is the champion's own error on episodes it never saw, `verify.horizon` steps ahead, per
 channel in its unit, against its error on the held-out episodes of its own dataset. The exported

@@ -1,4 +1,4 @@
-"""The keys under which the twins of a recording are found among many, without looking at each.
+"""LSH keys: locality-sensitive hashing of recordings, so that few pairs are compared.
 
 The course of a sketch is hashed by the signs of random projections (Charikar 2002, section 3): two
 courses at an angle θ agree in one sign with probability 1 - θ/π, so twins share one of `TABLES`

@@ -1,4 +1,4 @@
-"""References without parameters: nothing moves, and everything goes on as it went.
+"""Baselines without parameters: persistence (no change) and constant velocity.
 
 Symbols: W windows, H history, T horizon, S states, A actions.
 """

@@ -1,4 +1,4 @@
-"""Fitting all members of a family from one decomposition of the training rows.
+"""Ridge regression of all members of a family from one decomposition of the training rows.
 
 Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, M members.
 """
