@@ -36,9 +36,10 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
 	@touch $(DOCS_STAMP)
 
-lint: setup ## ruff, pyright, import contracts
+lint: setup ## ruff, codespell, pyright, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
 

@@ -241,16 +241,16 @@ time.sleep(60)
 
 
 def test_the_run_of_a_killed_training_process_is_marked_as_killed(tracked):
-    mine, childs = start_run(tracked, "cart", "mine"), start_run(tracked, "cart", "child")
-    process = _python(TRAIN, tracked.root, childs)
+    mine, child = start_run(tracked, "cart", "mine"), start_run(tracked, "cart", "child")
+    process = _python(TRAIN, tracked.root, child)
     assert process.stdout.readline() == b"written\n"
     assert end_orphans(tracked) == []
     process.send_signal(signal.SIGKILL)
     while process.poll() is None and not _is_zombie(process.pid):
         time.sleep(0.01)
-    assert end_orphans(tracked) == [childs]
+    assert end_orphans(tracked) == [child]
     client = open_tracking(tracked).client
-    run = client.get_run(childs)
+    run = client.get_run(child)
     assert (run.info.status, run.data.metrics["loss"]) == ("KILLED", 0.5)
     assert f":{process.pid}:" in run.data.tags["kinemill.ended"]
     assert client.get_run(mine).info.status == "RUNNING"

@@ -14,8 +14,8 @@ from pydantic import Field
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
 from kinemill.task import AUGMENTATIONS
 
-GREY = np.array([0.299, 0.587, 0.114])  # of R, G, B in luma Y, ITU-R BT.601
-YIQ = np.array([GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+GRAY = np.array([0.299, 0.587, 0.114])  # of R, G, B in luma Y, ITU-R BT.601
+YIQ = np.array([GRAY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 MIDDLE = 127.5
 
 Part = Annotated[float, Field(ge=0.0, lt=1.0)]

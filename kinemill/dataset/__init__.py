@@ -20,12 +20,12 @@ from kinemill.dataset._packed import (
     load_dataset,
     write_description,
 )
-from kinemill.dataset._versions import FORMAT as CATALOGUE
+from kinemill.dataset._versions import FORMAT as CATALOG
 from kinemill.dataset._versions import Version, find_version, versions
 from kinemill.dataset.media import Frames, MediaSet, load_media
 
 __all__ = [
-    "CATALOGUE",
+    "CATALOG",
     "VERSION",
     "Beside",
     "Frames",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from kinemill.dataset import CATALOGUE
+from kinemill.dataset import CATALOG
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.membership import FORMAT as MEMBERSHIP
 from kinemill.maintenance.sqlite_backup import copy_database, databases
@@ -28,7 +28,7 @@ from kinemill.tracking import maintenance
 # What may be written anew, and where it lies in the store.
 _CHANGING: tuple[tuple[Format, str], ...] = (
     (MEMBERSHIP, "members/*/*.json"),
-    (CATALOGUE, "versions/*/*/*.json"),
+    (CATALOG, "versions/*/*/*.json"),
 )
 
 

@@ -23,7 +23,7 @@ RESERVED = {"time_s", "episode", "nrmse"}
 _ELEMENTS = 4  # of a quaternion
 USUAL = 1e12  # more than any pressure in Pa or count of an encoder
 SQUARED = 1e19  # float32 holds the square of what is less
-MODELLED = ("state", "action")  # what models are made of, checks look at, and rows of datasets hold
+MODELED = ("state", "action")  # what models are made of, checks look at, and rows of datasets hold
 
 
 class Source(Settings):
@@ -149,7 +149,7 @@ def magnitude(channel: Channel) -> float:
     Within its limits everything is allowed that float32 can square. A state or action without
     limits is held to `USUAL`.
     """
-    if channel.role not in MODELLED:
+    if channel.role not in MODELED:
         return SQUARED
     usual = USUAL if channel.limits is None else max(map(abs, channel.limits))
     return min(max(usual, USUAL), SQUARED)
@@ -159,7 +159,7 @@ def _unfit_for_role(channel: Channel) -> str | None:
     """Say which key of a channel makes no sense for its role, if one does not."""
     role = channel.role
     given = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
-    if role not in MODELLED and given:
+    if role not in MODELED and given:
         return f"`{min(given)}` is for a state or an action; this channel is its {role}"
     for key, of in (("shape", "image"), ("texts", "text")):
         if role != of and getattr(channel, key):

@@ -11,7 +11,7 @@ from kinemill.verify.analysis import MODEL, Analysis
 from kinemill.verify.figures import Example, pictured, shown_in_rollouts, unwrapped
 from kinemill.verify.labels import label
 
-COLOURS = {
+COLORS = {
     "model": "#2457e6",
     "champion": "#a032c8",
     "linear_sincos": "#0d9488",
@@ -36,7 +36,7 @@ def plot_growth(analysis: Analysis, path: Path) -> None:
         for name, errors in reversed(analysis.errors.items()):
             wide = 2.4 if name == MODEL else 1.4
             axis.plot(
-                time, errors.by_step[:, index], color=COLOURS[name], lw=wide, label=label(name)
+                time, errors.by_step[:, index], color=COLORS[name], lw=wide, label=label(name)
             )
         own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
         axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
@@ -63,15 +63,15 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
             known, truth = windows.states[column, :, index], windows.truth[column, :, index]
             for name, values in predicted.items():
                 line = np.append(known[-1], values[column, :, index])
-                axis.plot(ahead, line, color=COLOURS[name], label=label(name))
+                axis.plot(ahead, line, color=COLORS[name], label=label(name))
             time = np.append(past, ahead[1:])
-            axis.plot(time, np.append(known, truth), color=COLOURS["truth"], lw=1, label="measured")
+            axis.plot(time, np.append(known, truth), color=COLORS["truth"], lw=1, label="measured")
             axis.set_ylabel(f"{model.channels[index]}, {model.units[index]}", fontsize=8)
         for axis, (index, name) in zip(
             cells[len(shown) :], enumerate(dataset.actions), strict=True
         ):
             held = np.concatenate([windows.past_actions[column], windows.actions[column]])[:, index]
-            axis.step(np.append(past, ahead[1:-1]), held, where="post", color=COLOURS["action"])
+            axis.step(np.append(past, ahead[1:-1]), held, where="post", color=COLORS["action"])
             axis.set_ylabel(f"{name}, {dataset.units[name]}", fontsize=8)
         for axis in cells:
             axis.axvline(0.0, color="0.6", lw=0.8, ls=":")

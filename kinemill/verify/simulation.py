@@ -15,7 +15,7 @@ from kinemill.reports.components import name_of, table
 from kinemill.runtime import Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.figures import figure, legend
-from kinemill.verify.plots import COLOURS, DPI, panels
+from kinemill.verify.plots import COLORS, DPI, panels
 from kinemill.verify.report_sections import document
 
 TABLES = (".csv", ".parquet")
@@ -143,12 +143,12 @@ def plot(found: pl.DataFrame, simulator: Simulator, told: str, path: Path) -> No
     drawn, axes = panels(len(names), 1)
     for axis, name in zip(axes, names, strict=True):
         if name in interface.actions:
-            axis.step(time, found[name], where="post", color=COLOURS["action"])
+            axis.step(time, found[name], where="post", color=COLORS["action"])
         else:
-            axis.plot(time, found[name], color=COLOURS["model"], label="simulated")
+            axis.plot(time, found[name], color=COLORS["model"], label="simulated")
         if f"{name}_measured" in found.columns:
             measured = found[f"{name}_measured"]
-            axis.plot(time, measured, color=COLOURS["truth"], lw=1, label="measured")
+            axis.plot(time, measured, color=COLORS["truth"], lw=1, label="measured")
         axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
     axes[0].legend(fontsize=8, frameon=False)
     axes[0].set_title(told, fontsize=9)

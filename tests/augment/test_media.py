@@ -34,7 +34,7 @@ learn: {type: dynamics, model: {type: mlp}, history: 2, horizon: 2}
 augment:
 """
 CROP = "  - {type: image_crop, channels: [camera], pixels: 3}\n"
-COLOUR = "  - {type: image_color, each: frame, channels: [camera]}\n"
+COLOR = "  - {type: image_color, each: frame, channels: [camera]}\n"
 WORDS = "  - {type: language_templates, templates: ['please {text}', '{text} now', 'do {text}']}\n"
 
 
@@ -168,7 +168,7 @@ def test_copies_have_the_numbers_of_their_original_and_other_pictures(made, tmp_
 
 def test_each_epoch_shows_other_pictures_and_other_words_and_the_same_once_more(made, tmp_path):
     home, _, _, ref = made
-    media = load_media(home, augment(task_of(tmp_path, CROP, COLOUR, WORDS), home, ref).ref)
+    media = load_media(home, augment(task_of(tmp_path, CROP, COLOR, WORDS), home, ref).ref)
     name = next(one for one in media.episodes if one.endswith("+image_crop+image_color"))
     shown = [media.frames(name, "camera", epoch)[:] for epoch in (0, 1, 2, 1)]
     assert shown[1].tobytes() == shown[3].tobytes()
@@ -217,7 +217,7 @@ def _shown(job):
 
 def test_any_number_of_processes_makes_the_same_bytes(made, tmp_path):
     home, _, _, ref = made
-    training = augment(task_of(tmp_path, CROP, COLOUR), home, ref).ref
+    training = augment(task_of(tmp_path, CROP, COLOR), home, ref).ref
     media = load_media(home, training)
     stop = max(one.stop for one in media.episodes.values())
     rows = np.random.default_rng(0).permutation(stop)[:96]

@@ -27,9 +27,9 @@ def test_pictures_of_cameras_are_shown_before_and_after(tmp_path):
     from kinemill.sim import write_dummy_logs
     from kinemill.store.home import Home
     from kinemill.validate import validate
-    from tests.augment.test_media import COLOUR, CROP, DUMMY, task_of
+    from tests.augment.test_media import COLOR, CROP, DUMMY, task_of
 
-    home, task = Home(tmp_path / "home"), task_of(tmp_path, CROP, COLOUR)
+    home, task = Home(tmp_path / "home"), task_of(tmp_path, CROP, COLOR)
     write_dummy_logs(task, tmp_path / "logs", DUMMY)
     episodes = validate(task, home, ingest(task, home, tmp_path / "logs").outcome.ref).ref
     dataset = make_dataset(task, home, episodes).ref

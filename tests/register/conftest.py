@@ -320,7 +320,7 @@ def _pack(folder: Path) -> None:
     publish_json(folder / "dataset.json", described)
 
 
-def enrol(home, number, aliases=None):
+def enroll(home, number, aliases=None):
     """Write a version that another MLflow client made to the ledger, as if it were ours."""
     tracking = open_tracking(home)
     found = find_version(tracking.home, "cart", f":{number}")

@@ -24,7 +24,7 @@ from kinemill.runtime.download import answers
 from kinemill.runtime.integrity import SUMS
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
-from tests.register.conftest import enrol
+from tests.register.conftest import enroll
 
 ADDRESS = "models:/cart@champion"
 
@@ -102,7 +102,7 @@ def crown(chain, folder, stamped):
             tags=stamped and {**own.tags, **stamped},
             model_id=logged.model_id,
         )
-    enrol(chain.home, int(version.version), {"champion": int(version.version)})
+    enroll(chain.home, int(version.version), {"champion": int(version.version)})
 
 
 @pytest.fixture(params=list(HOSTILE), ids=lambda by: by.__name__)

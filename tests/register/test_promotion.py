@@ -19,7 +19,7 @@ from kinemill.register.versions import find_version
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from tests.conftest import ROOT
-from tests.register.conftest import Claims, enrol
+from tests.register.conftest import Claims, enroll
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
     with tracking.as_default():
         for _ in range(2, 10):  # of the same model, as if each had passed the gate in its time
             made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
-            enrol(chain.home, int(made.version))
+            enroll(chain.home, int(made.version))
     together, won, told = threading.Barrier(8), [], []
 
     def run(version):
@@ -233,7 +233,7 @@ def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
     with tracking.as_default():
         for _ in range(2, 10):
             made = tracking.client.create_model_version("cart", one.source, tags=one.tags)
-            enrol(chain.home, int(made.version))
+            enroll(chain.home, int(made.version))
     around = os.environ | {
         "KINEMILL_HOME": str(chain.home.root),
         "KINEMILL_TASKS": str(chain.task.path.parent),

@@ -16,7 +16,7 @@ from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Color, Disc
 from kinemill.task.environment import KINDS, Environment
 
-COLOURS: dict[str, Color] = {
+COLORS: dict[str, Color] = {
     "red": (0.85, 0.15, 0.15),
     "green": (0.15, 0.65, 0.2),
     "blue": (0.15, 0.3, 0.85),
@@ -68,7 +68,7 @@ class TargetsPlane(Gantry):
         self._held = [0, 0, 0]
         self.places = _apart(random)
         self.named = int(random.integers(3))
-        color = list(COLOURS)[self.named]
+        color = list(COLORS)[self.named]
         self.instruction = SAYINGS[int(random.integers(len(SAYINGS)))].format(color)
         return random.uniform(-0.05, 0.05, 2)
 
@@ -92,7 +92,7 @@ class TargetsPlane(Gantry):
         """Return the targets and the tool."""
         discs = [
             Disc((place[0], place[1]), RADIUS, color)
-            for place, color in zip(self.places, COLOURS.values(), strict=True)
+            for place, color in zip(self.places, COLORS.values(), strict=True)
         ]
         return [*discs, self.tool()]
 

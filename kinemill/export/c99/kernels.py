@@ -69,7 +69,7 @@ static void cosines(const float *x, float *y, int count)
 }
 """
 
-NORMALISE = """\
+NORMALIZE = """\
 /* Lanes apart; the variance is that of the values, not of a sample. */
 static void normalize(const float *x, float *y, int count, float epsilon)
 {

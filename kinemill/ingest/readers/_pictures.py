@@ -24,7 +24,7 @@ from kinemill.task import Channel
 FORMATS = ("PNG", "JPEG")
 LARGEST_PICTURE = 64 << 20  # pixels
 BLOCK = 16  # pictures decoded at a time
-_COLOURS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes a pixel, places of r, g, b
+_COLORS: Mapping[str, tuple[int, tuple[int, int, int]]] = {  # bytes a pixel, places of r, g, b
     "rgb8": (3, (0, 1, 2)),
     "bgr8": (3, (2, 1, 0)),
     "rgba8": (4, (0, 1, 2)),
@@ -130,9 +130,9 @@ def _unpacked(picture: bytes) -> Pictures:
 
 
 def _pixels(picture: bytes, plain: Plain) -> Pictures:
-    if plain.encoding not in _COLOURS:
+    if plain.encoding not in _COLORS:
         raise _bad(f"pixels in {plain.encoding!r}")
-    width, places = _COLOURS[plain.encoding]
+    width, places = _COLORS[plain.encoding]
     row = plain.width * width
     too_large = plain.height * plain.width > LARGEST_PICTURE
     if min(plain.height, plain.width) < 1 or too_large or plain.step < row:
