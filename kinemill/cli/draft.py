@@ -27,18 +27,21 @@ def new(
 ) -> None:
     """Draft a task file from logs.
 
-    Infers channels, roles, units, time step and limits. A comment marks each guess.
+    Infers channels, roles, units, time step and limits. A comment marks each guess. The JSON
+    schema for editors is written beside the task.
 
     Example: kinemill new my_robot --from logs/run1.csv
     """
     from kinemill.draft.builder import draft
-    from kinemill.store import publish_file
+    from kinemill.store import publish_file, publish_json
     from kinemill.task.loader import tasks_folder
+    from kinemill.task.schema import SCHEMA_FILE, task_schema
 
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
-    text = draft(name, log, rate)
+    text = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{draft(name, log, rate)}"
     found = _read_back(name, text)
+    publish_json(target.with_name(SCHEMA_FILE), task_schema())
     publish_file(target, text.encode())
     if as_json:
         document({"task": name, "file": str(target), **found})

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.output import Json, Overrides, Presets, TaskName, changes, document, table
+from kinemill.cli.output import Json, Overrides, Presets, changes, document, table
 
 _REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
 
@@ -74,22 +74,34 @@ def _mark(ok: bool | None) -> str:
 
 
 def config(
-    task: TaskName,
+    task: Annotated[str | None, typer.Argument(help="Task name, or path of a task file.")] = None,
     overrides: Overrides = None,
     presets: Presets = None,
     launchpad: Annotated[
         bool, typer.Option("--launchpad", help="Print the run config for Dagster's launchpad.")
     ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of task files, for editors.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print a task with all defaults and overrides.
+
+    With --schema and no task, prints the JSON schema of task files.
 
     Example: kinemill config double_pendulum --set learn.history=12
     """
     import yaml
 
+    from kinemill.errors import BadInput
     from kinemill.task import load_task
 
+    if schema:
+        _print_schema(task)
+        return
+    if task is None:
+        fix = "kinemill config TASK, or kinemill config --schema"
+        raise BadInput("config", "no task is named", fix=fix)
     loaded = load_task(task, changes(presets, overrides))
     value: dict[str, Any] = loaded.model_dump(mode="json", by_alias=True)
     if launchpad:
@@ -99,6 +111,19 @@ def config(
         document(value)
     else:
         typer.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _print_schema(task: str | None) -> None:
+    from kinemill.errors import BadInput
+    from kinemill.task.schema import task_schema
+
+    if task is not None:
+        raise BadInput(
+            f"config {task} --schema",
+            "the schema is the same for every task",
+            fix="leave the task out: kinemill config --schema",
+        )
+    document(task_schema())
 
 
 def version(as_json: Json = False) -> None:

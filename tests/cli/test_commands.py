@@ -84,9 +84,17 @@ def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
     assert told["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
 
 
+def test_config_prints_the_schema_of_task_files(tasks):
+    schema = json.loads(kinemill("config", "--schema").stdout)
+    assert schema["title"] == "kinemill task"
+    assert {"task", "dt", "learn"} <= set(schema["required"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["config"], "no task is named"),
+        (["config", "arm", "--schema"], "kinemill config --schema"),
         (["config", "amr"], "did you mean 'arm'?"),
         (["config", "arm", "--set", "learn.hstory=3"], "did you mean 'history'?"),
         (["config", "arm", "--set", "learn.history"], "is not key=value"),

@@ -7,6 +7,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
@@ -96,3 +98,14 @@ def test_a_log_with_images_is_drafted_and_its_guesses_are_those_of_channels(
     assert set(told["guesses"]) == {"pos", "vel", "u"}
     assert load_task("mine").states == ["pos", "vel"]
     kinemill("check", tmp_path / "camera.h5", "--task", "mine")
+
+
+def test_a_drafted_task_names_the_schema_beside_it(swing, log, kinemill, tmp_path):
+    target = tmp_path / "mine.yaml"
+    kinemill("new", "mine", "--from", log("a.csv"), "--to", target)
+    first = target.read_text().splitlines()[0]
+    schema = json.loads(
+        (tmp_path / first.removeprefix("# yaml-language-server: $schema=")).read_text()
+    )
+    value = yaml.safe_load(target.read_text())
+    assert list(Draft202012Validator(schema).iter_errors(value)) == []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import Field, PositiveFloat, model_serializer, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, model_serializer, model_validator
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
@@ -18,6 +18,8 @@ class MaxJump(CheckSettings):
     named have none: how far a robot may move in a step depends on the robot alone.
     """
 
+    # Channels are keys of this part itself, see `_direct`.
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
     bounds: dict[str, PositiveFloat] = Field(default={}, description="unit per step")
 

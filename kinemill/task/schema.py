@@ -1,0 +1,123 @@
+"""JSON schema of task files, for completion and checks in an editor.
+
+The schema covers every plug-in of every family, entry points included. It is wider than the loader:
+it allows a short form (a string, a number, one item in place of a list) where the loader converts
+the value first, and it checks no rule between keys. The loader decides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+from kinemill.registry import Registry
+from kinemill.task.compute import TARGETS, Compute
+from kinemill.task.control import CONTROLLERS, Controller
+from kinemill.task.document import Task, validate_settings
+from kinemill.task.environment import KINDS, WRAPPERS, Environment, Wrapper
+from kinemill.task.imitation import HEADS, IMAGES, TEXTS, Head, ImageEncoder, TextEncoder
+from kinemill.task.learn import Learn
+from kinemill.task.plugins import (
+    AUGMENTATIONS,
+    ENCODINGS,
+    MODELS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Encoding,
+    Model,
+    Optimizer,
+    Plugin,
+    Schedule,
+)
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
+from kinemill.task.stages import ValidateBase
+from kinemill.task.trackers import TRACKERS, Track
+
+SCHEMA_FILE = ".kinemill.schema.json"  # beside the task files
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# The class that a key is annotated with, and the plug-ins that may stand there.
+_FAMILIES: dict[type[BaseModel], Registry[Any]] = {
+    Plugin: AUGMENTATIONS,
+    Learn: OBJECTIVES,
+    Model: MODELS,
+    Encoding: ENCODINGS,
+    Optimizer: OPTIMIZERS,
+    Schedule: SCHEDULES,
+    Compute: TARGETS,
+    Track: TRACKERS,
+    Controller: CONTROLLERS,
+    Algorithm: ALGORITHMS,
+    Runner: RUNNERS,
+    Head: HEADS,
+    ImageEncoder: IMAGES,
+    TextEncoder: TEXTS,
+    Environment: KINDS,
+    Wrapper: WRAPPERS,
+}
+_SHORT: JsonSchemaValue = {"type": ["string", "number", "array"]}
+_CONVERTED: JsonSchemaValue = {"$comment": "may be given in a short form"}
+
+
+class _WithShortForms(GenerateJsonSchema):
+    """Generates a schema that allows short forms where a validator converts the value first."""
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        """Return the schema of an integer, with `1_000` as well: a string in YAML 1.2."""
+        found = super().int_schema(schema)
+        return {**found, "type": ["integer", "string"], "pattern": r"^[-+]?[0-9_]+$"}
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        """Return the schema of a number, with `1e-3` as well: a string in YAML 1.1."""
+        found = super().float_schema(schema)
+        return {**found, "type": ["number", "string"], "pattern": r"^[-+]?[0-9_.]+([eE][-+]?\d+)?$"}
+
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Return the schema of the value, of one item of it, or of a short form of it."""
+        whole = super().function_before_schema(schema)
+        if "properties" in whole:  # of a whole model: its definition is widened afterwards
+            return {name: part for name, part in whole.items() if name != "required"} | _CONVERTED
+        options: list[JsonSchemaValue] = [whole]
+        if "items" in whole:
+            options.append(whole["items"])
+        return {"anyOf": [*options, _SHORT]}
+
+
+def task_schema() -> dict[str, Any]:
+    """Return the JSON schema of a task file; imports the settings of every plug-in."""
+    members = {base: [family[name] for name in family] for base, family in _FAMILIES.items()}
+    members[ValidateBase] = [validate_settings()]
+    models = dict.fromkeys([Task, *members, *(one for each in members.values() for one in each)])
+    references, whole = models_json_schema(
+        [(model, "validation") for model in models],
+        by_alias=True,
+        schema_generator=_WithShortForms,
+    )
+    definitions: dict[str, Any] = whole["$defs"]
+    for base, chosen in members.items():
+        options = [references[model, "validation"] for model in chosen]
+        definitions[_name(references, base)] = {"anyOf": options}
+    for family in _FAMILIES.values():
+        for name in family:
+            _name_type(definitions[_name(references, family[name])], name, family.usual)
+    for name, definition in definitions.items():
+        if definition.get("$comment") == _CONVERTED["$comment"]:
+            definitions[name] = {"anyOf": [definition, _SHORT]}
+    task = definitions.pop(_name(references, Task))
+    return {"$schema": DIALECT, **task, "title": "kinemill task", "$defs": definitions}
+
+
+def _name(references: Mapping[Any, JsonSchemaValue], model: type[BaseModel]) -> str:
+    """Return the name of a model's definition."""
+    return references[model, "validation"]["$ref"].removeprefix("#/$defs/")
+
+
+def _name_type(definition: dict[str, Any], name: str, usual: str | None) -> None:
+    """Require the `type` that chooses a plug-in, except for the usual one of its family."""
+    definition["properties"]["type"] = {"const": name}
+    required = set(definition.get("required", [])) - {"type"}
+    definition["required"] = sorted(required | (set() if name == usual else {"type"}))
