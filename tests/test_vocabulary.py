@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,61 @@ def test_the_deny_list_names_each_word_once_in_order():
     assert sorted(set(REMAINING)) == REMAINING
     assert not {*DENIED} & {*REMAINING}
     assert {term.lower().replace(" ", "_") for term, _, _ in GLOSSARY}.isdisjoint(DENIED)
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+FAMILY = re.compile(r"\bRegistry\(\s*\"([\w.]+)\"")
+
+
+def families() -> set[str]:
+    """Return the folder of each family of plug-ins, from the calls that make its registry."""
+    made = {
+        package
+        for file in tracked("kinemill/*.py", "resources/*.py")
+        for package in FAMILY.findall((ROOT / file).read_text())
+    }
+    return {package.replace(".", "/") for package in made}
+
+
+def test_contributing_lists_every_family_of_plug_ins_and_no_other():
+    found = families()
+    assert len(found) > 20
+    folders = {name for name in found if (ROOT / name).is_dir()}
+    assert found - folders == {"kinemill/task/compute"}  # settings of resources/compute
+    listed = set(re.findall(r"\| `([\w/]+)/<\w+>\.py` \|", CONTRIBUTING))
+    assert listed == folders
+
+
+def test_the_examples_of_contributing_exist():
+    rows = re.findall(r"\| `([\w/]+)/<\w+>\.py` \| (.*) \|", CONTRIBUTING)
+    named = [(folder, file) for folder, text in rows for file in re.findall(r"`(\w+\.py)`", text)]
+    assert len(named) > 20
+    assert [
+        f"{folder}/{file}" for folder, file in named if not (ROOT / folder / file).exists()
+    ] == []
+
+
+def test_every_package_of_the_library_is_described():
+    packages = {path.parent.name for path in (ROOT / "kinemill").glob("*/__init__.py")}
+    described = set(re.findall(r"^\| `kinemill/(\w+)/` \|", ARCHITECTURE, re.M))
+    modules = {path.name for path in (ROOT / "kinemill").glob("*.py")} - {"__init__.py"}
+    assert described == packages
+    assert set(re.findall(r"^\| `kinemill/(\w+\.py)` \|", ARCHITECTURE, re.M)) == modules
+    listed = CONTRIBUTING.partition("Packages of the library")[2].partition("[docs/")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == packages
+
+
+def test_the_layers_of_the_architecture_are_those_of_the_import_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (each["layers"] for each in contracts["contracts"] if each.get("exhaustive"))
+    rows = re.findall(r"^\| \d+ \| ((?:`\w+`(?:, )?)+) \|$", ARCHITECTURE, re.M)
+    assert [re.findall(r"\w+", row) for row in rows] == [re.findall(r"\w+", row) for row in layers]
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE, CONTRIBUTING], ids=["architecture", "contributing"])
+def test_every_path_that_a_page_names_exists(page):
+    roots = "kinemill|assets|resources|pipelines|tests|benchmarks|docs|tasks"
+    paths = re.findall(rf"`((?:{roots})/[\w./]*)`", page)
+    missing = {path for path in paths if not (ROOT / path).exists()}
+    assert missing <= {"kinemill/a/b.py", "tests/a/test_b.py"}  # of the rule for names of tests

@@ -1,4 +1,4 @@
-"""What is said about each file of an ingest (DESIGN section 6)."""
+"""Report of an ingest: one entry per file, with what became of it and why."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Reporter:
         self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
     def tell(self, sight: FileStat, hash_: str) -> Json:
-        """Return the report's entry of one file (DESIGN section 6).
+        """Return the report's entry of one file: name, digest, outcome, episodes, rows and reasons.
 
         Args:
             sight: the file.

@@ -58,7 +58,7 @@ class Accepted:
 def foretell(
     task: Task, home: Home, path: Path, accepted: list[Accepted] | None = None
 ) -> list[Json]:
-    """Return the entries (DESIGN section 6, `files`) that logs would get, with their episodes.
+    """Return the entries that logs would get under `files` in the report, with their episodes.
 
     Args:
         task: how they would be read and judged.
