@@ -38,7 +38,6 @@ from kinemill.interrupts import is_interruption
 app = typer.Typer(
     name="kinemill",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -78,3 +78,13 @@ def test_the_reference_lists_every_command():
     listed = page.split("```")[1]
     unlisted = [name for name in ROOT.commands if not re.search(rf"(kinemill|\|) {name}\b", listed)]
     assert unlisted == []
+
+
+def test_the_shell_completes_commands():
+    asked = {
+        "_KINEMILL_COMPLETE": "complete_bash",
+        "COMP_WORDS": "kinemill roll",
+        "COMP_CWORD": "1",
+    }
+    found = CliRunner().invoke(app, [], prog_name="kinemill", env=asked)
+    assert found.stdout.split() == ["rollout", "rollback"]
