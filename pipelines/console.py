@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets import stages_of
+from kinemill.interrupts import SIGNALS
 from kinemill.task import Task
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
@@ -24,8 +25,9 @@ _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
 _WAITING = "waiting for "  # begins what a lock says of its holder
 _WIDTH = 20  # columns of a bar
-_MARKS = {"waiting": "·", "done": "✓", "failed": "✗"}
-_STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
+_PIPES = "[pipes] "  # begins what Dagster says of a training process that a signal ended
+_MARKS = {"waiting": "·", "done": "✓", "failed": "✗", "stopped": "■"}
+_STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red", "stopped": "dim"}
 
 
 class View(Protocol):
@@ -62,13 +64,14 @@ class Stages:
         if asset not in self.states:
             return None
         if event.dagster_event is None:
-            self.notes[asset] = event.user_message.strip().splitlines()[0]
+            if not event.user_message.startswith(_PIPES):
+                self.notes[asset] = event.user_message.strip().splitlines()[0]
             return None
         kind = event.dagster_event.event_type
         if kind == dg.DagsterEventType.STEP_START:
             self.states[asset], self.began[asset] = "running", time.monotonic()
         if kind in _ENDS:
-            self.states[asset] = _ENDS[kind]
+            self.states[asset] = _end(kind)
             self.took[asset] = time.monotonic() - self.began.get(asset, time.monotonic())
             return asset
         if kind == dg.DagsterEventType.ENGINE_EVENT and _waits(event.dagster_event):
@@ -82,6 +85,12 @@ _ENDS = {
     dg.DagsterEventType.STEP_SUCCESS: "done",
     dg.DagsterEventType.STEP_FAILURE: "failed",
 }
+
+
+def _end(kind: dg.DagsterEventType) -> str:
+    """Return how a stage ended; Dagster reports one that a signal stopped as failed."""
+    stopped = kind == dg.DagsterEventType.STEP_FAILURE and SIGNALS.received is not None
+    return "stopped" if stopped else _ENDS[kind]
 
 
 def _waits(event: dg.DagsterEvent) -> bool:

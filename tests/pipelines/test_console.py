@@ -3,6 +3,8 @@
 import io
 from types import SimpleNamespace
 
+import dagster as dg
+import pytest
 from rich.console import Console
 
 from kinemill.tracking.throughput import Pace, Throttle
@@ -60,3 +62,24 @@ def test_a_pipe_gets_a_line_each_10_s_with_step_rate_time_left_and_loss(monkeypa
         ),
         "recordings       waiting for the lock 'ingest': held by ann",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("signal", "state"), [(15, "stopped"), (None, "failed")])
+def test_a_stage_that_a_signal_ended_is_stopped_and_did_not_fail(monkeypatch, signal, state):
+    monkeypatch.setattr(views, "SIGNALS", SimpleNamespace(received=signal))
+    console = Console(file=io.StringIO(), width=40)
+    view = LineView(console, ["model"])
+
+    def hear(message, kind):
+        event = SimpleNamespace(event_type=kind) if kind else None
+        view.listen(
+            SimpleNamespace(step_key="tiny__model", user_message=message, dagster_event=event)
+        )
+
+    hear("", dg.DagsterEventType.STEP_START)
+    hear("model 200/1200 18.6 steps/s", None)
+    hear("[pipes] did not receive closed message from external process.", None)
+    hear("", dg.DagsterEventType.STEP_FAILURE)
+    line = console.file.getvalue().splitlines()[-1]
+    assert line.startswith(f"model            {state}")
+    assert line.endswith("model 200/1200 18.6 steps/s")
