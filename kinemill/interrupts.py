@@ -117,7 +117,7 @@ def resume() -> str:
 
 
 @contextmanager
-def keeping(words: Callable[[], str]) -> Generator[None]:
+def message_on_interrupt(words: Callable[[], str]) -> Generator[None]:
     """Say what is kept where a signal ends the work within.
 
     Args:

@@ -23,7 +23,7 @@ from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.versions import bundle_folder, find_version
 from kinemill.store import ArtifactRef, Json, open_ref, read_json, summary_of
 from kinemill.store.home import Home
-from kinemill.store.locks import in_use, whoever
+from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
 from pipelines.cancellation import cancel_run
@@ -156,7 +156,7 @@ def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) 
                 instance=instance,
                 run_id=run.id,
                 asset_selection=part,
-                tags={BOOT: boot_id(), OWNER: whoever(), **run.tags},
+                tags={BOOT: boot_id(), OWNER: current_user(), **run.tags},
             )
     except dg.Failure as error:
         raise Blocked(task.name, str(error.description), fix=_look(task)) from error

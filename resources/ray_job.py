@@ -92,7 +92,7 @@ class _Attempt:
             while True:
                 looks = self._all(lambda node: node.look.remote(), _ANSWER)
                 for line in looks[0][0]:
-                    _hand_on(line)
+                    _forward_line(line)
                 codes = [code for _, code in looks]
                 if any(codes):
                     return self._failed(codes)
@@ -145,8 +145,8 @@ class _Attempt:
         return failed
 
     def _stop(self) -> None:
-        stopping = [node.stop.remote() for node in self._nodes]
-        self._ray.wait(stopping, num_returns=len(stopping), timeout=5.0)
+        stops = [node.stop.remote() for node in self._nodes]
+        self._ray.wait(stops, num_returns=len(stops), timeout=5.0)
         for node in self._nodes:
             self._ray.kill(node)
 
@@ -174,7 +174,7 @@ def _pipes() -> dict[str, str]:
     return {DAGSTER_PIPES_CONTEXT_ENV_VAR: encode_param({"data": data})}
 
 
-def _hand_on(line: str) -> None:
+def _forward_line(line: str) -> None:
     """Hand a message of the first worker on to Dagster, which reads a file of ours."""
     if DAGSTER_PIPES_MESSAGES_ENV_VAR in os.environ:
         where = decode_param(os.environ[DAGSTER_PIPES_MESSAGES_ENV_VAR])
@@ -188,7 +188,7 @@ def _tell(message: str) -> None:
     sys.stderr.flush()
     said = {"message": f"Ray: {message}", "level": "INFO"}
     line = {PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION, "method": "log", "params": said}
-    _hand_on(f"{json.dumps(line)}\n")
+    _forward_line(f"{json.dumps(line)}\n")
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinemill.errors import BadInput, KinemillError, TrainingFailed
-from kinemill.interrupts import keeping, resume
+from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.store.database import database
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.home import project_root
@@ -166,7 +166,9 @@ def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> N
     own = Workers(search, write_job(search, bounds))
     known = {line.number for line in _ended(search)}
     try:
-        with keeping(lambda: f"{len(known)} of {bounds.trials} trials are kept; {resume()}"):
+        with message_on_interrupt(
+            lambda: f"{len(known)} of {bounds.trials} trials are kept; {resume()}"
+        ):
             for number in range(workers):
                 own.start(number)
             while own.running:

@@ -74,9 +74,9 @@ ENVIRONMENTS = """
         jobs[1].result()
 """
 DEAF_CLEANING = """
-    from kinemill.interrupts import keeping
+    from kinemill.interrupts import message_on_interrupt
     try:
-        with keeping(lambda: "two trials are kept"):
+        with message_on_interrupt(lambda: "two trials are kept"):
             print("ready", flush=True)
             time.sleep(60)
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.ingest import ingest
-from kinemill.store.locks import holder, lock, whoever
+from kinemill.store.locks import current_user, holder, lock
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter
 
@@ -46,7 +46,7 @@ def test_who_waits_is_told_who_holds_it_and_takes_over_from_the_dead(home, other
     with lock(home, "ingest-arm", wait):
         assert time.monotonic() - started < 10
     (message,) = heard
-    assert f"held by {whoever()}, process {other.pid} on " in message
+    assert f"held by {current_user()}, process {other.pid} on " in message
 
 
 def test_a_free_lock_names_nobody_and_is_taken_in_silence(home):

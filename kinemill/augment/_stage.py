@@ -37,7 +37,7 @@ WORKERS = 4  # episodes in memory at a time, with their copies
 
 
 @dataclass
-class _Tally:
+class _CopyCounts:
     """What one augmentation came to: copies kept, originals touched, copies left out and why."""
 
     added: int = 0
@@ -45,7 +45,7 @@ class _Tally:
     left_out: int = 0
     why: str | None = None
 
-    def __iadd__(self, other: "_Tally") -> "_Tally":
+    def __iadd__(self, other: "_CopyCounts") -> "_CopyCounts":
         self.added += other.added
         self.touched += other.touched
         self.left_out += other.left_out
@@ -58,7 +58,7 @@ class _Grown:
     """An original with its copies, sorted by id, and what each augmentation came to."""
 
     contents: list[Content]
-    tallies: list[_Tally] = field(default_factory=list[_Tally])
+    counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
 
 
 def augment(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None) -> Artifact:
@@ -112,13 +112,13 @@ def _open(home: Home, ref: ArtifactRef) -> _Source:
 
 def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Json:
     dataset, beside, views = source.dataset, list[Beside](), dict[str, list[View]]()
-    tallies = [_Tally() for _ in task.augment]
+    counts_by_plugin = [_CopyCounts() for _ in task.augment]
     episodes: list[PackedEpisode] = []
     aside, stop = folder / "rows.aside", 0
     with aside.open("wb") as file:
         for grown in _grow_all(task, source, workers or min(WORKERS, os.cpu_count() or 1)):
-            for index, tally in enumerate(grown.tallies):
-                tallies[index] += tally
+            for index, counts in enumerate(grown.counts_by_plugin):
+                counts_by_plugin[index] += counts
             for content in grown.contents:
                 file.write(np.ascontiguousarray(content.values, np.float32).data)
                 start, stop = stop, stop + len(content.values)
@@ -133,30 +133,32 @@ def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Js
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
     if source.media:
         save_beside(folder, beside, source.media.of({one.recording for one in episodes}, views))
-    return _summary(task, tallies, len(dataset.of("train")), len(episodes), stop)
+    return _summary(task, counts_by_plugin, len(dataset.of("train")), len(episodes), stop)
 
 
-def _summary(task: Task, tallies: list[_Tally], originals: int, episodes: int, rows: int) -> Json:
+def _summary(
+    task: Task, counts_by_plugin: list[_CopyCounts], originals: int, episodes: int, rows: int
+) -> Json:
     added: dict[str, int] = {}
     lines: list[Json] = []
-    for index, (plugin, tally) in enumerate(zip(task.augment, tallies, strict=True)):
-        if tally.left_out and not tally.added:
+    for index, (plugin, counts) in enumerate(zip(task.augment, counts_by_plugin, strict=True)):
+        if counts.left_out and not counts.added:
             where = f"augment.{index} ({plugin.type})"
             raise BadInput(
                 where,
-                f"all of its {tally.left_out} copies fail the physical checks; {tally.why}",
+                f"all of its {counts.left_out} copies fail the physical checks; {counts.why}",
                 expected="copies that pass what their originals pass",
                 fix="make it smaller, or widen the task's `validate` part",
             )
-        added[plugin.type] = added.get(plugin.type, 0) + tally.added
+        added[plugin.type] = added.get(plugin.type, 0) + counts.added
         lines.append(
             {
                 "type": plugin.type,
-                "added": tally.added,
-                "touched": tally.touched,
-                "share": tally.touched / originals if originals else 0.0,
-                "left_out": tally.left_out,
-                "why": tally.why,
+                "added": counts.added,
+                "touched": counts.touched,
+                "share": counts.touched / originals if originals else 0.0,
+                "left_out": counts.left_out,
+                "why": counts.why,
             }
         )
     return {"episodes": episodes, "rows": rows, "added": added, "augmentations": lines}
@@ -179,16 +181,16 @@ def _grow_all(task: Task, source: _Source, workers: int) -> Iterator[_Grown]:
 def _grow(task: Task, original: Content, signals: Signals) -> _Grown:
     grown = _Grown([original])
     for index in range(len(task.augment)):
-        tally, kept = _Tally(), list[Content]()
+        counts, kept = _CopyCounts(), list[Content]()
         for content in grown.contents:
             for copy in copies(task, index, content, signals):
                 if why := _spoiled(task, content, copy):
-                    tally += _Tally(left_out=1, why=why)
+                    counts += _CopyCounts(left_out=1, why=why)
                 else:
                     kept.append(copy)
         grown.contents += kept
-        tally += _Tally(added=len(kept), touched=int(bool(kept)))
-        grown.tallies.append(tally)
+        counts += _CopyCounts(added=len(kept), touched=int(bool(kept)))
+        grown.counts_by_plugin.append(counts)
     grown.contents.sort(key=lambda content: content.episode.id)
     return grown
 

@@ -55,9 +55,9 @@ def shown_by(task: Any, planner: Any, model: str | None) -> Any:
         model: a policy's folder or address; or None.
     """
     if planner is not None:
-        from kinemill.control.planner_expert import Showing
+        from kinemill.control.planner_expert import PlannerExpert
 
-        return Showing(task, planner)
+        return PlannerExpert(task, planner)
     if model is None:
         return None
     from kinemill.runtime import load

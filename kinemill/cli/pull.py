@@ -62,10 +62,10 @@ def _source(model: str, server: str | None, robot: str) -> Any:
 def _watch(source: Any, to: Path, every: float, *, as_json: bool) -> None:
     import threading
 
-    from kinemill.interrupts import keeping, resume
+    from kinemill.interrupts import message_on_interrupt, resume
     from kinemill.runtime.download import watch
 
-    with keeping(lambda: f"{to} keeps the last version; {resume()}"):
+    with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
         watch(source, to, lambda found: _tell(found, as_json=as_json), threading.Event(), every)
 
 

@@ -73,7 +73,7 @@ def start(
     from kinemill.cli.dagster_client import find_server
     from kinemill.ingest.stage import drop_folder
     from kinemill.store.home import Home
-    from kinemill.store.locks import whoever
+    from kinemill.store.locks import current_user
     from kinemill.task import load_task
     from kinemill.task.web_overrides import within
 
@@ -84,7 +84,7 @@ def start(
         within(drop_folder(loaded, Home.resolve()), logs.resolve())
     for note in loaded.notes:
         news(note)
-    tags = {run_status.OWNER: owner or whoever()}
+    tags = {run_status.OWNER: owner or current_user()}
     if priority:
         tags[run_status.PRIORITY] = str(priority)
     if resume:

@@ -12,7 +12,7 @@ import typer
 
 from kinemill.cli.output import Json, document, news, quantity, table
 from kinemill.cli.start import RunName
-from kinemill.interrupts import keeping
+from kinemill.interrupts import message_on_interrupt
 
 _LOOK_EVERY = 1.0  # s
 _SHORT = 8  # characters of an id that people get to see
@@ -102,7 +102,9 @@ def metrics(
     numbers = Numbers(known["runId"], run_status.task_of(known))
     if follow:
         short = known["runId"][:_SHORT]
-        with keeping(lambda: f"run {short} continues; to end it, run: kinemill cancel {short}"):
+        with message_on_interrupt(
+            lambda: f"run {short} continues; to end it, run: kinemill cancel {short}"
+        ):
             _follow(server, known, numbers, as_json=as_json)
         return
     points = list(numbers.new())

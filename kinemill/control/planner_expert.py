@@ -10,7 +10,7 @@ from kinemill.control.policies import Policy, action_limits
 from kinemill.task.document import Task
 
 
-class Showing:
+class PlannerExpert:
     """Acts in an environment that observes the task's states, as a `plant` does.
 
     Args:

@@ -22,7 +22,7 @@ from kinemill.store import (
 )
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import lock, whoever
+from kinemill.store.locks import current_user, lock
 from kinemill.store.remote_sync import bring, bring_new
 
 STAGE = "dataset"
@@ -121,7 +121,7 @@ def _enter(home: Home, task: str, ref: ArtifactRef, known: Path) -> None:
     if last["digest"] != ref.digest:  # else somebody died between the two files
         made = _when(home.root / ref.path / MANIFEST)
         number = last["version"] + 1
-        last = {"version": number, **ref.to_json(), "created": made, "owner": whoever()}
+        last = {"version": number, **ref.to_json(), "created": made, "owner": current_user()}
         publish_shared(home, folder / f"{number:06d}.json", FORMAT.stamp(last))
     publish_shared(home, known, FORMAT.stamp(last))
 

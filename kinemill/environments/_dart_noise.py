@@ -16,7 +16,7 @@ from kinemill.errors import BadInput
 _STREAM = 29  # apart from what else is drawn by an episode's seed
 
 
-class Unsteady(gymnasium.Wrapper[Any, Any, Any, Any]):
+class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Carries out actions with noise, which follows from an episode's seed.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.environments._dart_noise import Unsteady
+from kinemill.environments._dart_noise import DartNoise
 from kinemill.environments.evaluation import Acting, run_episode
 from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.logs import write_episode
@@ -103,7 +103,7 @@ def _shown(
 ) -> Iterator[Demonstration]:
     environment = make_environment(task)
     if spread := environment_of(task).unsteady:
-        environment = Unsteady(environment, spread)
+        environment = DartNoise(environment, spread)
     acting: Acting = expert if expert is not None else environment_of(task).expert(environment)
     for seed in seeds:
         run = run_episode(task, environment, acting, seed)

@@ -16,7 +16,7 @@ from kinemill.registry import nearest
 _STREAM = 11  # apart from what else is drawn by an episode's seed
 
 
-class Varying(gymnasium.Wrapper[Any, Any, Any, Any]):
+class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Draws parameters at each reset; those of a seeded one follow from its seed.
 
     Args:

@@ -48,13 +48,13 @@ def make_environment(
         BadInput: there is no such environment or variant, or a setting that it does not take.
     """
     from kinemill.environments._time_limit import limited
-    from kinemill.environments.domain_randomization import Varying
+    from kinemill.environments.domain_randomization import DomainRandomization
 
     settings = environment_of(task, variant)
     environment = settings.make(task, render=render)
     drawn, fixed = _parameters(settings, variant)
     if drawn or fixed:
-        environment = Varying(environment, drawn, fixed)
+        environment = DomainRandomization(environment, drawn, fixed)
     environment = limited(environment, settings.steps, f"environment of {task.name}")
     for wrapper in settings.wrappers:
         if wrapper.place == "environment":

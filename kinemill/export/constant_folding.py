@@ -22,13 +22,13 @@ Part = tuple[str, int]  # of a concatenation: its name, and how many columns it 
 
 def fold(core: onnx.GraphProto) -> onnx.GraphProto:
     """Return the graph of a step, folded until nothing more can be."""
-    folding = _Folding(core)
-    while any(rule(node) for node in folding.nodes for rule in folding.rules):
+    simplifier = _ConstantFolder(core)
+    while any(rule(node) for node in simplifier.nodes for rule in simplifier.rules):
         pass  # each rule that could do something has changed the list: begin anew
-    return folding.graph()
+    return simplifier.graph()
 
 
-class _Folding:
+class _ConstantFolder:
     """A step's graph while it is rewritten."""
 
     def __init__(self, core: onnx.GraphProto) -> None:
@@ -46,7 +46,7 @@ class _Folding:
             self._into_layer,
             self._scaling,
             self._of_one_part,
-            self._choosing,
+            self._fold_column_choice,
         )
 
     def graph(self) -> onnx.GraphProto:
@@ -158,7 +158,12 @@ class _Folding:
             return False
         mean, std = (self._values.get(one.input[1]) for one in (shift, node))
         shape = self._shapes.get(shift.input[0], [])
-        if mean is None or std is None or len(shape) != 2 or not self._once(node.input[0]):
+        if (
+            mean is None
+            or std is None
+            or len(shape) != 2
+            or not self._has_one_reader(node.input[0])
+        ):
             return False
         if not mean.shape == std.shape == (shape[1],) or len(mean) > FEW:
             return False
@@ -188,7 +193,7 @@ class _Folding:
             start += size
         return False
 
-    def _choosing(self, layer: onnx.NodeProto) -> bool:
+    def _fold_column_choice(self, layer: onnx.NodeProto) -> bool:
         """Let a layer choose columns by zeros among its weights, instead of an operation before it.
 
         What is left out is a channel that is seen otherwise, as its cosine, so NaN stays NaN.
@@ -196,13 +201,15 @@ class _Folding:
         joined = self._maker(layer.input[0]) if layer.op_type == "Gemm" else None
         if joined is None or joined.op_type != "Concat" or not self._is_plain(layer):
             return False
-        if not self._once(joined.output[0]) or _axis(joined) not in (1, -1):
+        if not self._has_one_reader(joined.output[0]) or _axis(joined) not in (1, -1):
             return False
         weight, start = self._values[layer.input[1]], 0
         weight = weight.T if _transposed(layer) else weight
         for place, name in enumerate(joined.input):
             maker = self._maker(name)
-            index, parts = self._chosen(maker) if maker and self._once(name) else (None, [])
+            index, parts = (
+                self._chosen(maker) if maker and self._has_one_reader(name) else (None, [])
+            )
             if index is not None:
                 wide = np.zeros((sum(size for _, size in parts), weight.shape[1]), self._dtype)
                 wide[index] = weight[start : start + len(index)]
@@ -238,7 +245,7 @@ class _Folding:
     def _maker(self, name: str) -> onnx.NodeProto | None:
         return next((one for one in self.nodes if name in one.output), None)
 
-    def _once(self, output: str) -> bool:
+    def _has_one_reader(self, output: str) -> bool:
         """Tell whether one node alone listens to an output, and nobody outside."""
         listeners = sum(list(one.input).count(output) for one in self.nodes)
         return listeners == 1 and output not in self._outputs
@@ -250,7 +257,7 @@ class _Folding:
 
     def _folds(self, layer: onnx.NodeProto, output: str) -> bool:
         """Tell whether a node is a plain layer of known weights that one node alone listens to."""
-        return self._is_plain(layer) and self._once(output)
+        return self._is_plain(layer) and self._has_one_reader(output)
 
     def _is_plain(self, layer: onnx.NodeProto) -> bool:
         known = len(layer.input) == 3 and all(name in self._values for name in layer.input[1:])

@@ -18,7 +18,7 @@ from kinemill.errors import CorruptArtifact
 from kinemill.ingest.raw import Reason, reason
 from kinemill.store import publish_shared, read_json
 from kinemill.store.home import Home
-from kinemill.store.locks import lock, now, whoever
+from kinemill.store.locks import current_user, lock, now
 from kinemill.store.remote_sync import bring_new
 
 Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
@@ -117,7 +117,7 @@ def decide(
     with lock(home, f"decisions-{task}"):
         decisions_elsewhere(home, task)
         number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
-        made = Decision(number, *recording, decision, whoever(), now(), because)
+        made = Decision(number, *recording, decision, current_user(), now(), because)
         entry = {"format": FORMAT, **made.to_json()}
         publish_shared(home, folder / f"{number:06d}.json", entry)
     return made

@@ -13,12 +13,18 @@ from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import copy
 from kinemill.store.disk_space import shortage, telling
 from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import RESTORING, Home
+from kinemill.store.home import RESTORE_MARKER, Home
 from kinemill.store.locks import KEEPING, lock, unused
 from kinemill.task.protocols import Progress
 
 _ASIDE = ".restored"
-_NOTHING = {".locks", "alerts.yaml", "backups", _ASIDE, RESTORING}  # what an empty home may have
+_NOTHING = {
+    ".locks",
+    "alerts.yaml",
+    "backups",
+    _ASIDE,
+    RESTORE_MARKER,
+}  # what an empty home may have
 
 
 def restore(
@@ -67,7 +73,7 @@ def restore(
 
 def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
     there = {path.name for path in home.root.glob("*")} - _NOTHING if home.root.is_dir() else ()
-    if there and not replace and not (home.root / RESTORING).exists():
+    if there and not replace and not (home.root / RESTORE_MARKER).exists():
         raise BadInput(
             home.root,
             f"is not empty: it has {', '.join(sorted(there)[:5])}",
@@ -97,7 +103,7 @@ def _bring(source: Path, entry: Entry, aside: Path) -> None:
 
 def _exchange(home: Home, aside: Path) -> str | None:
     """Put what was brought in its place, the old one aside; return where that is now."""
-    (home.root / RESTORING).touch()
+    (home.root / RESTORE_MARKER).touch()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old, moved = home.root / f".replaced-{stamp}", list[str]()
     for path in sorted(home.root.iterdir()):
@@ -108,5 +114,5 @@ def _exchange(home: Home, aside: Path) -> str | None:
     fault_point("restore.replaced")
     settle([Move(path, home.root / path.name) for path in sorted(aside.iterdir())])
     fault_point("restore.placed")
-    (home.root / RESTORING).unlink()
+    (home.root / RESTORE_MARKER).unlink()
     return str(old) if moved else None

@@ -18,7 +18,7 @@ from kinemill.register.ledger import Change
 from kinemill.register.mlflow_tables import read_tables
 from kinemill.register.versions import CHALLENGER, CHAMPION, aliases_of
 from kinemill.store.home import Home
-from kinemill.store.locks import lock, now, whoever
+from kinemill.store.locks import current_user, lock, now
 from kinemill.tracking import Tracking
 
 What = Literal[
@@ -66,7 +66,7 @@ class Event:
     @classmethod
     def of(cls, what: What, version: int, before: int | None, why: str) -> "Event":
         """Note what happens now, in the name of whoever this process works for."""
-        return cls(now(), whoever(), what, version, before, why[:_LONGEST])
+        return cls(now(), current_user(), what, version, before, why[:_LONGEST])
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from kinemill.register.versions import (
 from kinemill.runtime import load
 from kinemill.store import Json
 from kinemill.store.home import Home
-from kinemill.store.locks import now, whoever
+from kinemill.store.locks import current_user, now
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 
@@ -79,7 +79,7 @@ def approve(
         if version.decision == CHAMPION:
             raise BadInput(version.name, "passed the gate before", fix="nothing is left to approve")
         earlier = approval_of(version)
-        given = Approval(whoever(), now(), breaking or bool(earlier and earlier.breaking))
+        given = Approval(current_user(), now(), breaking or bool(earlier and earlier.breaking))
         number = version.number
         held = aliases_of(tracking.home, task.name).get(CHAMPION)
         reason = (f"breaking; {why}" if breaking else why).strip("; ")

@@ -13,7 +13,7 @@ from kinemill.runtime.input_checks import Array
 Rows = tuple[tuple[Array, Array | None], ...]
 
 
-class Remembered:
+class HistoryBuffer:
     """The last H states, and the actions that acted from them.
 
     One thread may add rows while others read them: a reader sees the rows of one moment.
@@ -21,7 +21,7 @@ class Remembered:
     Args:
         history: H.
         actions: A.
-        rows: from the oldest on, as `Remembered.rows` has them.
+        rows: from the oldest on, as `HistoryBuffer.rows` has them.
     """
 
     def __init__(self, history: int, actions: int, rows: Rows = ()) -> None:

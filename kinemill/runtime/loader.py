@@ -84,7 +84,7 @@ def load(
         bounded=bounded,
     )
     if engine != "onnx":
-        _quicken(simulator, beside, must=engine == "c")
+        _attach_native_engine(simulator, beside, must=engine == "c")
     return simulator
 
 
@@ -112,7 +112,7 @@ def load_policy(where: str | Path, **settings: Any) -> Policy:
     return found
 
 
-def _quicken(simulator: Simulator, where: Path, *, must: bool) -> None:
+def _attach_native_engine(simulator: Simulator, where: Path, *, must: bool) -> None:
     """Have rollouts compiled; if that cannot be, say so, or raise if it must."""
     try:
         simulator.compile()

@@ -19,7 +19,7 @@ Inputs = dict[str, NDArray[Any]]
 _BATCH = Axis("batch")
 
 
-class Observing:
+class ObservationReader:
     """Reads observations of one policy.
 
     Args:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.interface import Carry, safest
-from kinemill.runtime.observations import Inputs, Observing
+from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
 from kinemill.runtime.session import open_session
@@ -91,7 +91,7 @@ class Policy:
         self.interface, self._running, self._finite = interface, running, finite
         self._safe = dict(safe or {})
         self._acting = Lock()  # `act` and `reset` may be called by different threads
-        self._observing = Observing(interface, finite=finite, bounded=bounded)
+        self._observations = ObservationReader(interface, finite=finite, bounded=bounded)
         self.reset()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Policy:
             BadInput: an observation that cannot be used; what was observed before stays known.
         """
         with self._acting:
-            inputs = self._observing.one(observation, mask, step_seed(self._seed, self._step))
+            inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
             action, carry = self._run(inputs, self._carry)
             known = bool(np.isfinite(action).all())
             if known:  # what is no number is not remembered: it would never be forgotten again
@@ -203,7 +203,7 @@ class Policy:
         if len(carry) != len(self.interface.carry):
             wanted = ", ".join(item.name for item in self.interface.carry) or "none"
             raise BadInput("carry", f"{len(carry)} given", expected=wanted, fix="see initial_carry")
-        made = self._observing.many(inputs)
+        made = self._observations.many(inputs)
         batch = Axis("batch", len(next(iter(made.values()))))
         known = tuple(
             as_input(item.name, part, [batch, *_axes(item)], finite=False)
@@ -232,7 +232,7 @@ class Policy:
         Raises:
             BadInput: as for `act`.
         """
-        lenient = Observing(self.interface, finite=False, bounded=False)
+        lenient = ObservationReader(self.interface, finite=False, bounded=False)
         made = lenient.one(observation, None, 0)
         return {name: part[0].copy() for name, part in made.items() if name != SEED}
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kinemill.errors import BadInput
-from kinemill.runtime.history_buffer import Remembered
+from kinemill.runtime.history_buffer import HistoryBuffer
 from kinemill.runtime.initial_state import hold, move
 from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
@@ -57,7 +57,7 @@ class Simulator:
         self._safe = json.loads(properties.get("safe_action") or "{}")
         beside = where.with_name("step.onnx")
         self._step = open_step(beside, step, threads, self._inputs, properties) if step else None
-        self._observed = Remembered(self.history, len(self.actions))
+        self._observed = HistoryBuffer(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -67,7 +67,7 @@ class Simulator:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on with what was observed, and compile again what was compiled."""
-        self._observed = Remembered(self.history, len(self.actions), state["rows"])
+        self._observed = HistoryBuffer(self.history, len(self.actions), state["rows"])
         if state["compiled"]:
             self.compile()
 

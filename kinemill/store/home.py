@@ -11,7 +11,7 @@ from kinemill.store.database import database
 
 FORMAT = 1  # of a home as a whole: what is where; each document has a format of its own
 STAMP = "home.json"
-RESTORING = ".restoring"  # is there while a restored home is not whole
+RESTORE_MARKER = ".restoring"  # is there while a restored home is not whole
 
 
 def project_root() -> Path | None:
@@ -70,7 +70,7 @@ class Home:
         if not there.is_dir():
             fix = "set KINEMILL_HOME to a folder of yours"
             raise BadInput(there, "is no folder", expected="a folder for KINEMILL_HOME", fix=fix)
-        if (self.root / RESTORING).exists():
+        if (self.root / RESTORE_MARKER).exists():
             fix = "kinemill restore the backup once more: it ends what was begun"
             raise BadInput(self.root, "is half restored", fix=fix)
         if (found := self.format) > FORMAT:

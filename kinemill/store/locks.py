@@ -120,7 +120,7 @@ def holder(path: Path) -> str:
         return "held by another process"
 
 
-def whoever() -> str:
+def current_user() -> str:
     """Return the name of the person this process works for."""
     try:
         return getpass.getuser()
@@ -136,7 +136,7 @@ def now() -> str:
 def _sign(file: IO[str]) -> None:
     """Write who holds the lock into its file."""
     mine = {
-        "who": whoever(),
+        "who": current_user(),
         "pid": os.getpid(),
         "host": platform.node(),
         "command": Path(sys.argv[0]).name or "python",

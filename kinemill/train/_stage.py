@@ -172,11 +172,11 @@ def follow(
     """
     import torch
 
-    from kinemill.train.ddp import crew
+    from kinemill.train.ddp import process_group
     from kinemill.train.loop import fit
 
     learn: Any = task.learn
-    if crew().tell() == _KNOWN:
+    if process_group().broadcast() == _KNOWN:
         return
     torch.set_num_threads(learn.threads)
     opened = learn.open(home, *data)
@@ -193,9 +193,9 @@ def follow(
 
 def _tell_crew(word: bytes) -> None:
     """Tell the processes that follow this one whether there is anything to do."""
-    from kinemill.train.ddp import crew
+    from kinemill.train.ddp import process_group
 
-    crew().tell(word)
+    process_group().broadcast(word)
 
 
 def _train_into(

@@ -1,9 +1,8 @@
 """DDP: distributed data-parallel training, several processes that share each batch.
 
 Every process holds the whole model and goes through its part of each batch; the gradients are
-added up, so that all make the same step. The first one, the leader, alone judges, writes and
-speaks; what it finds is told to the others. A process by itself is a crew of one, and none of this
-costs it anything.
+added up, so that all make the same step. The process of rank zero evaluates, writes and reports,
+and broadcasts what the others need. A single process is a group of one without overhead.
 
 PyTorch's own wrapper wants a module that is called once a step, which rollouts, ensembles under
 `vmap` and micro-batches are not; adding up the gradients is all that it would do here (Li et al.
@@ -41,7 +40,7 @@ class ProcessGroup:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this process is the one that judges, writes and speaks."""
         return self.rank == 0
 
@@ -74,7 +73,7 @@ class ProcessGroup:
             one.copy_(part.view_as(one))
         return flat[0]
 
-    def tell(self, content: bytes = b"") -> bytes:
+    def broadcast(self, content: bytes = b"") -> bytes:
         """Return what the leader says; the others' `content` does not matter."""
         if self.size == 1:
             return content
@@ -82,18 +81,20 @@ class ProcessGroup:
         length = torch.tensor([len(content)], device=device)
         distributed.broadcast(length, 0)
         said = torch.zeros(int(length), dtype=torch.uint8, device=device)
-        if self.leads and content:
+        if self.is_rank_zero and content:
             said.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         if int(length):
             distributed.broadcast(said, 0)
-        return content if self.leads else bytes(said.cpu().numpy())
+        return content if self.is_rank_zero else bytes(said.cpu().numpy())
 
-    def found(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    def from_rank_zero(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
         """Return the numbers that the leader finds; nobody else looks."""
         if self.size == 1:
             return dict(find())
         # Python's JSON has NaN and infinities.
-        return json.loads(self.tell(json.dumps(dict(find())).encode() if self.leads else b""))
+        return json.loads(
+            self.broadcast(json.dumps(dict(find())).encode() if self.is_rank_zero else b"")
+        )
 
     def align(self, module: nn.Module) -> None:
         """Give every process the leader's weights and buffers."""
@@ -103,7 +104,7 @@ class ProcessGroup:
             distributed.broadcast(value, 0)
 
 
-def crew() -> ProcessGroup:
+def process_group() -> ProcessGroup:
     """Return the processes of which this is one."""
     if not distributed.is_available() or not distributed.is_initialized():
         return ProcessGroup()
@@ -118,32 +119,32 @@ def joined(device: str) -> Generator[ProcessGroup]:
         device: `learn.device`; a GPU each where that is wanted and there is one.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
-        yield crew()
+        yield process_group()
         return
     on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
     try:
-        yield crew()
+        yield process_group()
     finally:
         distributed.destroy_process_group()
 
 
-def tell_tensors(own: ProcessGroup, content: Any) -> Any:
+def broadcast_tensors(own: ProcessGroup, content: Any) -> Any:
     """Return tensors by group and name, and a JSON document, or None, as the leader has them.
 
     Args:
-        own: the crew.
+        own: the process group.
         content: of the leader: a checkpoint as `read_checkpoint` returns it.
     """
     from kinemill.train.checkpoint import packed, unpacked
 
     if own.size == 1:
         return content
-    state = json.dumps(content[1] if content else None).encode() if own.leads else b""
-    told: Any = json.loads(own.tell(state))
+    state = json.dumps(content[1] if content else None).encode() if own.is_rank_zero else b""
+    told: Any = json.loads(own.broadcast(state))
     if told is None:
         return None
-    tensors = own.tell(packed(content[0]) if own.leads else b"")
+    tensors = own.broadcast(packed(content[0]) if own.is_rank_zero else b"")
     return unpacked(tensors), told

@@ -20,7 +20,7 @@ from kinemill.task.protocols import Progress, Tracker
 from kinemill.train.amp import scaler_of
 from kinemill.train.batches import Batches, member_seed
 from kinemill.train.checkpoint import Kept, is_due, read_checkpoint, write_checkpoint
-from kinemill.train.ddp import crew, tell_tensors
+from kinemill.train.ddp import broadcast_tensors, process_group
 from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
 from kinemill.train.nan_diagnosis import Suspect
@@ -105,7 +105,7 @@ def fit(
         if state.step % learn.eval_every == 0 or state.step == learn.steps:
             _evaluate(training, objective, learn, tracker, watch)
             progress.say(f"step {state.step}/{learn.steps}: {_note(state)}")
-        if is_due(state.step, state.step - 1, learn) and crew().leads:
+        if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:
             state.seconds = time.monotonic() - began
             write_checkpoint(folder, *training.to_checkpoint(), Kept.of(learn))
     state.seconds = time.monotonic() - began
@@ -131,7 +131,7 @@ def batches_of(objective: Objective, learn: Learn) -> Batches:
 
 def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progress) -> Training:
     """Return a training at its start, or where the checkpoint in `folder` left it."""
-    own = crew()
+    own = process_group()
     own.align(module)
     training = Training(
         module,
@@ -140,7 +140,9 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
         scaler_of(learn.amp, next(module.parameters()).device),
         State(pieces=learn.accumulate),
     )
-    saved = tell_tensors(own, read_checkpoint(folder, progress.say) if own.leads else None)
+    saved = broadcast_tensors(
+        own, read_checkpoint(folder, progress.say) if own.is_rank_zero else None
+    )
     if saved is not None:
         training.restore(*saved)
         progress.say(f"going on from the checkpoint at step {training.state.step}")
@@ -163,7 +165,7 @@ def _evaluate(
     with average.applied() if average is not None else nullcontext():
         module.eval()
         try:
-            errors = crew().found(objective.evaluate)
+            errors = process_group().from_rank_zero(objective.evaluate)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -16,7 +16,7 @@ from kinemill.task.learn import Learn
 from kinemill.task.protocols import Progress
 from kinemill.train.amp import LEAST_SCALE, in_precision, lowered
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
-from kinemill.train.ddp import crew
+from kinemill.train.ddp import process_group
 from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.precision import multiplied, probe
@@ -87,7 +87,7 @@ class Steps:
         state = self.training.state
         how = state.matmul or "highest"
         # One that began alone may go on in several processes, whose gradients are to be added up.
-        make = as_program if state.compiled and crew().size == 1 else one_by_one
+        make = as_program if state.compiled and process_group().size == 1 else one_by_one
         update = make(self.training, self.objective, self.learn)
 
         def multiplying(batch: Tensor, step: int) -> float:
@@ -106,7 +106,7 @@ class Steps:
         state.compiled = is_to_be_compiled(self.training, self.objective, learn, piece)
         if learn.matmul != "auto":
             state.matmul = learn.matmul
-        elif learn.deterministic or self.parts or crew().size > 1:
+        elif learn.deterministic or self.parts or process_group().size > 1:
             # Which is faster is a matter of the clock, and of each process for itself.
             state.matmul = "highest"
         else:
@@ -124,7 +124,7 @@ def reason_against(training: Training, objective: Any, learn: Learn) -> str | No
         return "of an ensemble"
     if drops or not objective.steady:
         return "that changes from step to step (drop-out, growth, noise, sampling)"
-    if training.state.pieces > 1 or crew().size > 1:
+    if training.state.pieces > 1 or process_group().size > 1:
         return "of several micro-batches (learn.accumulate) or processes (compute)"
     if learn.amp != "off":
         return "in mixed precision (learn.amp)"
@@ -173,7 +173,7 @@ def as_program(training: Training, objective: Any, learn: Learn) -> Update:
 def one_by_one(training: Training, objective: Any, learn: Learn) -> Update:
     """Return the update as torch does it, one operation after the other."""
     module, optimizer, scaler = training.module, training.optimizer, training.scaler
-    gradient, own = gradient_of(training, objective), crew()
+    gradient, own = gradient_of(training, objective), process_group()
 
     def update(batch: Tensor, step: int) -> float:
         for group in optimizer.param_groups:
@@ -207,7 +207,7 @@ def gradient_of(training: Training, objective: Any) -> Callable[[Tensor, int], T
     each. With several processes a batch is split among them in the same way.
     """
     device, scaler = next(training.module.parameters()).device, training.scaler
-    pieces, own = training.state.pieces, crew()
+    pieces, own = training.state.pieces, process_group()
     parameters = list(training.module.parameters())
 
     def whole(batch: Tensor, step: int) -> Tensor:

@@ -32,10 +32,10 @@ class Supervised(Learn):
             BadInput: a split is empty or its episodes too short; the model to start from is of
                 another layout; `freeze` names nothing.
         """
-        return self.preparing()(self, task, (dataset, training_set), device, start)
+        return self.setup_function()(self, task, (dataset, training_set), device, start)
 
     @abstractmethod
-    def preparing(self) -> Any:
+    def setup_function(self) -> Any:
         """Return the function that makes what `prepare` returns; torch is imported only now."""
 
     def train(self, task: Any, data: Any, bench: TrainingContext) -> Trained:

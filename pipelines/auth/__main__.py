@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kinemill.store.home import Home
-from kinemill.store.locks import whoever
+from kinemill.store.locks import current_user
 from kinemill.task import list_tasks
 from kinemill.tracking.database import artifact_root, prepare_mlflow, tracking_uri
 from pipelines.auth.dagster_site import DagsterSite
@@ -106,7 +106,7 @@ def _rules(home: Home, site: Site, wanted: argparse.Namespace) -> Rules:
     return Rules(
         site,
         Users(home),
-        whoever(),
+        current_user(),
         home_token(home),
         hosts=HERE | {urlsplit(name).hostname or name for name in wanted.name},
         origins=frozenset(name for name in wanted.name if "://" in name),

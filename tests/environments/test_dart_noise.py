@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from kinemill.environments._dart_noise import Unsteady
+from kinemill.environments._dart_noise import DartNoise
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.errors import BadInput
 from kinemill.task import load_task
@@ -31,7 +31,7 @@ class Bench(gymnasium.Env):
 
 def told(seed, spread, rows=4000):
     bench = Bench()
-    unsteady = Unsteady(bench, spread)
+    unsteady = DartNoise(bench, spread)
     unsteady.reset(seed=seed)
     for _ in range(rows):
         unsteady.step(np.array([0.0, 0.5]))
@@ -73,4 +73,4 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
 
 def test_choices_cannot_be_carried_out_unsteadily():
     with pytest.raises(BadInput, match="actions are Discrete"):
-        Unsteady(gymnasium.make("CartPole-v1"), 0.1)
+        DartNoise(gymnasium.make("CartPole-v1"), 0.1)

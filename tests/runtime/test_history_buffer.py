@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from kinemill.runtime.history_buffer import Remembered
+from kinemill.runtime.history_buffer import HistoryBuffer
 
 
 def test_a_reader_sees_the_rows_of_one_moment_while_another_thread_writes():
     history, rounds = 50, 3000
-    kept = Remembered(history, 1)
+    kept = HistoryBuffer(history, 1)
     for step in range(history):
         kept.add(np.full(1, step, np.float32), np.full(1, step, np.float32))
     done = threading.Event()
@@ -34,7 +34,7 @@ def test_a_reader_sees_the_rows_of_one_moment_while_another_thread_writes():
 
 
 def test_threads_that_write_lose_no_row():
-    kept = Remembered(4000, 1)
+    kept = HistoryBuffer(4000, 1)
     action = np.zeros(1, np.float32)
 
     def write(number):

@@ -15,7 +15,7 @@ from kinemill.errors import BadInput
 from kinemill.store import fault_injection
 from kinemill.task.protocols import NullReporter
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
-from kinemill.train.ddp import ProcessGroup, crew, joined
+from kinemill.train.ddp import ProcessGroup, joined, process_group
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
 
@@ -142,11 +142,11 @@ def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, b
 
 
 def test_a_process_by_itself_is_a_crew_of_one():
-    assert crew() == ProcessGroup(0, 1)
+    assert process_group() == ProcessGroup(0, 1)
     batch = torch.arange(6).view(2, 3)
-    assert crew().share(batch)[0] == 0
-    assert torch.equal(crew().share(batch)[1], batch)
-    assert crew().tell(b"word") == b"word"
+    assert process_group().share(batch)[0] == 0
+    assert torch.equal(process_group().share(batch)[1], batch)
+    assert process_group().broadcast(b"word") == b"word"
 
 
 def test_shares_are_whole_and_in_order():

@@ -30,7 +30,7 @@ _VARIED = (  # of a model, what mass, friction and gain change
 )
 
 
-class Stepping(Protocol):
+class BipedPhysics(Protocol):
     """What moves bipeds.
 
     Attributes:

@@ -20,7 +20,7 @@ from kinemill.environments.kinds._biped import (
     STANCE,
     STEP,
 )
-from kinemill.environments.kinds._stepping import Stepping, Threads
+from kinemill.environments.kinds._stepping import BipedPhysics, Threads
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -51,7 +51,7 @@ class Walkers:
     """
 
     def __init__(
-        self, count: int, rows: int, physics: Callable[[int, int], Stepping] = Threads
+        self, count: int, rows: int, physics: Callable[[int, int], BipedPhysics] = Threads
     ) -> None:
         import mujoco
 

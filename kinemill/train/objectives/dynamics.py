@@ -101,7 +101,7 @@ class Dynamics(Supervised):
         ahead = known | {"verify.horizon": task.verify.horizon}
         return {"train": window, "validation": window, "test": ahead}
 
-    def preparing(self) -> Any:
+    def setup_function(self) -> Any:
         """Return what prepares a training."""
         from kinemill.train.objectives._dynamics_setup import prepare
 

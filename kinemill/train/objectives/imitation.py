@@ -85,7 +85,7 @@ class Imitation(Demonstrated):
         images, texts = ([name for name in names if role[name] == one] for one in MEDIA)
         return numbers, images, texts
 
-    def preparing(self) -> Any:
+    def setup_function(self) -> Any:
         """Return what prepares a training."""
         from kinemill.train.objectives._bc_setup import prepare
 

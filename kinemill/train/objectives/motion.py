@@ -194,7 +194,7 @@ class Motion(Demonstrated):
                 found |= {name: joint} if joint else {}
         return found
 
-    def preparing(self) -> Any:
+    def setup_function(self) -> Any:
         """Return what prepares a training."""
         from kinemill.train.objectives._gait_setup import prepare
 

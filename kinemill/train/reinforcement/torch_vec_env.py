@@ -42,7 +42,7 @@ class AdaptedRows:
         """Begin an episode in each row; return observations (B, E) and masks."""
         seen, masks = self._rows.reset(seeds)
         self._carry = [self._zeros(one, len(seen)) for one in self._adapters]
-        return self._adapted(seen, np.ones(len(seen), bool)), masks
+        return self._adapt(seen, np.ones(len(seen), bool)), masks
 
     @torch.no_grad()
     def step(self, actions: Any) -> Any:
@@ -52,19 +52,19 @@ class AdaptedRows:
             given = adapter.act(given)
         seen, rewards, dones, infos, masks = self._rows.step(given.numpy())
         if not dones.any():
-            return self._adapted(seen, dones), rewards, dones, infos, masks
+            return self._adapt(seen, dones), rewards, dones, infos, masks
         last = seen.copy()
         for row in np.flatnonzero(dones):
             last[row] = infos[row]["terminal_observation"]
         before = self._carry
-        ended = self._adapted(last, np.zeros(len(seen), bool))
+        ended = self._adapt(last, np.zeros(len(seen), bool))
         for row in np.flatnonzero(dones):
             infos[row]["terminal_observation"] = ended[row]
         self._carry = before
-        return self._adapted(seen, dones), rewards, dones, infos, masks
+        return self._adapt(seen, dones), rewards, dones, infos, masks
 
     @torch.no_grad()
-    def _adapted(self, seen: Any, first: Any) -> Any:
+    def _adapt(self, seen: Any, first: Any) -> Any:
         now, begins = torch.from_numpy(seen), torch.from_numpy(first.astype(np.float32))[:, None]
         after = list[tuple[Tensor, ...]]()
         for adapter, carry in zip(self._adapters, self._carry, strict=True):
