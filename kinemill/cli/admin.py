@@ -1,4 +1,4 @@
-"""Administration of a home: repairs that no other command makes."""
+"""Commands that repair a home."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Alerts: who hears of what, what waits to be sent, and trying it."""
+"""`kinemill alerts`: list the receivers and the queue, or send a test alert."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from kinemill.cli.output import Json, document, news, table
 
 Action = Literal["show", "test"]
 _FAILED = 1
-_HOW = "nobody hears of anything: write alerts.yaml into the home, as docs/operations.md says"
+_HOW = "no alert is sent: write alerts.yaml into the home, see docs/operations.md"
 
 
 def alerts(

@@ -1,4 +1,4 @@
-"""The command line as a whole: its commands, and what an error looks like."""
+"""The command line: all commands, and the report of an error."""
 
 import sys
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`kinemill rollout TASK --expert`: demonstrations, as logs to learn from."""
+"""`kinemill rollout TASK --expert`: record demonstrations as logs."""
 
 from pathlib import Path
 from typing import Any

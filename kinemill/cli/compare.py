@@ -1,4 +1,4 @@
-"""Comparing: two versions side by side, as a table and as a page."""
+"""`kinemill compare`: two versions on the same test split, as a table and a page."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""A running Dagster, spoken to over GraphQL as its web pages do: no Dagster is imported for it.
+"""Client of a running Dagster server, over GraphQL; imports no Dagster.
 
 Its address is `KINEMILL_URL`, else what `kinemill up` of this home wrote down. `KINEMILL_TOKEN` is
 sent along as a bearer token where it is set, to the servers of this home else the home's own token.
@@ -26,7 +26,7 @@ _REFUSED, _CAUGHT = {401, 403}, 500  # the second with an answer, of an error th
 
 
 class NoServer(BadInput):
-    """No Dagster answers; a person has to start one or say where it is."""
+    """No Dagster server answers; start one or set its address."""
 
 
 class Server:
@@ -43,7 +43,7 @@ class Server:
         """Ask a GraphQL question; return what it answers under `data`.
 
         Raises:
-            NoServer: nobody answers there.
+            NoServer: no server answers there.
             KinemillError: somebody does, but not to this.
         """
         found = fetch(f"{self.url}/graphql", {"query": query, "variables": variables})
@@ -89,7 +89,7 @@ def find_server() -> Server:
     _check_databases(home)
     if url := _written(home).get("Dagster"):
         return Server(url)
-    raise NoServer(home.root, "is served by no Dagster", fix=_HOW)
+    raise NoServer(home.root, "no Dagster server is running for this home", fix=_HOW)
 
 
 def _check_databases(home: Home) -> None:
@@ -122,7 +122,7 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the JSON that an address answers with, to `body` by POST or without one by GET.
 
     Raises:
-        NoServer: nobody answers there.
+        NoServer: no server answers there.
         KinemillError: what answers refuses, or is something else.
     """
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -141,7 +141,7 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         raise _refusal(url, error.code, said.decode(errors="replace")) from error
     except (urllib.error.URLError, OSError) as error:
         why = getattr(error, "reason", error)
-        raise NoServer(url, f"nobody answers there ({why})", fix=_HOW) from error
+        raise NoServer(url, f"does not answer ({why})", fix=_HOW) from error
     except ValueError as error:
         raise KinemillError(url, "answers, but not as Dagster does", fix=_HOW) from error
 
@@ -156,7 +156,7 @@ def _own_token(url: str) -> str | None:
     try:
         return (home.dagster / "servers" / TOKEN).read_text(encoding="ascii")
     except (FileNotFoundError, PermissionError):
-        return None  # the server tells what it wants
+        return None  # the server reports what it requires
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

@@ -1,4 +1,4 @@
-"""Data: reading logs into the store, trying them before, reading them again, forgetting them."""
+"""Data commands: ingest, check, reprocess and forget logs."""
 
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def check(
 
 
 def _tell_ignored(ignored: dict[str, str]) -> None:
-    """Say which files were left alone and why, so that nobody waits for them."""
+    """Report which files were not read, and why."""
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
         names.setdefault(why, []).append(spell_name(name))
@@ -207,7 +207,7 @@ def _agree(task: str, member: Any, used: list[dict[str, Any]], *, agreed: bool) 
     """Ask before what cannot be undone.
 
     Raises:
-        BadInput: there is nobody to ask.
+        BadInput: stdin is not a terminal.
     """
     from kinemill.errors import BadInput
 

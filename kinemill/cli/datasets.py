@@ -1,4 +1,4 @@
-"""Datasets: the versions of a task, what two of them differ in, and lineage in both directions."""
+"""Dataset commands: versions of a task, their differences, and lineage in both directions."""
 
 import re
 from typing import Annotated, Any

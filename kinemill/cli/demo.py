@@ -1,4 +1,4 @@
-"""The demo's own business: logs of a simulated robot, and forgetting what was made of them."""
+"""Helpers of `kinemill demo`: write the simulated logs, delete the results of earlier demos."""
 
 import shutil
 
@@ -7,7 +7,7 @@ from kinemill.task import Task
 
 
 def write(task: Task, home: Home) -> bool:
-    """Write the demo's logs unless they are there; tell whether any were written."""
+    """Write the demo's logs unless they exist; return whether any were written."""
     from kinemill.sim import write_logs
 
     folder = home.logs(task.name)
@@ -18,7 +18,7 @@ def write(task: Task, home: Home) -> bool:
 
 
 def forget(home: Home, task: str) -> None:
-    """Delete all that was made of a task: logs, outcomes, trainings, references and versions."""
+    """Delete all results of a task: logs, artifacts, trainings, references and versions."""
     folders = [home.logs(task), home.runs / task, home.dagster / "trainings" / task]
     folders += [home.store / "members" / task, home.dagster / "refs" / "latest" / task]
     folders += [home.root / "tune" / task]

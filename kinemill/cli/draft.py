@@ -1,4 +1,4 @@
-"""A new task, drafted from the columns of a log."""
+"""`kinemill new`: draft a task file from the columns of a log."""
 
 import re
 from pathlib import Path

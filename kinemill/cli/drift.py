@@ -1,4 +1,4 @@
-"""Drift: does the champion still predict what the robot does?"""
+"""`kinemill drift`: compare the champion's errors on new logs with those at training time."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,4 +1,4 @@
-"""A chain on made-up logs: in a home of its own, so that no real data or model is touched."""
+"""`kinemill run --dummy`: run the pipeline on synthetic logs, in a separate home."""
 
 import json
 import os

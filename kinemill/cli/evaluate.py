@@ -1,4 +1,4 @@
-"""Evaluating: how good a model is on any logs, beside simple models and the champion."""
+"""`kinemill evaluate`: measure a model on logs, next to references and the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path

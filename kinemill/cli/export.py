@@ -1,4 +1,4 @@
-"""Exporting: a model as a folder that runs anywhere; episodes for other programs."""
+"""Export commands: a model to a folder that runs anywhere, episodes to other file formats."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What `kinemill doctor` looks at, one function a question."""
+"""The checks of `kinemill doctor`, one function each."""
 
 import os
 import platform
@@ -108,7 +108,7 @@ def _alerts(home: Home) -> Finding:
     except KinemillError as error:
         return Finding("alerts", False, str(error), "docs/operations.md says how to write it")
     if found is None:
-        return Finding("alerts", None, "nobody hears of failures", "write alerts.yaml")
+        return Finding("alerts", None, "none: failures are not reported", "write alerts.yaml")
     return Finding("alerts", ok=True, found=f"{len(list(found.named()))} receivers")
 
 

@@ -1,4 +1,4 @@
-"""What became of logs, for people: a line for each, under it what is wrong and what to do."""
+"""Tables of log results: one line per log, then its problems and their fixes."""
 
 import shutil
 import textwrap

@@ -1,4 +1,4 @@
-"""Keeping a home: room in it, backups of it, and new versions of what it is kept with."""
+"""Maintenance commands of a home: gc, backup, restore and upgrade."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The metrics of a run: from the folder of its training, or from MLflow where that is not at hand.
+"""Metrics of a run: from the folder of its training, or from MLflow where there is no such folder.
 
 The folder has each number as soon as it is made; MLflow has it 5 s later, and for good.
 """

@@ -1,4 +1,4 @@
-"""Which model a command is about: TASK, TASK@alias, TASK:version, or a folder with its files."""
+"""Model references on the command line: TASK, TASK@alias, TASK:version, or a model folder."""
 
 import re
 from collections.abc import Callable

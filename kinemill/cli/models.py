@@ -1,4 +1,4 @@
-"""Models: what is registered, how good it is, and why it did or did not become champion."""
+"""`kinemill models` and `kinemill show`: registered versions, their errors and gate results."""
 
 import re
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What commands write: one JSON document or a table on stdout, news on stderr."""
+"""Output of commands: one JSON document or a table on stdout, messages on stderr."""
 
 import json
 import math
@@ -73,7 +73,7 @@ def document(value: Mapping[str, Any]) -> None:
 
 
 def news(message: str) -> None:
-    """Tell something on stderr."""
+    """Write a message to stderr."""
     typer.echo(message, err=True)
 
 
@@ -89,7 +89,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for row in rows:
         drawn.add_row(*(_drawn(cell) for cell in row))
     console = Console()
-    if not console.is_terminal:  # of a file or a pipe nobody knows how wide it is
+    if not console.is_terminal:  # a file or a pipe has no width
         console.width = max(console.width, PIPED)
     console.print(drawn)
 

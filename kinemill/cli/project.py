@@ -1,4 +1,4 @@
-"""The way from the library up to the Dagster project, which it never imports by name."""
+"""Import modules of the Dagster project, which the library never imports by name."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Deciding: why a version is champion or not, and a person's word on who is."""
+"""Gate commands: why, approve, promote, rollback and audit."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Pulling: the champion's files to a folder that a robot loads, swapped when another reigns."""
+"""`kinemill pull` and `kinemill canary`: deliver registered versions to robots."""
 
 import os
 import socket

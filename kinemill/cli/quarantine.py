@@ -1,4 +1,4 @@
-"""The quarantine: what is held back, why, and a person's way to let it through or shut it out."""
+"""`kinemill quarantine`: list held-back recordings, release or reject them."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Closed loop: a controller on the simulated robot, or a policy, its runs written as new logs."""
+"""`kinemill rollout`: run a controller or a policy in closed loop; each run is a new log."""
 
 from dataclasses import dataclass
 from pathlib import Path

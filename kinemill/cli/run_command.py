@@ -1,4 +1,4 @@
-"""Running: the whole chain of a task in this process, and the demo."""
+"""`kinemill run` and `kinemill demo`: run the whole pipeline in this process."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,7 +61,7 @@ def _try(
     *,
     as_json: bool,
 ) -> None:
-    """Run the chain on made-up logs; what comes out need not be good, so the gate may refuse it."""
+    """Run the pipeline on synthetic logs; the model need not be good, so the gate may refuse it."""
     from kinemill.cli.dummy import prepare
 
     task, logs, spelled = prepare(task, settings)
@@ -71,7 +71,7 @@ def _try(
     except typer.Exit as refused:
         if refused.exit_code != _REFUSED:
             raise
-        news("the gate refused a model that learned from made-up logs; the chain is sound")
+        news("the gate refused the model of the synthetic logs; every stage of the pipeline works")
 
 
 def _run(

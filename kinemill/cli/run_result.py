@@ -1,4 +1,4 @@
-"""What `kinemill.run` returns: the document of `kinemill run`, and what came of the run to use."""
+"""The result of `kinemill.run`: the document of `kinemill run`, with model and policy."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

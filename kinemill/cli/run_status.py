@@ -1,4 +1,4 @@
-"""Runs of a Dagster that is up: how they stand, as the document of `kinemill status` tells it."""
+"""Status of runs on a Dagster server, as the document of `kinemill status`."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -98,7 +98,7 @@ def task_of(run: Mapping[str, Any]) -> str:
 
 
 def retry_of(run: Mapping[str, Any]) -> str | None:
-    """Return the run that goes on with a failed one, if there is one."""
+    """Return the run that resumes a failed one, or None."""
     return _tags(run).get(RETRY)
 
 

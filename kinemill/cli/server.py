@@ -1,4 +1,4 @@
-"""The web pages, and who may use them from elsewhere."""
+"""Server commands: serve the web pages, manage their users, write a report."""
 
 import sys
 from pathlib import Path

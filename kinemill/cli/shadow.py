@@ -1,4 +1,4 @@
-"""Shadow: champion and challenger on logs as they arrive, for `kinemill evaluate --shadow`."""
+"""`kinemill evaluate --shadow`: compare champion and challenger on new logs."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ _EVERY = 5.0  # s between looks for new logs
 def run_shadow(
     model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
 ) -> None:
-    """Measure both on the logs that are new, and on those that come, if asked to go on."""
+    """Measure both on the new logs, and with --watch on each log that arrives."""
     from kinemill.cli.model_ref import address_of
     from kinemill.errors import BadInput
     from kinemill.register.shadow_evaluation import shadow

@@ -1,4 +1,4 @@
-"""Simulating: a learned model from the command line, from measured rows or from one state."""
+"""`kinemill simulate`: simulate with a learned model, from a log or from one state."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Runs in a Dagster that is up: started there, and ended; the terminal may be closed meanwhile."""
+"""`kinemill start` and `kinemill cancel`: start and cancel runs on a Dagster server."""
 
 import os
 import time
@@ -218,7 +218,7 @@ def _ended(server: Any, known: dict[str, Any]) -> dict[str, Any]:
         time.sleep(_LOOK_EVERY)
         known = run_status.look_up(server, known["runId"])
     if run_status.status_of(known) not in run_status.ENDED:
-        news(f"it was told to end {_PATIENCE:g} s ago and has not yet; kinemill status shows it")
+        news(f"still running {_PATIENCE:g} s after the cancel request; kinemill status shows it")
     return known
 
 

@@ -1,4 +1,4 @@
-"""Runs in a Dagster that is up: how they stand, and their numbers while they come."""
+"""`kinemill status` and `kinemill metrics`: runs on a Dagster server and their metrics."""
 
 import itertools
 import json
@@ -138,7 +138,7 @@ def _follow(server: Any, known: dict[str, Any], numbers: Any, *, as_json: bool) 
             known = run_status.look_up(server, known["runId"])
     ended = run_status.document_of(server, known)
     if again := run_status.retry_of(known):
-        news(f"another attempt goes on with it: kinemill metrics {again[:_SHORT]} --follow")
+        news(f"another attempt resumed it: kinemill metrics {again[:_SHORT]} --follow")
     more = ended["error"] or ended["model"]
     news(f"run {known['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
 

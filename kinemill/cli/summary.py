@@ -1,4 +1,4 @@
-"""The tables of a run: how much data, how good, how fast, and what the gate said."""
+"""Tables of a finished run: data, errors, latency and gate results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _BESIDE = ("champion", "persistence")  # of dynamics, beside the model and the b
 
 
 def run_summary(found: dict[str, Any], verified: dict[str, Any]) -> None:
-    """Print the document of `run` for a person, and what verification found beside it.
+    """Print the document of `run` as tables, with the results of the verification.
 
     Args:
         found: the document.

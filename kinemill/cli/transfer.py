@@ -1,4 +1,4 @@
-"""`kinemill transfer TASK`: trained under one variant of the environment, tested under another."""
+"""`kinemill transfer`: train under one environment variant, test under the others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tuning: a search for better settings of a task."""
+"""`kinemill tune`: search for better settings of a task."""
 
 import json
 from pathlib import Path

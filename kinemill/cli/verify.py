@@ -1,4 +1,4 @@
-"""Verifying: a model folder, wherever it comes from, tried without the data it was made of."""
+"""`kinemill verify`: check an exported model folder without its training data."""
 
 from pathlib import Path
 from typing import Annotated, Any

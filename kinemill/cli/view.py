@@ -1,4 +1,4 @@
-"""Looking at data: a page of one recording or episode, for any browser, offline."""
+"""`kinemill view`: plot a recording or an episode on an offline HTML page."""
 
 from pathlib import Path
 from typing import Annotated, Any
