@@ -1,0 +1,76 @@
+"""The tutorials, run block by block as a reader would run them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+BLOCK = re.compile(
+    r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<code>.*?)^```$", re.M | re.S
+)
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Return (language, title, code) of the blocks of a tutorial, in order."""
+    text = (ROOT / "docs/tutorials" / page).read_text()
+    return [(m["language"], m["title"] or "", m["code"]) for m in BLOCK.finditer(text)]
+
+
+def follow(page: str, folder: Path, environment: dict[str, str]) -> None:
+    """Run the shell and Python blocks of a page in `folder`, and write the files that it shows."""
+    commands = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{commands}:{os.environ['PATH']}",
+        "KINEMILL_HOME": str(folder / "home"),
+        **environment,
+    }
+    for language, title, code in blocks(page):
+        if title:
+            (folder / title).write_text(code)
+        elif language in {"sh", "python"}:
+            run = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
+            done = subprocess.run(
+                [*run, code],
+                check=False,
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_first_champion(tmp_path):
+    follow("first-champion.md", tmp_path, {"KINEMILL_TASKS": str(ROOT / "tasks")})
+
+
+@pytest.mark.slow
+def test_own_robot(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    follow("own-robot.md", tmp_path, {"KINEMILL_TASKS": str(tmp_path / "tasks")})
+    assert "role: state" in (tmp_path / "tasks/my_robot.yaml").read_text()
+
+
+@pytest.mark.parametrize("page", ["first-champion.md", "own-robot.md"])
+def test_every_shell_and_python_block_is_recognized(page):
+    text = (ROOT / "docs/tutorials" / page).read_text()
+    assert len(blocks(page)) == text.count("\n```") / 2
+    for language, _, code in blocks(page):
+        if language == "python":
+            compile(code, page, "exec")
+
+
+def test_the_task_of_the_tutorial_is_valid(tmp_path):
+    from kinemill.task import load_task
+
+    code = next(code for _, title, code in blocks("own-robot.md") if title)
+    (tmp_path / "my_robot.yaml").write_text(code)
+    task = load_task(tmp_path / "my_robot.yaml")
+    assert (list(task.states), list(task.actions)) == (["angle", "velocity"], ["torque"])
