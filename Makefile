@@ -29,7 +29,7 @@ test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
 	$(BIN)/python -m pytest -m 'not net'
 
 docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'open site/index.html, or with search: $(BIN)/python -m http.server -d site'
 
 $(DOCS_STAMP): $(STAMP)
