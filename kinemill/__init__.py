@@ -1,7 +1,7 @@
-"""From robot logs to verified, versioned simulators: the library behind the `kinemill` command.
+"""kinemill: turn robot logs into verified, versioned dynamics models and policies.
 
 `kinemill.load_task` reads a task file, `kinemill.run` does what `kinemill run` does, and
-`kinemill.runtime.load` runs what came out. Nothing heavy is imported before it is used.
+`kinemill.runtime.load` loads the exported model. Heavy dependencies are imported on first use.
 """
 
 import importlib
@@ -24,19 +24,19 @@ def run(
     logs: str | Path | None = None,
     **objects: Any,
 ) -> Any:
-    """Run the whole chain of a task in this process; see `kinemill.cli.run_result.Run`.
+    """Run the pipeline of a task in this process; see `kinemill.cli.run_result.Run`.
 
-    What comes back is the document of `kinemill run`, a dict, with `.model`, and of a policy with
-    `.policy`, `.metrics` and `.rollout()`.
+    The result is the JSON document of `kinemill run` as a dict with `.model`, and for a policy
+    with `.policy`, `.metrics` and `.rollout()`.
 
     Args:
         task: name of a task, or path of its file.
         overrides: dotted key to value, such as `{"learn.model.type": "mlp"}`.
         logs: folder with new logs; default: the task's drop folder.
-        objects: of reinforcement, in the place of names: `environment`, `wrappers`, `model`,
-            `callbacks`. Such a run ends with the exported policy and registers nothing.
+        objects: Python objects for reinforcement learning instead of names: `environment`,
+            `wrappers`, `model`, `callbacks`. Such a run exports the policy and registers nothing.
     """
-    # By name, since stages import this package and may not thereby import what lies above them.
+    # Imported by name: stages import this package and must not import higher layers with it.
     returned = importlib.import_module("kinemill.cli.run_result")
     if objects:
         return returned.run_with_objects(task, dict(overrides or {}), **objects)

@@ -1,4 +1,4 @@
-"""The one family of errors: each says where, what was found, what was expected and what to do."""
+"""Base classes of all errors: where, what was found, what was expected and how to fix it."""
 
 import traceback
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class KinemillError(Exception):
-    """Something a person has to act on.
+    """An error that the user has to act on.
 
     Args:
         where: file, row, channel or setting at fault.
@@ -17,7 +17,7 @@ class KinemillError(Exception):
     """
 
     exit_code = 3
-    # What a run that ended in this error came to, in the form that `--json` prints.
+    # The result of a run that ended in this error, as `--json` prints it.
     document: dict[str, Any] | None = None
 
     def __init__(
@@ -32,18 +32,18 @@ class KinemillError(Exception):
         super().__init__("; ".join(parts))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel from process to process as it is, whatever it was made with."""
+        """Pickle the error with its attributes, whatever the constructor of a subclass takes."""
         return _again, (type(self), self.args, self.__dict__)
 
 
 class BadInput(KinemillError):
-    """A command, setting or argument that cannot be used as it stands."""
+    """A command, setting or argument is invalid."""
 
     exit_code = 2
 
 
 class TaskError(BadInput):
-    """A task file that does not say what it must, with every problem listed."""
+    """A task file is invalid; every problem is listed."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -51,17 +51,17 @@ class TaskError(BadInput):
 
 
 class BadLog(BadInput):
-    """A raw log, or a stretch of it, that cannot be read as the task describes it."""
+    """A raw log, or a part of it, cannot be read as the task describes it."""
 
 
 class Blocked(KinemillError):
-    """A blocking check refused what a stage produced; nothing was handed on."""
+    """A blocking check rejected the output of a stage; no later stage runs."""
 
     exit_code = 1
 
 
 class CorruptArtifact(KinemillError):
-    """A stored file whose bytes no longer match the digest they were published with."""
+    """A stored file no longer matches the digest it was published with."""
 
 
 class TrainingFailed(KinemillError):
@@ -69,21 +69,21 @@ class TrainingFailed(KinemillError):
 
 
 class Diverged(TrainingFailed):
-    """A training whose loss or gradient is not finite any more; there is no model to use."""
+    """The loss or gradient of a training is no longer finite; there is no usable model."""
 
     exit_code = 1
 
 
 class ProcessLost(KinemillError):
-    """A process was ended from outside; another attempt goes on where it was."""
+    """A process was killed; another attempt resumes from its last state."""
 
 
 class Unreachable(KinemillError):
-    """A database or object store that machines share did not answer, or refused."""
+    """A shared database or object store did not respond, or refused the request."""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and what caused it or what it was raised beside."""
+    """Yield an error and all its causes and contexts."""
     seen = set[int]()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:

@@ -1,7 +1,7 @@
-"""The error that ends a process: one line on stderr and the exit code, or a traceback.
+"""Report the error that ends a process: one line on stderr and the exit code, or a traceback.
 
-A full disk, missing access and a damaged database of Dagster show as errors of many libraries; the
-causes that Python keeps with an error, and the files themselves, identify them.
+A full disk, missing permissions and a damaged Dagster database surface as errors of many
+libraries. The exception chain and the files themselves identify them.
 """
 
 import errno
@@ -25,15 +25,15 @@ from kinemill.store.home import Home
 INTERNAL = 3
 _ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FIX = "give this user write access, or set KINEMILL_HOME to a folder that they can write to"
-_WAIT = 5.0  # s that somebody may hold a database
-_DATABASES = {  # of Dagster, by path in its folder: what is lost with it
+_WAIT = 5.0  # s to wait for a database that is locked
+_DATABASES = {  # Dagster databases by path in its folder: what is lost with each
     "history/runs.db": "the list of past runs",
     "history/runs/index.db": "the history of assets and the limits of pools",
     "schedules/schedules.db": "the state of sensors and schedules",
 }
 
 
-_DOCUMENTS = [  # columns with JSON, which Dagster parses when it reads a row
+_DOCUMENTS = [  # JSON columns, which Dagster parses when it reads a row
     ("runs", "run_body"),
     ("event_logs", "event"),
     ("asset_keys", "last_materialization"),
@@ -43,32 +43,32 @@ _DOCUMENTS = [  # columns with JSON, which Dagster parses when it reads a row
     ("job_ticks", "tick_body"),
 ]
 _EMPTY = "it has no tables"  # Dagster creates them with the file
-_LOOK = 0.2  # s that a look at one database takes at most
-_OPERATIONS = 1000  # of SQLite between two looks at the clock
+_LOOK = 0.2  # s, time limit of the check of one database
+_OPERATIONS = 1000  # SQLite operations between two checks of the time limit
 
 
 def report(error: BaseException) -> int:
-    """Write an error to stderr, in one line where its cause is known; return the exit code."""
+    """Write an error to stderr, on one line if its cause is known; return the exit code."""
     known = understood(error)
     if known is not None:
         _write(f"{known}\n")
         return known.exit_code
     text = "".join(traceback.format_exception(error))
-    _write(f"{text}\nThis is a fault in kinemill itself.\n")
+    _write(f"{text}\nThis is a bug in kinemill.\n")
     return INTERNAL
 
 
 def _write(text: str) -> None:
-    """Write to stderr, which may be a file on a full disk; the exit code is to be right anyway."""
+    """Write to stderr. It may be a file on a full disk, which must not change the exit code."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except OSError:  # what is still in its buffer would fail once more when Python ends
+    except OSError:  # flushing the buffer at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def quiet_threads() -> None:
-    """Print no traceback of a thread that ends in a failure which the main thread reports."""
+    """Suppress tracebacks of threads for failures that the main thread reports."""
     threading.excepthook = _of_thread
 
 
@@ -78,7 +78,7 @@ def _of_thread(found: threading.ExceptHookArgs) -> None:
 
 
 def understood(error: BaseException) -> KinemillError | None:
-    """Return the error of ours that describes a failure, or None where kinemill is at fault."""
+    """Return the KinemillError that describes a failure, or None for a bug in kinemill."""
     home = _home()
     if full := full_disk(error, home.root if home else Path.cwd()):
         return full
@@ -90,7 +90,7 @@ def understood(error: BaseException) -> KinemillError | None:
             return BadInput(where, str(one.strerror), fix=_FIX)
         if home and isinstance(one, sqlite3.Error):
             return _of_database(one, home)
-    # Content that is damaged shows as errors of what reads it, JSON for example.
+    # Damaged content raises the errors of its parser, such as JSON.
     return next(damaged_databases(home), None) if home else None
 
 
@@ -102,7 +102,7 @@ def _home() -> Home | None:
 
 
 def _of_database(error: sqlite3.Error, home: Home) -> KinemillError | None:
-    """Return why SQLite could not use a file of the home, as far as the files show it."""
+    """Return why SQLite could not use a file of the home, if the files show a cause."""
     if full := full_system(home.root):
         return full
     if not os.access(home.root, os.W_OK) or "readonly" in str(error):
@@ -111,12 +111,12 @@ def _of_database(error: sqlite3.Error, home: Home) -> KinemillError | None:
 
 
 def check_databases(home: Home) -> None:
-    """Pass if no database of Dagster is found damaged in a look of limited time.
+    """Check the Dagster databases for damage within a time limit per file.
 
-    Hold the lock `dagster`, under which they are created: one in creation is empty for a moment.
+    Hold the lock `dagster`, under which they are created: a new database is briefly empty.
 
     Raises:
-        CorruptArtifact: one is damaged.
+        CorruptArtifact: A database is damaged.
     """
     if database() is not None:
         return
@@ -127,14 +127,14 @@ def check_databases(home: Home) -> None:
 
 
 def damaged_databases(home: Home) -> Iterator[CorruptArtifact]:
-    """Yield an error for each damaged database of Dagster; reads all of them, as after an error."""
+    """Yield an error for each damaged database of Dagster, without a time limit."""
     for path in sorted(home.dagster.rglob("*.db"), key=lambda path: path.name):
         if damage := _damage(home, path):
             yield damage
 
 
 def _damage(home: Home, path: Path, seconds: float = math.inf) -> CorruptArtifact | None:
-    """Return the error for a database that is damaged, as far as `seconds` of reading show it."""
+    """Return the error for a damaged database, or None if `seconds` of reading find no damage."""
     lost = _DATABASES.get(path.relative_to(home.dagster).as_posix())
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as opened:
@@ -142,20 +142,20 @@ def _damage(home: Home, path: Path, seconds: float = math.inf) -> CorruptArtifac
             opened.set_progress_handler(lambda: time.monotonic() > end, _OPERATIONS)
             found = _fault(opened)
             if found == _EMPTY and (lost is None or not _has_history(home)):
-                return None  # the log of a run is created when the run begins, without a lock
+                return None  # run logs are created without a lock when the run begins
     except sqlite3.OperationalError:
-        return None  # it is held, gone meanwhile, or larger than the time allows
+        return None  # it is locked, was removed, or is too large for the time limit
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found is None:
         return None
-    fix = f"restore a backup (kinemill restore), or end kinemill up and move {path.name} "
+    fix = f"restore a backup (kinemill restore), or stop kinemill up and move {path.name} "
     fix += f"with its -wal and -shm to another folder: only {lost or 'the log of one run'} is lost"
     return CorruptArtifact(path, f"the database is damaged ({found})", fix=fix)
 
 
 def _fault(opened: sqlite3.Connection) -> str | None:
-    """Return what is wrong with a database: its pages, its tables, or the JSON in them."""
+    """Return the damage of a database: in its pages, tables, or JSON columns."""
     tables = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     names = [name for (name,) in tables]
     if not names:
@@ -181,6 +181,6 @@ def _is_json(text: bytes | None) -> bool:
 
 
 def _has_history(home: Home) -> bool:
-    """Tell whether runs used this home: they leave references and a log each."""
+    """Return whether runs used this home: each leaves references and a log."""
     logs = (path for path in home.dagster.glob("history/runs/*.db") if path.name != "index.db")
     return any((home.dagster / "refs").rglob("*.json")) or any(logs)

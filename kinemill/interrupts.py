@@ -2,7 +2,7 @@
 
 The command installs `SIGNALS` before it imports anything heavy. Libraries replace signal handlers
 (Dagster does for each run), so the number of the signal comes from `signal.set_wakeup_fd`, which
-records every signal whatever its handler is.
+records every signal independently of its handler.
 """
 
 import contextlib
@@ -22,27 +22,27 @@ from kinemill.errors import causes
 _NAMES = {
     signal.SIGINT: "Ctrl-C",
     signal.SIGTERM: "SIGTERM",
-    signal.SIGHUP: "SIGHUP, as the terminal was closed",
+    signal.SIGHUP: "SIGHUP, because the terminal was closed",
 }
 _KEPT = "complete results are kept, no partial one is published"
 _SHOW_CURSOR = "\x1b[?25h"
-_AGAIN = 0.05  # s until a signal that Python could not raise is sent again
+_AGAIN = 0.05  # s until a signal that Python dropped is sent again
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal asked this process to end.
 
     Args:
-        kept: what the work so far leaves behind, and how to resume; None: the general words.
+        kept_message: message on what is kept, and how to resume; None: the default message.
     """
 
-    def __init__(self, kept: str | None = None) -> None:
-        super().__init__(kept or "")
-        self.kept = kept
+    def __init__(self, kept_message: str | None = None) -> None:
+        super().__init__(kept_message or "")
+        self.kept_message = kept_message
 
 
 class Signals:
-    """The signals that ask this process to end, from `install` on."""
+    """The termination signals of this process, from `install` on."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -56,14 +56,15 @@ class Signals:
         written.setblocking(False)
         signal.set_wakeup_fd(written.detach(), warn_on_full_buffer=False)
         for number in _NAMES:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs ignore some
+            # nohup and background jobs ignore some signals
+            if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._raise)
         sys.unraisablehook = self._unraisable
         self._terminal = _terminal_settings()
 
     @property
     def received(self) -> int | None:
-        """The number of the first signal that asked this process to end, or None."""
+        """The number of the first termination signal, or None."""
         while self._sent is not None and self._number is None:
             try:
                 numbers = self._sent.recv(1)
@@ -76,19 +77,23 @@ class Signals:
     def end(self, error: BaseException) -> int:
         """Report in one line what is kept, restore the terminal, return the exit code.
 
-        From here on a further signal ends the process immediately.
+        After this call a further signal ends the process immediately.
 
         Args:
-            error: what the signal made of the command; a `kept` in its chain is reported.
+            error: the error that ended the command; a `kept_message` in its chain is reported.
         """
         number = self.received or signal.SIGINT
         for one in _NAMES:
             signal.signal(one, lambda *_: os._exit(128 + number))
         _restore(self._terminal)
-        said = [one.kept for one in causes(error) if isinstance(one, Interrupted) and one.kept]
-        kept = said[0] if said else None
+        messages = [
+            one.kept_message
+            for one in causes(error)
+            if isinstance(one, Interrupted) and one.kept_message
+        ]
+        kept_message = messages[0] if messages else None
         begin = "\n" if number == signal.SIGINT and sys.stderr.isatty() else ""  # after the ^C
-        name, text = _NAMES[signal.Signals(number)], kept or f"{_KEPT}; {resume()}"
+        name, text = _NAMES[signal.Signals(number)], kept_message or f"{_KEPT}; {resume()}"
         with contextlib.suppress(OSError):  # the terminal may be gone
             sys.stderr.write(f"{begin}stopped by {name}: {text}\n")
             sys.stderr.flush()
@@ -112,28 +117,28 @@ SIGNALS = Signals()
 
 
 def resume() -> str:
-    """Return the words that name the command which was typed, to run it again."""
+    """Return the hint that repeats the current command line."""
     return f"to continue, run: {shlex.join(['kinemill', *sys.argv[1:]])}"
 
 
 @contextmanager
 def message_on_interrupt(words: Callable[[], str]) -> Generator[None]:
-    """Say what is kept where a signal ends the work within.
+    """Report what is kept if a signal interrupts the block.
 
     Args:
-        words: called when that happens; the innermost ones count.
+        words: returns the message when that happens; the innermost one is used.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        if isinstance(error, Interrupted) and error.kept:
+        if isinstance(error, Interrupted) and error.kept_message:
             raise
         raise Interrupted(words()) from error
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Tell whether a command ended in an error because a signal asked for it."""
-    if isinstance(error, SystemExit):  # Typer's, of a KeyboardInterrupt
+    """Return whether an error of a command was caused by a signal."""
+    if isinstance(error, SystemExit):  # Typer converts a KeyboardInterrupt to it
         return any(isinstance(one, KeyboardInterrupt) for one in causes(error))
     return SIGNALS.received is not None
 
@@ -152,12 +157,13 @@ def _terminal_settings() -> Any:
 
 
 def _restore(settings: Any) -> None:
-    """Give the terminal its echo and its cursor back."""
+    """Restore the echo and the cursor of the terminal."""
     if settings is not None:
         import termios
 
         with contextlib.suppress(termios.error, OSError):
-            if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():  # in the background it would stop
+            # a background process would be stopped here
+            if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
                 termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
     if sys.stderr.isatty():
         sys.stderr.write(_SHOW_CURSOR)

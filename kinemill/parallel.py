@@ -1,7 +1,7 @@
-"""Work on many items by all cores: on threads where they are large, else in processes.
+"""Process many items on all cores: large items on threads, small ones in processes.
 
-Polars, numpy and hashing let other threads run while they look at much. Of a small log most of the
-time is Python's, of which a process runs one thread at a time, however many cores there are.
+Polars, numpy and hashing release the GIL on large data. A small log spends most of its time in
+Python code, where the GIL limits a process to one core.
 """
 
 import os
@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from kinemill.errors import ProcessLost
 from kinemill.process import exit_with_parent, follow, without_ctrl_c
 
-GROUP, GROUP_BYTES = 64, 1 << 28  # items brought to the disk at once, and their bytes
+GROUP, GROUP_BYTES = 64, 1 << 28  # items flushed to disk in one group, and their bytes
 
-THREADS = 4  # large items in memory at a time, at most; polars uses all cores for each
-SMALL = 1 << 20  # bytes; an item of less is a small one
-MANY = 400  # small items from which on it pays to start processes, which takes a second
-_AT_ONCE = 8  # items that a process is handed
-_IDLE = 5.0  # s after which processes without work end
+THREADS = 4  # maximum number of large items in memory; polars uses all cores for each
+SMALL = 1 << 20  # bytes; smaller items are processed in processes
+MANY = 400  # small items above which processes are faster: they take 1 s to start
+_AT_ONCE = 8  # items per call to a process
+_IDLE = 5.0  # s after which idle processes end
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,16 +31,16 @@ R = TypeVar("R")
 def in_groups(
     work: Callable[[T], R], items: Sequence[T], size: Callable[[T], int]
 ) -> Iterator[tuple[list[T], Iterator[R]]]:
-    """Do `work` on all items, and yield groups of them with what came of each.
+    """Call `work` on all items, and yield groups of (item, result) pairs.
 
     Args:
         work: a function of a module, or a `partial` of one; see `in_processes`.
-        items: in groups of as many as are brought to the disk at once, in their order; large ones
-            before small ones where there are many of these.
-        size: bytes of an item.
+        items: yielded in order, grouped for one flush to disk; large items come first if there are
+            many small ones.
+        size: returns the bytes of an item.
 
     Raises:
-        ProcessLost: a process was ended from outside.
+        ProcessLost: A process was killed.
     """
     small = [item for item in items if size(item) < SMALL]
     apart = len(small) >= MANY
@@ -66,9 +66,9 @@ def _grouped(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
 
 
 def on_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """Do `work` on all items on a few threads, in order.
+    """Call `work` on all items on a few threads, in order.
 
-    No more than there are cores: more of them fill more memory at a time, and that costs most.
+    The number of threads is limited to the cores, since each item occupies memory.
     """
     pool = ThreadPoolExecutor(max_workers=min(THREADS, max(2, os.cpu_count() or 1)))
     try:
@@ -78,20 +78,19 @@ def on_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 
 
 def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
-    """Do `work` on all items in a process for each core, in order.
+    """Call `work` on all items in one process per core, in order.
 
-    What it is given, what it returns and what it raises travel from process to process; `work` is a
-    function of a module, or a `partial` of one. The processes end soon after they have no more to
-    do, and as soon as this one ends.
+    Arguments, results and errors are pickled; `work` is a function of a module, or a `partial` of
+    one. Idle processes end after 5 s, and immediately when this process ends.
 
     Raises:
-        ProcessLost: a process was ended from outside.
+        ProcessLost: A process was killed.
     """
     from joblib import Parallel, delayed
 
-    # Of work that an error or a signal ends, joblib counts what was done for nothing.
+    # After an error or a signal, joblib warns about discarded results.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning, r"joblib\.parallel")
-    shared_out: Any = Parallel  # whose types are guessed from its defaults
+    shared_out: Any = Parallel  # pyright infers wrong types from its defaults
     parallel = shared_out(
         n_jobs=-1,
         return_as="generator",
@@ -103,8 +102,8 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
         initargs=(os.getpid(),),
     )
     try:
-        with parallel:  # starts what tracks semaphores, which gives this thread its signals back
-            with without_ctrl_c():  # the threads that start further processes inherit that, too
+        with parallel:  # starts the resource tracker, which unblocks this thread's signals
+            with without_ctrl_c():  # also inherited by the threads that start more processes
                 found = parallel(delayed(work)(item) for item in items)
             yield from found
     except BrokenExecutor as error:
@@ -113,12 +112,12 @@ def in_processes(work: Callable[[T], R], items: Sequence[T]) -> Generator[R]:
 
 @contextmanager
 def worker_pool(count: int) -> Generator[ProcessPoolExecutor]:
-    """Open a pool of processes, each on one thread, which end with this process.
+    """Open a pool of single-threaded processes, which end with this process.
 
-    An error or a signal within ends the processes immediately, whatever they are doing.
+    An error or a signal in the block ends the processes immediately.
 
     Raises:
-        ProcessLost: a process was ended from outside.
+        ProcessLost: A process was killed.
     """
     before = set(active_children())
     pool = ProcessPoolExecutor(
@@ -139,9 +138,9 @@ def worker_pool(count: int) -> Generator[ProcessPoolExecutor]:
 def _lost(what: str) -> ProcessLost:
     return ProcessLost(
         what,
-        "was ended from outside",
+        "was killed",
         expected="memory for a process on each core",
-        fix="run again, which goes on where this ended",
+        fix="run the command again; it resumes where this run ended",
     )
 
 
@@ -151,5 +150,5 @@ def _begin_single(parent: int) -> None:
 
 
 def _begin(parent: int) -> None:
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # it has not been imported yet
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # must be set before polars is imported
     follow(parent)

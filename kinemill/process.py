@@ -1,7 +1,7 @@
-"""Processes that start and end quickly, and end with the one that started them.
+"""Start Python processes quickly, and end child processes with their parent.
 
-`python -m kinemill.process PARENT_PID COMMAND...` becomes COMMAND, which is asked to end (SIGTERM)
-when process PARENT_PID does. Linux alone can do that for a command that is not ours.
+`python -m kinemill.process PARENT_PID COMMAND...` executes COMMAND, which receives SIGTERM when
+process PARENT_PID ends. Only Linux supports this for arbitrary commands.
 """
 
 import atexit
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_EVERY = 1.0  # s, where the kernel does not tell
-_COLLECT = (50_000, 20, 20)  # new objects between looks for unreachable cycles; Python has 700, 10
+_LOOK_EVERY = 1.0  # s, where the kernel cannot notify
+# thresholds of Python's garbage collector; its defaults are 700, 10, 10
+_COLLECT = (50_000, 20, 20)
 
 
 def surroundings() -> dict[str, str]:
-    """Return this environment, with this kinemill on the path and one thread for arithmetic."""
+    """Return the environment variables, with this kinemill on the path and one numeric thread."""
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
@@ -33,11 +34,11 @@ def surroundings() -> dict[str, str]:
 def run_python(
     arguments: Sequence[str], patience: float
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run Python in these surroundings to its end; None if that has not come after `patience` s.
+    """Run Python in these surroundings; return None if it exceeds `patience` s.
 
     Args:
-        arguments: of the command, such as `-c` and code; folders are not searched for modules.
-        patience: s that it may take.
+        arguments: of the command, such as `-c` and code; the working folder is not on the path.
+        patience: time limit, s.
     """
     command = [sys.executable, "-P", *arguments]
     try:
@@ -54,11 +55,10 @@ def run_python(
 
 
 def tune_process() -> None:
-    """Have this process spend less on looking for unreachable cycles, while it imports and ends.
+    """Reduce the time that garbage collection takes during imports and at exit.
 
-    torch, MLflow and Dagster are two million objects that stay: going through them again and again
-    is a third of the time that their import takes, and going through them once more at the end
-    another two seconds.
+    torch, MLflow and Dagster create two million permanent objects. Scanning them repeatedly takes
+    a third of the import time, and once more at exit 2 s.
     """
     gc.set_threshold(*_COLLECT)
     atexit.register(gc.freeze)
@@ -66,9 +66,9 @@ def tune_process() -> None:
 
 @contextmanager
 def without_ctrl_c() -> Generator[None]:
-    """Start processes within that Ctrl-C in a terminal does not reach; this one ends them.
+    """Shield processes that start in this block from Ctrl-C; this process ends them.
 
-    They inherit the signals that this thread blocks. A Ctrl-C meanwhile takes effect at the end.
+    They inherit this thread's blocked signals. A Ctrl-C in the block takes effect at its end.
     """
     from multiprocessing import resource_tracker
 
@@ -80,22 +80,22 @@ def without_ctrl_c() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def process_of(pid: int, said_at: float, apart: float = 60.0) -> Any:
+def process_of(pid: int, said_at: float, tolerance: float = 60.0) -> Any:
     """Return psutil's process `pid` if it is the one that ran at `said_at`, or None.
 
-    A process that started later has only the number of the one that was meant; a zombie has ended.
+    A process that started later only reuses the pid; a zombie counts as ended.
 
     Args:
-        pid: its number.
-        said_at: when somebody said that it runs, or when it started; s since the epoch.
-        apart: seconds that it may seem to have started later than that: clocks are set now and
-            then, and taking a process for dead wrongly would be worse.
+        pid: the process id.
+        said_at: when it was seen running, or when it started; s since the epoch.
+        tolerance: tolerance in s for a later start: clocks can be adjusted, and treating a live
+            process as dead is the worse error.
     """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        young = process.create_time() > said_at + apart
+        young = process.create_time() > said_at + tolerance
         return None if young or process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.NoSuchProcess:
         return None
@@ -107,12 +107,12 @@ def exit_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how)
     else:
         follow(parent)
-    if os.getppid() != parent:  # it ended before we asked to be told
+    if os.getppid() != parent:  # it ended before the notification was registered
         os._exit(1)
 
 
 def follow(parent: int) -> None:
-    """End this process within a second of its parent, whichever thread of that started it."""
+    """End this process within a second of its parent, whichever of its threads started it."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
@@ -123,7 +123,7 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who started it may have been deaf to it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may have ignored SIGTERM
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     exit_with_parent(int(sys.argv[1]), signal.SIGTERM)
     os.execv(sys.argv[2], sys.argv[2:])

@@ -1,8 +1,8 @@
-"""A family of plug-ins: a folder of files, read as a mapping from name to plug-in.
+"""Registry of a plug-in family: a folder of files as a mapping from name to plug-in.
 
-The list of files is the list of choices, so looking at a family imports none of it, and asking for
-one member imports that file alone. Third parties add members through entry points whose group is
-the package name (`kinemill.models`, `kinemill.augment`, ...).
+The file names are the plug-in names. Listing a family therefore imports nothing, and access to one
+member imports only its file. Third parties add members through entry points whose group is the
+package name (`kinemill.models`, `kinemill.augment`, ...).
 """
 
 import difflib
@@ -21,7 +21,7 @@ U = TypeVar("U")
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """Say which known name was probably meant: `did you mean 'gru'?`, or list them all."""
+    """Return a hint for an unknown name: `did you mean 'gru'?`, or the list of all names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -29,12 +29,12 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Read-only mapping from plug-in name to plug-in, importing only the file asked for.
+    """Read-only mapping from plug-in name to plug-in, importing only requested files.
 
     Args:
-        package: dotted name of the folder; its files, leading underscores aside, are the members.
-        what: the word for one member in messages, such as "model".
-        usual: the member that is meant where no name is given, if there is one.
+        package: dotted name of the folder; its files without a leading underscore are the members.
+        what: noun for one member in messages, such as "model".
+        usual: the default member, if any.
     """
 
     def __init__(self, package: str, what: str, usual: str | None = None) -> None:
@@ -42,7 +42,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[U], U]:
-        """Enter the decorated plug-in under `name`; a name taken twice is an error."""
+        """Register the decorated plug-in under `name`; a duplicate name is an error."""
 
         def enter(plugin: U) -> U:
             if name in self._loaded:
@@ -54,7 +54,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _files(self) -> list[str]:
-        # By path: looking for `a.b` through the import system would import `a`, and what it needs.
+        # Search by path: the import system would import the parent package and its dependencies.
         top, *below = self.package.split(".")
         spec = importlib.util.find_spec(top)
         folders = spec.submodule_search_locations if spec else None
@@ -75,10 +75,10 @@ class Registry(Mapping[str, T], Generic[T]):
         return found
 
     def __getitem__(self, name: str) -> T:
-        """Return the plug-in called `name`, importing its file when first asked for.
+        """Return the plug-in called `name`, importing its file on first access.
 
         Raises:
-            BadInput: no such plug-in, or its file registers nothing under its own name.
+            BadInput: The plug-in is unknown, or its file registers nothing under its own name.
         """
         if name not in self._loaded:
             if name in self._files:

@@ -91,7 +91,7 @@ def test_every_error_can_be_sent_to_another_process(error):
 
 
 def test_a_process_that_is_ended_from_outside_is_told_of():
-    with pytest.raises(ProcessLost, match=r"ended from outside; .*run again"):
+    with pytest.raises(ProcessLost, match=r"was killed; .*run"):
         list(in_processes(end, range(20)))
     assert list(in_processes(abs, range(-3, 0))) == [3, 2, 1]  # others take its place
 

@@ -72,7 +72,7 @@ def test_sqlite_on_a_full_file_system_is_a_full_disk(home, monkeypatch):
 def test_what_nobody_understands_is_a_fault_of_kinemill(home, capsys):
     assert understood(ValueError("x")) is None
     assert report(ValueError("x")) == INTERNAL == 3
-    assert "This is a fault in kinemill itself." in capsys.readouterr().err
+    assert "This is a bug in kinemill." in capsys.readouterr().err
 
 
 def database(path):

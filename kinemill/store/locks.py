@@ -184,4 +184,4 @@ def _holder(name: str, path: Path) -> Holder | None:
 def _is_alive(one: Holder) -> bool:
     """Tell whether the process that signed still runs; its number may have gone to another one."""
     signed = datetime.fromisoformat(one.since).timestamp()
-    return process_of(one.pid, signed, apart=2.0) is not None
+    return process_of(one.pid, signed, tolerance=2.0) is not None

@@ -1,4 +1,4 @@
-"""What a task may say: channels, units, and the settings of every stage, with helpful errors."""
+"""Task files: channels, units and the settings of every stage, with errors that name the line."""
 
 from kinemill.task.channels import Channel, Source, rotations
 from kinemill.task.compute import TARGETS, Compute

@@ -18,43 +18,48 @@ from kinemill.registry import nearest
 from kinemill.task.plugins import MEDIA, Settings
 from kinemill.task.units import check_unit, factor, is_derivative
 
-# Columns and entries that stand beside channels in tracks, tables and documents.
+# Names of other columns in tracks, tables and documents; channels cannot use them.
 RESERVED = {"time_s", "episode", "nrmse"}
-_ELEMENTS = 4  # of a quaternion
+_ELEMENTS = 4  # elements of a quaternion
 USUAL = 1e12  # more than any pressure in Pa or count of an encoder
-SQUARED = 1e19  # float32 holds the square of what is less
-MODELED = ("state", "action")  # what models are made of, checks look at, and rows of datasets hold
+SQUARED = 1e19  # float32 can hold the square of any smaller value
+MODELED = ("state", "action")  # the roles that models, checks and dataset rows use
 
 
 class Source(Settings):
-    """A column of a log that may hold the channel: `scale` x value + `offset` is in `unit`."""
+    """A log column that can hold the channel. `scale` x value + `offset` is in `unit`."""
 
-    name: str = Field(description="`state[3]` is an element, `topic.field` a field of a message")
+    name: str = Field(
+        description="column name; `state[3]` is a vector element, `topic.field` a message field"
+    )
     unit: str | None = None  # None: the channel's own unit
-    scale: float = Field(default=1.0, description="of raw values such as encoder ticks; -1 flips")
+    scale: float = Field(
+        default=1.0, description="factor on raw values such as encoder ticks; -1 inverts the sign"
+    )
     offset: float = 0.0
 
     @field_validator("scale")
     @classmethod
     def _not_zero(cls, value: float) -> float:
         if value == 0.0:
-            message = "a scale of 0 leaves nothing of the values"
+            message = "a scale of 0 maps every value to the offset"
             raise ValueError(message)
         return value
 
 
 class ChannelResample(Settings):
-    """How this channel comes to the task's time step, where it differs from `ingest.resample`."""
+    """Resampling of this channel, where it differs from `ingest.resample`."""
 
     method: Literal["linear", "cubic", "hold"] | None = None
     max_gap: PositiveFloat | None = Field(
         default=None,
-        description="longest silence of a signal with stamps of its own that is bridged, s",
+        description="longest gap to interpolate in a signal with its own timestamps, s",
     )
     lead: NonNegativeInt = Field(
         default=0,
-        description="rows of `dt` that this channel is taken later than the others: 1 for an input "
-        "sampled together with the output that it already acts on",
+        description="rows of `dt` by which this channel is shifted: with 1 a row holds its next "
+        "value, for an input sampled at the same time as the output that it already "
+        "affects",
     )
 
 
@@ -78,18 +83,19 @@ def _known_unit(value: Any) -> str:
 
 
 class Channel(Settings):
-    """One signal: what it is, in which unit, and under which names logs carry it."""
+    """One signal: its role, kind and unit, and its column names in logs."""
 
     role: Literal["state", "action", "observation", "reward", "image", "text"]
     kind: Literal["linear", "angle", "coordinate", "quaternion"] = Field(
         default="linear",
-        description="angle: rad, unwrapped; coordinate: where its zero lies is no matter; "
-        "quaternion: four such channels, one after the other, "
-        "are one rotation",
+        description="angle: rad, unwrapped; coordinate: the position of zero is arbitrary; "
+        "quaternion: four consecutive channels form one rotation",
     )
     unit: Annotated[str, BeforeValidator(_known_unit)]
     source: Sources = Field(
-        default=[], description="column names, the first that the log has; default: the own name"
+        default=[],
+        description="column names, the first one present in the log is used; default: "
+        "the channel's name",
     )
     limits: tuple[float, float] | None = Field(
         default=None, description="lowest and highest physical value, in the channel's unit"
@@ -99,14 +105,15 @@ class Channel(Settings):
     )
     resample: Annotated[ChannelResample, BeforeValidator(_as_resample)] = ChannelResample()
     shape: tuple[PositiveInt, PositiveInt, Literal[3]] | None = Field(
-        default=None, description="of an image: height, width, 3 colors; default: as in the log"
+        default=None,
+        description="shape of an image: height, width, 3 colors; default: as in the log",
     )
 
     texts: dict[int, str] = Field(
         default={},
-        description="of a text that the log holds as numbers, such as LeRobot's `task_index`: what "
-        "each means",
-        exclude_if=lambda value: not value,  # so that what others depend on stays as it was
+        description="meaning of each number, for a text that the log stores as numbers, such as "
+        "LeRobot's `task_index`",
+        exclude_if=lambda value: not value,  # keeps the digests of tasks without texts unchanged
     )
 
     @model_validator(mode="before")
@@ -144,10 +151,10 @@ class Channel(Settings):
 
 
 def magnitude(channel: Channel) -> float:
-    """Return the largest |value| that a channel may have, in its unit.
+    """Return the largest allowed |value| of a channel, in its unit.
 
-    Within its limits everything is allowed that float32 can square. A state or action without
-    limits is held to `USUAL`.
+    Any value within the limits is allowed if float32 can hold its square. A state or action
+    without limits is capped at `USUAL`.
     """
     if channel.role not in MODELED:
         return SQUARED
@@ -156,11 +163,11 @@ def magnitude(channel: Channel) -> float:
 
 
 def _unfit_for_role(channel: Channel) -> str | None:
-    """Say which key of a channel makes no sense for its role, if one does not."""
+    """Return a message about the first key that does not apply to the channel's role, or None."""
     role = channel.role
     given = {key for key in ("limits", "derivative_of") if getattr(channel, key)}
     if role not in MODELED and given:
-        return f"`{min(given)}` is for a state or an action; this channel is its {role}"
+        return f"`{min(given)}` is for a state or an action; this channel has the role {role}"
     for key, of in (("shape", "image"), ("texts", "text")):
         if role != of and getattr(channel, key):
             return f"`{key}` is for {'an' if of == 'image' else 'a'} {of}; this channel is a {role}"
@@ -169,12 +176,15 @@ def _unfit_for_role(channel: Channel) -> str | None:
     if channel.unit != "1" or channel.kind != "linear":
         return f"a channel of role {role} has no unit and no kind"
     if channel.resample.method not in {None, "hold"}:
-        return f"between two of role {role} there is no {channel.resample.method}; they are held"
+        return (
+            f"a channel of role {role} cannot be resampled by {channel.resample.method}; "
+            f"expected hold"
+        )
     return None
 
 
 def unit_problem(sources: list[Source], unit: str) -> str | None:
-    """Say which unit of a source does not convert into `unit`, if one does not."""
+    """Return a message about the first source unit that cannot be converted to `unit`, or None."""
     for source in sources:
         if source.unit:
             try:
@@ -191,7 +201,7 @@ def rotations(channels: Mapping[str, Channel]) -> list[tuple[str, ...]]:
 
 
 def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...], str]]:
-    """Return what is wrong with channels: (where, message) for names, parents, cycles and units."""
+    """Return the problems (where, message) of names, parents, cycles and units."""
     problems: list[tuple[tuple[str, ...], str]] = []
     problems += [
         (
@@ -213,7 +223,7 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
                 (where, f"unknown channel {parent!r}; {nearest(parent, list(channels))}")
             )
         elif _in_cycle(name, channels):
-            problems.append((where, f"{name!r} is, over others, the derivative of itself"))
+            problems.append((where, f"{name!r} is indirectly the derivative of itself"))
         elif not is_derivative(channel.unit, channels[parent].unit):
             problems.append(
                 (where, f"{channel.unit} is not {channels[parent].unit} per time ({parent!r})")
@@ -223,11 +233,11 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
 
 def _wrong_name(name: str) -> str | None:
     if name in RESERVED:
-        return f"{name!r} means something else beside channels; name the log's column at `source`"
+        return f"{name!r} is a reserved name; choose another and name the log's column at `source`"
     if not name.isidentifier():
         return (
-            f"{name!r} is no channel name; letters, digits and _ after a letter, and the log's "
-            "column at `source`"
+            f"{name!r} is not a valid channel name: use a letter followed by letters, digits and "
+            f"_; name the log's column at `source`"
         )
     return None
 

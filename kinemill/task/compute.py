@@ -1,8 +1,8 @@
-"""Where a training runs: the settings of each target, which `resources/compute/` starts.
+"""Compute targets: where a training runs. `resources/compute/` starts them.
 
-A target is chosen by `type`, and says how much of a machine, or of several, the training gets. None
-of it changes what is learned from what, so it is no part of any key. Third parties add settings
-through entry points of the group `kinemill.task.compute`, beside the target itself.
+`type` selects a target; its settings limit the resources of the training. They do not affect the
+result, so no cache key contains them. Third parties add settings through entry points of the group
+`kinemill.task.compute`, next to the target itself.
 """
 
 from typing import Annotated, Literal
@@ -17,13 +17,14 @@ TARGETS: "Registry[type[Compute]]" = Registry("kinemill.task.compute", "compute 
 
 
 class Compute(Plugin):
-    """What every target shares."""
+    """Settings common to all targets."""
 
     max_runtime: PositiveFloat = Field(
-        default=3600.0, description="s, then the training is stopped; a rerun goes on from there"
+        default=3600.0,
+        description="time limit of a training, s; a rerun resumes from the last checkpoint",
     )
     run_timeout: PositiveFloat = Field(
-        default=86400.0, description="s from the start of a whole run, all stages, to its end"
+        default=86400.0, description="time limit of a whole run with all stages, s"
     )
 
 
@@ -41,7 +42,8 @@ class Torchrun(Compute):
     type: Literal["torchrun"] = "torchrun"
     processes: PositiveInt = Field(
         default=2,
-        description="that share each batch; with 1 it is plain python: torchrun costs 4 s",
+        description="processes that share each batch; 1 starts plain python, which saves the 4 s "
+        "of torchrun",
     )
 
 
@@ -52,20 +54,20 @@ class Ray(Compute):
     type: Literal["ray"] = "ray"
     address: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="of the cluster, `host:6379`; default: RAY_ADDRESS, else the one on this "
-        "machine",
+        description="address of the cluster, `host:6379`; default: RAY_ADDRESS, else the cluster "
+        "on this machine",
     )
     workers: PositiveInt = Field(default=1, description="processes that share each batch")
-    cpus: PositiveFloat = Field(default=1.0, description="of each worker")
-    gpus: NonNegativeFloat = Field(default=0.0, description="of each worker")
+    cpus: PositiveFloat = Field(default=1.0, description="CPUs of each worker")
+    gpus: NonNegativeFloat = Field(default=0.0, description="GPUs of each worker")
     retries: NonNegativeInt = Field(
         default=1,
-        description="how often workers whose node died are started again, from the last checkpoint",
+        description="restarts after the loss of a node; each resumes from the last checkpoint",
     )
     ingest_from: PositiveInt = Field(
         default=200,
-        description="new logs from which the workers read them; they see the folder of logs, and "
-        "the home or the remote store",
+        description="number of new logs above which the workers ingest them; workers need access "
+        "to the log folder, and to the home or the remote store",
     )
 
 
@@ -75,23 +77,24 @@ class Kubernetes(Compute):
 
     type: Literal["kubernetes"] = "kubernetes"
     image: Annotated[str, LOCAL] = Field(
-        description="that holds kinemill and the project, see deploy/Dockerfile"
+        description="container image with kinemill and the project, see deploy/Dockerfile"
     )
     namespace: Annotated[str, LOCAL] = "default"
     cpus: PositiveFloat = 1.0
     gpus: NonNegativeInt = Field(default=0, description="`nvidia.com/gpu` of the pod")
     memory: str = Field(
-        default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="that the pod may use"
+        default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="memory limit of the pod"
     )
     claim: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="persistent volume claim that holds the home, where it is not in the remote "
-        "store",
+        description="persistent volume claim of the home, if no remote store holds it",
     )
     secrets: Annotated[list[str], LOCAL] = Field(
-        default=[], description="whose entries are environment: passwords of store and database"
+        default=[],
+        description="secrets to expose as environment variables, such as the "
+        "passwords of store and database",
     )
     service_account: Annotated[str | None, LOCAL] = None
     node_selector: Annotated[dict[str, str], LOCAL] = Field(
-        default={}, description="labels of the nodes wanted"
+        default={}, description="labels that a node must have"
     )

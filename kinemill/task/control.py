@@ -1,4 +1,4 @@
-"""The `control` part of a task: what is wanted of the robot, and which controller looks for it."""
+"""The `control` part of a task: the objective for the robot, and its controller."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -27,12 +27,14 @@ def _formula(value: Any) -> str:
 
 
 def _number(value: Any) -> Any:
-    """Work out a formula without names, such as `pi / 2`."""
+    """Evaluate a formula without names, such as `pi / 2`."""
     if not isinstance(value, str):
         return value
     formula = Expression(value)
     if formula.names:
-        message = f"{value!r} is not a number: nobody knows {', '.join(sorted(formula.names))} here"
+        message = (
+            f"{value!r} is not a number: {', '.join(sorted(formula.names))} cannot be used here"
+        )
         raise ValueError(message)
     return float(formula.value({}))
 
@@ -50,13 +52,16 @@ class Controller(Plugin):
     `iterations` times draws plans around it, rolls them out, and updates the plan by their costs.
     """
 
-    samples: PositiveInt = Field(default=256, description="plans tried at once, the last one too")
-    horizon: PositiveInt = Field(default=25, description="steps of `dt` looked ahead")
+    samples: PositiveInt = Field(
+        default=256, description="plans evaluated per iteration, the previous plan included"
+    )
+    horizon: PositiveInt = Field(default=25, description="planning horizon, steps of `dt`")
     knots: PositiveInt | None = Field(
-        default=None, description="of the spline over the horizon; default: one a step"
+        default=None, description="knots of the spline over the horizon; default: one per step"
     )
     spline: Literal["zero", "linear", "cubic"] = Field(
-        default="linear", description="what lies between knots: the last one, a line, or a cubic"
+        default="linear",
+        description="interpolation between knots: hold the last one, linear or cubic",
     )
     iterations: PositiveInt = 1
     noise: PositiveFloat = Field(
@@ -66,16 +71,16 @@ class Controller(Plugin):
         default=1.0,
         gt=0.0,
         le=1.0,
-        description="the noise of plans goes down to this share of it, geometrically: coarse ones "
-        "find a way, fine ones keep an unstable robot where it is",
+        description="the noise of plans decays geometrically to this fraction: large noise "
+        "explores, small noise stabilizes an unstable robot",
     )
 
     @abstractmethod
     def draw(self, plan: Any, iteration: int, random: Any) -> Any:
-        """Draw knots (B, K, A) around a `kinemill.control.plan.Plan`, any size; they are clipped.
+        """Draw knots (B, K, A) around a `kinemill.control.plan.Plan`; the caller clips them.
 
         Args:
-            plan: the best known.
+            plan: the best plan so far.
             iteration: from 0 to `iterations` - 1.
             random: numpy generator.
         """
@@ -89,55 +94,61 @@ CONTROLLERS: Registry[type[Controller]] = Registry("kinemill.control.controllers
 
 
 class Aim(Settings):
-    """A quantity, and where it should be."""
+    """A quantity and its target value."""
 
     of: Formula = Field(description="a channel, a name of `derived`, or a formula of them")
-    target: Number = Field(default=0.0, description="in the quantity's unit; may be `pi`")
+    target: Number = Field(
+        default=0.0, description="target value, in the quantity's unit; `pi` is allowed"
+    )
     kind: Literal["linear", "angle"] | None = Field(
         default=None,
-        description="angle: the short way round; default: as the channel, linear for a formula",
+        description="angle: the error takes the shortest rotation; default: the channel's kind, "
+        "linear for a formula",
     )
 
 
 class Term(Aim):
-    """One term of the cost, in 1/s: it is summed over time."""
+    """One term of the running cost, in 1/s: it is integrated over time."""
 
     shape: Literal["square", "upright", "value", "rate"] = Field(
         default="square",
-        description="of e, the quantity minus its target: e²; upright: 1 - cos e; value: e itself; "
-        "rate: the square of the change per second",
+        description="function of the error e, the quantity minus its target. squared: e²; "
+        "upright: 1 - cos e; value: e; rate: squared change per second",
     )
     weight: float = Field(default=1.0, ge=0.0)
     terminal: float = Field(
-        default=0.0, ge=0.0, description="weight of the same at the end of the horizon, without dt"
+        default=0.0,
+        ge=0.0,
+        description="weight of the same term at the end of the horizon, not multiplied by dt",
     )
 
 
 class Reached(Aim):
-    """A quantity that has to be near its target for the run to be a success."""
+    """A quantity that must be close to its target for the run to succeed."""
 
     within: PositiveFloat
 
 
 class Risk(Settings):
-    """How the costs that several models expect of one plan become one."""
+    """How the costs of one plan under several models are combined."""
 
     type: Literal["average", "worst", "best", "exponential", "value_at_risk", "cvar"] = "average"
     level: float = Field(
         default=0.9,
         gt=0.0,
         lt=1.0,
-        description="value_at_risk: the quantile; cvar: the mean of what lies beyond that quantile",
+        description="value_at_risk: the quantile; cvar: the mean of the costs beyond that quantile",
     )
     aversion: float = Field(
-        default=1.0, description="exponential: log-mean-exp of that times the cost; < 0 seeks risk"
+        default=1.0,
+        description="exponential: log-mean-exp of this factor times the cost; < 0 is risk-seeking",
     )
 
 
 class Uncertainty(Settings):
-    """True physics that is not quite known: plants whose parameters are drawn."""
+    """Uncertain physics: plants with randomly drawn parameters."""
 
-    members: PositiveInt = Field(default=1, description="models that a plan is tried on")
+    members: PositiveInt = Field(default=1, description="models on which each plan is evaluated")
     vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default={}, description="parameter of the plant: the largest relative change"
     )
@@ -148,12 +159,12 @@ def _plants() -> Registry[Any]:
 
 
 class Control(Settings):
-    """What a controller is to achieve, with which plant, and how it looks for it."""
+    """The objective of a controller, its plant, and how it plans."""
 
     plant: str = Field(description="a robot of `kinemill.sim`")
     seconds: PositiveFloat = Field(default=8.0, description="length of an episode")
     start: dict[str, Range] = Field(
-        default={}, description="state: lowest and highest value at the start; others begin at 0"
+        default={}, description="state: lowest and highest initial value; other states start at 0"
     )
     derived: dict[str, Formula] = Field(
         default={}, description="name: a formula of channels, such as the position of a tip"
@@ -188,14 +199,14 @@ class Control(Settings):
         found = _unknown(self.start, states, "state", "start")
         found += _unknown(self.max_rate, actions, "action", "max_rate")
         if not actions:
-            found.append((("cost",), "control needs a channel whose role is action"))
+            found.append((("cost",), "control needs a channel of role action"))
         for name in actions:
             if channels[name].limits is None:
                 found.append((("cost",), f"action {name!r} needs `limits` to be controlled"))
         known = [*states, *actions]
         for name, formula in self.derived.items():
             if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
-                found.append((("derived", name), "must be a word that means nothing else yet"))
+                found.append((("derived", name), "must be a name that is not used elsewhere"))
             found += _foreign(formula, known, ("derived", name))
             known.append(name)
         for key, aims in (("cost", self.cost), ("success", self.success)):
@@ -204,7 +215,7 @@ class Control(Settings):
         return found
 
     def is_angle(self, aim: Aim, channels: Mapping[str, Any]) -> bool:
-        """Tell whether the quantity of `aim` is an angle, to be compared the short way round."""
+        """Return whether the quantity of `aim` is an angle, compared by the shortest rotation."""
         if aim.kind is not None:
             return aim.kind == "angle"
         return aim.of in channels and channels[aim.of].kind == "angle"

@@ -1,4 +1,4 @@
-"""The task file as one model: one robot and one thing to learn about it."""
+"""The task file as one pydantic model: one robot and one learning problem."""
 
 import re
 from functools import cache
@@ -44,7 +44,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 @cache
 def validate_settings() -> type[ValidateBase]:
-    """Return the model of the `validate` part: the common keys and one for each physical check."""
+    """Return the model of the `validate` part: the common keys and one key per physical check."""
     fields: dict[str, Any] = {name: (CHECKS[name], CHECKS[name]()) for name in CHECKS}
     return create_model("Validate", __base__=ValidateBase, **fields)
 
@@ -57,19 +57,22 @@ def _validate_part(value: Any, info: ValidationInfo) -> Any:
 
 def _task_name(value: str) -> str:
     if not _NAME.match(value):
-        message = f"{value!r} is no task name; lower-case letters, digits and _ after a letter"
+        message = (
+            f"{value!r} is not a valid task name: use a lower-case letter followed by "
+            f"lower-case letters, digits and _"
+        )
         raise ValueError(message)
     return value
 
 
 class Task(Settings):
-    """One robot and one thing to learn about it, as `tasks/<name>.yaml` states it."""
+    """One robot and one learning problem, as defined in `tasks/<name>.yaml`."""
 
     name: Annotated[str, AfterValidator(_task_name)] = Field(alias="task")
     description: str = ""
     dt: PositiveFloat = Field(description="time step of every episode, s")
     channels: dict[str, Channel] = Field(
-        default={}, description="the robot's signals; those of an environment need no mention"
+        default={}, description="the robot's signals; those of an environment can be omitted"
     )
     ingest: Ingest = Ingest()
     validation: Annotated[SerializeAsAny[ValidateBase], BeforeValidator(_validate_part)] = Field(
@@ -89,7 +92,7 @@ class Task(Settings):
         BeforeValidator(as_tracks),
     ] = Field(
         default_factory=lambda: [TRACKERS["tensorboard"](type="tensorboard")],
-        description="where the numbers of a training go, beside MLflow and its own folder",
+        description="metric trackers in addition to MLflow and the training folder",
     )
     export: Export = Export()
     verify: Verify = Verify()
@@ -97,8 +100,8 @@ class Task(Settings):
     retrain: Retrain = Retrain()
     environment: Annotated[
         SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
-    ] = Field(default=None, description="what a policy acts in, and is tried in")
-    control: Control | None = Field(default=None, description="what a controller is to achieve")
+    ] = Field(default=None, description="the environment in which a policy acts and is evaluated")
+    control: Control | None = Field(default=None, description="the objective of a controller")
     tune: Tune = Tune()
 
     _path: Path | None = PrivateAttr(default=None)
@@ -126,12 +129,12 @@ class Task(Settings):
 
     @property
     def media(self) -> list[str]:
-        """Names of the image and text channels, of which a step holds a reference."""
+        """Names of the image and text channels; a step holds a reference to the value."""
         return self._of(*MEDIA)
 
     @property
     def recorded(self) -> list[str]:
-        """Numbers, then media: the columns of tracks and episodes beside `time_s`."""
+        """Numbers, then media: the columns of tracks and episodes after `time_s`."""
         return [*self.numbers, *self.media]
 
     def _of(self, *roles: str) -> list[str]:
@@ -144,22 +147,22 @@ class Task(Settings):
 
     @property
     def notes(self) -> list[str]:
-        """What a person should hear about how this task came to be, such as dropped keys."""
+        """Messages for the user about how this task was loaded, such as dropped keys."""
         return list(self._notes)
 
     @property
     def max_gap(self) -> float:
-        """Longest silence between stamps that is bridged, s."""
+        """Longest gap between timestamps that is interpolated, s."""
         return self.ingest.resample.max_gap or 5.0 * self.dt
 
     def method(self, channel: str) -> str:
-        """Return how a channel comes to the task's time step: `linear`, `cubic` or `hold`."""
+        """Return the resampling method of a channel: `linear`, `cubic` or `hold`."""
         own = self.channels[channel]
         usual = "hold" if own.role in {"reward", *MEDIA} else self.ingest.resample.method
         return own.resample.method or usual
 
     def bridged(self, channel: str) -> float:
-        """Return the longest silence of a channel with stamps of its own that is bridged, s."""
+        """Return the longest gap that is interpolated in a channel with its own timestamps, s."""
         return self.channels[channel].resample.max_gap or self.max_gap
 
     def part(self, *names: str) -> dict[str, Any]:

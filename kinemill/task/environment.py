@@ -1,4 +1,4 @@
-"""The `environment` part of a task: what a policy acts in, and how it is tried there."""
+"""The `environment` part of a task: where a policy acts, and how it is evaluated there."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -24,31 +24,30 @@ Range = tuple[float, float]
 
 
 class Wrapper(Plugin):
-    """Settings of a wrapper around an environment, and how to put it on.
+    """Settings of an environment wrapper, and how to apply it.
 
-    What a wrapper of the policy does to observations or actions a deployed policy has to do as
-    well: it says how, in torch, so that it becomes a part of the exported graph. Trials and robots
-    know nothing of it.
+    A wrapper with `place = "policy"` also provides its computation as a torch module, which
+    becomes part of the exported graph. Evaluation and robots then need no extra code.
 
     Attributes:
-        place: `environment`: it makes what a policy sees; `policy`: it is a part of the policy;
-            `training`: it changes what is learned from, and is gone afterwards.
+        place: `environment`: it computes observations; `policy`: it is part of the policy;
+            `training`: it is active only during training.
     """
 
     place: ClassVar[Literal["environment", "policy", "training"]] = "environment"
 
     @abstractmethod
     def wrap(self, environment: Any, known: Mapping[str, Any]) -> Any:
-        """Return the `gymnasium.Env` with this around it.
+        """Return the wrapped `gymnasium.Env`.
 
         Args:
-            environment: what it goes around.
+            environment: the environment to wrap.
             known: what `estimate` returned.
         """
 
     @property
     def estimated(self) -> int:
-        """From how many steps of a random policy it estimates something before training."""
+        """Number of random-policy steps from which it estimates parameters before training."""
         return 0
 
     def estimate(self, observations: Any) -> dict[str, Any]:
@@ -59,26 +58,27 @@ class Wrapper(Plugin):
     def module(self, layout: Any, inputs: int) -> Any:
         """Return a wrapper of the policy as a `kinemill.environments.graph.Adapter`, torch.
 
-        What was estimated is loaded into it afterwards, as its buffers.
+        The estimated arrays are loaded into its buffers afterwards.
 
         Args:
-            layout: what the policy sees and gives.
-            inputs: how many numbers come out of the wrappers inside of this one.
+            layout: the observations and actions of the policy.
+            inputs: number of outputs of the wrappers inside this one.
         """
         del layout, inputs
-        raise NotImplementedError(f"wrapper {self.type} is no part of a policy")
+        raise NotImplementedError(f"wrapper {self.type} is not part of a policy")
 
 
 class Trials(Settings):
-    """How a trained policy is tried: seeded episodes, never those it was trained or chosen by."""
+    """Evaluation of a trained policy: seeded episodes that neither training nor selection used."""
 
-    episodes: PositiveInt = Field(default=50, description="of the final evaluation")
-    watched: PositiveInt = Field(default=10, description="of each evaluation during training")
+    episodes: PositiveInt = Field(default=50, description="episodes of the final evaluation")
+    watched: PositiveInt = Field(default=10, description="episodes of each evaluation in training")
     seed: NonNegativeInt = Field(
-        default=1_000_000, description="of the first start; the others follow, one by one"
+        default=1_000_000, description="seed of the first episode; each further episode adds 1"
     )
     variant: str | None = Field(
-        default=None, description="which of `variants` it is tried under; default: as it learned"
+        default=None,
+        description="one of `variants` to evaluate under; default: the training settings",
     )
 
 
@@ -92,26 +92,28 @@ def _pick_wrapper(value: Any, info: Any) -> Wrapper:
 
 
 class Environment(Plugin):
-    """What every environment has: a limit of time, wrappers, what is drawn anew, trials."""
+    """Settings of every environment: time limit, wrappers, domain randomization, trials."""
 
     steps: PositiveInt | None = Field(
         default=None,
-        description="after so many steps an episode is cut off, which is no end of its own; "
-        "default: as the environment says",
+        description="steps after which an episode is truncated (not terminated); default: the "
+        "environment's own limit",
     )
     wrappers: list[Annotated[SerializeAsAny[Wrapper], BeforeValidator(_pick_wrapper)]] = Field(
-        default=[], description="from the innermost one outwards, by name or with settings"
+        default=[],
+        description="wrappers from the innermost to the outermost, by name or with settings",
     )
     randomize: dict[str, Range] = Field(
-        default={}, description="a parameter: lowest and highest value, drawn at each reset"
+        default={}, description="parameter: lowest and highest value, drawn at each reset"
     )
     variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
-        default={}, description="a name: settings that differ, to be tested under"
+        default={}, description="name: settings that differ, for evaluation"
     )
     unsteady: NonNegativeFloat = Field(
         default=0.0,
-        description="spread of noise on an expert's actions as demonstrations carry them out, in "
-        "shares of half their range; logs hold what it chose, so they show ways back",
+        description="standard deviation of noise on the executed actions of an expert, as a "
+        "fraction of half their range; logs hold the action without noise, so they "
+        "show how to recover",
     )
     trials: Trials = Trials()
 
@@ -121,13 +123,15 @@ class Environment(Plugin):
         late = False
         for wrapper in wrappers:
             if late and wrapper.place == "environment":
-                message = f"{wrapper.type} makes what a policy sees: it comes before all others"
+                message = (
+                    f"{wrapper.type} computes observations and must come before all other wrappers"
+                )
                 raise ValueError(message)
             late = late or wrapper.place != "environment"
         return wrappers
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return a variant that trials are to be under, and that is none."""
+        """Return a problem if `trials` names an unknown variant."""
         del channels
         named = self.trials.variant
         if named is None or named in self.variants:
@@ -136,25 +140,25 @@ class Environment(Plugin):
 
     @abstractmethod
     def make(self, task: Any, *, render: bool = False) -> Any:
-        """Return the bare `gymnasium.Env`, without wrappers and limit of time.
+        """Return the bare `gymnasium.Env`, without wrappers and time limit.
 
         Args:
             task: the `Task` whose `environment` this is.
-            render: whether `render()` is to give pictures (H, W, 3) uint8.
+            render: whether `render()` returns images (H, W, 3) uint8.
 
         Raises:
-            BadInput: there is no such environment, or a setting that it does not take.
+            BadInput: The environment does not exist, or does not accept a setting.
         """
 
     def expert(self, environment: Any) -> Any:
-        """Return who shows how it is done: with `reset(seed)` and `act(observation)`.
+        """Return the expert policy: an object with `reset(seed)` and `act(observation)`.
 
         Args:
-            environment: as `make_environment` returns it; an expert may know more of it than it
-                observes.
+            environment: as `make_environment` returns it; an expert may read more than the
+                observations.
 
         Raises:
-            BadInput: nobody has written one for this kind of environment.
+            BadInput: No expert exists for this kind of environment.
         """
         del environment
         raise BadInput(
@@ -168,23 +172,23 @@ class Environment(Plugin):
         del task
 
     def sources(self) -> dict[str, Path]:
-        """Return the files that it is made of beside the task file, by a name for each.
+        """Return the files that it consists of besides the task file, by name.
 
-        They are frozen with the environment's card: the source of a class of one's own, the
-        exported model that stands in for physics.
+        They are frozen with the environment's card: the source of a user's class, or the exported
+        model that replaces physics.
 
         Raises:
-            BadInput: one of them is not there.
+            BadInput: One of them does not exist.
         """
         return {}
 
     def at(self, folder: Path) -> "Environment":
-        """Return the same made of the copies of `sources` in `folder`, where that can be."""
+        """Return the environment with `sources` in `folder`, where it supports that."""
         del folder
         return self
 
     def lineage(self) -> dict[str, str]:
-        """Return what of kinemill's own it stands on, such as a version of a dynamics model."""
+        """Return the kinemill artifacts it depends on, such as a version of a dynamics model."""
         return {}
 
 
@@ -197,14 +201,14 @@ def as_environment(value: Any) -> Any:
 
 
 def pick_environment(value: Any, info: Any) -> Environment | None:
-    """Make the environment that a task file names, if it names one."""
+    """Make the environment that a task file names, or return None."""
     if value is None:
         return None
     return pick(KINDS, Environment)(as_environment(value), info)
 
 
 def named_parameters(given: Mapping[str, Any]) -> list[str]:
-    """Return the names that `randomize` and `variants` of an environment's settings speak of."""
+    """Return the parameter names in `randomize` and `variants` of an environment's settings."""
     names = set(given.get("randomize", {}))
     for variant in given.get("variants", {}).values():
         names |= set(variant)

@@ -1,4 +1,4 @@
-"""The part of a task file that says what is exported beside the model itself."""
+"""The `export` part of a task file: what is exported in addition to the model itself."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -13,55 +13,55 @@ Problem = tuple[tuple[str | int, ...], str]
 
 
 class Export(Settings):
-    """What the stage `onnx_model` makes."""
+    """Outputs of the stage `onnx_model`."""
 
     optimize: bool = Field(
         default=True,
-        description="work out once what is constant, see kinemill.export.constant_folding",
+        description="fold constants in the exported graph, see kinemill.export.constant_folding",
     )
     c99: bool = Field(
         default=False,
-        description="step.c and step.h as well, compiled here and compared with step.onnx",
+        description="also export step.c and step.h, compiled here and compared with step.onnx",
     )
     also: list[Literal["fp16", "int8"]] = Field(
         default=[],
-        description="the same model with its layers in half precision, or in 8 bits scaled on "
-        "training windows, as rollout.fp16.onnx and so on",
+        description="variants of the model with layers in half precision, or quantized to 8 bits "
+        "and calibrated on training windows; files such as rollout.fp16.onnx",
     )
     precision: Literal["float32", "float64"] = Field(
         default="float32",
-        description="what the exported model computes in, and what its tensors hold; float64 where "
-        "the line `precision` of the verification says that float32 loses too much",
+        description="data type of the exported model and its tensors; use float64 if the "
+        "`precision` check of the verification reports that float32 loses too much",
     )
     loss: PositiveFloat = Field(
-        default=0.05, description="relative growth of the error that such a variant may cost"
+        default=0.05, description="largest allowed relative increase of the error of a variant"
     )
     safe_action: dict[str, float] = Field(
         default={},
-        description="what a watchdog sends when the robot's input is stale or its controller late, "
-        "by action; others: the value within limits nearest to 0",
+        description="action: value that a watchdog sends when the robot's input is stale or its "
+        "controller late; default: the value within limits closest to 0",
     )
 
     def unfit(self) -> list[Problem]:
-        """Return what a policy cannot be exported as."""
-        what = "is for models of dynamics; a policy is exported as policy.onnx alone"
+        """Return the settings that do not apply to a policy."""
+        what = "applies to dynamics models only; a policy is exported as policy.onnx alone"
         found: list[Problem] = [(("c99",), what)] if self.c99 else []
         found += [(("precision",), what)] if self.precision != "float32" else []
         return found + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
-        """Say what float64 cannot be, and which safe actions are of no action or beyond limits."""
+        """Return variants that float64 excludes, and safe actions unknown or out of limits."""
         found, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
         for name in ("c99", "also") if self.precision == "float64" else ():
             if getattr(self, name):
-                found.append(((name,), "is made of a model in float32; precision is float64"))
+                found.append(((name,), "needs a model in float32; precision is float64"))
         if not channels:
-            return found  # names are those of the environment, which export compares with
+            return found  # the environment defines the names; export checks them
         for name, value in self.safe_action.items():
             if name not in actions:
-                told = f"unknown action {name!r}; {nearest(name, actions)}"
-                found.append((("safe_action", name), told))
+                message = f"unknown action {name!r}; {nearest(name, actions)}"
+                found.append((("safe_action", name), message))
             elif (limits := channels[name].limits) and not limits[0] <= value <= limits[1]:
-                told = f"{value:g} is beyond the limits {list(limits)} of {name}"
-                found.append((("safe_action", name), told))
+                message = f"{value:g} is outside the limits {list(limits)} of {name}"
+                found.append((("safe_action", name), message))
         return found

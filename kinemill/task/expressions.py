@@ -1,6 +1,6 @@
-"""Arithmetic that a task file may hold, such as `-0.6 * cos(pole_angle)`: read, never executed.
+"""Arithmetic expressions in task files, such as `-0.6 * cos(pole_angle)`: parsed, never executed.
 
-Numbers, names, `pi`, + - * / ** and the functions listed here; anything else is an error.
+Allowed are numbers, names, `pi`, + - * / ** and the functions listed here.
 """
 
 import ast
@@ -20,7 +20,7 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.Pow: "power",
 }
 _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.UAdd: "positive"}
-_LONGEST = 500  # characters: far above any formula, far below what would exhaust the parser
+_LONGEST = 500  # characters; longer text could exhaust the parser
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Expression:
         try:
             tree = ast.parse(self.text.strip(), mode="eval").body
         except (SyntaxError, RecursionError, MemoryError) as error:
-            message = f"{self.text!r} is no formula: {error}"
+            message = f"{self.text!r} is not a formula: {error}"
             raise ValueError(message) from error
         _check(tree, self.text)
         return tree
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names it needs values for."""
+        """Names that the formula needs values for."""
         calls = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
         return frozenset(
             node.id
@@ -62,15 +62,15 @@ class Expression:
         )
 
     def value(self, values: Mapping[str, Any]) -> Any:
-        """Work it out for numbers or arrays by name, all of one shape."""
+        """Evaluate the formula for numbers or arrays by name, all of one shape."""
         return _value(self.tree, values)
 
 
 def _check(node: ast.expr, text: str) -> None:
-    """Refuse everything that is not arithmetic.
+    """Raise ValueError for everything that is not arithmetic.
 
     Raises:
-        ValueError: naming what it is.
+        ValueError: The text is not arithmetic; the message names the offending part.
     """
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
         _check(node.left, text)
@@ -87,7 +87,7 @@ def _check(node: ast.expr, text: str) -> None:
 def _check_call(node: ast.Call, text: str) -> None:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
-        message = f"{name!r} in {text!r} is no function; {nearest(name, list(FUNCTIONS))}"
+        message = f"{name!r} in {text!r} is not a function; {nearest(name, list(FUNCTIONS))}"
         raise ValueError(message)
     if len(node.args) != 1 or node.keywords:
         message = f"{ast.unparse(node)!r} in {text!r}: {name} takes one value"

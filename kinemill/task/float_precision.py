@@ -1,4 +1,4 @@
-"""When float32 loses the motion of a channel that is far from zero, and a place to count it from.
+"""Detect channels far from zero whose motion float32 cannot resolve, and choose an offset for them.
 
 float32 holds about seven digits: at 4,500,000 it has steps of 0.5, at 1e9 steps of 64.
 """
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LOST = 0.05  # float32 steps that are too many, in deviations of the change from row to row
-FAR = 64.0  # deviations that a channel is away from 0 so that an offset helps
-LARGE = 1e3  # below, a channel that hardly changes is taken for a constant
-JITTER = 1e-11  # of the size: less is what float64 arithmetic leaves of a constant
+LOST = 0.05  # largest float32 step, in standard deviations of the change from row to row
+FAR = 64.0  # an offset helps from this distance to 0 on, in standard deviations
+LARGE = 1e3  # below this, a channel that hardly changes counts as constant
+JITTER = 1e-11  # relative; smaller changes are float64 rounding errors of a constant
 
 Floats = NDArray[np.float64]
 
@@ -35,10 +35,10 @@ def far_from_zero(values: Floats, change: float) -> bool:
 
 
 def place_near(values: Floats) -> float:
-    """Return a short number near the mean of (n,), as near as a few times their deviation."""
+    """Return a short number within a few standard deviations of the mean of (n,) values."""
     return short_number(float(values.mean()), float(values.std()))
 
 
 def short_number(middle: float, spread: float) -> float:
-    """Return a number with few digits near `middle`, as near as a few times `spread`."""
+    """Return a number with few digits within a few times `spread` of `middle`."""
     return round(middle, -floor(log10(max(4.0 * spread, 1e-300))))

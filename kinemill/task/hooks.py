@@ -1,4 +1,4 @@
-"""Things of the user's that a task names: `module:name`, or `file.py:name` beside the task file."""
+"""User code that a task names: `module:name`, or `file.py:name` relative to the task file."""
 
 import importlib
 import importlib.util
@@ -16,13 +16,13 @@ _HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
 
 
 def located(value: str, info: ValidationInfo, what: str = "function") -> str:
-    """Return the name with its file's path absolute, taken from the task's folder.
+    """Return the name with an absolute file path, resolved from the task's folder.
 
     Raises:
-        ValueError: it is no such name.
+        ValueError: It has neither of the two forms.
     """
     if not _HOOK.fullmatch(value):
-        message = f"{value!r} is no `module:{what}`, nor a `file.py:{what}`"
+        message = f"{value!r} is neither `module:{what}` nor `file.py:{what}`"
         raise ValueError(message)
     folder = (info.context or {}).get("folder")
     if folder is None or ".py:" not in value:
@@ -30,19 +30,19 @@ def located(value: str, info: ValidationInfo, what: str = "function") -> str:
     return str((folder / Path(value).expanduser()).absolute())
 
 
-def file_of(wanted: str) -> Path | None:
-    """Return the file that a name lies in; None for one of a module."""
-    source = wanted.rpartition(":")[0]
+def file_of(name_in_task: str) -> Path | None:
+    """Return the file of a `file.py:name`, or None for a module."""
+    source = name_in_task.rpartition(":")[0]
     return Path(source) if source.endswith(".py") else None
 
 
-def load_hook(where: str, wanted: str, what: str = "function") -> Any:
-    """Import what `module:name` or `file.py:name` stands for, which can be called.
+def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
+    """Import the callable that `module:name` or `file.py:name` refers to.
 
     Raises:
-        BadInput: there is no such module, file or name.
+        BadInput: The module, file or name does not exist.
     """
-    path, (source, _, name) = file_of(wanted), wanted.rpartition(":")
+    path, (source, _, name) = file_of(name_in_task), name_in_task.rpartition(":")
     module = _from_file(where, path) if path else _named(where, source, what)
     found = getattr(module, name, None)
     if not callable(found):
@@ -66,9 +66,9 @@ def _from_file(where: str, path: Path) -> Any:
     name = f"kinemill_evaluate_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise BadInput(where, f"there is no file {path}", expected="one relative to the task file")
+        raise BadInput(where, f"no file {path}", expected="a path relative to the task file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as dataclasses and pickles in it want
+    sys.modules[name] = module  # dataclasses and pickle look the module up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""How a policy that imitates sees images, reads texts and comes to actions: the families."""
+"""Plug-in families of imitation policies: action heads, image encoders and text encoders."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -13,10 +13,10 @@ from kinemill.task.web_overrides import LOCAL
 
 
 class Head(Plugin):
-    """Settings of a head.
+    """Settings of an action head.
 
     Attributes:
-        seeded: whether it draws at random when it acts.
+        seeded: whether it samples actions at random.
     """
 
     seeded: ClassVar[bool] = False
@@ -27,16 +27,19 @@ class Head(Plugin):
 
 
 class ImageEncoder(Plugin):
-    """Settings of what sees an image."""
+    """Settings of an image encoder."""
 
-    size: PositiveInt = Field(default=64, description="numbers that an image becomes")
+    size: PositiveInt = Field(default=64, description="size of an image's feature vector")
     checkpoint: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="safetensors file of this encoder's weights to begin with, beside the task",
+        description="safetensors file of initial weights for this encoder, relative to the task "
+        "file",
     )
 
     holds: Annotated[str | None, LOCAL] = Field(
-        default=None, description="digest of that file, filled in: other weights, another policy"
+        default=None,
+        description="digest of that file, filled in automatically: different "
+        "weights make a different policy",
     )
 
     @model_validator(mode="after")
@@ -56,26 +59,26 @@ class ImageEncoder(Plugin):
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int], told: int = 0) -> Any:
-        """Make the torch network: (B, C, H, W) in [0, 1], what texts say (B, told) -> (B, size).
+        """Make the torch network: (B, C, H, W) in [0, 1], text features (B, told) -> (B, size).
 
         Args:
             shape: height, width, colors.
-            told: numbers that the texts of a row became; 0 without texts.
+            told: size of the text features of a row; 0 without texts.
         """
 
 
 class TextEncoder(Plugin):
-    """Settings of what reads a text."""
+    """Settings of a text encoder."""
 
-    size: PositiveInt = Field(default=32, description="numbers that a text becomes")
+    size: PositiveInt = Field(default=32, description="size of a text's feature vector")
 
     @abstractmethod
     def build(self, length: int, words: tuple[str, ...]) -> Any:
-        """Make the torch network (B, length) uint8, UTF-8 filled up with zeros -> (B, size).
+        """Make the torch network (B, length) uint8, zero-padded UTF-8 -> (B, size).
 
         Args:
-            length: bytes that are looked at.
-            words: those of the training texts, see `words_of`.
+            length: number of bytes that are read.
+            words: vocabulary of the training texts, see `words_of`.
         """
 
 

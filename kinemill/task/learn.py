@@ -1,4 +1,4 @@
-"""What every way of learning shares, with the reason for each default."""
+"""Settings common to all learn types, with the reason for each default."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -30,27 +30,29 @@ from kinemill.task.web_overrides import CODE, MODEL
 
 
 class Keep(Settings):
-    """Which checkpoints stay; the best weights so far are in each of them."""
+    """Which checkpoints to keep; each also holds the best weights so far."""
 
     last: PositiveInt = Field(
-        default=2, description="the newest; when one is damaged, the one before is gone on from"
+        default=2,
+        description="number of newest checkpoints to keep; if one is damaged, training "
+        "resumes from the one before",
     )
     every: PositiveInt | None = Field(
         default=None,
-        description="steps; a checkpoint is written after each so many, and stays when the "
-        "training is over",
+        description="also write a permanent checkpoint every this many steps",
     )
 
 
 class Learn(Plugin):
-    """What every way of learning shares: optimizer, budget, stopping, seed.
+    """Settings common to all learn types: optimizer, budget, early stopping, seed.
 
     Attributes:
-        gives: what comes of it: a step that predicts states, or a policy that chooses actions.
+        gives: the result: a dynamics model that predicts states, or a policy that chooses actions.
         from_logs: whether it learns from episodes; if not, from the task's environment alone.
-        parts: of the task file, beside `learn`, that the weights depend on.
+        parts: parts of the task file, in addition to `learn`, that the weights depend on.
         reads_clips: whether `check_clips` needs the values of the training episodes.
-        version: goes up when the same inputs come to other weights; models are learned anew then.
+        version: increased when the same inputs lead to different weights; models are retrained
+            then.
     """
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
@@ -61,51 +63,55 @@ class Learn(Plugin):
 
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
-    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # late: imports that file
+    ] = Field(default_factory=lambda: usual(OPTIMIZERS))  # a factory, since it imports the plug-in
     schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(pick(SCHEDULES, Schedule))] = (
         Field(default_factory=lambda: usual(SCHEDULES))
     )
     start_from: Annotated[str | None, MODEL] = Field(
         default=None,
-        description="a trained model whose weights and scaling come first: models:/TASK@champion, "
-        "models:/TASK/3, or a folder",
+        description="trained model whose weights and scaling to start from: "
+        "models:/TASK@champion, models:/TASK/3, or a folder",
     )
     freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="patterns on the names of weights that stay as they are"
+        default=[], description="patterns on the names of weights that are not trained"
     )
-    batch_size: PositiveInt = Field(default=256, description="windows that go through it at once")
+    batch_size: PositiveInt = Field(default=256, description="windows per batch")
     accumulate: PositiveInt = Field(
-        default=1, description="micro-batches of `batch_size` windows whose gradients make one step"
+        default=1,
+        description="micro-batches of `batch_size` windows to accumulate per optimizer step",
     )
     halve_batch: bool = Field(
         default=False,
-        description="where memory does not suffice, twice as many micro-batches of half the size",
+        description="if memory runs out, use twice as many micro-batches of half the size",
     )
     steps: PositiveInt = 4000
     patience: PositiveInt | None = Field(
-        default=10, description="evaluations without improvement before stopping"
+        default=10, description="evaluations without improvement before early stopping"
     )
     grad_clip: PositiveFloat | None = 1.0
     ema: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
-        description="decay of averaged weights, 0.999 such as; they are judged and published then",
+        description="decay of the exponential moving average of weights, such as 0.999; the "
+        "averaged weights are evaluated and published",
     )
     amp: Literal["off", "bf16", "fp16"] = Field(
-        default="off", description="networks learn in low precision, by autocast; judged in float32"
+        default="off",
+        description="train networks in low precision by autocast; evaluation stays in float32",
     )
     deterministic: bool = Field(
-        default=False, description="slower kernels where that makes equal runs equal, bit for bit"
+        default=False, description="use deterministic kernels, which are slower"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: Literal["auto", "on", "off"] = Field(
-        default="auto", description="one program of each step; auto: where that wins time"
+        default="auto",
+        description="compile the training step (torch.compile); auto: if that saves time",
     )
     matmul: Literal["auto", "highest", "medium"] = Field(
         default="auto",
-        description="how steps multiply float32 matrices: medium: by bfloat16 units; auto: so "
-        "where matrices are large, it is faster, and the gradient is near",
+        description="precision of float32 matrix multiplication; medium: bfloat16 units; auto: "
+        "medium if matrices are large, it is faster and the gradient stays close",
     )
     threads: PositiveInt = 1  # two threads are slower than one for small models on a busy machine
     seed: int = Field(default=0, ge=0)
@@ -115,8 +121,8 @@ class Learn(Plugin):
     log_every: PositiveInt = 50
     evaluate_with: Annotated[str | None, CODE] = Field(
         default=None,
-        description="`module:function` or `file.py:function` beside the task: (simulator, task) -> "
-        "numbers by name, asked at each evaluation and logged as eval/*",
+        description="`module:function` or `file.py:function` next to the task file: (simulator, "
+        "task) -> numbers by name, called at each evaluation and logged as eval/*",
     )
 
     @field_validator("evaluate_with")
@@ -126,16 +132,16 @@ class Learn(Plugin):
 
     @abstractmethod
     def open(self, home: Any, dataset: Any, training_set: Any) -> Any:
-        """Return what is learned from.
+        """Return the training data.
 
         Args:
-            home: where the refs lie.
-            dataset: reference of the dataset, or of what stands for it.
-            training_set: reference of the training set, or of the same as `dataset`.
+            home: the home of the referenced artifacts.
+            dataset: reference of the dataset, or of its replacement for this learn type.
+            training_set: reference of the training set, or the same as `dataset`.
         """
 
     def needed_rows(self, task: Any) -> dict[str, dict[str, int]]:
-        """Return by split the settings whose sum is the number of rows that an episode needs.
+        """Return by split the settings whose sum is the minimum number of rows of an episode.
 
         Args:
             task: the `Task` whose `learn` this is.
@@ -144,16 +150,16 @@ class Learn(Plugin):
         return {}
 
     def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, Any]]) -> None:
-        """Raise BadInput if nothing can be learned from the training episodes.
+        """Raise BadInput if the training episodes are unusable.
 
         Args:
             task: the `Task` whose `learn` this is.
-            clips: values (n,) by channel, by name of the episode; see `reads_clips`.
+            clips: values (n,) by episode name and channel; see `reads_clips`.
         """
 
     @abstractmethod
     def describe(self, task: Any, data: Any) -> dict[str, Any]:
-        """Return what `rebuild` needs beside the weights, and what an exported model says.
+        """Return what `rebuild` needs in addition to the weights, and the exported metadata.
 
         Args:
             task: the `Task` whose `learn` this is.
@@ -162,13 +168,13 @@ class Learn(Plugin):
 
     @abstractmethod
     def rebuild(self, description: dict[str, Any], weights: dict[str, Any]) -> Any:
-        """Return the trained module, from what `describe` returned and its weights by name."""
+        """Return the trained module, from the output of `describe` and its weights by name."""
 
     @abstractmethod
     def train(self, task: Any, data: Any, bench: Any) -> Any:
-        """Learn, and return a `kinemill.train.context.Trained`.
+        """Train, and return a `kinemill.train.context.Trained`.
 
-        What has a loop of its own goes on from what it left in `bench.folder`.
+        Learn types with their own training loop resume from their state in `bench.folder`.
 
         Args:
             task: the `Task` whose `learn` this is.

@@ -1,4 +1,4 @@
-"""From a task file and overrides to a checked `Task`, with errors that name file, line and key."""
+"""Load a task file with overrides as a checked `Task`; errors name file, line and key."""
 
 import copy
 import os
@@ -40,7 +40,7 @@ def task_path(name: str) -> Path:
     """Return the file of a task given by name or by path.
 
     Raises:
-        BadInput: there is none; the message holds the nearest name.
+        BadInput: The task is unknown; the message holds the nearest name.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
@@ -48,13 +48,13 @@ def task_path(name: str) -> Path:
     if path is None:
         return named_task(name)
     if not path.is_file():
-        found = f"was run from {path}, which is not there any more"
+        found = f"was run from {path}, which no longer exists"
         raise BadInput(f"task {name!r}", found, fix="name the path of its task file")
     return path
 
 
 def remember_task(home: Home, task: Task) -> None:
-    """Let commands find a task by its name that is run from a file outside the tasks folder."""
+    """Record the file of a task outside of the tasks folder, so that commands find it by name."""
     if task.path is not None and list_tasks().get(task.name) != task.path:
         note = home.task_file(task.name)
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def remember_task(home: Home, task: Task) -> None:
 
 
 def _run_from(name: str) -> Path | None:
-    """Return the task file that a task was last run from, if that was named by its path."""
+    """Return the file that a task was last run from, if the run named it by path."""
     try:
         noted = Home.find().task_file(name)
     except BadInput:
@@ -73,13 +73,13 @@ def _run_from(name: str) -> Path | None:
 def load_task(
     name: str | Path, overrides: Mapping[str, Any] | None = None, *, web: bool = False
 ) -> Task:
-    """Read, override and check a task: the only way from a file and overrides to a task.
+    """Read, override and check a task: every command loads tasks here.
 
     Args:
         name: name of a task in the tasks folder, or a path.
-        overrides: mirror the task file; a key may be dotted, such as `learn.model.type`. A mapping
-            merges, key by key; anything else replaces.
-        web: the overrides come over the web: they may name no code, file or machine.
+        overrides: same structure as the task file; a key may be dotted, such as
+            `learn.model.type`. A mapping merges key by key; anything else replaces.
+        web: the overrides come over the web and cannot name code, files or machines.
 
     Raises:
         TaskError: every problem found, each with file, line, key and nearest valid name.
@@ -87,7 +87,7 @@ def load_task(
     path = task_path(str(name))
     document = read_yaml(path)
     if not isinstance(document.value, dict):
-        raise TaskError([f"{path}: holds no task; expected keys such as `task`, `dt`, `channels`"])
+        raise TaskError([f"{path}: is not a task; expected keys such as `task`, `dt`, `channels`"])
     value, notes = copy.deepcopy(document.value), list[str]()
     changes = nested(overrides or {}, notes)
     notes += apply(value, changes)
@@ -103,8 +103,8 @@ def task_name(name: str) -> str:
     The checks import every plug-in family. Commands that only read what a task made need none.
 
     Raises:
-        BadInput: there is no such task.
-        TaskError: the file is no task of that name.
+        BadInput: The task is unknown.
+        TaskError: The file does not hold a task of that name.
     """
     path = task_path(name)
     value = read_yaml(path).value
@@ -116,11 +116,11 @@ def task_name(name: str) -> str:
 def recorded_task(
     value: Mapping[str, Any], path: Path | None, overrides: Mapping[str, Any], where: object
 ) -> Task:
-    """Check a whole task as it was written down, after overrides.
+    """Check a recorded task with all its keys, after overrides.
 
     Args:
         value: the task with all its keys, as `model_dump` spells them.
-        path: the task file, from whose folder other files are named.
+        path: the task file; relative paths start at its folder.
         overrides: dotted key to value.
         where: names the recorded task in errors.
 
@@ -129,7 +129,7 @@ def recorded_task(
     """
     changed: dict[str, Any] = copy.deepcopy(dict(value))
     apply(changed, nested(overrides))
-    task, problems = _tried(changed, Context((path or Path()).resolve().parent))
+    task, problems = _parse(changed, Context((path or Path()).resolve().parent))
     if task is None or problems:
         raise TaskError([f"{where}: {'.'.join(map(str, at))}: {what}" for at, what in problems])
     task._path = path  # pyright: ignore[reportPrivateUsage]
@@ -140,7 +140,7 @@ def named_task(name: str) -> Path:
     """Return the file of a task that the web names: one of the tasks folder, never a path.
 
     Raises:
-        BadInput: there is none of this name.
+        BadInput: The name is unknown.
     """
     known = list_tasks()
     if name not in known:
@@ -153,7 +153,7 @@ def check_task(
 ) -> Task:
     """Check `value`, the content of `document` after `changes`, and return it as a task."""
     context = context or Context(document.path.resolve().parent)
-    task, problems = _tried(value, context)
+    task, problems = _parse(value, context)
     if task and task.name != document.path.stem:
         problems.append((("task",), f"{task.name!r} is in a file called {document.path.name}"))
     if task and not problems:
@@ -167,28 +167,28 @@ def check_task(
 
 
 def _known(document: Document) -> frozenset[Value]:
-    """Return the values of marked fields that a task file has, as it spells them and as read.
+    """Return the values of marked fields that a task file has, as written and as parsed.
 
     Raises:
-        TaskError: it is no task by itself.
+        TaskError: The file without overrides is not a valid task.
     """
     context = Context(document.path.resolve().parent)
     task = check_task(document, copy.deepcopy(document.value), {}, context)
     return frozenset({*context.seen, *marked_values(task)})
 
 
-def _tried(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
-    """Read `value` as a task; return it, if it is one, and what is wrong with it."""
+def _parse(value: Any, context: Context) -> tuple[Task | None, list[Problem]]:
+    """Parse `value` as a task; return the task or None, and its problems."""
     try:
         task = Task.model_validate(value, context=context.values())
     except ValidationError as error:
-        telling = _telling(error, value)
-        return None, [_problem(where, item, value) for where, item in telling]
+        errors = _relevant_errors(error, value)
+        return None, [_problem(where, item, value) for where, item in errors]
     return task, _problems(task)
 
 
 def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Problem]:
-    """Return what would be wrong with a task under the settings that a search may choose."""
+    """Return the problems of a task under settings that a search can choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key in settings:
         if found := _scalar_above(changed, key):
@@ -201,11 +201,11 @@ def _under(settings: Mapping[str, Any], value: Any, context: Context) -> list[Pr
     except BadInput as error:
         where = error.where.removeprefix("--set ")
         return [(tuple(where.split(".")), f"{error.found}; expected {error.expected}")]
-    return _tried(changed, context)[1]
+    return _parse(changed, context)[1]
 
 
 def _scalar_above(value: Any, key: str) -> str | None:
-    """Return what a task has above a dotted key in place of a mapping or a list."""
+    """Describe the scalar that a task has above a dotted key, or return None."""
     for name in key.split(".")[:-1]:
         value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, int | float | str):
@@ -214,7 +214,7 @@ def _scalar_above(value: Any, key: str) -> str | None:
 
 
 def _problems(task: Task) -> list[Problem]:
-    """Collect what plug-ins and channels find wrong with each other."""
+    """Collect the problems of plug-ins and channels that involve each other."""
     parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
     policy = task.learn.gives == "policy"
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
@@ -226,20 +226,20 @@ def _problems(task: Task) -> list[Problem]:
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modeled.append((("promote",), task.promote))
     modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
-    # Models of dynamics and checks know states and actions alone.
+    # Dynamics models and checks use states and actions only.
     own = {name: task.channels[name] for name in task.columns}
     found: list[tuple[Location, str]] = list(problems_between(task.channels))
     if task.learn.from_logs and not task.channels:
-        found.append((("channels",), "is missing, or names none"))
+        found.append((("channels",), "is missing or empty"))
     if not task.learn.from_logs and task.environment is None:
-        found.append((("environment",), f"is missing; {task.learn.type} learns in nothing else"))
+        found.append((("environment",), f"is missing; {task.learn.type} needs one"))
     unfit = task.promote.unfit(
         policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
     )
     found += [(("promote", *where), what) for where, what in unfit]
     found += [(("export", *where), what) for where, what in task.export.unfit() if policy]
-    for channels, those in ((task.channels, parts), (own, modeled)):
-        for where, part in those:
+    for channels, items in ((task.channels, parts), (own, modeled)):
+        for where, part in items:
             found += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return found
 
@@ -253,20 +253,20 @@ def _line(document: Document, overrides: Mapping[str, Any], where: Location, wha
     return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
 
 
-def _telling(error: ValidationError, value: Any) -> list[tuple[Location, Any]]:
-    """Return where each error is, and what; those of alternatives that nobody meant left out.
+def _relevant_errors(error: ValidationError, value: Any) -> list[tuple[Location, Any]]:
+    """Return (location, error) pairs, without the errors of union members that were not meant.
 
-    Of a `tail` that is too large, pydantic also says that it is no number and no list.
+    For a `tail` that is too large, pydantic also reports that it is not a list.
     """
     found: list[tuple[Location, Any]] = []
     for item in error.errors(include_url=False):
         names_key = item["type"] in {"extra_forbidden", "missing"}
         found.append((_real_location(item["loc"], value, names_key), item))
-    return [(where, item) for where, item in found if not _is_aside(where, item, found)]
+    return [(where, item) for where, item in found if not _is_redundant(where, item, found)]
 
 
-def _is_aside(where: Location, item: Any, found: list[tuple[Location, Any]]) -> bool:
-    """Tell whether `item` says that something is of another type, and others say what is wrong."""
+def _is_redundant(where: Location, item: Any, found: list[tuple[Location, Any]]) -> bool:
+    """Return whether `item` only reports a wrong type while another error is more specific."""
     return item["type"].endswith("_type") and any(
         other[: len(where)] == where
         and (len(other) > len(where) or not its["type"].endswith("_type"))
@@ -294,7 +294,7 @@ def _problem(loc: Location, item: Any, value: Any) -> tuple[Location, str]:
 def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
     """Drop the parts of pydantic's location that name alternatives of a union, not keys.
 
-    The last part may be a key that the value lacks: one that is missing.
+    The last part may be a missing key.
     """
     real: list[str | int] = []
     for index, part in enumerate(loc):
@@ -330,7 +330,7 @@ def _known_keys(loc: Location, value: Any) -> list[str]:
 
 
 def _kind_below(kind: Any, part: str | int) -> Any:
-    """Return the annotation of what stands at `part`: a field, or a value of a dict or list."""
+    """Return the type annotation at `part`: a field, or a value of a dict or list."""
     if _is_settings(kind):
         field = kind.model_fields.get(part)
         return field.annotation if field else None

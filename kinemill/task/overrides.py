@@ -26,7 +26,7 @@ from kinemill.task.trackers import TRACKERS
 from kinemill.task.yaml import Document, Location, read_yaml, scalar
 
 _SPACE = ("tune", "space")
-# Where a task file chooses a plug-in by `type`; places in lists left out, * is any name.
+# Where a task file chooses a plug-in by `type`; list indices are omitted, * is any name.
 _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
     ("learn", "model"): MODELS,
@@ -49,9 +49,9 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
 
 
 def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
-    """Return the plug-ins that a `type` at `where` chooses from; None where it chooses none."""
+    """Return the plug-in family of a `type` at `where`, or None."""
     place = tuple(part for part in map(str, where) if not part.isdigit())
-    if place[:2] == ("learn", "physics"):  # a way of learning within another
+    if place[:2] == ("learn", "physics"):  # a learn type nested in another
         place = ("learn", *place[2:])
     return _FAMILIES.get(place, _FAMILIES.get((*place[:-1], "*")))
 
@@ -59,10 +59,10 @@ def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
 def parse_overrides(items: list[str]) -> dict[str, Any]:
     """Read `key=value` arguments; values are spelled as in a task file.
 
-    `@FILE` stands for the overrides in a file, one `key: value` a line.
+    `@FILE` reads overrides from a file, one `key: value` per line.
 
     Raises:
-        BadInput: an item without `=`, or a value that is not YAML.
+        BadInput: An item has no `=`, or a value is not YAML.
     """
     overrides: dict[str, Any] = {}
     for item in items:
@@ -86,14 +86,14 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 
 def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict[str, Any]:
-    """Return overrides as one mapping that mirrors the task file, as the launchpad holds them.
+    """Return overrides as one mapping that mirrors the task file, as in the launchpad.
 
-    A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win, and a later
-    `type` drops the keys of an earlier one that the new type lacks.
+    A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win. A later
+    `type` drops earlier keys that the new type does not have.
 
     Args:
         overrides: by key.
-        notes: takes a line for each dropped key.
+        notes: receives a line for each dropped key.
     """
     whole: dict[str, Any] = {}
     merge = _Merge([] if notes is None else notes, keep_untyped=True)
@@ -107,19 +107,18 @@ def nested(overrides: Mapping[str, Any], notes: list[str] | None = None) -> dict
 
 
 def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
-    """Put overrides into the content of a task file, in place; return a line for each dropped key.
+    """Apply overrides to the content of a task file in place; return a line per dropped key.
 
-    A mapping merges, key by key, at every depth; digits are places in a list. Anything else
-    replaces what is there, and a mapping replaces what is neither a mapping nor a list. A choice of
-    a search, such as `{select: [...]}`, is one value, no mapping. A changed `type` drops the keys
-    that the new type lacks.
+    A mapping merges key by key at every depth; digits are list indices. Anything else replaces the
+    old value, and a mapping replaces a scalar. A search choice such as `{select: [...]}` is one
+    value, not a mapping. A changed `type` drops the keys that the new type does not have.
 
     Args:
-        value: of the task file.
+        value: content of the task file.
         changes: as `nested` returns them.
 
     Raises:
-        BadInput: a place that the list lacks.
+        BadInput: A list index is out of range.
     """
     if isinstance(changes.get("environment"), Mapping):
         value["environment"] = as_environment(value.get("environment"))  # a name has no keys
@@ -129,7 +128,7 @@ def apply(value: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
 
 
 def _chooses(value: Any) -> bool:
-    """Tell whether a part of `tune.space` is a choice, which is one value, not a mapping."""
+    """Tell whether a part of `tune.space` is a choice, that is, one value and not a mapping."""
     return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
 
 
@@ -138,8 +137,8 @@ class _Merge:
     """Merges mappings.
 
     Attributes:
-        notes: takes a line for each dropped key.
-        keep_untyped: a mapping without `type` is a part of one, not one of the usual type.
+        notes: receives a line for each dropped key.
+        keep_untyped: treat a mapping without `type` as a partial one, not as the default type.
     """
 
     notes: list[str]
@@ -147,7 +146,7 @@ class _Merge:
 
     def into(self, value: dict[str, Any], changes: Mapping[Any, Any], at: tuple[str, ...]) -> None:
         known = {str(key): key for key in value}  # a key may be a number
-        for key in sorted(changes, key=lambda name: name != "type"):  # it decides what others mean
+        for key in sorted(changes, key=lambda name: name != "type"):  # it defines the other keys
             if key == "type":
                 self._drop_foreign_keys(value, at, changes[key])
             name = known.get(str(key), str(key))
@@ -162,7 +161,7 @@ class _Merge:
             for key, item in changes.items():
                 below = (*at, str(key))
                 if int(key) >= len(items):
-                    expected = f"0 to {len(items) - 1}" if items else "no places: the list is empty"
+                    expected = f"0 to {len(items) - 1}" if items else "no index: the list is empty"
                     where = f"--set {'.'.join(below)}"
                     raise BadInput(where, f"no item '{key}'", expected=expected)
                 items[int(key)] = self._merged(items[int(key)], item, below)
@@ -172,7 +171,7 @@ class _Merge:
         return found
 
     def _drop_foreign_keys(self, value: dict[str, Any], at: tuple[str, ...], new: Any) -> None:
-        """Drop the keys that the plug-in `new` has no field for."""
+        """Drop the keys for which the plug-in `new` has no field."""
         family = family_at(at)
         if family is None or not isinstance(new, str) or new not in family:
             return
@@ -183,7 +182,9 @@ class _Merge:
             del value[name]
         if dropped:
             key = ".".join((*at, "type"))
-            self.notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
+            self.notes.append(
+                f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} does not have"
+            )
 
 
 def leaves(changes: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -196,10 +197,10 @@ def leaves(changes: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def blame(document: Document, overrides: Mapping[str, Any], where: Location) -> tuple[str, bool]:
-    """Tell which override a problem at `where` comes from, and whether it surely does.
+    """Return the override that caused a problem at `where`, and whether that is certain.
 
-    Returns "" when none has to do with it. An override is surely to blame for what it set and for
-    what it brought into being; it may be to blame for a problem of what it is a part of.
+    Return "" if no override is involved. An override certainly caused problems of values that it
+    set or created; it may have caused problems of the part that contains it.
     """
     key = ".".join(map(str, where))
     for name in overrides:

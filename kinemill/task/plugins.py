@@ -1,7 +1,7 @@
-"""The families a task file can name by `type`, known here by folder name alone.
+"""Plug-in families that a task file selects by `type`, known here by folder name only.
 
-Each registry imports a plug-in's file only when a task names it. A plug-in class is both the
-settings of that choice, as a task file spells them, and the way to make the thing itself.
+A registry imports a plug-in's file only when a task names it. A plug-in class holds the settings
+as the task file spells them, and builds the object itself.
 """
 
 from abc import abstractmethod
@@ -41,26 +41,28 @@ class Model(Plugin):
 
         It has `carry_shapes`, the shape of each carry without the batch, and
         `warm_up(features (B, K, inputs)) -> carry`, which equals K steps from a zero carry. A
-        network with `fit(batches)` is shown the training data once before it learns: pairs of
-        features (N, history, inputs) and the outputs (N, outputs) that were wanted after them.
+        network with `fit(batches)` receives the training data once before training: pairs of
+        features (N, history, inputs) and target outputs (N, outputs).
 
         Raises:
-            BadInput: this model is made of a task's channels, see `build_for`.
+            BadInput: This model is built from a task's channels, see `build_for`.
         """
         del inputs, outputs, history
         where = f"model {self.type!r}"
-        raise BadInput(where, "is no part of another model", expected="a model of features alone")
+        raise BadInput(
+            where, "cannot be part of another model", expected="a model of features only"
+        )
 
     def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
         """Make the network for the channels of a task.
 
-        A model that needs to know more than how many features there are does so here instead of in
-        `build`. If its network has `physical = True`, it sees and gives values in task units, see
+        A model that needs more than the number of features overrides this instead of `build`. If
+        its network has `physical = True`, its inputs and outputs are in task units, see
         `kinemill.models`.
 
         Args:
             layout: the `Layout` of `kinemill.train.layout`: channels, their order, dt, outputs.
-            scale: tensors in float64 by name, from the training split: `SCALES` of `train.step`.
+            scale: float64 tensors by name from the training split: `SCALES` of `train.step`.
         """
         del scale
         return self.build(layout.features, len(layout.outputs), layout.history)
@@ -69,8 +71,8 @@ class Model(Plugin):
         """Make the network of a policy.
 
         Args:
-            layout: the `PolicyLayout`: names of what is seen and done.
-            sizes: features of a row, numbers that the head asks for, rows that are seen.
+            layout: the `PolicyLayout`: names of observations and actions.
+            sizes: features per row, outputs that the head needs, rows of history.
         """
         del layout
         return self.build(*sizes)
@@ -88,65 +90,66 @@ Scale = Annotated[
 ]
 
 
-Origin = Literal["previous", "first", "last"]  # the row that a relative value counts from
+Origin = Literal["previous", "first", "last"]  # the reference row of a relative value
 
 
 class Encoding(Plugin):
-    """Settings of how a network sees a channel, and the arithmetic itself.
+    """Settings and arithmetic of the features that a network computes from a channel.
 
-    Training, evaluation, export and runtime run this one piece of torch: it is part of the graph.
+    Training, evaluation, export and runtime share this torch code: it is part of the graph.
 
     Attributes:
-        parts: features made of one channel.
+        parts: number of features per channel.
         bounded: whether the features need no scaling, such as a cosine.
-        origin: the row that values count from: the `previous` one, the `first` or `last` of a
-            window that slides, or None for zero.
+        origin: the reference row of values: the `previous` one, the `first` or `last` of a sliding
+            window, or None for zero.
     """
 
     parts: ClassVar[int] = 1
     bounded: ClassVar[bool] = False
     scale: Scale | None = Field(
-        default=None, description="of this channel's features; default: that of `learn.encoding`"
+        default=None,
+        description=("weight of this channel's features; default: that of `learn.encoding`"),
     )
 
     @property
     def origin(self) -> Origin | None:
-        """The row that values are counted from; None: they are as they are."""
+        """The reference row of values; None: values are absolute."""
         return None
 
     @abstractmethod
     def encode(self, values: Any) -> tuple[Any, ...]:
         """Turn a tensor (..., n) of n channels, task units, into `parts` tensors of that shape.
 
-        Element by element, and NaN must stay NaN.
+        It works element by element and maps NaN to NaN.
         """
 
 
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
-    lr: float  # the top of the schedule
+    lr: float  # the peak of the schedule
 
     @abstractmethod
     def build(self, parameters: Iterable[Any]) -> Any:
-        """Make the torch optimizer of `parameters`; its `lr` is set anew before every step."""
+        """Make the torch optimizer of `parameters`; the schedule sets `lr` before every step."""
 
 
 class Schedule(Plugin):
-    """Settings of a learning rate over the steps."""
+    """Settings of a learning rate schedule."""
 
     @abstractmethod
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the learning rate.
 
         Args:
-            step: of the training, from 0.
-            top: the optimizer's own rate.
-            steps: of the whole training.
+            step: training step, from 0.
+            top: the optimizer's own learning rate.
+            steps: number of steps of the whole training.
         """
 
 
-MEDIA = ("image", "text")  # roles stored once a recording; steps hold references
+MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
 
 AUGMENTATIONS: Registry[type[Plugin]] = Registry("kinemill.augment", "augmentation")
 MODELS: Registry[type[Model]] = Registry("kinemill.models", "model")
@@ -161,16 +164,16 @@ READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
 def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -> P:
-    """Build the class which `type` names in `family`, or its usual one.
+    """Build the class that `type` names in `family`, or its default.
 
     Args:
-        family: of classes.
-        cls: what all of them are.
-        value: settings as a task file spells them, or what is made already.
-        context: of pydantic: `folder`, that of the task file, if there is one.
+        family: the registry of classes.
+        cls: their common base class.
+        value: settings as a task file spells them, or an instance.
+        context: pydantic's context: `folder` is the folder of the task file, if known.
 
     Raises:
-        ValueError: there is no such class, or the settings are not what it takes.
+        ValueError: The class is unknown, or does not accept the settings.
     """
     if isinstance(value, cls):
         return value
@@ -186,17 +189,17 @@ def make(family: Registry[Any], cls: type[P], value: Any, context: Any = None) -
 
 
 def pick(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P]:
-    """Make a validator that does as `make`."""
+    """Return a validator that calls `make`."""
     return lambda value, info: make(family, cls, value, info.context)
 
 
 def usual(family: Registry[type[P]]) -> P:
-    """Make the member of a family that is meant where none is named, as it is by default."""
+    """Make the default member of a family with default settings."""
     return family[str(family.usual)].model_validate({})
 
 
 def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any, ValidationInfo], P | None]:
-    """Make a validator as `pick` does that lets None through."""
+    """Return a validator like that of `pick` which also accepts None."""
     build = pick(family, cls)
     return lambda value, info: None if value is None else build(value, info)
 
@@ -204,7 +207,7 @@ def pick_or_none(family: Registry[Any], cls: type[P]) -> Callable[[Any, Validati
 def unknown_channels(
     names: Mapping[str, Any] | list[str], channels: Mapping[str, Any], *where: str | int
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return a problem for each of `names` that is no channel of numbers, with the nearest one."""
+    """Return a problem for each of `names` that is not a numeric channel."""
     numbers = [name for name, channel in channels.items() if channel.role not in MEDIA]
     return [
         ((*where, name), f"unknown channel; {nearest(name, numbers)}")

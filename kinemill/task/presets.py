@@ -1,7 +1,7 @@
-"""Presets: named settings of a part, `presets/<part>/<name>.yaml`, for every task that has it.
+"""Presets: named settings of a task part, `presets/<part>/<name>.yaml`.
 
-Each is a file of overrides, one dotted key a line, spelled as in a task file. They are put on the
-task in the order in which they are named, and single overrides after them.
+Each is a file of overrides, one dotted key per line, spelled as in a task file. Presets are
+applied in the given order, before single overrides.
 """
 
 import os
@@ -19,7 +19,7 @@ def presets_folder() -> Path:
     """Return the folder of presets: `KINEMILL_PRESETS`, or `presets/` of the project.
 
     Raises:
-        BadInput: there is none.
+        BadInput: The folder does not exist.
     """
     named, root = os.environ.get("KINEMILL_PRESETS"), project_root()
     if named:
@@ -38,10 +38,10 @@ def list_presets() -> dict[str, dict[str, Path]]:
 
 
 def preset_overrides(items: list[str]) -> dict[str, Any]:
-    """Read `part=preset` arguments and return the overrides that they stand for.
+    """Read `part=preset` arguments and return their overrides.
 
     Raises:
-        BadInput: there is no such part or preset; the message holds the nearest one.
+        BadInput: The part or preset is unknown; the message holds the nearest name.
     """
     known, overrides = list_presets(), dict[str, Any]()
     for item in items:
@@ -63,13 +63,14 @@ def preset_overrides(items: list[str]) -> dict[str, Any]:
 
 
 def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and values of nested settings, `type` first: it decides what others mean.
+    """Yield dotted keys and values of nested settings, `type` first: it defines the other keys.
 
-    So a preset changes what it names and leaves the rest, wherever it is put on a task.
+    So a preset changes the keys that it names and leaves all others.
     """
     for key in sorted(value, key=lambda name: name != "type"):
         found = value[key]
         if isinstance(found, Mapping):
-            yield from leaves(found, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+            # pyright: ignore[reportUnknownArgumentType]
+            yield from leaves(found, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", found

@@ -1,4 +1,4 @@
-"""When a challenger becomes champion, and what starts a training by itself, with the reasons."""
+"""The `promote` and `retrain` parts: promotion rules and triggers of automatic training."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from kinemill.task.plugins import Settings
 
 NRMSE = "test/nrmse"
 RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
-FREE_RUN = "free_run"  # whole episodes on the model's own predictions
-# What a dynamics model has to beat: see kinemill.verify.references.
+FREE_RUN = "free_run"  # whole episodes simulated from the first state
+# Reference models that a dynamics model must beat: see kinemill.verify.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
-TRIVIAL = REFERENCES[:2]  # no model file can be made of them: an exported reference beats them, too
+TRIVIAL = REFERENCES[:2]  # they have no model file: an exported reference must beat them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
@@ -23,22 +23,23 @@ _PERIOD = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s+(?P<unit>min|hour|day|week)s?
 
 
 def _seconds(value: Any) -> Any:
-    """Read `30 days` as so many s; what is no such text stays as it is."""
+    """Convert text such as `30 days` to s; return any other value unchanged."""
     found = _PERIOD.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(found["number"]) * _PERIODS[found["unit"]] if found else value
 
 
 class Promote(Settings):
-    """When a challenger becomes champion: the rules of the gate that the task asks for."""
+    """Promotion rules: when a challenger becomes champion."""
 
     metric: str = Field(
         default=NRMSE,
         pattern=r"^(test/.|return$|success$|action_rmse$)",
-        description="what is compared on the test split, at the horizon: test/nrmse, the RMSE over "
-        "the spread, averaged over channels; or test/CHANNEL, the RMSE of one state, in its unit. "
-        "Of policies: return or success of the trials in their environment, or action_rmse, how "
-        "far actions are off those of held-out logs; by default the return, or without an "
-        "environment action_rmse",
+        description="metric to compare on the test split at verify.horizon. Dynamics models: "
+        "test/nrmse, the RMSE divided by the standard deviation, averaged over "
+        "channels; or test/CHANNEL, the RMSE of one state, in its unit. Policies: "
+        "return or success of the trials in the environment, or action_rmse, the RMSE "
+        "to the actions of held-out logs; default: return, or action_rmse without an "
+        "environment",
     )
     beats: list[
         Literal[
@@ -53,63 +54,73 @@ class Promote(Settings):
         ]
     ] = Field(
         default=[*REFERENCES, "champion"],
-        description="the references that a model has to beat; by default for policies random and "
-        "champion, or repeat, which repeats the action of the row before, linear and champion",
+        description="references that a model must beat; default for policies: random and "
+        "champion, or without an environment repeat (the action of the previous row), "
+        "linear and champion",
     )
     horizons: list[PositiveInt | Literal["free_run"]] | None = Field(
         default=None,
         min_length=1,
-        description="steps, and free_run for whole episodes, at which a model may not be worse "
-        "than a reference; default 1, the square root of verify.horizon, verify.horizon, free_run",
+        description="horizons in steps, or free_run for whole episodes, at which a model must not "
+        "be worse than a reference; default: 1, the square root of verify.horizon, "
+        "verify.horizon, free_run",
     )
     channels: list[str] | None = Field(
         default=None,
         min_length=1,
-        description="states on which a model may not be worse than a reference; default all",
+        description="states on which a model must not be worse than a reference; default: all",
     )
     allow_reference: bool = Field(
         default=True,
-        description="where the gate refuses the trained model in favor of a reference, the best "
-        "reference is registered next",
+        description="if the trained model loses to a reference, evaluate and register the best "
+        "reference instead",
     )
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
     )
     ceiling: float | None = Field(
         default=None,
-        description="of returns: the highest that an episode can bring, such as 500 of "
-        "CartPole-v1; the margin asks for no more",
+        description="highest possible return of an episode, such as 500 for CartPole-v1; the "
+        "margin never requires more",
     )
     interval: bool = Field(
         default=True,
-        description="the 95 % interval of model / reference, on the same rows, is below 1; of "
-        "returns and successes that of model - reference, paired over starts, is above 0",
+        description="require that the 95 % confidence interval of the error ratio model / "
+        "reference on the same rows is below 1; for return and success, that of the "
+        "difference model - reference, paired by start, is above 0",
     )
     same_interface: bool = Field(
         default=True,
-        description="channels, units, dt and history are the champion's, or approved as breaking",
+        description="require the champion's channels, units, dt and history, or an approval of "
+        "the breaking change",
     )
     max_channel_loss: float | None = Field(
-        default=None, ge=0.0, description="of each channel: RMSE <= (1 + this) x the champion's"
+        default=None,
+        ge=0.0,
+        description=("largest relative loss of a channel: RMSE <= (1 + this) x the champion's"),
     )
-    max_size: PositiveFloat | None = Field(default=None, description="of the ONNX files, MB")
+    max_size: PositiveFloat | None = Field(default=None, description="size of the ONNX files, MB")
     max_diverged: float | None = Field(
-        default=None, ge=0.0, le=1.0, description="share of long rollouts that may diverge"
+        default=None, ge=0.0, le=1.0, description="largest fraction of long rollouts that diverge"
     )
     max_data_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
-        default=None, description="of the dataset at the decision, s or `30 days`"
+        default=None, description="age of the dataset at the decision, s or `30 days`"
     )
     min_test_episodes: PositiveInt = Field(
-        default=5, description="test episodes; with fewer a champion is provisional"
+        default=5, description="test episodes; with fewer, a champion is provisional"
     )
     min_independent: PositiveInt = Field(
         default=6,
-        description="independent episodes or blocks of test rows; with fewer it is provisional",
+        description="independent episodes or blocks of test rows; with fewer, a champion is "
+        "provisional",
     )
     max_repeated: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="share of the test rows that repeat training rows"
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description=("largest fraction of test rows that repeat training rows"),
     )
-    approval: bool = Field(default=False, description="a person has to agree: kinemill approve")
+    approval: bool = Field(default=False, description="require a manual approval: kinemill approve")
 
     @property
     def channel(self) -> str | None:
@@ -118,10 +129,10 @@ class Promote(Settings):
         return self.metric.removeprefix("test/") if named else None
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the metric and the channels that are no states."""
+        """Return problems of a metric or channels that are not states."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         found: list[tuple[tuple[str | int, ...], str]] = [
-            (("channels", index), f"{name!r} is no state; {nearest(name, states)}")
+            (("channels", index), f"{name!r} is not a state; {nearest(name, states)}")
             for index, name in enumerate(self.channels or [])
             if name not in states
         ]
@@ -133,65 +144,69 @@ class Promote(Settings):
     def unfit(
         self, *, policy: bool, environment: bool, horizon: int
     ) -> list[tuple[tuple[str, ...], str]]:
-        """Return what cannot be asked of what is learned.
+        """Return the rules that do not apply to the trained model.
 
         Args:
-            policy: whether it is one.
-            environment: whether there is something to try it in.
-            horizon: `verify.horizon`, the most steps that are measured.
+            policy: whether the model is a policy.
+            environment: whether the task has an environment to evaluate in.
+            horizon: `verify.horizon`, the largest number of steps that is measured.
         """
-        longer = [one for one in self.horizons or [] if one != FREE_RUN and int(one) > horizon]
-        found: list[tuple[tuple[str, ...], str]] = [
-            (("horizons",), f"{one} steps are more than verify.horizon, {horizon}")
-            for one in longer
+        longer = [
+            steps for steps in self.horizons or [] if steps != FREE_RUN and int(steps) > horizon
         ]
-        tried = self.metric in (RETURN, SUCCESS)
-        if not policy and (tried or self.metric == ACTIONS):
-            found.append((("metric",), f"{self.metric} is of policies; expected {NRMSE}"))
-        if policy and tried and not environment:
+        found: list[tuple[tuple[str, ...], str]] = [
+            (("horizons",), f"{steps} steps are more than verify.horizon, {horizon}")
+            for steps in longer
+        ]
+        in_environment = self.metric in (RETURN, SUCCESS)
+        if not policy and (in_environment or self.metric == ACTIONS):
+            found.append((("metric",), f"{self.metric} applies to policies; expected {NRMSE}"))
+        if policy and in_environment and not environment:
             found.append((("metric",), f"{self.metric} needs an `environment` part"))
         if policy and self.channel is not None:
-            found.append((("metric",), f"{self.metric} is of states; expected {ACTIONS}"))
+            found.append((("metric",), f"{self.metric} applies to states; expected {ACTIONS}"))
         if self.ceiling is not None and not (
             policy and environment and self.metric in (NRMSE, RETURN)
         ):
-            found.append((("ceiling",), "is of returns, which are not compared here"))
+            found.append((("ceiling",), "applies to returns, which are not compared here"))
         rivals = [name for name in self.beats if not policy and name in ("random", "repeat")]
-        return found + [(("beats",), f"{name} is beaten by policies alone") for name in rivals]
+        return found + [(("beats",), f"{name} applies to policies only") for name in rivals]
 
 
 class Retrain(Settings):
-    """What starts a training by itself."""
+    """Triggers of automatic training."""
 
-    on_arrival: bool = Field(default=True, description="new logs in the drop folder start a run")
+    on_arrival: bool = Field(default=True, description="start a run on new logs in the drop folder")
     after_new_recordings: PositiveInt = 1
     on_drift: bool = Field(
-        default=True, description="new episodes on which the champion errs too much start one, too"
+        default=True,
+        description=("start a run when the champion's error on new episodes is too large"),
     )
     drift_factor: float = Field(
         default=2.0,
         gt=1.0,
-        description="times the error that the champion usually has on held-out stretches of the "
-        "same length; more is drift",
+        description="drift is an error above this factor times the champion's usual error on "
+        "held-out stretches of the same length",
     )
     cron: str | None = "0 3 * * *"
     max_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
         default=None,
-        description="of a champion, s or `30 days`; an older one is trained again if logs came",
+        description="age of a champion, s or `30 days`; an older one is retrained if new logs "
+        "arrived",
     )
 
     @field_validator("cron")
     @classmethod
     def _five_fields(cls, value: str | None) -> str | None:
-        # One schedule that Dagster cannot read would keep it from loading any task.
+        # A single invalid schedule would keep Dagster from loading all tasks.
         if value is not None and not _is_cron(value):
-            message = "is no cron line of minute, hour, day, month, weekday, as `0 3 * * *`"
+            message = "is not a cron line of minute, hour, day, month, weekday, such as `0 3 * * *`"
             raise ValueError(message)
         return value
 
 
 def _is_cron(line: str) -> bool:
-    """Tell whether every field of a cron line is numbers within its range, `*`, or a step of it."""
+    """Return whether each field of a cron line is `*` or numbers in range."""
     fields = line.split()
     return len(fields) == len(_CRON) and all(
         (found := _CRON_ITEM.fullmatch(item)) is not None

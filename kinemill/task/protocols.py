@@ -1,4 +1,4 @@
-"""The small Protocols through which stages reach what lies above or outside them."""
+"""Protocols through which stages use objects of higher layers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -7,39 +7,39 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Where a training's parameters and metrics go while it runs (MLflow, or nowhere)."""
+    """Receives parameters and metrics during training, such as MLflow."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings, once."""
+        """Record the settings once."""
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics at a step; may buffer."""
+        """Record metrics at a step; implementations may buffer."""
         ...
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text under a name such as `config`; of the same name the last one counts."""
+        """Record a text under a name such as `config`; a later text replaces it."""
         ...
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write buffered records."""
         ...
 
 
 class Progress(Protocol):
-    """Who wants to hear how far a stage is: a terminal, Dagster's log, or nobody."""
+    """Receives the progress of a stage: a terminal, Dagster's log, or a null object."""
 
     def say(self, message: str) -> None:
-        """Tell something worth reading."""
+        """Report a message."""
         ...
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Tell that `done` of `total` pieces of a stage are done."""
+        """Report that `done` of `total` pieces of a stage are done."""
         ...
 
 
 class NullReporter:
-    """A Tracker and Progress that nobody listens to."""
+    """A Tracker and Progress that discards everything."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Drop the settings."""
@@ -51,17 +51,17 @@ class NullReporter:
         """Drop the text."""
 
     def flush(self) -> None:
-        """Have nothing to write."""
+        """Do nothing."""
 
     def say(self, message: str) -> None:
         """Drop the message."""
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Drop the news."""
+        """Drop the progress."""
 
 
 class Champion(Protocol):
-    """The model that robots load, as stages before the registry may ask about it.
+    """The model that robots load, as visible to stages before the registry.
 
     Symbols: N rows, C channels of its dataset, states, then actions.
     """
@@ -73,7 +73,7 @@ class Champion(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where its checked rollout.onnx lies."""
+        """The folder of its verified rollout.onnx."""
         ...
 
     @property
@@ -83,19 +83,19 @@ class Champion(Protocol):
 
     @property
     def dataset(self) -> str:
-        """The digest of the dataset it learned from and was judged on."""
+        """The digest of the dataset it was trained and evaluated on."""
         ...
 
     def used(self) -> frozenset[str]:
-        """Return the content hashes of the recordings on any side of its dataset."""
+        """Return the content hashes of the recordings in all splits of its dataset."""
         ...
 
     def held_out(self, most: int) -> Iterator[tuple[str, str, Any]]:
-        """Yield id, name and rows (N, C) of `most` episodes of its validation and test splits."""
+        """Yield id, name and rows (N, C) of up to `most` validation and test episodes."""
         ...
 
     def training_rows(self, most: int) -> Any:
-        """Return `most` rows (N, C), evenly chosen, of its training split."""
+        """Return up to `most` evenly spaced rows (N, C) of its training split."""
         ...
 
 
@@ -104,10 +104,10 @@ class WarmStart:
     """The model that a training starts from.
 
     Attributes:
-        address: `models:/TASK/3`, the version that an alias stood for, or the folder.
+        address: `models:/TASK/3`, the version that an alias resolved to, or the folder.
         digest: of the model's published files.
         folder: where its `weights.safetensors` and `model.json` are.
-        note: what a user has to know about it, or "".
+        note: a message for the user about it, or "".
     """
 
     address: str

@@ -1,4 +1,4 @@
-"""What a task may say about reinforcement learning: an algorithm, and where its copies act."""
+"""Reinforcement learning settings: the algorithm, and the runner of its environments."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from kinemill.task.plugins import Plugin
 
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 
-DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # of a step, that a search tries
+DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
 
 
 class Algorithm(Plugin):
-    """Settings of an algorithm, and how to make what learns.
+    """Settings of an algorithm, and factories of its learner and network.
 
-    The `examples` of a field are what `kinemill tune` tries of it where nobody says what to try.
+    The `examples` of a field are the default candidates of `kinemill tune`.
 
     Attributes:
-        acts: kinds of actions that it can learn: `continuous`, `choice`, `choices`.
-        masked: whether it knows of choices that are forbidden.
-        recurrent: whether its policy remembers.
-        copies: of the environment, side by side, unless the task says.
-        head: how numbers become continuous actions: held within limits, or by tanh.
+        acts: supported kinds of actions: `continuous`, `choice`, `choices`.
+        masked: whether it supports action masks.
+        recurrent: whether its policy has a recurrent state.
+        copies: default number of parallel environments.
+        head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
     """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
@@ -43,28 +43,29 @@ class Algorithm(Plugin):
 
         Args:
             learn: the `learn` part, whose `model` it is.
-            inputs: numbers that it sees, after the wrappers.
-            outputs: numbers that it gives: one a continuous action, one for each choice.
+            inputs: size of the observation after the wrappers.
+            outputs: number of outputs: one per continuous action, one per choice.
         """
 
     def compatible(self, other: str) -> bool:
-        """Tell whether what the algorithm called `other` has learned can be gone on from."""
+        """Return whether training can resume from a model of the algorithm `other`."""
         return other == self.type
 
 
 class Runner(Plugin):
-    """Where the copies of an environment act."""
+    """Runner of the parallel environments."""
 
-    workers: PositiveInt | None = None  # processes; default: one a core, at most one a copy
+    # processes; default: one per core, at most one per environment
+    workers: PositiveInt | None = None
 
     @abstractmethod
     def open(self, make: Callable[[], Any], native: Any, copies: int) -> Any:
         """Return a `kinemill.train.reinforcement.vec_env.CopiesEnv`.
 
         Args:
-            make: makes one copy, all wrappers on; pickle takes it.
-            native: makes so many copies that are computed at once; None: there is no such thing.
-            copies: how many.
+            make: picklable factory of one environment with all wrappers.
+            native: factory of a given number of vectorized environments, or None.
+            copies: number of environments.
         """
 
 

@@ -1,8 +1,8 @@
-"""The `tune` part of a task file: which settings a search may choose, and how long it looks.
+"""The `tune` part of a task file: the search space and its budget.
 
 A space mirrors the task. Where the task has a value, the space has a choice: `{select: [a, b]}` or
-`{range: [low, high, step]}`; a selected item may hold further choices, so that each architecture
-brings its own keys. In a list, an item that is chosen to be `null` is left out.
+`{range: [low, high, step]}`; a selected item may hold further choices, so each architecture has
+its own keys. A list item whose choice is `null` is omitted.
 """
 
 import json
@@ -18,31 +18,35 @@ from kinemill.task.yaml import Location
 Number = int | float
 Problem = tuple[Location, str]
 SELECT, RANGE, LOG = "select", "range", "log"
-# Of `learn`, what changes no model, or what is learned at all and from what.
+# Keys of `learn` that do not change a model, or that define the learning problem.
 _FIXED = {"type", "start_from", "device", "threads", "log_every", "save_every"}
 _SEARCHED = ("learn", "augment")
 
 
 class Tune(Settings):
-    """How settings are searched for by `kinemill tune`."""
+    """Settings of `kinemill tune`."""
 
-    trials: PositiveInt = Field(default=20, description="in all, those of earlier calls included")
+    trials: PositiveInt = Field(
+        default=20, description="total number of trials, earlier calls included"
+    )
     space: dict[str, Any] = Field(
         default={},
-        description="a part of the task with `{select: [...]}` and `{range: [low, high, step]}` in "
-        "place of values; default: sizes, history, optimizer, schedule and augmentation",
+        description="search space: a part of the task with `{select: [...]}` and "
+        "`{range: [low, high, step]}` in place of values; default: sizes, history, "
+        "optimizer, schedule and augmentation",
     )
     pruning: Literal["median", "hyperband", "none"] = Field(
         default="median",
-        description="ends a trial whose validation error is worse than that of most others so far",
+        description="pruner: stops a trial whose validation error is worse than that of most "
+        "others so far",
     )
     startup: NonNegativeInt = Field(
-        default=6, description="trials chosen at random before the search learns from them"
+        default=6, description="random trials before the sampler uses earlier results"
     )
     seed: NonNegativeInt = 0
 
     def problems(self, channels: Mapping[str, Any]) -> list[Problem]:
-        """Return choices that are no choices, and keys that no search may change."""
+        """Return malformed choices, and keys that a search cannot change."""
         del channels
         found: list[Problem] = []
         for key in self.space:
@@ -51,9 +55,9 @@ class Tune(Settings):
                 found.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
         learn: Any = self.space.get("learn", {})
         if not isinstance(learn, dict) or _is_choice(learn):
-            found.append((("space", "learn"), "is no mapping of keys of `learn`"))
+            found.append((("space", "learn"), "is not a mapping of keys of `learn`"))
         else:
-            what = "is fixed in a search: trials differ in what they make of equal data"
+            what = "is fixed in a search: all trials train on the same data"
             found += [(("space", "learn", key), what) for key in learn if key in _FIXED]
         return [*found, *_malformed(self.space, ("space",))]
 
@@ -73,7 +77,7 @@ def _malformed(node: Any, at: Location) -> Iterator[Problem]:
 
 
 def _below(node: Any) -> Iterator[tuple[Location, Any]]:
-    """Yield what a node holds, and where below it."""
+    """Yield the children of a node and their keys."""
     if isinstance(node, dict):
         if SELECT in node:
             yield from (((SELECT, index), item) for index, item in enumerate(node[SELECT]))
@@ -85,7 +89,9 @@ def _below(node: Any) -> Iterator[tuple[Location, Any]]:
 
 def _wrong_select(node: dict[str, Any]) -> str | None:
     if set(node) != {SELECT}:
-        return f"`select` stands alone; found also {', '.join(k for k in node if k != SELECT)}"
+        return (
+            f"`select` must be the only key; found also {', '.join(k for k in node if k != SELECT)}"
+        )
     if not isinstance(node[SELECT], list) or not node[SELECT]:
         return f"`select` needs a list of at least one item; found {node[SELECT]!r}"
     items = [json.dumps(item) for item in node[SELECT]]
@@ -119,19 +125,19 @@ def _wrong_bounds(bounds: list[Number], log: bool) -> str | None:
 
 
 class Chooser(Protocol):
-    """Who makes the choices of a space: a sampler, or somebody who tries them all."""
+    """Makes the choices of a space: a sampler, or an exhaustive check."""
 
     def select(self, name: str, labels: list[str]) -> int:
-        """Return which of the labeled items is taken."""
+        """Return the index of the chosen item."""
         ...
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
-        """Return a number from `low` to `high`, both included; whole if all given are."""
+        """Return a number from `low` to `high`, both included; an integer if all arguments are."""
         ...
 
 
 def label(item: Any) -> str:
-    """Return the name by which an item of a `select` is known."""
+    """Return the label of an item of a `select`."""
     if isinstance(item, list):
         return " + ".join(map(label, item)) if any(map(_has_type, item)) else json.dumps(item)
     return item["type"] if _has_type(item) else item if isinstance(item, str) else json.dumps(item)
@@ -142,7 +148,7 @@ def _has_type(item: Any) -> bool:
 
 
 def labels_of(items: list[Any]) -> list[str]:
-    """Return a name for each item of a `select`; the second of one name gets a number."""
+    """Return a label for each item of a `select`; duplicates get a number."""
     names: list[str] = []
     for name in map(label, items):
         names.append(name if name not in names else f"{name} {1 + len(names)}")
@@ -150,12 +156,12 @@ def labels_of(items: list[Any]) -> list[str]:
 
 
 def chosen(space: Mapping[str, Any], chooser: Chooser) -> dict[str, Any]:
-    """Return the settings that a chooser takes from a space: dotted keys to plain values."""
+    """Return the settings that a chooser selects from a space: dotted keys to plain values."""
     settings: dict[str, Any] = {}
 
     def walk(node: Any, name: str) -> None:
         if isinstance(node, dict) and not _is_choice(node) and node:
-            for key in sorted(node, key=lambda one: one != "type"):  # it decides what others mean
+            for key in sorted(node, key=lambda one: one != "type"):  # it defines the other keys
                 walk(node[key], f"{name}.{key}" if name else key)
         else:
             settings[name] = _value(node, name, chooser)
@@ -173,8 +179,8 @@ def _value(node: Any, name: str, chooser: Chooser) -> Any:
         return node
     if SELECT in node:
         names = labels_of(node[SELECT])
-        which = chooser.select(name, names)
-        return _value(node[SELECT][which], f"{name}[{names[which]}]", chooser)
+        index = chooser.select(name, names)
+        return _value(node[SELECT][index], f"{name}[{names[index]}]", chooser)
     if RANGE in node:
         low, high, *step = node[RANGE]
         return chooser.range(name, low, high, step[0] if step else None, node.get(LOG, False))
@@ -186,24 +192,24 @@ def _left_out(item: Any, value: Any) -> bool:
 
 
 class Given:
-    """A chooser that takes what it was told, and the first or lowest of all else."""
+    """A chooser that returns given choices, and the first or lowest value for all others."""
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
         self.given = given or {}
 
     def select(self, name: str, labels: list[str]) -> int:
-        """Return the item that was told, or the first."""
+        """Return the given item, or the first."""
         del labels
         return self.given.get(name, 0)
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
-        """Return the number that was told, or the lowest."""
+        """Return the given number, or the lowest."""
         del high, step, log
         return self.given.get(name, low)
 
 
 def single_choices(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what to tell `Given` so that each item, and each end of a range, is taken once."""
+    """Yield choices for `Given` so that each item and each bound of a range is selected once."""
     return _each(dict(space), "", {})
 
 
@@ -212,12 +218,12 @@ def _each(node: Any, name: str, given: dict[str, Any]) -> Iterator[dict[str, Any
         for index, item in enumerate(node):
             yield from _each(item, f"{name}.{index}", given)
     elif isinstance(node, dict) and SELECT in node:
-        for index, (item, its) in enumerate(
+        for index, (item, item_label) in enumerate(
             zip(node[SELECT], labels_of(node[SELECT]), strict=True)
         ):
             taken = {**given, name: index}
             yield taken
-            yield from _each(item, f"{name}[{its}]", taken)
+            yield from _each(item, f"{name}[{item_label}]", taken)
     elif isinstance(node, dict) and RANGE in node:
         yield from ({**given, name: bound} for bound in node[RANGE][:2])
     elif isinstance(node, dict):
@@ -228,11 +234,12 @@ def _each(node: Any, name: str, given: dict[str, Any]) -> Iterator[dict[str, Any
 def wrong_choices(
     space: Mapping[str, Any], problems_of: Callable[[dict[str, Any]], list[Problem]]
 ) -> list[Problem]:
-    """Try every choice by itself and return what is wrong with it, where the space says it.
+    """Check every choice separately and return its problems with locations in the space.
 
     Args:
-        space: a well-formed one.
-        problems_of: what is wrong with the task under these settings; places are those of a task.
+        space: a well-formed search space.
+        problems_of: returns the problems of the task under given settings, with locations in the
+            task.
     """
     found: dict[Problem, None] = {}
     for given in [{}, *single_choices(space)]:
@@ -242,12 +249,12 @@ def wrong_choices(
 
 
 def _place(space: Any, where: Location, given: Mapping[str, Any]) -> Location:
-    """Return where a space says what a task of these choices has at `where`."""
+    """Return the location in the space that corresponds to `where` in a task of these choices."""
     at, node, name = _into((), space, "", given)
-    for wanted in where:
-        part = wanted
-        if isinstance(node, list) and isinstance(wanted, int):
-            part = _kept(node, name, given)[wanted]
+    for key in where:
+        part = key
+        if isinstance(node, list) and isinstance(key, int):
+            part = _kept(node, name, given)[key]
         elif not isinstance(node, dict) or RANGE in node:
             break
         at = (*at, part)
@@ -261,14 +268,14 @@ def _place(space: Any, where: Location, given: Mapping[str, Any]) -> Location:
 def _into(
     at: Location, node: Any, name: str, given: Mapping[str, Any]
 ) -> tuple[Location, Any, str]:
-    """Go on to the item that is taken of a `select`, and of one in it."""
+    """Descend to the selected item of a `select`, and of nested ones."""
     while isinstance(node, dict) and SELECT in node:
-        which, names = given.get(name, 0), labels_of(node[SELECT])
-        at, node, name = (*at, SELECT, which), node[SELECT][which], f"{name}[{names[which]}]"
+        index, names = given.get(name, 0), labels_of(node[SELECT])
+        at, node, name = (*at, SELECT, index), node[SELECT][index], f"{name}[{names[index]}]"
     return at, node, name
 
 
 def _kept(node: list[Any], name: str, given: Mapping[str, Any]) -> list[int]:
-    """Return which items of a list are in it under these choices."""
+    """Return the indices of the list items that remain under these choices."""
     values = [_value(item, f"{name}.{index}", Given(given)) for index, item in enumerate(node)]
     return [i for i, item in enumerate(node) if not _left_out(item, values[i])]

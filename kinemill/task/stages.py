@@ -1,4 +1,4 @@
-"""The parts of a task file that say how each stage works, with the reason for each default."""
+"""Settings of the data stages in a task file, with the reason for each default."""
 
 import fnmatch
 import re
@@ -29,35 +29,36 @@ _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 class Resample(Settings):
-    """How jittered stamps become the task's fixed time step."""
+    """Resampling of jittered timestamps to the task's fixed time step."""
 
     method: Literal["linear", "cubic", "hold"] = Field(
         default="linear",
-        description="cubic: a spline, for motions sampled hardly faster than they move; hold: the "
-        "last sample at or before the step",
+        description="cubic: a spline, for motions close to the Nyquist limit; hold: the last "
+        "sample at or before the step",
     )
     max_gap: PositiveFloat | None = Field(
-        default=None, description="a longer silence, in s, ends the episode; default 5 dt"
+        default=None,
+        description=("a longer gap between timestamps, s, ends the episode; default: 5 dt"),
     )
 
 
 def as_list(value: Any) -> Any:
-    """Take one name for a list of one."""
+    """Convert one name to a list with one item."""
     return [value] if isinstance(value, str) else value
 
 
 class Meta(Settings):
-    """Where it is said which session, robot or operator a recording is of."""
+    """Sources of metadata, such as the session, robot or operator of a recording."""
 
     name: str | None = Field(
         default=None,
-        description="regular expression on the log's name at first sight, relative to its folder; "
-        "its named groups are metadata: `(?P<session>[^/]+)/.*`",
+        description="regular expression on the log's first known name, relative to its folder; "
+        "named groups become metadata: `(?P<session>[^/]+)/.*`",
     )
     sidecar: Annotated[list[Suffix], BeforeValidator(as_list)] = Field(
         default=[".meta.json", ".meta.yaml", ".meta.yml"],
-        description="ends of a file beside the log, `run7.meta.yaml` or `run7.csv.meta.yaml` for "
-        "`run7.csv`, that holds metadata; it has the last word",
+        description="suffixes of a metadata file next to the log, `run7.meta.yaml` or "
+        "`run7.csv.meta.yaml` for `run7.csv`; it overrides other sources",
     )
 
     @field_validator("name")
@@ -68,7 +69,7 @@ class Meta(Settings):
         try:
             groups = re.compile(value).groupindex
         except re.error as error:
-            message = f"is no regular expression ({error})"
+            message = f"is not a regular expression ({error})"
             raise ValueError(message) from error
         if not groups:
             message = "has no named group; expected such as `(?P<session>[^/]+)/.*`"
@@ -76,7 +77,7 @@ class Meta(Settings):
         return value
 
     def is_sidecar(self, name: str) -> bool:
-        """Tell whether a file of this name holds metadata of the log beside it."""
+        """Return whether a file of this name holds metadata of a log."""
         return bool(self.sidecar) and name.lower().endswith(tuple(self.sidecar))
 
 
@@ -86,18 +87,18 @@ class Ingest(Settings):
     format: str = "auto"  # by content and suffix
     time: Annotated[list[str], BeforeValidator(as_list)] = ["time", "timestamp", "t"]
     time_unit: Literal["s", "ms", "us", "ns"] | PositiveFloat = Field(
-        default="s", description="of stamps that are numbers; a number is s per tick of a counter"
+        default="s", description="unit of numeric timestamps; a number is s per counter tick"
     )
     rate: PositiveFloat | None = Field(
-        default=None, description="rows per second of logs without stamps, Hz"
+        default=None, description="sampling rate of logs without timestamps, Hz"
     )
     groups: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="patterns on names of groups in a file that are episodes"
+        default=[], description="name patterns of the groups in a file that are episodes"
     )
     parts: dict[str, dict[str, Sources]] = Field(
         default={},
-        description="experiments side by side in one file: for each the columns of its channels, "
-        "and of its stamps as `time`, where they are not those of `channels`",
+        description="experiments in parallel columns of one file: for each, the columns of its "
+        "channels, and of its timestamps as `time`, where they differ from `channels`",
     )
     include: Annotated[Patterns, BeforeValidator(as_list)] = ["*"]
     exclude: Annotated[Patterns, BeforeValidator(as_list)] = []
@@ -105,17 +106,17 @@ class Ingest(Settings):
     meta: Meta = Meta()
     on_time_reversal: Literal["split", "quarantine"] = "split"
     settle: float = Field(
-        default=2.0, ge=0.0, description="s a file must be unchanged before it is read"
+        default=2.0, ge=0.0, description="time that a file must be unchanged before it is read, s"
     )
     watch: Annotated[str | None, LOCAL] = Field(
-        default=None, description="drop folder; default logs/<task> under KINEMILL_HOME"
+        default=None, description="drop folder; default: logs/<task> under KINEMILL_HOME"
     )
 
     @field_validator("parts")
     @classmethod
     def _plain_names(cls, value: dict[str, Any]) -> dict[str, Any]:
         if odd := [name for name in value if not re.fullmatch(r"[\w-]+", name)]:
-            message = f"{odd[0]!r} is no name of a part; letters, digits, _ and -"
+            message = f"{odd[0]!r} is not a valid part name; use letters, digits, _ and -"
             raise ValueError(message)
         return value
 
@@ -128,7 +129,7 @@ class Ingest(Settings):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Say which parts name what is no channel, or columns whose unit does not convert."""
+        """Return parts with unknown channels, or with columns whose unit cannot be converted."""
         found: list[tuple[tuple[str | int, ...], str]] = []
         for part, sources in self.parts.items():
             for name, listed in sources.items():
@@ -142,7 +143,7 @@ class Ingest(Settings):
 
     @property
     def ticks(self) -> float:
-        """Units of the log's stamps per second."""
+        """Units of the log's timestamps per second."""
         unit = self.time_unit
         return _TICKS[unit] if isinstance(unit, str) else 1.0 / unit
 
@@ -158,23 +159,25 @@ def _matches(name: str, patterns: Patterns) -> bool:
 
 
 class ValidateBase(Settings):
-    """What happens to episodes that fail a check; each check's own settings join as a key."""
+    """Handling of episodes that fail a check; each check adds its own key."""
 
     on_fault: Literal["split", "cut", "quarantine", "repair"] = Field(
         default="split",
-        description="split: the faulty stretch is cut out, what is before and after goes on as "
-        "episodes; cut: the episode ends before its first fault; quarantine: none of it goes on; "
-        "repair: as split, but lost values and spikes of up to repair_rows are interpolated",
+        description="split: remove the faulty stretch and keep the rows before and after as "
+        "episodes; cut: end the episode before its first fault; quarantine: keep none "
+        "of it; repair: as split, but interpolate missing values and spikes of up to "
+        "repair_rows",
     )
     repair_rows: PositiveInt = Field(
-        default=5, description="longest stretch that `on_fault: repair` interpolates"
+        default=5, description="longest stretch that `on_fault: repair` interpolates, rows"
     )
     max_quarantined_share: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="share of recordings; more blocks the chain"
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description=("largest fraction of quarantined recordings; more blocks the pipeline"),
     )
-    min_steps: PositiveInt = Field(
-        default=20, description="a shorter piece holds no window worth learning from"
-    )
+    min_steps: PositiveInt = Field(default=20, description="shorter pieces are dropped, rows")
 
 
 class Tail(Settings):
@@ -184,23 +187,23 @@ class Tail(Settings):
 
 
 class Rows(Settings):
-    """Rows of recordings, as a benchmark prescribes them, on the grid of the task's time step."""
+    """Fixed rows of recordings, as a benchmark prescribes them, at the task's time step."""
 
     rows: tuple[NonNegativeInt, PositiveInt | None] = Field(
-        description="the first, from 0, and the one after the last; null: to the end"
+        description="first row, from 0, and the row after the last; null: to the end"
     )
-    of: str = Field(default="*", description="pattern on the recordings' names")
+    of: str = Field(default="*", description="name pattern of the recordings")
 
     @field_validator("rows")
     @classmethod
     def _not_empty(cls, value: tuple[int, int | None]) -> tuple[int, int | None]:
         if value[1] is not None and value[1] <= value[0]:
-            message = f"rows {list(value)} are none; expected [first, one after the last]"
+            message = f"rows {list(value)} are empty; expected [first, one after the last]"
             raise ValueError(message)
         return value
 
     def spell(self) -> str:
-        """Spell the choice as a task file does."""
+        """Return the choice as a task file spells it."""
         last = "null" if self.rows[1] is None else self.rows[1]
         return f"{{rows: [{self.rows[0]}, {last}], of: {self.of!r}}}"
 
@@ -209,29 +212,30 @@ Choice = list[str | Rows]
 
 
 class Joined(Settings):
-    """Another task whose episodes are learned from as well."""
+    """Another task whose episodes are added."""
 
     task: str = Field(
         pattern="^[a-z][a-z0-9_]*$", description="name of a task with all of this one's channels"
     )
     split: bool = Field(
         default=False,
-        description="its episodes are split like this task's own; else all are for training",
+        description="split its episodes like this task's own; false: use all for training",
     )
 
 
 class Balance(Settings):
-    """How often windows of each class of training episodes are drawn."""
+    """Sampling weights of classes of training episodes."""
 
     by: str = Field(
         default="episode",
-        description="the classes: `episode`, `recording`, `task`, or a key of the metadata",
+        description="key of the classes: `episode`, `recording`, `task`, or a key of the metadata",
     )
     power: float = Field(
         default=1.0,
         ge=0.0,
         le=1.0,
-        description="1: all classes equally often; 0: as often as they have rows; 0.5: by the root",
+        description="1: equal weights; 0: weights proportional to rows; 0.5: proportional to the "
+        "square root",
     )
 
 
@@ -244,23 +248,23 @@ def _as_items(value: Any) -> list[Any]:
 
 
 class Dataset(Settings):
-    """Which episodes are for validation, test or nothing; the rest are for training."""
+    """Assignment of episodes to validation, test or no split; the rest are for training."""
 
     by: str = Field(
         default="recording",
-        description="what stays together: `recording`, `part` where one file holds several "
-        "episodes, or a key of the metadata such as `session`",
+        description="unit of the split: `recording`, `part` if one file holds several episodes, "
+        "or a metadata key such as `session`",
     )
     joined: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
-        default=[], alias="with", description="tasks whose episodes join in"
+        default=[], alias="with", description="tasks whose episodes are added"
     )
     balance: Balance | None = Field(
-        default=None, description="how often training draws from each class; default: as they come"
+        default=None, description="sampling weights of classes in training; default: none"
     )
     repeats: Literal["together", "apart"] = Field(
         default="together",
-        description="near-duplicates: together on the side of the one that came first, or apart, "
-        "where a task is the same motion over and over",
+        description="near-duplicates: `together` assigns them to the split of the first one; "
+        "`apart` ignores them, for a task that repeats one motion",
     )
     validation: Tail | Share | Choice = 0.15
     test: Share | Choice = 0.2

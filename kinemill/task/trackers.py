@@ -1,6 +1,6 @@
-"""Where a training's numbers go beside MLflow and its own folder: what `track` of a task lists.
+"""Metric trackers in addition to MLflow and the training folder: the `track` part of a task.
 
-None of it changes what is learned, so it is no part of any key. Third parties add trackers through
+They do not affect the result, so no cache key contains them. Third parties add trackers through
 entry points of the group `kinemill.tracking.trackers`.
 """
 
@@ -18,13 +18,13 @@ TRACKERS: "Registry[type[Track]]" = Registry("kinemill.tracking.trackers", "trac
 
 @dataclass(frozen=True)
 class Training:
-    """What a tracker is opened for.
+    """The training that a tracker records.
 
     Attributes:
         task: name of the task.
-        key: digest of what is trained; a training that goes on after a kill has the same.
-        folder: of the training, for files; it is there.
-        say: tells a person.
+        key: digest of the training; it stays the same when a killed training resumes.
+        folder: existing folder of the training, for files.
+        say: reports a message to the user.
     """
 
     task: str
@@ -34,38 +34,38 @@ class Training:
 
 
 class Opened(Protocol):
-    """A `Tracker` that is closed in the end; a step that comes again replaces what was there."""
+    """A `Tracker` that can be closed; a repeated step replaces its earlier values."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings, once."""
+        """Record the settings once."""
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics at a step; may buffer."""
+        """Record metrics at a step; implementations may buffer."""
         ...
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text under a name such as `config`; of the same name the last one counts."""
+        """Record a text under a name such as `config`; a later text replaces it."""
         ...
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write buffered records."""
         ...
 
     def close(self, ended_well: bool) -> None:
-        """Write all there is; nothing comes after."""
+        """Write everything and close; no calls follow."""
         ...
 
 
 class Track(Plugin):
-    """Settings of one more place for the numbers of a training, and how to open it."""
+    """Settings of an additional metric tracker, and how to open it."""
 
     @abstractmethod
     def open(self, training: Training) -> Opened:
-        """Open it for a training that begins or goes on; whatever goes wrong may be raised."""
+        """Open it for a training that begins or resumes; it may raise any error."""
 
 
 def as_tracks(value: Any) -> Any:
-    """Take `tensorboard` and `[tensorboard, {type: wandb}]` for lists of settings."""
+    """Convert `tensorboard` and `[tensorboard, {type: wandb}]` to lists of settings."""
     listed = value if isinstance(value, list) else [value]
     return [{"type": one} if isinstance(one, str) else one for one in listed]

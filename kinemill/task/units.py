@@ -18,7 +18,7 @@ def factor(source: str, target: str) -> tuple[float, float]:
     """Return `(scale, offset)` with which a value in `source` becomes `scale * value + offset`.
 
     Raises:
-        BadInput: a unit is unknown, or the two measure different things.
+        BadInput: A unit is unknown, or the dimensions differ.
     """
     units = _registry()
     _parse(source)
@@ -36,7 +36,7 @@ def factor(source: str, target: str) -> tuple[float, float]:
 def _parse(unit: str) -> Any:
     try:
         return _registry().parse_units(unit)
-    except Exception as error:  # pint raises its own, and what Python's tokenizer raises
+    except Exception as error:  # pint also raises errors of Python's tokenizer
         raise BadInput(
             f"unit {unit!r}",
             "is not known",
@@ -45,10 +45,10 @@ def _parse(unit: str) -> Any:
 
 
 def check_unit(unit: str) -> str:
-    """Return `unit` if it is one.
+    """Return `unit` if it is known.
 
     Raises:
-        BadInput: it is not.
+        BadInput: The unit is unknown.
     """
     if unit != "1":
         _parse(unit)
@@ -56,7 +56,7 @@ def check_unit(unit: str) -> str:
 
 
 def is_derivative(unit: str, of: str) -> bool:
-    """Tell whether `unit` is the unit `of` per time, as rad/s is of rad."""
+    """Return whether `unit` is the unit `of` per time, such as rad/s for rad."""
     units = _registry()
     ratio = units.Quantity(1.0, _parse(of)) / units.Quantity(1.0, _parse(unit))
     return bool(ratio.check("[time]"))

@@ -1,4 +1,4 @@
-"""The part of a task file that says how an exported model is tried."""
+"""The `verify` part of a task file: how the exported model is verified."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,42 +12,52 @@ from kinemill.task.plugins import Settings
 
 
 class Energy(Settings):
-    """What must not grow when nothing acts: `0.5 * velocity**2 - 9.81 * cos(angle)`."""
+    """Energy check: a quantity that must not grow without input."""
 
-    formula: Formula = Field(description="of states, in any unit; friction may only take from it")
+    formula: Formula = Field(
+        description="formula of states, in any unit, such as `0.5 * "
+        "velocity**2 - 9.81 * cos(angle)`; friction may only "
+        "reduce it"
+    )
     within: PositiveFloat = Field(
-        default=0.05, description="growth over verify.horizon that passes, of the energy's spread"
+        default=0.05,
+        description=(
+            "largest growth over verify.horizon, relative to the energy's standard deviation"
+        ),
     )
 
 
 class Symmetry(Settings):
-    """What mirrors the robot: the image of a rollout is the rollout of the image."""
+    """Mirror symmetry of the robot: mirroring commutes with simulation."""
 
-    flip: list[str] = Field(default=[], description="channels that change their sign")
-    swap: list[tuple[str, str]] = Field(default=[], description="pairs that change places")
+    flip: list[str] = Field(default=[], description="channels whose sign is inverted")
+    swap: list[tuple[str, str]] = Field(
+        default=[], description="pairs of channels that are swapped"
+    )
     within: PositiveFloat = Field(
-        default=0.1, description="root mean square difference that passes, in spreads"
+        default=0.1, description="largest root mean square difference, in standard deviations"
     )
 
 
 class Verify(Settings):
-    """How the exported model is tried."""
+    """Settings of the verification of the exported model."""
 
     horizon: PositiveInt = 25
     stride: PositiveInt = 5
     latency_p99_ms: PositiveFloat | None = None
     energy: Energy | None = Field(
-        default=None, description="what must not grow without input; default: not asked"
+        default=None, description="energy that must not grow without input; default: no check"
     )
     symmetry: Symmetry | None = Field(
-        default=None, description="what mirrors the robot; default: not asked"
+        default=None, description="mirror symmetry of the robot; default: no check"
     )
     closed_loop: NonNegativeInt = Field(
-        default=1, description="episodes in the task's simulator, of a task with `control`"
+        default=1,
+        description=("closed-loop episodes in the task's simulator, for a task with `control`"),
     )
 
     def problems(self, channels: Mapping[str, Any]) -> Problems:
-        """Return names that are no state of the task."""
+        """Return problems of names that are not states or channels of the task."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         known = [name for name, one in channels.items() if one.role in ("state", "action")]
         found: Problems = []
@@ -63,7 +73,7 @@ class Verify(Settings):
 
 def _unknown(names: Any, known: list[str], what: str, where: tuple[str, ...]) -> Problems:
     return [
-        (where, f"{name!r} is no {what}; {nearest(name, known)}")
+        (where, f"{name!r} is not a known {what}; {nearest(name, known)}")
         for name in sorted(names)
         if name not in known
     ]

@@ -1,4 +1,4 @@
-"""Which settings a request over the web may change: none that names code, a file or a machine.
+"""Protects settings that name code, files or machines from requests over the web.
 
 A field declares itself with `Annotated[str, LOCAL]`. Its value then comes from the task file, or
 from a user of this machine (`kinemill run --set`, Python), never from run configuration that the
@@ -22,12 +22,12 @@ Value = tuple[str, str]  # the name of a field, and a value of it as JSON
 
 @dataclass(frozen=True)
 class Context:
-    """What pydantic hands to the validators of a task, as its context.
+    """The pydantic validation context of a task.
 
     Attributes:
         folder: of the task file; relative paths start there.
-        known: values of marked fields that the web may choose, since the task file has them; None:
-            a user of this machine chooses.
+        known: values of marked fields that web requests may use, since the task file has them;
+            None for a user of this machine.
         seen: values of marked fields that were validated.
     """
 
@@ -36,7 +36,7 @@ class Context:
     seen: set[Value] = field(default_factory=set[Value])
 
     def values(self) -> dict[str, Any]:
-        """Return it as the mapping that pydantic takes."""
+        """Return it as the mapping that pydantic expects."""
         return {"folder": self.folder, "settings": self}
 
 
@@ -55,7 +55,7 @@ class Local:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Return the schema of the field with the check in front."""
+        """Return the schema of the field, preceded by the check."""
         return core_schema.with_info_before_validator_function(self._checked, handler(source))
 
     def _checked(self, value: Any, info: ValidationInfo) -> Any:
@@ -68,13 +68,15 @@ class Local:
             return value
         if value is not None and named not in context.known:
             message = (
-                "names code, a file or a machine, which no request over the web may choose; set "
-                "it in the task file, or use kinemill run on the machine itself"
+                "names code, a file or a machine, which web requests cannot choose; set it in the "
+                "task file, or use kinemill run on the machine itself"
             )
             raise ValueError(message)
         path = file_of(value) if self.code and isinstance(value, str) else None
         if path is not None and not _lies_in(context.folder, path):
-            message = f"leads out of {context.folder}, and the server loads code from there alone"
+            message = (
+                f"is outside of {context.folder}, the only folder from which the server loads code"
+            )
             raise ValueError(message)
         return value
 
@@ -105,20 +107,20 @@ def marked_values(part: Any) -> Iterator[Value]:
             yield from marked_values(value)
 
 
-def within(folder: Path, wanted: Path) -> Path:
-    """Return a path that a request over the web names, resolved: links lead nowhere else.
+def within(folder: Path, requested: Path) -> Path:
+    """Return the resolved path of a web request; symbolic links cannot leave the folder.
 
     Args:
-        folder: that it has to lie in; a relative path starts there.
-        wanted: the path.
+        folder: the folder that must contain it; a relative path starts there.
+        requested: the requested path.
 
     Raises:
-        BadInput: it lies elsewhere.
+        BadInput: The path is outside of `folder`.
     """
-    if not _lies_in(folder, wanted):
+    if not _lies_in(folder, requested):
         expected, fix = f"a path in {folder}", "put the logs there, or use kinemill run --logs"
-        raise BadInput(f"folder {wanted}", "lies elsewhere", expected=expected, fix=fix)
-    return (folder / wanted).resolve()
+        raise BadInput(f"folder {requested}", "is outside", expected=expected, fix=fix)
+    return (folder / requested).resolve()
 
 
 def _lies_in(folder: Path, path: Path) -> bool:

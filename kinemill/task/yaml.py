@@ -1,8 +1,8 @@
-"""YAML 1.2 with line numbers: what a task file says, and where it says it.
+"""YAML 1.2 with line numbers: the values of a task file and their locations.
 
-Stock PyYAML follows YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and keeps the
-last of two equal keys in silence. Here scalars follow the YAML 1.2 core schema and double keys are
-refused.
+Stock PyYAML follows YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and silently
+keeps the last of two equal keys. Here scalars follow the YAML 1.2 core schema and duplicate keys
+are errors.
 """
 
 import re
@@ -54,7 +54,7 @@ class Document:
     lines: dict[Location, int] = field(default_factory=dict[Location, int])
 
     def line(self, location: Location) -> int:
-        """Return the line of `location`, or of the nearest thing around it that has one."""
+        """Return the line of `location`, or of the nearest enclosing node that has one."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
@@ -64,7 +64,7 @@ def read_yaml(path: Path) -> Document:
     """Read one YAML document.
 
     Raises:
-        TaskError: no such file, not UTF-8, not YAML, more than one document, or a key given twice.
+        TaskError: The file is missing, not UTF-8, not one YAML document, or has a duplicate key.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -88,7 +88,7 @@ def scalar(text: str, where: str = "value") -> Any:
     """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list.
 
     Raises:
-        BadInput: the text is not YAML; the message begins with `where`.
+        BadInput: The text is not YAML; the message begins with `where`.
     """
     reader = _Reader(Path(where))
     try:
@@ -111,22 +111,22 @@ MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are us
 
 
 class _Reader:
-    """Turns YAML nodes into plain values, noting lines and double keys on the way."""
+    """Converts YAML nodes to plain values, and records lines and duplicate keys."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: dict[Location, int] = {}
         self.problems: list[str] = []
-        self._open: set[int] = set()  # the nodes around the one being read
+        self._open: set[int] = set()  # the ancestors of the current node
         self._left = MOST_VALUES
 
     def read(self, node: yaml.Node, at: Location) -> Any:
         self.lines.setdefault(at, node.start_mark.line + 1)
         self._left -= 1
-        if self._left <= 0:  # aliases of aliases make gigabytes of a few lines
+        if self._left <= 0:  # nested aliases can expand a few lines to gigabytes
             return self._complain(node, MANY) if self._left == 0 else None
         if id(node) in self._open:
-            return self._complain(node, "an alias that stands for what it is in")
+            return self._complain(node, "an alias that refers to its own parent")
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -145,10 +145,10 @@ class _Reader:
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self._complain(key_node, "a key that is no plain text")
+                self._complain(key_node, "a key that is not plain text")
             elif key in values:
                 first = self.lines[(*at, key)]
-                self._complain(key_node, f"{key!r} is given twice, first in line {first}; keep one")
+                self._complain(key_node, f"{key!r} is duplicated, first in line {first}; keep one")
             else:
                 self.lines[(*at, key)] = line
                 values[key] = self.read(value_node, (*at, key))
@@ -162,7 +162,7 @@ class _Reader:
             if kind == "float":
                 return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
-            return self._complain(node, f"{text!r} is no {kind}")
+            return self._complain(node, f"{text!r} is not a valid {kind}")
         if kind == "bool":
             return text.lower() == "true"
         return None if kind == "null" else text

@@ -20,7 +20,7 @@ def _alive(owner: str) -> bool:
     if host != platform.node():
         return True
     # In a container that started again the same numbers come back at once.
-    return process_of(int(pid), float(started), apart=2.0) is not None
+    return process_of(int(pid), float(started), tolerance=2.0) is not None
 
 
 def end_orphans(home: Home) -> list[str]:

@@ -86,7 +86,7 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
         ("control.cost", [], "at least 1 item"),
         ("control.derived", {"tip": "sin(angel)"}, "did you mean 'angle'"),
         ("control.derived", {"angle": "2 * angle"}, "control.derived.angle: must be a word"),
-        ("control.derived", {"sin": "2 * angle"}, "means nothing else yet"),
+        ("control.derived", {"sin": "2 * angle"}, "is not used elsewhere"),
         ("control.start", {"torque": [0, 1]}, "no state 'torque'"),
         ("control.plant", "pendulumm", "did you mean 'pendulum'"),
         ("control.controller.type", "mpi", "did you mean 'mppi'"),

@@ -225,7 +225,7 @@ def test_wrappers_of_the_policy_are_no_part_of_what_it_is_tried_in():
 
 
 def test_a_wrapper_of_the_environment_behind_one_of_the_policy_is_refused():
-    with pytest.raises(ValueError, match="comes before all others"):
+    with pytest.raises(ValueError, match="must come before all other"):
         task_in({**POINT, "wrappers": ["frame_stack", "vector_obs"]})
 
 

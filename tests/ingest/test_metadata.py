@@ -83,7 +83,7 @@ def test_another_pattern_reads_no_recording_again(make_task, home, logs, write, 
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"), [("(?P<a", "no regular expression"), ("run", "no named group")]
+    ("pattern", "said"), [("(?P<a", "not a regular expression"), ("run", "no named group")]
 )
 def test_a_pattern_that_names_nothing_is_refused(make_task, pattern, said):
     with pytest.raises(TaskError, match=said):

@@ -36,7 +36,7 @@ def job():
 def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(place, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
-    with pytest.raises(dg.DagsterInvalidConfigError, match="no request over the web"):
+    with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot choose"):
         create_execution_plan(job(), run_config=config)
 
 
@@ -45,7 +45,7 @@ def test_a_run_that_was_stored_before_is_refused_when_it_starts(place, evil, mon
     task = load_task(TASK)
     resource = definitions_of([task]).resources[TASK]
     context = dg.build_init_resource_context(config={"learn": {"evaluate_with": f"{evil}:f"}})
-    with pytest.raises(BadInput, match="no request over the web"):
+    with pytest.raises(BadInput, match="web requests cannot choose"):
         next(resource.resource_fn(context))
     made = definitions_of([task], web=False).resources[TASK]
     assert next(made.resource_fn(context)).task.learn.evaluate_with == f"{evil}:f"
@@ -66,7 +66,7 @@ def test_a_search_takes_no_code_and_no_task_file_of_the_web(place, evil, task, o
     (evil.parent / "other.yaml").write_text(text)
     spelled = {key: _filled(value, evil) for key, value in overrides.items()}
     config = {"task": task.format(folder=evil.parent), "trials": 1, "overrides": spelled}
-    with pytest.raises(BadInput, match=r"no request over the web|is fixed in a search|unknown"):
+    with pytest.raises(BadInput, match=r"web requests cannot choose|is fixed in a search|unknown"):
         tune.execute_in_process(run_config={"ops": {"trials": {"config": config}}})
 
 

@@ -162,7 +162,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     answer = subprocess.run(
         [*sent, "-d", asked], check=True, capture_output=True, text=True, timeout=120
     )
-    assert "no request over the web may choose" in answer.stdout
+    assert "web requests cannot choose" in answer.stdout
     assert "LaunchRunSuccess" not in answer.stdout
     command = [sys.executable, "-c", "from kinemill.cli import main; main()", "start", TASK]
     started = subprocess.run(
@@ -172,7 +172,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
         check=False,
     )
     assert started.returncode == 2
-    assert "no request over the web may choose" in started.stderr
+    assert "web requests cannot choose" in started.stderr
     assert not uploaded.with_name("evil.py.ran").exists()
 
 

@@ -331,7 +331,7 @@ def test_a_ceiling_that_a_champion_is_above_is_none(task):
 
 
 def test_a_ceiling_is_of_returns(task):
-    with pytest.raises(TaskError, match=r"promote\.ceiling: is of returns, which are not compared"):
+    with pytest.raises(TaskError, match=r"promote\.ceiling: applies to returns, which are not compared"):
         load_task(task.path, {"promote.ceiling": 1.0, "promote.metric": "success"})
 
 
@@ -453,7 +453,7 @@ def test_plain_mlflow_runs_a_registered_policy(reigned):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"promote.metric": "test/angle"}, "test/angle is of states; expected action_rmse"),
+        ({"promote.metric": "test/angle"}, "test/angle applies to states; expected action_rmse"),
         ({"promote.metric": "returns"}, "promote.metric"),
     ],
 )

@@ -12,7 +12,7 @@ from kinemill.task import load_task
     [
         ("{cart_forse: 0}", "unknown action 'cart_forse'; did you mean 'cart_force'"),
         ("{cart_position: 0}", "unknown action 'cart_position'"),
-        ("{cart_force: 11}", r"11 is beyond the limits \[-10.0, 10.0\] of cart_force"),
+        ("{cart_force: 11}", r"11 is outside the limits \[-10.0, 10.0\] of cart_force"),
     ],
 )
 def test_a_safe_action_that_cannot_be_sent_is_refused(safe, told):
@@ -32,5 +32,5 @@ def test_a_variant_nobody_knows_is_refused():
 
 @pytest.mark.parametrize(("key", "value"), [("c99", True), ("also", ["fp16"])])
 def test_a_policy_is_refused_what_only_models_of_dynamics_have(key, value):
-    with pytest.raises(TaskError, match=f"export.{key}: is for models of dynamics"):
+    with pytest.raises(TaskError, match=f"export.{key}: applies to dynamics models only"):
         load_task("reach", {f"export.{key}": value})

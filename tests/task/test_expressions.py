@@ -38,5 +38,5 @@ def test_what_is_no_arithmetic_is_refused(text):
 def test_what_would_exhaust_the_parser_is_refused():
     with pytest.raises(ValueError, match="at most 500"):
         _ = Expression("(" * 400 + "a" + ")" * 400).names
-    with pytest.raises(ValueError, match="is no formula"):
+    with pytest.raises(ValueError, match="is not a formula"):
         _ = Expression("(" * 240 + "a" + ")" * 240).names

@@ -29,7 +29,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("dt: 0.01", "dt: .inf", "arm.yaml:2: dt: Input should be a finite number; found inf"),
         ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
         ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),
-        ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is no task name"),
+        ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is not a valid task name"),
         ("limits:", "limit:", "channels.qd.limit: unknown key; did you mean 'limits'?"),
         ("unit: deg}", "unt: deg}", "channels.q.source.1.unt: unknown key; did you mean 'unit'?"),
         (
@@ -58,7 +58,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
         (
             "derivative_of: q,",
             "derivative_of: qd,",
-            "arm.yaml:5: channels.qd.derivative_of: 'qd' is, over others, the derivative of itself",
+            "arm.yaml:5: channels.qd.derivative_of: 'qd' is indirectly the derivative of itself",
         ),
         ("type: mlp", "type: mpl", "learn.model: model 'mpl': unknown name; did you mean 'mlp'?"),
         ("type: mlp", "typ: mlp", "arm.yaml:9: learn.model: needs a `type`, one of arx, gru, "),
@@ -97,8 +97,8 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
             "validate: {stuck: off}",
             "validate.stuck: Input should be a valid dictionary; found 'off'",
         ),
-        ("retrain: {cron: every day}", "retrain.cron: is no cron line of minute, hour, day, month"),
-        ("retrain: {cron: 0 24 * * *}", "retrain.cron: is no cron line"),
+        ("retrain: {cron: every day}", "retrain.cron: is not a cron line of minute, hour, day, month"),
+        ("retrain: {cron: 0 24 * * *}", "retrain.cron: is not a cron line"),
         ("dataset: {test: 2}", "arm.yaml:10: dataset.test: Input should be less than 1; found 2"),
     ],
 )
@@ -151,7 +151,7 @@ def test_all_mistakes_are_told_at_once(problems):
 @pytest.mark.parametrize("content", ["", "- 1\n", "just text\n"])
 def test_a_file_without_a_task_says_what_is_expected(tmp_path, content):
     (tmp_path / "a.yaml").write_text(content)
-    with pytest.raises(TaskError, match="holds no task; expected keys such as `task`"):
+    with pytest.raises(TaskError, match="is not a task; expected keys such as `task`"):
         load_task(tmp_path / "a.yaml")
 
 

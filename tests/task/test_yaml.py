@@ -66,13 +66,13 @@ def test_every_key_and_item_has_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("a: 1\nb: 2\na: 3\n", "a.yaml:3: 'a' is given twice, first in line 1; keep one"),
-        ("x: {k: 1, k: 2}\n", "a.yaml:1: 'k' is given twice, first in line 1; keep one"),
+        ("a: 1\nb: 2\na: 3\n", "a.yaml:3: 'a' is duplicated, first in line 1; keep one"),
+        ("x: {k: 1, k: 2}\n", "a.yaml:1: 'k' is duplicated, first in line 1; keep one"),
         ("a: [1\n", "a.yaml:2: not YAML: expected ',' or ']'"),
         ("a:\n\t- 1\n", "a.yaml:2: not YAML: found character '\\t'"),
         ("a: 1\n---\nb: 2\n", "a.yaml:2: not YAML: but found another document"),
         ("a: *b\n", "a.yaml:1: not YAML: found undefined alias"),
-        ("a: &b [*b]\n", "a.yaml:1: an alias that stands for what it is in"),
+        ("a: &b [*b]\n", "a.yaml:1: an alias that refers to its own parent"),
         (
             "a: &a [1, 1, 1, 1]\n"
             + "".join(
@@ -82,8 +82,8 @@ def test_every_key_and_item_has_its_line(tmp_path):
             "more than 100000 values, aliases counted as often as they are used",
         ),
         ("[" * 5000, "a.yaml: not YAML: maximum recursion depth exceeded"),
-        ("a: !!int twelve\n", "a.yaml:1: 'twelve' is no int"),
-        ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is no plain text"),
+        ("a: !!int twelve\n", "a.yaml:1: 'twelve' is not a valid int"),
+        ("? [1, 2]\n: 3\n", "a.yaml:1: a key that is not plain text"),
         ("a: \0\n", "a.yaml: not YAML: unacceptable character"),
         (b"a: \xff\n", "a.yaml: cannot be read"),
     ],

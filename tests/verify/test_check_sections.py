@@ -132,7 +132,7 @@ def test_names_that_are_no_channels_are_refused_by_the_task():
         ("energy", "formula"),
         ("symmetry", "flip"),
     ]
-    assert "'angel' is no state" in found[0][1]
+    assert "'angel' is not a known state" in found[0][1]
 
 
 def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):
