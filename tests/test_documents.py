@@ -51,5 +51,5 @@ def test_every_float_is_read_as_it_was(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1] 2", b"{'a': 1}", b"\xff", b"[1,]"])
 def test_what_is_no_json_is_refused_by_name(tmp_path, content):
-    with pytest.raises(CorruptArtifact, match=r"some\.json.*holds no JSON"):
+    with pytest.raises(CorruptArtifact, match=r"some\.json.*is not valid JSON"):
         parse_json(tmp_path / "some.json", content)

@@ -36,7 +36,7 @@ def test_the_format_before_is_brought_up_by_one_hop_and_left_as_it_is():
     [
         (
             {"format": 4},
-            r"a.json: is a length of format 4; expected format 2 or 3; update kinemill",
+            r"a.json: is a length with format 4; expected format 2 or 3; update kinemill",
         ),
         ({"format": 1, "m": 1}, r"format 1; .*version in between"),
         ({"m": 1}, "format 1; "),  # none: from before there were numbers
@@ -64,5 +64,5 @@ def test_a_dataset_described_in_the_first_format_is_read(home):
     path.write_text(json.dumps(found))
     assert read_packed(path.parent).episodes == before.episodes
     path.write_text(json.dumps({**found, "format": 3}))
-    with pytest.raises(CorruptArtifact, match=r"dataset description of format 3.*update kinemill"):
+    with pytest.raises(CorruptArtifact, match=r"dataset description with format 3.*update kinemill"):
         read_packed(path.parent)

@@ -1,9 +1,9 @@
-"""Atomic, content-addressed publishing: aside, fsync, rename; checked against digests when read.
+"""Atomic, content-addressed publishing: write to staging, fsync, rename; verify digests on read.
 
-A published outcome is a folder `store/<stage>/<task>/<key>/` holding the stage's files, a
+A published artifact is a folder `store/<stage>/<task>/<key>/` holding the stage's files, a
 `summary.json` with its numbers, and a `MANIFEST.json` naming the sha256 of each file. The key is
-the digest of everything the outcome depends on, so asking twice finds it instead of making it
-again. A crash leaves a folder under `.staging/`, which nothing ever reads.
+the digest of everything the artifact depends on, so a second request is a cache hit. A crash
+leaves a folder under `.staging/`, which is never read.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class ArtifactRef:
-    """What travels between stages: a folder below the home, and the digest of its manifest."""
+    """Reference passed between stages: a folder below the home, and the digest of its manifest."""
 
     path: str
     digest: str
@@ -53,7 +53,7 @@ class ArtifactRef:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What one stage published: its reference, its numbers, and whether it was there before."""
+    """A published stage result: its reference, its numbers, and whether it was cached."""
 
     ref: ArtifactRef
     summary: Json
@@ -63,20 +63,20 @@ class Artifact:
 def open_ref(home: Home, ref: ArtifactRef) -> Path:
     """Return the folder behind `ref` after checking every file in it against its sha256.
 
-    What is damaged makes the caches of its task doubtful: without them the next run looks at
-    everything, and makes anew what is not whole.
+    Damage invalidates the caches of its task: the next run then checks every artifact and rebuilds
+    damaged ones.
 
     Raises:
-        CorruptArtifact: the folder is gone, a file is missing, or its bytes have changed.
+        CorruptArtifact: The folder or a file is missing, or bytes have changed.
     """
-    with _looking(home, ref) as folder:
+    with _opened(home, ref) as folder:
         check_folder(folder, ref.digest)
     return folder
 
 
 @contextmanager
-def _looking(home: Home, ref: ArtifactRef) -> Generator[Path]:
-    """Yield the folder behind `ref`; if it turns out to be damaged, so may be others."""
+def _opened(home: Home, ref: ArtifactRef) -> Generator[Path]:
+    """Yield the folder behind `ref`; drop the task's caches if it is damaged."""
     folder = home.root / ref.path
     bring(home, folder)
     try:
@@ -87,42 +87,42 @@ def _looking(home: Home, ref: ArtifactRef) -> Generator[Path]:
 
 
 def index_path(home: Home, task: str, name: str) -> Path:
-    """Return where a cache of what a task has published is kept; losing it costs time alone."""
+    """Return the path of a cache of a task's artifacts; it can be deleted at any time."""
     return home.store / "index" / task / name
 
 
 def drop_indexes(home: Home, task: str) -> None:
-    """Remove the caches that say what need not be looked at."""
+    """Remove the caches of a task."""
     for path in index_path(home, task, "").glob("*.json"):
         path.unlink(missing_ok=True)
 
 
 def summary_of(home: Home, ref: ArtifactRef) -> Json:
-    """Return the numbers published with `ref`; of the files, theirs alone is looked at.
+    """Return the numbers published with `ref`; only their file is verified.
 
     Raises:
-        CorruptArtifact: the outcome is gone, or its manifest or numbers have changed.
+        CorruptArtifact: The artifact is missing, or its manifest or numbers have changed.
     """
-    with _looking(home, ref) as folder:
+    with _opened(home, ref) as folder:
         return parse_json(folder / SUMMARY, read_checked(folder, ref.digest, SUMMARY))
 
 
 def find(home: Home, stage: str, task: str, key: str) -> Artifact | None:
-    """Return the outcome already published under `key`, or None; a damaged one is moved aside."""
+    """Return the artifact published under `key`, or None; a damaged one is moved aside."""
     folder = _place(home, stage, task, key)
     if not bring(home, folder):
         return None
     if not _is_whole(folder, stage, task, key):
         _set_aside(home, folder)
-        if not bring(home, folder):  # another machine's copy may be whole
+        if not bring(home, folder):  # another machine's copy may be intact
             return None
-    with suppress(OSError):  # a home that may only be read
-        os.utime(folder)  # in use: `kinemill gc` leaves it alone
+    with suppress(OSError):  # the home may be read-only
+        os.utime(folder)  # marks it as in use for `kinemill gc`
     return Artifact(_ref(home, folder), read_json(folder / SUMMARY), known=True)
 
 
 def peek(home: Home, stage: str, task: str, key: str) -> Artifact | None:
-    """Return the outcome published under `key` as it stands: nothing is checked or moved."""
+    """Return the artifact published under `key` without verification."""
     folder = _place(home, stage, task, key)
     if not (folder / MANIFEST).is_file():
         return None
@@ -138,7 +138,7 @@ def _ref(home: Home, folder: Path) -> ArtifactRef:
 
 
 def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
-    """Tell whether every byte of an outcome, its manifest's included, is as it was published."""
+    """Return whether all files of an artifact, including its manifest, match their digests."""
     try:
         text = (folder / MANIFEST).read_text()
         found = json.loads(text)
@@ -148,13 +148,13 @@ def _is_whole(folder: Path, stage: str, task: str, key: str) -> bool:
             folder, made_from, names, form
         )
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # no manifest, or a damaged one: what is missing in it does not matter
+        return False  # no manifest, or a damaged one
 
 
 def _set_aside(home: Home, folder: Path) -> None:
     aside = home.store / ".corrupt"
     aside.mkdir(parents=True, exist_ok=True)
-    # Another process may have moved the damaged folder in the meantime.
+    # Another process may already have moved the damaged folder.
     with suppress(FileNotFoundError):
         folder.rename(aside / f"{folder.name}-{uuid4().hex}")
 
@@ -162,13 +162,13 @@ def _set_aside(home: Home, folder: Path) -> None:
 def get_or_build(
     home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
 ) -> Artifact:
-    """Return the outcome for `inputs`, building and publishing it only when it is not there yet.
+    """Return the artifact for `inputs`; build and publish it if it is not cached.
 
     Args:
-        home: where the store lives.
+        home: the home of the store.
         stage: name of the stage, the first part of the path.
         task: name of the task, the second part.
-        inputs: everything the outcome depends on, as JSON: digests of the inputs, the stage's own
+        inputs: everything the artifact depends on, as JSON: digests of the inputs, the stage's own
             part of the task, and the stage's VERSION. Never time, commit, path or champion.
         build: writes the stage's files into an empty folder and returns its summary.
     """
@@ -178,7 +178,7 @@ def get_or_build(
 
 @dataclass(frozen=True)
 class Staged:
-    """An outcome that is written aside: it is there once it is published."""
+    """An artifact in staging, not yet published."""
 
     ref: ArtifactRef
     summary: Json
@@ -190,14 +190,14 @@ class Staged:
         return Move(self.aside, home.root / self.ref.path)
 
     def discard(self) -> None:
-        """Remove what is still written aside."""
+        """Remove the staging folder."""
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
 def stage_outcome(
     home: Home, stage: str, task: str, inputs: Mapping[str, object], build: Callable[[Path], Json]
 ) -> Artifact | Staged:
-    """Return the outcome for `inputs`, or build it aside; see `get_or_build` for the arguments."""
+    """Return the artifact for `inputs`, or build it in staging; arguments as in `get_or_build`."""
     key = digest(inputs)
     if known := find(home, stage, task, key):
         return known
@@ -221,13 +221,13 @@ def stage_outcome(
 def publish_staged(
     home: Home, staged: Sequence[Staged], before: Sequence[Move] = (), after: Sequence[Move] = ()
 ) -> list[Artifact]:
-    """Publish outcomes that were written aside, at once.
+    """Publish staged artifacts in one operation.
 
     Args:
-        home: where the store lives.
-        staged: the outcomes; where another process was faster, its outcome is as good.
-        before: what else is to be in its place before them.
-        after: what is to follow them.
+        home: the home of the store.
+        staged: the artifacts; if another process published one first, that one is used.
+        before: moves to apply before them.
+        after: moves to apply after them.
     """
     outcomes = [one.move(home) for one in staged]
     try:
@@ -242,12 +242,14 @@ def publish_staged(
 
 
 def _published(home: Home, staged: Staged) -> Artifact:
-    if not staged.aside.exists():  # it got its place
+    if not staged.aside.exists():  # it was moved to its place
         return Artifact(staged.ref, staged.summary, known=False)
     stage, task, _ = Path(staged.ref.path).parts[-3:]
     if theirs := find(home, stage, task, staged.key):
         return theirs
-    raise CorruptArtifact(home.root / staged.ref.path, "was damaged at once", fix="run again")
+    raise CorruptArtifact(
+        home.root / staged.ref.path, "was damaged right after publication", fix="run again"
+    )
 
 
 def _seal(folder: Path, made_from: Json, summary: Json) -> str:

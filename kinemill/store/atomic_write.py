@@ -1,8 +1,8 @@
 """Atomic write: write aside, fsync, rename, so that a crash leaves the old file or the new one.
 
-First the bytes are brought to the disk, then the names change, then the names are brought to the
-disk. For a few files that is an fsync each, all at the same time; for many, one `syncfs` for all:
-fifty files cost 12 ms then instead of 175.
+First the data is flushed, then the files are renamed, then the folders are flushed. A few files
+are flushed by concurrent fsync calls; many by one `syncfs`: 12 ms instead of 175 ms for fifty
+files.
 """
 
 import ctypes
@@ -17,26 +17,26 @@ from typing import Any, NamedTuple
 
 from kinemill.store.fault_injection import fault_point
 
-FEW = 12  # files and folders that are synced each by itself
-_AT_ONCE = 12  # of these
-LARGE = 1 << 20  # bytes from which on a file is worth asking the disk to begin
+FEW = 12  # up to this many files and folders, each gets its own fsync
+_AT_ONCE = 12  # concurrent fsync calls
+LARGE = 1 << 20  # bytes from which early writeback is worthwhile
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h
 
 
 class Move(NamedTuple):
-    """A file or folder written aside, and the place that it is to get, in the same file system."""
+    """A finished file or folder in staging, and its final path in the same file system."""
 
     aside: Path
     place: Path
 
 
 def settle(moves: Sequence[Move]) -> list[bool]:
-    """Bring files and folders to the disk, then to their places, in the order given.
+    """Flush files and folders to disk, then rename them in the given order.
 
-    A file takes the place of an older one; a folder does not take the place of another.
+    A file replaces an older one; a folder does not replace another.
 
     Returns:
-        for each whether it got its place.
+        For each move, whether it was renamed.
     """
     if not moves:
         return []
@@ -52,15 +52,15 @@ def settle(moves: Sequence[Move]) -> list[bool]:
 
 
 def start_writeback(path: Path) -> None:
-    """Let the disk begin with a large file while it is still read or hashed; nothing is promised.
+    """Start flushing a large file in the background while it is read or hashed.
 
-    What is settled later is on the disk by then: 120 MB take 60 ms that nobody waits for. Nor does
-    anybody for the order to the disk, which takes 5 to 30 ms.
+    A later `settle` then finds the data on disk: 120 MB take 60 ms, in the background. The system
+    call runs on a thread, since it takes 5 to 30 ms. There is no guarantee.
     """
     begin = _sync_file_range()
     if begin is None or path.stat().st_size < LARGE:
         return
-    handle = os.open(path, os.O_RDONLY)  # the file may get its place in the meantime
+    handle = os.open(path, os.O_RDONLY)  # the file may be renamed in the meantime
 
     def order() -> None:
         try:
@@ -77,7 +77,7 @@ def _orders() -> ThreadPoolExecutor:
 
 
 def _within(path: Path) -> Iterator[Path]:
-    """Yield a file, or all of a folder, each folder after what is in it."""
+    """Yield a file, or all files of a folder, each folder after its content."""
     if path.is_dir():
         for inner in sorted(path.iterdir()):
             yield from _within(inner)
@@ -104,7 +104,7 @@ def _sync(paths: Iterable[Path]) -> None:
     if len(listed) == 1:
         _fsync(listed[0])
     elif listed:
-        # At once: the journal of the file system is then written once for all, or few times.
+        # Concurrently: the file system then commits its journal once or a few times for all.
         with ThreadPoolExecutor(min(len(listed), _AT_ONCE)) as pool:
             list(pool.map(_fsync, listed))
 
@@ -129,7 +129,7 @@ class _opened:  # noqa: N801, a context like contextlib.closing
 
 @cache
 def _sync_file_range() -> Any:
-    """Return sync_file_range(2); None where there is none."""
+    """Return sync_file_range(2), or None if the system lacks it."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
@@ -142,7 +142,7 @@ def _sync_file_range() -> Any:
 
 @cache
 def _syncfs() -> Any:
-    """Return syncfs(2), which brings a whole file system to the disk; None where there is none."""
+    """Return syncfs(2), which flushes a whole file system, or None if the system lacks it."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None, use_errno=True)

@@ -1,9 +1,9 @@
-"""The PostgreSQL database that machines share, if there is one.
+"""Optional PostgreSQL database shared by several machines.
 
-`KINEMILL_DATABASE=postgresql://USER:PASSWORD@HOST:5432/NAME` puts what SQLite and files keep on one
-machine into one database, each library's tables in a schema of their own: `dagster`, `mlflow` and
-`optuna`. Locks hold between machines then, as advisory locks, which the server lets go of when the
-connection of their holder ends, however it ends.
+`KINEMILL_DATABASE=postgresql://USER:PASSWORD@HOST:5432/NAME` replaces the SQLite files of one
+machine by one database, with a separate schema per library: `dagster`, `mlflow` and `optuna`.
+Locks then also hold between machines, as advisory locks, which the server releases when the
+connection of the holder ends.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ _SCHEMES = {"postgresql", "postgres"}
 
 
 def database() -> str | None:
-    """Return the address of the shared database; None where SQLite and files are meant.
+    """Return the address of the shared database, or None for SQLite and files.
 
     Raises:
-        BadInput: it is no address of a PostgreSQL database.
+        BadInput: The value is not the address of a PostgreSQL database.
     """
     found = os.environ.get(VARIABLE)
     if not found:
@@ -40,30 +40,30 @@ def database() -> str | None:
 
 
 def spell(address: str) -> str:
-    """Return an address without its password, for people and logs."""
+    """Return an address without its password, for messages and logs."""
     parts = urlsplit(address)
     where = parts.netloc.rpartition("@")[2]
     return f"postgresql://{where}{parts.path}"
 
 
 def address_of(schema: Schema) -> str | None:
-    """Return SQLAlchemy's address of a library's own schema; None: no database is shared."""
+    """Return the SQLAlchemy address of a library's schema, or None without a shared database."""
     shared = database()
     if shared is None:
         return None
     parts = urlsplit(shared)
     query = dict(parse_qsl(parts.query))
     query["options"] = f"{query.get('options', '')} -csearch_path={schema}".strip()
-    # SQLAlchemy 2.1 would take `postgresql` for psycopg 3, which Dagster does not bring.
+    # SQLAlchemy 2.1 maps `postgresql` to psycopg 3, which Dagster does not install.
     driven = parts._replace(scheme="postgresql+psycopg2")
     return urlunsplit(driven._replace(query=urlencode(query, quote_via=quote)))
 
 
 def make_schema(schema: Schema) -> None:
-    """Make a library's schema, unless it is there; any number of processes may ask at once.
+    """Create a library's schema unless it exists; safe to call concurrently.
 
     Raises:
-        Unreachable: the database does not answer, or refuses.
+        Unreachable: The database does not respond, or refuses the connection.
     """
     with held_by_all(f"schema {schema}"), closing(_connect()) as connection:
         connection.autocommit = True
@@ -73,21 +73,21 @@ def make_schema(schema: Schema) -> None:
 
 @contextmanager
 def held_by_all(name: str, waiting: Callable[[str], None] | None = None) -> Generator[None]:
-    """Hold the lock `name` among all machines of the shared database; alone, hold nothing.
+    """Hold the lock `name` on all machines of the shared database; without one, do nothing.
 
     Args:
-        name: what is guarded.
-        waiting: told, once, that the lock is not free.
+        name: name of the lock.
+        waiting: called once with a message if the lock is not free.
 
     Raises:
-        Unreachable: the database does not answer.
+        Unreachable: The database does not respond.
     """
     if database() is None:
         yield
         return
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-    with closing(_connect()) as connection:  # which lets go of the lock
-        connection.autocommit = True  # a transaction left open would keep old rows alive
+    with closing(_connect()) as connection:  # closing it releases the lock
+        connection.autocommit = True  # an open transaction would keep dead rows from being vacuumed
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", (number,))
             if not cursor.fetchone()[0]:
@@ -105,13 +105,13 @@ def _connect() -> Any:
         return psycopg2.connect(
             shared,
             connect_timeout=10,
-            # A holder that lost its net is noticed within a minute instead of two hours.
+            # Keepalives detect a lost holder within a minute instead of two hours.
             keepalives_idle=20,
             keepalives_interval=10,
         )
     except psycopg2.OperationalError as error:
         raise Unreachable(
             spell(shared),
-            f"PostgreSQL does not answer ({str(error).strip().splitlines()[-1]})",
-            fix=f"start it, or mend {VARIABLE}",
+            f"PostgreSQL does not respond ({str(error).strip().splitlines()[-1]})",
+            fix=f"start it, or correct {VARIABLE}",
         ) from error

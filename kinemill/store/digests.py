@@ -1,10 +1,10 @@
 """Digests: sha256 of files, and of bytes that this process has just hashed.
 
-What one process loads of what another has published is always read and hashed. A process that
-publishes a file, opens it again and links it into another outcome would hash it three times; a
-digest that it took is believed for some minutes, as long as the file looks the same. Nobody can
-set the time of a file's last change back, and one that was changed a moment ago is not believed:
-another change within the same tick of the clock would look the same.
+Files published by another process are always read and hashed. A process that publishes a file,
+opens it again and links it into another artifact would hash it three times, so it trusts its own
+digest for some minutes while the file's stat is unchanged. The ctime cannot be set back. A file
+that changed a moment ago is not trusted: another change within the same clock tick would have the
+same stat.
 """
 
 import errno
@@ -18,14 +18,14 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-CALM = 20_000_000  # ns after a change, when the next one has another time: two ticks at 100 Hz
+CALM = 20_000_000  # ns after which a new change has another ctime: two ticks at 100 Hz
 BELIEVED = 600.0  # s
 _MOST = 4096  # files
-# Bytes, which stay in the processor's cache. For what is written at once the system takes memory in
-# one piece, and large free pieces are often such that a virtual machine has given back: 120 MB in
-# blocks of 256 KB took 0.2 s, in blocks of 64 KB 0.03 s.
+# Bytes that fit into the processor's cache. The kernel allocates contiguous memory for a write,
+# and large free pieces are often slow on a virtual machine that returned memory: 120 MB in blocks
+# of 256 KB took 0.2 s, in blocks of 64 KB 0.03 s.
 BLOCK = 1 << 16
-_COARSE = 1_000_000  # ns; a file system that tells no less is not believed
+_COARSE = 1_000_000  # ns; file systems with coarser timestamps are not trusted
 
 
 class _Look(NamedTuple):
@@ -38,9 +38,9 @@ class _Look(NamedTuple):
 
 class _Taken(NamedTuple):
     digest: str
-    at: float  # s of a clock that is never set
-    sums: tuple[int, ...] = ()  # of the words of each block, of a file that is to be copied
-    copy: tuple[Path, _Look] | None = None  # what was hashed, written on the way
+    at: float  # s, monotonic clock
+    sums: tuple[int, ...] = ()  # sum of the words of each block, for a file to be copied
+    copy: tuple[Path, _Look] | None = None  # copy that was written during hashing
 
 
 _taken: OrderedDict[_Look, _Taken] = OrderedDict()
@@ -48,16 +48,16 @@ _guard = Lock()
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex, all of which are read."""
+    """Return the sha256 of a file in hex; always reads the whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def own_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes; of one that this process has just hashed, from memory.
+    """Return the sha256 of a file, from the cache if this process has just hashed it.
 
     Args:
-        path: a file that is written once, and by whole files alone.
+        path: a file that is never modified in place.
     """
     before = _look(path)
     if known := _find(before):
@@ -69,17 +69,17 @@ def own_digest(path: Path) -> str:
 
 
 def cache_digest(path: Path, digest: str) -> None:
-    """Remember the digest of a file that this process has just written where nobody else does."""
+    """Cache the digest of a file that this process has just written to a private place."""
     _note(_look(path), digest)
 
 
 def digest_to_copy(path: Path, ahead: Path | None = None) -> str:
-    """Return the sha256 of a file's bytes, in hex, and remember what `copy` compares with.
+    """Return the sha256 of a file in hex, and cache the block sums for `copy`.
 
     Args:
         path: the file.
-        ahead: where to write what is hashed, so that `copy` need not read it again; there is
-            nothing where that was not possible. Whoever asks for it removes what is not taken.
+        ahead: path for a copy written during hashing, so that `copy` need not read the file again;
+            it is missing if writing failed. The caller removes an unused copy.
     """
     before, found, sums = _look(path), hashlib.sha256(), list[int]()
     with path.open("rb") as file, _Ahead(ahead) as writing:
@@ -94,18 +94,18 @@ def digest_to_copy(path: Path, ahead: Path | None = None) -> str:
 
 
 class _Ahead:
-    """A copy that is written while its bytes are looked at; a disk that is full ends it."""
+    """A copy written during hashing; a full disk ends it."""
 
     def __init__(self, path: Path | None) -> None:
         self._path, self._file = path, path.open("xb", buffering=0) if path else None
 
     def write(self, block: memoryview) -> bool:
-        """Write a block, and tell whether there is a copy still."""
+        """Write a block, and return whether the copy is still valid."""
         try:
             if self._file and self._file.write(block) == len(block):
                 return True
         except OSError as error:
-            # `copy` says so when it is needed; there may be room by then.
+            # `copy` reports a full disk if the copy is needed; space may be free by then.
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
         self._end()
@@ -119,7 +119,7 @@ class _Ahead:
 
     @property
     def written(self) -> tuple[Path, _Look] | None:
-        """The whole copy, closed, and how it looks."""
+        """The complete, closed copy and its stat."""
         return (self._path, _look(self._path)) if self._file and self._path else None
 
     def __enter__(self) -> "_Ahead":
@@ -133,10 +133,10 @@ class _Ahead:
 
 
 def copy(original: BufferedReader, to: Path) -> str:
-    """Copy an open file to a new one, and return the sha256 of what was copied, in hex.
+    """Copy an open file to a new one, and return the sha256 of the copy in hex.
 
-    A file that looks as it did when this process hashed it, and whose words add up to the same in
-    every block, has the same bytes: it is not hashed again, which takes more than copying it.
+    A file with the stat and block sums that it had when this process hashed it is unchanged. It is
+    not hashed again, which takes longer than copying.
     """
     taken = _recall(_seen(os.fstat(original.fileno())))
     if taken and taken.copy and _moved(*taken.copy, to):
@@ -157,7 +157,7 @@ def copy(original: BufferedReader, to: Path) -> str:
 
 
 def _moved(written: Path, look: _Look, to: Path) -> bool:
-    """Give a copy that was written ahead its place; it may be taken already."""
+    """Rename a copy that was written during hashing; the target may already exist."""
     try:
         if _look(written) != look:
             return False
@@ -168,7 +168,7 @@ def _moved(written: Path, look: _Look, to: Path) -> bool:
 
 
 def _blocks(file: BufferedReader) -> Iterator[memoryview]:
-    """Yield the bytes of a file, block by block, each in the place of the one before."""
+    """Yield the bytes of a file, block by block, all in the same buffer."""
     place = bytearray(BLOCK)
     while size := file.readinto(place):
         yield memoryview(place)[:size]
@@ -184,10 +184,10 @@ def _sum(block: memoryview) -> int:
 
 
 def link(file: Path, again: Path) -> None:
-    """Make `again` another name of a file, which changes how the file looks and not its bytes.
+    """Make `again` a hard link to a file, which changes its stat but not its bytes.
 
     Raises:
-        OSError: the file system cannot.
+        OSError: The file system has no hard links.
     """
     known = _find(_look(file))
     again.hardlink_to(file)
@@ -205,7 +205,7 @@ def _seen(found: os.stat_result) -> _Look:
 
 
 def _is_calm(before: _Look, path: Path) -> bool:
-    """Tell whether a file looks as before, and whether another change would show."""
+    """Return whether a file's stat is unchanged, and old enough to reveal another change."""
     return before == _look(path) and time.time_ns() - before.ctime_ns > CALM
 
 

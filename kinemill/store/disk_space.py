@@ -1,8 +1,7 @@
-"""Room on the disk: saying early that it runs out, and plainly that it has.
+"""Disk space: warn before it runs out, and report a full disk clearly.
 
-A disk is short when less is free than is likely to be needed, or less than 5 % of it, but no less
-than 2 GB (a run's checkpoints, logs and databases) and no more than 20 GB (of a large disk 5 % is
-plenty).
+A disk is low on space if less is free than the expected need or than 5 % of its size. The 5 % are
+limited to at least 2 GB (checkpoints, logs and databases of a run) and at most 20 GB.
 """
 
 import errno
@@ -14,50 +13,51 @@ from pathlib import Path
 
 from kinemill.errors import KinemillError, causes
 
-SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # of the disk; bytes
-_NOTHING = 64 * 1024  # bytes; with less free, SQLite cannot extend its files
-_WHAT_TO_DO = "make room: kinemill gc --dry-run says what may go, kinemill gc lets it go"
+SHARE, LEAST, MOST = 0.05, 2e9, 20e9  # fraction of the disk; bytes
+_NOTHING = 64 * 1024  # bytes; SQLite cannot extend its files with less
+_WHAT_TO_DO = "free space: kinemill gc --dry-run lists what can be deleted, kinemill gc deletes it"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-# What libraries say that raise no OSError: polars and other Rust, SQLite.
+# Messages of libraries that do not raise OSError: polars and other Rust code, SQLite.
 _SAID = ("no space left on device", "database or disk is full", "disk quota exceeded")
 
 
 class DiskFull(KinemillError, OSError):
-    """A write for which there was no room; what was there before is as it was."""
+    """The disk is full; existing files are unchanged."""
 
     exit_code = 4
 
 
 def shortage(path: Path, need: float = 0.0) -> str | None:
-    """Say that the disk of a folder is short of room, or nothing if it is not.
+    """Return a message if the disk of a folder is low on space, or None.
 
     Args:
-        path: the folder, or one that is still to be made.
-        need: bytes that are about to be written.
+        path: the folder; it need not exist yet.
+        need: bytes that will be written.
     """
     there = _there(path)
     found = shutil.disk_usage(there)
-    wanted = max(need, min(max(SHARE * found.total, LEAST), MOST))
-    if found.free >= wanted:
+    required = max(need, min(max(SHARE * found.total, LEAST), MOST))
+    if found.free >= required:
         return None
-    why = "that is likely to be needed" if wanted == need else "that should stay free"
+    why = "are likely to be needed" if required == need else "should stay free"
     return (
-        f"{there}: {_gb(found.free)} free of {_gb(found.total)}, {_gb(wanted)} {why}; {_WHAT_TO_DO}"
+        f"{there}: {_gb(found.free)} free of {_gb(found.total)}, {_gb(required)} {why}; "
+        f"{_WHAT_TO_DO}"
     )
 
 
 def warn(path: Path, say: Callable[[str], None], need: float = 0.0) -> None:
-    """Tell, where a run begins, that the disk is short of room."""
-    if told := shortage(path, need):
-        say(f"warning: {told}")
+    """Report at the start of a run that the disk is low on space."""
+    if message := shortage(path, need):
+        say(f"warning: {message}")
 
 
 def full_disk(error: BaseException, path: Path) -> DiskFull | None:
-    """Return the plain words for an error behind which there is a full disk, None for others.
+    """Return a DiskFull error if a full disk caused an error, or None.
 
     Args:
-        error: whatever was raised, with what caused it.
-        path: what was written, where the error does not say.
+        error: any error with its causes.
+        path: the written path, if the error does not contain it.
     """
     for one in causes(error):
         if isinstance(one, DiskFull):
@@ -70,13 +70,13 @@ def full_disk(error: BaseException, path: Path) -> DiskFull | None:
 
 
 def _fullest(path: Path) -> Path:
-    """Return where the least room is: a folder, or where temporary files or relative paths go."""
+    """Return the folder with the least space: `path`, the temporary or the working folder."""
     places = (path, Path(tempfile.gettempdir()), Path.cwd())
     return min(places, key=lambda place: shutil.disk_usage(_there(place)).free)
 
 
 def full_system(path: Path) -> DiskFull | None:
-    """Return the error of a full disk if the file system of a folder has no room left."""
+    """Return a DiskFull error if the file system of a folder has no space left."""
     return _told(path) if shutil.disk_usage(_there(path)).free < _NOTHING else None
 
 
@@ -92,10 +92,10 @@ def _told(path: Path) -> DiskFull:
 
 @contextmanager
 def telling(path: Path) -> Generator[None]:
-    """Raise what a full disk makes of the work within as `DiskFull`.
+    """Convert errors that a full disk causes in this block to `DiskFull`.
 
     Raises:
-        DiskFull: there was no room.
+        DiskFull: No space is left.
     """
     try:
         yield
@@ -118,13 +118,13 @@ def _gb(size: float) -> str:
 
 
 def is_fault_of_content(error: Exception) -> bool:
-    """Return whether an unexpected error follows from what is read, not from disk or memory.
+    """Return whether an unexpected error comes from the data, not from disk or memory.
 
-    One log that trips a reader or a check must not stop the others. An error that kinemill raises
-    on purpose, one of the operating system and a lack of memory concern all of them.
+    One log on which a reader or a check crashes must not stop the others. Errors of kinemill, of
+    the operating system and of memory concern all logs.
     """
     if full_disk(error, Path.cwd()):
         return False
     if isinstance(error, OSError):
-        return error.errno is None  # h5py says OSError of damaged bytes
+        return error.errno is None  # h5py raises OSError without errno for damaged data
     return not isinstance(error, KinemillError | MemoryError)

@@ -1,13 +1,13 @@
 """Fault injection: places where a test kills this process or fills its disk.
 
-Nothing happens unless the environment asks for it:
+Nothing happens unless the environment requests it:
 
-- `KINEMILL_FAULT=store.sealed:3` kills the process (SIGKILL) when it passes there the third time;
-- `KINEMILL_FAULT=error:store.sealed:3` raises there what a full disk raises, once;
-- `KINEMILL_FAULT=read-only:store.sealed:3` raises there what a read-only file system raises, once;
+- `KINEMILL_FAULT=store.sealed:3` kills the process (SIGKILL) at the third call;
+- `KINEMILL_FAULT=error:store.sealed:3` raises the error of a full disk at the third call, once;
+- `KINEMILL_FAULT=read-only:store.sealed:3` raises the error of a read-only file system, once;
 - `KINEMILL_FAULT=count` only counts, see `passings`.
 
-A name stands in one place of the code, as text, so that tests find all of them by reading it.
+Each name occurs once in the code as a literal, so that tests can find all names.
 """
 
 import errno
@@ -24,25 +24,25 @@ _counting = Lock()
 
 
 def fault_point(name: str) -> None:
-    """Pass the place `name`: die there, or fail, if `KINEMILL_FAULT` says so.
+    """Inject the fault `name` if `KINEMILL_FAULT` requests it.
 
     Raises:
-        OSError: ENOSPC, asked for by `error:`, or EROFS, by `read-only:`.
+        OSError: ENOSPC for `error:`, or EROFS for `read-only:`.
     """
-    asked = os.environ.get(VARIABLE)
-    if asked is None:
+    fault = os.environ.get(VARIABLE)
+    if fault is None:
         return
     with _counting:
         _passed[name] += 1
         passing = f"{name}:{_passed[name]}"
-    if asked == passing:
+    if fault == passing:
         os.kill(os.getpid(), signal.SIGKILL)
-    how, _, where = asked.partition(":")
+    how, _, where = fault.partition(":")
     if where == passing and how in _RAISED:
         raise OSError(_RAISED[how], os.strerror(_RAISED[how]), passing)
 
 
 def passings() -> dict[str, int]:
-    """Return how often each place was passed since this process began to count."""
+    """Return the number of calls of each fault point in this process."""
     with _counting:
         return dict(sorted(_passed.items()))

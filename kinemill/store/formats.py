@@ -1,8 +1,8 @@
-"""Formats of stored documents: each says its number, and the one before it is still read.
+"""Formats of stored documents: each has a number, and the previous format is still read.
 
-A kind of document has one `Format`. What is written carries `"format": N`; a document of N - 1 is
-brought up by one hop when it is read, in memory: stored files never change. Documents from before
-there were numbers are of format 1.
+A kind of document has one `Format`. Written documents contain `"format": N`. A document of format
+N - 1 is upgraded in memory when it is read: stored files never change. Documents without a number
+have format 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ class Format:
     """The format of one kind of document.
 
     Attributes:
-        kind: what people call it: `dataset description`.
-        number: that is written, from 1.
-        upgrade: makes what format `number - 1` had into what this one has.
+        kind: its name in messages: `dataset description`.
+        number: the current format number, from 1.
+        upgrade: converts a document of format `number - 1` to this format.
     """
 
     kind: str
@@ -38,14 +38,14 @@ class Format:
         return {"format": self.number, **document}
 
     def open(self, path: Path, document: Any) -> Json:
-        """Return what a document of this format or the one before says, without its number.
+        """Return a document of this or the previous format, upgraded and without its number.
 
         Args:
-            path: where it was read, for the message.
+            path: its file, for the error message.
             document: the parsed JSON.
 
         Raises:
-            CorruptArtifact: it is no object, of a newer format, or of one that is too old.
+            CorruptArtifact: It is not an object, or its format is newer or too old.
         """
         if not isinstance(document, dict):
             found = f"holds a {type(document).__name__}; expected an object, a {self.kind}"
@@ -63,7 +63,7 @@ class Format:
         newer = isinstance(number, int) and number > self.number
         raise CorruptArtifact(
             path,
-            f"is a {self.kind} of format {number!r}",
+            f"is a {self.kind} with format {number!r}",
             expected=f"format {readable}",
             fix="update kinemill, which wrote it"
             if newer

@@ -1,4 +1,4 @@
-"""Where everything kinemill makes is kept: one folder, addressed relatively, free to move."""
+"""The home: one relocatable folder for all files of kinemill."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.database import database
 
-FORMAT = 1  # of a home as a whole: what is where; each document has a format of its own
+FORMAT = 1  # layout version of a home; each document has its own format
 STAMP = "home.json"
-RESTORE_MARKER = ".restoring"  # is there while a restored home is not whole
+RESTORING = ".restoring"  # exists while a restore is incomplete
 
 
 def project_root() -> Path | None:
@@ -32,8 +32,8 @@ class Home:
         """Take `root`, else `KINEMILL_HOME`, else `var/` in the checkout.
 
         Raises:
-            BadInput: none of the three is known, or the home is no folder, is half restored, or was
-                written by a newer kinemill.
+            BadInput: None of the three is set, or the home is not a folder, is incompletely
+                restored, or was written by a newer kinemill.
         """
         home = cls.find(root)
         home.check()
@@ -42,10 +42,10 @@ class Home:
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Home":
-        """Do the same without a look at what is in it.
+        """Do the same without checking its content.
 
         Raises:
-            BadInput: none of the three is known.
+            BadInput: None of the three is set.
         """
         named = root or os.environ.get("KINEMILL_HOME")
         if named:
@@ -60,49 +60,51 @@ class Home:
         return cls(project / "var")
 
     def check(self) -> None:
-        """Pass if this kinemill can use the home.
+        """Check that this version of kinemill can use the home.
 
         Raises:
-            BadInput: it is a file or lies in one, is half restored, or was written by a newer
+            BadInput: It is not a folder, is incompletely restored, or was written by a newer
                 kinemill.
         """
         there = next(one for one in (self.root, *self.root.parents) if one.exists())
         if not there.is_dir():
             fix = "set KINEMILL_HOME to a folder of yours"
-            raise BadInput(there, "is no folder", expected="a folder for KINEMILL_HOME", fix=fix)
-        if (self.root / RESTORE_MARKER).exists():
-            fix = "kinemill restore the backup once more: it ends what was begun"
-            raise BadInput(self.root, "is half restored", fix=fix)
+            raise BadInput(there, "is not a folder", expected="a folder for KINEMILL_HOME", fix=fix)
+        if (self.root / RESTORING).exists():
+            fix = "run kinemill restore with the backup again, which completes the restore"
+            raise BadInput(self.root, "is incompletely restored", fix=fix)
         if (found := self.format) > FORMAT:
             raise BadInput(
                 self.root,
                 f"was written by a newer kinemill: it is a home of format {found}",
-                expected=f"format {FORMAT} at most",
-                fix="update kinemill, or restore a backup from before: kinemill restore",
+                expected=f"format {FORMAT} or older",
+                fix="update kinemill, or restore an older backup: kinemill restore",
             )
 
     def inside(self, path: str, named: object) -> Path:
-        """Return a place in this home by its relative path.
+        """Return a path in this home from its relative path.
 
         Args:
-            path: as a document or a registry says it, forward slashes.
-            named: who says so, for an error's sake.
+            path: relative path from a document or a registry, with forward slashes.
+            named: source of the path, for error messages.
 
         Raises:
-            CorruptArtifact: it leads out of the home.
+            CorruptArtifact: The path leaves the home.
         """
-        whole = self.root.absolute()  # links inside are the owner's own, and not followed
+        whole = (
+            self.root.absolute()
+        )  # symbolic links inside belong to the owner and are not resolved
         root, place = (Path(os.path.normpath(one)) for one in (whole, whole / path))
         if not place.is_relative_to(root):
-            fix = "somebody wrote to the registry; kinemill rollback leads to a version of before"
+            fix = "the registry was modified; kinemill rollback restores an earlier version"
             raise CorruptArtifact(named, f"names {path!r}, outside of the home", fix=fix)
         return place
 
     def close(self) -> None:
-        """Close the home to all but its owner: logs and models are nobody else's business.
+        """Restrict the home to its owner: logs and models are private.
 
-        One whose folder has the setgid bit (`chmod 2770`) is meant for a group, and closed to all
-        others. One that somebody else owns is left as it is.
+        A folder with the setgid bit (`chmod 2770`) is restricted to its group. A home of another
+        owner is not changed.
         """
         try:
             found = self.root.stat()
@@ -113,25 +115,25 @@ class Home:
             self.root.chmod(stat.S_IMODE(found.st_mode) & ~shut)
 
     def make(self) -> None:
-        """Make the folder, for its owner alone, unless it is there."""
+        """Create the folder with owner-only permissions unless it exists."""
         if not self.root.is_dir():
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def format(self) -> int:
-        """The format of the home, noted when it was last upgraded; 1 before that."""
+        """The format of the home, recorded at the last upgrade; default 1."""
         try:
             found = json.loads((self.root / STAMP).read_bytes())["format"]
         except FileNotFoundError:
             return 1
         except (ValueError, KeyError, TypeError) as error:
-            fix = 'it says `{"format": N}`; move it away, and kinemill upgrade writes it again'
+            fix = 'expected `{"format": N}`; move it away, then kinemill upgrade writes it again'
             raise BadInput(self.root / STAMP, f"cannot be read ({error})", fix=fix) from error
         return int(found)
 
     def task_file(self, task: str) -> Path:
-        """Return the note that names the file a task was run from."""
+        """Return the file that records the path a task was run from."""
         return self.root / "task_files" / f"{task}.json"
 
     def logs(self, task: str) -> Path:
@@ -140,7 +142,7 @@ class Home:
 
     @property
     def store(self) -> Path:
-        """Folder of the published outcomes of every stage and of the raw bytes."""
+        """Folder of the published artifacts of all stages and of the raw logs."""
         return self.root / "store"
 
     @property
@@ -150,7 +152,7 @@ class Home:
 
     @property
     def runs(self) -> Path:
-        """Folder of trainings under way: checkpoints and metrics that a rerun continues from."""
+        """Folder of running trainings: checkpoints and metrics from which a rerun resumes."""
         return self.root / "runs"
 
     @property
@@ -160,7 +162,7 @@ class Home:
 
     @property
     def has_registry(self) -> bool:
-        """Whether there is an MLflow database: a shared one, or this home's own file."""
+        """Whether an MLflow database exists: a shared one, or this home's own file."""
         return database() is not None or self.mlflow_db.is_file()
 
     @property

@@ -1,4 +1,4 @@
-"""JSON documents: spelled in one way for digests; a reader sees a whole one or none."""
+"""JSON documents: canonical form for digests, and atomic writes."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def canonical(value: object) -> str:
-    """Spell `value` as JSON in the one way that digests are taken of (no NaN, keys sorted)."""
+    """Return the canonical JSON of `value`, used for digests (no NaN, keys sorted)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def valid_text(text: str) -> str:
-    r"""Return `text` as valid Unicode: a byte that is no UTF-8 becomes `\xff`.
+    r"""Return `text` as valid Unicode: a byte that is not UTF-8 becomes `\xff`.
 
     Python reads such a byte of a file name as a lone surrogate, which SQLite, Parquet, HTML pages
     and terminals refuse to write.
@@ -45,7 +45,7 @@ def digest(value: object) -> str:
 
 
 def aside_of(path: Path) -> Path:
-    """Return where to write what will replace `path`: beside it, under a name nobody looks for."""
+    """Return a temporary path next to `path` for an atomic replacement."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.parent / f".aside-{uuid4().hex}"
 
@@ -62,17 +62,17 @@ def publish_file(path: Path, content: bytes) -> None:
 
 
 def as_json(value: object) -> bytes:
-    """Spell `value` as readable JSON."""
+    """Return `value` as indented JSON."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def publish_json(path: Path, value: object) -> None:
-    """Publish `value` as readable JSON, atomically."""
+    """Publish `value` as indented JSON, atomically."""
     publish_file(path, as_json(value))
 
 
 def publish_shared(home: Home, path: Path, value: object) -> None:
-    """Publish `value` as `publish_json` does, where other machines find it, too."""
+    """Publish `value` as `publish_json` does, also to the remote store."""
     aside = aside_of(path)
     try:
         aside.write_bytes(as_json(value))
@@ -83,40 +83,40 @@ def publish_shared(home: Home, path: Path, value: object) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON into a folder that is still to be published, in one line."""
+    """Write `value` as one line of JSON into a folder in staging."""
     path.write_text(json.dumps(value, allow_nan=False) + "\n")
 
 
 def write_listed(path: Path, items: list[Json]) -> None:
     """Write a long list as `write_json` does, in a quarter of the time."""
-    with suppress(PydanticSerializationError):  # a name that is no UTF-8
+    with suppress(PydanticSerializationError):  # a name that is not UTF-8
         content = to_json(items)
         if b"NaN" not in content and b"Infinity" not in content:
             path.write_bytes(content + b"\n")
             return
-    write_json(path, items)  # which refuses what is no number
+    write_json(path, items)  # which rejects NaN and infinity
 
 
 def read_json(path: Path) -> Any:
     """Read one JSON document.
 
     Raises:
-        CorruptArtifact: the file holds no JSON.
+        CorruptArtifact: The file is not valid JSON.
     """
     return parse_json(path, path.read_bytes())
 
 
 def parse_json(path: Path, content: bytes) -> Any:
-    """Return what the bytes of a file spell.
+    """Parse the bytes of a file as JSON.
 
     Raises:
-        CorruptArtifact: they are no JSON.
+        CorruptArtifact: They are not valid JSON.
     """
-    with suppress(ValueError):  # what only the standard library reads: lone surrogates in names
+    with suppress(ValueError):  # only the standard library accepts lone surrogates in names
         return from_json(content)
     try:
         return json.loads(content)
     except ValueError as error:
-        message = f"holds no JSON ({error})"
+        message = f"is not valid JSON ({error})"
         fix = "restore it from a backup: kinemill restore FOLDER"
         raise CorruptArtifact(path, message, fix=fix) from error

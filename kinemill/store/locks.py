@@ -1,8 +1,8 @@
 """File locks on a home that name their holder and are released when it dies.
 
-A lock is a file under `.locks/` on which its holder has a `flock`: the system lets go of it when
-the holder dies, however it dies. The file names its holder, for people. Where machines share a
-database (`kinemill.store.database`), the lock holds between them, too.
+A lock is a file under `.locks/` with a `flock`, which the system releases when the holder dies.
+The file names its holder for messages. With a shared database (`kinemill.store.database`), the
+lock also holds between machines.
 """
 
 import fcntl
@@ -25,17 +25,17 @@ from kinemill.store.database import held_by_all
 from kinemill.store.home import Home
 
 KEEPING = "keeping"  # the lock of gc, backup and restore
-_HOME = "home"  # shared by runs, held alone by restore
+_HOME = "home"  # shared by runs, exclusive for restore
 
 
 @contextmanager
 def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) -> Generator[None]:
-    """Hold the home's lock `name`, waiting for whoever holds it.
+    """Hold the home's lock `name`; wait while another process holds it.
 
     Args:
-        home: where the lock file lives.
-        name: what is guarded.
-        waiting: told, once, who holds the lock when it is not free.
+        home: the home with the lock file.
+        name: name of the lock.
+        waiting: called once with a message on the holder if the lock is not free.
     """
     path = home.root / ".locks" / name
     home.make()
@@ -57,14 +57,14 @@ def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) ->
 
 @contextmanager
 def in_use(home: Home, what: str) -> Generator[None]:
-    """Hold the home for the whole duration of a run, with any number of others: no restore begins.
+    """Hold the home during a run, shared with other runs; this blocks a restore.
 
     Args:
-        home: that is used.
-        what: names the run to people.
+        home: the home.
+        what: name of the run in messages.
 
     Raises:
-        BadInput: the home is being restored.
+        BadInput: The home is being restored.
     """
     home.make()
     mine = home.root / ".locks" / "use" / f"{what}-{uuid4().hex[:8]}"
@@ -75,7 +75,7 @@ def in_use(home: Home, what: str) -> Generator[None]:
         except BlockingIOError:
             mine.unlink(missing_ok=True)
             raise BadInput(
-                home.root, "is being restored", fix="wait until that has ended"
+                home.root, "is being restored", fix="wait until the restore has ended"
             ) from None
         try:
             _sign(signed)
@@ -86,10 +86,10 @@ def in_use(home: Home, what: str) -> Generator[None]:
 
 @contextmanager
 def unused(home: Home) -> Generator[None]:
-    """Hold the home alone: no run begins.
+    """Hold the home exclusively; this blocks runs.
 
     Raises:
-        BadInput: a run is active, or another process holds a lock of the home.
+        BadInput: A run is active, or another process holds a lock of the home.
     """
     path = home.root / ".locks" / _HOME
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def unused(home: Home) -> Generator[None]:
 
 
 def holder(path: Path) -> str:
-    """Say who holds the lock file `path`, as far as it tells."""
+    """Return a message on the holder of the lock file `path`, if known."""
     try:
         who = json.loads(path.read_text())
         return (
@@ -116,12 +116,12 @@ def holder(path: Path) -> str:
             f"({who['command']}) since {who['since']}"
         )
     except (OSError, ValueError, KeyError, TypeError):
-        # Between taking the lock and signing it there is a moment without a name.
+        # The file is briefly empty between acquiring the lock and writing the holder.
         return "held by another process"
 
 
-def current_user() -> str:
-    """Return the name of the person this process works for."""
+def whoever() -> str:
+    """Return the name of the current user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -129,12 +129,12 @@ def current_user() -> str:
 
 
 def now() -> str:
-    """Return the present time, ISO 8601, UTC."""
+    """Return the current time, ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _sign(file: IO[str]) -> None:
-    """Write who holds the lock into its file."""
+    """Write the holder of the lock into its file."""
     mine = {
         "who": current_user(),
         "pid": os.getpid(),
@@ -150,7 +150,7 @@ def _sign(file: IO[str]) -> None:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: its name, the process, and since when (ISO 8601, UTC)."""
+    """Holder of a lock: its name, the process, and the start (ISO 8601, UTC)."""
 
     lock: str
     pid: int
@@ -160,9 +160,9 @@ class Holder:
 
 
 def holders(home: Home) -> list[Holder]:
-    """Return who holds a lock of the home, by what the files say; no lock is touched.
+    """Return the holders of the home's locks from their files; no lock is acquired.
 
-    A process of another machine is taken to live.
+    A process of another machine counts as alive.
     """
     folder = home.root / ".locks"
     found: list[Holder] = []
@@ -177,11 +177,11 @@ def _holder(name: str, path: Path) -> Holder | None:
         who = json.loads(path.read_text())
         one = Holder(name, int(who["pid"]), who["host"], who["command"], who["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # nobody, or somebody who has not signed yet
+        return None  # not held, or not signed yet
     return one if one.host != platform.node() or _is_alive(one) else None
 
 
 def _is_alive(one: Holder) -> bool:
-    """Tell whether the process that signed still runs; its number may have gone to another one."""
+    """Return whether the process that signed still runs; its pid may have been reused."""
     signed = datetime.fromisoformat(one.since).timestamp()
     return process_of(one.pid, signed, tolerance=2.0) is not None

@@ -10,7 +10,7 @@ from kinemill.store.formats import Format
 from kinemill.store.json_io import Json, parse_json
 
 FORMAT = 2
-_MANIFEST = Format("manifest", FORMAT)  # the one before was indented, nothing else
+_MANIFEST = Format("manifest", FORMAT)  # format 1 differs only by indentation
 MANIFEST = "MANIFEST.json"
 
 
@@ -18,7 +18,7 @@ def check_folder(folder: Path, digest: str) -> None:
     """Check the manifest of a folder, and all files that it lists.
 
     Raises:
-        CorruptArtifact: one is missing, or its bytes have changed.
+        CorruptArtifact: A file is missing, or its bytes have changed.
     """
     files = _files_of(folder, digest)
     for name, entry in files.items():
@@ -28,10 +28,10 @@ def check_folder(folder: Path, digest: str) -> None:
 
 
 def read_checked(folder: Path, digest: str, name: str) -> bytes:
-    """Return the bytes of one file of a folder, which are read once.
+    """Return the verified bytes of one file of a folder; the file is read once.
 
     Raises:
-        CorruptArtifact: the manifest or the file is missing, or its bytes have changed.
+        CorruptArtifact: The manifest or the file is missing, or bytes have changed.
     """
     entry, path = _files_of(folder, digest)[name], folder / name
     content = _bytes_of(path)
@@ -44,9 +44,11 @@ def _files_of(folder: Path, digest: str) -> Json:
     manifest = folder / MANIFEST
     content = _bytes_of(manifest)
     if content is None:
-        raise CorruptArtifact(folder, "is not there or not whole", fix="run the chain again")
+        raise CorruptArtifact(folder, "is missing or incomplete", fix="run the pipeline again")
     if hashlib.sha256(content).hexdigest() != digest:
-        raise CorruptArtifact(manifest, "was changed since", fix="run the chain again")
+        raise CorruptArtifact(
+            manifest, "was changed after publication", fix="run the pipeline again"
+        )
     return _MANIFEST.open(manifest, parse_json(manifest, content))["files"]
 
 
@@ -62,12 +64,12 @@ def _changed(path: Path, entry: Json) -> CorruptArtifact:
         path,
         "is missing or its bytes have changed",
         expected=f"sha256 {entry['sha256'][:12]}…",
-        fix="run the chain again",
+        fix="run the pipeline again",
     )
 
 
 def manifest_of(folder: Path, made_from: Json, names: list[str], form: int = FORMAT) -> str:
-    """Spell the manifest of a folder as its files are now; form 1 was indented."""
+    """Return the manifest of a folder with its current files; format 1 was indented."""
     files = {
         name: {"sha256": own_digest(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names

@@ -1,11 +1,11 @@
-"""The object store that machines share, if there is one: files under keys, put and got whole.
+"""Optional object store shared by several machines: whole files under keys.
 
 `KINEMILL_REMOTE=s3://BUCKET/PREFIX` names it; `?endpoint_override=HOST:9000&scheme=http&region=X`
-points to a store that is not Amazon's. Who may read and write is said as for any S3 client:
-`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, or the machine's role. `gs://`, `abfs://`
-and `file://` (a mounted folder) are opened by pyarrow likewise.
+selects an S3-compatible store other than Amazon's. Credentials are those of any S3 client:
+`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, or the machine's role. `gs://`,
+`abfs://` and `file://` (a mounted folder) also work, through pyarrow.
 
-A request that fails is tried again by the client, for about half a minute, then an error says so.
+The client retries a failed request for about 30 s, then raises an error.
 """
 
 import os
@@ -20,7 +20,7 @@ from kinemill.errors import BadInput, Unreachable
 
 VARIABLE = "KINEMILL_REMOTE"
 _OPTIONS = ("endpoint_override", "scheme", "region")
-_ATTEMPTS = 6  # of a request, with waits that double from 0.1 s
+_ATTEMPTS = 6  # per request, with exponential backoff from 0.1 s
 _CONNECT, _REQUEST = 5.0, 60.0  # s
 _BLOCK = 8 << 20  # bytes in memory at a time
 
@@ -28,23 +28,25 @@ T = TypeVar("T")
 
 
 class Remote:
-    """An object store, and the folder in it that stands for the home.
+    """An object store, and the folder in it that mirrors the home.
 
     Args:
         files: a `pyarrow.fs.FileSystem`.
         root: bucket and prefix.
-        address: as it was named, for messages.
+        address: the configured address, for messages.
     """
 
     def __init__(self, files: Any, root: str, address: str) -> None:
         self._files, self._root, self.address = files, root.rstrip("/"), address
 
     def put(self, source: Path, key: str) -> None:
-        """Bring a file there; who reads meanwhile sees the old one, or none."""
+        """Upload a file; concurrent readers see the old one, or none."""
 
         def write() -> None:
             at = self._at(key)
-            if self._files.type_name == "local":  # which has folders, and shows half a file
+            if (
+                self._files.type_name == "local"
+            ):  # a local store needs folders, and shows partial files
                 self._files.create_dir(at.rpartition("/")[0], recursive=True)
                 self._copy(source, aside := f"{at}.{uuid4().hex}.aside")
                 self._files.move(aside, at)
@@ -54,7 +56,7 @@ class Remote:
         self._ask(write, key)
 
     def get(self, key: str, to: Path) -> bool:
-        """Fetch a file to a new place; return whether it is there."""
+        """Download a file to a new path; return whether it exists."""
 
         def read() -> bool:
             try:
@@ -69,7 +71,7 @@ class Remote:
         return self._ask(read, key)
 
     def names(self, folder: str, *, below: bool = False) -> dict[str, int]:
-        """Return the files right in a folder, or all below it, by name in it, and their bytes."""
+        """Return relative names and bytes of the files directly in a folder, or of all below it."""
         from pyarrow.fs import FileSelector
 
         def read() -> dict[str, int]:
@@ -81,11 +83,11 @@ class Remote:
         return self._ask(read, folder)
 
     def make(self) -> None:
-        """Make the folder that stands for the home, or the bucket."""
+        """Create the folder that mirrors the home, or the bucket."""
         self._ask(lambda: self._files.create_dir(self._root), "")
 
     def delete(self, key: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
 
         def remove() -> None:
             try:
@@ -109,27 +111,28 @@ class Remote:
         except OSError as error:
             raise Unreachable(
                 f"{self.address.partition('?')[0]}/{key}",
-                f"the object store did not do it ({str(error).splitlines()[0]})",
-                fix=f"see that it runs and lets us in ({VARIABLE}); a rerun goes on from here",
+                f"the request to the object store failed ({str(error).splitlines()[0]})",
+                fix=f"check that it runs and accepts the credentials ({VARIABLE}); a rerun "
+                f"resumes from here",
             ) from error
 
 
 def remote() -> Remote | None:
-    """Return the shared store; None where the home is all there is.
+    """Return the shared store, or None if only the local home is used.
 
     Raises:
-        BadInput: its address is none that we know.
+        BadInput: The address is not supported.
     """
     address = os.environ.get(VARIABLE)
     return _open(address) if address else None
 
 
 def make_bucket() -> None:
-    """Make the bucket of the shared store, unless it is there.
+    """Create the bucket of the shared store unless it exists.
 
     Raises:
-        BadInput: no bucket is named.
-        Unreachable: the store does not answer, or refuses.
+        BadInput: The address has no bucket.
+        Unreachable: The store does not respond, or refuses the request.
     """
     address = os.environ.get(VARIABLE, "")
     if not address.startswith("s3://"):
@@ -142,7 +145,7 @@ def make_bucket() -> None:
 
 
 def endpoint() -> str | None:
-    """Return the address of an S3 server that is not Amazon's, `http://HOST:9000`, or None."""
+    """Return the address of an S3 server other than Amazon's, `http://HOST:9000`, or None."""
     address = os.environ.get(VARIABLE, "")
     options = _s3_options(address) if address.startswith("s3://") else {}
     override = options.get("endpoint_override")
@@ -150,7 +153,7 @@ def endpoint() -> str | None:
 
 
 def artifacts_of(address: str) -> str:
-    """Return where MLflow keeps the artifacts of a store's home."""
+    """Return the location of MLflow's artifacts in the store."""
     return f"{address.partition('?')[0].rstrip('/')}/artifacts"
 
 

@@ -1,11 +1,11 @@
-"""Which code made something: its commit in a checkout, else the version that is installed."""
+"""Code provenance: the commit of a checkout, or the installed version."""
 
 import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-CHANGED = "-dirty"  # after a commit: files differed from it
+CHANGED = "-dirty"  # suffix of a commit with uncommitted changes
 
 
 @cache
@@ -17,11 +17,11 @@ def code() -> str:
 def git_commit() -> str | None:
     """Return the commit of the checkout that this kinemill is in, `-dirty` if changed; or None."""
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():  # installed; a repository around it is somebody else's
+    if not (root / ".git").exists():  # installed; a repository above it is unrelated
         return None
     command = ["git", "describe", "--always", f"--dirty={CHANGED}", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # there is no git
+    except FileNotFoundError:  # git is not installed
         return None
     return done.stdout.strip() or None

@@ -1,12 +1,11 @@
-"""What of a home other machines see: the store and checkpoints, under their paths, in `remote`.
+"""Synchronization of the store and checkpoints of a home with the remote store.
 
-What is published goes to the object store first and takes its local place then, so that whatever is
-there locally is there for all. Of an outcome the data goes first and its manifest last: half an
-upload is seen by nobody, and is written over by the next one. What another machine has published is
-fetched when it is asked for, checked against its digests, and is local from then on. Caches, what
-is pending and what was set aside stay where they are.
+An artifact is uploaded before it gets its local path, so every local artifact is also available
+remotely. The manifest is uploaded last: a partial upload stays invisible, and the next upload
+overwrites it. An artifact of another machine is downloaded on demand and checked against its
+digests. Caches, pending and damaged files stay local.
 
-Without `KINEMILL_REMOTE` nothing here does anything.
+Without `KINEMILL_REMOTE` these functions do nothing.
 """
 
 import json
@@ -25,21 +24,21 @@ from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.object_store import Remote, remote
 
-LAST = "MANIFEST.json"  # of a folder: it says that the rest is there
-_OWN = {"index", "pending"}  # of `store/`: caches, and what is under way
-_THREADS = 16  # requests under way at once; each waits for the net
+LAST = "MANIFEST.json"  # uploaded last: it marks a folder as complete
+_OWN = {"index", "pending"}  # local folders of `store/`: caches and pending work
+_THREADS = 16  # concurrent requests; each waits for the network
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 def send(home: Home, moves: Sequence[Move]) -> None:
-    """Bring what is written aside to where other machines find it, before it takes its place.
+    """Upload staged files and folders before they are published locally.
 
-    Where another machine was faster with a folder, its folder is fetched and takes that place.
+    If another machine published a folder first, its folder is downloaded instead.
 
     Raises:
-        Unreachable: the object store did not take it; nothing is there that counts.
+        Unreachable: The upload failed; no partial artifact is visible.
     """
     store = remote()
     if store is None:
@@ -57,10 +56,10 @@ def send(home: Home, moves: Sequence[Move]) -> None:
 
 
 def bring(home: Home, folder: Path) -> bool:
-    """Fetch a published folder that is not there, all or nothing; return whether it is there.
+    """Download a missing published folder atomically; return whether it exists.
 
     Raises:
-        Unreachable: the object store did not answer.
+        Unreachable: The object store did not respond.
     """
     store, key = remote(), _key(home, folder)
     if folder.exists() or store is None or not key:
@@ -74,7 +73,7 @@ def bring(home: Home, folder: Path) -> bool:
         if listed is None or not all(
             _all(lambda item: _fetch(store, f"{key}/{item[0]}", aside / item[0], item[1]), listed)
         ):
-            return False  # damaged there: as if it had never been made
+            return False  # damaged remotely: treat it as missing
         settle([Move(aside, folder)])
         return True
     finally:
@@ -82,12 +81,12 @@ def bring(home: Home, folder: Path) -> bool:
 
 
 def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
-    """Fetch a file that is not there; return whether it is.
+    """Download a missing file; return whether it exists.
 
     Args:
-        home: where it belongs.
-        path: its place.
-        sha256: what its bytes must be, where that is known.
+        home: the home.
+        path: its local path.
+        sha256: the expected digest, if known.
     """
     store, key = remote(), _key(home, path)
     if path.is_file() or store is None or not key:
@@ -104,24 +103,24 @@ def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
 
 
 def bring_new(
-    home: Home, folder: Path, told: Callable[[list[str]], None] | None = None
+    home: Home, folder: Path, on_new_files: Callable[[list[str]], None] | None = None
 ) -> list[str]:
-    """Fetch the files right in a folder that are not there yet; return their names.
+    """Download the missing files directly in a folder; return their names.
 
     This lists the folder in the object store: one request for a thousand files.
 
     Args:
-        home: where they belong.
-        folder: where they are to be.
-        told: hears their names, if there are any, before the first of them is there.
+        home: the home.
+        folder: their local folder.
+        on_new_files: called with their names, if any, before the first download.
     """
     store, key = remote(), _key(home, folder)
     if store is None or not key:
         return []
     known = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
     new = sorted(name for name in store.names(key) if name not in known)
-    if new and told:
-        told(new)
+    if new and on_new_files:
+        on_new_files(new)
     _all(lambda name: bring_file(home, folder / name), new)
     return new
 
@@ -140,11 +139,11 @@ def withdraw(home: Home, path: Path) -> None:
 def send_checkpoints(folder: Path, index: str) -> bool:
     """Make the object store hold the checkpoints in `folder`, a training's under `runs/`.
 
-    Each is a folder of files of which `index` goes last. A store that does not answer is no reason
-    to end a training: its next checkpoint is sent together with this one.
+    Each is a folder whose file `index` is uploaded last. An unreachable store does not end a
+    training: the next upload includes this checkpoint.
 
     Returns:
-        whether they are there.
+        Whether they were uploaded.
     """
     store = remote()
     if store is None:
@@ -158,23 +157,23 @@ def send_checkpoints(folder: Path, index: str) -> bool:
         _put_all(store, [item for item in new if item[0].name != index])
         fault_point("remote.checkpoint")
         _put_all(store, [item for item in new if item[0].name == index])
-        # The index first, so that nobody takes what is left for a checkpoint.
+        # Delete the index first, so that no reader takes the remaining files for a checkpoint.
         for name in sorted(there.keys() - here.keys(), key=lambda one: not one.endswith(index)):
             store.delete(f"{key}/{name}")
     except Unreachable as error:
-        _log.warning("the checkpoint stays on this machine for now: %s", error)
+        _log.warning("the checkpoint is kept locally until the next upload: %s", error)
         return False
     return True
 
 
 def bring_checkpoint(folder: Path, index: str) -> str | None:
-    """Fetch the newest checkpoint of a training, if another machine came further than this one.
+    """Download the newest checkpoint of a training if it is newer than the local one.
 
     Returns:
-        its name; None if nothing was fetched. Whoever reads it checks its digests.
+        Its name, or None if nothing was downloaded. The reader checks its digests.
 
     Raises:
-        Unreachable: the object store did not answer.
+        Unreachable: The object store did not respond.
     """
     store = remote()
     if store is None:
@@ -202,7 +201,7 @@ def _run_key(folder: Path) -> str:
 
 
 def _key(home: Home, place: Path) -> str | None:
-    """Return under which key a place in the store is shared; None if it is this machine's own."""
+    """Return the remote key of a path in the store, or None for a local path."""
     if not place.is_relative_to(home.store):
         return None
     first = place.relative_to(home.store).parts[0]
@@ -212,7 +211,7 @@ def _key(home: Home, place: Path) -> str | None:
 
 
 def _within(folder: Path) -> Iterable[tuple[Path, str]]:
-    """Yield the files of a folder and their names in it, its manifest left out."""
+    """Yield the files of a folder with their relative names, without the manifest."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.is_file() and name != LAST:
@@ -238,7 +237,7 @@ def _put_all(store: Remote, items: Sequence[tuple[Path, str]]) -> None:
 
 
 def _all(work: Callable[[T], Any], items: Sequence[T]) -> list[Any]:
-    """Do `work` on all items, many at a time; the first error ends it."""
+    """Call `work` on all items concurrently; the first error stops it."""
     if len(items) <= 1:
         return [work(item) for item in items]
     with ThreadPoolExecutor(max_workers=min(_THREADS, len(items))) as pool:

@@ -1,15 +1,15 @@
-"""Large sets cut into shards, so that what is published anew when one member comes is a small part.
+"""Shards of large sets: a new member republishes only a small part.
 
-A set is cut in four by what its members' content hashes begin with, each part in four again, and
-so on: not at all up to 512 members, into 16 shards up to 2,048, into 64 up to 8,192, into 256 up to
-32,768. So a shard has 32 to 128 members. The cut follows from the number of members alone, so equal
-sets have equal shards, in whatever order their members came.
+A set is split in four by the first digits of its members' content hashes, each part in four again,
+and so on: not at all up to 512 members, into 16 shards up to 2,048, into 64 up to 8,192, into 256
+up to 32,768. So a shard has 32 to 128 members. The split depends only on the number of members, so
+equal sets have equal shards, independent of insertion order.
 
 A shard is called by the hexadecimal digits that its hashes begin with; where it is one of the four
 parts of such a name, a letter follows: w for a next digit of 0 to 3, x of 4 to 7, y of 8 to b, z of
 c to f. Shards whose names begin alike, four or sixteen, are a group, sixteen groups one above them,
-and so on to the root. What a group says of its shards stays as it is while none of them changes, so
-one more member costs its shard and the groups above it, of which there are log16(shards) at most.
+and so on to the root. The node of a group stays unchanged while none of its shards changes, so a
+new member rewrites only its shard and the groups above it, at most log16(shards).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ def name_of(hash_: str, cuts: int) -> str:
 
 
 def holds(name: str, hash_: str) -> bool:
-    """Tell whether a hash belongs to a shard, or to a group of shards."""
+    """Return whether a hash belongs to a shard, or to a group of shards."""
     half = name != "" and name[-1] in _QUARTERS
     return name_of(hash_, 2 * len(name) - half) == name
 
@@ -64,18 +64,18 @@ def _depth(cuts: int) -> int:
 
 
 class Tree:
-    """The shards of a set under their groups; a group is opened when something in it is asked for.
+    """The shards of a set under their groups; a group is opened on first access.
 
-    A node, a shard or a group, is what its publisher notes of it: a reference and some numbers. The
-    root is called "".
+    A node (shard or group) holds a reference and some numbers of its publisher. The root is called
+    "".
 
     Attributes:
         cuts: how many times the set is cut in four.
         depth: length of a shard's name.
 
     Args:
-        listed: what `listed` made of the root's nodes; before there were groups, all shards, and
-            before there were quarters, `digits` of two cuts each.
+        listed: output of `listed` for the root's nodes; older formats list all shards, or `digits`
+            of two cuts each.
         open_group: returns what was listed of a group, given its node.
     """
 
@@ -86,10 +86,10 @@ class Tree:
         self.nodes = cache(self._nodes)
 
     def _nodes(self, group: str = "") -> Nodes:
-        """Return the nodes right below a group, or below the root, sorted; none if it is unknown.
+        """Return the nodes directly below a group, or below the root, sorted; empty if unknown.
 
         Raises:
-            CorruptArtifact: a group is damaged.
+            CorruptArtifact: A group is damaged.
         """
         listed = self._root
         if group:
@@ -99,7 +99,7 @@ class Tree:
 
     @property
     def flat(self) -> bool:
-        """Whether it has many shards and no groups, as it was before there were any."""
+        """Whether it has many shards and no groups (older format)."""
         return self.depth > 1 and "shards" in self._root
 
     def shards(self) -> Iterator[tuple[str, Json]]:
@@ -125,7 +125,7 @@ class Tree:
 
 
 def listed(cuts: int, nodes: Nodes, group: str = "") -> Json:
-    """Return what a group, or the root, keeps of the nodes right below it."""
+    """Return the stored form of the nodes directly below a group or the root."""
     shards = _depth(cuts) <= len(group) + 1
     return {"cuts": cuts, "shards" if shards else "groups": nodes}
 
@@ -139,7 +139,7 @@ def amended(
     """Return the nodes below the root after some shards changed; groups without change are kept.
 
     Args:
-        before: the tree that changes, cut as often; None if there was none.
+        before: the previous tree with the same cuts, or None.
         cuts: how many times the set is cut.
         changes: nodes of new or changed shards by name, None for those that are gone.
         publish: publishes a group, given its name and nodes, and returns its own node.
@@ -169,7 +169,6 @@ def set_digest(digests: Iterable[bytes]) -> str:
     """Return a digest of a set of sha256 digests, 32 bytes each: their sum modulo 2^256, in hex.
 
     No order changes it. Sums of disjoint sets add up (Bellare and Micciancio 1997, AdHash), so a
-    shard's is found without the others. It tells sets apart that differ by accident, not by an
-    adversary's work.
+    shard's is found without the others. It detects accidental differences, not adversarial ones.
     """
     return f"{sum(int.from_bytes(item, 'big') for item in digests) % _MODULUS:064x}"

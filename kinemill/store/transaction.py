@@ -15,7 +15,7 @@ def together(
     make: Callable[[Once], Artifact],
     after: Callable[[Artifact], Sequence[Move]] = lambda _: (),
 ) -> Artifact:
-    """Publish outcomes that build on each other at once, as each by itself waits for the disk.
+    """Publish artifacts that depend on each other with one flush to disk.
 
     Args:
         home: where the store lives.

@@ -72,7 +72,7 @@ def test_damage_in_the_store_is_as_if_nothing_were_there(bucket, homes):
     one, other = homes
     made = make(one)
     bucket.put_object(Key=f"mill/{made.ref.path}/data.txt", Body=b"nUmbers")
-    with pytest.raises(CorruptArtifact, match="is not there or not whole"):
+    with pytest.raises(CorruptArtifact, match="is missing or incomplete"):
         open_ref(other, made.ref)
     again = make(other, text="made again")
     assert not again.known
@@ -106,7 +106,7 @@ def test_a_store_that_is_down_is_said_so_and_nothing_is_published(monkeypatch, h
     monkeypatch.setattr(object_store, "_ATTEMPTS", 2)
     down = "s3://nobody/mill?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     monkeypatch.setenv("KINEMILL_REMOTE", down)
-    with pytest.raises(Unreachable, match=r"s3://nobody/mill/store/.*a rerun goes on from here"):
+    with pytest.raises(Unreachable, match=r"s3://nobody/mill/store/.*a rerun resumes from here"):
         make(homes[0])
     assert list(homes[0].store.glob("dataset/arm/*")) == []
     assert list(homes[0].store.glob(".staging/*")) == []
@@ -194,7 +194,7 @@ def test_a_training_goes_on_while_the_store_is_down(bucket, homes, monkeypatch, 
     monkeypatch.setenv("KINEMILL_REMOTE", re.sub(r":\d+&", ":9&", up))
     with caplog.at_level(logging.WARNING):
         write_checkpoint(folder, tensors(1), {"step": 1}, Kept(last=2))
-    assert "the checkpoint stays on this machine for now" in caplog.text
+    assert "the checkpoint is kept locally until the next upload" in caplog.text
     monkeypatch.setenv("KINEMILL_REMOTE", up)
     write_checkpoint(folder, tensors(2), {"step": 2}, Kept(last=2))
     assert {key.split("/")[4][-1] for key in keys(bucket)} == {"1", "2"}

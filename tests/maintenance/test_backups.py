@@ -211,7 +211,7 @@ def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, po
     back_up(home, pool, NullReporter())
     killed(home, pool, point, "restore(Home.find(), Path(sys.argv[1]), Silence(), replace=True)")
     if point != "restore.read:1":
-        with pytest.raises(BadInput, match="half restored"):
+        with pytest.raises(BadInput, match="incompletely restored"):
             Home.resolve()
     restore(home, pool, NullReporter(), replace=point == "restore.read:1")
     assert open_ref(Home.resolve(), ref).is_dir()
@@ -282,7 +282,7 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
         restore(home, pool, NullReporter(), replace=True)
     process.kill()
     process.wait()
-    with unused(home), pytest.raises(BadInput, match="is being restored; wait until that has"):
+    with unused(home), pytest.raises(BadInput, match="is being restored; wait until the restore has"):
         in_use(home, "run").__enter__()
     assert restore(home, pool, NullReporter(), replace=True)["replaced"]
 

@@ -145,7 +145,7 @@ def test_a_bundle_that_is_said_to_lie_outside_of_the_home_is_refused_however_sou
     }
     (tmp_path / "empty").mkdir()
     crown(sound, tmp_path / "empty", stamped)
-    told = r"models:/cart/2: names '.*outside', outside of the home; somebody wrote to the registry"
+    told = r"models:/cart/2: names '.*outside', outside of the home; the registry was modified"
     version = find_version(sound.home, "cart", "@champion")
     for look in (
         partial(runtime.load, ADDRESS),

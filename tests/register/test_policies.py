@@ -331,7 +331,9 @@ def test_a_ceiling_that_a_champion_is_above_is_none(task):
 
 
 def test_a_ceiling_is_of_returns(task):
-    with pytest.raises(TaskError, match=r"promote\.ceiling: applies to returns, which are not compared"):
+    with pytest.raises(
+        TaskError, match=r"promote\.ceiling: applies to returns, which are not compared"
+    ):
         load_task(task.path, {"promote.ceiling": 1.0, "promote.metric": "success"})
 
 

@@ -97,7 +97,10 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
             "validate: {stuck: off}",
             "validate.stuck: Input should be a valid dictionary; found 'off'",
         ),
-        ("retrain: {cron: every day}", "retrain.cron: is not a cron line of minute, hour, day, month"),
+        (
+            "retrain: {cron: every day}",
+            "retrain.cron: is not a cron line of minute, hour, day, month",
+        ),
         ("retrain: {cron: 0 24 * * *}", "retrain.cron: is not a cron line"),
         ("dataset: {test: 2}", "arm.yaml:10: dataset.test: Input should be less than 1; found 2"),
     ],

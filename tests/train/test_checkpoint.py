@@ -162,7 +162,7 @@ def test_one_of_a_newer_kinemill_is_told_and_not_read(tmp_path):
     write(tmp_path, 10)
     index = checkpoints(tmp_path)[0] / INDEX
     index.write_text(json.dumps({**json.loads(index.read_text()), "format": 3}))
-    with pytest.raises(CorruptArtifact, match=r"is a checkpoint of format 3, and no older one"):
+    with pytest.raises(CorruptArtifact, match=r"is a checkpoint with format 3, and no older one"):
         read_checkpoint(tmp_path)
 
 

@@ -133,5 +133,5 @@ def test_a_model_that_saw_other_features_is_refused(earlier, packed, tmp_path):
         lambda: load_model(path.parent),
         lambda: task.learn.prepare(task, packed, packed, CPU, start_in(path.parent)),
     ):
-        with pytest.raises(CorruptArtifact, match="trained model of format 1"):
+        with pytest.raises(CorruptArtifact, match="trained model with format 1"):
             use()

@@ -135,7 +135,7 @@ def test_a_frozen_encoder_is_found_in_its_rows_and_the_one_resampling_mixes(pend
     task = pendulum()
     (fault,) = task.validation.stuck.find(values, task)
     assert (fault.start, fault.stop, fault.channel) == (300, 401, "angle")
-    assert "velocity says that it moved by" in fault.found
+    assert "velocity shows a movement of" in fault.found
 
 
 def test_an_encoder_frozen_for_the_whole_episode_is_found(pendulum, swing):
@@ -205,9 +205,9 @@ def test_without_a_velocity_a_gripper_that_often_rests_is_left_alone():
     [
         (1.2, "a velocity 1.2 times the position's derivative"),
         (1 / 1.2, "a velocity 0.833 times the position's derivative"),
-        (-1.0, "a velocity with its sign flipped"),
+        (-1.0, "a velocity with its sign inverted"),
         (57.29578, "57.3 times too large, as if in deg/s"),
-        (-57.29578, "as if in deg/s and its sign flipped"),
+        (-57.29578, "as if in deg/s and its sign inverted"),
         (9.549297, "as if in rpm"),
         (1 / 57.29578, "57.3 times too small, as if the position were in deg"),
         (0.0, "a velocity near zero while the position moves"),

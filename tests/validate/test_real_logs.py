@@ -46,7 +46,7 @@ def test_a_resting_double_pendulum_is_not_stuck(double_pendulum, shared_data):
 VELOCITIES = [
     (1.2, "a velocity 1.2"),
     (1 / 1.2, "times the position's derivative"),
-    (-1.0, "sign flipped"),
+    (-1.0, "sign inverted"),
     (57.29578, "deg/s"),
 ]
 

@@ -54,7 +54,7 @@ def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, log
     (reason,) = quarantine["flipped.csv"]
     assert reason["check"] == "velocity"
     assert reason["where"] == "grid rows 0-999, 0.000-9.990 s"
-    assert "sign flipped" in reason["found"]
+    assert "sign inverted" in reason["found"]
     assert quarantine["broken.csv"][0]["check"] == "readable"
 
 

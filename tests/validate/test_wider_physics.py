@@ -172,7 +172,7 @@ def test_a_velocity_that_differs_from_the_slope_by_half_its_spread_is_reported(a
     assert [fault.channel for fault in faults(arm, "velocity", values)] == []  # it cancels
     (fault,) = faults(arm, "velocity_noise", values)
     assert (fault.start, fault.stop, fault.channel) == (0, 1000, "upper_velocity")
-    assert "53% of its own spread" in fault.found
+    assert "53% of its own standard deviation" in fault.found
     verdict = judge(values, arm)
     assert {item.check for item in verdict.findings} == {"velocity_noise"}
     assert verdict.pieces == [(0, 1000)]  # a warning
@@ -218,7 +218,10 @@ def test_radians_in_a_column_of_degrees_are_found_by_a_speed_without_a_pair(unit
     assert faults(task, "angle_unit", right) == []
     (fault,) = faults(task, "angle_unit", {"angle": np.radians(arm["upper"]), "speed": speed})
     assert fault.channel == "angle"
-    assert "57.3 times the change of angle: angle is in radians, and read as degrees" in fault.found
+    assert (
+        "57.3 times the change of angle: angle is in radians, but declared as degrees"
+        in fault.found
+    )
 
 
 def test_a_joint_at_its_stop_is_not_saturated(arm):
@@ -313,7 +316,9 @@ def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, 
     values["velocity"] = factor * values["velocity"]
     verdict = judge(values, task)
     assert {item.check for item in verdict.findings} == {"time_unit"}
-    assert f"as if stamps in {unit} were read as another unit" in verdict.findings[0].fault.found
+    assert (
+        f"as if timestamps in {unit} were read in another unit" in verdict.findings[0].fault.found
+    )
     assert (verdict.pieces, verdict.findings[0].fault.channel) == ([], None)
 
 

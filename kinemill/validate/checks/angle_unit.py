@@ -1,4 +1,4 @@
-"""Degrees where the task says radians, or the other way round: in a position or in its velocity."""
+"""Degrees instead of radians, or the reverse, in a position or its velocity."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -11,21 +11,21 @@ from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import minutes, pairs, scale_of, scales
 
 _DEGREE = 57.29578  # degrees in a radian
-_CLEARLY = 0.1  # share of its way by which a velocity that is no declared one may miss a position
+_CLEARLY = 0.1  # largest relative error with which an undeclared velocity may follow a position
 
 
 @CHECKS.register("angle_unit")
 class AngleUnit(CheckSettings):
-    """A position and its velocity count angles in the same unit.
+    """A position and its velocity use the same unit of angle.
 
-    Both in degrees agree with each other; `foreign_units` then compares the recording with the
-    others of the task.
+    If both are in degrees, they agree; `foreign_units` then compares the recording with the other
+    recordings of the task.
     """
 
     judges: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.5, description="s over which velocity is integrated")
+    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     alike: PositiveFloat = Field(
-        default=0.05, description="by which the scale may differ from 57.3, relative"
+        default=0.05, description="largest relative difference between the scale and 57.3"
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -42,12 +42,12 @@ class AngleUnit(CheckSettings):
                 scale
             ):
                 continue
-            # The one that is 57.3 times too large is in degrees, where the task counts in radians.
+            # The one that is 57.3 times too large is in degrees, while the task uses radians.
             wrong = (velocity if large else position) if unit == "rad" else None
             channel = wrong or (position if large else velocity)
             guess = "degrees" if wrong else "radians"
             if wrong == velocity and _read_as_degrees(task, position):
-                channel, guess = position, "radians, and read as degrees"
+                channel, guess = position, "radians, but declared as degrees"
             faults.append(
                 Fault(
                     0,
@@ -56,15 +56,15 @@ class AngleUnit(CheckSettings):
                     found=f"{velocity} is {scale:.4g} times the change of {position}: "
                     f"{channel} is in {guess}",
                     expected=task.channels[channel].unit,
-                    fix=f"say channels.{channel}.source: {{name: ..., unit: ...}}",
+                    fix=f"set channels.{channel}.source: {{name: ..., unit: ...}}",
                 )
             )
         return faults
 
     def _undeclared(self, values: Values, task: Task) -> Iterator[tuple[str, str, float]]:
-        """Yield (velocity, position, scale) of states that follow each other without being a pair.
+        """Yield (velocity, position, scale) of undeclared pairs of states.
 
-        A draft finds no derivative where one of both is in another unit.
+        A draft finds no derivative if one of the two has another unit.
         """
         known = {name for pair in pairs(task) for name in pair}
         free = {name: task.channels[name] for name in task.states if name not in known}

@@ -1,9 +1,9 @@
-"""A signal that ends at the range of its sensor, where no other channel can contradict it.
+"""A signal that is clipped at the range of its sensor, without another channel to compare.
 
-`saturated` has a position and its velocity to compare. A level, a voltage or a pressure stands
-alone: it is clipped where it lies on its limit, or repeats its own extreme value at the top of a
-slope that leads beyond. Only told, unless the task says otherwise: a model can learn that a sensor
-saturates.
+`saturated` compares a position with its velocity. A level, a voltage or a pressure has no such
+partner: it counts as clipped if it stays on its limit, or repeats its own extreme value at the top
+    of a slope that leads beyond. By default a finding is only a warning: a model can learn that a
+    sensor saturates.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,20 @@ from kinemill.validate.motion import pairs
 
 @CHECKS.register("clipped")
 class Clipped(CheckSettings):
-    """No state without a derivative rests on its limit, or is flat where its peaks should be."""
+    """No state without a derivative stays on its limit or has flattened peaks."""
 
     judges: ClassVar[Literal["stretch"]] = "stretch"
-    on_fault: Rule | None = Field(default="warn", description="what is done about clipped rows")
-    rows: PositiveInt = Field(default=3, description="equal rows in a row that are looked at")
+    on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
+    rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
     share: PositiveFloat = Field(
-        default=0.02, description="of the channel's span, by which its slopes lead beyond"
+        default=0.02,
+        description="distance by which the slopes lead beyond the flat top, as a fraction of the "
+        "channel's span",
     )
     rests: PositiveFloat = Field(
-        default=0.2, le=1.0, description="share of equal neighbors of a channel that may rest"
+        default=0.2,
+        le=1.0,
+        description="a channel with a larger fraction of equal neighbors is not checked",
     )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
 
@@ -66,7 +70,7 @@ class Clipped(CheckSettings):
             at_limit = abs(end - limit) <= tolerance
             inside = sum(stop - start - 1 for start, stop in flat)
             if np.count_nonzero(same) - inside > self.rests * max(1, len(same) - inside):
-                continue  # it rests at other values as well
+                continue  # it also rests at other values
             faults += [
                 _fault(name, run, end, "limit" if at_limit else "end", task)
                 for run in flat
@@ -79,8 +83,8 @@ def _beyond(values: Array, run: tuple[int, int], sign: float) -> float:
     """Return how far a parabola through the slopes on both sides of a flat top leads beyond it."""
     start, stop = run
     if start < 2 or stop > len(values) - 2:
-        return 0.0  # nobody knows what was before, or comes
-    # The step that reaches the top is cut short by it.
+        return 0.0  # the rows before or after are unknown
+    # The step that reaches the top is shortened by clipping.
     up = float(np.max(sign * np.diff(values[start - 2 : start + 1])))
     down = float(np.max(-sign * np.diff(values[stop - 1 : stop + 2])))
     return 0.125 * (stop - start) * (up + down) if min(up, down) > 0.0 else 0.0
@@ -94,7 +98,7 @@ def _fault(name: str, run: tuple[int, int], end: float, what: str, task: Task) -
         stop,
         name,
         found=f"{stop - start} rows at its {what}, {end:.6g} {unit}, where its slopes lead beyond",
-        expected="a sensor whose range holds all that the robot does",
+        expected="a sensor range that covers all motions of the robot",
         fix="widen the range of the sensor; or name it in validate.clipped.ignore, "
         "or set validate.clipped.on_fault: split to leave these rows out",
     )

@@ -1,7 +1,7 @@
-"""A velocity that is zero until the robot moves fast enough: a dead band of sensor or driver.
+"""A velocity that is zero until the robot moves fast enough: a dead band of the sensor or driver.
 
-Zero is an honest answer of a robot at rest, so the position decides: how fast it moves while the
-velocity says exactly zero, against the slowest that the velocity otherwise shows and its noise.
+Zero is correct for a robot at rest, so the check uses the position: its speed while the velocity
+is exactly zero is compared with the smallest nonzero velocity and with the noise.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,18 @@ from kinemill.validate.motion import derivative, pairs, unlike_slope
 
 @CHECKS.register("dead_band")
 class DeadBand(CheckSettings):
-    """No velocity is exactly zero while its position moves faster than the smallest it shows."""
+    """No velocity is exactly zero while its position moves clearly."""
 
     judges: ClassVar[Literal["identity"]] = "identity"
     rows: PositiveInt = Field(
-        default=3, description="at exactly zero while the position moves that make a finding"
+        default=3,
+        description="rows at exactly zero while the position moves, from which the check fails",
     )
     noise: PositiveFloat = Field(
-        default=5.0, description="times the noise that the movement at zero has to have"
+        default=5.0, description="required movement at zero velocity, as a multiple of the noise"
     )
     share: PositiveFloat = Field(
-        default=0.02, description="of the fastest velocity that a dead band has to hide"
+        default=0.02, description="minimum width of a dead band, as a fraction of the highest speed"
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
@@ -52,7 +53,7 @@ class DeadBand(CheckSettings):
                         velocity,
                         found=f"exactly 0 {unit} until {position} moves with {width:.3g} {unit}",
                         expected="small velocities as well",
-                        fix="switch the dead band of the driver off; or name it in "
+                        fix="disable the dead band of the driver; or name it in "
                         "validate.dead_band.ignore",
                     )
                 )
@@ -70,10 +71,12 @@ class DeadBand(CheckSettings):
             return 0.0
         noise = float(np.median(unlike_slope(v, x, dt)[moving]))
         speeds = np.sort(np.abs(v[moving]))
-        width = float(speeds[len(speeds) // 50])  # the slowest but for what resampling mixed
+        width = float(
+            speeds[len(speeds) // 50]
+        )  # the 2 % quantile: resampling mixes some slower values in
         if width < self.share * float(speeds[-1]):
             return 0.0
         denied = zero & (np.abs(slope) > max(0.4 * width, self.noise * noise))
-        # A sensor that froze at zero, or a velocity that is late, denies movement once.
+        # A frozen sensor or a late velocity contradicts movement only once.
         often = sum(bool(denied[start:stop].any()) for start, stop in runs(zero)) > 1
         return width if often and np.count_nonzero(denied) >= self.rows else 0.0

@@ -1,9 +1,9 @@
 """Actuator delay: the lag from actions to states, reported; an error only above a bound.
 
-The answer of a mechanical system to a force is an acceleration. The change of every velocity is
-regressed on all actions, later and later, beside what the state explains by itself (velocities, and
-positions, as sine and cosine where they are angles); the lag with the smallest rest is the delay.
-The coefficients at that lag are the gains; under feedback both are rough.
+A mechanical system responds to a force with an acceleration. The change of every velocity is
+regressed on all actions with increasing lag, and on the state itself (velocities and positions,
+angles as sine and cosine). The lag with the smallest residual is the delay. The coefficients at
+that lag are the gains. Under feedback both are rough estimates.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, remembered
 from kinemill.validate.motion import pairs
 
-_ROWS = 800  # rows that are looked at
+_ROWS = 800  # rows to evaluate at most
 _TINY = 1e-9
 
 
@@ -26,16 +26,18 @@ class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
-    searched: PositiveFloat = Field(default=0.1, description="longest delay looked for, s")
+    searched: PositiveFloat = Field(default=0.1, description="longest delay to search for, s")
     explains: PositiveFloat = Field(
-        default=0.1, description="share of the rest that actions have to explain to be reported"
+        default=0.1,
+        description="minimum fraction of the residual that actions must explain for a report",
     )
     longest: PositiveFloat | None = Field(
-        default=None, description="s above which an episode is blamed; none: only reported"
+        default=None,
+        description="delay above which an episode is faulty, s; default: only reported",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return a fault over all rows of channel -> (n,) where actions act later than allowed."""
+        """Return a fault over all rows of channel -> (n,) if the delay is above the bound."""
         if self.longest is None:
             return []
         late = self.measure(values, task).get("delay_s", 0.0)
@@ -48,7 +50,7 @@ class Delay(CheckSettings):
                 None,
                 found=f"actions act {late:.3g} s late",
                 expected=f"at most {self.longest:g} s",
-                fix="look for a slow bus, or raise validate.delay.longest",
+                fix="check for a slow bus, or raise validate.delay.longest",
             )
         ]
 
@@ -66,10 +68,11 @@ class Delay(CheckSettings):
 
 @dataclass(frozen=True)
 class Answer:
-    """How velocities answer actions `rows` later, beside what the states explain.
+    """Response of velocities to actions `rows` later, after subtracting the effect of the states.
 
-    `told` (n, a) are the actions and `change` (n, v) the accelerations, unit/s^2, less what the
-    states explain; `gains` (a, v) are least squares, `explained` the share that they explain.
+    `commands` (n, a) and accelerations `change` (n, v), unit/s^2, are residuals of a regression on
+    the states; `gains` (a, v) are least-squares coefficients, `explained` is their fraction of the
+    variance.
     """
 
     actions: list[str]
@@ -77,12 +80,12 @@ class Answer:
     rows: int
     gains: Array
     explained: float
-    told: Array
+    commands: Array
     change: Array
 
 
 def answer(values: Values, task: Task, searched: float) -> Answer | None:
-    """Return the answer with the smallest rest within `searched` s, or None where there is none."""
+    """Return the response with the smallest residual within `searched` s, or None."""
     return remembered(values, ("answer", searched), lambda: _answer(values, task, searched))
 
 
@@ -103,8 +106,8 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
     square = explaining.T @ explaining
     inverse = np.linalg.pinv(square, rcond=1e-12, hermitian=True).astype(np.float64)
     target = _rest((change / task.dt / size).T, explaining, inverse).T
-    told = np.stack([known[name] for name in actions], axis=1)[:-1]
-    later = sliding_window_view(told, rows, axis=0)[::-1]  # (lags + 1, a, n)
+    commands = np.stack([known[name] for name in actions], axis=1)[:-1]
+    later = sliding_window_view(commands, rows, axis=0)[::-1]  # (lags + 1, a, n)
     by_lag = _rest(np.ascontiguousarray(later), explaining, inverse)
     square, product = by_lag @ by_lag.transpose(0, 2, 1), by_lag @ target
     gains = np.linalg.pinv(square, rcond=1e-9, hermitian=True) @ product
@@ -122,16 +125,16 @@ def _answer(values: Values, task: Task, searched: float) -> Answer | None:
 
 
 def _rest(values: Array, explaining: Array, inverse: Array) -> Array:
-    """Return what (n, r) regressors leave of (..., n); `inverse` (r, r) is that of their square.
+    """Return the residual of (..., n) on (n, r) regressors; `inverse` (r, r) of their Gram matrix.
 
-    Lag by lag, so that products are small: large ones BLAS does by threads that spin while they
-    wait for each other, on cores that judge other logs.
+    It works lag by lag to keep products small: BLAS computes large ones on threads that spin on
+    cores needed to check other logs.
     """
     return values - values @ explaining @ inverse @ explaining.T
 
 
 def _regressors(values: Values, task: Task) -> Array:
-    """Return what a state explains by itself: 1, velocities, positions, (n, r) of size 1."""
+    """Return the regressors of a state: 1, velocities, positions, (n, r) of unit size."""
     columns = [np.ones(len(values[task.states[0]]))]
     for name in task.states:
         angle = task.channels[name].kind == "angle"

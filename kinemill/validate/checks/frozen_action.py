@@ -1,8 +1,8 @@
-"""An action that keeps one value where it otherwise never does: a command that was lost.
+"""An action that keeps one value although it otherwise changes in every row: lost commands.
 
-Zero, and the ends of its own range, are what a controller holds on purpose; a passive joint is
-commanded nothing from first to last. So only an action that changes in nearly every row elsewhere
-is blamed for a value that no controller holds.
+A controller holds zero and the ends of the range on purpose, and the command of a passive joint
+never changes. So the check applies only to actions that change in nearly every other row, and to
+values that no controller holds.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,32 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
 
 @CHECKS.register("frozen_action")
 class FrozenAction(CheckSettings):
-    """No action that changes all the time keeps one value for longer than `seconds`."""
+    """No continuously changing action keeps one value for longer than `seconds`."""
 
     judges: ClassVar[Literal["pattern"]] = "pattern"
-    seconds: PositiveFloat = Field(default=0.3, description="longest harmless stillness, s")
-    rows: PositiveInt = Field(default=10, description="and rows, for slow logs")
+    seconds: PositiveFloat = Field(default=0.3, description="longest allowed constant stretch, s")
+    rows: PositiveInt = Field(
+        default=10, description="minimum length of a constant stretch for slow logs, rows"
+    )
     rests: PositiveFloat = Field(
-        default=0.2, le=1.0, description="share of equal neighbors of an action that may be held"
+        default=0.2,
+        le=1.0,
+        description="an action with a larger fraction of equal neighbors is not checked",
     )
     held: PositiveFloat = Field(
-        default=0.3, le=1.0, description="share of rows in long stretches of an action of steps"
+        default=0.3,
+        le=1.0,
+        description="an action with a larger fraction of rows in long constant stretches is not "
+        "checked",
     )
     ends: PositiveFloat = Field(
-        default=0.01, description="share of its span around zero and its ends that may be held"
+        default=0.01,
+        description="fraction of its span around zero and its ends where an action may be held",
     )
     moved: PositiveFloat = Field(
-        default=0.1, description="deviation of a state in the stretch, over that in all rows"
+        default=0.1,
+        description="minimum standard deviation of a state in the stretch, relative to that in "
+        "all rows",
     )
     ignore: list[str] = Field(default=[], description="actions that are not checked")
 
@@ -49,9 +59,10 @@ class FrozenAction(CheckSettings):
                 stop,
                 name,
                 found=f"{values[name][start]:.6g} {task.channels[name].unit} for "
-                f"{(stop - start - 1) * task.dt:.3g} s, where it otherwise changes in every row",
-                expected="a command that goes on changing, or rests at zero or at an end",
-                fix="look for lost commands; or name it in validate.frozen_action.ignore",
+                f"{(stop - start - 1) * task.dt:.3g} s, although it otherwise changes in every row",
+                expected="a command that keeps changing, or is held at zero or at an end of its "
+                "range",
+                fix="check for lost commands; or name it in validate.frozen_action.ignore",
             )
             for name in task.actions
             if name not in self.ignore
@@ -60,7 +71,7 @@ class FrozenAction(CheckSettings):
         ]
 
     def _moves(self, values: Values, start: int, stop: int, task: Task) -> bool:
-        """Tell whether a state moves in a stretch: a robot at rest is told the same for long."""
+        """Return whether a state moves in a stretch: commands at rest can be constant."""
         return any(
             float(np.std(values[name][start:stop])) > self.moved * float(np.nanstd(values[name]))
             for name in task.states
@@ -89,7 +100,7 @@ class FrozenAction(CheckSettings):
 
 
 def _range(values: Values, name: str) -> tuple[float, float]:
-    """Return least and largest finite value of a channel; both 0 if there is none."""
+    """Return the smallest and largest finite value of a channel, or 0 and 0."""
     if whole(values, name):
         return extremes(values, name)
     known = values[name][np.isfinite(values[name])]

@@ -1,4 +1,4 @@
-"""A channel outside what its joint or motor can do: a spike, a wrong unit or a broken sensor."""
+"""A channel outside of its physical limits: a spike, a wrong unit or a broken sensor."""
 
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 
 @CHECKS.register("limits")
 class Limits(CheckSettings):
-    """Every row within the two-sided `limits` of its channel; channels without limits pass."""
+    """Every row is within the two-sided `limits` of its channel; channels without limits pass."""
 
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
 
@@ -26,7 +26,7 @@ class Limits(CheckSettings):
 
 
 def _within(values: Values, name: str, limits: tuple[float, float]) -> bool:
-    """Tell whether a channel has no value outside its limits, and no NaN."""
+    """Return whether a channel has no NaN and no value outside its limits."""
     low, high = extremes(values, name)
     return limits[0] <= low and high <= limits[1]
 

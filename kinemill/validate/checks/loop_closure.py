@@ -1,8 +1,7 @@
-"""Motions that are repeated: the last row has to lead back to the first.
+"""Cyclic motions: the step from the last row back to the first must be continuous.
 
-A clip that is said to wrap is played again and again, and what is missing at its seam is a jump
-that the robot makes once each time. Only told, unless the task says otherwise: the rows themselves
-are sound.
+A clip that is declared as a loop is replayed, and a gap at its seam is a jump in every cycle. By
+default a finding is only a warning: the rows themselves are valid.
 """
 
 from collections.abc import Mapping
@@ -17,19 +16,20 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, 
 
 @CHECKS.register("loop_closure")
 class LoopClosure(CheckSettings):
-    """The step from the last row to the first fits between its neighbors as the others do."""
+    """The step from the last row to the first is consistent with its neighbors."""
 
     judges: ClassVar[Literal["identity"]] = "identity"
     on_fault: Rule | None = Field(
-        default="warn", description="what is done about a clip that does not close"
+        default="warn", description="handling of a clip that does not close"
     )
     channels: list[str] = Field(
-        default=[], description="that come back to where they began; none: no recording is a loop"
+        default=[],
+        description="channels that return to their first value; default: no recording is a loop",
     )
     kink: PositiveFloat = Field(
         default=1.5,
-        description="by how much the step at the seam may differ from its neighbors, over the "
-        "most that any step inside differs from its own",
+        description="largest difference between the step at the seam and its neighbors, relative "
+        "to the largest such difference inside the clip",
     )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -51,10 +51,10 @@ class LoopClosure(CheckSettings):
                     name,
                     found=f"the first row is {seam.step:.3g} {unit} from the last "
                     f"({seam.step / seam.largest:.2g} times the largest step inside), "
-                    f"{seam.bend:.3g} {unit} off the steps beside it",
-                    expected=f"a step within {self.kink * seam.usual_bend:.3g} {unit} of the ones "
-                    "beside it",
-                    fix="end the clip where it repeats its beginning, or blend its ends",
+                    f"{seam.bend:.3g} {unit} different from the adjacent steps",
+                    expected=f"a step within {self.kink * seam.usual_bend:.3g} {unit} of the "
+                    f"adjacent steps",
+                    fix="end the clip where it repeats its start, or blend its ends",
                 )
             )
         return faults
@@ -66,10 +66,10 @@ class LoopClosure(CheckSettings):
 
 
 class _Seam:
-    """The step from the last row of (n,) to the first, beside the steps inside, in its unit."""
+    """The step from the last row of (n,) to the first, and the steps inside, in its unit."""
 
     def __init__(self, values: Array, kind: str) -> None:
-        change = steps(np.concatenate((values, values[:1])), kind)  # the last one is the seam's
+        change = steps(np.concatenate((values, values[:1])), kind)  # the last one is at the seam
         inside = change[:-1]
         self.step = float(abs(change[-1]))
         self.largest = max(float(np.nanmax(np.abs(inside))), 1e-12)
@@ -79,7 +79,7 @@ class _Seam:
 
 
 def _seam(values: Array, kind: str) -> _Seam | None:
-    """Return the seam of (n,), or None where too few rows, or rows at the ends, are not known."""
+    """Return the seam of (n,), or None if rows are too few or missing at the ends."""
     ends = np.concatenate((values[:2], values[-2:]))
     inside = np.isfinite(values[:-3] + values[1:-2] + values[2:-1] + values[3:])
     if len(values) < 5 or not np.isfinite(ends).all() or not inside.any():

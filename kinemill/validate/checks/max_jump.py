@@ -1,4 +1,4 @@
-"""A channel that jumps further in one step than its robot can move: a spike or a lost stretch."""
+"""A channel that jumps farther in one step than its robot can move: a spike or a lost stretch."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
@@ -12,21 +12,24 @@ from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 @CHECKS.register("max_jump")
 class MaxJump(CheckSettings):
-    """Largest |x[k+1] - x[k]| of a channel, in its unit per step; angles the short way round.
+    """Largest |x[k+1] - x[k]| of a channel, unit per step; angles take the shortest rotation.
 
-    A task gives the bounds directly, as in `max_jump: {shoulder_angle: 0.3}`. Channels that are not
-    named have none: how far a robot may move in a step depends on the robot alone.
+    A task gives the bounds directly, as in `max_jump: {shoulder_angle: 0.3}`. Other channels have
+    no bound: the largest step depends on the robot.
     """
 
     # Channels are keys of this part itself, see `_direct`.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
-    bounds: dict[str, PositiveFloat] = Field(default={}, description="unit per step")
+    bounds: dict[str, PositiveFloat] = Field(
+        default={}, description="largest change by channel, unit per step"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _direct(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):  # pyright: ignore[reportUnknownMemberType]
+        # pyright: ignore[reportUnknownMemberType]
+        if not isinstance(value, dict) or isinstance(value.get("bounds"), dict):
             return cast("Any", value)
         given = cast("dict[str, Any]", value)
         own = {key: given[key] for key in CheckSettings.model_fields if key in given}
@@ -44,7 +47,7 @@ class MaxJump(CheckSettings):
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return both rows of every jump of channel -> (n,) over its bound, neighbors merged.
 
-        Neither row of a jump can be trusted: a spike is one bad row between two jumps.
+        Both rows of a jump are suspect: a spike is one bad row between two jumps.
         """
         faults: list[Fault] = []
         for name, bound in self.bounds.items():
@@ -61,7 +64,7 @@ class MaxJump(CheckSettings):
                         name,
                         found=f"a jump of {largest:.6g} {channel.unit} in one step",
                         expected=f"at most {bound:g} {channel.unit} in {task.dt:g} s",
-                        fix="look for spikes or lost samples in the log, "
+                        fix="check the log for spikes or lost samples, "
                         f"or raise validate.max_jump.{name}",
                     )
                 )

@@ -1,7 +1,7 @@
-"""First rows that hold zeros because nothing was known yet.
+"""First rows that hold zeros because no data had arrived yet.
 
-A velocity that is worked out from the rows before has none in the first; a message that has not
-come yet reads as zero. A robot at rest begins with zeros too, so the rows after have to deny it.
+A velocity computed from earlier rows is undefined in the first row, and a message that has not
+arrived reads as zero. A robot at rest also begins with zeros, so later rows must contradict it.
 """
 
 from typing import ClassVar, Literal
@@ -14,30 +14,36 @@ from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs
 from kinemill.validate.time_lag import lag
 
-_LATE = 0.15  # rows by which differences of rows before come late; 0.5 at their own rate
+_LATE = 0.15  # delay of backward differences, rows; 0.5 at their own rate
 
 
 @CHECKS.register("placeholder")
 class Placeholder(CheckSettings):
     """The first rows are not exactly zero in every velocity, or in every state, of a moving robot.
 
-    Denied is that it rests where the step to the first other row is larger than any inside; or
-    where the velocities, at least `together` of them, are differences of rows before: of the first
-    row there is none, and never again are they all zero.
+    Rest is contradicted if the step to the first other row is larger than any later step. It is
+    also contradicted if at least `together` velocities are backward differences, which the first
+    row does not have, and they are never all zero again.
     """
 
     judges: ClassVar[Literal["identity"]] = "identity"
-    on_fault: Rule | None = Field(default="split", description="the first rows alone are left out")
-    rows: PositiveInt = Field(default=3, description="most first rows that are looked at")
+    on_fault: Rule | None = Field(
+        default="split",
+        description="handling of placeholder rows; split removes only the first rows",
+    )
+    rows: PositiveInt = Field(default=3, description="largest number of first rows to check")
     times: PositiveFloat = Field(
-        default=3.0, description="the largest step inside that the first one has to have"
+        default=3.0,
+        description="minimum size of the first step, as a multiple of the largest later step",
     )
     together: PositiveInt = Field(
-        default=3, description="velocities that are enough to tell differences from a start at rest"
+        default=3,
+        description="minimum number of velocities to distinguish backward differences from a "
+        "start at rest",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return the first rows of channel -> (n,) that are placeholders, once."""
+        """Return one fault for the first rows of channel -> (n,) that are placeholders."""
         known = list(pairs(task))
         rows = self._zeros([values[name] for name in task.states])
         if rows and (leaping := self._leaping(task.states, rows, values)):
@@ -52,7 +58,7 @@ class Placeholder(CheckSettings):
         return []
 
     def _zeros(self, channels: list[Array]) -> int:
-        """Return how many first rows are zero in all of channels, each (n,); 0 if too many."""
+        """Return the number of first rows that are zero in all channels (n,); 0 if too many."""
         if not channels or len(channels[0]) <= self.rows + 4:
             return 0
         first = np.stack([values[: self.rows + 1] for values in channels])
@@ -60,7 +66,7 @@ class Placeholder(CheckSettings):
         return 0 if zero.all() else int(np.argmin(zero))
 
     def _leaping(self, names: list[str], rows: int, values: Values) -> str | None:
-        """Return the channel that leaps from zero farthest, over what it does later, if any."""
+        """Return the channel with the largest relative jump from zero, or None."""
         sizes: dict[str, float] = {}
         for name in names:
             change = np.abs(np.diff(values[name]))
@@ -78,7 +84,7 @@ class Placeholder(CheckSettings):
         values: Values,
         task: Task,
     ) -> bool:
-        """Tell whether velocities come from rows before, and are zero in the first row alone."""
+        """Return whether velocities are backward differences, zero only in the first row."""
         if len(moving) < self.together:
             return False
         zero = (np.stack([values[velocity] for velocity, _ in known]) == 0.0).all(axis=0)
@@ -87,13 +93,13 @@ class Placeholder(CheckSettings):
 
 
 def _moves(velocity: str, position: str, rows: int, values: Values, dt: float) -> bool:
-    """Tell whether a position moves into the first row with a velocity as that row says it does.
+    """Return whether a position moves into the first row as the velocity of that row predicts.
 
-    Of a robot that starts from rest in between, it has moved half as far.
+    A robot that starts from rest in between moves only half as far.
     """
-    told = dt * float(values[velocity][rows])
+    predicted = dt * float(values[velocity][rows])
     moved = float(values[position][rows] - values[position][rows - 1])
-    return told != 0.0 and 0.7 < moved / told < 1.6
+    return predicted != 0.0 and 0.7 < moved / predicted < 1.6
 
 
 def _fault(rows: int, channel: str, what: str, values: Values, task: Task) -> Fault:
@@ -103,6 +109,7 @@ def _fault(rows: int, channel: str, what: str, values: Values, task: Task) -> Fa
         rows,
         channel,
         found=f"every {what} is exactly 0, and then {channel} is {value:.4g} {unit}",
-        expected="what the robot did; a robot at rest starts to move slowly",
-        fix="nothing to do: the log starts after these rows; or set validate.placeholder.on_fault",
+        expected="the real motion; a robot at rest starts to move slowly",
+        fix="no action needed: the log starts after these rows; or set "
+        "validate.placeholder.on_fault",
     )

@@ -1,4 +1,4 @@
-"""The step in which a sensor counts: reported, never blamed, because a model can live with it."""
+"""Quantization step of a sensor: reported, but never a fault, since a model can tolerate it."""
 
 from typing import ClassVar, Literal
 
@@ -8,29 +8,29 @@ from pydantic import Field, PositiveFloat
 from kinemill.task import CHECKS, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 
-_SAME = 1e-7  # share of the span within which two values are one
-_ROWS, _STRETCHES = 20_000, 20  # looked at, in stretches spread evenly over a longer log
+_SAME = 1e-7  # values closer than this fraction of the span are equal
+_ROWS, _STRETCHES = 20_000, 20  # rows to evaluate, in stretches spread evenly over a longer log
 
 
 @CHECKS.register("quantization")
 class Quantization(CheckSettings):
-    """How coarse the states are that show few different values."""
+    """Quantization step of the states that have few distinct values."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
     share: PositiveFloat = Field(
         default=0.25,
         le=1.0,
-        description="different values over rows, above which a channel is taken as continuous; "
+        description="ratio of distinct values to rows above which a channel is continuous; "
         "resampling mixes the steps of a sensor that is read at another rate",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return nothing: channel -> (n,) is measured, not blamed."""
+        """Return no faults: channel -> (n,) is only measured."""
         del values, task
         return []
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
-        """Return `<state>:step`, in the channel's unit, of the states that count in steps."""
+        """Return `<state>:step`, in the channel's unit, of the quantized states."""
         found = {f"{name}:step": self._step(values[name]) for name in task.states}
         return {name: step for name, step in found.items() if step > 0.0}
 
@@ -48,7 +48,7 @@ class Quantization(CheckSettings):
 
 
 def _some(values: Array) -> Array:
-    """Return so many rows of (n,), in stretches: the step of a sensor shows in neighbors."""
+    """Return a sample of (n,) in stretches: neighboring rows show the quantization step."""
     if len(values) <= _ROWS:
         return values
     starts = np.linspace(0, len(values) - _ROWS // _STRETCHES, _STRETCHES).astype(np.intp)

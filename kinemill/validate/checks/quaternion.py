@@ -1,7 +1,7 @@
-"""A rotation as four numbers: of length 1, and of one sign from row to row.
+"""A rotation as a quaternion: unit length, and the same sign from row to row.
 
-q and -q are the same rotation, so that a log may change from one to the other anywhere; to a model
-that is a jump. Which of the four is the scalar does not matter here.
+q and -q are the same rotation, so a log may switch between them anywhere; a model sees a jump. The
+position of the scalar element does not matter here.
 """
 
 from typing import ClassVar, Literal
@@ -13,28 +13,29 @@ from kinemill.task import CHECKS, Task
 from kinemill.task.channels import rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
-_NOISIEST = 0.1  # off the length 1, of what still is a rotation
+_NOISIEST = 0.1  # largest deviation from unit length of a rotation
 
 
 @CHECKS.register("quaternion")
 class Quaternion(CheckSettings):
     """Every four channels of kind `quaternion` have length 1 and never change sign together.
 
-    A change of sign is put right from its row on, unless `on_fault` says otherwise.
+    By default a change of sign is corrected from its row on, see `on_fault`.
     """
 
     judges: ClassVar[Literal["identity"]] = "identity"
     length: PositiveFloat = Field(
         default=0.01,
-        description="by which the length may differ from 1; resampling at 30 Hz takes 0.004 of a "
-        "robot that turns with 10 rad/s",
+        description="largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for "
+        "a robot that turns at 10 rad/s",
     )
     noise: PositiveFloat = Field(
-        default=6.0, description="or times the length's own noise, 0.1 at most"
+        default=6.0,
+        description="alternative tolerance as a multiple of the noise of the length, at most 0.1",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return where the four of channel -> (n,) have another length, or change their sign."""
+        """Return faults where the four of channel -> (n,) have a wrong length or change sign."""
         faults: list[Fault] = []
         for names in rotations(task.channels):
             elements = np.stack([values[name] for name in names])
@@ -57,10 +58,10 @@ class Quaternion(CheckSettings):
 def _off(
     names: tuple[str, ...], elements: Array, length: Array, run: tuple[int, int], most: float
 ) -> Fault:
-    """Return the fault of rows in which four elements (4, n) have another `length` (n,)."""
+    """Return the fault of rows in which four elements (4, n) have a wrong `length` (n,)."""
     start, stop = run
-    beside = start - 1 if start else stop if stop < len(length) else start
-    change = np.nan_to_num(np.abs(elements[:, start] - elements[:, beside]))
+    neighbor = start - 1 if start else stop if stop < len(length) else start
+    change = np.nan_to_num(np.abs(elements[:, start] - elements[:, neighbor]))
     worst = float(length[start + int(np.argmax(np.abs(length[start:stop] - 1.0)))])
     return Fault(
         start,
@@ -68,7 +69,7 @@ def _off(
         names[int(np.argmax(change))],  # the element that changed most
         found=f"the quaternion {', '.join(names)} has length {worst:.4g}",
         expected=f"1 within {most:g}",
-        fix="look for a lost element, or normalize where the log is written; "
+        fix="check for a lost element, or normalize when the log is written; "
         "or raise validate.quaternion.length",
     )
 
@@ -81,8 +82,8 @@ def _flipped(names: tuple[str, ...], elements: Array, row: int) -> Fault:
         row,
         row + 1,
         names[int(np.argmax(np.abs(elements[:, row])))],  # the element that jumps farthest
-        found=f"the quaternion {', '.join(names)} goes on with its sign changed",
+        found=f"the quaternion {', '.join(names)} continues with its sign changed",
         expected="one sign from row to row: q and -q are the same rotation",
-        fix="nothing to do: the sign is changed back from here on",
+        fix="no action needed: the sign is corrected from here on",
         put_right=turn_back,
     )

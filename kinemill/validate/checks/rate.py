@@ -1,6 +1,6 @@
-"""Acceleration and rate: a channel that changes faster, for longer than a spike, than it can.
+"""Acceleration and rate: a channel that changes faster than possible, for longer than a spike.
 
-Most robots need no number: a velocity that has limits does not go from one to the other at once.
+Most robots need no setting: a velocity with limits cannot cross its range immediately.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,17 @@ class Rate(CheckSettings):
     """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
 
     judges: ClassVar[Literal["stretch"]] = "stretch"
-    bounds: dict[str, PositiveFloat] = Field(default={}, description="unit/s by channel")
+    bounds: dict[str, PositiveFloat] = Field(
+        default={}, description="largest rate by channel, unit/s"
+    )
     crossing: PositiveFloat = Field(
         default=0.02,
-        description="s in which a velocity crosses from one limit to the other at the fastest: the "
-        "bound of velocities that `bounds` does not name; real joints need 0.08 and more",
+        description="shortest time in which a velocity can cross its limits, s: the bound of "
+        "velocities not in `bounds`; real joints need 0.08 or more",
     )
-    rows: PositiveInt = Field(default=3, description="steps over which it is taken")
+    rows: PositiveInt = Field(
+        default=3, description="number of steps over which the rate is computed"
+    )
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return bounds for channels that the task does not have."""
@@ -62,7 +66,7 @@ class Rate(CheckSettings):
                 found=f"{float(rate[start:stop].max()):.4g} {channel.unit} per s over "
                 f"{self.rows} steps",
                 expected=f"at most {bound:.4g} {channel.unit} per s",
-                fix=f"look for lost samples in the log, or set validate.rate.bounds.{name}",
+                fix=f"check the log for lost samples, or set validate.rate.bounds.{name}",
             )
             for start, stop in runs(rate > bound)
         ]

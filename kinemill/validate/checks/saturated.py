@@ -1,7 +1,8 @@
 """Sensor saturation: the sensor repeats its largest value while the robot moves on.
 
-Standing at a stop looks the same, so the other channel of the pair has to contradict it: a position
-that moves faster than the clipped velocity, or a velocity that leads beyond the clipped position.
+A robot at a mechanical stop looks the same, so the other channel of the pair must contradict it: a
+position that moves faster than the clipped velocity, or a velocity that leads beyond the clipped
+position.
 """
 
 from typing import ClassVar, Literal
@@ -20,25 +21,28 @@ _Ends = list[tuple[int, int, int]]  # start, stop, sign of stretches at an extre
 
 @CHECKS.register("saturated")
 class Saturated(CheckSettings):
-    """No state repeats its own extreme value while it should go beyond."""
+    """No state repeats its own extreme value while its partner shows motion beyond it."""
 
     judges: ClassVar[Literal["stretch"]] = "stretch"
-    rows: PositiveInt = Field(default=3, description="equal rows in a row that are looked at")
+    rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
     share: PositiveFloat = Field(
-        default=0.02, description="of the channel's span, by which it has to be contradicted"
+        default=0.02, description="minimum contradiction, as a fraction of the channel's span"
     )
     moved: PositiveFloat = Field(
-        default=0.02, description="and by which a position at rest is, in its unit"
+        default=0.02, description="minimum contradiction of a position, in its unit"
     )
-    noise: PositiveFloat = Field(default=4.0, description="times the noise of what contradicts it")
+    noise: PositiveFloat = Field(
+        default=4.0,
+        description="minimum contradiction, as a multiple of the noise of the other channel",
+    )
     bias: PositiveFloat = Field(
         default=0.04,
-        description="velocity that a robot at rest may show, in its unit; a velocity that leads "
-        "beyond a position has to be faster",
+        description="velocity that a robot at rest may show, in its unit; a velocity that "
+        "contradicts a position must be faster",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return the stretches of channel -> (n,) at an extreme that the other channel denies."""
+        """Return the stretches of channel -> (n,) at an extreme that its partner contradicts."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
             v, x = values[velocity], values[position]
@@ -49,7 +53,7 @@ class Saturated(CheckSettings):
         return faults
 
     def _velocity(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
-        """Blame a velocity for rows at its extreme in which the position is faster."""
+        """Return faults of a velocity for rows at its extreme in which the position is faster."""
         found: list[tuple[int, int, float]] = []
         for start, stop, sign in ends:
             last = stop - 1
@@ -60,10 +64,10 @@ class Saturated(CheckSettings):
         return [self._fault(name, where, v, task, "the position moves faster") for where in found]
 
     def _position(self, name: str, v: Array, x: Array, ends: _Ends, task: Task) -> list[Fault]:
-        """Blame a position for rows at its extreme in which the velocity leads beyond it."""
+        """Return faults of a position for rows at its extreme that the velocity leads beyond."""
         found: list[tuple[int, int, float]] = []
         for start, stop, sign in ends:
-            # A rest integrates the bias of a velocity, and its noise as a random walk.
+            # At rest the integral contains the velocity's bias, and its noise as a random walk.
             steps = np.arange(1, stop - start + 1)
             path = np.cumsum(sign * v[start:stop]) * task.dt
             error = self.bias * steps + self.noise * _uncertain(v, x, task.dt) * np.sqrt(steps)
@@ -100,8 +104,8 @@ class Saturated(CheckSettings):
             name,
             found=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
             f"by {size:.3g} {unit}",
-            expected="a sensor whose range holds all that the robot does",
-            fix="widen the range of the sensor or driver, or leave such runs out",
+            expected="a sensor range that covers all motions of the robot",
+            fix="widen the range of the sensor or driver, or exclude such runs",
         )
 
 

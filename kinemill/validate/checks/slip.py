@@ -1,7 +1,7 @@
 """Encoder slip: a position that jumps by an offset and keeps it; the encoder lost counts.
 
-The step is what is left of x[k+1] - x[k] when the velocity's share is taken off. No number of the
-robot is needed: the step stands against the noise of the rows around it.
+The step is x[k+1] - x[k] minus the motion that the velocity explains. It is compared with the
+noise of the surrounding rows, so it needs no parameter of the robot.
 """
 
 from typing import ClassVar, Literal
@@ -17,18 +17,21 @@ from kinemill.validate.motion import noise, noise_of, pairs, reach_of
 
 @CHECKS.register("slip")
 class Slip(CheckSettings):
-    """No position steps further than its velocity and its noise explain."""
+    """No position steps farther than its velocity and its noise explain."""
 
     judges: ClassVar[Literal["outlier"]] = "outlier"
     noise: PositiveFloat = Field(
-        default=20.0, description="times the noise around it; clean logs stay below 13"
+        default=20.0,
+        description="minimum step, as a multiple of the surrounding noise; clean logs stay below "
+        "13",
     )
     share: PositiveFloat = Field(
-        default=0.04, description="share of the channel's reach (limits, or what it spans)"
+        default=0.04,
+        description="minimum step, as a fraction of the channel's range (limits, or its span)",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return both rows of every step of channel -> (n,), NaN rows left alone."""
+        """Return both rows of every step of channel -> (n,), ignoring NaN rows."""
         faults: list[Fault] = []
         for velocity, position in pairs(task):
             x, v, channel = values[position], values[velocity], task.channels[position]
@@ -44,18 +47,18 @@ class Slip(CheckSettings):
             if not over.any():
                 continue
             over &= error > self.noise * noise(error)
-            # Two steps close to each other are a spike, there and back.
+            # Two opposite steps close to each other are a spike.
             faults += [
                 Fault(
                     start,
                     stop + 1,
                     position,
                     found=f"a step of {float(error[start:stop].max()):.3g} {channel.unit} that "
-                    f"{velocity} does not know of",
+                    f"{velocity} does not show",
                     expected=f"less than {self.noise:g} times the noise, or "
                     f"{floor:.3g} {channel.unit}",
-                    fix="look for lost counts or a slipped encoder; the position has another zero "
-                    "from here on",
+                    fix="check for lost counts or a slipped encoder; the zero of the position "
+                    "differs from here on",
                 )
                 for start, stop in runs(over)
                 if not _returns(error, start, stop)
@@ -66,14 +69,14 @@ class Slip(CheckSettings):
 def _steps(x: Array, v: Array, dt: float) -> Array:
     """Return how far x[k+1] - x[k] (n-1,) is from the velocity's and from its neighbors' step."""
     change = np.diff(x)
-    told = np.abs(change - 0.5 * dt * (v[1:] + v[:-1]))
+    unexplained = np.abs(change - 0.5 * dt * (v[1:] + v[:-1]))
     usual = np.full(len(change), np.nan)
     usual[1:-1] = np.abs(change[1:-1] - 0.5 * (change[2:] + change[:-2]))
-    return np.minimum(told, usual)
+    return np.minimum(unexplained, usual)
 
 
 def _returns(error: Array, start: int, stop: int) -> bool:
-    """Tell whether another step as large lies within two rows: then it is a spike's."""
+    """Return whether another step of this size is within two rows, which makes it a spike."""
     size = 0.5 * float(error[start:stop].max())
     near = np.concatenate((error[max(0, start - 2) : start], error[stop : stop + 2]))
     return bool(np.any(near > size))

@@ -1,8 +1,8 @@
-"""A few rows that stand out of their neighbors: a spike on the bus or a bad stamp.
+"""A few rows that differ from their neighbors: a spike on the bus or a bad timestamp.
 
-A value is judged twice: against the mean of its neighbors, and against what the position or the
-velocity beside it says. Both have to disagree, by more than the noise of the rows around it and by
-a share of what the channel spans, so that neither a hard stop nor a noisy sensor is blamed.
+A value is compared with the mean of its neighbors, and with the prediction of the paired position
+or velocity. It must differ from both by more than the noise of the surrounding rows and a fraction
+of the channel's span. So neither a hard stop nor a noisy sensor is a fault.
 """
 
 from typing import ClassVar, Literal
@@ -21,24 +21,27 @@ from kinemill.validate.motion import (
     unlike_slope,
 )
 
-_REACH = (1, 2)  # rows to each side: spikes of one row and of two
-_PEAK = 0.7  # of the largest error around: a spike makes its neighbors half as wrong as itself
+_REACH = (1, 2)  # rows to each side: for spikes of one and two rows
+_PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error
 
 
 @CHECKS.register("spike")
 class Spike(CheckSettings):
-    """No state stands out of its neighbors by more than its noise explains."""
+    """No state differs from its neighbors by more than its noise explains."""
 
     judges: ClassVar[Literal["outlier"]] = "outlier"
     noise: PositiveFloat = Field(
-        default=12.0, description="times the noise around it; clean logs stay below 11"
+        default=12.0,
+        description="minimum height, as a multiple of the surrounding noise; clean logs stay "
+        "below 11",
     )
     share: PositiveFloat = Field(
-        default=0.04, description="share of the channel's reach (limits, or what it spans)"
+        default=0.04,
+        description="minimum height, as a fraction of the channel's range (limits, or its span)",
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return the rows of channel -> (n,) that stand out, NaN rows left alone."""
+        """Return the rows of channel -> (n,) with a spike, ignoring NaN rows."""
         if len(next(iter(values.values()))) < 4 * max(_REACH) + 1:
             return []
         faults: list[Fault] = []
@@ -58,7 +61,7 @@ class Spike(CheckSettings):
         return faults
 
     def _floor(self, name: str, values: Values, task: Task) -> float | None:
-        """Return by how much a value has to stand out at least; None if no step is that large."""
+        """Return the minimum height of a spike, or None if no step is that large."""
         floor = self.share * reach_of(values[name], task.channels[name])
         return None if max(_REACH) * largest_step(values, name) <= floor else floor
 
@@ -80,7 +83,7 @@ class Spike(CheckSettings):
                 found=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
                 f"where noise is {float(sizes[0][start]):.2g}",
                 expected=f"less than {self.noise:g} times the noise, or {floor:.3g} {channel.unit}",
-                fix="look for a bad stamp or a disturbed bus; `on_fault: repair` interpolates",
+                fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
                 repairable=True,
             )
             for start, stop in runs(over)
@@ -90,13 +93,13 @@ class Spike(CheckSettings):
 def _out_of_line(values: Array, reach: int) -> Array:
     """Return |x[k] - (x[k-reach] + x[k+reach]) / 2| of (n,); NaN at the ends."""
     error = np.full(len(values), np.nan)
-    both = values[2 * reach :] + values[: -2 * reach]
-    error[reach:-reach] = np.abs(values[reach:-reach] - 0.5 * both)
+    neighbor_sum = values[2 * reach :] + values[: -2 * reach]
+    error[reach:-reach] = np.abs(values[reach:-reach] - 0.5 * neighbor_sum)
     return error
 
 
 def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
-    """Return how far x (n,) is from the middle of its neighbors, straight or as v bends it."""
+    """Return the distance of x (n,) from the mean of its neighbors, less the curve of v."""
     inner = slice(reach, -reach)
     own = x[inner] - 0.5 * (x[2 * reach :] + x[: -2 * reach])
     bend = 0.25 * reach * dt * (v[: -2 * reach] - v[2 * reach :])
@@ -106,7 +109,7 @@ def _bent(x: Array, v: Array, reach: int, dt: float) -> Array:
 
 
 def _steps(x: Array, v: Array, fault: Fault, dt: float) -> bool:
-    """Tell whether the position is elsewhere after the rows than before: a step, and no spike."""
+    """Return whether the position is different after the rows than before: a step, not a spike."""
     before, after = fault.start - 1, fault.stop
     if before < 0 or after >= len(x):
         return False

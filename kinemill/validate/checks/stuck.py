@@ -1,8 +1,8 @@
-"""A sensor that keeps one value while the robot moves: a frozen encoder or a stale message.
+"""A sensor that keeps one value while the robot moves: a frozen encoder or stale messages.
 
-A robot at rest keeps its values too (a pendulum balanced upright holds one encoder step for 1.3 s),
-so constancy alone proves nothing. Somebody has to contradict it: the channel's derivative, the
-channel it is the derivative of, or, where there is neither, the channel's own habit.
+A robot at rest also keeps its values (a pendulum balanced upright holds one encoder step for 1.3
+s), so a constant value alone is not a fault. Another signal must contradict it: the channel's
+derivative, the channel it is the derivative of, or, without either, the channel's usual behavior.
 """
 
 from collections.abc import Mapping
@@ -21,21 +21,23 @@ class Stuck(CheckSettings):
     """No state keeps one value for longer than `seconds` while another channel shows movement."""
 
     judges: ClassVar[Literal["stretch", "episode"]] = "stretch"
-    seconds: PositiveFloat = Field(default=0.5, description="longest harmless stillness, s")
+    seconds: PositiveFloat = Field(default=0.5, description="longest allowed constant stretch, s")
     moved: PositiveFloat = Field(
-        default=0.1, description="movement that contradicts it, in the unit of the position"
+        default=0.1,
+        description="minimum movement that contradicts a constant value, in the unit of the "
+        "position",
     )
     noise: PositiveFloat = Field(
         default=3.0,
-        description="how far above its own noise a velocity must be to count as movement; real "
+        description="minimum velocity that counts as movement, as a multiple of its noise; real "
         "velocities at rest have 0.9 to 1.3",
     )
     bias: PositiveFloat = Field(
         default=0.04,
         description="velocity that a robot at rest may show, in its unit; movement that "
-        "contradicts a stillness has to be faster",
+        "contradicts a constant value must be faster",
     )
-    ignore: list[str] = Field(default=[], description="channels that may stand still")
+    ignore: list[str] = Field(default=[], description="channels that are not checked")
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return ignored channels that the task does not have."""
@@ -64,16 +66,16 @@ class Stuck(CheckSettings):
         values: Values,
         task: Task,
     ) -> str | None:
-        """Say what contradicts the stillness of `name` in `where`, or None."""
+        """Describe what contradicts the constant value of `name` in `where`, or return None."""
         element = task.channels[name].kind == "quaternion"
         if element and not _rotation_rests(name, where, values, task):
-            return None  # a turn about another axis keeps this element
+            return None  # a rotation about another axis keeps this element constant
         children = [key for key, item in task.channels.items() if item.derivative_of == name]
         rows = slice(*where)
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
             if distance > self.moved:
-                return f"{child} says that it moved by {distance:.3g} {task.channels[name].unit}"
+                return f"{child} shows a movement of {distance:.3g} {task.channels[name].unit}"
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
@@ -87,7 +89,7 @@ class Stuck(CheckSettings):
         return self._habit(name, where, still, values, task)
 
     def _traveled(self, velocity: Array, dt: float) -> float:
-        """Return how far (n,) unit/s goes in unit, 0 where it is no more than its own noise."""
+        """Return the distance that (n,) unit/s covers, in unit; 0 if it is within its noise."""
         level = float(np.sqrt(np.mean(velocity**2)))
         noise = float(np.std(np.diff(velocity))) / np.sqrt(2.0)
         if level <= self.noise * noise:
@@ -108,11 +110,10 @@ class Stuck(CheckSettings):
         values: Values,
         task: Task,
     ) -> str | None:
-        """Tell a frozen sensor from a resting joint by what the channel does elsewhere.
+        """Distinguish a frozen sensor from a resting joint by the channel's other rows.
 
-        A sensor whose value trembles from row to row everywhere else, and is constant in a long
-        stretch in which another state moves as usual, is frozen. A gripper, which rests often and
-        for any time, is not.
+        A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
+        which another state moves as usual. A gripper, which often rests for any time, is not.
         """
         long = [stop - start for start, stop in still if (stop - start) * task.dt > self.seconds]
         middling = [(stop - start) * task.dt > self.seconds / 5 for start, stop in still]
@@ -135,14 +136,14 @@ def _rotation_rests(name: str, where: tuple[int, int], values: Values, task: Tas
 
 
 def _moved(path: Array) -> float:
-    """Return how far (n,) goes without its largest step: a position that steps has slipped."""
+    """Return the distance that (n,) covers without its largest step, which can be a slip."""
     change = np.diff(path)
     change[np.argmax(np.abs(change))] = 0.0
     return float(np.ptp(np.cumsum(change)))
 
 
 def _still(values: Values, name: str, least: int) -> list[tuple[int, int]]:
-    """Return the stretches with one value, as (start, stop not included); none if all are short."""
+    """Return the stretches with one value as (start, stop), without short ones."""
     own, (low, high) = values[name], extremes(values, name)
     tolerance = rounding(low, high)
     if not may_rest(own, least, tolerance):

@@ -1,4 +1,4 @@
-"""Two velocities that belong to each other's position: crossed wires or exchanged columns."""
+"""Two velocities that belong to each other's positions: swapped wires or columns."""
 
 from itertools import combinations
 from typing import ClassVar, Literal
@@ -14,34 +14,34 @@ from kinemill.validate.motion import MANY, pairs, traveled
 
 @CHECKS.register("swapped")
 class Swapped(CheckSettings):
-    """No velocity follows another position while that one's velocity follows its own.
+    """No velocity follows the position of another, while the other velocity follows its position.
 
-    Positions exchanged look the same. What it compares are differences over `window`, so that the
-    noise of an encoder does not blur them.
+    Swapped positions look the same. It compares differences over `window`, which suppresses
+    encoder noise.
     """
 
     judges: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.1, description="s over which they are compared")
+    window: PositiveFloat = Field(default=0.1, description="window of the differences, s")
     follows: PositiveFloat = Field(
-        default=0.9, le=1.0, description="correlation from which a velocity follows a position"
+        default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
     )
     scale: PositiveFloat = Field(
-        default=0.1, description="largest error of its scale if it really is the other's"
+        default=0.1, description="largest relative error of scale against the other position"
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
-        """Return a fault over all rows for each exchanged velocity of channel -> (n,)."""
+        """Return a fault over all rows for each swapped velocity of channel -> (n,)."""
         known = list(pairs(task))
         if len(known) < 2:
             return []
-        said, moved, units = self._differences(known, values, task)
-        if said.shape[1] < 20:
+        integrals, moved, units = self._differences(known, values, task)
+        if integrals.shape[1] < 20:
             return []
         with np.errstate(invalid="ignore", divide="ignore"):
             power = np.sum(moved**2, axis=1)
-            product = np.einsum("im,jm->ij", said, moved)  # (velocity, position)
+            product = np.einsum("im,jm->ij", integrals, moved)  # (velocity, position)
             scale = product / power
-            same = product / np.sqrt(np.outer(np.sum(said**2, axis=1), power))
+            same = product / np.sqrt(np.outer(np.sum(integrals**2, axis=1), power))
         fits = (same > self.follows) & (np.abs(scale - 1.0) < self.scale)
         faults: list[Fault] = []
         for i, j in combinations(range(len(known)), 2):
@@ -59,23 +59,23 @@ class Swapped(CheckSettings):
         """Return integrals of velocities and differences of positions, both (p, m), and units."""
         length = len(values[known[0][0]])
         rows = max(1, min(round(self.window / task.dt), length // 4))
-        few = slice(None, None, max(1, length // MANY))
-        begin = np.arange(1, length - rows)[few]
-        said = [
+        sample = slice(None, None, max(1, length // MANY))
+        begin = np.arange(1, length - rows)[sample]
+        integrals = [
             traveled(values, velocity, begin + rows, task.dt)
             - traveled(values, velocity, begin, task.dt)
             for velocity, _ in known
         ]
         positions = [values[position] for _, position in known]
-        moved = [x[rows:-1][few] - x[: -rows - 1][few] for x in positions]
+        moved = [x[rows:-1][sample] - x[: -rows - 1][sample] for x in positions]
         units = [task.channels[velocity].unit for velocity, _ in known]
         names = [name for pair in known for name in pair]
         if all(whole(values, name) for name in names):
-            return np.stack(said), np.stack(moved), units
+            return np.stack(integrals), np.stack(moved), units
         finite = np.logical_and.reduce([np.isfinite(values[name]) for name in names], axis=0)
         lost = np.concatenate(([0], np.cumsum(~finite)))
-        clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[few]
-        return np.stack(said)[:, clean], np.stack(moved)[:, clean], units
+        clean = (lost[rows + 1 : -1] == lost[: -rows - 2])[sample]
+        return np.stack(integrals)[:, clean], np.stack(moved)[:, clean], units
 
 
 def _fault(rows: int, own: tuple[str, str], other: tuple[str, str], same: float) -> Fault:
@@ -85,5 +85,5 @@ def _fault(rows: int, own: tuple[str, str], other: tuple[str, str], same: float)
         own[0],
         found=f"it follows {other[1]} (correlation {same:.3f}), and {other[0]} follows {own[1]}",
         expected=f"the derivative of {own[1]}",
-        fix=f"exchange the `source` of {own[0]} and {other[0]}, or of their positions",
+        fix=f"swap the `source` of {own[0]} and {other[0]}, or of their positions",
     )

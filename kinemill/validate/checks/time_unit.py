@@ -1,8 +1,8 @@
-"""Stamps in another unit, or a log at another rate, than the task believes.
+"""Timestamps in another unit, or a log at another rate, than the task declares.
 
-Time scales every velocity alike: where the position moves by its velocity times 5, in all joints,
-the rows are not `dt` apart. With one joint alone only the factors between units of time are told
-from a velocity of another scale.
+A wrong time scale affects all velocities equally: if every position moves by 5 times its velocity,
+the rows are not `dt` apart. With a single joint, only factors between units of time can be
+distinguished from a velocity of another scale.
 """
 
 from typing import ClassVar, Literal
@@ -19,15 +19,15 @@ _UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns", 60.0: "min", 1e-3: "ms", 1e-6: "us", 
 
 @CHECKS.register("time_unit")
 class TimeUnit(CheckSettings):
-    """Velocities and positions agree on how long a step is."""
+    """Velocities and positions agree on the length of a step."""
 
     judges: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.5, description="s over which velocity is integrated")
+    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     factor: PositiveFloat = Field(
-        default=1.25, gt=1.0, description="common factor, either way, that is no longer a tolerance"
+        default=1.25, gt=1.0, description="smallest common factor, or its inverse, that is a fault"
     )
     alike: PositiveFloat = Field(
-        default=0.05, description="by which the factors of two joints may differ, relative"
+        default=0.05, description="largest relative difference between the factors of two joints"
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -42,7 +42,7 @@ class TimeUnit(CheckSettings):
         if not alike or (len(factors) == 1 and unit is None) or _angle(middle):
             return []
         rows = len(next(iter(values.values())))
-        guess = f", as if stamps in {unit} were read as another unit" if unit else ""
+        guess = f", as if timestamps in {unit} were read in another unit" if unit else ""
         return [
             Fault(
                 0,
@@ -51,13 +51,13 @@ class TimeUnit(CheckSettings):
                 found=f"every velocity is {middle:.4g} times the change of its position per "
                 f"{task.dt:g} s{guess}",
                 expected=f"rows {task.dt:g} s apart; they seem {task.dt / middle:.3g} s apart",
-                fix="set ingest.time_unit, or ingest.rate for a log without stamps",
+                fix="set ingest.time_unit, or ingest.rate for a log without timestamps",
             )
         ]
 
 
 def _angle(factor: float) -> bool:
-    """Tell whether a factor is one between units of angle: those are told elsewhere."""
+    """Return whether a factor converts units of angle, which `angle_unit` reports."""
     if minutes(factor):
         return False
     return any(abs(max(factor, 1 / factor) / size - 1) < 0.05 for size in (57.29578, 9.549297))

@@ -1,10 +1,10 @@
-"""A velocity that is not its position's derivative: scaled, flipped, offset, late or unrelated.
+"""A velocity that is not its position's derivative: scaled, inverted, offset, late or unrelated.
 
-Differentiating an encoder amplifies its steps (2.9 mrad at 500 Hz is 1.5 rad/s), so the velocity is
-integrated instead: over windows of T s, the integral of the velocity stands against the difference
-of the positions. Scale and offset are fitted together, deaf to spikes, and each may be off by a
-tolerance and by what the windows scatter. On 32 channels of real logs the scale is within 1 % of 1
-and the offset within 0.02 rad/s; the one whose velocity is full of spikes has 3 % and 0.3 rad/s.
+Differentiating an encoder amplifies its steps (2.9 mrad at 500 Hz is 1.5 rad/s), so the velocity
+is integrated instead: over windows of T s, the integral of the velocity is compared with the
+difference of the positions. A robust fit estimates scale and offset. Each may deviate by a
+tolerance plus the scatter of the windows. On 32 channels of real logs the scale is within 1 % of 1
+and the offset within 0.02 rad/s; the one channel with many spikes has 3 % and 0.3 rad/s.
 """
 
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ from kinemill.validate.motion import (
 )
 from kinemill.validate.time_lag import lag
 
-# What a velocity is multiplied with when it is in another unit than the task believes.
+# Factor on a velocity whose unit differs from the declared one.
 _FOREIGN = {
     "rad": {"deg/s": 57.29578, "rpm": 9.549297, "turns/s": 0.1591549},
     "m": {"mm/s": 1000.0, "cm/s": 100.0, "km/h": 3.6},
 }
-_SCATTER = 3.0  # standard errors beyond a tolerance that are still no finding
-_SHORT = 0.07  # of scale, granted beside a tolerance where fewer than four windows fit
-_FEW = 4.0  # windows that do not overlap, below which their scatter says little
-_SHARE = 0.003  # of a velocity's rms that an offset may be, where a log shows no noise
+_SCATTER = 3.0  # allowed standard errors beyond a tolerance
+_SHORT = 0.07  # additional tolerance of the scale if fewer than four windows fit
+_FEW = 4.0  # non-overlapping windows below which their scatter is unreliable
+_SHARE = 0.003  # allowed offset relative to the velocity's rms, for a log without noise
 
 
 @CHECKS.register("velocity")
@@ -42,27 +42,28 @@ class Velocity(CheckSettings):
     """The velocity's integral over `window` follows the position's difference."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
-    window: PositiveFloat = Field(default=0.5, description="s over which velocity is integrated")
+    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
     relative: PositiveFloat = Field(
-        default=0.03, description="largest error of scale, beside its scatter; real logs have 0.01"
+        default=0.03,
+        description="largest relative error of scale beyond its scatter; real logs have 0.01",
     )
     shape: PositiveFloat = Field(
         default=0.35,
-        description="largest rms difference over the rms of the position's difference; a velocity "
-        "full of spikes has 0.13, an unrelated one over 1",
+        description="largest rms difference, relative to the rms of the position's difference; a "
+        "velocity with many spikes has 0.13, an unrelated one more than 1",
     )
     absolute: PositiveFloat = Field(
         default=0.02,
-        description="difference over a window that is harmless at any noise, in the position's "
-        "unit: a robot at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
+        description="difference over a window that is always allowed, in the position's unit: a "
+        "robot at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
     )
     noise: PositiveFloat = Field(
-        default=2.0, description="offset, over the velocity's own noise, that is harmless"
+        default=2.0, description="largest offset, as a multiple of the velocity's noise"
     )
     lag: PositiveFloat = Field(
         default=0.015,
-        description="s, beside half a row, by which a velocity may come after its position (a "
-        "backward difference is half a row late) or before it",
+        description="largest lag or lead of a velocity against its position in addition to half a "
+        "row, s (a backward difference is half a row late)",
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
@@ -75,12 +76,12 @@ class Velocity(CheckSettings):
         faults: list[Fault] = []
         for name, position in pairs(task):
             if name not in self.ignore:
-                fault = self._judge(name, position, values, task)
+                fault = self._check_velocity(name, position, values, task)
                 faults += [fault] if fault else []
         return faults
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
-        """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, of those that move."""
+        """Return `<velocity>:scale`, `:offset` in its unit, and `:lag_s`, for those that move."""
         found: dict[str, float] = {}
         for name, position in pairs(task):
             fit = fit_of(values, name, position, self.window, task.dt)
@@ -89,7 +90,7 @@ class Velocity(CheckSettings):
                 found[f"{name}:lag_s"] = fit.late
         return found
 
-    def _judge(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
+    def _check_velocity(self, name: str, position: str, values: Values, task: Task) -> Fault | None:
         fit = fit_of(values, name, position, self.window, task.dt)
         channel = task.channels[name]
         found = fit and self._explain(fit, channel.unit, task.channels[position].unit)
@@ -108,16 +109,18 @@ class Velocity(CheckSettings):
         )
 
     def _explain(self, fit: "Fit", unit: str, parent: str) -> str | None:
-        """Say in which way a velocity is not its position's derivative, or None."""
+        """Describe how a velocity differs from its position's derivative, or return None."""
         moves = max(rms(fit.said), rms(fit.moved))
         if not np.isfinite(fit.scale):
             return _explain_scale(fit.scale, parent) if moves > self.absolute else None
         if fit.error > max(self.absolute, self.shape * moves):
             return "a velocity that does not follow the position"
         size, off = max(rms(fit.moved), 1e-12), abs(fit.scale - 1) * rms(fit.moved)
-        spread = max(float(np.std(fit.moved)), 1e-12)  # all windows alike: offset or scale?
+        spread = max(
+            float(np.std(fit.moved)), 1e-12
+        )  # with identical windows offset and scale are indistinguishable
         tolerance = self.relative + (_SHORT if fit.short else 0.0) + fit.scatter / spread
-        # A slope from few windows says little, so there the difference itself has to be large.
+        # A slope from few windows is unreliable, so the difference itself must be large, too.
         apart = rms(fit.said - fit.moved) if fit.short else max(off, moves - size)
         harmless = 0.1 * self.absolute + fit.half_row
         if abs(fit.scale - 1) > tolerance and apart > harmless:
@@ -138,10 +141,10 @@ class Fit:
     """A velocity as scale x (its position's change) + offset, `late` s after it.
 
     `said`, `moved` (m,) are its integral and the position's difference over windows of `window` s,
-    `apart` s from each other; `error` is the rms of what the fit leaves, and `scatter` what the
-    mean of that may be off by chance, in the position's unit; `noise` and `speed` are the
-    velocity's own noise and rms, unit/s, and `span` the range of its
-    values or of the position's slope, the smaller one; 0 in a log that is not short.
+    `apart` s from each other; `error` is the rms residual of the fit and `scatter` the random
+    error of its mean, in the position's unit; `noise` and `speed` are the velocity's own noise and
+    rms, unit/s, and `span` the range of its values or of the position's slope, the smaller one; 0
+    in a log that is not short.
     """
 
     said: Array
@@ -161,51 +164,51 @@ class Fit:
     def half_row(self) -> float:
         """Change of the integral when the velocity is read half a row earlier or later.
 
-        In the position's unit; 0 unless the log is short. A simulator that moves the position
-        with the velocity after the step (semi-implicit Euler) is half a row off the trapezoids:
-        by dt / 2 times the change of the velocity, which only a long path makes negligible.
+        In the position's unit; 0 unless the log is short. A simulator with semi-implicit Euler
+        steps differs from the trapezoidal rule by half a row: dt / 2 times the change of the
+        velocity, which is negligible only for a long path.
         """
         return 0.5 * self.dt * self.span if self.short else 0.0
 
     @property
     def scatter(self) -> float:
-        """Standard error of the mean over windows, as many as fit side by side, three times."""
+        """Three standard errors of the mean over non-overlapping windows."""
         return _SCATTER * self.error / float(np.sqrt(self.alone))
 
     @property
     def alone(self) -> float:
-        """Windows that do not overlap."""
+        """Number of non-overlapping windows."""
         return max(1.0, self.apart * len(self.said) / self.window)
 
     @property
     def short(self) -> bool:
-        """Whether there are too few windows to tell how much they scatter."""
+        """Whether the windows are too few to estimate their scatter."""
         return self.alone < _FEW
 
 
 def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
-    """Fit a velocity to its position, once for a track."""
+    """Fit a velocity to its position; cached per track."""
     return remembered(
         values, ("fit", name, window), lambda: _fitted(values, name, position, window, dt)
     )
 
 
 def _fitted(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
-    """Fit a velocity of channel -> (n,) over windows of `window` s; None without one."""
+    """Fit a velocity of channel -> (n,) over windows of `window` s; None if no window fits."""
     velocity, path = values[name], values[position]
     said, moved, length, apart = windows_of(values, name, position, window, dt)
     if not len(said):
         return None
     scale, offset, error = _line(said, moved, length)
     late = 0.0
-    if scale > 0.0 or error > 0.3 * rms(said):  # else it is flipped: half a period late, as well
+    if scale > 0.0 or error > 0.3 * rms(said):  # an inverted velocity also looks half a period late
         finite = whole(values, name) and whole(values, position)
         late = lag(velocity, path, dt, finite=finite)
     if late and error > 0.02 * rms(moved):
         said, moved, length, apart = windows_of(values, name, position, window, dt, late)
         scale, offset, error = _line(said, moved, length)
     known = velocity if whole(values, name) else velocity[np.isfinite(velocity)]
-    few = apart * len(said) < _FEW * length
+    is_short = apart * len(said) < _FEW * length
     return Fit(
         said,
         moved,
@@ -218,7 +221,7 @@ def _fitted(values: Values, name: str, position: str, window: float, dt: float) 
         error=error,
         noise=noise_of(values, name, position, dt),
         speed=rms(known),
-        span=min(_range(velocity), _range(np.diff(path)) / dt) if few else 0.0,
+        span=min(_range(velocity), _range(np.diff(path)) / dt) if is_short else 0.0,
     )
 
 
@@ -228,7 +231,7 @@ def _range(values: Array) -> float:
 
 
 def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float]:
-    """Return scale, offset in unit/s, and the rms that both leave of (m,) and (m,) in unit."""
+    """Return scale, offset in unit/s, and rms residual in unit of a line through (m,), (m,)."""
     scale, offset = slope_and_offset(said, moved, window)
     rest = said - (scale if np.isfinite(scale) else 1.0) * moved - offset * window
     return scale, offset, rms(rest)
@@ -237,7 +240,7 @@ def _line(said: Array, moved: Array, window: float) -> tuple[float, float, float
 def _explain_scale(scale: float, unit: str) -> str:
     if not np.isfinite(scale):
         return "a velocity while the position never changes"
-    sign = "its sign flipped" if scale < 0 else ""
+    sign = "its sign inverted" if scale < 0 else ""
     for name, factor in _FOREIGN.get(unit, {}).items():
         if abs(abs(scale) / factor - 1) < 0.05:
             guess = f"{abs(scale):.3g} times too large, as if in {name}"

@@ -1,8 +1,8 @@
-"""A velocity that differs from the slope of its position row by row: noise, or another quantity.
+"""A velocity that differs from its position's slope row by row: noise, or another quantity.
 
-`velocity` compares both over half a second, in which noise cancels. Here the rows are compared. A
-slope is noisy as well: a position in steps of 2.9 mrad at 500 Hz has a slope that is off by
-1.5 rad/s. So a difference counts only where it is several times what the position explains.
+`velocity` compares both over half a second, in which noise cancels. This check compares rows. A
+slope is noisy, too: a position with steps of 2.9 mrad at 500 Hz has a slope error of 1.5 rad/s. So
+a difference counts only if it is several times the noise of the slope.
 
 Symbols: x position, v velocity, n rows.
 """
@@ -18,25 +18,28 @@ from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs, rms
 
-_SAMPLE = 20_000  # rows that are compared, one stretch in the middle of a long log
+_SAMPLE = 20_000  # rows to compare, one stretch in the middle of a long log
 
 
 @CHECKS.register("velocity_noise")
 class VelocityNoise(CheckSettings):
-    """No velocity differs from its position's slope by a large share of its own spread."""
+    """No velocity differs from its position's slope by a large part of its deviation."""
 
     judges: ClassVar[Literal["episode"]] = "episode"
-    on_fault: Rule | None = Field(default="warn", description="what is done about such a velocity")
+    on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
     share: PositiveFloat = Field(
         default=0.45,
-        description="rms difference, over the spread of the velocity; real logs that are not at "
-        "rest have at most 0.43",
+        description="largest rms difference, relative to the standard deviation of the velocity; "
+        "real logs in motion have at most 0.43",
     )
     noise: PositiveFloat = Field(
-        default=6.0, description="and over the noise of the slope, which the position explains"
+        default=6.0,
+        description="minimum rms difference for a fault, as a multiple of the noise of the slope",
     )
-    window: PositiveFloat = Field(default=0.5, description="s over which the lag is measured")
-    rows: PositiveInt = Field(default=50, description="fewest rows that are compared")
+    window: PositiveFloat = Field(
+        default=0.5, description="window for the measurement of the lag, s"
+    )
+    rows: PositiveInt = Field(default=50, description="minimum number of rows to compare")
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -69,8 +72,8 @@ class VelocityNoise(CheckSettings):
             len(values[name]),
             name,
             found=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
-            f"{size / spread:.0%} of its own spread",
-            expected=f"at most {self.share:.0%}, as the rows of {position} are smooth",
+            f"{size / spread:.0%} of its own standard deviation",
+            expected=f"at most {self.share:.0%}, since the rows of {position} are smooth",
             fix="check that the column is this channel's velocity, and its filter; or name it in "
             "validate.velocity_noise.ignore",
         )

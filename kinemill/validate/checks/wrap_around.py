@@ -1,7 +1,7 @@
-"""A number that left its range at one end and came back at the other: a counter that overflowed.
+"""A counter that overflowed: a value leaves its range at one end and returns at the other.
 
-A real drive's velocity comes back minus 45.1 rad/s beyond 22.5: same position, other sign. What is
-missing is always the same amount, the whole range, and that tells it from a spike.
+The velocity of a real drive drops by 45.1 rad/s above 22.5 rad/s: same magnitude, other sign. The
+missing amount is always the whole range, which distinguishes it from a spike.
 """
 
 from itertools import pairwise
@@ -15,19 +15,19 @@ from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
 
-_FEW = 3  # rows; a spike lacks any amount once
+_FEW = 3  # minimum number of rows; a spike lacks an arbitrary amount once
 
 
 @CHECKS.register("wrap_around")
 class WrapAround(CheckSettings):
-    """No velocity lacks its whole range where its position goes on; no position steps by its."""
+    """No velocity or position wraps around by its whole range."""
 
     judges: ClassVar[Literal["identity"]] = "identity"
     share: PositiveFloat = Field(
-        default=0.7, description="of the largest value there is that has to be missing"
+        default=0.7, description="minimum missing amount, as a fraction of the largest value"
     )
     alike: PositiveFloat = Field(
-        default=0.1, description="by which the missing amounts may differ, relative"
+        default=0.1, description="largest relative difference between the missing amounts"
     )
 
     def find(self, values: Values, task: Task) -> list[Fault]:
@@ -39,17 +39,17 @@ class WrapAround(CheckSettings):
                 continue
             if not self._follows(v, x, self._least(*extremes(values, velocity)), task.dt):
                 faults += self._velocity(velocity, v, _gradient(x, task.dt), task)
-            if task.channels[position].kind != "angle":  # those are unwrapped when they are read
+            if task.channels[position].kind != "angle":  # angles are unwrapped during ingest
                 faults += self._position(position, v, x, task)
         return faults
 
     def _least(self, low: float, high: float) -> float:
-        """Return how much has to be missing of a velocity between two extremes."""
+        """Return the minimum missing amount of a velocity between two extremes."""
         # The range is at least twice the fastest value that still fits into it.
         return 2.0 * self.share * max(high, -low)
 
     def _follows(self, v: Array, x: Array, most: float, dt: float) -> bool:
-        """Tell whether v (n,) is nowhere further than that from the slope of x; not beside NaN."""
+        """Return whether v (n,) is always within `most` of the slope of x, except next to NaN."""
         place = np.empty(min(BLOCK + 2, len(x)))
         for far, near in zip(blocks(x, beyond=2), blocks(v, beyond=2), strict=True):
             if len(far) > 1:
@@ -65,19 +65,23 @@ class WrapAround(CheckSettings):
         if not known.any():
             return []
         fits = v if known.all() else v[known]
-        gone = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
-        if not gone.any():
+        overflowed = np.abs(missing) > self._least(float(fits.min()), float(fits.max()))
+        if not overflowed.any():
             return []
-        gone &= v * slope < 0.0
+        overflowed &= v * slope < 0.0
         jumps = np.abs(np.diff(v, prepend=v[0], append=v[-1]))
-        size = float(np.median(np.abs(missing[gone]))) if gone.any() else 0.0
+        size = float(np.median(np.abs(missing[overflowed]))) if overflowed.any() else 0.0
         # Both ends of a stretch are jumps of the velocity itself; a position's step leaves it calm.
         whole = [
             (start, stop)
-            for start, stop in runs(gone)
+            for start, stop in runs(overflowed)
             if np.nanmax((jumps[start], jumps[stop], 0.0)) > 0.5 * size
         ]
-        if np.count_nonzero(gone) < _FEW or not whole or not self._same(np.abs(missing[gone])):
+        if (
+            np.count_nonzero(overflowed) < _FEW
+            or not whole
+            or not self._same(np.abs(missing[overflowed]))
+        ):
             return []
         unit = task.channels[name].unit
         return [
@@ -86,9 +90,9 @@ class WrapAround(CheckSettings):
                 stop,
                 name,
                 found=f"{v[start]:.4g} {unit} where the position moves with {slope[start]:.4g}: "
-                f"{size:.4g} {unit} are missing, as after an overflow at {size / 2:.4g}",
-                expected="a velocity that goes on beyond the end of its counter",
-                fix=f"add {size:.4g} {unit} back where the log is written, or widen the counter",
+                f"{size:.4g} {unit} are missing, which suggests an overflow at {size / 2:.4g}",
+                expected="a velocity that continues beyond the end of its counter",
+                fix=f"add {size:.4g} {unit} back when the log is written, or widen the counter",
             )
             for start, stop in whole
         ]
@@ -112,20 +116,20 @@ class WrapAround(CheckSettings):
                 name,
                 found=f"a step of {step[start]:.4g} {unit}, its whole range: a counter of "
                 f"{size:.4g} {unit} that overflowed",
-                expected="a position that goes on beyond the end of its counter",
-                fix=f"unwrap the counter by {size:.4g} {unit} where the log is written",
+                expected="a position that continues beyond the end of its counter",
+                fix=f"unwrap the counter by {size:.4g} {unit} when the log is written",
             )
             for start, stop in whole
         ]
 
     def _same(self, missing: Array) -> bool:
-        """Tell whether the missing amounts (m,) are one range."""
+        """Return whether the missing amounts (m,) are one range."""
         middle = float(np.median(missing))
         return float(np.median(np.abs(missing - middle))) <= self.alike * middle
 
 
 def _gradient(x: Array, dt: float, out: Array | None = None) -> Array:
-    """Return the slope of (n,) unit around each row, at the ends beside it, (n,) unit/s."""
+    """Return the slope of (n,) unit around each row, one-sided at the ends, (n,) unit/s."""
     slope = np.empty(len(x)) if out is None else out
     np.subtract(x[2:], x[:-2], out=slope[1:-1])
     slope[0], slope[-1] = 2.0 * (x[1] - x[0]), 2.0 * (x[-1] - x[-2])
