@@ -46,15 +46,15 @@ def sketch(values: Values, task: Task) -> Json | None:
     found = answer(values, task, SEARCHED) if rows * task.dt >= SHORTEST else None
     if found is None:
         return None
-    told = np.zeros((len(found.told), len(task.actions)))
-    told[:, [task.actions.index(name) for name in found.actions]] = found.told
+    commands = np.zeros((len(found.commands), len(task.actions)))
+    commands[:, [task.actions.index(name) for name in found.actions]] = found.commands
     products = {
-        "uu": told.T @ told,
-        "uy": told.T @ found.change,
+        "uu": commands.T @ commands,
+        "uy": commands.T @ found.change,
         "yy": np.sum(found.change**2, axis=0),
     }
     return {
-        key: [float(f"{value / len(told):.6g}") for value in item.ravel()]
+        key: [float(f"{value / len(commands):.6g}") for value in item.ravel()]
         for key, item in products.items()
     }
 
