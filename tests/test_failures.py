@@ -218,7 +218,9 @@ def test_a_home_that_is_a_file_is_bad_input(tmp_path):
     for home in (place, place / "within"):
         done = kinemill("ingest", TASK, KINEMILL_HOME=str(home))
         assert done.returncode == 2
-        assert done.stderr.startswith(f"{place}: is not a folder; expected a folder for KINEMILL_HOME")
+        assert done.stderr.startswith(
+            f"{place}: is not a folder; expected a folder for KINEMILL_HOME"
+        )
     assert place.read_text() == "notes"
 
 

@@ -64,5 +64,7 @@ def test_a_dataset_described_in_the_first_format_is_read(home):
     path.write_text(json.dumps(found))
     assert read_packed(path.parent).episodes == before.episodes
     path.write_text(json.dumps({**found, "format": 3}))
-    with pytest.raises(CorruptArtifact, match=r"dataset description with format 3.*update kinemill"):
+    with pytest.raises(
+        CorruptArtifact, match=r"dataset description with format 3.*update kinemill"
+    ):
         read_packed(path.parent)

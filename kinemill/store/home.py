@@ -11,7 +11,7 @@ from kinemill.store.database import database
 
 FORMAT = 1  # layout version of a home; each document has its own format
 STAMP = "home.json"
-RESTORING = ".restoring"  # exists while a restore is incomplete
+RESTORE_MARKER = ".restoring"  # exists while a restore is incomplete
 
 
 def project_root() -> Path | None:

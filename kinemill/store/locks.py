@@ -120,7 +120,7 @@ def holder(path: Path) -> str:
         return "held by another process"
 
 
-def whoever() -> str:
+def current_user() -> str:
     """Return the name of the current user."""
     try:
         return getpass.getuser()

@@ -282,7 +282,10 @@ def test_nothing_is_restored_under_a_run_however_it_was_launched_and_no_run_begi
         restore(home, pool, NullReporter(), replace=True)
     process.kill()
     process.wait()
-    with unused(home), pytest.raises(BadInput, match="is being restored; wait until the restore has"):
+    with (
+        unused(home),
+        pytest.raises(BadInput, match="is being restored; wait until the restore has"),
+    ):
         in_use(home, "run").__enter__()
     assert restore(home, pool, NullReporter(), replace=True)["replaced"]
 

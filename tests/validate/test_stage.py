@@ -313,7 +313,8 @@ def test_a_known_outcome_costs_no_import_of_great_expectations(home, pendulum, r
         "from kinemill.store import ArtifactRef\n"
         "from kinemill.validate import validate\n"
         "task, root, ref = json.loads(sys.argv[1])\n"
-        "outcome = validate(Task.model_validate(task), Home.resolve(root), ArtifactRef.from_json(ref))\n"
+        "ref = ArtifactRef.from_json(ref)\n"
+        "outcome = validate(Task.model_validate(task), Home.resolve(root), ref)\n"
         "print(json.dumps([outcome.known, 'great_expectations' in sys.modules]))\n"
     )
     told = [task.model_dump(mode="json", by_alias=True), str(home.root), ref.to_json()]
