@@ -70,7 +70,7 @@ class Home:
         if not there.is_dir():
             fix = "set KINEMILL_HOME to a folder of yours"
             raise BadInput(there, "is not a folder", expected="a folder for KINEMILL_HOME", fix=fix)
-        if (self.root / RESTORING).exists():
+        if (self.root / RESTORE_MARKER).exists():
             fix = "run kinemill restore with the backup again, which completes the restore"
             raise BadInput(self.root, "is incompletely restored", fix=fix)
         if (found := self.format) > FORMAT:
