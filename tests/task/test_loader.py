@@ -183,14 +183,16 @@ def test_overrides_are_spelled_as_in_the_file(load):
 def test_a_changed_type_drops_the_keys_the_new_one_lacks_and_says_so(load):
     task = load(sets=("learn.model.type=gru", "learn.model.hidden_size=16"))
     assert (task.learn.model.type, task.learn.model.hidden_size) == ("gru", 16)
-    assert task.notes == ["--set learn.model.type=gru: dropped hidden_sizes, which gru lacks"]
+    assert task.notes == [
+        "--set learn.model.type=gru: dropped hidden_sizes, which gru does not have"
+    ]
 
 
 def test_a_changed_type_in_a_list_drops_keys_too(load):
     more = "augment: [{type: gaussian_noise, std: {qd: 0.1}}]\n"
     task = load(more=more, sets=("augment.0.type=mirror", "augment.0.flip=[q, qd, tau]"))
     assert task.augment[0].type == "mirror"
-    assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror lacks"]
+    assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror does not have"]
 
 
 def test_a_type_that_stays_drops_nothing(load):

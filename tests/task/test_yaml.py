@@ -114,5 +114,5 @@ def test_an_absent_file_and_a_byte_order_mark(tmp_path):
 def test_a_value_that_is_not_yaml_names_what_it_was_for():
     with pytest.raises(BadInput, match=r"--set a: '\[1' is not YAML"):
         scalar("[1", "--set a")
-    with pytest.raises(BadInput, match="given twice"):
+    with pytest.raises(BadInput, match="duplicated"):
         scalar("{a: 1, a: 2}")
