@@ -108,12 +108,12 @@ def test_a_summary_with_nan_is_refused(home):
 def test_a_killed_build_is_as_if_it_had_never_begun(home):
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from kinemill.store.home import Home\nfrom kinemill.store import once\n"
+        "from kinemill.store.home import Home\nfrom kinemill.store import get_or_build\n"
         "def build(folder):\n"
         "    (folder / 'half.bin').write_bytes(b'half')\n"
         "    print('building', flush=True)\n"
         "    time.sleep(60)\n"
-        f"once(Home(Path(sys.argv[1])), 'stage', 'task', {INPUTS!r}, build)\n"
+        f"get_or_build(Home(Path(sys.argv[1])), 'stage', 'task', {INPUTS!r}, build)\n"
     )
     builder = subprocess.Popen(
         [sys.executable, "-c", script, str(home.root)], stdout=subprocess.PIPE, text=True

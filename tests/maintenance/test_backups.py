@@ -209,7 +209,9 @@ POINTS = ["restore.read:1", "restore.replaced:1", "moves.renamed:1"]
 def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, pool, point):
     home, ref = full
     back_up(home, pool, NullReporter())
-    killed(home, pool, point, "restore(Home.find(), Path(sys.argv[1]), Silence(), replace=True)")
+    killed(
+        home, pool, point, "restore(Home.find(), Path(sys.argv[1]), NullReporter(), replace=True)"
+    )
     if point != "restore.read:1":
         with pytest.raises(BadInput, match="incompletely restored"):
             Home.resolve()
@@ -222,7 +224,7 @@ def test_killed_while_restoring_the_home_says_so_and_once_more_mends_it(full, po
 @pytest.mark.parametrize("point", ["moves.renamed:2", "backup.verified:1"])
 def test_a_backup_that_was_killed_is_none_and_the_next_goes_on(full, pool, point):
     home, _ = full
-    killed(home, pool, point, "back_up(Home.find(), Path(sys.argv[1]), Silence())")
+    killed(home, pool, point, "back_up(Home.find(), Path(sys.argv[1]), NullReporter())")
     with pytest.raises(BadInput, match="has 0 backups"):
         open_backup(pool)
     before = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
@@ -236,7 +238,7 @@ def killed(home, pool, point, what):
         "import sys; from pathlib import Path; from kinemill.store.home import Home\n"
         "from kinemill.maintenance.backups import back_up\n"
         "from kinemill.maintenance.restore import restore\n"
-        f"from kinemill.task.protocols import Silence\n{what}"
+        f"from kinemill.task.protocols import NullReporter\n{what}"
     )
     told = {**os.environ, "KINEMILL_FAULT": point, "KINEMILL_HOME": str(home.root)}
     done = subprocess.run([sys.executable, "-c", script, pool], cwd=ROOT, env=told, check=False)

@@ -299,8 +299,8 @@ def test_killed_anywhere_it_leaves_whole_outcomes_with_their_sources(home, made,
     script = (
         "from kinemill.store.home import Home; from kinemill.maintenance.gc import *\n"
         "from kinemill.maintenance.liveness import Nobody\n"
-        "from kinemill.task.protocols import Silence\n"
-        "collect(Home.resolve(), Wanted(), Nobody(), Silence())"
+        "from kinemill.task.protocols import NullReporter\n"
+        "collect(Home.resolve(), Wanted(), Nobody(), NullReporter())"
     )
     told = {**os.environ, "KINEMILL_FAULT": point}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=told, check=False)

@@ -8,13 +8,13 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from tests.pipelines.test_guard import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
 
 from pipelines.auth import credentials
 from pipelines.auth import users as people
 from pipelines.auth.middleware import Guard
 from pipelines.auth.rules import Rules
 from pipelines.auth.users import Users, home_token
+from tests.pipelines.test_auth import DAGSTER, HERE_URL, MLFLOW, PASSWORD, basic, echo
 
 WRONG = 401
 LIMITED = 429

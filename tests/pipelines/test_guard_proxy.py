@@ -3,7 +3,6 @@
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from tests.pipelines.test_guard import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
 
 from kinemill.errors import BadInput
 from pipelines.auth.login import Door
@@ -11,6 +10,7 @@ from pipelines.auth.middleware import Guard
 from pipelines.auth.proxy import proxy_at
 from pipelines.auth.rules import HERE, Rules
 from pipelines.auth.users import Users, home_token
+from tests.pipelines.test_auth import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
 
 SECRET = "a secret that both of them know"
 MILL = "https://mill.example"

@@ -5,11 +5,11 @@ import json
 import random
 
 import pytest
-from tests.pipelines.test_guard import PASSWORD
 
 from kinemill.errors import BadInput
 from pipelines.auth.users import Users
 from pipelines.auth.users_file import read_users
+from tests.pipelines.test_auth import PASSWORD
 
 
 @pytest.fixture

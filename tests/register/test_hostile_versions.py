@@ -10,7 +10,6 @@ from functools import partial
 import onnx
 import pytest
 from onnx import external_data_helper
-from tests.runtime.test_refusing import Canary
 
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
@@ -25,6 +24,7 @@ from kinemill.runtime.integrity import SUMS
 from kinemill.store import MANIFEST, SUMMARY, file_digest
 from kinemill.tracking import open_tracking
 from tests.register.conftest import enroll
+from tests.runtime.test_model_safety import Canary
 
 ADDRESS = "models:/cart@champion"
 

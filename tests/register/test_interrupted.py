@@ -76,15 +76,15 @@ ANOTHER_PROCESS = """
 import json, os, signal, sys
 from pathlib import Path
 from kinemill.store.home import Home
-from kinemill.register import Produced, deciding, register
+from kinemill.register import Produced, decision_service, register
 from kinemill.task import load_task
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from tests.register.conftest import Claims
 
 task, home, refs, die = sys.argv[1:]
 if die:
-    deciding._write_down = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-produced = Produced(**{name: Ref(**ref) for name, ref in json.loads(refs).items()})
+    decision_service._write_down = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
 found = register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.1, 0.2))
 print(json.dumps([found.version, found.status]))
 """

@@ -64,11 +64,11 @@ from pathlib import Path
 from kinemill.store.home import Home
 from kinemill.register import Produced, register
 from kinemill.task import load_task
-from kinemill.store import Ref
+from kinemill.store import ArtifactRef
 from tests.register.conftest import Claims
 
 task, home, refs = sys.argv[1:]
-produced = Produced(**{name: Ref(**ref) for name, ref in json.loads(refs).items()})
+produced = Produced(**{name: ArtifactRef(**ref) for name, ref in json.loads(refs).items()})
 register(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1))
 """
 

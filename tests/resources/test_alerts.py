@@ -198,9 +198,9 @@ def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(asked, inbox):
     script = (
         "import os\n"
         "from kinemill.store.home import Home\n"
-        "from resources import sending\n"
-        "sending.send = lambda *_: os.kill(os.getpid(), 9)\n"
-        "sending.send_due(Home.resolve())\n"
+        "from resources import alert_delivery\n"
+        "alert_delivery.send = lambda *_: os.kill(os.getpid(), 9)\n"
+        "alert_delivery.send_due(Home.resolve())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
     assert done.returncode == -9

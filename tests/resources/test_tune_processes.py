@@ -21,12 +21,12 @@ from tests.tune.conftest import TASK, begun, packed_with
 STARTER = """\
 import sys
 from pathlib import Path
-from kinemill.task.protocols import Silence
+from kinemill.task.protocols import NullReporter
 from kinemill.tune import Bounds
 from kinemill.tune.search import read_search
 from resources.tune_processes import search_elsewhere
 
-search_elsewhere(read_search(Path(sys.argv[1])), Bounds(50), 2, Silence())
+search_elsewhere(read_search(Path(sys.argv[1])), Bounds(50), 2, NullReporter())
 """
 
 

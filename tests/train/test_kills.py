@@ -22,18 +22,18 @@ ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import json, sys
 from kinemill.store.home import Home
-from kinemill.task.protocols import Silence
-from kinemill.store import Ref
+from kinemill.task.protocols import NullReporter
+from kinemill.store import ArtifactRef
 from kinemill.train import train
 from tests.train.conftest import pendulum_task
 
-class Loud(Silence):
+class Loud(NullReporter):
     def advance(self, stage, done, total, note=""):
         print(done, flush=True)
 
-ref = Ref.from_json(json.loads(sys.argv[1]))
+ref = ArtifactRef.from_json(json.loads(sys.argv[1]))
 settings = dict(json.loads(sys.argv[2]))
-train(pendulum_task(**settings), Home.resolve(), ref, ref, (Silence(), Loud()))
+train(pendulum_task(**settings), Home.resolve(), ref, ref, (NullReporter(), Loud()))
 """
 SETTINGS = {"steps": 600, "save_every": 3, "eval_every": 20, "log_every": 7, "patience": None}
 

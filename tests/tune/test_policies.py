@@ -6,7 +6,6 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import yaml
-from tests.cli.test_returned import TASK
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
@@ -22,6 +21,7 @@ from kinemill.tune.defaults import default_space
 from kinemill.tune.objective import yardstick_of
 from kinemill.tune.study import next_trial
 from kinemill.tune.worker import run
+from tests.cli.test_run_result import TASK
 from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.train.conftest import publish
 from tests.train.test_ddp_policies import gaits

@@ -6,10 +6,10 @@ import time
 
 import pytest
 import uvicorn
-from tests.pipelines.test_guard import echo
 
 from pipelines.auth import connections
 from pipelines.auth.connections import LimitedProtocol
+from tests.pipelines.test_auth import echo
 
 HALF = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

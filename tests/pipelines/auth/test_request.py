@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from tests.pipelines.test_guard import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
 from kinemill.store.home import Home
 from pipelines.auth.calls import Refused
 from pipelines.auth.request import Request, parse_object, write_json
 from pipelines.auth.users import Users, home_token
+from tests.pipelines.test_auth import DELETE, LAUNCH, MLFLOW, OWN, guarded, post
 
 __all__ = ["guarded"]  # a fixture
 PASSWORD = "correct horse battery"

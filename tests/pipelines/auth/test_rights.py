@@ -1,12 +1,12 @@
 """Rights of one task, and promoting as a permission that operators do not have."""
 
 import pytest
-from tests.pipelines.test_guard import DELETE, MLFLOW, PASSWORD, guarded
 
 from kinemill.errors import BadInput
 from pipelines.auth.users import Users, home_token
 from pipelines.auth.users_file import User
 from tests.pipelines.auth.test_dagster_site import LAUNCH
+from tests.pipelines.test_auth import DELETE, MLFLOW, PASSWORD, guarded
 
 __all__ = ["guarded"]  # a fixture
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
