@@ -411,7 +411,8 @@ def test_the_token_is_sent_and_a_refusal_says_so(dagster, monkeypatch):
 
 def test_without_a_server_it_says_how_to_start_one(home, monkeypatch):
     monkeypatch.delenv("KINEMILL_URL", raising=False)
-    with pytest.raises(BadInput, match="is running for this home; start it: kinemill up"):
+    told = "no Dagster server is running for this home; start it: kinemill up"
+    with pytest.raises(BadInput, match=told):
         kinemill("status")
     monkeypatch.setenv("KINEMILL_URL", "http://127.0.0.1:9")
     with pytest.raises(BadInput, match=r"does not answer .*; start it: kinemill up"):

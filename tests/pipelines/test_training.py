@@ -151,3 +151,16 @@ def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, nu
     assert f"to continue, run: kinemill run {TASK} --json --set learn.seed=3" in last
     with open_instance(copy.home) as instance:
         assert instance.get_runs(limit=1)[0].status.value == "CANCELED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["recordings", "dataset", "training_set"])
+def test_a_signal_between_stages_is_one_line_that_says_how_to_resume(copy, after):
+    run = start_run()
+    assert any(line.startswith(after) for line in run.stderr)
+    run.send_signal(signal.SIGTERM)
+    *stages, last = run.stderr.read().splitlines()
+    assert run.wait(timeout=300) == 128 + signal.SIGTERM
+    assert re.match(rf"stopped by SIGTERM: run \w{{8}} keeps .*{after}.*; to continue, run: ", last)
+    assert all(" done " in line or " stopped " in line for line in stages)
+    assert "[pipes]" not in "".join(stages)
